@@ -1,0 +1,45 @@
+# Every target sets up what it needs on a fresh machine and is quick the second time.
+# Needs only Python 3.11 or newer, pip, make and git.
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+
+.PHONY: install demo test test-slow lint format types docs-check docs-write clean
+
+install: $(STAMP)
+
+$(STAMP): pyproject.toml constraints-cpu.txt requirements-demo.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints-cpu.txt --editable ".[dev]"
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --requirement requirements-demo.txt
+	touch $(STAMP)
+
+demo: install
+	$(BIN)/debias demo --out demo-output
+
+test: install
+	$(BIN)/python -m pytest -m "not slow" --cov --cov-report=term --cov-fail-under=90
+
+test-slow: install
+	$(BIN)/python -m pytest -m slow
+
+lint: install
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+format: install
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+types: install
+	$(BIN)/mypy
+
+docs-check: install
+	$(BIN)/python -m pytest tests/test_docs.py --no-cov
+
+docs-write: install
+	$(BIN)/python tests/test_docs.py
+
+clean:
+	rm -rf $(VENV) build dist demo-output .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage

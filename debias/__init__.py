@@ -1,0 +1,88 @@
+"""Even out the class accuracies of a prompted language model, after the fact.
+
+Public names are imported when they are first used, so that ``import debias`` is quick and
+loads no model library.
+"""
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from debias.corrections import Correction, Family, Function, Triangle, Weight, ensemble, memberships, weights
+    from debias.errors import DebiasError
+    from debias.estimators import EnsembleDebiaser, FuzzyDebiaser, WeightDebiaser, load
+    from debias.inference.collect import collect
+    from debias.inference.engine import Engine
+    from debias.inference.pipeline import LabelProbabilities
+    from debias.inference.tasks import Task, load_task
+    from debias.inference.transformers import TransformersEngine
+    from debias.objective import Objective
+    from debias.reports.summary import Report
+    from debias.tables import ProbabilityTable, check_disjoint
+
+_HOME = {
+    "Correction": "debias.corrections",
+    "DebiasError": "debias.errors",
+    "Engine": "debias.inference.engine",
+    "EnsembleDebiaser": "debias.estimators",
+    "Family": "debias.corrections",
+    "Function": "debias.corrections",
+    "FuzzyDebiaser": "debias.estimators",
+    "LabelProbabilities": "debias.inference.pipeline",
+    "Objective": "debias.objective",
+    "ProbabilityTable": "debias.tables",
+    "Report": "debias.reports.summary",
+    "Task": "debias.inference.tasks",
+    "TransformersEngine": "debias.inference.transformers",
+    "Triangle": "debias.corrections",
+    "Weight": "debias.corrections",
+    "WeightDebiaser": "debias.estimators",
+    "check_disjoint": "debias.tables",
+    "collect": "debias.inference.collect",
+    "ensemble": "debias.corrections",
+    "load": "debias.estimators",
+    "load_task": "debias.inference.tasks",
+    "memberships": "debias.corrections",
+    "weights": "debias.corrections",
+}
+
+__version__ = "0.1.0"
+__all__ = [
+    "Correction",
+    "DebiasError",
+    "Engine",
+    "EnsembleDebiaser",
+    "Family",
+    "Function",
+    "FuzzyDebiaser",
+    "LabelProbabilities",
+    "Objective",
+    "ProbabilityTable",
+    "Report",
+    "Task",
+    "TransformersEngine",
+    "Triangle",
+    "Weight",
+    "WeightDebiaser",
+    "check_disjoint",
+    "collect",
+    "ensemble",
+    "load",
+    "load_task",
+    "memberships",
+    "weights",
+]
+
+
+def __getattr__(name: str) -> Any:
+    """Import a public name from its home when it is first asked for."""
+    if name not in _HOME:
+        raise AttributeError(f"module 'debias' has no attribute {name!r}; it has {', '.join(__all__)}")
+    value = getattr(importlib.import_module(_HOME[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    """List the public names, imported or not."""
+    return sorted(__all__)

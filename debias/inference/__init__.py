@@ -1,0 +1,1 @@
+"""From prompts to log-probabilities: the engine that both packages stand on."""

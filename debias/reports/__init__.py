@@ -1,0 +1,1 @@
+"""What a correction did, as DataFrames, Markdown, plots and one HTML page."""

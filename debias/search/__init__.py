@@ -1,0 +1,1 @@
+"""The search for the best choice: one correction per class, by integer programming."""

@@ -72,7 +72,8 @@ def validate_probabilities(values: FloatArray, names: npt.ArrayLike | None = Non
     >>> validate_probabilities(np.array([[0.25, 0.75], [1.5, -0.5]]))
     Traceback (most recent call last):
         ...
-    debias.errors.TableError: row 1, column 0: 1.5 is not a probability; class probabilities lie between 0 and 1.
+    debias.errors.TableError: row 1, column 0: 1.5 is not a probability; class probabilities
+    lie between 0 and 1.
     """
     if values.ndim != 2 or values.shape[1] < 2:
         raise TableError(
@@ -134,8 +135,8 @@ def match_classes(X: Any, y: Any, classes: npt.ArrayLike | None = None) -> Class
     >>> match_classes(X.to_numpy(), ["Sports", "World"])
     Traceback (most recent call last):
         ...
-    debias.errors.TableError: the labels are names (such as 'Sports') but the columns of an array have none: pass
-    a DataFrame with class columns, or classes=[...] in the order of the columns.
+    debias.errors.TableError: the labels are names (such as 'Sports') but the columns of an array have
+    none: pass a DataFrame with class columns, or classes=[...] in the order of the columns.
     """
     labels = np.asarray(y)
     present = np.unique(labels)

@@ -1,0 +1,479 @@
+"""Corrections, functions [0, 1] -> [0, 1] of one class's probability, and families of them.
+
+A family is an ordered list that holds the identity once; the search picks one of its
+corrections for every class. Triangles come from scikit-fuzzy. Ids are the published ones
+(DCS, arXiv 2503.05157): 0 to 18 for membership functions, from 19 for weights.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, Self, overload
+
+import numpy as np
+import numpy.typing as npt
+
+from debias.errors import ParameterError
+
+FloatArray = npt.NDArray[np.float64]
+
+FIRST_WEIGHT_ID = 19
+FIRST_OWN_ID = 1000
+
+_TRIANGLES = (
+    [(0, 0, 0.5), (0, 0.5, 1), (0.5, 1, 1)]
+    + [(0, 0, 0.25), (0, 0.25, 0.5), (0.25, 0.5, 0.75), (0.5, 0.75, 1), (0.75, 1, 1)]
+    + [(0, 0, 0.125)]
+    + [(k / 8, (k + 1) / 8, (k + 2) / 8) for k in range(7)]
+    + [(0.875, 1, 1), (0, 1, 1), (0, 0, 1)]
+)
+
+
+@dataclass(frozen=True)
+class Correction:
+    """One correction: call it on probabilities to get the corrected values.
+
+    To write your own, use :class:`Function`, or derive from this class and define
+    ``_values``.
+
+    Attributes
+    ----------
+    id : int or None
+        Published id; a :class:`Family` numbers corrections without one from 1000 on.
+    """
+
+    id: int | None = field(default=None, kw_only=True)
+
+    kind = "correction"
+
+    @property
+    def name(self) -> str:
+        """What a report calls it."""
+        return self.kind
+
+    @property
+    def is_identity(self) -> bool:
+        """Whether it leaves every probability as it is."""
+        return False
+
+    def _values(self, p: FloatArray) -> FloatArray:
+        raise TypeError(f"{type(self).__name__} must define _values(p), the corrected values.")
+
+    def __call__(self, p: npt.ArrayLike) -> FloatArray:
+        """Return the corrected values.
+
+        Parameters
+        ----------
+        p : array-like
+            Probabilities in [0, 1], of any shape.
+
+        Returns
+        -------
+        ndarray of float64
+            Values in [0, 1], of the same shape.
+
+        Raises
+        ------
+        ParameterError
+            The function leaves [0, 1] or changes the shape.
+
+        Examples
+        --------
+        >>> Triangle(0.25, 0.5, 0.75)([0.25, 0.375, 0.5, 0.7])
+        array([0. , 0.5, 1. , 0.2])
+        """
+        given = np.asarray(p, dtype=np.float64)
+        values = np.asarray(self._values(given.ravel()), dtype=np.float64)
+        if values.shape != given.ravel().shape:
+            raise ParameterError(
+                f"correction {self.name!r}: {given.size} probabilities gave values of shape {values.shape}; "
+                "one value per probability is needed."
+            )
+        bad = ~((values >= 0) & (values <= 1))
+        if bad.any():
+            at = int(np.argmax(bad))
+            raise ParameterError(
+                f"correction {self.name!r}: the value at {given.ravel()[at]:.6g} is {values[at]!r}; "
+                "a correction maps [0, 1] into [0, 1]."
+            )
+        return values.reshape(given.shape)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Describe the correction as plain data, so that a saved file holds no code.
+
+        Examples
+        --------
+        >>> Weight(7, 30).to_dict()
+        {'kind': 'weight', 'id': 25, 'steps': 7, 'of': 30}
+        """
+        return {"kind": self.kind, "id": self.id}
+
+
+@dataclass(frozen=True)
+class Triangle(Correction):
+    """A triangular membership function (FuRud, arXiv 2412.19018).
+
+    It rises from `left` to `peak` and falls from `peak` to `right`; where two of them
+    coincide that side is a shoulder.
+
+    Parameters
+    ----------
+    left, peak, right : float
+        ``left <= peak <= right``.
+
+    Examples
+    --------
+    >>> Triangle(0, 1, 1).is_identity  # "Don't Change"
+    True
+    >>> Triangle(0, 0, 0.5)([0, 0.25, 0.5])
+    array([1. , 0.5, 0. ])
+    """
+
+    left: float
+    peak: float
+    right: float
+
+    kind = "membership"
+
+    def __post_init__(self) -> None:
+        if not (self.left <= self.peak <= self.right and self.left < self.right):
+            raise ParameterError(
+                f"a triangle needs left <= peak <= right and left < right; "
+                f"got ({self.left!r}, {self.peak!r}, {self.right!r})."
+            )
+
+    @property
+    def name(self) -> str:
+        """Its three corners."""
+        if self.is_identity:
+            return "identity"
+        return f"triangle ({self.left:g}, {self.peak:g}, {self.right:g})"
+
+    @property
+    def is_identity(self) -> bool:
+        """Whether it is the triangle (0, 1, 1), which is p itself."""
+        return (self.left, self.peak, self.right) == (0, 1, 1)
+
+    def _values(self, p: FloatArray) -> FloatArray:
+        from skfuzzy.membership import trimf
+
+        return np.asarray(trimf(p, [self.left, self.peak, self.right]))
+
+    def to_dict(self) -> dict[str, Any]:
+        """Describe the triangle as plain data."""
+        return {**super().to_dict(), "left": self.left, "peak": self.peak, "right": self.right}
+
+
+@dataclass(frozen=True)
+class Weight(Correction):
+    """Multiply the probability by ``steps / of`` (DNIP, arXiv 2405.07623).
+
+    Parameters
+    ----------
+    steps, of : int
+        The weight is ``steps / of``, with ``1 <= steps <= of``.
+
+    Examples
+    --------
+    >>> Weight(15, 30)([0.2, 1.0])
+    array([0.1, 0.5])
+    >>> Weight(15, 30).id
+    33
+    """
+
+    steps: int
+    of: int
+
+    kind = "weight"
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.steps <= self.of:
+            raise ParameterError(
+                f"a weight is steps / of with 1 <= steps <= of; got {self.steps!r} / {self.of!r}."
+            )
+        if self.id is None:
+            object.__setattr__(self, "id", FIRST_WEIGHT_ID + self.steps - 1)
+
+    @property
+    def weight(self) -> float:
+        """The factor."""
+        return self.steps / self.of
+
+    @property
+    def name(self) -> str:
+        """The factor as a fraction."""
+        return "identity" if self.is_identity else f"weight {self.steps}/{self.of}"
+
+    @property
+    def is_identity(self) -> bool:
+        """Whether the factor is one."""
+        return self.steps == self.of
+
+    def _values(self, p: FloatArray) -> FloatArray:
+        return p * self.weight
+
+    def to_dict(self) -> dict[str, Any]:
+        """Describe the weight as plain data."""
+        return {**super().to_dict(), "steps": self.steps, "of": self.of}
+
+
+@dataclass(frozen=True)
+class Function(Correction):
+    """A correction of your own: any function from [0, 1] to [0, 1], applied to an array.
+
+    A saved correction holds its label only (a file holds no code): pass the same family
+    to :func:`debias.load` to read it back.
+
+    Parameters
+    ----------
+    label : str
+        The name in reports.
+    function : callable
+        Takes and returns an array of shape (n_samples,).
+
+    Examples
+    --------
+    >>> family = memberships() | [Function("square root", np.sqrt)]
+    >>> family[-1].id, family[-1]([0.25])
+    (1000, array([0.5]))
+    """
+
+    label: str
+    function: Callable[[FloatArray], npt.ArrayLike]
+
+    kind = "function"
+
+    @property
+    def name(self) -> str:
+        """Its label."""
+        return self.label
+
+    def _values(self, p: FloatArray) -> FloatArray:
+        return np.asarray(self.function(p), dtype=np.float64)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Describe the function by its label."""
+        return {**super().to_dict(), "label": self.label}
+
+
+class Family(Sequence[Correction]):
+    """An ordered list of corrections with the identity in it exactly once.
+
+    Parameters
+    ----------
+    corrections : iterable of Correction
+        Later identities and repeated corrections are left out, so that a choice has one
+        name; without an identity, the triangle (0, 1, 1) is put first.
+
+    Raises
+    ------
+    ParameterError
+        Two different corrections with the same id.
+
+    Examples
+    --------
+    >>> len(ensemble(30)), len(memberships()), len(weights(30))
+    (48, 19, 30)
+    >>> memberships()[17].name
+    'identity'
+    """
+
+    def __init__(self, corrections: Sequence[Correction]):
+        kept: dict[int, Correction] = {}
+        has_identity = any(correction.is_identity for correction in corrections)
+        unnumbered = [] if has_identity else [Triangle(0, 1, 1, id=17)]
+        seen_identity = False
+        own_id = FIRST_OWN_ID
+        for correction in [*unnumbered, *corrections]:
+            if not isinstance(correction, Correction):
+                raise ParameterError(f"a family holds Correction objects; got {correction!r}.")
+            if correction.is_identity and seen_identity:
+                continue
+            seen_identity = seen_identity or correction.is_identity
+            if correction.id is None:
+                while own_id in kept:
+                    own_id += 1
+                correction = replace(correction, id=own_id)
+            assert correction.id is not None
+            if kept.setdefault(correction.id, correction) != correction:
+                raise ParameterError(
+                    f"two corrections have the id {correction.id}: {kept[correction.id].name!r} and "
+                    f"{correction.name!r}. Give one of them another id."
+                )
+        self._corrections = tuple(kept.values())
+        self.ids = np.array(list(kept), dtype=np.int64)
+        self.identity = next(i for i, correction in enumerate(self) if correction.is_identity)
+
+    @overload
+    def __getitem__(self, index: int) -> Correction: ...
+    @overload
+    def __getitem__(self, index: slice) -> "Family": ...
+    def __getitem__(self, index: int | slice) -> "Correction | Family":
+        """Return one correction, or a smaller family."""
+        return Family(self._corrections[index]) if isinstance(index, slice) else self._corrections[index]
+
+    def __len__(self) -> int:
+        return len(self._corrections)
+
+    def __iter__(self) -> Iterator[Correction]:
+        return iter(self._corrections)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Family) and self._corrections == other._corrections
+
+    def __hash__(self) -> int:
+        return hash(self._corrections)
+
+    def __or__(self, other: Sequence[Correction]) -> "Family":
+        """Return the union, in order."""
+        return Family([*self, *other])
+
+    def __repr__(self) -> str:
+        return f"Family of {len(self)} corrections: {', '.join(c.name for c in self._corrections[:3])}, ..."
+
+    def index_of(self, correction_id: int) -> int:
+        """Return the position of the correction with a published id.
+
+        Raises
+        ------
+        ParameterError
+            The family has no such correction.
+        """
+        found = np.flatnonzero(self.ids == correction_id)
+        if not len(found):
+            raise ParameterError(f"no correction with id {correction_id!r}; ids are {self.ids.tolist()}.")
+        return int(found[0])
+
+    def values(self, p: npt.ArrayLike) -> FloatArray:
+        """Return what every correction makes of the probabilities.
+
+        Parameters
+        ----------
+        p : array-like of shape (n_samples,)
+            Probabilities of one class.
+
+        Returns
+        -------
+        ndarray of shape (n_corrections, n_samples)
+            Corrected values.
+
+        Examples
+        --------
+        >>> Family([Weight(1, 2), Weight(2, 2)]).values([0.5, 1.0])
+        array([[0.25, 0.5 ],
+               [0.5 , 1. ]])
+        """
+        return np.stack([correction(p) for correction in self])
+
+    @classmethod
+    def of(cls, corrections: "Self | Sequence[Correction]") -> "Self":
+        """Return `corrections` as a family."""
+        return corrections if isinstance(corrections, cls) else cls(corrections)
+
+
+def memberships() -> Family:
+    """Return the 19 published membership functions, ids 0 to 18 (FuRud, arXiv 2412.19018)."""
+    return Family([Triangle(*corners, id=index) for index, corners in enumerate(_TRIANGLES)])
+
+
+def weights(n_weights: int = 30) -> Family:
+    """Return the weights 1/n, 2/n, ..., 1, ids from 19 (DNIP, arXiv 2405.07623).
+
+    Parameters
+    ----------
+    n_weights : int, default=30
+        Number of steps; published values are 30, 50, 70 and 90.
+
+    Raises
+    ------
+    ParameterError
+        Fewer than one step.
+    """
+    if not isinstance(n_weights, (int, np.integer)) or n_weights < 1:
+        raise ParameterError(f"n_weights must be an integer of at least 1; got {n_weights!r}.")
+    return Family([Weight(steps, int(n_weights)) for steps in range(1, int(n_weights) + 1)])
+
+
+def ensemble(n_weights: int = 30) -> Family:
+    """Return memberships and weights together, one identity (DCS, arXiv 2503.05157).
+
+    The last weight is the identity that id 17 already is, so it is left out: with 30
+    weights there are 48 corrections.
+    """
+    return memberships() | weights(n_weights)
+
+
+def correction_from_dict(description: dict[str, Any]) -> Correction:
+    """Build a correction from plain data, the inverse of :meth:`Correction.to_dict`.
+
+    Raises
+    ------
+    ParameterError
+        The kind is unknown, or a value is missing or not allowed.
+
+    Examples
+    --------
+    >>> correction_from_dict({"kind": "weight", "id": 25, "steps": 7, "of": 30})
+    Weight(id=25, steps=7, of=30)
+    """
+    readers: dict[str, tuple[type[Correction], dict[str, type]]] = {
+        "membership": (Triangle, {"left": float, "peak": float, "right": float}),
+        "weight": (Weight, {"steps": int, "of": int}),
+    }
+    kind = description.get("kind")
+    if kind not in readers:
+        raise ParameterError(f"a saved correction is one of {sorted(readers)}; got kind {kind!r}.")
+    build, parameters = readers[kind]
+    try:
+        values = {name: type_(description[name]) for name, type_ in parameters.items()}
+        return build(**values, id=int(description["id"]))
+    except (KeyError, TypeError, ValueError) as error:
+        raise ParameterError(f"a saved {kind} needs {sorted(parameters)} and id: {error!r}.") from error
+
+
+def correct(probabilities: FloatArray, corrections: Sequence[Correction]) -> FloatArray:
+    """Apply one correction per column.
+
+    Parameters
+    ----------
+    probabilities : ndarray of shape (n_samples, n_classes)
+        Class probabilities.
+    corrections : sequence of length n_classes
+        One correction per column.
+
+    Returns
+    -------
+    ndarray of shape (n_samples, n_classes)
+        Corrected values, not renormalised.
+
+    Examples
+    --------
+    >>> correct(np.array([[0.4, 0.6]]), [Triangle(0, 1, 1), Weight(1, 3)])
+    array([[0.4, 0.2]])
+    """
+    columns = [correction(column) for correction, column in zip(corrections, probabilities.T, strict=True)]
+    return np.stack(columns, axis=1)
+
+
+def decide(corrected: FloatArray, probabilities: FloatArray) -> npt.NDArray[np.int64]:
+    """Return the predicted column of every row.
+
+    The largest corrected value wins, the first column among equals; a row whose corrected
+    values are all zero is decided by its original probabilities (methods of DCS).
+
+    Parameters
+    ----------
+    corrected, probabilities : ndarray of shape (n_samples, n_classes)
+        Corrected values and original probabilities.
+
+    Returns
+    -------
+    ndarray of shape (n_samples,)
+        Column indices.
+
+    Examples
+    --------
+    >>> decide(np.array([[0.5, 0.5], [0.0, 0.0]]), np.array([[0.1, 0.9], [0.1, 0.9]]))
+    array([0, 1])
+    """
+    empty = ~corrected.any(axis=1)
+    return np.argmax(np.where(empty[:, None], probabilities, corrected), axis=1)

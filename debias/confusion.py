@@ -1,0 +1,191 @@
+"""Confusion counts, and the metrics as functions of them.
+
+Counts of many resamples are taken at once: all functions work on the last two axes, of shape
+(n_classes, n_classes + 1), where the last column counts predictions that are none of the classes.
+"""
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+from sklearn.utils import check_consistent_length
+from sklearn.utils.multiclass import unique_labels
+
+from debias.errors import ParameterError
+
+FloatArray = npt.NDArray[np.float64]
+IndexArray = npt.NDArray[np.int64]
+
+
+def confusion(y_true: Any, y_pred: Any, labels: Any = None) -> pd.DataFrame:
+    """Count the predictions for the samples of each class.
+
+    Parameters
+    ----------
+    y_true, y_pred : array-like of shape (n_samples,)
+        Labels and predictions.
+    labels : sequence, optional
+        Classes in the order of the rows; default: those of `y_true`, sorted.
+
+    Returns
+    -------
+    DataFrame of int of shape (n_classes, n_classes + 1)
+        Row: class of the sample; column: prediction. The last column, None, counts predictions
+        that are none of the classes.
+
+    Raises
+    ------
+    ParameterError
+        No samples, different lengths, strings against numbers, or a label that is not in `labels`.
+
+    Examples
+    --------
+    >>> confusion(["yes", "yes", "no"], ["yes", "no", "maybe"])
+           no  yes  None
+    class
+    no      0    0     1
+    yes     1    1     0
+    """
+    try:
+        check_consistent_length(y_true, y_pred)
+        unique_labels(y_true, y_pred)
+    except ValueError as error:
+        raise ParameterError(f"y_true and y_pred do not fit together: {error}") from error
+    classes = pd.Index(np.unique(np.asarray(y_true)) if labels is None else list(labels))
+    if not classes.is_unique:
+        raise ParameterError(f"labels names a class twice: {classes.tolist()}.")
+    rows = classes.get_indexer(np.asarray(y_true))
+    if (rows < 0).any():
+        unknown = np.asarray(y_true)[np.argmax(rows < 0)]
+        raise ParameterError(f"y_true holds {unknown!r}, which is not in labels={classes.tolist()}.")
+    columns = classes.get_indexer(np.asarray(y_pred))
+    columns[columns < 0] = len(classes)
+    width = len(classes) + 1
+    counts = np.bincount(rows * width + columns, minlength=len(classes) * width).reshape(-1, width)
+    index = classes.rename("class")
+    return pd.DataFrame(counts, index=index, columns=pd.Index([*classes.tolist(), None], dtype=object))
+
+
+def accuracies_of(counts: IndexArray) -> FloatArray:
+    """Return the class accuracies.
+
+    Parameters
+    ----------
+    counts : ndarray of int of shape (..., n_classes, n_classes + 1)
+        Confusion counts.
+
+    Returns
+    -------
+    ndarray of float64 of shape (..., n_classes)
+        In [0, 1]; NaN for a class without samples.
+
+    Examples
+    --------
+    >>> accuracies_of(np.array([[3, 1, 0], [0, 0, 0]]))
+    array([0.75,  nan])
+    """
+    support = counts.sum(axis=-1).astype(np.float64)
+    correct = np.diagonal(counts, axis1=-2, axis2=-1)
+    return np.divide(correct, support, out=np.full(support.shape, np.nan), where=support > 0)
+
+
+def accuracy_of(counts: IndexArray) -> FloatArray:
+    """Return the share of samples that is right.
+
+    Parameters
+    ----------
+    counts : ndarray of int of shape (..., n_classes, n_classes + 1)
+        Confusion counts.
+
+    Returns
+    -------
+    ndarray of float64 of shape (...)
+        In [0, 1].
+
+    Examples
+    --------
+    >>> float(accuracy_of(np.array([[3, 1, 0], [0, 2, 2]])))
+    0.625
+    """
+    return np.asarray(np.trace(counts, axis1=-2, axis2=-1) / counts.sum(axis=(-2, -1)))
+
+
+def cobias_of_accuracies(accuracies: FloatArray) -> FloatArray:
+    """Return COBias by the sorted formula, ``2 / (N (N-1)) * sum_k (2k - N - 1) A_(k)``.
+
+    Parameters
+    ----------
+    accuracies : ndarray of float64 of shape (..., n_classes)
+        Class accuracies, no NaN.
+
+    Returns
+    -------
+    ndarray of float64 of shape (...)
+        In [0, 1]; 0 for fewer than two classes.
+
+    Examples
+    --------
+    >>> cobias_of_accuracies(np.array([[0.25, 0.75], [1.0, 1.0]]))
+    array([0.5, 0. ])
+    """
+    n_classes = accuracies.shape[-1]
+    if n_classes < 2:
+        return np.zeros(accuracies.shape[:-1])
+    weights = 2.0 * np.arange(1, n_classes + 1) - n_classes - 1
+    return np.asarray(np.sort(accuracies, axis=-1) @ weights * 2 / (n_classes * (n_classes - 1)))
+
+
+def macro_f1_of(counts: IndexArray) -> FloatArray:
+    """Return the mean F1 of the classes, all of which have samples.
+
+    Parameters
+    ----------
+    counts : ndarray of int of shape (..., n_classes, n_classes + 1)
+        Confusion counts.
+
+    Returns
+    -------
+    ndarray of float64 of shape (...)
+        In [0, 1].
+
+    Examples
+    --------
+    >>> float(macro_f1_of(np.array([[1, 1, 0], [0, 2, 0]])))  # F1 2/3 and 4/5
+    0.7333333333333334
+    """
+    correct = np.diagonal(counts, axis1=-2, axis2=-1)
+    both = counts.sum(axis=-1) + counts.sum(axis=-2)[..., :-1]
+    return np.asarray((2 * correct / both).mean(axis=-1))
+
+
+def overall_metrics(counts: IndexArray) -> dict[str, FloatArray]:
+    """Return accuracy, COBias, worst class accuracy and macro F1.
+
+    Parameters
+    ----------
+    counts : ndarray of int of shape (..., n_classes, n_classes + 1)
+        Confusion counts. A class without samples, which is one without samples everywhere, is
+        left out, but predictions of it stay wrong.
+
+    Returns
+    -------
+    dict of ndarray of float64 of shape (...)
+        By name.
+
+    Examples
+    --------
+    >>> {name: float(value) for name, value in overall_metrics(np.array([[2, 2, 0], [0, 4, 0]])).items()}
+    {'accuracy': 0.75, 'cobias': 0.5, 'worst_class_accuracy': 0.5, 'macro_f1': 0.7333333333333334}
+    """
+    present = np.flatnonzero(counts.sum(axis=-1).reshape(-1, counts.shape[-2])[0])
+    absent = np.setdiff1d(np.arange(counts.shape[-1]), present)
+    others = counts[..., present, :][..., absent].sum(axis=-1, keepdims=True)
+    kept = np.concatenate([counts[..., present, :][..., present], others], axis=-1)
+    accuracies = accuracies_of(kept)
+    return {
+        "accuracy": accuracy_of(kept),
+        "cobias": cobias_of_accuracies(accuracies),
+        "worst_class_accuracy": accuracies.min(axis=-1),
+        "macro_f1": macro_f1_of(kept),
+    }

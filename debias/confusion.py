@@ -52,6 +52,8 @@ def confusion(y_true: Any, y_pred: Any, labels: Any = None) -> pd.DataFrame:
         unique_labels(y_true, y_pred)
     except ValueError as error:
         raise ParameterError(f"y_true and y_pred do not fit together: {error}") from error
+    if len(y_true) == 0:
+        raise ParameterError("y_true is empty: metrics need one sample or more.")
     classes = pd.Index(np.unique(np.asarray(y_true)) if labels is None else list(labels))
     if not classes.is_unique:
         raise ParameterError(f"labels names a class twice: {classes.tolist()}.")

@@ -8,9 +8,10 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from debias.corrections import Correction, Family, Function, Triangle, Weight, ensemble, memberships, weights
+    from debias.corrections import Correction, Function, Triangle, Weight
     from debias.errors import DebiasError
     from debias.estimators import EnsembleDebiaser, FuzzyDebiaser, WeightDebiaser, load
+    from debias.families import Family, ensemble, memberships, weights
     from debias.inference.collect import collect
     from debias.inference.engine import Engine
     from debias.inference.pipeline import LabelProbabilities
@@ -25,7 +26,7 @@ _HOME = {
     "DebiasError": "debias.errors",
     "Engine": "debias.inference.engine",
     "EnsembleDebiaser": "debias.estimators",
-    "Family": "debias.corrections",
+    "Family": "debias.families",
     "Function": "debias.corrections",
     "FuzzyDebiaser": "debias.estimators",
     "LabelProbabilities": "debias.inference.pipeline",
@@ -39,11 +40,11 @@ _HOME = {
     "WeightDebiaser": "debias.estimators",
     "check_disjoint": "debias.tables",
     "collect": "debias.inference.collect",
-    "ensemble": "debias.corrections",
+    "ensemble": "debias.families",
     "load": "debias.estimators",
     "load_task": "debias.inference.tasks",
-    "memberships": "debias.corrections",
-    "weights": "debias.corrections",
+    "memberships": "debias.families",
+    "weights": "debias.families",
 }
 
 __version__ = "0.1.0"

@@ -1,0 +1,232 @@
+"""A fitted correction as a readable JSON file: data only, checked field by field when read."""
+
+import json
+import math
+import os
+import platform
+import tempfile
+from collections.abc import Sequence
+from dataclasses import asdict
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from debias.corrections import Correction, correction_from_dict
+from debias.errors import CorrectionFileError, DebiasError
+from debias.explanations import ClassFacts
+from debias.families import Family
+from debias.objective import Objective
+
+FORMAT = "debias correction"
+SCHEMA_VERSION = 1
+LARGEST_FILE = 16 << 20
+"""Bytes; a correction of a thousand classes takes less than one."""
+
+_NUMBERS = ("objective_value", "baseline_objective_value", "search_seconds")
+_COUNTS = ("n_evaluations", "n_labels")
+
+
+def write_correction(debiaser: Any, path: str | os.PathLike[str]) -> None:
+    """Write a fitted debiaser.
+
+    Parameters
+    ----------
+    debiaser : WeightDebiaser, FuzzyDebiaser or EnsembleDebiaser
+        Fitted.
+    path : str or path-like
+        Where to; written beside it first, then renamed, so that it is whole or absent.
+    """
+    document = {
+        "format": FORMAT,
+        "schema_version": SCHEMA_VERSION,
+        "summary": debiaser.summary(),
+        "method": type(debiaser).__name__,
+        "objective": debiaser.objective_.get_params(),
+        "search": debiaser.search,
+        **{name: getattr(debiaser, f"{name}_") for name in (*_NUMBERS, *_COUNTS)},
+        "named_columns": hasattr(debiaser, "feature_names_in_"),
+        "classes": [_class_entry(debiaser, k) for k in np.argsort(debiaser.columns_)],
+        "data_fingerprint": debiaser.data_fingerprint_,
+        "versions": _versions(),
+    }
+    if hasattr(debiaser, "n_weights"):
+        document["n_weights"] = debiaser.n_weights
+    target = Path(path)
+    with tempfile.NamedTemporaryFile(
+        "w", encoding="utf-8", dir=target.parent, prefix=f".{target.name}.", delete=False
+    ) as file:
+        json.dump(document, file, indent=2, ensure_ascii=False, allow_nan=False)
+        file.write("\n")
+    os.replace(file.name, target)
+
+
+def _class_entry(debiaser: Any, k: int) -> dict[str, Any]:
+    """Describe one class."""
+    label = debiaser.classes_[k]
+    return {
+        "label": label.item() if isinstance(label, np.generic) else label,
+        "correction": debiaser.corrections_[k].to_dict(),
+        "facts": asdict(debiaser.facts_[k]),
+    }
+
+
+def _versions() -> dict[str, str]:
+    """Name what the correction was made with."""
+    found: dict[str, str] = {"python": platform.python_version()}
+    for package in ("debias-iterit", "numpy", "scikit-learn", "scikit-fuzzy"):
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            found[package] = "unknown"
+    return found
+
+
+def read_correction(
+    path: str | os.PathLike[str], methods: Sequence[str], family: Sequence[Correction] | None = None
+) -> tuple[str, dict[str, Any], dict[str, Any]]:
+    """Read what :func:`write_correction` wrote.
+
+    Parameters
+    ----------
+    path : str or path-like
+        The file.
+    methods : sequence of str
+        Class names that it may hold.
+    family : sequence of Correction, optional
+        Corrections that a file names by id and label only.
+
+    Returns
+    -------
+    method : str
+        One of `methods`.
+    parameters, attributes : dict
+        For the constructor, and learned.
+
+    Raises
+    ------
+    CorrectionFileError
+        Anything is missing or not as it should be; the message says what.
+    """
+    document = _parse(Path(path))
+    try:
+        method = _one_of(document, "method", tuple(methods))
+        objective = Objective(
+            **{name: float(value) for name, value in document["objective"].items()}
+        ).validate()
+        parameters: dict[str, Any] = {"objective": objective, "search": _text(document, "search")}
+        if method != "FuzzyDebiaser":
+            parameters["n_weights"] = _count(document, "n_weights")
+        attributes: dict[str, Any] = {f"{name}_": _number(document, name) for name in _NUMBERS}
+        attributes |= {f"{name}_": _count(document, name) for name in _COUNTS}
+        attributes |= {"objective_": objective, "data_fingerprint_": _text(document, "data_fingerprint")}
+        attributes |= _read_classes(document, family)
+    except KeyError as error:
+        raise CorrectionFileError(f"{path}: the field {error.args[0]!r} is missing.") from error
+    except (DebiasError, TypeError, ValueError, AttributeError, OverflowError) as error:
+        raise CorrectionFileError(f"{path}: {error}") from error
+    if family is not None and method == "EnsembleDebiaser":
+        parameters["family"] = family
+    return method, parameters, attributes
+
+
+def _parse(path: Path) -> dict[str, Any]:
+    """Read the JSON and check what kind of file it is."""
+    try:
+        if path.stat().st_size > LARGEST_FILE:
+            raise CorrectionFileError(f"{path}: {path.stat().st_size:,} bytes is too large for a correction.")
+        document = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise CorrectionFileError(f"{path}: cannot be read: {error.strerror or error}.") from error
+    except (ValueError, RecursionError) as error:
+        raise CorrectionFileError(
+            f"{path}: not JSON ({error}); a correction is written by .save() or `debias fit`."
+        ) from error
+    if not isinstance(document, dict) or document.get("format") != FORMAT:
+        raise CorrectionFileError(
+            f'{path}: not a correction: "format" must be {FORMAT!r}; write one with .save() or `debias fit`.'
+        )
+    if document.get("schema_version") != SCHEMA_VERSION:
+        raise CorrectionFileError(
+            f"{path}: schema version {document.get('schema_version')!r}, this release reads "
+            f"{SCHEMA_VERSION}: fit again, or install the release that wrote it."
+        )
+    return document
+
+
+def _read_classes(document: dict[str, Any], family: Sequence[Correction] | None) -> dict[str, Any]:
+    """Read labels, corrections and facts of all classes, given in the order of the columns."""
+    entries = document["classes"]
+    if not isinstance(entries, list) or len(entries) < 2:
+        raise ValueError("classes must be a list of two or more.")
+    labels = [entry["label"] for entry in entries]
+    if not (all(isinstance(x, str) for x in labels) or all(isinstance(x, int) for x in labels)):
+        raise ValueError(f"class labels must be all text or all integers; got {labels[:10]!r}.")
+    if len(set(labels)) < len(labels):
+        raise ValueError(f"class labels must differ; got {labels[:10]!r}.")
+    names = np.array(labels)
+    columns = np.argsort(names, kind="stable")
+    corrections = [_read_one(entries[k]["correction"], family) for k in columns]
+    attributes: dict[str, Any] = {
+        "classes_": names[columns],
+        "columns_": columns.astype(np.int64),
+        "corrections_": corrections,
+        "choice_": np.array([correction.id for correction in corrections], dtype=np.int64),
+        "improved_": any(not correction.is_identity for correction in corrections),
+        "facts_": [_read_facts(entries[k]["facts"]) for k in columns],
+        "n_features_in_": len(labels),
+    }
+    if document["named_columns"] is True:
+        attributes["feature_names_in_"] = np.array(labels, dtype=object)
+    return attributes
+
+
+def _read_one(description: Any, family: Sequence[Correction] | None) -> Correction:
+    """Read one correction; one of the user's own is looked up in `family`."""
+    if not isinstance(description, dict):
+        raise ValueError(f"a correction must be an object; got {description!r}.")
+    if description.get("kind") in ("membership", "weight"):
+        return correction_from_dict(description)
+    if family is None:
+        raise ValueError(
+            f"the correction {description.get('label', description.get('id'))!r} is a function of your own, "
+            "which a file cannot hold: pass the family it was fitted with, load(path, family=...)."
+        )
+    own = Family.of(family)
+    return own[own.index_of(int(description["id"]))]
+
+
+def _read_facts(facts: Any) -> ClassFacts:
+    """Read the counts of one class."""
+    names = ("support", "correct_before", "correct_after", "predicted_before", "predicted_after")
+    low, middle, high = (float(value) for value in facts["quartiles"])
+    return ClassFacts(**{name: _count(facts, name) for name in names}, quartiles=(low, middle, high))
+
+
+def _number(document: dict[str, Any], name: str) -> float:
+    value = document[name]
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
+        raise ValueError(f"{name} must be a finite number; got {value!r}.")
+    return float(value)
+
+
+def _count(document: dict[str, Any], name: str) -> int:
+    value = document[name]
+    if isinstance(value, bool) or not isinstance(value, int) or value < 0:
+        raise ValueError(f"{name} must be a whole number of at least 0; got {value!r}.")
+    return value
+
+
+def _text(document: dict[str, Any], name: str) -> str:
+    value = document[name]
+    if not isinstance(value, str):
+        raise ValueError(f"{name} must be text; got {value!r}.")
+    return value
+
+
+def _one_of(document: dict[str, Any], name: str, allowed: tuple[str, ...]) -> str:
+    value = _text(document, name)
+    if value not in allowed:
+        raise ValueError(f"{name} must be one of {allowed}; got {value!r}.")
+    return value

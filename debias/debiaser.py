@@ -1,0 +1,319 @@
+"""The estimator behind the three debiasers: fit, predict, transform and explain.
+
+Thin over :mod:`debias.search`; what it can choose from is its family.
+"""
+
+import hashlib
+import warnings
+from collections.abc import Sequence
+from typing import Any, Self
+
+import joblib
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+from sklearn.base import BaseEstimator, ClassifierMixin, TransformerMixin
+from sklearn.utils import Tags, check_random_state
+from sklearn.utils.multiclass import check_classification_targets
+from sklearn.utils.validation import check_is_fitted, column_or_1d, validate_data
+
+from debias.class_probabilities import (
+    ClassColumns,
+    FloatArray,
+    IndexArray,
+    match_classes,
+    validate_probabilities,
+)
+from debias.correction_file import write_correction
+from debias.corrections import Correction, correct, decide
+from debias.errors import ParameterError
+from debias.explanations import ClassFacts, explain_class
+from debias.families import Family
+from debias.objective import Objective
+from debias.search.annealing import SCHEDULES, anneal
+from debias.search.descent import descend
+from debias.search.problem import Problem, build_problem
+from debias.search.result import SearchResult
+
+SEARCHES = ("descent", *SCHEDULES)
+"""Names that ``search`` may have."""
+
+
+class Debiaser(ClassifierMixin, TransformerMixin, BaseEstimator):
+    """Base of the three debiasers: everything but the family to choose from.
+
+    It takes class probabilities, learns one correction per class from labelled rows and
+    predicts. Use :class:`~debias.estimators.EnsembleDebiaser` or one of its siblings.
+    """
+
+    objective: Objective | None
+    search: str
+    n_starts: int
+    classes: Sequence[Any] | None
+    n_jobs: int | None
+    random_state: Any
+    verbose: int
+
+    def _family(self) -> Family:
+        raise TypeError(f"{type(self).__name__} must define _family().")
+
+    def __sklearn_tags__(self) -> Tags:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.positive_only = True
+        return tags
+
+    def fit(self, X: Any, y: Any) -> Self:
+        """Choose one correction per class.
+
+        Parameters
+        ----------
+        X : DataFrame or array of shape (n_samples, n_classes)
+            Class probabilities; rows sum to one. Columns of a DataFrame are named after
+            the classes; columns of an array are classes 0 .. n_classes - 1, or `classes`.
+        y : array-like of shape (n_samples,)
+            Labels.
+
+        Returns
+        -------
+        self
+            The fitted estimator.
+
+        Raises
+        ------
+        TableError
+            A row is not a distribution, a label has no column, or only one class has rows.
+        ParameterError
+            A parameter has a value that is not allowed.
+        """
+        if self.search not in SEARCHES:
+            raise ParameterError(f"search must be one of {SEARCHES}; got {self.search!r}.")
+        if not isinstance(self.n_starts, (int, np.integer)) or self.n_starts < 1:
+            raise ParameterError(f"n_starts must be an integer of at least 1; got {self.n_starts!r}.")
+        objective = (Objective() if self.objective is None else self.objective).validate()
+        family = self._family()
+        match, probabilities = self._match(X, y)
+        problem = build_problem(probabilities, match.y, family, objective)
+        _warn_of_missing_classes(match, problem)
+        result = self._search(problem)
+        if result.interrupted:
+            warnings.warn(
+                "the search was interrupted: this is the best choice met so far.", UserWarning, stacklevel=2
+            )
+        self._keep(match, probabilities, problem, result, family)
+        return self
+
+    def _match(self, X: Any, y: Any) -> tuple[ClassColumns, FloatArray]:
+        """Validate the input and match its columns to the classes."""
+        probabilities, labels = validate_data(self, X, y, dtype=np.float64, ensure_all_finite=False)
+        labels = column_or_1d(labels, warn=True)
+        check_classification_targets(labels)
+        names = getattr(self, "feature_names_in_", None)
+        validate_probabilities(probabilities, names)
+        classes = self.classes
+        if classes is None and names is not None and not isinstance(X, pd.DataFrame):
+            classes = names
+        return match_classes(X, labels, classes), probabilities
+
+    def _search(self, problem: Problem) -> SearchResult:
+        """Run the search that was asked for."""
+        seed = int(check_random_state(self.random_state).randint(np.iinfo(np.int32).max))
+        if self.search != "descent":
+            return anneal(problem, SCHEDULES[self.search], seed)
+        n_threads = joblib.effective_n_jobs(self.n_jobs)
+        if not self.verbose:
+            return descend(problem, self.n_starts, seed, n_threads)
+        from rich.progress import Progress
+
+        with Progress() as progress:
+            task = progress.add_task("descents", total=self.n_starts)
+            return descend(
+                problem, self.n_starts, seed, n_threads, on_start_done=lambda: progress.advance(task)
+            )
+
+    def _keep(
+        self,
+        match: ClassColumns,
+        probabilities: FloatArray,
+        problem: Problem,
+        result: SearchResult,
+        family: Family,
+    ) -> None:
+        """Set the learned attributes."""
+        identity = problem.candidate(problem.identity_choice)
+        best = result.best if result.best.beats(identity) else identity
+        by_column = [family[index] for index in best.choice]
+        self.classes_ = match.classes
+        self.columns_ = match.columns
+        self.family_ = family
+        self.corrections_ = [by_column[column] for column in match.columns]
+        self.choice_ = np.array([correction.id for correction in self.corrections_], dtype=np.int64)
+        self.objective_ = problem.objective
+        self.objective_value_ = problem.evaluate(best.choice)
+        self.baseline_objective_value_ = identity.objective
+        self.improved_ = bool(best.n_changed)
+        self.n_evaluations_ = result.n_evaluations
+        self.search_seconds_ = result.seconds
+        self.n_labels_ = len(match.y)
+        self.data_fingerprint_ = _fingerprint(probabilities, match.y)
+        before, after = problem.counts(problem.identity_choice), problem.counts(best.choice)
+        self.facts_ = [
+            ClassFacts(
+                support=int(problem.support[column]),
+                correct_before=int(before.correct[column]),
+                correct_after=int(after.correct[column]),
+                predicted_before=int(before.predicted[column]),
+                predicted_after=int(after.predicted[column]),
+                quartiles=_quartiles(probabilities[match.y == column, column]),
+            )
+            for column in match.columns
+        ]
+
+    def _validated(self, X: Any) -> FloatArray:
+        check_is_fitted(self)
+        probabilities = validate_data(self, X, dtype=np.float64, ensure_all_finite=False, reset=False)
+        return validate_probabilities(probabilities, getattr(self, "feature_names_in_", None))
+
+    def _corrected(self, probabilities: FloatArray) -> FloatArray:
+        """Apply the corrections, columns as they came."""
+        by_column: list[Correction] = [self.corrections_[k] for k in np.argsort(self.columns_)]
+        return correct(probabilities, by_column)
+
+    def transform(self, X: Any) -> FloatArray:
+        """Return the corrected values.
+
+        Parameters
+        ----------
+        X : DataFrame or array of shape (n_samples, n_classes)
+            Class probabilities.
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_classes)
+            Corrected values in the order of the columns of `X`, not renormalised; a
+            DataFrame after ``set_output(transform="pandas")``.
+        """
+        return self._corrected(self._validated(X))
+
+    def predict(self, X: Any) -> npt.NDArray[Any]:
+        """Return the class with the largest corrected value.
+
+        Among equal values the first column wins; where all are zero, the original
+        probabilities decide.
+
+        Parameters
+        ----------
+        X : DataFrame or array of shape (n_samples, n_classes)
+            Class probabilities.
+
+        Returns
+        -------
+        ndarray of shape (n_samples,)
+            Predicted labels.
+        """
+        probabilities = self._validated(X)
+        names = self.classes_[np.argsort(self.columns_)]
+        return np.asarray(names[decide(self._corrected(probabilities), probabilities)])
+
+    def predict_proba(self, X: Any) -> FloatArray:
+        """Return the corrected values as probabilities.
+
+        Parameters
+        ----------
+        X : DataFrame or array of shape (n_samples, n_classes)
+            Class probabilities.
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_classes)
+            Corrected values divided by their sum, in the order of ``classes_``; the
+            original probabilities where all are zero.
+        """
+        probabilities = self._validated(X)
+        corrected = self._corrected(probabilities)
+        empty = ~corrected.any(axis=1, keepdims=True)
+        corrected = np.where(empty, probabilities, corrected)[:, self.columns_]
+        return np.asarray(corrected / corrected.sum(axis=1, keepdims=True))
+
+    def get_feature_names_out(self, input_features: Any = None) -> npt.NDArray[np.object_]:
+        """Return the class names, in the order of the columns."""
+        check_is_fitted(self)
+        return np.array([str(name) for name in self.classes_[np.argsort(self.columns_)]], dtype=object)
+
+    def explain(self) -> pd.DataFrame:
+        """Say what was done to each class and why.
+
+        Returns
+        -------
+        DataFrame
+            One row per class, in the order of the columns: correction, kind, id, support,
+            accuracy and predicted rows before and after on the rows it was fitted on, and
+            a sentence.
+        """
+        check_is_fitted(self)
+        rows = [
+            {
+                "class": self.classes_[k],
+                "correction": self.corrections_[k].name,
+                "kind": "identity" if self.corrections_[k].is_identity else self.corrections_[k].kind,
+                "id": int(self.choice_[k]),
+                "support": self.facts_[k].support,
+                "accuracy_before": self.facts_[k].accuracy_before,
+                "accuracy_after": self.facts_[k].accuracy_after,
+                "predicted_before": self.facts_[k].predicted_before,
+                "predicted_after": self.facts_[k].predicted_after,
+                "sentence": explain_class(str(self.classes_[k]), self.corrections_[k], self.facts_[k]),
+            }
+            for k in np.argsort(self.columns_)
+        ]
+        return pd.DataFrame(rows).set_index("class")
+
+    def summary(self) -> str:
+        """Say in one sentence what the corrections do, or that none was found that helps."""
+        check_is_fitted(self)
+        if not self.improved_:
+            return (
+                f"Nothing was changed: of {self.n_evaluations_:,} choices evaluated on {self.n_labels_:,} "
+                f"labelled rows, none beats the uncorrected model (objective {self.objective_value_:.4f})."
+            )
+        n_changed = sum(not correction.is_identity for correction in self.corrections_)
+        return (
+            f"{n_changed} of {len(self.classes_)} classes are corrected: on {self.n_labels_:,} labelled rows "
+            f"the objective goes from {self.baseline_objective_value_:.4f} to {self.objective_value_:.4f} "
+            f"({self.n_evaluations_:,} choices evaluated)."
+        )
+
+    def save(self, path: Any) -> None:
+        """Write the correction as readable JSON; read it back with :func:`debias.load`.
+
+        Parameters
+        ----------
+        path : str or path-like
+            Where to; the file appears whole or not at all.
+        """
+        check_is_fitted(self)
+        write_correction(self, path)
+
+
+def _quartiles(values: npt.NDArray[np.float64]) -> tuple[float, float, float]:
+    if not len(values):
+        return (0.0, 0.0, 0.0)
+    low, middle, high = np.quantile(values, [0.25, 0.5, 0.75])
+    return float(low), float(middle), float(high)
+
+
+def _fingerprint(probabilities: FloatArray, y: IndexArray) -> str:
+    """Identify the rows that a correction was fitted on."""
+    digest = hashlib.sha256(np.ascontiguousarray(probabilities).tobytes())
+    digest.update(y.tobytes())
+    return digest.hexdigest()
+
+
+def _warn_of_missing_classes(match: ClassColumns, problem: Problem) -> None:
+    """Name the classes without rows: nothing is known of their accuracy."""
+    missing = [str(match.by_column[k]) for k in np.flatnonzero(problem.support == 0)]
+    if missing:
+        warnings.warn(
+            f"no labelled row of {', '.join(missing)}: left out of COBias, and its correction is a guess.",
+            UserWarning,
+            stacklevel=3,
+        )

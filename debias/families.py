@@ -1,0 +1,175 @@
+"""Families: what a search may choose from, an ordered list of corrections with one identity.
+
+The published ones are the weights (DNIP), the memberships (FuRud) and both together (DCS);
+``|`` adds corrections of your own.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from typing import Self, overload
+
+import numpy as np
+import numpy.typing as npt
+
+from debias.corrections import Correction, FloatArray, Triangle, Weight
+from debias.errors import ParameterError
+
+FIRST_OWN_ID = 1000
+
+_TRIANGLES = (
+    [(0, 0, 0.5), (0, 0.5, 1), (0.5, 1, 1)]
+    + [(0, 0, 0.25), (0, 0.25, 0.5), (0.25, 0.5, 0.75), (0.5, 0.75, 1), (0.75, 1, 1)]
+    + [(0, 0, 0.125)]
+    + [(k / 8, (k + 1) / 8, (k + 2) / 8) for k in range(7)]
+    + [(0.875, 1, 1), (0, 1, 1), (0, 0, 1)]
+)
+
+
+class Family(Sequence[Correction]):
+    """An ordered list of corrections with the identity in it exactly once.
+
+    Parameters
+    ----------
+    corrections : iterable of Correction
+        Later identities and repeated corrections are left out, so that a choice has one
+        name; without an identity, the triangle (0, 1, 1) is put first.
+
+    Raises
+    ------
+    ParameterError
+        Two different corrections with the same id.
+
+    Examples
+    --------
+    >>> len(ensemble(30)), len(memberships()), len(weights(30))
+    (48, 19, 30)
+    >>> memberships()[17].name
+    'identity'
+    >>> from debias.corrections import Function
+    >>> (memberships() | [Function("square root", np.sqrt)])[-1].id
+    1000
+    """
+
+    def __init__(self, corrections: Sequence[Correction]):
+        kept: dict[int, Correction] = {}
+        has_identity = any(correction.is_identity for correction in corrections)
+        unnumbered = [] if has_identity else [Triangle(0, 1, 1, id=17)]
+        seen_identity = False
+        own_id = FIRST_OWN_ID
+        for correction in [*unnumbered, *corrections]:
+            if not isinstance(correction, Correction):
+                raise ParameterError(f"a family holds Correction objects; got {correction!r}.")
+            if correction.is_identity and seen_identity:
+                continue
+            seen_identity = seen_identity or correction.is_identity
+            if correction.id is None:
+                while own_id in kept:
+                    own_id += 1
+                correction = replace(correction, id=own_id)
+            assert correction.id is not None
+            if kept.setdefault(correction.id, correction) != correction:
+                raise ParameterError(
+                    f"two corrections have the id {correction.id}: {kept[correction.id].name!r} and "
+                    f"{correction.name!r}. Give one of them another id."
+                )
+        self._corrections = tuple(kept.values())
+        self.ids = np.array(list(kept), dtype=np.int64)
+        self.identity = next(i for i, correction in enumerate(self) if correction.is_identity)
+
+    @overload
+    def __getitem__(self, index: int) -> Correction: ...
+    @overload
+    def __getitem__(self, index: slice) -> "Family": ...
+    def __getitem__(self, index: int | slice) -> "Correction | Family":
+        """Return one correction, or a smaller family."""
+        return Family(self._corrections[index]) if isinstance(index, slice) else self._corrections[index]
+
+    def __len__(self) -> int:
+        return len(self._corrections)
+
+    def __iter__(self) -> Iterator[Correction]:
+        return iter(self._corrections)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Family) and self._corrections == other._corrections
+
+    def __hash__(self) -> int:
+        return hash(self._corrections)
+
+    def __or__(self, other: Sequence[Correction]) -> "Family":
+        """Return the union, in order."""
+        return Family([*self, *other])
+
+    def __repr__(self) -> str:
+        return f"Family of {len(self)} corrections: {', '.join(c.name for c in self._corrections[:3])}, ..."
+
+    def index_of(self, correction_id: int) -> int:
+        """Return the position of the correction with a published id.
+
+        Raises
+        ------
+        ParameterError
+            The family has no such correction.
+        """
+        found = np.flatnonzero(self.ids == correction_id)
+        if not len(found):
+            raise ParameterError(f"no correction with id {correction_id!r}; ids are {self.ids.tolist()}.")
+        return int(found[0])
+
+    def values(self, p: npt.ArrayLike) -> FloatArray:
+        """Return what every correction makes of the probabilities.
+
+        Parameters
+        ----------
+        p : array-like of shape (n_samples,)
+            Probabilities of one class.
+
+        Returns
+        -------
+        ndarray of shape (n_corrections, n_samples)
+            Corrected values.
+
+        Examples
+        --------
+        >>> Family([Weight(1, 2), Weight(2, 2)]).values([0.5, 1.0])
+        array([[0.25, 0.5 ],
+               [0.5 , 1. ]])
+        """
+        return np.stack([correction(p) for correction in self])
+
+    @classmethod
+    def of(cls, corrections: "Self | Sequence[Correction]") -> "Self":
+        """Return `corrections` as a family."""
+        return corrections if isinstance(corrections, cls) else cls(corrections)
+
+
+def memberships() -> Family:
+    """Return the 19 published membership functions, ids 0 to 18 (FuRud, arXiv 2412.19018)."""
+    return Family([Triangle(*corners, id=index) for index, corners in enumerate(_TRIANGLES)])
+
+
+def weights(n_weights: int = 30) -> Family:
+    """Return the weights 1/n, 2/n, ..., 1, ids from 19 (DNIP, arXiv 2405.07623).
+
+    Parameters
+    ----------
+    n_weights : int, default=30
+        Number of steps; published values are 30, 50, 70 and 90.
+
+    Raises
+    ------
+    ParameterError
+        Fewer than one step.
+    """
+    if not isinstance(n_weights, (int, np.integer)) or n_weights < 1:
+        raise ParameterError(f"n_weights must be an integer of at least 1; got {n_weights!r}.")
+    return Family([Weight(steps, int(n_weights)) for steps in range(1, int(n_weights) + 1)])
+
+
+def ensemble(n_weights: int = 30) -> Family:
+    """Return memberships and weights together, one identity (DCS, arXiv 2503.05157).
+
+    The last weight is the identity that id 17 already is, so it is left out: with 30
+    weights there are 48 corrections.
+    """
+    return memberships() | weights(n_weights)

@@ -1,0 +1,150 @@
+"""Multi-start descent: change one class, then two classes at once, while that helps.
+
+Changing one class at a time can be stuck from every start: with two classes the optimum may
+need both to move. So a local optimum here is one that no change of one OR two classes
+improves; every start ends in such a choice.
+"""
+
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from itertools import combinations
+
+import numpy as np
+
+from debias.search.problem import TOLERANCE, Candidate, FloatArray, IndexArray, Problem
+from debias.search.result import SearchResult
+from debias.search.sweeps import Sweeper
+
+
+def descend(
+    problem: Problem,
+    n_starts: int = 32,
+    random_state: int = 0,
+    n_threads: int = 1,
+    pair_moves: bool = True,
+    on_start_done: Callable[[], object] | None = None,
+) -> SearchResult:
+    """Search by descent from the identity and from random choices.
+
+    Algorithm
+    ---------
+    1. Sweep the classes in random order, each to its best correction, until none changes.
+    2. Sweep all pairs of classes; take the first pair that improves and go back to 1.
+    3. Stop when no pair improves.
+
+    The value of a choice is compared as :class:`~debias.search.problem.Candidate` says:
+    objective, then changed classes, then size of the change. Each move makes it strictly
+    smaller, so the descent ends. Every start has a random stream of its own and the best
+    result is taken in the order of the starts, so the answer does not depend on threads.
+
+    Parameters
+    ----------
+    problem : Problem
+        What is searched.
+    n_starts : int, default=32
+        Starts; the first is the identity.
+    random_state : int, default=0
+        Seed.
+    n_threads : int, default=1
+        Threads; each takes whole starts.
+    pair_moves : bool, default=True
+        Whether two classes may move together.
+    on_start_done : callable, optional
+        Called after each start, for a progress bar.
+
+    Returns
+    -------
+    SearchResult
+        The best choice; interrupted (Ctrl-C), the best that was met.
+
+    Examples
+    --------
+    >>> from debias.families import weights
+    >>> from debias.objective import Objective
+    >>> from debias.search.problem import build_problem
+    >>> P = np.array([[0.6, 0.4], [0.7, 0.3], [0.9, 0.1]])
+    >>> problem = build_problem(P, np.array([1, 0, 0]), weights(4), Objective(pmi=0))
+    >>> descend(problem).best
+    Candidate(objective=0.0, n_changed=1, change=0.36..., choice=(1, 3))
+    """
+    started = time.perf_counter()
+    problem.columns  # noqa: B018  (computed once, before the threads share it)
+    stop = threading.Event()
+    seeds = np.random.SeedSequence(random_state).spawn(n_starts)
+    local = threading.local()
+
+    def run(index: int) -> tuple[Candidate, int]:
+        if not hasattr(local, "sweeper"):
+            local.sweeper = Sweeper(problem)
+        before = local.sweeper.n_evaluations
+        rng = np.random.default_rng(seeds[index])
+        choice = problem.identity_choice
+        if index:
+            choice = rng.integers(problem.n_corrections, size=problem.n_classes)
+        best = _descend_from(local.sweeper, choice, rng, pair_moves, stop)
+        return best, local.sweeper.n_evaluations - before
+
+    with ThreadPoolExecutor(n_threads) as pool:
+        futures = [pool.submit(run, index) for index in range(n_starts)]
+        try:
+            for future in as_completed(futures):
+                if on_start_done is not None and not future.cancelled():
+                    on_start_done()
+        except KeyboardInterrupt:
+            stop.set()
+            pool.shutdown(cancel_futures=True)
+    best = problem.candidate(problem.identity_choice)
+    n_evaluations = 1
+    for candidate, count in (future.result() for future in futures if not future.cancelled()):
+        best = candidate if candidate.beats(best) else best
+        n_evaluations += count
+    return SearchResult(best, n_evaluations, time.perf_counter() - started, stop.is_set())
+
+
+def _descend_from(
+    sweeper: Sweeper, choice: IndexArray, rng: np.random.Generator, pair_moves: bool, stop: threading.Event
+) -> Candidate:
+    """Return the local optimum reached from one choice, or the best on the way when told to stop."""
+    problem = sweeper.problem
+    pairs = list(combinations(range(problem.n_classes), 2)) if pair_moves else []
+    best = problem.candidate(choice)
+    improved = True
+    while improved and not stop.is_set():
+        best = _move_single_classes(sweeper, best, rng)
+        improved = False
+        for index in rng.permutation(len(pairs)):
+            if stop.is_set():
+                break
+            values = sweeper.pair(np.array(best.choice), *pairs[index])
+            moved = _best_move(problem, best, pairs[index], values)
+            if moved.beats(best):
+                best, improved = moved, True
+                break
+    return best
+
+
+def _move_single_classes(sweeper: Sweeper, best: Candidate, rng: np.random.Generator) -> Candidate:
+    """Move one class at a time, in turns, until none moves."""
+    n_classes = sweeper.problem.n_classes
+    order = rng.permutation(n_classes)
+    n_settled = position = 0
+    while n_settled < n_classes:
+        j = int(order[position % n_classes])
+        moved = _best_move(sweeper.problem, best, (j,), sweeper.single(np.array(best.choice), j))
+        n_settled = 1 if moved.beats(best) else n_settled + 1
+        best = moved if moved.beats(best) else best
+        position += 1
+    return best
+
+
+def _best_move(problem: Problem, best: Candidate, classes: tuple[int, ...], values: FloatArray) -> Candidate:
+    """Return the best of the choices whose objectives a sweep of these classes gave."""
+    equal = np.argwhere(values <= values.min() + TOLERANCE)
+    n_changed = (equal != problem.identity).sum(axis=1)
+    change = problem.change[np.array(classes), equal].sum(axis=1)
+    moves = equal[np.lexsort((change, n_changed))[0]]
+    choice = np.array(best.choice)
+    choice[list(classes)] = moves
+    return problem.candidate(choice, float(values[tuple(moves)]))

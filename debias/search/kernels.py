@@ -1,0 +1,135 @@
+"""Compiled counting: what every correction of one class does, in one pass over the samples.
+
+With the other classes settled, a sample is won by class j when its rank exceeds that of the
+best rival. Samples are sorted by label and the corrections of a sample lie side by side, so
+that one comparison settles many corrections and the counts stay in the nearest cache.
+"""
+
+from typing import Any
+
+from numba import njit
+
+_OPTIONS: dict[str, Any] = {"nogil": True, "cache": True, "boundscheck": False}
+
+
+@njit(**_OPTIONS)
+def best_rivals(columns, choice, skip_a, skip_b, rival, rival_class):
+    """Find the highest rank of every sample and its class, two classes left out."""
+    n_classes, _, n_samples = columns.shape
+    rival[:] = 0
+    rival_class[:] = 0
+    for k in range(n_classes):
+        if k in (skip_a, skip_b):
+            continue
+        row = columns[k, choice[k]]
+        for m in range(n_samples):
+            if row[m] > rival[m]:
+                rival[m] = row[m]
+                rival_class[m] = k
+
+
+@njit(**_OPTIONS)
+def raise_rivals(base, base_class, row, row_class, rival, rival_class):
+    """Add one more class to the best rivals: row is its rank for every sample."""
+    for m in range(base.shape[0]):
+        higher = row[m] > base[m]
+        rival[m] = row[m] if higher else base[m]
+        rival_class[m] = row_class if higher else base_class[m]
+
+
+@njit(**_OPTIONS)
+def count_wins(ranks, rival, rival_class, offsets, j, limit, tally, won, taken, lost):
+    """Count, for every correction of class j, whom it takes samples from.
+
+    Fills ``won[r]``, samples of class j that it wins; ``taken[v, r]``, samples that it takes
+    from class v; ``lost[v, r]``, those of them that v had right. The first padding lane wins
+    every sample, so its counts are those of the rivals alone. The tally is as narrow as the
+    ranks, so that both fill vectors alike; it is emptied before it can overflow.
+    """
+    n_classes, n_padded = taken.shape
+    won[:] = 0
+    taken[:] = 0
+    lost[:] = 0
+    for label in range(n_classes):
+        start = offsets[label]
+        while start < offsets[label + 1]:
+            stop = min(start + limit, offsets[label + 1])
+            tally[:] = 0
+            for m in range(start, stop):
+                v = rival_class[m]
+                bar = rival[m]
+                row = ranks[m]
+                mine = tally[v]
+                for r in range(n_padded):
+                    mine[r] += row[r] > bar
+            for v in range(n_classes):
+                for r in range(n_padded):
+                    wins = int(tally[v, r])
+                    taken[v, r] += wins
+                    if label == j:
+                        won[r] += wins
+                    elif label == v:
+                        lost[v, r] += wins
+            start = stop
+
+
+@njit(**_OPTIONS)
+def score(correct, predicted, support, weights, log_joint, log_predicted, accuracy):
+    """Return z per sample, from counts: the same number as Objective gives.
+
+    ``weights`` holds the factors of the errors, the pairwise gaps and the PMI sum and the
+    constant part of z; the logarithms of all possible counts are tabulated.
+    """
+    n_classes = correct.shape[0]
+    right = 0.0
+    n_present = 0
+    for k in range(n_classes):
+        right += correct[k]
+        if support[k] > 0:
+            accuracy[n_present] = correct[k] / support[k]
+            n_present += 1
+    gaps = 0.0
+    for a in range(n_present):
+        for b in range(a):
+            gaps += abs(accuracy[a] - accuracy[b])
+    z = weights[3] - weights[0] * right + weights[1] * gaps
+    if weights[2] > 0:
+        information = 0.0
+        for k in range(n_classes):
+            information += log_joint[correct[k]] - log_predicted[predicted[k]]
+        z -= weights[2] * information
+    return z
+
+
+@njit(**_OPTIONS)
+def sweep(
+    ranks, rival, rival_class, offsets, support, j, n_corrections, limit, weights, log_joint, log_predicted,
+    tally, won, taken, lost, counts, accuracy, values,
+):  # fmt: skip
+    """Fill ``values[r]`` with z of every correction of class j, the other classes settled."""
+    n_classes = support.shape[0]
+    correct, predicted = counts
+    count_wins(ranks, rival, rival_class, offsets, j, limit, tally, won, taken, lost)
+    for r in range(n_corrections):
+        total = 0
+        for k in range(n_classes):
+            correct[k] = lost[k, n_corrections] - lost[k, r]
+            predicted[k] = taken[k, n_corrections] - taken[k, r]
+            total += taken[k, r]
+        correct[j] = won[r]
+        predicted[j] = total
+        values[r] = score(correct, predicted, support, weights, log_joint, log_predicted, accuracy)
+
+
+@njit(**_OPTIONS)
+def sweep_pair(
+    ranks, columns, base, base_class, offsets, support, i, j, n_corrections, limit, weights, log_joint,
+    log_predicted, rival, rival_class, tally, won, taken, lost, counts, accuracy, values,
+):  # fmt: skip
+    """Fill ``values[s, r]`` with z of correction s of class i and r of class j together."""
+    for s in range(n_corrections):
+        raise_rivals(base, base_class, columns[i, s], i, rival, rival_class)
+        sweep(
+            ranks[j], rival, rival_class, offsets, support, j, n_corrections, limit, weights, log_joint,
+            log_predicted, tally, won, taken, lost, counts, accuracy, values[s],
+        )  # fmt: skip

@@ -1,0 +1,233 @@
+"""The problem that every search solves: which correction for every class makes z smallest.
+
+Within one sample only the order of the corrected values matters, so each value is kept as
+its rank among all values that this sample can take. Ties between classes and the all-zero
+rule are settled in the rank itself: comparing two ranks of different classes is exact.
+"""
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from debias.errors import TableError
+from debias.families import Family
+from debias.objective import Counts, Objective, confusion_counts
+
+FloatArray = npt.NDArray[np.float64]
+IndexArray = npt.NDArray[np.int64]
+
+TOLERANCE = 1e-12
+"""Objective values closer than this are equal: they differ by rounding only."""
+
+_LANES = 32
+"""Corrections are padded to a multiple of this, so that a sample is a whole number of vectors."""
+
+_BLOCK = 1 << 21
+"""Values ranked at once: bounds the memory of the sort."""
+
+
+class Candidate(NamedTuple):
+    """A choice and what it is worth; the smaller of two is the better one.
+
+    Among equal objectives the fewest changed classes win, then the smallest change: the
+    answer that a person would choose.
+    """
+
+    objective: float
+    n_changed: int
+    change: float
+    choice: tuple[int, ...]
+
+    def beats(self, other: "Candidate") -> bool:
+        """Whether this one is better, differences by rounding left aside.
+
+        Examples
+        --------
+        >>> Candidate(0.5, 1, 0.2, (0, 1)).beats(Candidate(0.5 + 1e-15, 2, 0.1, (1, 1)))
+        True
+        """
+        if abs(self.objective - other.objective) > TOLERANCE:
+            return self.objective < other.objective
+        if self.n_changed != other.n_changed:
+            return self.n_changed < other.n_changed
+        return self.change < other.change - TOLERANCE
+
+
+@dataclass(frozen=True)
+class Problem:
+    """Samples, corrections and objective in the form that the searches work on.
+
+    Build it with :func:`build_problem`.
+
+    Attributes
+    ----------
+    ranks : ndarray of shape (n_classes, n_samples, n_padded), uint8, uint16 or uint32
+        Rank of every corrected value within its sample, from 1. Samples are sorted by
+        label. Of the padding lanes the first holds more than any rank, the others 0.
+    y : ndarray of shape (n_samples,)
+        Sorted labels, as column indices.
+    support : ndarray of shape (n_classes,)
+        Samples per class.
+    change : ndarray of shape (n_classes, n_corrections)
+        Mean absolute change that a correction makes to the probabilities of a class.
+    identity : int
+        Index of the correction that changes nothing.
+    n_corrections : int
+        Corrections in the family.
+    objective : Objective
+        What is minimised.
+    """
+
+    ranks: npt.NDArray[Any]
+    y: IndexArray
+    support: IndexArray
+    change: FloatArray
+    identity: int
+    n_corrections: int
+    objective: Objective
+
+    @property
+    def n_classes(self) -> int:
+        """Number of classes."""
+        return int(self.ranks.shape[0])
+
+    @property
+    def n_samples(self) -> int:
+        """Number of samples."""
+        return int(self.ranks.shape[1])
+
+    @cached_property
+    def columns(self) -> npt.NDArray[Any]:
+        """The ranks by correction, shape (n_classes, n_corrections, n_samples)."""
+        return np.ascontiguousarray(self.ranks[:, :, : self.n_corrections].transpose(0, 2, 1))
+
+    @cached_property
+    def offsets(self) -> IndexArray:
+        """Where the samples of each class begin, shape (n_classes + 1,)."""
+        return np.concatenate([[0], np.cumsum(self.support)])
+
+    @cached_property
+    def identity_choice(self) -> IndexArray:
+        """The choice that changes nothing."""
+        return np.full(self.n_classes, self.identity, dtype=np.int64)
+
+    def counts(self, choice: npt.ArrayLike) -> Counts:
+        """Return the confusion counts of a choice.
+
+        Parameters
+        ----------
+        choice : array-like of shape (n_classes,)
+            Index into the family for every class.
+        """
+        rows = self.columns[np.arange(self.n_classes), np.asarray(choice)]
+        return confusion_counts(self.y, np.argmax(rows, axis=0), self.n_classes)
+
+    def evaluate(self, choice: npt.ArrayLike) -> float:
+        """Return z per sample of a choice."""
+        return float(self.objective(*self.counts(choice)))
+
+    def candidate(self, choice: npt.ArrayLike, objective: float | None = None) -> Candidate:
+        """Return a choice with its objective and how much it changes."""
+        indices = np.asarray(choice, dtype=np.int64)
+        return Candidate(
+            objective=self.evaluate(indices) if objective is None else objective,
+            n_changed=int((indices != self.identity).sum()),
+            change=float(self.change[np.arange(self.n_classes), indices].sum()),
+            choice=tuple(int(index) for index in indices),
+        )
+
+
+def build_problem(probabilities: FloatArray, y: IndexArray, family: Family, objective: Objective) -> Problem:
+    """Apply every correction to every probability and rank the results within each sample.
+
+    Parameters
+    ----------
+    probabilities : ndarray of shape (n_samples, n_classes)
+        Class probabilities in [0, 1].
+    y : ndarray of shape (n_samples,)
+        Labels, as column indices.
+    family : Family
+        The corrections to choose from.
+    objective : Objective
+        What is minimised.
+
+    Returns
+    -------
+    Problem
+        Takes about ``2 * n_classes * n_corrections * n_samples`` ranks of 1, 2 or 4 bytes.
+
+    Raises
+    ------
+    TableError
+        No samples, or samples of one class only: there is nothing to even out.
+
+    Examples
+    --------
+    >>> from debias.families import weights
+    >>> P = np.array([[0.62, 0.38], [0.7, 0.3], [0.9, 0.1]])
+    >>> problem = build_problem(P, np.array([1, 0, 0]), weights(2), Objective(pmi=0))
+    >>> problem.evaluate([1, 1])  # the identity: one of three wrong, recalls 1 and 0
+    1.3333333333333335
+    >>> problem.evaluate([0, 1])  # half of the first column: .3 < .4 and .35 > .3, all right
+    0.0
+    """
+    order = np.argsort(y, kind="stable")
+    support = np.bincount(y, minlength=probabilities.shape[1])
+    if (support > 0).sum() < 2:
+        raise TableError(
+            f"labelled samples of at least two classes are needed; got {len(y)} samples of "
+            f"{int((support > 0).sum())} class{'' if (support > 0).sum() == 1 else 'es'}."
+        )
+    probabilities, y = probabilities[order], y[order]
+    n_samples, n_classes = probabilities.shape
+    n_corrections = len(family)
+    n_padded = (n_corrections // _LANES + 1) * _LANES
+    dtype = np.min_scalar_type(n_classes * n_corrections + 1)
+    ranks = np.zeros((n_classes, n_samples, n_padded), dtype=dtype)
+    ranks[:, :, n_corrections] = np.iinfo(dtype).max
+    change = np.zeros((n_classes, n_corrections))
+    step = max(1, _BLOCK // (n_classes * n_corrections))
+    for start in range(0, n_samples, step):
+        block = probabilities[start : start + step]
+        values = np.stack([family.values(column) for column in block.T])
+        change += np.abs(values - block.T[:, None, :]).sum(axis=2) / n_samples
+        ranks[:, start : start + step, :n_corrections] = _rank(values, block)
+    return Problem(ranks, y, support, change, family.identity, n_corrections, objective.validate())
+
+
+def _rank(values: FloatArray, probabilities: FloatArray) -> npt.NDArray[np.int64]:
+    """Rank corrected values within each sample, from 1.
+
+    Parameters
+    ----------
+    values : ndarray of shape (n_classes, n_corrections, n_samples)
+        Corrected values.
+    probabilities : ndarray of shape (n_samples, n_classes)
+        Original probabilities.
+
+    Returns
+    -------
+    ndarray of shape (n_classes, n_samples, n_corrections)
+        Equal values of one class share a rank; between classes the lower index ranks
+        higher; zeros rank below all else, in the order of the original probabilities.
+    """
+    n_classes, n_corrections, n_samples = values.shape
+    # Columns from the last class to the first, so that a stable sort leaves the first class on top.
+    reverse = probabilities[:, ::-1]
+    fallback = np.empty((n_samples, n_classes))
+    np.put_along_axis(
+        fallback, np.argsort(reverse, axis=1, kind="stable"), np.arange(n_classes) - float(n_classes), axis=1
+    )
+    flat = values[::-1].transpose(2, 0, 1)
+    flat = np.where(flat > 0, flat, fallback[:, :, None]).reshape(n_samples, -1)
+    order = np.argsort(flat, axis=1, kind="stable")
+    ordered = np.take_along_axis(flat, order, axis=1)
+    owner = order // n_corrections
+    new = (ordered[:, 1:] != ordered[:, :-1]) | (owner[:, 1:] != owner[:, :-1])
+    dense = np.concatenate([np.ones((n_samples, 1), dtype=np.int64), 1 + np.cumsum(new, axis=1)], axis=1)
+    ranks = np.empty_like(dense)
+    np.put_along_axis(ranks, order, dense, axis=1)
+    return ranks.reshape(n_samples, n_classes, n_corrections).transpose(1, 0, 2)[::-1]

@@ -3,8 +3,9 @@
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 
-from debias.corrections import Correction, Weight
+from debias.corrections import Correction, Triangle, Weight
 
 
 @dataclass(frozen=True)
@@ -63,7 +64,7 @@ def explain_class(name: str, correction: Correction, facts: ClassFacts) -> str:
     >>> facts = ClassFacts(1000, 310, 600, 400, 950, (0.1, 0.2, 0.3))
     >>> print(explain_class("World", Weight(8, 30), facts))
     World counts for 27 % of its probability (weight 8/30), because the model named it for 400 rows
-    where 1,000 are right, mostly giving its own rows 10 to 30 %; 60 % of its rows are now right,
+    and 1,000 belong to it, mostly giving its own rows 10 to 30 %; 60 % of its rows are now right,
     before it was 31 %.
     """
     if not facts.support:
@@ -79,22 +80,45 @@ def _effect(correction: Correction) -> str:
         return f"counts for {_percent(correction.weight)} of its probability ({correction.name})"
     grid = np.linspace(0, 1, 1001)
     values = correction(grid)
-    lifted = _range(grid[values > grid + 1e-9])
-    ignored = grid[values <= 0]
+    lifted = _region(grid, values > grid + 1e-9)
     words = f"is lifted when the model gives it {lifted}" if lifted else "is lowered at every probability"
-    if len(ignored) > 1 and len(ignored) < len(grid):
-        kept = _range(grid[values > 0])
-        words += f" and ignored unless it gets {kept}"
+    if isinstance(correction, Triangle):
+        words += f", counts fully at {_corner(correction.peak)}{_ignored(correction)}"
     return f"{words} ({correction.name})"
+
+
+def _ignored(triangle: Triangle) -> str:
+    """Say where a triangle is zero."""
+    low, high = _corner(triangle.left), _corner(triangle.right)
+    below, above = triangle.left > 0, triangle.right < 1
+    if below and above:
+        return f" and not at all outside {low.removesuffix(' %')} to {high}"
+    return f" and not at all below {low}" if below else f" and not at all above {high}" if above else ""
+
+
+def _corner(share: float) -> str:
+    """Write a corner of a triangle in per cent, exactly."""
+    return f"{100 * share:g} %"
+
+
+def _region(grid: npt.NDArray[np.float64], inside: npt.NDArray[np.bool_]) -> str:
+    """Name the range of probabilities that a mask of the grid covers; empty if it covers none."""
+    if not inside.any():
+        return ""
+    points = grid[inside]
+    if not inside[:2].any():
+        return _span(points[0], points[-1]) if not inside[-2:].any() else f"{_percent(points[0])} or more"
+    return f"up to {_percent(points[-1])}"
 
 
 def _reason(correction: Correction, facts: ClassFacts) -> str:
     """Say what was wrong before."""
-    named, support = facts.predicted_before, facts.support
+    named = f"{facts.predicted_before:,} row{'' if facts.predicted_before == 1 else 's'}"
+    support = f"{facts.support:,} belong{'s' if facts.support == 1 else ''} to it"
     own = f"mostly giving its own rows {_span(facts.quartiles[0], facts.quartiles[2])}"
     if correction.is_identity:
-        return f"since the model named it for {named:,} rows where {support:,} are right"
-    return f"because the model named it for {named:,} rows where {support:,} are right, {own}"
+        return f"since the model named it for {named} and {support}"
+    return f"because the model named it for {named} and {support}, {own}"
 
 
 def _outcome(facts: ClassFacts) -> str:
@@ -103,11 +127,6 @@ def _outcome(facts: ClassFacts) -> str:
     if facts.correct_before == facts.correct_after:
         return f"{after} of its rows are right, as before"
     return f"{after} of its rows are now right, before it was {before}"
-
-
-def _range(points: np.ndarray) -> str:
-    """Name the interval that points of a grid span; empty if there are none."""
-    return _span(float(points.min()), float(points.max())) if len(points) else ""
 
 
 def _span(low: float, high: float) -> str:

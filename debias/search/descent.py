@@ -8,6 +8,7 @@ improves; every start ends in such a choice.
 import threading
 import time
 from collections.abc import Callable
+from collections.abc import Set as AbstractSet
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from itertools import combinations
 
@@ -33,6 +34,8 @@ def descend(
     1. Sweep the classes in random order, each to its best correction, until none changes.
     2. Sweep all pairs of classes; take the first pair that improves and go back to 1.
     3. Stop when no pair improves.
+    4. Of the best of all starts, put one class after another back to the identity and let
+       the others move: kept when nothing is lost.
 
     The value of a choice is compared as :class:`~debias.search.problem.Candidate` says:
     objective, then changed classes, then size of the change. Each move makes it strictly
@@ -100,19 +103,50 @@ def descend(
     for candidate, count in (future.result() for future in futures if not future.cancelled()):
         best = candidate if candidate.beats(best) else best
         n_evaluations += count
+    sweeper = Sweeper(problem)
+    try:
+        best = _simplify(sweeper, best, np.random.default_rng(random_state), pair_moves, stop)
+    except KeyboardInterrupt:
+        stop.set()
+    n_evaluations += sweeper.n_evaluations
     return SearchResult(best, n_evaluations, time.perf_counter() - started, stop.is_set())
 
 
-def _descend_from(
-    sweeper: Sweeper, choice: IndexArray, rng: np.random.Generator, pair_moves: bool, stop: threading.Event
+def _simplify(
+    sweeper: Sweeper, best: Candidate, rng: np.random.Generator, pair_moves: bool, stop: threading.Event
 ) -> Candidate:
-    """Return the local optimum reached from one choice, or the best on the way when told to stop."""
+    """Put back to the identity, one by one, the classes that need no correction for the same objective."""
     problem = sweeper.problem
-    pairs = list(combinations(range(problem.n_classes), 2)) if pair_moves else []
+    kept = {k for k in range(problem.n_classes) if best.choice[k] == problem.identity}
+    for k in set(range(problem.n_classes)) - kept:
+        choice = np.array(best.choice)
+        choice[k] = problem.identity
+        simpler = _descend_from(sweeper, choice, rng, pair_moves, stop, kept | {k})
+        if simpler.beats(best):
+            best = simpler
+            kept = kept | {k}
+    return best
+
+
+def _descend_from(
+    sweeper: Sweeper,
+    choice: IndexArray,
+    rng: np.random.Generator,
+    pair_moves: bool,
+    stop: threading.Event,
+    kept: AbstractSet[int] = frozenset(),
+) -> Candidate:
+    """Return the local optimum reached from one choice, or the best on the way when told to stop.
+
+    Classes in `kept` do not move.
+    """
+    problem = sweeper.problem
+    free = [k for k in range(problem.n_classes) if k not in kept]
+    pairs = list(combinations(free, 2)) if pair_moves else []
     best = problem.candidate(choice)
     improved = True
     while improved and not stop.is_set():
-        best = _move_single_classes(sweeper, best, rng)
+        best = _move_single_classes(sweeper, best, rng.permutation(free))
         improved = False
         for index in rng.permutation(len(pairs)):
             if stop.is_set():
@@ -125,13 +159,11 @@ def _descend_from(
     return best
 
 
-def _move_single_classes(sweeper: Sweeper, best: Candidate, rng: np.random.Generator) -> Candidate:
+def _move_single_classes(sweeper: Sweeper, best: Candidate, order: IndexArray) -> Candidate:
     """Move one class at a time, in turns, until none moves."""
-    n_classes = sweeper.problem.n_classes
-    order = rng.permutation(n_classes)
     n_settled = position = 0
-    while n_settled < n_classes:
-        j = int(order[position % n_classes])
+    while n_settled < len(order):
+        j = int(order[position % len(order)])
         moved = _best_move(sweeper.problem, best, (j,), sweeper.single(np.array(best.choice), j))
         n_settled = 1 if moved.beats(best) else n_settled + 1
         best = moved if moved.beats(best) else best

@@ -15,7 +15,7 @@ import pandas as pd
 from debias.errors import OverlapError, TableError
 from debias.table_checks import check_parts
 from debias.table_division import choose_test_groups, groups_of_texts, shared_rows
-from debias.table_formats import read_parts, write_parts
+from debias.table_formats.files import read_parts, write_parts
 from debias.table_parts import FloatArray, IndexArray, TableParts
 
 

@@ -1,12 +1,10 @@
-"""Probability tables as files: which format a file has, and the project's own Parquet format.
+"""The project's own file format for probability tables: Parquet, with its metadata inside.
 
-A Parquet file carries the columns id, label, text and label_mass where the table has them, one
-column ``p_<class>`` per class, and its metadata as JSON in the schema.
+Columns id, label, text and label_mass where the table has them, and one column ``p_<class>`` per
+class, so that no class name can collide. The rest is JSON in the schema, with a version.
 """
 
 import json
-import os
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,48 +12,12 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from debias.errors import ParameterError, TableError
+from debias.errors import TableError
 from debias.table_parts import TableParts
 
 SCHEMA_VERSION = 1
 SCHEMA_KEY = b"debias_probability_table"
 CLASS_PREFIX = "p_"
-
-
-def write_atomically(path: str | os.PathLike[str], write: Callable[[Path], None]) -> None:
-    """Write a file so that its name never stands for half of it.
-
-    Parameters
-    ----------
-    path : path-like
-        Where the file shall be; an older file there is replaced.
-    write : callable
-        Gets the path of a temporary file in the same folder, and writes it.
-
-    Raises
-    ------
-    TableError
-        The folder does not exist or cannot be written.
-
-    Examples
-    --------
-    >>> import tempfile
-    >>> folder = tempfile.mkdtemp()
-    >>> write_atomically(f"{folder}/a.txt", lambda path: path.write_text("whole") and None)
-    >>> os.listdir(folder)
-    ['a.txt']
-    """
-    target = Path(path)
-    if not target.parent.is_dir():
-        raise TableError(f"{target}: the folder {str(target.parent)!r} does not exist; create it first.")
-    temporary = target.with_name(f".{target.name}.{os.getpid()}.tmp")
-    try:
-        write(temporary)
-        os.replace(temporary, target)
-    except OSError as error:
-        raise TableError(f"{target}: cannot be written: {error}.") from error
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def write_parquet(path: Path, parts: TableParts) -> None:
@@ -165,76 +127,3 @@ def _parquet_header(path: Path, table: pa.Table) -> dict[str, Any]:
         if not isinstance(header.get(key, ...), kind):
             raise TableError(f"{path}: the description in the Parquet schema has a wrong or no {key!r}.")
     return dict(header)
-
-
-SUFFIXES = {".parquet": "parquet"}
-READERS: dict[str, Callable[..., TableParts]] = {"parquet": read_parquet}
-WRITERS: dict[str, Callable[..., None]] = {"parquet": write_parquet}
-
-
-def read_parts(path: str | os.PathLike[str], format: str | None = None, **options: Any) -> TableParts:
-    """Read the contents of a table from a file.
-
-    Parameters
-    ----------
-    path : path-like
-        The file.
-    format : str, optional
-        One of the formats of :data:`READERS`; inferred when None.
-    **options
-        Passed to the reader of the format.
-
-    Returns
-    -------
-    TableParts
-        The contents, not yet checked.
-
-    Raises
-    ------
-    TableError
-        The file is missing, empty, unreadable or of no known format.
-    ParameterError
-        The format is not known.
-    """
-    file = Path(path)
-    if not file.is_file():
-        raise TableError(f"{file}: there is no such file.")
-    if file.stat().st_size == 0:
-        raise TableError(f"{file}: the file is empty.")
-    return READERS[_format(file, format, READERS)](file, **options)
-
-
-def write_parts(
-    path: str | os.PathLike[str], parts: TableParts, format: str | None = None, **options: Any
-) -> None:
-    """Write the contents of a table to a file, whole or not at all.
-
-    Parameters
-    ----------
-    path : path-like
-        The file.
-    parts : TableParts
-        The contents.
-    format : str, optional
-        One of the formats of :data:`WRITERS`; inferred from the suffix when None.
-    **options
-        Passed to the writer of the format.
-
-    Raises
-    ------
-    TableError
-        The file cannot be written.
-    ParameterError
-        The format is not known.
-    """
-    writer = WRITERS[_format(Path(path), format, WRITERS)]
-    write_atomically(path, lambda temporary: writer(temporary, parts, **options))
-
-
-def _format(path: Path, format: str | None, known: dict[str, Any]) -> str:
-    """Return the format asked for, or the one that the suffix names."""
-    name = SUFFIXES.get(path.suffix.lower()) if format is None else format
-    if name not in known:
-        received = f"format={format!r}" if format is not None else f"the suffix {path.suffix!r}"
-        raise ParameterError(f"{path}: {received} names no format; pass format= one of {sorted(known)}.")
-    return str(name)

@@ -15,8 +15,6 @@ from debias.errors import ParameterError
 
 FloatArray = npt.NDArray[np.float64]
 
-FIRST_WEIGHT_ID = 19
-
 
 @dataclass(frozen=True)
 class Correction:
@@ -92,7 +90,7 @@ class Correction:
 
         Examples
         --------
-        >>> Weight(7, 30).to_dict()
+        >>> Weight(7, 30, id=25).to_dict()
         {'kind': 'weight', 'id': 25, 'steps': 7, 'of': 30}
         """
         return {"kind": self.kind, "id": self.id}
@@ -166,8 +164,6 @@ class Weight(Correction):
     --------
     >>> Weight(15, 30)([0.2, 1.0])
     array([0.1, 0.5])
-    >>> Weight(15, 30).id
-    33
     """
 
     steps: int
@@ -180,8 +176,6 @@ class Weight(Correction):
             raise ParameterError(
                 f"a weight is steps / of with 1 <= steps <= of; got {self.steps!r} / {self.of!r}."
             )
-        if self.id is None:
-            object.__setattr__(self, "id", FIRST_WEIGHT_ID + self.steps - 1)
 
     @property
     def weight(self) -> float:

@@ -14,6 +14,7 @@ import numpy.typing as npt
 from debias.corrections import Correction, FloatArray, Triangle, Weight
 from debias.errors import ParameterError
 
+FIRST_WEIGHT_ID = 19
 FIRST_OWN_ID = 1000
 
 _TRIANGLES = (
@@ -51,26 +52,19 @@ class Family(Sequence[Correction]):
     """
 
     def __init__(self, corrections: Sequence[Correction]):
+        strangers = [item for item in corrections if not isinstance(item, Correction)]
+        if strangers:
+            raise ParameterError(f"a family holds Correction objects; got {strangers[0]!r}.")
+        identity = next((item for item in corrections if item.is_identity), Triangle(0, 1, 1, id=17))
+        others = [item for item in corrections if not item.is_identity or item is identity]
         kept: dict[int, Correction] = {}
-        has_identity = any(correction.is_identity for correction in corrections)
-        unnumbered = [] if has_identity else [Triangle(0, 1, 1, id=17)]
-        seen_identity = False
-        own_id = FIRST_OWN_ID
-        for correction in [*unnumbered, *corrections]:
-            if not isinstance(correction, Correction):
-                raise ParameterError(f"a family holds Correction objects; got {correction!r}.")
-            if correction.is_identity and seen_identity:
-                continue
-            seen_identity = seen_identity or correction.is_identity
-            if correction.id is None:
-                while own_id in kept:
-                    own_id += 1
-                correction = replace(correction, id=own_id)
-            assert correction.id is not None
-            if kept.setdefault(correction.id, correction) != correction:
+        for correction in others if identity in others else [identity, *others]:
+            numbered = _numbered(correction, kept)
+            assert numbered.id is not None
+            if kept.setdefault(numbered.id, numbered) != numbered:
                 raise ParameterError(
-                    f"two corrections have the id {correction.id}: {kept[correction.id].name!r} and "
-                    f"{correction.name!r}. Give one of them another id."
+                    f"two corrections have the id {numbered.id}: {kept[numbered.id].name!r} and "
+                    f"{numbered.name!r}. Give one of them another id."
                 )
         self._corrections = tuple(kept.values())
         self.ids = np.array(list(kept), dtype=np.int64)
@@ -163,7 +157,8 @@ def weights(n_weights: int = 30) -> Family:
     """
     if not isinstance(n_weights, (int, np.integer)) or n_weights < 1:
         raise ParameterError(f"n_weights must be an integer of at least 1; got {n_weights!r}.")
-    return Family([Weight(steps, int(n_weights)) for steps in range(1, int(n_weights) + 1)])
+    n = int(n_weights)
+    return Family([Weight(steps, n, id=FIRST_WEIGHT_ID + steps - 1) for steps in range(1, n + 1)])
 
 
 def ensemble(n_weights: int = 30) -> Family:
@@ -173,3 +168,13 @@ def ensemble(n_weights: int = 30) -> Family:
     weights there are 48 corrections.
     """
     return memberships() | weights(n_weights)
+
+
+def _numbered(correction: Correction, taken: dict[int, Correction]) -> Correction:
+    """Return the correction, with the next free id of one's own if it has none."""
+    if correction.id is not None:
+        return correction
+    own_id = FIRST_OWN_ID
+    while own_id in taken:
+        own_id += 1
+    return replace(correction, id=own_id)

@@ -1,0 +1,132 @@
+"""The engine contract: two calls turn prompts into exact natural-log probabilities.
+
+Class probabilities and instruction difficulty are both a few lines on top of it. A back end
+must answer :meth:`Engine.continuation_logprobs` and may answer the rest better than the defaults.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from debias.errors import ParameterError
+
+FloatArray = NDArray[np.float64]
+
+
+class Engine(ABC):
+    """A causal language model that scores texts put after prompts.
+
+    All answers are natural logarithms of probabilities over the whole vocabulary. A string to be
+    scored is appended to its prompt exactly as it stands, a leading space included.
+
+    Examples
+    --------
+    A model that knows two letters and likes ``a`` three times as much as ``b``:
+
+    >>> import numpy as np
+    >>> class Letters(Engine):
+    ...     context_length = 100
+    ...     fingerprint = {"model": "letters"}
+    ...
+    ...     def continuation_logprobs(self, prompts, continuations):
+    ...         return [np.log([0.75 if c == "a" else 0.25 for c in text]) for text in continuations]
+    >>> np.exp(Letters().label_logprobs(["which?"], ["a", "b", "ab"])).round(4)
+    array([[0.75  , 0.25  , 0.1875]])
+    """
+
+    @property
+    @abstractmethod
+    def context_length(self) -> int:
+        """Most tokens that a prompt and what follows it may have together."""
+
+    @property
+    @abstractmethod
+    def fingerprint(self) -> dict[str, Any]:
+        """What decides the answers (model, weights, precision), JSON-able: equal means same answers."""
+
+    @abstractmethod
+    def continuation_logprobs(self, prompts: Sequence[str], continuations: Sequence[str]) -> list[FloatArray]:
+        """Log-probability of every token of each continuation, given its prompt.
+
+        Parameters
+        ----------
+        prompts : sequence of str, length n
+        continuations : sequence of str, length n
+            The text that follows each prompt.
+
+        Returns
+        -------
+        list of n float64 arrays
+            One natural-log probability per token of the continuation.
+        """
+
+    def label_logprobs(self, prompts: Sequence[str], labels: Sequence[str]) -> FloatArray:
+        """Log-probability of every label after every prompt: the sum along the label's tokens.
+
+        Parameters
+        ----------
+        prompts : sequence of str, length n
+        labels : sequence of str, length K
+            The same label texts for every prompt, usually with a leading space.
+
+        Returns
+        -------
+        float64 array, shape (n, K)
+            ``log P(label | prompt)`` (natural logarithm), not normalised over the labels.
+        """
+        pairs = [(prompt, label) for prompt in prompts for label in labels]
+        scores = self.continuation_logprobs([p for p, _ in pairs], [label for _, label in pairs])
+        return np.array([s.sum() for s in scores], dtype=np.float64).reshape(len(prompts), len(labels))
+
+    def encode(self, texts: Sequence[str]) -> list[list[int]] | None:
+        """Token ids of each text as the model reads it, or None where the engine cannot tell.
+
+        Checks of labels and of prompt lengths before a run need it; without it they are left out.
+        """
+        return None
+
+    def versions(self) -> dict[str, str]:
+        """Versions of the libraries that compute the answers, to be recorded beside them."""
+        return {}
+
+    def __sklearn_clone__(self) -> "Engine":
+        """Share the engine between clones of an estimator: a model is not copied."""
+        return self
+
+
+def check_texts(texts: Sequence[str], what: str) -> list[str]:
+    """Return ``texts`` as a list of str, or raise.
+
+    Parameters
+    ----------
+    texts : sequence of str
+    what : str
+        Name of the parameter, for the message.
+
+    Returns
+    -------
+    list of str
+
+    Raises
+    ------
+    ParameterError
+        When one string is given in place of a sequence, or an item is not a string.
+
+    Examples
+    --------
+    >>> check_texts(("a", "b"), "prompts")
+    ['a', 'b']
+    >>> check_texts("ab", "prompts")
+    Traceback (most recent call last):
+    debias.errors.ParameterError: prompts is one string, 'ab'; give a list of strings: ['ab']
+    """
+    if isinstance(texts, str):
+        raise ParameterError(f"{what} is one string, {texts!r}; give a list of strings: [{texts!r}]")
+    values = list(texts)
+    for row, text in enumerate(values):
+        if not isinstance(text, str):
+            raise ParameterError(f"{what}[{row}] is {text!r} of type {type(text).__name__}; it must be a str")
+    return [str(text) for text in values]

@@ -1,0 +1,188 @@
+"""Where the rows of a split are, and how the columns of a row become one text and one label."""
+
+import string
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+from debias.errors import TaskError
+
+_KINDS = ("staicc", "file", "huggingface")
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where the rows of one split are.
+
+    Parameters
+    ----------
+    kind : {"staicc", "file", "huggingface"}
+        A file inside the StaICC wheel, a local file, or a data set of the Hugging Face hub.
+    path : str
+        Name inside the wheel, path of the file, or name on the hub.
+    config, split : str, optional
+        Configuration and split on the hub.
+    part : (float, float), default=(0, 1)
+        Share of the rows to take, by a hash of the text: parts that do not meet share no text.
+    rename : mapping, optional
+        From the source's column names to those the task uses; ``"a.b"`` is field b of column a.
+    label_map : mapping, optional
+        From this source's label values to class names, in place of the task's own.
+
+    Raises
+    ------
+    TaskError
+        When a value is not allowed.
+
+    Examples
+    --------
+    >>> Source("file", "opt.csv").part
+    (0.0, 1.0)
+    >>> Source("ftp", "opt.csv")
+    Traceback (most recent call last):
+    debias.errors.TaskError: source kind is 'ftp'; allowed are 'staicc', 'file', 'huggingface'
+    """
+
+    kind: str
+    path: str
+    config: str = ""
+    split: str = ""
+    part: tuple[float, float] = (0.0, 1.0)
+    rename: Mapping[str, str] = field(default_factory=dict)
+    label_map: Mapping[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if self.kind not in _KINDS:
+            raise TaskError(f"source kind is {self.kind!r}; allowed are {', '.join(map(repr, _KINDS))}")
+        for key in ("path", "config", "split"):
+            if not isinstance(getattr(self, key), str):
+                raise TaskError(f"source {key} is {getattr(self, key)!r}; it must be a string")
+        for key in ("rename", "label_map"):
+            value = getattr(self, key)
+            if not isinstance(value, Mapping) or not all(isinstance(v, str) for v in value.values()):
+                raise TaskError(f"source {key} is {value!r}; it must map names to names")
+            object.__setattr__(self, key, {str(k): v for k, v in value.items()})
+        object.__setattr__(self, "part", _interval(self.part))
+
+
+def _interval(part: Any) -> tuple[float, float]:
+    """Check that ``part`` is an interval inside [0, 1]."""
+    numbers = isinstance(part, Sequence) and len(part) == 2 and all(isinstance(v, int | float) for v in part)
+    if not numbers or not 0 <= part[0] < part[1] <= 1:
+        raise TaskError(f"source part is {part!r}; give two numbers with 0 <= first < second <= 1")
+    return float(part[0]), float(part[1])
+
+
+def source_from_settings(task: str, split: str, settings: Any, folder: Path) -> Source:
+    """Make a Source from a ``[sources.SPLIT]`` table; a file's path counts from ``folder``.
+
+    Raises
+    ------
+    TaskError
+        When the table does not name exactly one of staicc, file and huggingface, or has unknown keys.
+
+    Examples
+    --------
+    >>> source_from_settings("trec", "opt", {"staicc": "trec", "part": [0, 0.5]}, Path()).part
+    (0.0, 0.5)
+    """
+    where = f"task {task!r}: sources.{split}"
+    if not isinstance(settings, Mapping):
+        raise TaskError(f'{where} is {settings!r}; write a table such as file = "opt.csv"')
+    kinds = [kind for kind in _KINDS if kind in settings]
+    if len(kinds) != 1:
+        raise TaskError(f"{where} names {kinds or 'no source'}; name exactly one of {', '.join(_KINDS)}")
+    rest = {k: v for k, v in settings.items() if k != kinds[0]}
+    allowed = {f.name for f in fields(Source)} - {"kind", "path"}
+    if set(rest) - allowed:
+        raise TaskError(
+            f"{where} has unknown keys {sorted(set(rest) - allowed)}; known are {sorted(allowed)}"
+        )
+    path = settings[kinds[0]]
+    if kinds[0] == "file" and isinstance(path, str):
+        path = str(folder / path)
+    try:
+        return Source(kinds[0], path, **rest)
+    except TaskError as error:
+        raise TaskError(f"{where}: {error}") from error
+
+
+def check_template(where: str, columns: Sequence[str], template: str) -> None:
+    """Raise TaskError unless the template uses exactly the columns, by plain names in braces."""
+    if not columns:
+        raise TaskError(f"{where}: text_columns is empty; name the column that holds the text")
+    if not template:
+        if len(columns) > 1:
+            raise TaskError(
+                f"{where}: {len(columns)} text_columns need a text_template that says how to join them"
+            )
+        return
+    names = {name for _, name in _pieces(where, template) if name is not None}
+    if names != set(columns):
+        raise TaskError(
+            f"{where}: text_template uses {sorted(names)}, but text_columns are {sorted(columns)};"
+            " make them equal"
+        )
+
+
+def _pieces(where: str, template: str) -> list[tuple[str, str | None]]:
+    """Cut a template into (literal, column name) pairs; formats and attributes are refused."""
+    try:
+        parsed = list(string.Formatter().parse(template))
+    except ValueError as error:
+        raise TaskError(f"{where}: text_template {template!r} is not valid: {error}") from error
+    for _, name, form, conversion in parsed:
+        if name is not None and (not name or form or conversion):
+            raise TaskError(f"{where}: text_template {template!r} may hold only column names in braces")
+    return [(literal, name) for literal, name, _, _ in parsed]
+
+
+def render(row: Mapping[str, Any], columns: Sequence[str], template: str, list_separator: str) -> str:
+    r"""Make one text out of the columns of a row.
+
+    Examples
+    --------
+    >>> render({"a": ["x", "y"], "b": "z"}, ["a", "b"], "{a}\n{b}?", "===")
+    'x===y\nz?'
+    """
+    values = {column: _as_text(row[column], list_separator) for column in columns}
+    if not template:
+        return values[columns[0]]
+    pieces = _pieces("template", template)
+    return "".join(literal + (values[name] if name is not None else "") for literal, name in pieces)
+
+
+def _as_text(value: Any, separator: str) -> str:
+    """Text of one cell: lists and arrays joined, a missing value empty."""
+    if isinstance(value, str):
+        return value
+    if isinstance(value, Iterable) and not isinstance(value, Mapping):
+        return separator.join(map(str, value))
+    return "" if value is None or value != value else str(value)
+
+
+def class_name(
+    value: Any, class_names: Sequence[str], labels: Sequence[str], label_map: Mapping[str, str]
+) -> str | None:
+    """Class that a value of the label column means, or None when it means none.
+
+    The label map is asked first, then class names, label words, and positions 0 .. K-1.
+
+    Examples
+    --------
+    >>> class_name(1.0, ["no", "yes"], ["no", "yes"], {})
+    'yes'
+    >>> class_name("HUM", ["Number", "Person"], ["Number", "Person"], {"HUM": "Person"})
+    'Person'
+    """
+    text = str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
+    if text in label_map:
+        return label_map[text]
+    if text in class_names:
+        return text
+    if text in labels:
+        return class_names[list(labels).index(text)]
+    if text.isdecimal() and int(text) < len(class_names):
+        return class_names[int(text)]
+    return None

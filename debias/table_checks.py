@@ -1,9 +1,8 @@
-"""The checks that every part of a probability table has to pass.
+"""The checks that class names, class probabilities and labels have to pass.
 
 Each refusal names the row (counted from 0), the column, what was received and the way out.
 """
 
-import json
 from dataclasses import replace
 from typing import Any
 
@@ -12,6 +11,7 @@ import pandas as pd
 
 from debias.errors import TableError
 from debias.table_parts import FloatArray, IndexArray, TableParts, TextArray
+from debias.table_row_checks import check_ids, check_label_mass, check_metadata, check_texts, one_per_row
 
 VALUE_TOLERANCE = 1e-6
 """How far above 1 a single probability may lie: room for a softmax in float32."""
@@ -76,6 +76,54 @@ def _mass_before_normalisation(values: FloatArray) -> FloatArray | None:
     sums = np.asarray(values.sum(axis=1))
     is_mass = sums.max() <= 1 + SUM_TOLERANCE and sums.min() < 1 - SUM_TOLERANCE
     return sums if is_mass else None
+
+
+def names_and_values(probabilities: Any, classes: Any = None) -> tuple[Any, FloatArray]:
+    """Return class names in column order, and the values of these columns.
+
+    Parameters
+    ----------
+    probabilities : DataFrame or array-like of shape (n_samples, n_classes)
+        Class probabilities.
+    classes : sequence of str, optional
+        Names of the columns of an array; columns of a DataFrame to take, in this order.
+
+    Returns
+    -------
+    names : iterable of length n_classes
+        Class names, not yet checked.
+    values : ndarray of float64
+        The probabilities, not yet checked; missing ones are NaN.
+
+    Raises
+    ------
+    TableError
+        A class has no column, or a value is no number.
+
+    Examples
+    --------
+    >>> names_and_values(pd.DataFrame({"no": [0.4], "yes": [0.6]}), ["yes", "no"])
+    (['yes', 'no'], array([[0.6, 0.4]]))
+    """
+    frame = probabilities
+    if not isinstance(frame, pd.DataFrame):
+        values = _numbers(np.asarray, probabilities, dtype=np.float64)
+        return range(values.shape[1] if values.ndim == 2 else 0) if classes is None else classes, values
+    if classes is not None and not isinstance(frame.columns, pd.RangeIndex):
+        missing = [name for name in classes if name not in frame.columns]
+        if missing:
+            raise TableError(f"class {missing[0]!r} has no column; the columns are {list(frame.columns)}.")
+        frame = frame[list(classes)]
+    names = frame.columns if classes is None else classes
+    return names, _numbers(frame.to_numpy, dtype=np.float64, na_value=np.nan)
+
+
+def _numbers(convert: Any, *arguments: Any, **options: Any) -> FloatArray:
+    """Return an array of numbers, or say that it holds something else."""
+    try:
+        return np.asarray(convert(*arguments, **options))
+    except (TypeError, ValueError) as error:
+        raise TableError(f"class probabilities must be numbers in rows of equal length; {error}.") from error
 
 
 def check_classes(names: Any, n_columns: int) -> tuple[str, ...]:
@@ -218,7 +266,7 @@ def check_labels(labels: Any, classes: tuple[str, ...], n_samples: int) -> Index
         ...
     debias.errors.TableError: row 1, column 'label': 'maybe' is none of the classes ['no', 'yes'].
     """
-    values = _one_per_row(labels, "label", n_samples)
+    values = one_per_row(labels, "label", n_samples)
     integers = [isinstance(v, (int, np.integer)) and not isinstance(v, bool) for v in values]
     if all(integers):
         return _column_positions(values, classes)
@@ -247,160 +295,3 @@ def _column_positions(values: TextArray, classes: tuple[str, ...]) -> IndexArray
                 f"0 .. {len(classes) - 1} ({list(classes)})."
             )
     return values.astype(np.int64)
-
-
-def check_ids(ids: Any, n_samples: int) -> TextArray:
-    """Return the ids of the rows as strings.
-
-    Parameters
-    ----------
-    ids : array-like of shape (n_samples,)
-        Anything that `str` tells apart.
-    n_samples : int
-        Number of rows.
-
-    Returns
-    -------
-    ndarray of str of shape (n_samples,)
-        The ids.
-
-    Raises
-    ------
-    TableError
-        An id is missing or stands twice.
-
-    Examples
-    --------
-    >>> check_ids([7, 7], 2)
-    Traceback (most recent call last):
-        ...
-    debias.errors.TableError: rows 0 and 1, column 'id': both are '7'; ids must differ.
-    """
-    values = np.array([str(v) for v in _one_per_row(ids, "id", n_samples)], dtype=object)
-    repeated = pd.Series(values).duplicated().to_numpy()
-    if repeated.any():
-        second = int(np.argmax(repeated))
-        first = int(np.argmax(values == values[second]))
-        raise TableError(
-            f"rows {first} and {second}, column 'id': both are {values[second]!r}; ids must differ."
-        )
-    return values
-
-
-def check_texts(texts: Any, n_samples: int) -> TextArray:
-    """Return the texts of the rows; raise TableError for one that is missing or no string.
-
-    Parameters
-    ----------
-    texts : array-like of shape (n_samples,)
-        One string per row.
-    n_samples : int
-        Number of rows.
-
-    Returns
-    -------
-    ndarray of str of shape (n_samples,)
-        The texts.
-
-    Examples
-    --------
-    >>> check_texts(["a text", 3], 2)
-    Traceback (most recent call last):
-        ...
-    debias.errors.TableError: row 1, column 'text': 3 is not a string.
-    """
-    values = _one_per_row(texts, "text", n_samples)
-    for row, value in enumerate(values):
-        if not isinstance(value, str):
-            raise TableError(f"row {row}, column 'text': {value!r} is not a string.")
-    return values
-
-
-def check_label_mass(label_mass: Any, n_samples: int) -> FloatArray:
-    """Return a copy of the label mass; raise TableError for a value that is negative or not finite.
-
-    A mass above 1 is possible: where one label begins another, its probability counts twice.
-
-    Parameters
-    ----------
-    label_mass : array-like of shape (n_samples,)
-        Probability that all labels together got before normalisation.
-    n_samples : int
-        Number of rows.
-
-    Returns
-    -------
-    ndarray of float64 of shape (n_samples,)
-        A copy.
-
-    Examples
-    --------
-    >>> check_label_mass([0.9, float("nan")], 2)
-    Traceback (most recent call last):
-        ...
-    debias.errors.TableError: row 1, column 'label_mass': nan is not a probability mass; allowed are
-    finite values from 0 up.
-    """
-    try:
-        values = _one_per_row(label_mass, "label_mass", n_samples, missing=True).astype(np.float64)
-    except (TypeError, ValueError) as error:
-        raise TableError(f"column 'label_mass' must hold numbers; {error}.") from error
-    bad = ~np.isfinite(values) | (values < 0)
-    if bad.any():
-        row = int(np.argmax(bad))
-        raise TableError(
-            f"row {row}, column 'label_mass': {float(values[row])} is not a probability mass; "
-            "allowed are finite values from 0 up."
-        )
-    return values
-
-
-def check_metadata(metadata: Any) -> dict[str, Any]:
-    """Return a deep copy of the metadata as JSON keeps it; raise TableError where JSON cannot.
-
-    Parameters
-    ----------
-    metadata : dict
-        JSON-able values under string keys; NumPy scalars become Python ones, tuples lists.
-
-    Returns
-    -------
-    dict
-        A copy that shares nothing with the argument.
-
-    Examples
-    --------
-    >>> check_metadata({"shots": np.int64(1), "seeds": (0, 1)})
-    {'shots': 1, 'seeds': [0, 1]}
-    """
-    if not isinstance(metadata, dict):
-        raise TableError(f"metadata must be a dict; got {metadata!r}.")
-    copy: dict[str, Any] = {}
-    for key, value in metadata.items():
-        if not isinstance(key, str):
-            raise TableError(f"metadata: keys are strings; got {key!r}.")
-        try:
-            copy[key] = json.loads(json.dumps(value, allow_nan=False, default=_numpy_scalar))
-        except (TypeError, ValueError) as error:
-            raise TableError(f"metadata[{key!r}] is not JSON: {error}.") from error
-    return copy
-
-
-def _numpy_scalar(value: Any) -> Any:
-    """Return a NumPy scalar as a Python number, for JSON."""
-    if isinstance(value, np.generic):
-        return value.item()
-    raise TypeError(f"{type(value).__name__} {value!r} cannot be written")
-
-
-def _one_per_row(values: Any, column: str, n_samples: int, missing: bool = False) -> TextArray:
-    """Return a one-dimensional object array of n_samples values, none of them missing."""
-    if isinstance(values, str) or np.ndim(values) != 1 or len(values) != n_samples:
-        received = repr(values) if isinstance(values, str) else f"the shape {np.shape(values)}"
-        raise TableError(f"column {column!r} needs {n_samples} values, one per row; got {received}.")
-    array = np.empty(n_samples, dtype=object)
-    array[:] = list(values)
-    if not missing and pd.isna(array).any():
-        row = int(np.argmax(pd.isna(array)))
-        raise TableError(f"row {row}, column {column!r}: the value is missing.")
-    return array

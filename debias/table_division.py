@@ -156,3 +156,33 @@ def shared_rows(opt: TableParts, test: TableParts) -> IndexArray:
 def _source(parts: TableParts) -> str:
     """Return the fingerprint of the table that the rows were taken from: their own, unless taken."""
     return parts.source or parts.fingerprint()
+
+
+def describe_rows(parts: TableParts, rows: IndexArray, most: int = 3) -> str:
+    """Name the first few of some rows for a message.
+
+    Parameters
+    ----------
+    parts : TableParts
+        A checked table.
+    rows : ndarray of int64
+        Rows of it.
+    most : int, default=3
+        How many to name.
+
+    Returns
+    -------
+    str
+        Row numbers, ids and the beginnings of texts.
+
+    Examples
+    --------
+    >>> parts = TableParts(np.eye(3), ("a", "b", "c"), ids=np.array(["x", "y", "z"], dtype=object))
+    >>> describe_rows(parts, np.array([0, 2]), most=1)
+    "row 0 (id 'x'), ..."
+    """
+    names = []
+    for row in rows[:most]:
+        text = "" if parts.texts is None else f", text {parts.texts[row][:60]!r}"
+        names.append(f"row {row} (id {parts.ids[row]!r}{text})")
+    return ", ".join(names) + (", ..." if len(rows) > most else "")

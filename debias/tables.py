@@ -13,8 +13,8 @@ import numpy.typing as npt
 import pandas as pd
 
 from debias.errors import OverlapError, TableError
-from debias.table_checks import check_parts
-from debias.table_division import choose_test_groups, groups_of_texts, shared_rows
+from debias.table_checks import check_parts, names_and_values
+from debias.table_division import choose_test_groups, describe_rows, groups_of_texts, shared_rows
 from debias.table_formats.files import read_parts, write_parts
 from debias.table_parts import FloatArray, IndexArray, TableParts
 
@@ -78,7 +78,7 @@ class ProbabilityTable:
         metadata: dict[str, Any] | None = None,
         normalise: bool = False,
     ) -> None:
-        names, values = _names_and_values(probabilities, classes)
+        names, values = names_and_values(probabilities, classes)
         metadata = {} if metadata is None else metadata
         self._parts = check_parts(
             TableParts(values, names, labels, ids, texts, label_mass, metadata), normalise=normalise
@@ -275,12 +275,13 @@ class ProbabilityTable:
         ----------
         path : path-like
             The file.
-        format : {"parquet"}, optional
-            Default: told by the suffix, then by the content.
+        format : {"parquet", "csv", "text", "lm-eval"}, optional
+            Default: told by the suffix, else by the content.
         normalise : bool, default=False
             Divide each row by its sum.
         **options
-            Passed to the reader, see :mod:`debias.table_formats`.
+            Passed to the reader of the format, such as ``classes=`` or ``encoding=``, see
+            :mod:`debias.table_formats`.
 
         Returns
         -------
@@ -290,7 +291,8 @@ class ProbabilityTable:
         Raises
         ------
         TableError
-            The file is missing, empty, damaged, or holds something that is not valid.
+            The file is missing, empty, damaged, or holds something that is not valid; names the
+            file, row and column.
         ParameterError
             The format or an option is not known.
         """
@@ -307,10 +309,10 @@ class ProbabilityTable:
         ----------
         path : path-like
             The file; an older one is replaced.
-        format : {"parquet"}, optional
+        format : {"parquet", "csv", "text"}, optional
             Default: told by the suffix. Only Parquet keeps everything.
         **options
-            Passed to the writer, see :mod:`debias.table_formats`.
+            Passed to the writer of the format, see :mod:`debias.table_formats`.
 
         Raises
         ------
@@ -354,10 +356,9 @@ def check_disjoint(opt: ProbabilityTable, test: ProbabilityTable) -> None:
     rows = shared_rows(opt._parts, test._parts)
     if not len(rows):
         return
-    first = "; ".join(_describe(opt._parts, int(row)) for row in rows[:3])
     raise OverlapError(
-        f"the opt set and the test set share {len(rows)} of the {len(opt)} opt rows: {first}"
-        f"{'; ...' if len(rows) > 3 else '.'} Take out what they share, for example with "
+        f"the opt set and the test set share {len(rows)} of the {len(opt)} opt rows: "
+        f"{describe_rows(opt._parts, rows)}. Take out what they share, for example with "
         "remove_overlap(opt, test)."
     )
 
@@ -392,37 +393,8 @@ def remove_overlap(opt: ProbabilityTable, test: ProbabilityTable) -> Probability
     return opt.take(left)
 
 
-def _describe(parts: TableParts, row: int) -> str:
-    """Name a row for a message."""
-    text = "" if parts.texts is None else f", text {parts.texts[row][:60]!r}"
-    return f"row {row} (id {parts.ids[row]!r}{text})"
-
-
 def _series(values: Any, name: str) -> pd.Series | None:
     """Return a copy of one value per row as a Series, or None where there are none."""
     if values is None:
         return None
     return pd.Series(values.copy(), name=name, dtype="str" if values.dtype == object else None)
-
-
-def _names_and_values(probabilities: Any, classes: Any) -> tuple[Any, FloatArray]:
-    """Return class names in column order, and the values of these columns."""
-    frame = probabilities
-    if not isinstance(frame, pd.DataFrame):
-        values = _numbers(np.asarray, probabilities, dtype=np.float64)
-        return range(values.shape[1] if values.ndim == 2 else 0) if classes is None else classes, values
-    if classes is not None and not isinstance(frame.columns, pd.RangeIndex):
-        missing = [name for name in classes if name not in frame.columns]
-        if missing:
-            raise TableError(f"class {missing[0]!r} has no column; the columns are {list(frame.columns)}.")
-        frame = frame[list(classes)]
-    names = frame.columns if classes is None else classes
-    return names, _numbers(frame.to_numpy, dtype=np.float64, na_value=np.nan)
-
-
-def _numbers(convert: Any, *arguments: Any, **options: Any) -> FloatArray:
-    """Return an array of numbers, or say that it holds something else."""
-    try:
-        return np.asarray(convert(*arguments, **options))
-    except (TypeError, ValueError) as error:
-        raise TableError(f"class probabilities must be numbers in rows of equal length; {error}.") from error

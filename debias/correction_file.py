@@ -4,7 +4,6 @@ import json
 import math
 import os
 import platform
-import tempfile
 from collections.abc import Sequence
 from dataclasses import asdict
 from importlib.metadata import PackageNotFoundError, version
@@ -13,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from debias.atomic_file import atomic_path
 from debias.corrections import Correction, correction_from_dict
 from debias.errors import CorrectionFileError, DebiasError
 from debias.explanations import ClassFacts
@@ -36,7 +36,7 @@ def write_correction(debiaser: Any, path: str | os.PathLike[str]) -> None:
     debiaser : WeightDebiaser, FuzzyDebiaser or EnsembleDebiaser
         Fitted.
     path : str or path-like
-        Where to; written beside it first, then renamed, so that it is whole or absent.
+        Where to; the file is there whole or not at all.
     """
     document = {
         "format": FORMAT,
@@ -53,13 +53,9 @@ def write_correction(debiaser: Any, path: str | os.PathLike[str]) -> None:
     }
     if hasattr(debiaser, "n_weights"):
         document["n_weights"] = debiaser.n_weights
-    target = Path(path)
-    with tempfile.NamedTemporaryFile(
-        "w", encoding="utf-8", dir=target.parent, prefix=f".{target.name}.", delete=False
-    ) as file:
-        json.dump(document, file, indent=2, ensure_ascii=False, allow_nan=False)
-        file.write("\n")
-    os.replace(file.name, target)
+    text = json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False)
+    with atomic_path(path) as temporary:
+        temporary.write_text(f"{text}\n", encoding="utf-8")
 
 
 def _class_entry(debiaser: Any, k: int) -> dict[str, Any]:

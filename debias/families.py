@@ -55,7 +55,7 @@ class Family(Sequence[Correction]):
         strangers = [item for item in corrections if not isinstance(item, Correction)]
         if strangers:
             raise ParameterError(f"a family holds Correction objects; got {strangers[0]!r}.")
-        identity = next((item for item in corrections if item.is_identity), Triangle(0, 1, 1, id=17))
+        identity = next((item for item in corrections if item.is_identity), Triangle(0.0, 1.0, 1.0, id=17))
         others = [item for item in corrections if not item.is_identity or item is identity]
         kept: dict[int, Correction] = {}
         for correction in others if identity in others else [identity, *others]:
@@ -139,7 +139,7 @@ class Family(Sequence[Correction]):
 
 def memberships() -> Family:
     """Return the 19 published membership functions, ids 0 to 18 (FuRud, arXiv 2412.19018)."""
-    return Family([Triangle(*corners, id=index) for index, corners in enumerate(_TRIANGLES)])
+    return Family([Triangle(*map(float, corners), id=index) for index, corners in enumerate(_TRIANGLES)])
 
 
 def weights(n_weights: int = 30) -> Family:

@@ -1,0 +1,44 @@
+"""A file that is there whole or not at all: written beside its place, then renamed."""
+
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+
+@contextmanager
+def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
+    """Give a path to write to; it takes its final name when the block ends well.
+
+    Parameters
+    ----------
+    path : str or path-like
+        The final name. What is there already stays until then.
+
+    Yields
+    ------
+    Path
+        An empty file in the same folder, removed when the block fails.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     with atomic_path(Path(folder) / "note.txt") as temporary:
+    ...         _ = temporary.write_text("whole")
+    ...     (Path(folder) / "note.txt").read_text()
+    'whole'
+    """
+    target = Path(path)
+    handle, name = tempfile.mkstemp(prefix=f".{target.name}.", dir=target.parent)
+    os.close(handle)
+    temporary = Path(name)
+    try:
+        mask = os.umask(0)
+        os.umask(mask)
+        temporary.chmod(0o666 & ~mask)  # as any new file of this user, not private as a temporary one
+        yield temporary
+        temporary.replace(target)
+    finally:
+        temporary.unlink(missing_ok=True)

@@ -1,0 +1,69 @@
+"""Explanations: the words for every kind of correction, and the numbers in them."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from debias import EnsembleDebiaser, Function, Triangle, Weight
+from debias.explanations import ClassFacts, explain_class
+from tests.published_tables import CLASSES, published
+
+FACTS = ClassFacts(1250, 1, 410, 12, 900, (0.12, 0.18, 0.254))
+
+
+@pytest.mark.parametrize(
+    ("correction", "words"),
+    [
+        (Triangle(0, 1, 1), "Entity keeps its probability as it is"),
+        (Weight(8, 30), "Entity counts for 27 % of its probability (weight 8/30)"),
+        (Triangle(0.125, 0.25, 0.375), "fully at 25 % and not at all outside 12.5 to 37.5 %"),
+        (Triangle(0, 0.25, 0.5), "gives it up to 40 %, counts fully at 25 % and not at all above 50 %"),
+        (
+            Triangle(0.75, 1, 1),
+            "lowered at every probability, counts fully at 100 % and not at all below 75 %",
+        ),
+        (Triangle(0, 0, 1), "model gives it up to 50 %, counts fully at 0 % (triangle (0, 0, 1))"),
+        (Triangle(0.25, 0.5, 0.75), "lifted when the model gives it 33 to 60 %"),
+        (Function("root", np.sqrt), "lifted when the model gives it up to 100 % (root)"),
+        (Function("late", lambda p: np.where(p > 0.8, 1.0, 0.0)), "model gives it 80 % or more (late)"),
+        (Function("square", np.square), "lowered at every probability (square)"),
+    ],
+)
+def test_what_was_done(correction, words):
+    assert words in explain_class("Entity", correction, FACTS)
+
+
+def test_the_whole_sentence():
+    assert explain_class("Entity", Weight(3, 30), FACTS) == (
+        "Entity counts for 10 % of its probability (weight 3/30), because the model named it for 12 rows and "
+        "1,250 belong to it, mostly giving its own rows 12 to 25 %; 33 % of its rows are now right, "
+        "before it was 0.1 %."
+    )
+
+
+def test_unchanged_singular_and_unknown():
+    facts = ClassFacts(1, 1, 1, 1, 1, (0.5, 0.5, 0.5))
+    assert explain_class("A", Triangle(0, 1, 1), facts) == (
+        "A keeps its probability as it is, since the model named it for 1 row and 1 belongs to it; "
+        "100 % of its rows are right, as before."
+    )
+    assert "no labelled row" in explain_class("A", Weight(1, 2), ClassFacts(0, 0, 0, 3, 2, (0, 0, 0)))
+    assert np.isnan(ClassFacts(0, 0, 0, 3, 2, (0, 0, 0)).accuracy_after)
+
+
+def test_the_numbers_are_those_of_the_predictions():
+    columns = CLASSES["agnews"]
+    X, y = published("agnews", "opt")
+    X, labels = pd.DataFrame(X, columns=columns), np.array(columns)[y]
+    debiaser = EnsembleDebiaser(n_starts=4).fit(X, labels)
+    table = debiaser.explain()
+    assert list(table.index) == columns
+    before, after = np.array(columns)[X.to_numpy().argmax(axis=1)], debiaser.predict(X)
+    for name, row in table.iterrows():
+        assert row["support"] == (labels == name).sum()
+        assert row["predicted_before"] == (before == name).sum()
+        assert row["predicted_after"] == (after == name).sum()
+        assert row["accuracy_before"] == pytest.approx((before[labels == name] == name).mean())
+        assert row["accuracy_after"] == pytest.approx((after[labels == name] == name).mean())
+        assert f"{row['support']:,}" in row["sentence"]
+        assert row["sentence"].startswith(name)

@@ -1,0 +1,49 @@
+"""The front door: quick to import, every public name there, none missing from the list."""
+
+import subprocess
+import sys
+from importlib.metadata import version
+
+import pytest
+
+import debias
+
+
+def modules_after(statement: str) -> set[str]:
+    """Return what a fresh interpreter has loaded after a statement."""
+    code = f"{statement}\nimport sys\nprint(' '.join(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    return set(done.stdout.split())
+
+
+def test_importing_loads_no_model_library():
+    heavy = {"torch", "transformers", "matplotlib", "vllm", "sklearn", "pandas", "numba", "skfuzzy", "scipy"}
+    assert not heavy & modules_after("import debias")
+
+
+def test_the_estimators_load_no_model_library():
+    loaded = modules_after("from debias import EnsembleDebiaser, ProbabilityTable, load")
+    assert not {"torch", "transformers", "matplotlib", "vllm"} & loaded
+
+
+def test_the_command_lines_load_no_model_library():
+    for statement in ("import debias.cli", "import iterit.cli"):
+        assert not {"torch", "transformers", "matplotlib", "vllm", "sklearn"} & modules_after(statement)
+
+
+@pytest.mark.parametrize("name", debias.__all__)
+def test_every_public_name_is_there_and_documented(name):
+    thing = getattr(debias, name)
+    assert thing.__doc__
+    assert name in dir(debias)
+
+
+def test_an_unknown_name_lists_the_known_ones():
+    with pytest.raises(AttributeError, match="'Debiaser'.*EnsembleDebiaser"):
+        debias.Debiaser  # noqa: B018
+
+
+def test_versions_agree():
+    import iterit
+
+    assert debias.__version__ == iterit.__version__ == version("debias-iterit")

@@ -73,6 +73,8 @@ def check_parts(parts: TableParts, normalise: bool = False) -> TableParts:
 
 def _mass_before_normalisation(values: FloatArray) -> FloatArray | None:
     """Return the row sums where they can be the probability that all labels got together."""
+    if values.max() > 1:
+        return None
     sums = np.asarray(values.sum(axis=1))
     is_mass = sums.max() <= 1 + SUM_TOLERANCE and sums.min() < 1 - SUM_TOLERANCE
     return sums if is_mass else None

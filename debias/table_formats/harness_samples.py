@@ -195,8 +195,9 @@ def _label_positions(samples: list[Sample], targets: str) -> list[int]:
             f"{samples[0].where}: the target {samples[0].record['target']!r} is a position and a choice; "
             "pass targets='index' or targets='choice'."
         )
-    use_index = targets == "index" or (targets == "auto" and None not in by_index)
-    positions = by_index if use_index else by_choice
+    positions = min(by_index, by_choice, key=lambda found: found.count(None))
+    if targets != "auto":
+        positions = by_index if targets == "index" else by_choice
     if None in positions:
         sample = samples[positions.index(None)]
         choices = sample.choices or [str(position) for position in range(len(sample.log_likelihoods))]

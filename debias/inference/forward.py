@@ -1,0 +1,329 @@
+"""Forward passes that read few positions: a shared beginning once, batches by length, label trees.
+
+A row is a context and a token tree after it. The beginning that all contexts share goes through
+the model once; its keys and values stand before every batch. Inner nodes of a tree follow the
+context in the same row, each seeing only the context and its own ancestors. The vocabulary is
+projected on only where a probability is read, in float32.
+"""
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from transformers.cache_utils import Cache, DynamicCache, DynamicLayer
+
+from debias.inference.labels import LabelTree, chain_tree, shared_length
+
+FloatArray = NDArray[np.float64]
+_READS_AT_ONCE = 2048
+_VOCABULARY_AT_ONCE = 8192
+_LEAST_SHARED = 4
+
+
+@dataclass(frozen=True)
+class Row:
+    """A context of at least one token and the token tree whose edges are scored after it."""
+
+    context: list[int]
+    tree: LabelTree
+
+    @property
+    def n_tokens(self) -> int:
+        """Tokens that go through the model."""
+        return len(self.context) + len(self.tree.nodes)
+
+
+@dataclass(frozen=True)
+class Abilities:
+    """What a model was found to do right, by trying: see :func:`debias.inference.probe.probe`.
+
+    Parameters
+    ----------
+    projects : bool
+        The decoder's hidden states times the output matrix are the model's logits.
+    shares : bool
+        Keys and values of a shared beginning can be computed once.
+    branches : bool
+        A mask over keys is followed, so that a tree fits into one row.
+    batches : bool
+        Rows of different lengths do not change each other.
+    window : int
+        Longest row, in tokens, for which ``shares`` and ``branches`` hold.
+    """
+
+    projects: bool = False
+    shares: bool = False
+    branches: bool = False
+    batches: bool = True
+    window: int = 2**31 - 1
+
+
+class _PrefixLayer(DynamicLayer):  # type: ignore[misc]
+    """Keys and values of the shared beginning, put before those of any batch and never grown."""
+
+    def __init__(self, keys: torch.Tensor, values: torch.Tensor) -> None:
+        super().__init__()
+        self.keys, self.values = keys, values
+        self.dtype, self.device = keys.dtype, keys.device
+        self.is_initialized = True
+
+    def update(
+        self, key_states: torch.Tensor, value_states: torch.Tensor, *args: Any, **kwargs: Any
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return the beginning's keys and values with the batch's own after them."""
+        size = (len(key_states), -1, -1, -1)
+        keys = torch.cat([self.keys.expand(size), key_states], dim=-2)
+        return keys, torch.cat([self.values.expand(size), value_states], dim=-2)
+
+
+class Forward:
+    """Scores rows with a causal language model.
+
+    Parameters
+    ----------
+    model : PreTrainedModel
+    max_batch_tokens : int
+        Most tokens, padding included, that one batch puts through the model.
+    abilities : Abilities
+    """
+
+    def __init__(self, model: Any, max_batch_tokens: int, abilities: Abilities) -> None:
+        self.model = model
+        self.max_batch_tokens = max_batch_tokens
+        self.abilities = abilities
+        self.decoder = decoder_of(model) if abilities.projects else None
+
+    def score(self, rows: Sequence[Row]) -> list[FloatArray]:
+        """Log-probability of every edge of every row.
+
+        Parameters
+        ----------
+        rows : sequence of Row, length n
+
+        Returns
+        -------
+        list of n float64 arrays
+            Natural-log probabilities in the order of each tree's edges.
+        """
+        fits = max((row.n_tokens for row in rows), default=0) <= self.abilities.window
+        if not (self.abilities.branches and fits) and not all(row.tree.is_chain for row in rows):
+            return self._score_apart(rows)
+        training = self.model.training
+        self.model.eval()
+        try:
+            with torch.no_grad():
+                return self._score(rows, self.abilities.shares and fits)
+        finally:
+            self.model.train(training)
+
+    def _score_apart(self, rows: Sequence[Row]) -> list[FloatArray]:
+        """Score every label of every tree in a row of its own, for models that follow no mask."""
+        apart = [Row(row.context, chain_tree(label)) for row in rows for label in _labels(row.tree)]
+        scores = iter(self.score(apart))
+        answer = []
+        for row in rows:
+            edges = np.empty(len(row.tree.edges))
+            for path in row.tree.paths:
+                edges[list(path)] = next(scores)
+            answer.append(edges)
+        return answer
+
+    def _score(self, rows: Sequence[Row], share: bool) -> list[FloatArray]:
+        """Score rows whose trees fit into one row each."""
+        shared = self._shared(rows) if share else 0
+        cache = self._prefix_cache(rows[0].context[:shared]) if shared else None
+        pending = _Reads(self)
+        for batch in self._batches([row.n_tokens - shared for row in rows]):
+            states = self._states([rows[i] for i in batch], shared, cache)
+            pending.add(batch, [rows[i] for i in batch], states)
+        return pending.finish(rows)
+
+    def _shared(self, rows: Sequence[Row]) -> int:
+        """Tokens that all contexts begin with; the last token of each stays with its row."""
+        if len(rows) < 2:
+            return 0
+        shared = shared_length([row.context for row in rows])
+        shared = min(shared, min(len(row.context) for row in rows) - 1)
+        return shared if shared >= _LEAST_SHARED else 0
+
+    def _batches(self, lengths: Sequence[int]) -> Iterator[list[int]]:
+        """Yield row numbers, longest rows first, so that a batch has little padding."""
+        order = sorted(range(len(lengths)), key=lambda i: (-lengths[i], i))
+        start = 0
+        while start < len(order):
+            size = max(1, self.max_batch_tokens // lengths[order[start]]) if self.abilities.batches else 1
+            yield order[start : start + size]
+            start += size
+
+    def _prefix_cache(self, tokens: Sequence[int]) -> Cache:
+        """Run the shared beginning and keep its keys and values."""
+        cache = DynamicCache()
+        ids = torch.tensor([tokens], device=self.model.device)
+        (self.decoder or self.model)(input_ids=ids, past_key_values=cache, use_cache=True)
+        if not cache.layers or any(type(layer) is not DynamicLayer for layer in cache.layers):
+            raise ValueError("the model keeps something else than keys and values")
+        return Cache(layers=[_PrefixLayer(layer.keys, layer.values) for layer in cache.layers])
+
+    def _states(self, rows: Sequence[Row], shared: int, cache: Cache | None) -> torch.Tensor:
+        """Hidden states (or logits, without a known decoder) at the read positions, float32.
+
+        Rows are padded on the right: a causal model never looks there from a real token.
+        """
+        width = max(row.n_tokens for row in rows) - shared
+        ids = np.zeros((len(rows), width), dtype=np.int64)
+        for line, row in zip(ids, rows, strict=True):
+            line[: row.n_tokens - shared] = [*row.context[shared:], *row.tree.nodes]
+        inputs: dict[str, Any] = {"input_ids": torch.from_numpy(ids).to(self.model.device)}
+        if not all(row.tree.is_chain for row in rows):
+            inputs |= self._tree_inputs(rows, shared, width)
+        output = (self.decoder or self.model)(**inputs, past_key_values=cache, use_cache=cache is not None)
+        states = output.logits if self.decoder is None else output.last_hidden_state
+        lines = [line for line, row in enumerate(rows) for _ in range(1 + len(row.tree.nodes))]
+        places = [p for row in rows for p in range(len(row.context) - 1 - shared, row.n_tokens - shared)]
+        read: torch.Tensor = states[torch.tensor(lines), torch.tensor(places)].float()
+        return read
+
+    def _tree_inputs(self, rows: Sequence[Row], shared: int, width: int) -> dict[str, torch.Tensor]:
+        """Mask and positions with which every inner node sees its context and ancestors only."""
+        sees = np.broadcast_to(
+            np.tri(width, shared + width, shared, dtype=bool), (len(rows), width, shared + width)
+        )
+        sees = sees.copy()
+        positions = np.broadcast_to(np.arange(shared, shared + width), (len(rows), width)).copy()
+        for line, row in enumerate(rows):
+            first, count = len(row.context) - shared, len(row.tree.nodes)
+            family, depths = _ancestors(row.tree)
+            sees[line, first : first + count, shared + first : shared + first + count] = family
+            positions[line, first : first + count] = len(row.context) + depths
+        mask = torch.zeros(sees.shape, dtype=self.model.dtype)
+        mask.masked_fill_(~torch.from_numpy(sees), torch.finfo(self.model.dtype).min)
+        device = self.model.device
+        return {
+            "attention_mask": mask[:, None].to(device),
+            "position_ids": torch.from_numpy(positions).to(device),
+        }
+
+
+class _Reads:
+    """Hidden states waiting for the vocabulary, projected many at a time."""
+
+    def __init__(self, forward: Forward) -> None:
+        self.forward = forward
+        self.order: list[int] = []
+        self.waiting: list[tuple[Row, torch.Tensor]] = []
+        self.n_waiting = 0
+        self.scores: list[FloatArray] = []
+
+    def add(self, numbers: Sequence[int], rows: Sequence[Row], states: torch.Tensor) -> None:
+        """Take the states of a batch, row after row."""
+        self.order.extend(numbers)
+        sizes = [1 + len(row.tree.nodes) for row in rows]
+        self.waiting.extend(zip(rows, torch.split(states, sizes), strict=True))
+        self.n_waiting += len(states)
+        # Logits are large, so without a known decoder they are read at once.
+        if self.n_waiting >= _READS_AT_ONCE or self.forward.decoder is None:
+            self._flush()
+
+    def _flush(self) -> None:
+        """Turn waiting states into log-probabilities of edges."""
+        if not self.waiting:
+            return
+        starts = np.cumsum([0] + [len(states) for _, states in self.waiting])
+        reads: list[int] = []
+        tokens: list[int] = []
+        sizes: list[int] = []
+        for start, (row, _) in zip(starts, self.waiting, strict=False):
+            reads.extend(int(start) + 1 + parent for parent, _ in row.tree.edges)
+            tokens.extend(token for _, token in row.tree.edges)
+            sizes.append(len(row.tree.edges))
+        states = torch.cat([s for _, s in self.waiting])
+        flat = self._log_probabilities(states, torch.tensor(reads), torch.tensor(tokens))
+        self.scores.extend(np.split(flat, np.cumsum(sizes)[:-1]))
+        self.waiting, self.n_waiting = [], 0
+
+    def _log_probabilities(
+        self, states: torch.Tensor, reads: torch.Tensor, tokens: torch.Tensor
+    ) -> FloatArray:
+        """Log-probability of each token at each read."""
+        reads, tokens = reads.to(states.device), tokens.to(states.device)
+        if self.forward.decoder is None:
+            flat = (
+                (states[reads, tokens].double() - torch.logsumexp(states, -1).double()[reads]).cpu().numpy()
+            )
+        else:
+            head = self.forward.model.get_output_embeddings()
+            flat = project(states.to(head.weight.device), head.weight, head.bias, reads, tokens)
+        return np.asarray(flat, dtype=np.float64)
+
+    def finish(self, rows: Sequence[Row]) -> list[FloatArray]:
+        """Return the scores in the order of the rows."""
+        self._flush()
+        answer: list[FloatArray] = [np.empty(0)] * len(rows)
+        for number, scores in zip(self.order, self.scores, strict=True):
+            answer[number] = scores
+        return answer
+
+
+def project(
+    states: torch.Tensor,
+    weight: torch.Tensor,
+    bias: torch.Tensor | None,
+    reads: torch.Tensor,
+    tokens: torch.Tensor,
+) -> FloatArray:
+    """Log-probabilities of tokens from hidden states, in float32 and a slice of vocabulary at a time.
+
+    Parameters
+    ----------
+    states : float32 tensor, shape (n_reads, width)
+    weight : tensor, shape (vocabulary, width)
+    bias : tensor, shape (vocabulary,), or None
+    reads, tokens : int64 tensors, shape (n_edges,)
+        Which state and which token each answer is about.
+
+    Returns
+    -------
+    float64 array, shape (n_edges,)
+
+    Examples
+    --------
+    >>> h, w = torch.eye(2), torch.tensor([[0.0, 0.0], [math.log(3.0), 0.0]])
+    >>> np.exp(project(h, w, None, torch.tensor([0, 1]), torch.tensor([1, 1]))).round(3)
+    array([0.75, 0.5 ])
+    """
+    total = torch.full((len(states),), -math.inf, device=states.device, dtype=torch.float64)
+    for start in range(0, len(weight), _VOCABULARY_AT_ONCE):
+        piece = slice(start, start + _VOCABULARY_AT_ONCE)
+        logits = torch.nn.functional.linear(
+            states, weight[piece].float(), None if bias is None else bias[piece].float()
+        )
+        total = torch.logaddexp(total, torch.logsumexp(logits, -1).double())
+    own = torch.einsum("ew,ew->e", states[reads], weight[tokens].float())
+    if bias is not None:
+        own = own + bias[tokens].float()
+    answer: FloatArray = (own.double() - total[reads]).cpu().numpy()
+    return answer
+
+
+def decoder_of(model: Any) -> Any:
+    """Return the part of a causal model that ends in hidden states, before the vocabulary."""
+    decoder = model.get_decoder() if hasattr(model, "get_decoder") else model.base_model
+    return model.base_model if decoder is model else decoder
+
+
+def _labels(tree: LabelTree) -> list[tuple[int, ...]]:
+    """Tokens of each label of a tree."""
+    return [tuple(tree.edges[edge][1] for edge in path) for path in tree.paths]
+
+
+def _ancestors(tree: LabelTree) -> tuple[NDArray[np.bool_], NDArray[np.int64]]:
+    """Which inner nodes each inner node sees (itself and its ancestors), and its depth from 0."""
+    sees = np.eye(len(tree.nodes), dtype=bool)
+    for node, parent in enumerate(tree.parents):
+        if parent >= 0:
+            sees[node] |= sees[parent]
+    return sees, sees.sum(axis=1) - 1

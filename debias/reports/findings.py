@@ -1,0 +1,227 @@
+"""What the figures of a report say in words, the unwelcome ones first: worse is called worse.
+
+A difference counts as clear when its interval does not cover zero.
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+import pandas as pd
+
+from debias.reports.wording import (
+    HIGHER_IS_BETTER,
+    METRIC_NAMES,
+    listed,
+    percent,
+    signed,
+    signed_span,
+    span,
+)
+
+FEW_ROWS = 30
+"""Classes with fewer rows are named: one row moves their accuracy by more than three points."""
+
+NOT_SOCIAL_BIAS = (
+    "The corrections even out how often each class is classified right. They do not measure or remove "
+    "social bias, and they do not touch the model."
+)
+
+Kind = Literal["warning", "worse", "unclear", "better", "note"]
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that a reader of the report must know.
+
+    Attributes
+    ----------
+    kind : {"warning", "worse", "unclear", "better", "note"}
+        A warning is about the report itself, the others are about the result.
+    text : str
+        One or two sentences.
+    """
+
+    kind: Kind
+    text: str
+
+
+def verdict(metric: str, row: pd.Series) -> Kind:
+    """Tell whether a metric became clearly better or worse.
+
+    Parameters
+    ----------
+    metric : str
+        One of the overall metrics, or class_accuracy.
+    row : Series
+        With difference_low and difference_high.
+
+    Returns
+    -------
+    {"better", "worse", "unclear"}
+        Unclear when the interval of the difference covers zero.
+
+    Examples
+    --------
+    >>> verdict("cobias", pd.Series({"difference_low": -0.2, "difference_high": -0.1}))
+    'better'
+    >>> verdict("accuracy", pd.Series({"difference_low": -0.2, "difference_high": 0.0}))
+    'unclear'
+    """
+    if not (row["difference_low"] > 0 or row["difference_high"] < 0):
+        return "unclear"
+    return "better" if (row["difference_low"] > 0) == HIGHER_IS_BETTER.get(metric, True) else "worse"
+
+
+def headline(overall: pd.DataFrame) -> str:
+    """Say in one sentence what became of evenness and of accuracy.
+
+    Parameters
+    ----------
+    overall : DataFrame
+        As :attr:`debias.reports.summary.Report.overall`.
+
+    Returns
+    -------
+    str
+        The sentence.
+    """
+    verdicts, values = overall["verdict"].to_dict(), overall[["before", "after"]].to_dict("index")
+    evenness = {
+        "better": "The classes are more even",
+        "worse": "The classes are LESS even than before",
+        "unclear": "Evenness did not clearly change",
+    }[verdicts["cobias"]]
+    accuracy = {
+        "better": "accuracy rose",
+        "worse": "accuracy FELL",
+        "unclear": "accuracy did not clearly change",
+    }[verdicts["accuracy"]]
+    cobias, share = values["cobias"], values["accuracy"]
+    return (
+        f"{evenness} (COBias {percent(cobias['before'], unit=False)} to "
+        f"{percent(cobias['after'], unit=False)} points); {accuracy} "
+        f"({percent(share['before'])} to {percent(share['after'])})."
+    )
+
+
+def describe_results(overall: pd.DataFrame, by_class: pd.DataFrame, level: float) -> list[Finding]:
+    """Put the overall figures and the clear changes of classes into words.
+
+    Parameters
+    ----------
+    overall, by_class : DataFrame
+        As the attributes of :class:`debias.reports.summary.Report`.
+    level : float
+        Confidence level of the intervals.
+
+    Returns
+    -------
+    list of Finding
+        Worse before unclear before better.
+    """
+    if not by_class["moved_out"].any():
+        return [Finding("unclear", "No prediction changed on these rows: all figures stay as they were.")]
+    found = [_describe_metric(metric, row, level) for metric, row in overall.iterrows()]
+    for kind, words in (("worse", "clearly fewer"), ("better", "clearly more")):
+        rows = by_class[by_class["verdict"] == kind]
+        if len(rows):
+            changes = [
+                f"{name} ({percent(r['before'])} to {percent(r['after'])})" for name, r in rows.iterrows()
+            ]
+            found.append(Finding(kind, f"{words.capitalize()} rows right: {listed(changes)}."))  # type: ignore[arg-type]
+    order: list[Kind] = ["worse", "unclear", "better"]
+    return sorted(found, key=lambda finding: order.index(finding.kind))
+
+
+def _describe_metric(metric: object, row: pd.Series, level: float) -> Finding:
+    """Put one overall metric into words."""
+    name, kind = METRIC_NAMES[str(metric)], row["verdict"]
+    sides = f"{percent(row['before'])} before, {percent(row['after'])} after"
+    if metric == "cobias":
+        sides = f"{percent(row['before'], False)} points before, {percent(row['after'], False)} after"
+    interval = signed_span(row["difference_low"], row["difference_high"])
+    difference = f"{signed(row['difference'])} points, {100 * level:g} % interval {interval}"
+    words = {
+        "better": "better",
+        "worse": "WORSE",
+        "unclear": "no clear change, the interval of the difference covers zero",
+    }[kind]
+    return Finding(kind, f"{name}: {sides} ({difference}): {words}.")
+
+
+def describe_rows(by_class: pd.DataFrame, overall: pd.DataFrame) -> list[Finding]:
+    """Say what limits the figures: absent and small classes, and what the majority answer reaches.
+
+    Parameters
+    ----------
+    by_class, overall : DataFrame
+        As the attributes of :class:`debias.reports.summary.Report`.
+
+    Returns
+    -------
+    list of Finding
+        Warnings.
+    """
+    found = []
+    support = by_class["support"]
+    absent = [str(name) for name in support.index[support == 0]]
+    if absent:
+        found.append(
+            Finding(
+                "warning",
+                f"No row of {listed(absent)}: nothing is known of {'it' if len(absent) == 1 else 'them'}, "
+                f"and all figures leave {'it' if len(absent) == 1 else 'them'} out.",
+            )
+        )
+    small = [f"{name} ({n})" for name, n in support.items() if 0 < n < FEW_ROWS]
+    if small:
+        fewest = int(support[support > 0].min())
+        found.append(
+            Finding(
+                "warning",
+                f"Fewer than {FEW_ROWS} rows of {listed(small)}: one row moves a class accuracy by up to "
+                f"{percent(1 / fewest, unit=False)} points, so read the intervals.",
+            )
+        )
+    return found + _majority(support, overall)
+
+
+def _majority(support: pd.Series, overall: pd.DataFrame) -> list[Finding]:
+    """Warn when always giving the most frequent answer would be right as often."""
+    share = float(support.max() / support.sum())
+    after = float(overall["after"].to_dict()["accuracy"])
+    if after > share:
+        return []
+    text = (
+        f"Always answering {support.idxmax()} would be right for {percent(share)} of these rows, no "
+        f"less than the corrected {percent(after)}: accuracy alone says little here."
+    )
+    return [Finding("warning", text)]
+
+
+def describe_interval(row: pd.Series, side: str) -> str:
+    """Write a value with its interval, as tables show it.
+
+    Parameters
+    ----------
+    row : Series
+        With the fields `side`, `side`_low and `side`_high.
+    side : {"before", "after", "difference"}
+        Which value.
+
+    Returns
+    -------
+    str
+        On a scale of 0 to 100, without unit.
+
+    Examples
+    --------
+    >>> describe_interval(pd.Series({"after": 0.5, "after_low": 0.4, "after_high": 0.6}), "after")
+    '50.0 (40.0 to 60.0)'
+    """
+    low, high = row[f"{side}_low"], row[f"{side}_high"]
+    if side == "difference":
+        value, between = signed(row[side]), signed_span(low, high)
+    else:
+        value, between = percent(row[side], unit=False), span(low, high)
+    return value if between == "–" else f"{value} ({between})"

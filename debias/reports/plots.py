@@ -1,0 +1,164 @@
+"""The two plots of a report as matplotlib figures: class accuracies, and what a correction does.
+
+Figures are made without pyplot, so that nothing global is touched and no display is needed.
+"""
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from debias.corrections import Correction
+from debias.errors import MissingDependencyError
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+INK = "#1f2328"
+QUIET = "#6e7781"
+GRID = "#d8dee4"
+BEFORE = "#b35900"
+AFTER = "#0b5cad"
+"""Colours on a light page; orange and blue stay apart for readers who see few colours."""
+
+_N_GRID = 401
+_N_BINS = 40
+_HISTOGRAM_HEIGHT = 0.3
+
+
+def accuracy_plot(by_class: pd.DataFrame) -> "Figure":
+    """Plot the accuracy of each class before and after, with intervals: a dumbbell per class.
+
+    Parameters
+    ----------
+    by_class : DataFrame
+        As :attr:`debias.reports.summary.Report.by_class`.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+        Classes from top to bottom in the order of the rows; x in per cent. The data are in lines
+        with the labels "before" and "after".
+
+    Raises
+    ------
+    MissingDependencyError
+        matplotlib is not installed.
+
+    Examples
+    --------
+    >>> from debias.reports.summary import Report
+    >>> figure = accuracy_plot(Report(["a", "b"], ["a", "a"], ["a", "b"]).by_class)
+    >>> [line.get_label() for line in figure.axes[0].lines if line.get_label()[0] != "_"]
+    ['before', 'after']
+    """
+    figure, axes = _blank(7.2, 1.0 + 0.5 * len(by_class))
+    y = np.arange(len(by_class))
+    sides = {side: 100 * by_class[side].to_numpy(dtype=np.float64) for side in ("before", "after")}
+    axes.hlines(y, sides["before"], sides["after"], color=GRID, linewidth=5, zorder=1)
+    for side, colour, offset, fill in (("before", BEFORE, -0.14, "none"), ("after", AFTER, 0.14, AFTER)):
+        low, high = (100 * by_class[f"{side}_{end}"].to_numpy(dtype=np.float64) for end in ("low", "high"))
+        axes.hlines(y + offset, low, high, color=colour, linewidth=1.5, zorder=2)
+        style: dict[str, Any] = {
+            "color": colour,
+            "markerfacecolor": fill,
+            "markeredgewidth": 1.8,
+            "markersize": 7,
+        }
+        axes.plot(sides[side], y + offset, "o", label=side, zorder=3, **style)
+    _name_classes(axes, [str(name) for name in by_class.index])
+    axes.set_xlim(-2, 102)
+    axes.set_xlabel("rows of the class that are right, %")
+    axes.grid(axis="x", color=GRID, linewidth=0.8, zorder=0)
+    figure.legend(loc="outside upper right", ncols=2, frameon=False, handletextpad=0.2, labelcolor=INK)
+    return figure
+
+
+def correction_plot(
+    correction: Correction,
+    own: npt.ArrayLike | None = None,
+    others: npt.ArrayLike | None = None,
+) -> "Figure":
+    """Plot what a correction makes of a probability, over where the probabilities are.
+
+    Parameters
+    ----------
+    correction : Correction
+        The correction of one class.
+    own, others : array-like of shape (n_samples,), optional
+        Uncorrected probabilities of the class on its own rows, and on the rows of others: shown
+        as histograms, each scaled to its highest bin.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+        The line labelled "corrected" over the dashed one labelled "unchanged".
+
+    Raises
+    ------
+    MissingDependencyError
+        matplotlib is not installed.
+
+    Examples
+    --------
+    >>> from debias.corrections import Weight
+    >>> figure = correction_plot(Weight(15, 30), own=[0.2, 0.9], others=[0.1])
+    >>> [line.get_label() for line in figure.axes[0].lines]
+    ['unchanged', 'corrected']
+    """
+    figure, axes = _blank(3.3, 2.7)
+    for values, colour in ((others, QUIET), (own, AFTER)):
+        if values is not None and np.size(values):
+            _histogram(axes, values, colour)
+    grid = np.union1d(np.linspace(0, 1, _N_GRID), np.arange(17) / 16)  # corners of triangles are among them
+    axes.plot(grid, grid, "--", color=QUIET, linewidth=1.2, label="unchanged")
+    axes.plot(grid, correction(grid), color=INK, linewidth=2.2, label="corrected")
+    axes.set(xlim=(0, 1), ylim=(0, 1.03), xlabel="probability from the model", ylabel="corrected")
+    ticks = [0, 0.25, 0.5, 0.75, 1]
+    axes.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
+    axes.set_yticks([0, 0.5, 1], ["0", "0.5", "1"])
+    return figure
+
+
+def _histogram(axes: "Axes", values: npt.ArrayLike, colour: str) -> None:
+    """Draw how often which probability occurs, along the foot of the plot."""
+    counts, edges = np.histogram(np.clip(np.asarray(values, dtype=np.float64), 0, 1), _N_BINS, (0, 1))
+    heights = _HISTOGRAM_HEIGHT * counts / max(int(counts.max()), 1)
+    axes.stairs(heights, edges, fill=True, color=colour, alpha=0.35, linewidth=0)
+
+
+def _name_classes(axes: "Axes", names: list[str]) -> None:
+    """Put class names on the y axis, the first on top; a name is text, never a formula."""
+    axes.set_yticks(range(len(names)), [name if len(name) <= 28 else f"{name[:27]}…" for name in names])
+    for label in axes.get_yticklabels():
+        label.set_parse_math(False)
+    axes.set_ylim(len(names) - 0.5, -0.5)
+    axes.tick_params(axis="y", length=0)
+
+
+def _blank(width: float, height: float) -> tuple["Figure", "Axes"]:
+    """Return an empty plot in the style of the report, transparent; sizes in inches."""
+    figure = _figure_class()(figsize=(width, height), layout="constrained")
+    axes = figure.subplots()
+    for patch in (figure.patch, axes.patch):
+        patch.set_alpha(0)
+    axes.tick_params(colors=INK, labelsize=9)
+    for label in (axes.xaxis.label, axes.yaxis.label):
+        label.set(color=INK, size=9)
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.spines[["left", "bottom"]].set_color(QUIET)
+    return figure, axes
+
+
+def _figure_class() -> type["Figure"]:
+    """Return matplotlib's Figure, or say what to install."""
+    try:
+        from matplotlib.figure import Figure
+    except ImportError as error:
+        raise MissingDependencyError(
+            f"plots need matplotlib, which cannot be imported ({error}); run: pip install matplotlib. "
+            "A report as .md needs none."
+        ) from error
+    return Figure

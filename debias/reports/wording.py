@@ -1,0 +1,129 @@
+"""How a report writes numbers: fractions as per cent, differences as percentage points."""
+
+import math
+from typing import Any
+
+METRIC_NAMES = {
+    "accuracy": "Accuracy",
+    "cobias": "COBias",
+    "worst_class_accuracy": "Worst class accuracy",
+    "macro_f1": "Macro F1",
+}
+"""What a reader sees for each metric."""
+
+HIGHER_IS_BETTER = {"accuracy": True, "cobias": False, "worst_class_accuracy": True, "macro_f1": True}
+"""Which way each metric should go."""
+
+
+def percent(fraction: float, unit: bool = True) -> str:
+    """Write a fraction on a scale of 0 to 100.
+
+    Parameters
+    ----------
+    fraction : float
+        In [0, 1]; NaN becomes a dash.
+    unit : bool, default=True
+        Whether to write the unit.
+
+    Returns
+    -------
+    str
+        One decimal.
+
+    Examples
+    --------
+    >>> percent(0.6475), percent(0.1, unit=False), percent(float("nan"))
+    ('64.8 %', '10.0', '–')
+    """
+    if math.isnan(fraction):
+        return "–"
+    return f"{_rounded(fraction):.1f}{' %' if unit else ''}"
+
+
+def span(low: float, high: float) -> str:
+    """Write an interval of fractions on a scale of 0 to 100.
+
+    Examples
+    --------
+    >>> span(0.61, 0.6875)
+    '61.0 to 68.8'
+    """
+    return "–" if math.isnan(low) else f"{percent(low, unit=False)} to {percent(high, unit=False)}"
+
+
+def signed(difference: float) -> str:
+    """Write a difference of fractions in percentage points, with its sign.
+
+    Examples
+    --------
+    >>> signed(0.123), signed(-0.3), signed(0.0)
+    ('+12.3', '−30.0', '0.0')
+    """
+    if math.isnan(difference):
+        return "–"
+    points = _rounded(difference)
+    return f"{'+' if points > 0 else '−' if points < 0 else ''}{abs(points):.1f}"
+
+
+def signed_span(low: float, high: float) -> str:
+    """Write an interval of differences in percentage points.
+
+    Examples
+    --------
+    >>> signed_span(-0.02, 0.01)
+    '−2.0 to +1.0'
+    """
+    return "–" if math.isnan(low) else f"{signed(low)} to {signed(high)}"
+
+
+def counted(number: int, noun: str) -> str:
+    """Write a number of things.
+
+    Examples
+    --------
+    >>> counted(1, "row"), counted(1200, "row"), counted(2, "class")
+    ('1 row', '1,200 rows', '2 classes')
+    """
+    ending = "" if number == 1 else "es" if noun.endswith("s") else "s"
+    return f"{number:,} {noun}{ending}"
+
+
+def listed(names: list[str], most: int = 6) -> str:
+    """Join names to a phrase.
+
+    Examples
+    --------
+    >>> listed(["a"]), listed(["a", "b", "c"]), listed(["a", "b", "c"], most=2)
+    ('a', 'a, b and c', 'a, b and 1 more')
+    """
+    if len(names) > most:
+        names = [*names[:most], f"{len(names) - most} more"]
+    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
+
+
+def plain(value: Any) -> str:
+    """Write any setting as one line of text.
+
+    Examples
+    --------
+    >>> plain(0.25), plain({"a": 1}), plain(None), plain(1200)
+    ('0.25', 'a: 1', 'none', '1,200')
+    """
+    if value is None:
+        return "none"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, int):
+        return f"{value:,}"
+    if isinstance(value, float):
+        return f"{value:.6g}"
+    if isinstance(value, dict):
+        return ", ".join(f"{key}: {plain(entry)}" for key, entry in value.items()) or "none"
+    if isinstance(value, list | tuple):
+        return ", ".join(plain(entry) for entry in value) or "none"
+    return str(value)
+
+
+def _rounded(fraction: float) -> float:
+    """Round to one decimal of a per cent, a half up, and never to minus zero."""
+    return math.floor(abs(fraction) * 1000 + 0.5 + 1e-9) / 10 * (-1 if fraction < 0 else 1) + 0.0

@@ -14,6 +14,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from debias.atomic_file import atomic_path
 from debias.errors import ParameterError, TableError
 from debias.table_formats.csv_columns import read_csv, write_csv
 from debias.table_formats.harness_samples import read_harness_samples
@@ -107,7 +108,13 @@ def write_parts(
     writer = _choose(WRITERS, name, options, n_fixed=2)
     if name == "csv" and suffix == ".tsv":
         options.setdefault("delimiter", "\t")
-    write_atomically(path, lambda temporary: writer(temporary, parts, **options))
+    if not Path(path).parent.is_dir():
+        raise TableError(f"{path}: the folder {str(Path(path).parent)!r} does not exist; create it first.")
+    try:
+        with atomic_path(path) as temporary:
+            writer(temporary, parts, **options)
+    except OSError as error:
+        raise TableError(f"{path}: cannot be written: {error}.") from error
 
 
 def infer_format(path: Path) -> str:
@@ -156,39 +163,3 @@ def _choose(
     if unknown:
         raise ParameterError(f"format {name!r} has no option {unknown[0]!r}; it has {allowed}.")
     return known[name]
-
-
-def write_atomically(path: str | os.PathLike[str], write: Callable[[Path], None]) -> None:
-    """Write a file so that its name never stands for half of it.
-
-    Parameters
-    ----------
-    path : path-like
-        Where the file shall be; an older file there is replaced.
-    write : callable
-        Gets the path of a temporary file in the same folder, and writes it.
-
-    Raises
-    ------
-    TableError
-        The folder does not exist or cannot be written.
-
-    Examples
-    --------
-    >>> import tempfile
-    >>> folder = tempfile.mkdtemp()
-    >>> write_atomically(f"{folder}/a.txt", lambda path: path.write_text("whole") and None)
-    >>> os.listdir(folder)
-    ['a.txt']
-    """
-    target = Path(path)
-    if not target.parent.is_dir():
-        raise TableError(f"{target}: the folder {str(target.parent)!r} does not exist; create it first.")
-    temporary = target.with_name(f".{target.name}.{os.getpid()}.tmp")
-    try:
-        write(temporary)
-        os.replace(temporary, target)
-    except OSError as error:
-        raise TableError(f"{target}: cannot be written: {error}.") from error
-    finally:
-        temporary.unlink(missing_ok=True)

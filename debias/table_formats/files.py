@@ -108,13 +108,7 @@ def write_parts(
     writer = _choose(WRITERS, name, options, n_fixed=2)
     if name == "csv" and suffix == ".tsv":
         options.setdefault("delimiter", "\t")
-    if not Path(path).parent.is_dir():
-        raise TableError(f"{path}: the folder {str(Path(path).parent)!r} does not exist; create it first.")
-    try:
-        with atomic_path(path) as temporary:
-            writer(temporary, parts, **options)
-    except OSError as error:
-        raise TableError(f"{path}: cannot be written: {error}.") from error
+    write_atomically(path, lambda temporary: writer(temporary, parts, **options))
 
 
 def infer_format(path: Path) -> str:
@@ -163,3 +157,36 @@ def _choose(
     if unknown:
         raise ParameterError(f"format {name!r} has no option {unknown[0]!r}; it has {allowed}.")
     return known[name]
+
+
+def write_atomically(path: str | os.PathLike[str], write: Callable[[Path], object]) -> None:
+    """Write a file of rows so that its name never stands for half of it.
+
+    Parameters
+    ----------
+    path : path-like
+        Where the file shall be; an older file there is replaced.
+    write : callable
+        Gets the path of a temporary file in the same folder, and writes it.
+
+    Raises
+    ------
+    TableError
+        The folder does not exist or cannot be written.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     write_atomically(f"{folder}/a.txt", lambda temporary: temporary.write_text("whole"))
+    ...     os.listdir(folder)
+    ['a.txt']
+    """
+    target = Path(path)
+    if not target.parent.is_dir():
+        raise TableError(f"{target}: the folder {str(target.parent)!r} does not exist; create it first.")
+    try:
+        with atomic_path(target) as temporary:
+            write(temporary)
+    except OSError as error:
+        raise TableError(f"{target}: cannot be written: {error}.") from error

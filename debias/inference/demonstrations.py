@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from debias.errors import ParameterError, TaskError
 from debias.inference.tasks import Demonstration, Task, load_task
+from debias.table_division import plain_text
 
 
 def draw_demonstrations(
@@ -21,7 +22,7 @@ def draw_demonstrations(
     """Draw demonstrations and say which rows remain.
 
     The published protocol leaves the drawn rows in the opt set; here they leave it, and with them
-    every row that has the same text, because their prompt would hold its own answer.
+    every row that has the same text (case and spacing aside), because their prompt would hold its own answer.
 
     Parameters
     ----------
@@ -67,8 +68,8 @@ def draw_demonstrations(
     classes = np.array([task.class_index(label) for label in labels], dtype=np.int64)
     rows = _draw(task, classes, shots, np.random.default_rng(seed))
     shown = tuple(Demonstration(texts[i], task.class_names[classes[i]], names[i]) for i in rows)
-    used = {d.text for d in shown}
-    remaining = np.array([i for i, text in enumerate(texts) if text not in used], dtype=np.int64)
+    used = {plain_text(d.text) for d in shown}
+    remaining = np.array([i for i, text in enumerate(texts) if plain_text(text) not in used], dtype=np.int64)
     if not len(remaining):
         raise ParameterError(
             f"shots is {shots!r}, which leaves none of the {len(texts)} rows; give more rows"

@@ -16,6 +16,7 @@ from debias.errors import MissingDependencyError, ParameterError, TaskError
 from debias.inference.rows import Source, class_name, render
 from debias.inference.staicc import read_staicc
 from debias.inference.tasks import Task, load_task
+from debias.table_division import plain_text
 
 
 class LabelledTexts(NamedTuple):
@@ -240,5 +241,5 @@ def _ids(task: Task, source: Source, frame: pd.DataFrame, texts: "pd.Series[str]
 
 def _place(text: str) -> float:
     """Place of a text in [0, 1) by a hash: the same on every machine, blind to case and spacing."""
-    digest = hashlib.sha256(" ".join(text.casefold().split()).encode()).digest()
+    digest = hashlib.sha256(plain_text(text).encode()).digest()
     return int.from_bytes(digest[:8], "big") / 2**64

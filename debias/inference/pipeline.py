@@ -1,0 +1,139 @@
+"""Texts to class probabilities as a scikit-learn transformer: the first step of a text pipeline."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from sklearn.base import BaseEstimator, TransformerMixin
+from sklearn.utils.validation import check_is_fitted
+
+from debias.errors import ParameterError
+from debias.inference.collect import collect
+from debias.inference.engine import Engine
+from debias.inference.tasks import Task, load_task
+
+
+class LabelProbabilities(TransformerMixin, BaseEstimator):  # type: ignore[misc]
+    """Turn texts into the class probabilities of a prompted model.
+
+    There is nothing to learn: ``fit`` only checks. Clones share the engine, so that a model is
+    never copied. Every ``transform`` asks the model; for a grid search collect a table first.
+
+    Parameters
+    ----------
+    engine : Engine
+    task : str or Task
+    demonstrations : sequence of Demonstration or (text, class name), default=()
+    too_long : {"error", "truncate"}, default="error"
+        See :func:`~debias.inference.collect.collect`.
+    progress : bool, default=False
+        Whether to show a progress bar.
+
+    Attributes
+    ----------
+    classes_ : ndarray of str, shape (K,)
+        Class names in column order.
+
+    Examples
+    --------
+    >>> class Even(Engine):
+    ...     context_length, fingerprint = 100, {"model": "even"}
+    ...
+    ...     def continuation_logprobs(self, prompts, continuations):
+    ...         return [np.log([0.4]) for _ in continuations]
+    >>> LabelProbabilities(Even(), Task("mood", labels=["bad", "good"])).fit_transform(["fine", "dull"])
+       bad  good
+    0  0.5   0.5
+    1  0.5   0.5
+    """
+
+    def __init__(
+        self,
+        engine: Engine,
+        task: str | Task,
+        demonstrations: Sequence[tuple[str, ...]] = (),
+        *,
+        too_long: str = "error",
+        progress: bool = False,
+    ) -> None:
+        self.engine = engine
+        self.task = task
+        self.demonstrations = demonstrations
+        self.too_long = too_long
+        self.progress = progress
+
+    def fit(self, X: Any, y: Any = None) -> "LabelProbabilities":
+        """Check the parameters and the texts.
+
+        Parameters
+        ----------
+        X : sequence of str, length n
+        y : ignored
+
+        Returns
+        -------
+        LabelProbabilities
+            Itself.
+
+        Raises
+        ------
+        ParameterError
+            When the engine is none, or the texts are not strings.
+        """
+        if not isinstance(self.engine, Engine):
+            raise ParameterError(
+                f"engine is {self.engine!r}; give an Engine, such as TransformersEngine('demo')"
+            )
+        _texts(X)
+        self.classes_ = np.array(load_task(self.task).class_names, dtype=object)
+        return self
+
+    def transform(self, X: Any) -> pd.DataFrame:
+        """Class probabilities of texts.
+
+        Parameters
+        ----------
+        X : list, Series or 1-d array of str, length n
+
+        Returns
+        -------
+        DataFrame, shape (n, K)
+            Rows sum to 1; columns are the class names. The index of a Series is kept.
+        """
+        check_is_fitted(self, "classes_")
+        table = collect(
+            self.engine,
+            self.task,
+            _texts(X),
+            demonstrations=self.demonstrations,
+            too_long=self.too_long,
+            progress=self.progress,
+        )
+        index = X.index if isinstance(X, pd.Series) else None
+        return table.probabilities.set_axis(index, axis=0) if index is not None else table.probabilities
+
+    def get_feature_names_out(self, input_features: Any = None) -> Any:
+        """Names of the columns: the class names.
+
+        Parameters
+        ----------
+        input_features : ignored
+
+        Returns
+        -------
+        ndarray of str, shape (K,)
+        """
+        check_is_fitted(self, "classes_")
+        return self.classes_.copy()
+
+
+def _texts(X: Any) -> list[str]:
+    """Texts as a list of str."""
+    values = X.tolist() if isinstance(X, pd.Series | np.ndarray) else X
+    if isinstance(values, str) or not isinstance(values, list | tuple):
+        raise ParameterError(f"X is {type(X).__name__}; give a list, a Series or a 1-d array of strings")
+    for row, value in enumerate(values):
+        if not isinstance(value, str):
+            raise ParameterError(f"X[{row}] is {value!r}; give strings: one text per row")
+    return [str(value) for value in values]

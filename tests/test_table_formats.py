@@ -171,6 +171,23 @@ def test_csv_keeps_all_but_metadata(tmp_path):
         pd.testing.assert_series_equal(getattr(again, part), getattr(table, part), check_exact=True)
 
 
+@pytest.mark.parametrize("odd", ["plain", "\r", '"', "\r\n", ","])
+def test_csv_quotes_what_needs_it_in_every_column(tmp_path, odd):
+    names = [f"a{odd}", f"b{odd}"]
+    table = ProbabilityTable(
+        [[0.5, 0.5], [0.25, 0.75]], names, classes=names, ids=[f"1{odd}", f"2{odd}"], label_mass=[0.5, 0.25]
+    )
+    table.write(tmp_path / "table.csv")
+    assert ProbabilityTable.read(tmp_path / "table.csv").equals(table)
+
+
+@pytest.mark.parametrize("name", ["table.csv", "table.parquet"])
+def test_text_that_is_no_unicode_cannot_be_written(tmp_path, name):
+    with pytest.raises(TableError, match="cannot be written: .*surrogates"):
+        ProbabilityTable([[0.5, 0.5]], texts=["half \ud800"]).write(tmp_path / name)
+    assert os.listdir(tmp_path) == []
+
+
 def test_csv_refuses_two_columns_of_one_name(tmp_path):
     with pytest.raises(TableError, match="two columns of the CSV file would be called 'id'"):
         hard_table().write(tmp_path / "table.csv")

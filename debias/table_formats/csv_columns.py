@@ -4,8 +4,10 @@ Metadata does not fit into CSV and is lost; use Parquet to keep it.
 """
 
 from collections.abc import Sequence
+from csv import QUOTE_MINIMAL, QUOTE_NONNUMERIC
 from io import StringIO
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import pandas as pd
@@ -119,10 +121,11 @@ def write_csv(
             "text_column= or label_mass_column= to name them apart, or write Parquet."
         )
     frame = pd.DataFrame({name: column for name, column in values.items() if column is not None})
-    frame = frame.assign(
-        **{name: parts.probabilities[:, column] for column, name in enumerate(parts.classes)}
-    )
-    frame.to_csv(path, index=False, sep=delimiter, lineterminator="\n", encoding="utf-8")
+    frame = frame.assign(**dict(zip(parts.classes, parts.probabilities.T, strict=True)))
+    strings = [*frame.columns, *parts.ids, *(() if parts.texts is None else parts.texts)]
+    # the csv writer leaves a lone carriage return bare, which every reader takes for a line break
+    quoting: Literal[0, 2] = QUOTE_NONNUMERIC if any("\r" in text for text in strings) else QUOTE_MINIMAL
+    frame.to_csv(path, index=False, sep=delimiter, quoting=quoting, lineterminator="\n", encoding="utf-8")
 
 
 def _cells(path: Path, text: str, delimiter: str) -> pd.DataFrame:

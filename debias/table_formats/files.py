@@ -188,5 +188,5 @@ def write_atomically(path: str | os.PathLike[str], write: Callable[[Path], objec
     try:
         with atomic_path(target) as temporary:
             write(temporary)
-    except OSError as error:
+    except (OSError, UnicodeEncodeError) as error:
         raise TableError(f"{target}: cannot be written: {error}.") from error

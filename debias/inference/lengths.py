@@ -73,8 +73,8 @@ def fit_texts(
         )
         raise ContextLengthError(
             f"{len(rows)} of {len(texts)} prompts have more than the {limit} tokens that the model has for"
-            f" them ({engine.context_length} less {label_tokens} for the label): {named}; shorten these texts, use"
-            " fewer demonstrations, or give too_long='truncate' (--too-long truncate)"
+            f" them ({engine.context_length} less {label_tokens} for the label): {named}; shorten these texts,"
+            " use fewer demonstrations, or give too_long='truncate' (--too-long truncate)"
         )
     fitted = list(texts)
     for row in rows:

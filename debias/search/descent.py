@@ -16,7 +16,7 @@ import numpy as np
 
 from debias.search.problem import TOLERANCE, Candidate, FloatArray, IndexArray, Problem
 from debias.search.result import SearchResult
-from debias.search.sweeps import Sweeper
+from debias.search.sweeps import Sweeper, sweepers
 
 
 def descend(
@@ -73,14 +73,14 @@ def descend(
     Candidate(objective=0.0, n_changed=1, change=0.36..., choice=(1, 3))
     """
     started = time.perf_counter()
-    problem.columns  # noqa: B018  (computed once, before the threads share it)
+    make_sweeper = sweepers(problem)
     stop = threading.Event()
     seeds = np.random.SeedSequence(random_state).spawn(n_starts)
     local = threading.local()
 
     def run(index: int) -> tuple[Candidate, int]:
         if not hasattr(local, "sweeper"):
-            local.sweeper = Sweeper(problem)
+            local.sweeper = make_sweeper()
         before = local.sweeper.n_evaluations
         rng = np.random.default_rng(seeds[index])
         choice = problem.identity_choice
@@ -103,7 +103,7 @@ def descend(
     for candidate, count in (future.result() for future in futures if not future.cancelled()):
         best = candidate if candidate.beats(best) else best
         n_evaluations += count
-    sweeper = Sweeper(problem)
+    sweeper = make_sweeper()
     try:
         best = _simplify(sweeper, best, np.random.default_rng(random_state), pair_moves, stop)
     except KeyboardInterrupt:

@@ -74,31 +74,26 @@ def count_wins(ranks, rival, rival_class, offsets, j, limit, tally, won, taken, 
 
 
 @njit(**_OPTIONS)
-def score(correct, predicted, support, weights, log_joint, log_predicted, accuracy):
-    """Return z per sample, from counts: the same number as Objective gives.
+def score(counts, support, weights, log_joint, log_predicted, accuracy):
+    """Return z per sample from counts, correct and predicted: the same number as Objective gives.
 
     ``weights`` holds the factors of the errors, the pairwise gaps and the PMI sum and the
     constant part of z; the logarithms of all possible counts are tabulated.
     """
-    n_classes = correct.shape[0]
-    right = 0.0
-    n_present = 0
-    for k in range(n_classes):
-        right += correct[k]
+    n_present = right = 0
+    information = 0.0
+    for k in range(counts.shape[1]):
+        right += counts[0, k]
+        if weights[2] > 0:
+            information += log_joint[counts[0, k]] - log_predicted[counts[1, k]]
         if support[k] > 0:
-            accuracy[n_present] = correct[k] / support[k]
+            accuracy[n_present] = counts[0, k] / support[k]
             n_present += 1
     gaps = 0.0
     for a in range(n_present):
         for b in range(a):
             gaps += abs(accuracy[a] - accuracy[b])
-    z = weights[3] - weights[0] * right + weights[1] * gaps
-    if weights[2] > 0:
-        information = 0.0
-        for k in range(n_classes):
-            information += log_joint[correct[k]] - log_predicted[predicted[k]]
-        z -= weights[2] * information
-    return z
+    return weights[3] - weights[0] * right + weights[1] * gaps - weights[2] * information
 
 
 @njit(**_OPTIONS)
@@ -108,17 +103,16 @@ def sweep(
 ):  # fmt: skip
     """Fill ``values[r]`` with z of every correction of class j, the other classes settled."""
     n_classes = support.shape[0]
-    correct, predicted = counts
     count_wins(ranks, rival, rival_class, offsets, j, limit, tally, won, taken, lost)
     for r in range(n_corrections):
         total = 0
         for k in range(n_classes):
-            correct[k] = lost[k, n_corrections] - lost[k, r]
-            predicted[k] = taken[k, n_corrections] - taken[k, r]
+            counts[0, k] = lost[k, n_corrections] - lost[k, r]
+            counts[1, k] = taken[k, n_corrections] - taken[k, r]
             total += taken[k, r]
-        correct[j] = won[r]
-        predicted[j] = total
-        values[r] = score(correct, predicted, support, weights, log_joint, log_predicted, accuracy)
+        counts[0, j] = won[r]
+        counts[1, j] = total
+        values[r] = score(counts, support, weights, log_joint, log_predicted, accuracy)
 
 
 @njit(**_OPTIONS)

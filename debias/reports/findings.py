@@ -217,7 +217,7 @@ def describe_interval(row: pd.Series, side: str) -> str:
     Examples
     --------
     >>> describe_interval(pd.Series({"after": 0.5, "after_low": 0.4, "after_high": 0.6}), "after")
-    '50.0 (40.0 to 60.0)'
+    '50.0 (40.0–60.0)'
     """
     low, high = row[f"{side}_low"], row[f"{side}_high"]
     if side == "difference":

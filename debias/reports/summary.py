@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from debias.atomic_file import atomic_path
 from debias.corrections import Correction
 from debias.debiaser import Debiaser
 from debias.errors import ParameterError
@@ -20,7 +21,6 @@ from debias.paired import paired_intervals
 from debias.prediction import matched_probabilities, predict_table
 from debias.reports.findings import Finding, describe_results, describe_rows, headline, verdict
 from debias.reports.provenance import describe_provenance, notes_on_rows
-from debias.table_formats.files import write_atomically
 from debias.tables import ProbabilityTable
 
 WRITERS = {".html": "to_html", ".htm": "to_html", ".md": "to_markdown"}
@@ -308,7 +308,7 @@ class Report:
         ------
         ParameterError
             Another suffix.
-        TableError
+        OSError
             The file cannot be written.
         """
         suffix = Path(path).suffix.lower()
@@ -340,9 +340,6 @@ class Report:
 def _written(page: str, path: str | os.PathLike[str] | None) -> str:
     """Write a page, whole or not at all, and return it."""
     if path is not None:
-
-        def write(temporary: Path) -> None:
+        with atomic_path(path) as temporary:
             temporary.write_text(page, encoding="utf-8")
-
-        write_atomically(path, write)
     return page

@@ -46,9 +46,9 @@ def span(low: float, high: float) -> str:
     Examples
     --------
     >>> span(0.61, 0.6875)
-    '61.0 to 68.8'
+    '61.0–68.8'
     """
-    return "–" if math.isnan(low) else f"{percent(low, unit=False)} to {percent(high, unit=False)}"
+    return "–" if math.isnan(low) else f"{percent(low, unit=False)}–{percent(high, unit=False)}"
 
 
 def signed(difference: float) -> str:

@@ -1,0 +1,96 @@
+"""What several commands share: options that say how a table is read, and checks of output files."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from debias.errors import ParameterError
+
+if TYPE_CHECKING:
+    from debias.tables import ProbabilityTable
+
+TABLE_HELP = (
+    "Table of class probabilities: Parquet, CSV, published text format, or samples of lm-evaluation-harness."
+)
+
+Classes = Annotated[
+    str | None,
+    typer.Option(
+        metavar="NAME,NAME,...",
+        help="Class names in column order, for files that hold none (the published text format).",
+    ),
+]
+Format = Annotated[
+    str | None,
+    typer.Option(metavar="NAME", help="parquet, csv, text or lm-eval; told by the file when left out."),
+]
+Normalise = Annotated[bool, typer.Option("--normalise", help="Divide each row by its sum.")]
+Jobs = Annotated[int, typer.Option(help="Threads; -1 for all cores. The answer is the same.")]
+Seed = Annotated[int, typer.Option(help="Seed of everything random.")]
+
+
+def read_table(
+    path: Path, classes: str | None = None, format: str | None = None, normalise: bool = False
+) -> "ProbabilityTable":
+    """Read a table as the options say.
+
+    Parameters
+    ----------
+    path : Path
+        The file.
+    classes : str, optional
+        Class names, separated by commas.
+    format : str, optional
+        One of the formats of :mod:`debias.table_formats`.
+    normalise : bool, default=False
+        Divide each row by its sum.
+
+    Returns
+    -------
+    ProbabilityTable
+        The table.
+
+    Raises
+    ------
+    TableError, ParameterError
+        The file cannot be read.
+    """
+    from debias.tables import ProbabilityTable
+
+    options: dict[str, Any] = {}
+    if classes is not None:
+        options["classes"] = [name.strip() for name in classes.split(",")]
+    return ProbabilityTable.read(path, format, normalise=normalise, **options)
+
+
+def check_output(path: Path, suffixes: tuple[str, ...]) -> None:
+    """Refuse an output file that could not be written, before any work is done.
+
+    Parameters
+    ----------
+    path : Path
+        The file.
+    suffixes : tuple of str
+        What it may end in.
+
+    Raises
+    ------
+    ParameterError
+        Another suffix, a folder of that name, or no such folder.
+
+    Examples
+    --------
+    >>> check_output(Path("report.pdf"), (".html", ".md"))
+    Traceback (most recent call last):
+        ...
+    debias.errors.ParameterError: --out 'report.pdf': the name must end in .html or .md.
+    """
+    if path.suffix.lower() not in suffixes:
+        raise ParameterError(f"--out {str(path)!r}: the name must end in {' or '.join(suffixes)}.")
+    if path.is_dir():
+        raise ParameterError(f"--out {str(path)!r}: this is a folder; give the name of a file.")
+    if not path.parent.is_dir():
+        raise ParameterError(
+            f"--out {str(path)!r}: the folder {str(path.parent)!r} does not exist; create it first."
+        )

@@ -1,0 +1,183 @@
+"""``debias fit``: one correction per class from a table of labelled rows."""
+
+import sys
+import warnings
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from debias.cli.errors import Interrupted, say
+from debias.cli.files import TABLE_HELP, Classes, Format, Jobs, Normalise, Seed, check_output, read_table
+from debias.cli.screen import print_lines, print_table
+
+if TYPE_CHECKING:
+    from debias.debiaser import Debiaser
+
+
+class Method(StrEnum):
+    """What a correction may be."""
+
+    ensemble = "ensemble"
+    weight = "weight"
+    fuzzy = "fuzzy"
+
+
+class Search(StrEnum):
+    """How corrections are searched for."""
+
+    descent = "descent"
+    annealing_3_6 = "annealing-3/6"
+    annealing_150_300 = "annealing-150/300"
+
+
+ErrorWeight = Annotated[float, typer.Option("--error", help="Weight of the error rate in the objective.")]
+CobiasWeight = Annotated[
+    float, typer.Option("--cobias", help="Weight of COBias, the mean gap between two class accuracies.")
+]
+PmiWeight = Annotated[
+    float, typer.Option("--pmi", help="Weight of the mutual information of prediction and label.")
+]
+Smoothing = Annotated[float, typer.Option("--smoothing", help="Smoothing of counts in that information.")]
+WeightSteps = Annotated[int, typer.Option("--n-weights", help="Steps of the weight scale.")]
+Starts = Annotated[int, typer.Option("--n-starts", help="Starts of the descent.")]
+
+
+def fit(
+    table: Annotated[Path, typer.Argument(help=f"{TABLE_HELP} With labels.")],
+    out: Annotated[Path, typer.Option(help="Where to write the correction, readable JSON.")] = Path(
+        "correction.json"
+    ),
+    method: Annotated[
+        Method, typer.Option(help="Weights (DNIP), fuzzy memberships (FuRud), or either per class (DCS).")
+    ] = Method.ensemble,
+    error: ErrorWeight = 1.0,
+    cobias: CobiasWeight = 1.0,
+    pmi: PmiWeight = 0.2,
+    smoothing: Smoothing = 4000.0,
+    n_weights: WeightSteps = 30,
+    search: Annotated[
+        Search,
+        typer.Option(
+            metavar="NAME",
+            help="descent, or a published schedule as a baseline: annealing-3/6, annealing-150/300.",
+        ),
+    ] = Search.descent,
+    n_starts: Starts = 32,
+    seed: Seed = 0,
+    jobs: Jobs = -1,
+    classes: Classes = None,
+    format: Format = None,
+    normalise: Normalise = False,
+) -> None:
+    """Fit one correction per class on labelled rows.
+
+    Never fit on the rows you test on. Ctrl-C keeps the best choice met so far.
+
+    Example: debias fit opt.parquet --method ensemble --out correction.json
+
+    Published text format: debias fit opt.txt --classes World,Sports,Business,Technology
+    """
+    check_output(out, (".json",))
+    rows = read_table(table, classes, format, normalise)
+    debiaser = make_debiaser(
+        method,
+        error=error,
+        cobias=cobias,
+        pmi=pmi,
+        smoothing=smoothing,
+        n_weights=n_weights,
+        search=str(search),
+        n_starts=n_starts,
+        seed=seed,
+        jobs=jobs,
+    )
+    _ = rows.label_indices  # an unlabelled table is refused with what to do about it
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", UserWarning)
+        debiaser.fit(rows.probabilities, rows.labels)
+    messages = [str(warning.message) for warning in caught]
+    for message in messages:
+        say(f"warning: {message}")
+    debiaser.save(out)
+    print_explanation(debiaser, f"{table.name}: {len(rows):,} labelled rows, the rows it was fitted on")
+    print_lines(["", debiaser.summary(), f"Wrote {out}. Judge it on other rows: debias report."])
+    if any("interrupted" in message for message in messages):
+        raise Interrupted(f"the best choice met so far is kept in {out}")
+
+
+def make_debiaser(
+    method: str,
+    *,
+    error: float,
+    cobias: float,
+    pmi: float,
+    smoothing: float,
+    n_weights: int,
+    search: str,
+    n_starts: int,
+    seed: int,
+    jobs: int,
+) -> "Debiaser":
+    """Return the estimator that the options ask for, not fitted.
+
+    Parameters
+    ----------
+    method : {"ensemble", "weight", "fuzzy"}
+        Which of the three.
+    error, cobias, pmi, smoothing : float
+        The objective, see :class:`debias.objective.Objective`.
+    n_weights, search, n_starts, seed, jobs
+        See :class:`debias.estimators.EnsembleDebiaser`.
+
+    Returns
+    -------
+    Debiaser
+        With a progress bar where the output is a terminal.
+    """
+    from debias.estimators import EnsembleDebiaser, FuzzyDebiaser, WeightDebiaser
+    from debias.objective import Objective
+
+    settings: dict[str, Any] = {
+        "objective": Objective(error=error, cobias=cobias, pmi=pmi, smoothing=smoothing),
+        "search": search,
+        "n_starts": n_starts,
+        "n_jobs": jobs,
+        "random_state": seed,
+        "verbose": int(sys.stdout.isatty()),
+    }
+    if method == "fuzzy":
+        return FuzzyDebiaser(**settings)
+    kind = WeightDebiaser if method == "weight" else EnsembleDebiaser
+    return kind(n_weights=n_weights, **settings)
+
+
+def print_explanation(debiaser: "Debiaser", title: str) -> None:
+    """Print what was done to each class, and a sentence on each.
+
+    Parameters
+    ----------
+    debiaser : Debiaser
+        Fitted.
+    title : str
+        Which rows the numbers are of.
+    """
+    from debias.reports.wording import percent
+
+    explained = debiaser.explain()
+    rows = [
+        [
+            name,
+            row["correction"],
+            f"{row['support']:,}",
+            percent(row["accuracy_before"], unit=False),
+            percent(row["accuracy_after"], unit=False),
+            f"{row['predicted_before']:,}",
+            f"{row['predicted_after']:,}",
+        ]
+        for name, row in explained.iterrows()
+    ]
+    header = ["class", "correction", "rows", "right before, %", "after, %", "predicted before", "after"]
+    print_table(title, header, rows, n_names=2)
+    print_lines(explained["sentence"], bullet="- ")

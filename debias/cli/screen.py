@@ -1,0 +1,111 @@
+"""What the commands print: results as tables on stdout, plain text wherever that goes."""
+
+import os
+import sys
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any
+
+from rich.box import SIMPLE_HEAD
+from rich.console import Console
+from rich.table import Table
+
+if TYPE_CHECKING:
+    from debias.reports.summary import Report
+
+FILE_WIDTH = 110
+"""Columns where the output is no terminal."""
+
+
+def stdout() -> Console:
+    """Return a console that prints names as they are.
+
+    Returns
+    -------
+    rich.console.Console
+        As wide as the terminal; markup in class names means nothing.
+    """
+    wide = sys.stdout.isatty() or "COLUMNS" in os.environ
+    return Console(width=None if wide else FILE_WIDTH, markup=False, emoji=False, highlight=False)
+
+
+def print_table(title: str, header: Sequence[str], rows: Iterable[Sequence[Any]], n_names: int = 1) -> None:
+    """Print a table.
+
+    Parameters
+    ----------
+    title : str
+        What it shows.
+    header : sequence of str
+        Column names.
+    rows : iterable of sequence
+        Cells.
+    n_names : int, default=1
+        Columns that hold names, left aligned; the others hold numbers.
+    """
+    table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, pad_edge=False)
+    for column, name in enumerate(header):
+        table.add_column(name, justify="left" if column < n_names else "right")
+    for row in rows:
+        table.add_row(*(str(cell) for cell in row))
+    stdout().print(table)
+
+
+def print_lines(lines: Iterable[str], bullet: str = "") -> None:
+    """Print some sentences, wrapped.
+
+    Parameters
+    ----------
+    lines : iterable of str
+        The sentences.
+    bullet : str, default=""
+        What stands before each.
+    """
+    console = stdout()
+    for line in lines:
+        console.print(f"{bullet}{line}")
+
+
+def print_overall(report: "Report", title: str) -> None:
+    """Print the overall figures of a report with their intervals.
+
+    Parameters
+    ----------
+    report : Report
+        The report.
+    title : str
+        What it shows.
+    """
+    from debias.reports.findings import describe_interval
+    from debias.reports.wording import METRIC_NAMES
+
+    sides = ("before", "after", "difference")
+    rows = [
+        [METRIC_NAMES[str(metric)], *(describe_interval(row, side) for side in sides), row["verdict"]]
+        for metric, row in report.overall.iterrows()
+    ]
+    print_table(title, ["0 to 100", *sides, ""], rows)
+
+
+def print_by_class(report: "Report", title: str) -> None:
+    """Print class accuracies of a report with their intervals.
+
+    Parameters
+    ----------
+    report : Report
+        The report.
+    title : str
+        What it shows.
+    """
+    from debias.reports.findings import describe_interval
+
+    rows = [
+        [
+            name,
+            row["correction"] or "–",
+            f"{row['support']:,}",
+            *(describe_interval(row, side) for side in ("before", "after", "difference")),
+        ]
+        for name, row in report.by_class.iterrows()
+    ]
+    header = ["class", "correction", "rows", "right before, %", "right after, %", "difference"]
+    print_table(title, header, rows, n_names=2)

@@ -107,7 +107,7 @@ def main() -> None:
 
 Settings: `experiments/search_quality.toml`; {settings["n_jobs"]} threads for the descent. Lower z
 is better; every z is evaluated literally, from the probabilities. Seconds are medians of
-{settings["turns"]} turns, on {platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}.
+{settings["turns"]} turns on {platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}.
 Ranking the corrected values is left out for all three, as is compiling (once per machine).
 
 {markdown(table)}

@@ -1,0 +1,98 @@
+"""The house: imports go down, never up, and never in a circle; each file says what it is."""
+
+import ast
+from pathlib import Path
+
+import networkx as nx
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+FILES = sorted([*(ROOT / "debias").rglob("*.py"), *(ROOT / "iterit").rglob("*.py")])
+
+# The floor of a file is that of the longest prefix here; files of one floor may import each other.
+FLOORS = {
+    "debias.errors": 0,
+    "debias.atomic_file": 0,
+    "debias": 1,
+    "debias.search": 2,
+    "debias.inference": 2,
+    "debias.explanations": 3,
+    "debias.correction_file": 3,
+    "debias.debiaser": 3,
+    "debias.estimators": 3,
+    "debias.baseline": 3,
+    "debias.calibration": 3,
+    "debias.prediction": 3,
+    "debias.splits": 3,
+    "debias.reports": 4,
+    "debias.cli": 5,
+    "debias.demo": 5,
+    "iterit": 5,
+}
+
+
+def module_of(path: Path) -> str:
+    return ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
+
+
+def floor_of(module: str) -> int:
+    parts = module.split(".")
+    prefixes = [".".join(parts[:n]) for n in range(len(parts), 0, -1)]
+    return next(FLOORS[prefix] for prefix in prefixes if prefix in FLOORS)
+
+
+def imports_of(path: Path) -> set[str]:
+    """Return the modules of ours that a file imports, anywhere in it, but for type checking."""
+    ours = {module_of(file) for file in FILES}
+    found = set()
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    checked_only = {
+        id(inner)
+        for node in ast.walk(tree)
+        if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING"
+        for inner in ast.walk(node)
+    }
+    for node in ast.walk(tree):
+        if id(node) in checked_only:
+            continue
+        if isinstance(node, ast.ImportFrom) and node.module:
+            found |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
+        elif isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+    return (found & ours) - {"debias", "iterit", module_of(path)}
+
+
+GRAPH = nx.DiGraph((module_of(path), other) for path in FILES for other in imports_of(path))
+
+
+def test_no_import_runs_upward():
+    upward = [f"{a} imports {b}" for a, b in GRAPH.edges if floor_of(b) > floor_of(a)]
+    assert not upward
+
+
+def test_inference_and_search_do_not_know_each_other():
+    for a, b in GRAPH.edges:
+        assert not (a.startswith("debias.search") and b.startswith("debias.inference"))
+        assert not (a.startswith("debias.inference") and b.startswith(("debias.search", "debias.corrections")))
+
+
+def test_iterit_imports_nothing_of_debias_but_inference():
+    strangers = [
+        (a, b)
+        for a, b in GRAPH.edges
+        if a.startswith("iterit") and b.startswith("debias") and not b.startswith("debias.inference")
+    ]
+    assert not strangers
+
+
+def test_no_circles():
+    assert list(nx.simple_cycles(GRAPH)) == []
+
+
+@pytest.mark.parametrize("path", FILES, ids=module_of)
+def test_each_file_opens_with_what_it_is_and_is_one_idea(path):
+    text = path.read_text(encoding="utf-8")
+    opening = ast.get_docstring(ast.parse(text))
+    assert opening
+    assert len(opening.splitlines()) <= 10
+    assert text.count("\n") <= 400

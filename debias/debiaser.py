@@ -112,7 +112,8 @@ class Debiaser(ClassifierMixin, TransformerMixin, BaseEstimator):
         classes = self.classes
         if classes is None and names is not None and not isinstance(X, pd.DataFrame):
             classes = names
-        return match_classes(X, labels, classes), probabilities
+        frame = X if hasattr(X, "columns") else probabilities
+        return match_classes(frame, labels, classes), probabilities
 
     def _search(self, problem: Problem) -> SearchResult:
         """Run the search that was asked for."""

@@ -146,6 +146,8 @@ def test_arrays_integers_and_names_agree(kind, biased):
     by_name = kind(n_starts=3).fit(X, y)
     by_position = kind(n_starts=3).fit(X.to_numpy(), integers)
     by_classes = kind(n_starts=3, classes=names).fit(X.to_numpy(), y)
+    as_lists = kind(n_starts=3).fit(X.to_numpy().tolist(), integers.tolist())
+    np.testing.assert_array_equal(as_lists.choice_, by_position.choice_)
     np.testing.assert_array_equal(by_classes.predict(X.to_numpy()), by_name.predict(X))
     np.testing.assert_array_equal(np.array(names)[by_position.predict(X.to_numpy())], by_name.predict(X))
     assert by_position.classes_.tolist() == [0, 1, 2, 3]

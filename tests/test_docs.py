@@ -1,0 +1,116 @@
+"""What the documents say is what happens: README commands and code are run, help texts compared.
+
+Run as a script, this file regenerates docs/command-line.md (`make docs-write`).
+"""
+
+import os
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+README = ROOT / "README.md"
+HELP_PAGE = ROOT / "docs" / "command-line.md"
+COMMANDS = ["", "collect", "fit", "apply", "report", "compare", "demo"]
+ENVIRONMENT = os.environ | {"COLUMNS": "100", "NO_COLOR": "1", "TERM": "dumb", "PYTHONPATH": str(ROOT)}
+
+
+def run(words: list[str], folder: Path, timeout: float = 600) -> subprocess.CompletedProcess[str]:
+    """Run a command of ours as a user would, in a folder of its own."""
+    command = [sys.executable, "-m", f"{words[0]}.cli", *words[1:]]
+    return subprocess.run(
+        command, capture_output=True, text=True, cwd=folder, env=ENVIRONMENT, timeout=timeout, check=False
+    )
+
+
+def help_page() -> str:
+    """Write the page of all help texts."""
+    parts = ["# Command line\n\nWritten by `make docs-write` from the commands themselves."]
+    for program, commands in (("debias", COMMANDS), ("iterit", [""])):
+        for command in commands:
+            words = [program, *command.split(), "--help"]
+            text = "\n".join(line.rstrip() for line in run(words, ROOT).stdout.strip("\n").splitlines())
+            parts.append(f"## `{' '.join(words[:-1])}`\n\n```text\n{text}\n```")
+    return "\n\n".join(parts) + "\n"
+
+
+def blocks(language: str) -> list[str]:
+    """Return the README's code blocks of a language."""
+    return re.findall(rf"^```{language}\n(.*?)^```", README.read_text(encoding="utf-8"), re.M | re.S)
+
+
+def prompted() -> list[str]:
+    """Return the commands that the README types."""
+    return [line[2:] for block in blocks("console") for line in block.splitlines() if line.startswith("$ ")]
+
+
+def test_the_help_page_is_what_the_commands_say():
+    assert HELP_PAGE.read_text(encoding="utf-8") == help_page(), "run `make docs-write`"
+
+
+def test_the_readme_types_only_commands_that_are_run_here():
+    assert {shlex.split(command)[0] for command in prompted()} == {"make", "debias"}
+
+
+@pytest.mark.parametrize("command", [c for c in prompted() if c.startswith("make")])
+def test_make_targets_exist_and_do_what_they_say(command):
+    target = command.split("#")[0].split()[1]
+    done = subprocess.run(
+        ["make", "--dry-run", "--always-make", target], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    expected = {"demo": "debias demo", "test": "-m pytest"}
+    assert expected[target] in done.stdout
+
+
+def test_the_commands_of_the_readme_work_in_order(tmp_path):
+    commands = [shlex.split(c) for c in prompted() if c.startswith("debias")]
+    assert [words[1] for words in commands] == ["collect", "collect", "fit", "apply", "report", "compare"]
+    for words in commands:
+        done = run(words, tmp_path)
+        assert done.returncode == 0, f"{words}: {done.stderr[-2000:]}"
+        if "--out" in words:
+            assert (tmp_path / words[words.index("--out") + 1]).stat().st_size > 0
+
+
+def test_the_python_of_the_readme_works_in_order(tmp_path):
+    code = "\n".join(blocks("python"))
+    assert "EnsembleDebiaser" in code
+    done = subprocess.run(
+        [sys.executable, "-W", "error::UserWarning", "-c", code],
+        capture_output=True, text=True, cwd=tmp_path, env=ENVIRONMENT, timeout=600, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr[-2000:]
+
+
+def test_the_task_of_the_readme_is_one(tmp_path):
+    from debias import load_task
+
+    (block,) = blocks("toml")
+    (tmp_path / "tickets.toml").write_text(block)
+    task = load_task(tmp_path / "tickets.toml")
+    assert len(block.splitlines()) <= 12
+    assert task.prompt("It crashes").endswith("Ticket: It crashes\nKind:")
+
+
+def test_links_of_the_documents_lead_somewhere():
+    for page in [*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md"), *(ROOT / "tests").glob("*.md")]:
+        for target in re.findall(r"\]\((?!https?:|#)([^)#]+)", page.read_text(encoding="utf-8")):
+            assert (page.parent / target).exists(), f"{page.name}: {target}"
+
+
+def test_no_path_of_one_machine_is_committed():
+    listed = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=False)
+    for name in filter(None, listed.stdout.split("\0")):
+        path = ROOT / name
+        if path.suffix in {".py", ".md", ".toml", ".txt", ".csv", ".jinja"} and path.exists():
+            found = re.search(r"(?<![\w.])/(root|home|work)/\w", path.read_text(encoding="utf-8"))
+            assert not found, f"{name}: {found}"
+
+
+if __name__ == "__main__":
+    HELP_PAGE.parent.mkdir(exist_ok=True)
+    HELP_PAGE.write_text(help_page(), encoding="utf-8")

@@ -68,13 +68,11 @@ def fit_texts(
     lengths = _lengths(engine, [task.prompt(text, demonstrations) for text in texts])
     rows = [row for row, length in enumerate(lengths) if length > limit]
     if rows and too_long == "error":
-        named = ", ".join(f"row {row} ({lengths[row]} tokens)" for row in rows[:5]) + (
-            ", ..." if rows[5:] else ""
-        )
+        named = ", ".join(f"row {row} ({lengths[row]} tokens)" for row in rows[:5])
         raise ContextLengthError(
-            f"{len(rows)} of {len(texts)} prompts have more than the {limit} tokens that the model has for"
-            f" them ({engine.context_length} less {label_tokens} for the label): {named}; shorten these texts,"
-            " use fewer demonstrations, or give too_long='truncate' (--too-long truncate)"
+            f"{len(rows)} of {len(texts)} prompts have more than the {limit} tokens that the model has"
+            f" for them ({engine.context_length} less {label_tokens} for the label), first {named};"
+            " shorten the texts, use fewer demonstrations, or give too_long='truncate' (--too-long truncate)"
         )
     fitted = list(texts)
     for row in rows:

@@ -4,7 +4,7 @@ No list of architectures is kept. What cannot be seen on a few tokens (sliding w
 embeddings that change with the length, scaled logits) is read from the configuration.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -42,44 +42,36 @@ def probe(model: Any) -> tuple[Abilities, dict[str, str]]:
         For each shortcut that is left out, why.
     """
     config = model.config.get_text_config() if hasattr(model.config, "get_text_config") else model.config
-    reasons: dict[str, str] = {}
     plain = Abilities(window=_window(config), batches=not _length_dependent(config))
-    tolerance = _TOLERANCE.get(model.dtype, _LOW_PRECISION_TOLERANCE)
-    rows, branched = _trial_rows(_vocabulary(model, config))
-
-    def works(name: str, trial: Sequence[Row], abilities: Abilities) -> bool:
-        try:
-            expected = Forward(model, 1, plain).score(trial)
-            received = Forward(model, 10_000, abilities).score(trial)
-        except _ERRORS as error:
-            reasons[name] = f"{type(error).__name__}: {error}"
-            return False
-        gap = max(float(np.abs(a - b).max()) for a, b in zip(expected, received, strict=True))
-        if not gap <= tolerance:
-            reasons[name] = f"log-probabilities differ by {gap:.2g} from the plain pass"
-        return bool(gap <= tolerance)
-
+    reasons: dict[str, str] = {}
+    odd_head = _odd_head(model, config)
+    if odd_head:
+        reasons["projects"] = odd_head
+    if not plain.batches:
+        reasons |= dict.fromkeys(("shares", "branches"), "rotary embeddings depend on the length")
+    chains, trees = _trial_rows(_vocabulary(model, config))
     abilities = plain
-    if not _fixed(reasons, "projects", lambda: _odd_head(model, config)) and works(
-        "projects", rows, replace(abilities, projects=True)
-    ):
-        abilities = replace(abilities, projects=True)
-    if not _fixed(
-        reasons, "shares", lambda: "" if plain.batches else "rotary embeddings depend on the length"
-    ):
-        if works("shares", rows, replace(abilities, shares=True)):
-            abilities = replace(abilities, shares=True)
-        if works("branches", branched, replace(abilities, branches=True)):
-            abilities = replace(abilities, branches=True)
+    for name, rows in (("projects", chains), ("shares", chains), ("branches", trees)):
+        if name not in reasons:
+            more = replace(abilities, **{name: True})
+            reason = _fault(model, rows, plain, more)
+            if reason:
+                reasons[name] = reason
+            else:
+                abilities = more
     return abilities, reasons
 
 
-def _fixed(reasons: dict[str, str], name: str, reason: Callable[[], str]) -> bool:
-    """Note why a shortcut is left out without a trial, where there is a reason."""
-    text = reason()
-    if text:
-        reasons[name] = text
-    return bool(text)
+def _fault(model: Any, rows: Sequence[Row], plain: Abilities, trial: Abilities) -> str:
+    """Say what is wrong with the answers under ``trial``, or an empty string."""
+    try:
+        expected = Forward(model, 1, plain).score(rows)
+        received = Forward(model, 10_000, trial).score(rows)
+    except _ERRORS as error:
+        return f"{type(error).__name__}: {error}"
+    gap = max(float(np.abs(a - b).max()) for a, b in zip(expected, received, strict=True))
+    right = gap <= _TOLERANCE.get(model.dtype, _LOW_PRECISION_TOLERANCE)
+    return "" if right else f"log-probabilities differ by {gap:.2g} from the plain pass"
 
 
 def _trial_rows(vocabulary: int) -> tuple[list[Row], list[Row]]:

@@ -1,0 +1,122 @@
+"""The comparison: every method on the same rows, honest about labels and about what wins."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.dummy import DummyClassifier
+
+from debias.errors import OverlapError, TableError
+from debias.metrics import intervals
+from debias.reports.comparison import CORRECTIONS, compare, default_methods, formatted, labels_used, remarks
+from debias.tables import ProbabilityTable
+from tests.published_tables import CLASSES, published_path
+from tests.reports.test_summary import skewed_table
+
+
+@pytest.fixture(scope="module")
+def tables():
+    return skewed_table(600).split(0.5)
+
+
+@pytest.fixture(scope="module")
+def comparison(tables):
+    return compare(*tables, default_methods(n_starts=2), n_resamples=200)
+
+
+def test_figures_are_those_of_each_method_on_the_test_rows(tables, comparison):
+    opt, test = tables
+    assert list(comparison.index) == list(default_methods())
+    for name, method in default_methods(n_starts=2).items():
+        predicted = method.fit(opt.probabilities, opt.labels).predict(test.probabilities)
+        expected = intervals(test.labels, predicted, list(test.classes), n_resamples=200)
+        row = comparison.loc[name]
+        for metric in ("accuracy", "cobias", "worst_class_accuracy", "macro_f1"):
+            values = row[[metric, f"{metric}_low", f"{metric}_high"]].to_numpy(dtype=float)
+            np.testing.assert_array_equal(
+                values, expected.loc[(metric, ""), ["value", "low", "high"]].to_numpy(dtype=float)
+            )
+
+
+def test_labels_are_counted(comparison):
+    free = comparison.index.isin(["uncorrected", "batch calibration"])
+    assert (comparison.loc[free, "labels_used"] == 0).all()
+    assert (comparison.loc[~free, "labels_used"] == 300).all()
+    assert labels_used(DummyClassifier(), 7) == 7
+
+
+def test_corrections_lift_the_weak_class_here(comparison):
+    for name in CORRECTIONS:
+        assert comparison.loc[name, "cobias"] < comparison.loc["uncorrected", "cobias"]
+
+
+def test_columns_are_matched_by_name(tables, comparison):
+    opt, test = tables
+    turned = ProbabilityTable(test.probabilities[["yes", "no"]], test.labels, ids=[f"t{i}" for i in test.ids])
+    again = compare(opt, turned, {"ensemble (DCS)": default_methods(n_starts=2)["ensemble (DCS)"]})
+    assert again.loc["ensemble (DCS)", "accuracy"] == comparison.loc["ensemble (DCS)", "accuracy"]
+
+
+def test_methods_are_announced_in_order(tables):
+    said = []
+    compare(*tables, {"first": DummyClassifier(), "second": DummyClassifier()}, on_method=said.append)
+    assert said == ["first", "second"]
+
+
+def test_overlap_and_other_classes_are_refused(tables):
+    opt, test = tables
+    with pytest.raises(OverlapError, match="share 300 of the 300"):
+        compare(opt, opt)
+    with pytest.raises(TableError, match="same classes"):
+        compare(opt, ProbabilityTable([[0.5, 0.5]], [0], classes=["no", "perhaps"]))
+    with pytest.raises(TableError, match="no labels"):
+        compare(opt, ProbabilityTable([[0.5, 0.5], [0.3, 0.7]], classes=["no", "yes"]))
+
+
+def test_for_people(comparison):
+    header, rows = formatted(comparison)
+    assert header == ["method", "labels used", "Accuracy", "COBias", "Worst class accuracy"]
+    shown = rows[0]
+    assert shown[:2] == ["uncorrected", "0"]
+    assert shown[2].startswith(f"{100 * comparison.loc['uncorrected', 'accuracy']:.1f} (")
+    assert len(rows) == len(comparison)
+
+
+def frame(**rows):
+    names = {"lr": "logistic regression", "dcs": "ensemble (DCS)", "plain": "uncorrected"}
+    return pd.DataFrame.from_dict(
+        {names[name]: values for name, values in rows.items()}, orient="index", columns=["accuracy", "cobias"]
+    )
+
+
+@pytest.mark.parametrize(
+    ("rows", "unbeaten", "told"),
+    [
+        ({"plain": (0.6, 0.3), "lr": (0.8, 0.1), "dcs": (0.7, 0.2)}, "logistic regression", True),
+        (
+            {"plain": (0.6, 0.3), "lr": (0.8, 0.3), "dcs": (0.7, 0.2)},
+            "logistic regression, ensemble (DCS)",
+            False,
+        ),
+        (
+            {"plain": (0.6, 0.3), "lr": (0.7, 0.2), "dcs": (0.7, 0.2)},
+            "logistic regression, ensemble (DCS)",
+            False,
+        ),
+        ({"plain": (0.6, 0.3), "dcs": (0.7, 0.2)}, "ensemble (DCS)", False),
+    ],
+)
+def test_remarks_by_hand(rows, unbeaten, told):
+    found = remarks(frame(**rows))
+    assert found[0].endswith(f": {unbeaten}.")
+    assert any("Logistic regression on the same labels beats every" in remark for remark in found) is told
+
+
+def test_real_tables():
+    opt, test = (
+        ProbabilityTable.read(published_path("agnews", split), classes=CLASSES["agnews"])
+        for split in ("opt", "test")
+    )
+    found = compare(opt, test, default_methods(n_starts=4), n_resamples=50)
+    assert found.loc["uncorrected", "cobias"] == pytest.approx(0.358, abs=0.001)
+    assert found.loc["ensemble (DCS)", "cobias"] < 0.08
+    assert found.loc["logistic regression", "accuracy"] > found.loc["uncorrected", "accuracy"]

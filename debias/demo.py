@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 
 TASK = "agnews"
 SHOTS = 1
-N_OPT = 2000
-N_TEST = 1500
+N_OPT = 1000
+N_TEST = 1000
 SEED = 0
 TITLE = "AG News topics by SmolLM2-135M-Instruct, before and after correction"
 

@@ -49,4 +49,4 @@ def main(
 
 
 for command in (collect, fit, apply, report, compare, demo):
-    app.command(no_args_is_help=command is not demo)(command)
+    app.command()(command)

@@ -44,21 +44,20 @@ class OneLineErrors(TyperGroup):
         typer.Exit
             With the code 2 after bad input and 130 after Ctrl-C.
         """
-        name = ctx.info_name or "debias"
         with warnings.catch_warnings():
             warnings.simplefilter("default", UserWarning)
             warnings.showwarning = _show_warning
             try:
                 return super().invoke(ctx)
             except (KeyboardInterrupt, Interrupted) as error:
-                say(f"{name}: interrupted: {error or 'nothing was written'}.")
+                say(f"debias: interrupted: {error or 'nothing was written'}.")
                 raise typer.Exit(INTERRUPTED) from error
             except (DebiasError, OSError, _UsageError) as error:
                 if isinstance(error, OSError) and error.errno == errno.EPIPE:
                     raise
                 if ctx.params.get("debug"):
                     raise
-                say(f"{name}: error: {_describe(error)}")
+                say(f"debias: error: {_describe(error, ctx.invoked_subcommand)}")
                 raise typer.Exit(BAD_INPUT) from error
 
 
@@ -73,11 +72,10 @@ def say(message: str) -> None:
     print(" ".join(message.split()), file=sys.stderr)
 
 
-def _describe(error: BaseException) -> str:
+def _describe(error: BaseException, command: str | None) -> str:
     """Return what an error says; a wrong command line also names where help is."""
     if isinstance(error, _UsageError):
-        context: Any = getattr(error, "ctx", None)
-        path = context.command_path if context is not None else "debias"
+        path = f"debias {command}" if command else "debias"
         return f"{error.format_message()} Try: {path} --help"  # type: ignore[attr-defined]
     if isinstance(error, OSError) and not isinstance(error, DebiasError) and error.filename:
         return f"{error.filename}: {error.strerror}."

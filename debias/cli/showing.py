@@ -14,8 +14,8 @@ def demo(
     out: Annotated[Path, typer.Option(help="Folder for tables, correction and report.")] = Path(
         "demo-output"
     ),
-    opt_rows: Annotated[int, typer.Option(help="Texts to fit on.")] = 2000,
-    test_rows: Annotated[int, typer.Option(help="Held-out texts to test on.")] = 1500,
+    opt_rows: Annotated[int, typer.Option(help="Texts to fit on.")] = 1000,
+    test_rows: Annotated[int, typer.Option(help="Held-out texts to test on.")] = 1000,
     seed: Seed = 0,
     jobs: Jobs = -1,
 ) -> None:

@@ -108,7 +108,7 @@ def correction_plot(
     >>> [line.get_label() for line in figure.axes[0].lines]
     ['unchanged', 'corrected']
     """
-    figure, axes = _blank(3.3, 2.7)
+    figure, axes = _blank(2.8, 2.4)
     for values, colour in ((others, QUIET), (own, AFTER)):
         if values is not None and np.size(values):
             _histogram(axes, values, colour)

@@ -13,6 +13,9 @@ from debias.tables import ProbabilityTable, check_disjoint
 SHOWN_DIGITS = 16
 """Digits of a fingerprint that a report shows."""
 
+DIGESTS = ("collection",)
+"""Metadata for machines, which repeats in digests what the rest says in words."""
+
 
 def describe_provenance(debiaser: Debiaser, table: ProbabilityTable) -> dict[str, dict[str, Any]]:
     """List settings of a correction and facts of a table.
@@ -55,7 +58,8 @@ def describe_provenance(debiaser: Debiaser, table: ProbabilityTable) -> dict[str
     if table.label_mass is not None:
         rows["mean probability of all labels together"] = round(float(table.label_mass.mean()), 4)
     rows["fingerprint"] = table.fingerprint[:SHOWN_DIGITS]
-    return {"Correction": correction, "Rows of this report": rows | table.metadata}
+    facts = {name: value for name, value in table.metadata.items() if name not in DIGESTS}
+    return {"Correction": correction, "Rows of this report": rows | facts}
 
 
 def notes_on_rows(

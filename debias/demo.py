@@ -92,7 +92,13 @@ def run_demo(
         "correction": out / "correction.json",
         "report": out / "report.html",
     }
-    opt, test = _collect_both(files, {"opt": n_opt, "test": n_test}, seed, on_stage)
+    sizes = {"opt": n_opt, "test": n_test}
+    tables = _read_both(files, sizes, seed)
+    if tables is None:
+        tables = _collect_both(files, sizes, seed, on_stage)
+    else:
+        on_stage(f"Using the tables in {out}, which an earlier run collected.")
+    opt, test = tables
     on_stage(f"Fitting one correction per class on the {len(opt):,} opt rows.")
     from debias.estimators import EnsembleDebiaser
     from debias.reports.summary import Report
@@ -102,6 +108,22 @@ def run_demo(
     report = Report.from_debiaser(debiaser, test, fitted_on=opt, title=TITLE)
     report.to_html(files["report"])
     return DemoResult(opt, test, debiaser, report, files)
+
+
+def _read_both(files: dict[str, Path], sizes: dict[str, int], seed: int) -> "list[ProbabilityTable] | None":
+    """Return the tables of an earlier run of the same demonstration, if there are any: no model is needed."""
+    from debias.tables import ProbabilityTable
+
+    if not all(files[split].exists() for split in sizes):
+        return None
+    tables = []
+    for split, size in sizes.items():
+        table = ProbabilityTable.read(files[split])
+        wanted = {"model": "demo", "task": TASK, "shots": SHOTS, "seed": seed, "split": split}
+        if len(table) != size or not wanted.items() <= table.metadata.items():
+            return None
+        tables.append(table)
+    return tables
 
 
 def _collect_both(
@@ -121,8 +143,7 @@ def _collect_both(
     files["report"].parent.mkdir(parents=True, exist_ok=True)
     tables = []
     for split, asked in rows.items():
-        found = "Reading back" if files[split].exists() else "Asking the model about"
-        on_stage(f"{found} {len(asked.texts):,} {split} texts.")
+        on_stage(f"Asking the model about {len(asked.texts):,} {split} texts.")
         tables.append(
             collect(
                 engine,

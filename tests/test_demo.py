@@ -9,7 +9,7 @@ from typer.testing import CliRunner
 from debias.cli import app
 from debias.cli.showing import demo
 from debias.demo import N_OPT, N_TEST, run_demo
-from debias.errors import MissingDependencyError
+from debias.errors import MissingDependencyError, ResumeError
 from debias.estimators import load
 from debias.tables import ProbabilityTable, check_disjoint
 
@@ -62,8 +62,15 @@ def test_a_second_run_reuses_the_tables(first, folder):
     stages = []
     again = run_demo(folder, 48, 40, on_stage=stages.append)
     assert [path.stat().st_mtime_ns for path in tables] == written
-    assert [stage.split()[0] for stage in stages].count("Reading") == 3  # texts, and both tables
+    assert stages[0].startswith("Using the tables in")  # and no model is loaded
+    assert len(stages) == 2
     assert again.report.headline in " ".join(first.stdout.split())
+
+
+@pytest.mark.slow  # loads the model once more
+def test_tables_of_another_seed_are_not_taken_for_its_own(first, folder):
+    with pytest.raises(ResumeError, match="delete"):
+        run_demo(folder, 48, 40, seed=1)
 
 
 def test_the_command_shows_the_sizes_that_the_function_has():

@@ -61,7 +61,8 @@ def compare(
         )
     header, rows = comparison.formatted(frame)
     title = (
-        f"{test}: {len(measured):,} rows; {opt}: {len(fitted):,} rows; 0 to 100, {100 * level:g} % intervals"
+        f"Fitted on {opt.name} ({len(fitted):,} rows), measured on {test.name} ({len(measured):,} rows); "
+        f"0 to 100, {100 * level:g} % intervals"
     )
     print_table(title, header, rows)
     lines = comparison.remarks(frame)

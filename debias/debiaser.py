@@ -155,7 +155,7 @@ class Debiaser(ClassifierMixin, TransformerMixin, BaseEstimator):
         self.n_evaluations_ = result.n_evaluations
         self.search_seconds_ = result.seconds
         self.n_labels_ = len(match.y)
-        self.data_fingerprint_ = _fingerprint(probabilities, match.y)
+        self.data_fingerprint_ = fingerprint_of(probabilities, match.y)
         before, after = problem.counts(problem.identity_choice), problem.counts(best.choice)
         self.facts_ = [
             ClassFacts(
@@ -302,8 +302,26 @@ def _quartiles(values: npt.NDArray[np.float64]) -> tuple[float, float, float]:
     return float(low), float(middle), float(high)
 
 
-def _fingerprint(probabilities: FloatArray, y: IndexArray) -> str:
-    """Identify the rows that a correction was fitted on."""
+def fingerprint_of(probabilities: FloatArray, y: IndexArray) -> str:
+    """Identify labelled rows, in order, so that a file can say what it was fitted on.
+
+    Parameters
+    ----------
+    probabilities : ndarray of shape (n_samples, n_classes)
+        Class probabilities.
+    y : ndarray of int64, shape (n_samples,)
+        Labels as column indices.
+
+    Returns
+    -------
+    str
+        A SHA-256 digest.
+
+    Examples
+    --------
+    >>> fingerprint_of(np.eye(2), np.array([0, 1]))[:8]
+    '7c43fc4a'
+    """
     digest = hashlib.sha256(np.ascontiguousarray(probabilities).tobytes())
     digest.update(y.tobytes())
     return digest.hexdigest()

@@ -13,13 +13,13 @@ import jinja2
 from markupsafe import Markup
 
 from debias.reports import plots
+from debias.reports.contents import Contents
 from debias.reports.findings import NOT_SOCIAL_BIAS, describe_interval
 from debias.reports.wording import METRIC_NAMES, percent, plain, signed, signed_span, span
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from debias.reports.summary import Report
 
 MOST_MOVES = 30
 """Rows of the table of moves."""
@@ -36,7 +36,7 @@ _VARIABLES = {
 }
 
 
-def render_html(report: "Report") -> str:
+def render_html(report: Contents) -> str:
     """Return a report as one self-contained page.
 
     Parameters
@@ -121,7 +121,7 @@ def inline_svg(figure: "Figure", name: str, description: str) -> Markup:
     return Markup(svg.replace("<svg", str(label), 1))
 
 
-def _accuracy_plot(report: "Report") -> Markup:
+def _accuracy_plot(report: Contents) -> Markup:
     """Return the plot of class accuracies; the table below it holds the same numbers."""
     changes = "; ".join(
         f"{name} {percent(row['before'])} before, {percent(row['after'])} after"
@@ -130,7 +130,7 @@ def _accuracy_plot(report: "Report") -> Markup:
     return inline_svg(plots.accuracy_plot(report.by_class), "accuracies", f"Accuracy by class: {changes}.")
 
 
-def _cards(report: "Report") -> list[dict[str, Any]]:
+def _cards(report: Contents) -> list[dict[str, Any]]:
     """Return name, correction, sentence and plot of every class that has a correction."""
     cards = []
     labels = report.rows["label"].to_numpy()

@@ -1,13 +1,11 @@
 """A report as Markdown: for a terminal, a pull request or a paper's appendix."""
 
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from debias.reports.contents import Contents
 from debias.reports.findings import NOT_SOCIAL_BIAS, describe_interval
 from debias.reports.wording import METRIC_NAMES, plain
-
-if TYPE_CHECKING:
-    from debias.reports.summary import Report
 
 MOST_MOVES = 20
 """Rows of the table of moves."""
@@ -66,7 +64,7 @@ def markdown_table(header: Sequence[str], rows: Iterable[Sequence[Any]], n_names
     return "\n".join(f"| {' | '.join(line)} |" for line in [[escape(h) for h in header], rule, *cells])
 
 
-def render_markdown(report: "Report") -> str:
+def render_markdown(report: Contents) -> str:
     """Return a report as Markdown.
 
     Parameters
@@ -103,7 +101,7 @@ def render_markdown(report: "Report") -> str:
     return "\n\n".join(parts) + "\n"
 
 
-def _overall(report: "Report") -> str:
+def _overall(report: Contents) -> str:
     """Return the overall metrics."""
     rows = [
         [
@@ -116,7 +114,7 @@ def _overall(report: "Report") -> str:
     return markdown_table(["metric", "before", "after", "difference", "verdict"], rows)
 
 
-def _by_class(report: "Report") -> str:
+def _by_class(report: Contents) -> str:
     """Return accuracies, corrections and moved rows per class."""
     header = ["class", "correction", "rows", "accuracy before", "after", "moved in", "of these right"]
     rows = [
@@ -136,7 +134,7 @@ def _by_class(report: "Report") -> str:
     return markdown_table([*header, "moved out", "of these right before"], rows, n_names=2)
 
 
-def _sentences(report: "Report") -> list[str]:
+def _sentences(report: Contents) -> list[str]:
     """Return a sentence per class, where they are known."""
     known = [sentence for sentence in report.sentences if sentence]
     if not known:
@@ -148,7 +146,7 @@ def _sentences(report: "Report") -> list[str]:
     ]
 
 
-def _moves(report: "Report") -> list[str]:
+def _moves(report: Contents) -> list[str]:
     """Return the most frequent moves between classes."""
     moves = report.move_outcomes
     if moves.empty:
@@ -163,7 +161,7 @@ def _moves(report: "Report") -> list[str]:
     ]
 
 
-def _settings(report: "Report") -> list[str]:
+def _settings(report: Contents) -> list[str]:
     """Return settings and provenance."""
     parts = []
     for section, entries in report.settings.items():

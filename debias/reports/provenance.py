@@ -4,7 +4,7 @@ from typing import Any
 
 import pandas as pd
 
-from debias.debiaser import Debiaser, _fingerprint
+from debias.debiaser import Debiaser, fingerprint_of
 from debias.errors import OverlapError
 from debias.prediction import matched_probabilities
 from debias.reports.findings import Finding
@@ -146,4 +146,4 @@ def is_fitted_on(debiaser: Debiaser, table: ProbabilityTable) -> bool:
         return False
     probabilities = matched_probabilities(debiaser, table)
     codes = pd.Index(probabilities.columns).get_indexer(pd.Index(table.labels))
-    return _fingerprint(probabilities.to_numpy(), codes.astype("int64")) == debiaser.data_fingerprint_
+    return fingerprint_of(probabilities.to_numpy(), codes.astype("int64")) == debiaser.data_fingerprint_

@@ -7,6 +7,8 @@ loads no model library.
 import importlib
 from typing import TYPE_CHECKING, Any
 
+from debias.version import __version__ as __version__
+
 if TYPE_CHECKING:
     from debias.corrections import Correction, Function, Triangle, Weight
     from debias.errors import DebiasError
@@ -47,7 +49,6 @@ _HOME = {
     "weights": "debias.families",
 }
 
-__version__ = "0.1.0"
 __all__ = [
     "Correction",
     "DebiasError",

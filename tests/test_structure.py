@@ -12,6 +12,7 @@ FILES = sorted([*(ROOT / "debias").rglob("*.py"), *(ROOT / "iterit").rglob("*.py
 # The floor of a file is that of the longest prefix here; files of one floor may import each other.
 FLOORS = {
     "debias.errors": 0,
+    "debias.version": 0,
     "debias.atomic_file": 0,
     "debias": 1,
     "debias.search": 2,

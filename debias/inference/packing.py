@@ -1,0 +1,169 @@
+"""Packs prompts into lines for one forward pass, so that little of it is padding or repetition.
+
+A line holds several prompts. Every token has a parent, the token before it in its own prompt, and
+sees its ancestors only; prompts in a line share the tokens that they begin with alike.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from debias.inference.labels import LabelTree, shared_length
+
+LINE_TOKENS = 128
+_LONGEST_PACKED = 512
+
+
+@dataclass(frozen=True)
+class Row:
+    """A context of at least one token and the token tree whose edges are scored after it."""
+
+    context: list[int]
+    tree: LabelTree
+
+    @property
+    def n_tokens(self) -> int:
+        """Tokens that go through the model."""
+        return len(self.context) + len(self.tree.nodes)
+
+
+@dataclass
+class Line:
+    """Tokens of several rows after a shared beginning.
+
+    Attributes
+    ----------
+    tokens, parents, depths : list of int
+        Each token, the place of its parent in the line (-1 for the shared beginning) and the
+        number of its ancestors in the line.
+    rows : list of int
+        Which rows the line holds.
+    reads : list of list of int
+        For each of them the places where probabilities are read: the last token of its context,
+        then its inner nodes.
+    """
+
+    tokens: list[int] = field(default_factory=list)
+    parents: list[int] = field(default_factory=list)
+    depths: list[int] = field(default_factory=list)
+    rows: list[int] = field(default_factory=list)
+    reads: list[list[int]] = field(default_factory=list)
+    _context: list[int] = field(default_factory=list)
+    _places: list[int] = field(default_factory=list)
+
+    def __len__(self) -> int:
+        return len(self.tokens)
+
+    @property
+    def is_chain(self) -> bool:
+        """Whether every token sees all tokens before it, so that no mask is needed."""
+        return all(parent == place - 1 for place, parent in enumerate(self.parents))
+
+    def common(self, context: Sequence[int]) -> int:
+        """Tokens that a context shares with the beginning of the one added last."""
+        return shared_length([context, self._context])
+
+    def add(self, number: int, context: Sequence[int], tree: LabelTree) -> None:
+        """Add a row: what its context shares with the one added last is not repeated."""
+        common = self.common(context)
+        places = self._places[:common]
+        for token in context[common:]:
+            places.append(self._append(token, places[-1] if places else -1))
+        first = len(self)
+        for token, parent in zip(tree.nodes, tree.parents, strict=True):
+            self._append(token, places[-1] if parent < 0 else first + parent)
+        self.rows.append(number)
+        self.reads.append([places[-1], *range(first, len(self))])
+        self._context, self._places = list(context), places
+
+    def _append(self, token: int, parent: int) -> int:
+        """Append a token; return its place."""
+        self.tokens.append(token)
+        self.parents.append(parent)
+        self.depths.append(0 if parent < 0 else self.depths[parent] + 1)
+        return len(self) - 1
+
+    def ancestors(self) -> NDArray[np.bool_]:
+        """Which tokens each token sees: itself and its ancestors, shape (length, length)."""
+        sees = np.eye(len(self), dtype=bool)
+        for place, parent in enumerate(self.parents):
+            if parent >= 0:
+                sees[place] |= sees[parent]
+        return sees
+
+
+def pack(rows: Sequence[Row], shared: int, several: bool) -> list[Line]:
+    """Put rows into lines.
+
+    Parameters
+    ----------
+    rows : sequence of Row
+    shared : int
+        Tokens that all contexts begin with, which are left out of the lines.
+    several : bool
+        Whether a line may hold several rows. Rows are then taken in the order of their tokens, so
+        that those that begin alike are neighbours.
+
+    Returns
+    -------
+    list of Line, longest first
+
+    Examples
+    --------
+    >>> from debias.inference.labels import chain_tree
+    >>> rows = [Row([7, 1, 2], chain_tree((5,))), Row([7, 1, 3], chain_tree((5,)))]
+    >>> [line.tokens for line in pack(rows, 1, several=False)]
+    [[1, 2], [1, 3]]
+    >>> (line,) = pack(rows, 1, several=True)
+    >>> line.tokens, line.parents, line.depths, line.reads
+    ([1, 2, 3], [-1, 0, 0], [0, 1, 1], [[1], [2]])
+    """
+    longest = max((row.n_tokens for row in rows), default=0) - shared
+    room = max(LINE_TOKENS, longest) if several and longest <= _LONGEST_PACKED else 0
+    order = sorted(range(len(rows)), key=lambda i: rows[i].context) if room else range(len(rows))
+    lines: list[Line] = []
+    for number in order:
+        context, tree = rows[number].context[shared:], rows[number].tree
+        line = lines[-1] if lines and room else Line()
+        needed = len(line) + len(context) - line.common(context) + len(tree.nodes)
+        if not lines or needed > room:
+            line = Line()
+            lines.append(line)
+        line.add(number, context, tree)
+    return sorted(lines, key=len, reverse=True)
+
+
+def batches(lines: Sequence[Line], max_tokens: int) -> Iterator[list[Line]]:
+    """Cut lines, longest first, into batches of at most ``max_tokens``, padding included.
+
+    Examples
+    --------
+    >>> [len(batch) for batch in batches([Line([1] * n) for n in (5, 4, 4, 2)], max_tokens=10)]
+    [2, 2]
+    """
+    start = 0
+    while start < len(lines):
+        size = max(1, max_tokens // len(lines[start]))
+        yield list(lines[start : start + size])
+        start += size
+
+
+def layout(batch: Sequence[Line], shared: int) -> tuple[NDArray[np.bool_], NDArray[np.int64]]:
+    """Mask and positions of a batch.
+
+    Returns
+    -------
+    sees : bool array, shape (n_lines, width, shared + width)
+        Which token each token sees; padding sees what a causal model sees.
+    positions : int64 array, shape (n_lines, width)
+        Place of each token in its own prompt.
+    """
+    width = max(map(len, batch))
+    sees = np.repeat(np.tri(width, shared + width, shared, dtype=bool)[None], len(batch), axis=0)
+    positions = np.repeat(np.arange(shared, shared + width)[None], len(batch), axis=0)
+    for mask, places, line in zip(sees, positions, batch, strict=True):
+        mask[: len(line), shared : shared + len(line)] = line.ancestors()
+        places[: len(line)] = shared + np.array(line.depths)
+    return sees, positions

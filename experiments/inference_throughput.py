@@ -132,8 +132,8 @@ def agreement(answers: dict[str, np.ndarray], exact: np.ndarray) -> pd.DataFrame
         rows.append(
             {
                 "system": name,
-                "mean |difference| to float32": round(float(np.abs(own - reference).mean()), 5),
-                "largest": round(float(np.abs(own - reference).max()), 4),
+                "mean absolute difference to float32": round(float(np.abs(own - reference).mean()), 5),
+                "largest difference": round(float(np.abs(own - reference).max()), 4),
                 "same argmax": round(float((own.argmax(1) == reference.argmax(1)).mean()), 4),
             }
         )

@@ -1,6 +1,7 @@
 """The transformers back end against the naive loop, and what its shortcuts save and change."""
 
 import copy
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ from debias.inference.engine import Engine
 from debias.inference.tasks import Task, load_task
 from debias.inference.transformers import TransformersEngine
 
+from ..published_tables import published
 from .tiny_models import (
     ARCHITECTURES,
     LABELS,
@@ -25,6 +27,7 @@ from .tiny_models import (
 )
 
 TOLERANCE = 1e-4
+SHARED = Path(__file__).resolve().parents[3] / "shared" / "data"
 QUESTIONS = [
     "What is an atom ?",
     "Who was the first man that walked on the moon and when ?",
@@ -80,6 +83,22 @@ def test_the_demo_model_in_bfloat16_stays_near(demo_engine):
     exact = demo_engine.label_logprobs(prompts, task.continuations)
     assert engine.fingerprint["dtype"] == "bfloat16"
     assert 0 < np.abs(near - exact).max() < 0.5
+
+
+def test_the_demo_model_gives_the_published_table(demo_engine):
+    """The table's demonstration is row 2732, numpy's draw for seed 0; its logits were rounded to bfloat16."""
+    path = SHARED / "trec" / "train.txt"
+    if not path.exists():
+        pytest.skip("the published texts are not beside this checkout")
+    table, _ = published("trec", "opt")
+    rows = [line.split(" ", 1) for line in path.read_text(encoding="latin-1").splitlines()]
+    task = load_task("trec")
+    assert rows[2732][0].startswith("LOC:")
+    prompts = [task.prompt(text, [(rows[2732][1], "Location")]) for _, text in rows[:40]]
+    scores = np.exp(demo_engine.label_logprobs(prompts, task.continuations))
+    received = scores / scores.sum(axis=1, keepdims=True)
+    assert (received.argmax(1) == table[:40].argmax(1)).mean() >= 0.95
+    assert np.abs(received - table[:40]).mean() < 0.012
 
 
 @pytest.mark.parametrize(

@@ -11,8 +11,10 @@ ranks that the descent works on. Writes experiments/results/search_quality.csv a
 """
 
 import argparse
+import itertools
 import os
 import platform
+import time
 import tomllib
 from pathlib import Path
 from statistics import median
@@ -27,9 +29,11 @@ from debias.objective import Objective, confusion_counts
 from debias.search.annealing import anneal
 from debias.search.descent import descend
 from debias.search.problem import build_problem
+from debias.search.result import SearchResult
 
 HERE = Path(__file__).parent
 LITERAL, RANKS, DESCENT = "annealing 3/6, literal", "annealing 3/6, on ranks", "descent"
+EVERY = "every choice, literal"
 
 
 def read(path: Path) -> tuple[np.ndarray, np.ndarray]:
@@ -60,6 +64,15 @@ def measure(task: str, folder: Path, settings: dict) -> list[dict]:
         RANKS: lambda: anneal(problem, random_state=seed),
         DESCENT: lambda: descend(problem, settings["n_starts"], seed, settings["n_jobs"]),
     }
+    if problem.n_classes == 2:  # few enough to look at all of them
+
+        def enumerate_all() -> SearchResult:
+            started = time.perf_counter()
+            choices = list(itertools.product(range(len(family)), repeat=2))
+            best = min(choices, key=lambda choice: literally(np.array(choice)))
+            return SearchResult(problem.candidate(best), len(choices), time.perf_counter() - started)
+
+        searches[EVERY] = enumerate_all
     runs = {name: [] for name in searches}
     for _ in range(settings["turns"]):
         for name, search in searches.items():

@@ -5,15 +5,11 @@ ones, ``b`` those that j wins from them, and ``d`` those that j wins from i. The
 ``b & d``, i gets ``a & ~d``, and a settled class keeps its samples outside ``a | b``.
 """
 
-from typing import Any
-
 from llvmlite import ir
-from numba import njit, types
+from numba import types
 from numba.extending import intrinsic
 
-from debias.search.kernels import score
-
-_OPTIONS: dict[str, Any] = {"nogil": True, "cache": True, "boundscheck": False}
+from debias.search.kernels import compiled, score
 
 
 @intrinsic
@@ -27,7 +23,7 @@ def popcount(typing_context, word):
     return types.int64(types.uint64), generate
 
 
-@njit(**_OPTIONS)
+@compiled
 def keep_wins(bits, pair, winner, r, loser, s, sets, row):
     """Keep in ``sets[row]`` the samples that one class, with correction r, wins from another, with s."""
     p = pair[winner, loser]
@@ -39,7 +35,7 @@ def keep_wins(bits, pair, winner, r, loser, s, sets, row):
             sets[row, w] &= ~bits[p, r, s, w]
 
 
-@njit(**_OPTIONS)
+@compiled
 def settle(bits, pair, valid, choice, i, j, against_i, against_j, settled):
     """Fill, with classes i and j open, what every correction of each wins from the settled classes.
 
@@ -65,7 +61,7 @@ def settle(bits, pair, valid, choice, i, j, against_i, against_j, settled):
                     keep_wins(bits, pair, i, r, k, choice[k], against_i, r)
 
 
-@njit(**_OPTIONS)
+@compiled
 def count_settled(sets, valid, words, counts):
     """Count in ``counts[2]`` and ``counts[3]`` the samples of each class: its own, and all."""
     for k in range(sets.shape[0]):
@@ -78,7 +74,7 @@ def count_settled(sets, valid, words, counts):
         counts[3, k] = n_all
 
 
-@njit(**_OPTIONS)
+@compiled
 def count_taken(sets, won, words, j, counts):
     """Count in ``counts[0]`` and ``counts[1]`` correct and predicted samples when j takes ``won``."""
     n_won = n_right = 0
@@ -98,7 +94,7 @@ def count_taken(sets, won, words, j, counts):
     counts[1, j] = n_won
 
 
-@njit(**_OPTIONS)
+@compiled
 def sweep(
     bits, pair, valid, words, support, choice, j, weights, log_joint, log_predicted,
     against_i, against_j, settled, won, counts, accuracy, values,
@@ -113,7 +109,7 @@ def sweep(
         values[r] = score(counts, support, weights, log_joint, log_predicted, accuracy)
 
 
-@njit(**_OPTIONS)
+@compiled
 def sweep_pair(
     bits, pair, valid, words, support, choice, i, j, weights, log_joint, log_predicted,
     against_i, against_j, settled, won, counts, accuracy, values,

@@ -5,14 +5,26 @@ best rival. Samples are sorted by label and the corrections of a sample lie side
 that one comparison settles many corrections and the counts stay in the nearest cache.
 """
 
+from collections.abc import Callable
 from typing import Any
 
 from numba import njit
 
-_OPTIONS: dict[str, Any] = {"nogil": True, "cache": True, "boundscheck": False}
+
+def compiled(function: Callable[..., Any]) -> Any:
+    """Compile a kernel, and keep the result on disk where there is a place for it.
+
+    Without a writable place (a container that is read-only, say) it is compiled anew by every
+    process. Kernels run without the interpreter's lock, so threads share the work.
+    """
+    options: dict[str, Any] = {"nogil": True, "boundscheck": False}
+    try:
+        return njit(cache=True, **options)(function)
+    except RuntimeError:
+        return njit(**options)(function)
 
 
-@njit(**_OPTIONS)
+@compiled
 def best_rivals(columns, choice, skip_a, skip_b, rival, rival_class):
     """Find the highest rank of every sample and its class, two classes left out."""
     n_classes, _, n_samples = columns.shape
@@ -28,7 +40,7 @@ def best_rivals(columns, choice, skip_a, skip_b, rival, rival_class):
                 rival_class[m] = k
 
 
-@njit(**_OPTIONS)
+@compiled
 def raise_rivals(base, base_class, row, row_class, rival, rival_class):
     """Add one more class to the best rivals: row is its rank for every sample."""
     for m in range(base.shape[0]):
@@ -37,7 +49,7 @@ def raise_rivals(base, base_class, row, row_class, rival, rival_class):
         rival_class[m] = row_class if higher else base_class[m]
 
 
-@njit(**_OPTIONS)
+@compiled
 def count_wins(ranks, rival, rival_class, offsets, j, limit, tally, won, taken, lost):
     """Count, for every correction of class j, whom it takes samples from.
 
@@ -73,7 +85,7 @@ def count_wins(ranks, rival, rival_class, offsets, j, limit, tally, won, taken, 
             start = stop
 
 
-@njit(**_OPTIONS)
+@compiled
 def score(counts, support, weights, log_joint, log_predicted, accuracy):
     """Return z per sample from counts, correct and predicted: the same number as Objective gives.
 
@@ -96,7 +108,7 @@ def score(counts, support, weights, log_joint, log_predicted, accuracy):
     return weights[3] - weights[0] * right + weights[1] * gaps - weights[2] * information
 
 
-@njit(**_OPTIONS)
+@compiled
 def sweep(
     ranks, rival, rival_class, offsets, support, j, n_corrections, limit, weights, log_joint, log_predicted,
     tally, won, taken, lost, counts, accuracy, values,
@@ -115,7 +127,7 @@ def sweep(
         values[r] = score(counts, support, weights, log_joint, log_predicted, accuracy)
 
 
-@njit(**_OPTIONS)
+@compiled
 def sweep_pair(
     ranks, columns, base, base_class, offsets, support, i, j, n_corrections, limit, weights, log_joint,
     log_predicted, rival, rival_class, tally, won, taken, lost, counts, accuracy, values,

@@ -4,10 +4,13 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from numba import njit
+from numba.core.caching import CacheImpl
 
 from debias.families import ensemble, memberships, weights
 from debias.objective import Objective
 from debias.search.duels import build_duels, n_bytes
+from debias.search.kernels import compiled
 from debias.search.problem import build_problem
 from debias.search.sweeps import DuelSweeper, RankSweeper, sweepers
 from tests.search.test_problem import random_rows
@@ -102,3 +105,10 @@ def test_duels_that_would_not_fit_are_not_built():
     assert needed == build_duels(problem).bits.nbytes
     assert isinstance(sweepers(problem, largest=needed)(), DuelSweeper)
     assert isinstance(sweepers(problem, largest=needed - 1)(), RankSweeper)
+
+
+def test_without_a_place_for_compiled_code_it_is_compiled_all_the_same(monkeypatch):
+    monkeypatch.setattr(CacheImpl, "_locator_classes", [])
+    with pytest.raises(RuntimeError):
+        njit(cache=True)(lambda x: x + 1)
+    assert compiled(lambda x: x + 1)(1) == 2

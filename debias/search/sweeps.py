@@ -53,6 +53,7 @@ def sweepers(problem: Problem, largest: int = duels.LARGEST) -> Callable[[], Swe
         Makes a sweeper.
     """
     if duels.n_bytes(problem) > largest:
+        problem.columns.setflags(write=False)  # made here once, shared by all threads
         return lambda: RankSweeper(problem)
     shared = duels.build_duels(problem)
     return lambda: DuelSweeper(problem, shared)

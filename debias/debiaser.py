@@ -5,25 +5,17 @@ Thin over :mod:`debias.search`; what it can choose from is its family.
 
 import hashlib
 import warnings
-from collections.abc import Sequence
 from typing import Any, Self
 
 import joblib
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-from sklearn.base import BaseEstimator, ClassifierMixin, TransformerMixin
-from sklearn.utils import Tags, check_random_state
-from sklearn.utils.multiclass import check_classification_targets
-from sklearn.utils.validation import check_is_fitted, column_or_1d, validate_data
+from sklearn.utils import check_random_state
+from sklearn.utils.validation import check_is_fitted
 
-from debias.class_probabilities import (
-    ClassColumns,
-    FloatArray,
-    IndexArray,
-    match_classes,
-    validate_probabilities,
-)
+from debias.class_probabilities import ClassColumns, FloatArray, IndexArray
+from debias.column_classifier import ColumnClassifier
 from debias.correction_file import write_correction
 from debias.corrections import Correction, correct, decide
 from debias.errors import ParameterError
@@ -39,7 +31,7 @@ SEARCHES = ("descent", *SCHEDULES)
 """Names that ``search`` may have."""
 
 
-class Debiaser(ClassifierMixin, TransformerMixin, BaseEstimator):
+class Debiaser(ColumnClassifier):
     """Base of the three debiasers: everything but the family to choose from.
 
     It takes class probabilities, learns one correction per class from labelled rows and
@@ -49,18 +41,12 @@ class Debiaser(ClassifierMixin, TransformerMixin, BaseEstimator):
     objective: Objective | None
     search: str
     n_starts: int
-    classes: Sequence[Any] | None
     n_jobs: int | None
     random_state: Any
     verbose: int
 
     def _family(self) -> Family:
         raise TypeError(f"{type(self).__name__} must define _family().")
-
-    def __sklearn_tags__(self) -> Tags:
-        tags = super().__sklearn_tags__()
-        tags.input_tags.positive_only = True
-        return tags
 
     def fit(self, X: Any, y: Any) -> Self:
         """Choose one correction per class.
@@ -102,19 +88,6 @@ class Debiaser(ClassifierMixin, TransformerMixin, BaseEstimator):
         self._keep(match, probabilities, problem, result, family)
         return self
 
-    def _match(self, X: Any, y: Any) -> tuple[ClassColumns, FloatArray]:
-        """Validate the input and match its columns to the classes."""
-        probabilities, labels = validate_data(self, X, y, dtype=np.float64, ensure_all_finite=False)
-        labels = column_or_1d(labels, warn=True)
-        check_classification_targets(labels)
-        names = getattr(self, "feature_names_in_", None)
-        validate_probabilities(probabilities, names)
-        classes = self.classes
-        if classes is None and names is not None and not isinstance(X, pd.DataFrame):
-            classes = names
-        frame = X if hasattr(X, "columns") else probabilities
-        return match_classes(frame, labels, classes), probabilities
-
     def _search(self, problem: Problem) -> SearchResult:
         """Run the search that was asked for."""
         seed = int(check_random_state(self.random_state).randint(np.iinfo(np.int32).max))
@@ -143,8 +116,6 @@ class Debiaser(ClassifierMixin, TransformerMixin, BaseEstimator):
         identity = problem.candidate(problem.identity_choice)
         best = result.best if result.best.beats(identity) else identity
         by_column = [family[index] for index in best.choice]
-        self.classes_ = match.classes
-        self.columns_ = match.columns
         self.family_ = family
         self.corrections_ = [by_column[column] for column in match.columns]
         self.choice_ = np.array([correction.id for correction in self.corrections_], dtype=np.int64)
@@ -168,11 +139,6 @@ class Debiaser(ClassifierMixin, TransformerMixin, BaseEstimator):
             )
             for column in match.columns
         ]
-
-    def _validated(self, X: Any) -> FloatArray:
-        check_is_fitted(self)
-        probabilities = validate_data(self, X, dtype=np.float64, ensure_all_finite=False, reset=False)
-        return validate_probabilities(probabilities, getattr(self, "feature_names_in_", None))
 
     def _corrected(self, probabilities: FloatArray) -> FloatArray:
         """Apply the corrections, columns as they came."""
@@ -212,8 +178,7 @@ class Debiaser(ClassifierMixin, TransformerMixin, BaseEstimator):
             Predicted labels.
         """
         probabilities = self._validated(X)
-        names = self.classes_[np.argsort(self.columns_)]
-        return np.asarray(names[decide(self._corrected(probabilities), probabilities)])
+        return np.asarray(self._by_column()[decide(self._corrected(probabilities), probabilities)])
 
     def predict_proba(self, X: Any) -> FloatArray:
         """Return the corrected values as probabilities.
@@ -234,11 +199,6 @@ class Debiaser(ClassifierMixin, TransformerMixin, BaseEstimator):
         empty = ~corrected.any(axis=1, keepdims=True)
         corrected = np.where(empty, probabilities, corrected)[:, self.columns_]
         return np.asarray(corrected / corrected.sum(axis=1, keepdims=True))
-
-    def get_feature_names_out(self, input_features: Any = None) -> npt.NDArray[np.object_]:
-        """Return the class names, in the order of the columns."""
-        check_is_fitted(self)
-        return np.array([str(name) for name in self.classes_[np.argsort(self.columns_)]], dtype=object)
 
     def explain(self) -> pd.DataFrame:
         """Say what was done to each class and why.

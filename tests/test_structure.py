@@ -19,6 +19,7 @@ FLOORS = {
     "debias.inference": 2,
     "debias.explanations": 3,
     "debias.correction_file": 3,
+    "debias.column_classifier": 3,
     "debias.debiaser": 3,
     "debias.estimators": 3,
     "debias.baseline": 3,

@@ -1,8 +1,8 @@
-"""Multi-start descent: change one class, then two classes at once, while that helps.
+"""Multi-start descent: change one class, then two, at last three at once, while that helps.
 
 Changing one class at a time can be stuck from every start: with two classes the optimum may
-need both to move. So a local optimum here is one that no change of one OR two classes
-improves; every start ends in such a choice.
+need both to move. So every start ends in a choice that no change of one or two classes
+improves, and the best of them is tried with three: with up to three classes it is the optimum.
 """
 
 import threading
@@ -17,6 +17,9 @@ import numpy as np
 from debias.search.problem import TOLERANCE, Candidate, FloatArray, IndexArray, Problem
 from debias.search.result import SearchResult
 from debias.search.sweeps import Sweeper, sweepers
+
+MOST_TRIPLES = 4_000_000
+"""Evaluations that one pass over all triples of classes may take."""
 
 
 def descend(
@@ -34,8 +37,10 @@ def descend(
     1. Sweep the classes in random order, each to its best correction, until none changes.
     2. Sweep all pairs of classes; take the first pair that improves and go back to 1.
     3. Stop when no pair improves.
-    4. Of the best of all starts, put one class after another back to the identity and let
-       the others move: kept when nothing is lost.
+    4. Of the best of all starts, sweep all triples of classes while that improves, where one
+       pass is at most :data:`MOST_TRIPLES` evaluations.
+    5. Put one class after another back to the identity and let the others move: kept when
+       nothing is lost.
 
     The value of a choice is compared as :class:`~debias.search.problem.Candidate` says:
     objective, then changed classes, then size of the change. Each move makes it strictly
@@ -105,11 +110,33 @@ def descend(
         n_evaluations += count
     sweeper = make_sweeper()
     try:
+        best = _polish(sweeper, best, np.random.default_rng(random_state), stop) if pair_moves else best
         best = _simplify(sweeper, best, np.random.default_rng(random_state), pair_moves, stop)
     except KeyboardInterrupt:
         stop.set()
     n_evaluations += sweeper.n_evaluations
     return SearchResult(best, n_evaluations, time.perf_counter() - started, stop.is_set())
+
+
+def _polish(sweeper: Sweeper, best: Candidate, rng: np.random.Generator, stop: threading.Event) -> Candidate:
+    """Move three classes at once, then one and two again, while that helps and is not too long."""
+    problem = sweeper.problem
+    triples = list(combinations(range(problem.n_classes), 3))
+    if len(triples) * problem.n_corrections**3 > MOST_TRIPLES:
+        return best
+    improved = bool(triples)
+    while improved and not stop.is_set():
+        improved = False
+        for i, j, k in triples:
+            for r in range(problem.n_corrections):
+                choice = np.array(best.choice)
+                choice[i] = r
+                moved = _best_move(problem, choice, (j, k), sweeper.pair(choice, j, k))
+                if moved.beats(best):
+                    best, improved = moved, True
+        if improved:
+            best = _descend_from(sweeper, np.array(best.choice), rng, True, stop)
+    return best
 
 
 def _simplify(
@@ -151,8 +178,8 @@ def _descend_from(
         for index in rng.permutation(len(pairs)):
             if stop.is_set():
                 break
-            values = sweeper.pair(np.array(best.choice), *pairs[index])
-            moved = _best_move(problem, best, pairs[index], values)
+            choice = np.array(best.choice)
+            moved = _best_move(problem, choice, pairs[index], sweeper.pair(choice, *pairs[index]))
             if moved.beats(best):
                 best, improved = moved, True
                 break
@@ -164,19 +191,22 @@ def _move_single_classes(sweeper: Sweeper, best: Candidate, order: IndexArray) -
     n_settled = position = 0
     while n_settled < len(order):
         j = int(order[position % len(order)])
-        moved = _best_move(sweeper.problem, best, (j,), sweeper.single(np.array(best.choice), j))
+        choice = np.array(best.choice)
+        moved = _best_move(sweeper.problem, choice, (j,), sweeper.single(choice, j))
         n_settled = 1 if moved.beats(best) else n_settled + 1
         best = moved if moved.beats(best) else best
         position += 1
     return best
 
 
-def _best_move(problem: Problem, best: Candidate, classes: tuple[int, ...], values: FloatArray) -> Candidate:
-    """Return the best of the choices whose objectives a sweep of these classes gave."""
+def _best_move(
+    problem: Problem, choice: IndexArray, classes: tuple[int, ...], values: FloatArray
+) -> Candidate:
+    """Return the best of the choices that a sweep of these classes evaluated."""
     equal = np.argwhere(values <= values.min() + TOLERANCE)
     n_changed = (equal != problem.identity).sum(axis=1)
     change = problem.change[np.array(classes), equal].sum(axis=1)
     moves = equal[np.lexsort((change, n_changed))[0]]
-    choice = np.array(best.choice)
-    choice[list(classes)] = moves
-    return problem.candidate(choice, float(values[tuple(moves)]))
+    moved = choice.copy()
+    moved[list(classes)] = moves
+    return problem.candidate(moved, float(values[tuple(moves)]))

@@ -39,6 +39,18 @@ def test_three_classes_reach_the_enumerated_optimum(seed, steps):
     assert found.change == pytest.approx(best.change, abs=1e-12)
 
 
+@settings(deadline=None, max_examples=10)
+@given(seed=st.integers(0, 10_000))
+def test_three_classes_are_settled_from_a_single_start_in_a_rugged_family(seed):
+    rng = np.random.default_rng(seed)
+    probabilities = rng.dirichlet(np.ones(3), 60)
+    y = np.argmax(probabilities * rng.dirichlet(np.ones(3)), axis=1)
+    y[:3] = [0, 1, 2]
+    problem = build_problem(probabilities, y, weights(12) | memberships()[:9], Objective())
+    found, best = descend(problem, n_starts=1).best, enumerate_best(problem)
+    assert found.objective == pytest.approx(best.objective, abs=1e-12)
+
+
 @settings(deadline=None, max_examples=15)
 @given(seed=st.integers(0, 10_000))
 def test_two_classes_are_settled_from_a_single_start(seed):

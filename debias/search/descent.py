@@ -40,7 +40,7 @@ def descend(
     4. Of the best of all starts, sweep all triples of classes while that improves, where one
        pass is at most :data:`MOST_TRIPLES` evaluations.
     5. Put one class after another back to the identity and let the others move: kept when
-       nothing is lost.
+       nothing is lost. If so, go back to 4.
 
     The value of a choice is compared as :class:`~debias.search.problem.Candidate` says:
     objective, then changed classes, then size of the change. Each move makes it strictly
@@ -109,13 +109,25 @@ def descend(
         best = candidate if candidate.beats(best) else best
         n_evaluations += count
     sweeper = make_sweeper()
+    rng = np.random.default_rng(random_state)
     try:
-        best = _polish(sweeper, best, np.random.default_rng(random_state), stop) if pair_moves else best
-        best = _simplify(sweeper, best, np.random.default_rng(random_state), pair_moves, stop)
+        best = _finish(sweeper, best, rng, pair_moves, stop)
     except KeyboardInterrupt:
         stop.set()
     n_evaluations += sweeper.n_evaluations
     return SearchResult(best, n_evaluations, time.perf_counter() - started, stop.is_set())
+
+
+def _finish(
+    sweeper: Sweeper, best: Candidate, rng: np.random.Generator, pair_moves: bool, stop: threading.Event
+) -> Candidate:
+    """Polish and simplify in turns, until neither changes anything."""
+    before = None
+    while best != before and not stop.is_set():
+        before = best
+        best = _polish(sweeper, best, rng, stop) if pair_moves else best
+        best = _simplify(sweeper, best, rng, pair_moves, stop)
+    return best
 
 
 def _polish(sweeper: Sweeper, best: Candidate, rng: np.random.Generator, stop: threading.Event) -> Candidate:

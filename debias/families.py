@@ -97,6 +97,21 @@ class Family(Sequence[Correction]):
     def __repr__(self) -> str:
         return f"Family of {len(self)} corrections: {', '.join(c.name for c in self._corrections[:3])}, ..."
 
+    @property
+    def groups(self) -> tuple[npt.NDArray[np.int64], ...]:
+        """Positions of the corrections of each kind, the identity in every one.
+
+        Examples
+        --------
+        >>> [len(group) for group in ensemble(30).groups]
+        [19, 30]
+        """
+        kinds = dict.fromkeys(correction.kind for correction in self)
+        return tuple(
+            np.array([i for i, c in enumerate(self) if c.kind == kind or c.is_identity], dtype=np.int64)
+            for kind in kinds
+        )
+
     def index_of(self, correction_id: int) -> int:
         """Return the position of the correction with a published id.
 

@@ -34,6 +34,8 @@ def descend(
 
     Algorithm
     ---------
+    0. Begin with the identity, random choices, and ends of descents (1 to 3) within the
+       weights alone and the memberships alone, in turns.
     1. Sweep the classes in random order, each to its best correction, until none changes.
     2. Sweep all pairs of classes; take the first pair that improves and go back to 1.
     3. Stop when no pair improves.
@@ -88,10 +90,8 @@ def descend(
             local.sweeper = make_sweeper()
         before = local.sweeper.n_evaluations
         rng = np.random.default_rng(seeds[index])
-        choice = problem.identity_choice
-        if index:
-            choice = rng.integers(problem.n_corrections, size=problem.n_classes)
-        best = _descend_from(local.sweeper, choice, rng, pair_moves, stop)
+        begun = _begin(local.sweeper, index, rng, pair_moves, stop)
+        best = _descend_from(local.sweeper, np.array(begun.choice), rng, pair_moves, stop)
         return best, local.sweeper.n_evaluations - before
 
     with ThreadPoolExecutor(n_threads) as pool:
@@ -137,13 +137,14 @@ def _polish(sweeper: Sweeper, best: Candidate, rng: np.random.Generator, stop: t
     if len(triples) * problem.n_corrections**3 > MOST_TRIPLES:
         return best
     improved = bool(triples)
+    every = np.arange(problem.n_corrections)
     while improved and not stop.is_set():
         improved = False
         for i, j, k in triples:
             for r in range(problem.n_corrections):
                 choice = np.array(best.choice)
                 choice[i] = r
-                moved = _best_move(problem, choice, (j, k), sweeper.pair(choice, j, k))
+                moved = _best_move(problem, choice, (j, k), sweeper.pair(choice, j, k), every)
                 if moved.beats(best):
                     best, improved = moved, True
         if improved:
@@ -167,6 +168,27 @@ def _simplify(
     return best
 
 
+def _begin(
+    sweeper: Sweeper, index: int, rng: np.random.Generator, pair_moves: bool, stop: threading.Event
+) -> Candidate:
+    """Return the start of a number: the identity, a random choice, or the end of a descent within one kind.
+
+    With many classes a random choice of all kinds is mostly hopeless, and what is best within
+    one kind is a far better place to begin.
+    """
+    problem = sweeper.problem
+    groups = problem.groups if len(problem.groups) > 1 else ()
+    turn = (index - 1) % (len(groups) + 1)
+    if index == 0:
+        return problem.candidate(problem.identity_choice)
+    if turn == len(groups):
+        return problem.candidate(rng.integers(problem.n_corrections, size=problem.n_classes))
+    group = groups[turn]
+    first_turn = index == turn + 1
+    choice = problem.identity_choice if first_turn else rng.choice(group, size=problem.n_classes)
+    return _descend_from(sweeper, choice, rng, pair_moves, stop, group=group)
+
+
 def _descend_from(
     sweeper: Sweeper,
     choice: IndexArray,
@@ -174,37 +196,42 @@ def _descend_from(
     pair_moves: bool,
     stop: threading.Event,
     kept: AbstractSet[int] = frozenset(),
+    group: IndexArray | None = None,
 ) -> Candidate:
     """Return the local optimum reached from one choice, or the best on the way when told to stop.
 
-    Classes in `kept` do not move.
+    Classes in `kept` do not move; with a `group`, only its corrections are taken.
     """
     problem = sweeper.problem
+    group = np.arange(problem.n_corrections) if group is None else group
     free = [k for k in range(problem.n_classes) if k not in kept]
     pairs = list(combinations(free, 2)) if pair_moves else []
     best = problem.candidate(choice)
     improved = True
     while improved and not stop.is_set():
-        best = _move_single_classes(sweeper, best, rng.permutation(free))
+        best = _move_single_classes(sweeper, best, rng.permutation(free), group)
         improved = False
         for index in rng.permutation(len(pairs)):
             if stop.is_set():
                 break
             choice = np.array(best.choice)
-            moved = _best_move(problem, choice, pairs[index], sweeper.pair(choice, *pairs[index]))
+            values = sweeper.pair(choice, *pairs[index])
+            moved = _best_move(problem, choice, pairs[index], values, group)
             if moved.beats(best):
                 best, improved = moved, True
                 break
     return best
 
 
-def _move_single_classes(sweeper: Sweeper, best: Candidate, order: IndexArray) -> Candidate:
+def _move_single_classes(
+    sweeper: Sweeper, best: Candidate, order: IndexArray, group: IndexArray
+) -> Candidate:
     """Move one class at a time, in turns, until none moves."""
     n_settled = position = 0
     while n_settled < len(order):
         j = int(order[position % len(order)])
         choice = np.array(best.choice)
-        moved = _best_move(sweeper.problem, choice, (j,), sweeper.single(choice, j))
+        moved = _best_move(sweeper.problem, choice, (j,), sweeper.single(choice, j), group)
         n_settled = 1 if moved.beats(best) else n_settled + 1
         best = moved if moved.beats(best) else best
         position += 1
@@ -212,10 +239,11 @@ def _move_single_classes(sweeper: Sweeper, best: Candidate, order: IndexArray) -
 
 
 def _best_move(
-    problem: Problem, choice: IndexArray, classes: tuple[int, ...], values: FloatArray
+    problem: Problem, choice: IndexArray, classes: tuple[int, ...], values: FloatArray, group: IndexArray
 ) -> Candidate:
-    """Return the best of the choices that a sweep of these classes evaluated."""
-    equal = np.argwhere(values <= values.min() + TOLERANCE)
+    """Return the best of the choices that a sweep of these classes evaluated, within a group."""
+    within = values[np.ix_(*[group] * values.ndim)]
+    equal = group[np.argwhere(within <= within.min() + TOLERANCE)]
     n_changed = (equal != problem.identity).sum(axis=1)
     change = problem.change[np.array(classes), equal].sum(axis=1)
     moves = equal[np.lexsort((change, n_changed))[0]]

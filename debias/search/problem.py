@@ -79,6 +79,8 @@ class Problem:
         Corrections in the family.
     objective : Objective
         What is minimised.
+    groups : tuple of ndarray
+        Corrections of one kind, for searches that begin within a smaller family.
     """
 
     ranks: npt.NDArray[Any]
@@ -88,6 +90,7 @@ class Problem:
     identity: int
     n_corrections: int
     objective: Objective
+    groups: tuple[IndexArray, ...]
 
     @property
     def n_classes(self) -> int:
@@ -195,7 +198,9 @@ def build_problem(probabilities: FloatArray, y: IndexArray, family: Family, obje
         values = np.stack([family.values(column) for column in block.T])
         change += np.abs(values - block.T[:, None, :]).sum(axis=2) / n_samples
         ranks[:, start : start + step, :n_corrections] = _rank(values, block)
-    return Problem(ranks, y, support, change, family.identity, n_corrections, objective.validate())
+    return Problem(
+        ranks, y, support, change, family.identity, n_corrections, objective.validate(), family.groups
+    )
 
 
 def _rank(values: FloatArray, probabilities: FloatArray) -> npt.NDArray[np.int64]:

@@ -84,6 +84,19 @@ def test_single_moves_alone_can_be_stuck_where_pairs_are_not():
     assert worse > 0
 
 
+def test_with_many_classes_the_ensemble_is_no_worse_than_the_weights_alone():
+    """Random choices of all kinds are hopeless here, and the even-but-wrong answer is near."""
+    rng = np.random.default_rng(0)
+    y = np.arange(750) % 25
+    logits = rng.normal(size=(750, 25)) + 1.2 * np.eye(25)[y] + np.linspace(2, -2, 25)
+    probabilities = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
+    both = build_problem(probabilities, y, memberships() | weights(10), Objective())
+    alone = build_problem(probabilities, y, weights(10), Objective())
+    best = descend(both, n_starts=3, pair_moves=False).best
+    assert best.objective <= descend(alone, n_starts=1, pair_moves=False).best.objective + 1e-12
+    assert both.counts(best.choice).correct.sum() > both.counts(both.identity_choice).correct.sum()
+
+
 def test_threads_do_not_change_the_answer():
     probabilities, y = random_rows(8, n_samples=300, n_classes=5, steps=1000)
     problem = build_problem(probabilities, y, ensemble(30), Objective())

@@ -1,5 +1,6 @@
 """A file that is there whole or not at all: written beside its place, then renamed."""
 
+import errno
 import os
 import tempfile
 from collections.abc import Iterator
@@ -21,6 +22,11 @@ def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
     Path
         An empty file in the same folder, removed when the block fails.
 
+    Raises
+    ------
+    FileNotFoundError
+        There is no such folder.
+
     Examples
     --------
     >>> import tempfile
@@ -31,6 +37,10 @@ def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
     'whole'
     """
     target = Path(path)
+    if not target.parent.is_dir():
+        raise FileNotFoundError(
+            errno.ENOENT, "the folder does not exist; create it first", str(target.parent)
+        )
     handle, name = tempfile.mkstemp(prefix=f".{target.name}.", dir=target.parent)
     os.close(handle)
     temporary = Path(name)

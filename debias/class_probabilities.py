@@ -138,7 +138,7 @@ def match_classes(X: Any, y: Any, classes: npt.ArrayLike | None = None) -> Class
     debias.errors.TableError: the labels are names (such as 'Sports') but the columns of an array have
     none: pass a DataFrame with class columns, or classes=[...] in the order of the columns.
     """
-    labels = np.asarray(y)
+    labels = plain_labels(y)
     present = np.unique(labels)
     n_columns = int(X.shape[1])
     columns = _column_labels(X, present, classes, n_columns)
@@ -150,7 +150,9 @@ def match_classes(X: Any, y: Any, classes: npt.ArrayLike | None = None) -> Class
         row = int(np.argmax(labels == unknown[0]))
         raise TableError(
             f"row {row}: the label {unknown[0]!r} has no column; the columns are {columns.tolist()}. "
-            "Name the columns after the classes, or pass classes=[...] in the order of the columns."
+            "Name the columns after the classes, or pass classes=[...] in the order of the columns. "
+            "(Tools that turn labels into numbers before they fit, such as VotingClassifier, need "
+            "arrays and integer labels.)"
         )
     order = np.argsort(columns, kind="stable")
     indices = np.array([position[label] for label in labels.tolist()], dtype=np.int64)
@@ -168,12 +170,19 @@ def _column_labels(
         given = np.asarray(classes)
         if given.shape != (n_columns,):
             raise ParameterError(f"classes must name the {n_columns} columns of X; got {given.tolist()}.")
+        named = X.columns.tolist() if isinstance(X, pd.DataFrame) else given.tolist()
+        if set(named) == set(given.tolist()) and named != given.tolist():
+            raise ParameterError(
+                f"classes={given.tolist()} is another order than the columns {named}: "
+                "leave classes out, since the columns say it, or reorder them."
+            )
         return given
     if isinstance(X, pd.DataFrame) and not isinstance(X.columns, pd.RangeIndex):
         return np.array(X.columns.tolist())
     if np.issubdtype(present.dtype, np.integer) or present.dtype == bool:
         if not len(present) or (present.min() >= 0 and present.max() < n_columns):
-            return np.arange(n_columns)
+            positions = np.arange(n_columns)
+            return positions.astype(bool) if present.dtype == bool and n_columns == 2 else positions
         if len(present) == n_columns:
             return present
         raise TableError(
@@ -184,3 +193,35 @@ def _column_labels(
         f"the labels are names (such as {present.tolist()[0]!r}) but the columns of an array have none: "
         "pass a DataFrame with class columns, or classes=[...] in the order of the columns."
     )
+
+
+def plain_labels(y: Any) -> npt.NDArray[Any]:
+    """Return labels as text, integers or truth values.
+
+    Whole numbers may come as floats or objects, and truth values as objects, as they do from
+    pandas columns that can hold missing values.
+
+    Parameters
+    ----------
+    y : array-like
+        Labels.
+
+    Returns
+    -------
+    ndarray
+        The same labels, in a plain dtype where they have one.
+
+    Examples
+    --------
+    >>> plain_labels([2.0, 1.0]), plain_labels(np.array([True, False], dtype=object))
+    (array([2, 1]), array([ True, False]))
+    """
+    labels = np.asarray(y)
+    if labels.dtype.kind == "f" and np.isfinite(labels).all() and (labels == np.round(labels)).all():
+        return labels.astype(np.int64)
+    if labels.dtype == object and labels.ndim == 1 and len(labels):
+        if all(isinstance(label, (bool, np.bool_)) for label in labels):
+            return labels.astype(bool)
+        if all(isinstance(label, (int, np.integer)) and not isinstance(label, bool) for label in labels):
+            return labels.astype(np.int64)
+    return labels

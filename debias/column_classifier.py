@@ -14,8 +14,14 @@ from sklearn.utils import Tags
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, column_or_1d, validate_data
 
-from debias.class_probabilities import ClassColumns, FloatArray, match_classes, validate_probabilities
-from debias.errors import ParameterError
+from debias.class_probabilities import (
+    ClassColumns,
+    FloatArray,
+    match_classes,
+    plain_labels,
+    validate_probabilities,
+)
+from debias.errors import ParameterError, TableError
 
 
 class ColumnClassifier(ClassifierMixin, TransformerMixin, BaseEstimator):
@@ -50,6 +56,7 @@ class ColumnClassifier(ClassifierMixin, TransformerMixin, BaseEstimator):
         if y is None:
             probabilities = validate_data(self, X, dtype=np.float64, ensure_all_finite=False)
         else:
+            y = plain_labels(y)
             probabilities, y = validate_data(self, X, y, dtype=np.float64, ensure_all_finite=False)
             y = column_or_1d(y, warn=True)
             check_classification_targets(y)
@@ -68,6 +75,11 @@ class ColumnClassifier(ClassifierMixin, TransformerMixin, BaseEstimator):
         """Return the probabilities of new rows, columns as when fitted."""
         check_is_fitted(self)
         probabilities = validate_data(self, X, dtype=np.float64, ensure_all_finite=False, reset=False)
+        unnamed = not isinstance(X, pd.DataFrame) or isinstance(X.columns, pd.RangeIndex)
+        if not unnamed and not hasattr(self, "feature_names_in_"):  # scikit-learn compares text only
+            expected = self._by_column().tolist()
+            if X.columns.tolist() != expected:
+                raise TableError(f"the columns must be {expected}, as when fitted; got {X.columns.tolist()}.")
         return validate_probabilities(probabilities, getattr(self, "feature_names_in_", None))
 
     def _by_column(self) -> npt.NDArray[Any]:

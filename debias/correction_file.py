@@ -122,6 +122,8 @@ def read_correction(
         raise CorrectionFileError(f"{path}: the field {error.args[0]!r} is missing.") from error
     except (DebiasError, TypeError, ValueError, AttributeError, OverflowError) as error:
         raise CorrectionFileError(f"{path}: {error}") from error
+    if "feature_names_in_" not in attributes and isinstance(document["classes"][0]["label"], str):
+        parameters["classes"] = [entry["label"] for entry in document["classes"]]
     if family is not None and method == "EnsembleDebiaser":
         parameters["family"] = family
     return method, parameters, attributes

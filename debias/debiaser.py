@@ -21,6 +21,7 @@ from debias.corrections import Correction, correct, decide
 from debias.errors import ParameterError
 from debias.explanations import ClassFacts, explain_class
 from debias.families import Family
+from debias.metrics import cobias_from_accuracies
 from debias.objective import Objective
 from debias.search.annealing import SCHEDULES, anneal
 from debias.search.descent import descend
@@ -75,7 +76,11 @@ class Debiaser(ColumnClassifier):
             raise ParameterError(f"search must be one of {SEARCHES}; got {self.search!r}.")
         if not isinstance(self.n_starts, (int, np.integer)) or self.n_starts < 1:
             raise ParameterError(f"n_starts must be an integer of at least 1; got {self.n_starts!r}.")
-        objective = (Objective() if self.objective is None else self.objective).validate()
+        objective = Objective() if self.objective is None else self.objective
+        if not isinstance(objective, Objective):
+            raise ParameterError(f"objective must be an Objective(...); got {self.objective!r}.")
+        if self.n_jobs == 0:
+            raise ParameterError("n_jobs must be None, a number of threads from 1 on, or -1 for all; got 0.")
         family = self._family()
         match, probabilities = self._match(X, y)
         problem = build_problem(probabilities, match.y, family, objective)
@@ -237,10 +242,20 @@ class Debiaser(ColumnClassifier):
                 f"labelled rows, none beats the uncorrected model (objective {self.objective_value_:.4f})."
             )
         n_changed = sum(not correction.is_identity for correction in self.corrections_)
+        support = sum(facts.support for facts in self.facts_)
+        accuracy = [
+            100 * sum(counts) / support
+            for counts in zip(*((f.correct_before, f.correct_after) for f in self.facts_), strict=True)
+        ]
+        gap = [
+            100 * cobias_from_accuracies(np.array(accuracies))
+            for accuracies in zip(*((f.accuracy_before, f.accuracy_after) for f in self.facts_), strict=True)
+        ]
         return (
             f"{n_changed} of {len(self.classes_)} classes are corrected: on {self.n_labels_:,} labelled rows "
-            f"the objective goes from {self.baseline_objective_value_:.4f} to {self.objective_value_:.4f} "
-            f"({self.n_evaluations_:,} choices evaluated)."
+            f"accuracy goes from {accuracy[0]:.1f} to {accuracy[1]:.1f} %, COBias from {gap[0]:.1f} to "
+            f"{gap[1]:.1f} points, the objective from {self.baseline_objective_value_:.4f} to "
+            f"{self.objective_value_:.4f} ({self.n_evaluations_:,} choices evaluated)."
         )
 
     def save(self, path: Any) -> None:

@@ -373,3 +373,33 @@ def test_ctrl_c_ends_with_130_and_says_what_is_kept(folder):
     assert kept == ("is kept in correction.json" in last)
     if kept:
         assert json.loads((folder / "correction.json").read_text(encoding="utf-8"))["n_labels"] == 3000
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("apply", "test.parquet", "--correction", "c.json", "--out", "test.parquet"),
+        ("fit", "opt.parquet", "--out", "./opt.parquet"),
+        ("compare", "opt.csv", "--test", "test.parquet", "--out", "opt.csv"),
+    ],
+)
+def test_an_input_is_never_written_over(folder, arguments):
+    ProbabilityTable.read("opt.parquet").write("opt.csv")
+    works("fit", "opt.parquet", "--n-starts", "1", "--out", "c.json")
+    before = {path.name: path.read_bytes() for path in folder.iterdir()}
+    assert "input of the command" in refused(*arguments) or "must end in" in refused(*arguments)
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("fit", "opt.parquet", "--jobs", "0"),
+        ("fit", "opt.parquet", "--seed", "-1"),
+        ("fit", "opt.parquet", "--seed", "99999999999"),
+        ("compare", "opt.parquet", "--test", "test.parquet", "--seed", "-1"),
+        ("demo", "--seed", "-1"),
+    ],
+)
+def test_numbers_out_of_range_are_refused_in_one_line(folder, arguments):
+    refused(*arguments)

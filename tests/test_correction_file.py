@@ -62,6 +62,14 @@ def test_integer_classes_stay_integers(rows, tmp_path):
     np.testing.assert_array_equal(predicted, debiaser.predict(X.to_numpy()))
 
 
+def test_fitted_with_classes_it_can_be_fitted_again(rows, tmp_path):
+    X, y = rows
+    debiaser = WeightDebiaser(n_starts=1, classes=NAMES).fit(X.to_numpy(), y)
+    debiaser.save(tmp_path / "c.json")
+    again = load(tmp_path / "c.json")
+    assert again.fit(X.to_numpy(), y).choice_.tolist() == debiaser.choice_.tolist()
+
+
 def test_a_person_can_read_it(document):
     assert document["format"] == "debias correction"
     assert [entry["label"] for entry in document["classes"]] == NAMES

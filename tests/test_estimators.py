@@ -320,6 +320,8 @@ def test_labels_without_a_column(biased):
         ({"n_weights": 0}, "n_weights must be"),
         ({"objective": Objective(error=-1)}, "error must be"),
         ({"classes": ["a", "b"]}, "classes must name the 4 columns"),
+        ({"objective": "cobias"}, "objective must be an Objective.*got 'cobias'"),
+        ({"n_jobs": 0}, "n_jobs must be"),
     ],
 )
 def test_parameters_that_are_not_allowed(parameters, message, biased):
@@ -337,6 +339,49 @@ def test_a_class_without_rows_is_named_and_left_out(biased):
     assert "fog" in debiaser.classes_
     assert np.isnan(debiaser.explain().loc["fog", "accuracy_before"])
     assert "no labelled row" in debiaser.explain().loc["fog", "sentence"]
+
+
+def test_integer_column_names_in_another_order_are_refused(biased):
+    X, y = biased
+    frame = pd.DataFrame(X.to_numpy())
+    integers = np.array([list(X.columns).index(label) for label in y])
+    debiaser = WeightDebiaser(n_starts=1).fit(frame, integers)
+    np.testing.assert_array_equal(debiaser.predict(frame), debiaser.predict(X.to_numpy()))
+    with pytest.raises(TableError, match=r"the columns must be \[0, 1, 2, 3\].*got \[2, 0, 1, 3\]"):
+        debiaser.predict(frame[[2, 0, 1, 3]])
+
+
+def test_classes_in_another_order_than_the_columns_are_refused(biased):
+    X, y = biased
+    with pytest.raises(ParameterError, match="another order than the columns"):
+        WeightDebiaser(classes=list(X.columns)[::-1]).fit(X, y)
+
+
+def test_labels_of_any_integer_kind(biased):
+    X, y = biased
+    values = X.to_numpy()
+    integers = np.array([list(X.columns).index(label) for label in y])
+    expected = WeightDebiaser(n_starts=1).fit(values, integers)
+    for labels in (pd.Series(integers, dtype="Int64"), integers.astype(float), integers.astype(object)):
+        again = WeightDebiaser(n_starts=1).fit(values, labels)
+        assert again.classes_.tolist() == [0, 1, 2, 3]
+        np.testing.assert_array_equal(again.choice_, expected.choice_)
+
+
+@pytest.mark.parametrize("dtype", [bool, "boolean"])
+def test_truth_values_stay_truth_values(dtype, biased):
+    X, y = biased
+    two = X[["sun", "snow"]].to_numpy()
+    two = two / two.sum(axis=1, keepdims=True)
+    debiaser = WeightDebiaser(n_starts=1).fit(two, pd.Series(y == "snow", dtype=dtype))
+    assert debiaser.classes_.tolist() == [False, True]
+    assert debiaser.predict(two).dtype == bool
+
+
+def test_saving_where_there_is_no_folder_says_so(biased, tmp_path):
+    X, y = biased
+    with pytest.raises(FileNotFoundError, match="create it first.*none"):
+        WeightDebiaser(n_starts=1).fit(X, y).save(tmp_path / "none" / "c.json")
 
 
 # What it does.

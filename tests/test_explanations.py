@@ -6,6 +6,7 @@ import pytest
 
 from debias import EnsembleDebiaser, Function, Triangle, Weight
 from debias.explanations import ClassFacts, explain_class
+from debias.metrics import cobias
 from tests.published_tables import CLASSES, published
 
 FACTS = ClassFacts(1250, 1, 410, 12, 900, (0.12, 0.18, 0.254))
@@ -59,6 +60,10 @@ def test_the_numbers_are_those_of_the_predictions():
     table = debiaser.explain()
     assert list(table.index) == columns
     before, after = np.array(columns)[X.to_numpy().argmax(axis=1)], debiaser.predict(X)
+    accuracy = [f"{100 * (predicted == labels).mean():.1f}" for predicted in (before, after)]
+    gap = [f"{100 * cobias(labels, predicted):.1f}" for predicted in (before, after)]
+    assert f"accuracy goes from {accuracy[0]} to {accuracy[1]} %" in debiaser.summary()
+    assert f"COBias from {gap[0]} to {gap[1]} points" in debiaser.summary()
     for name, row in table.iterrows():
         assert row["support"] == (labels == name).sum()
         assert row["predicted_before"] == (before == name).sum()

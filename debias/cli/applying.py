@@ -34,7 +34,7 @@ def apply(
 
     Example: debias apply test.parquet --correction correction.json --out predictions.csv
     """
-    check_output(out, PREDICTION_FORMATS)
+    check_output(out, PREDICTION_FORMATS, (table, correction))
     from debias.estimators import load
     from debias.prediction import predict_table
 
@@ -71,7 +71,7 @@ def report(
 
     Example: debias report test.parquet --correction correction.json --out report.html
     """
-    check_output(out, (".html", ".md"))
+    check_output(out, (".html", ".md"), (table, correction))
     from debias.estimators import load
     from debias.reports.summary import Report
 

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from debias.tables import ProbabilityTable
 
 PER_CLASS = "per-class"
+CHUNK = 128
+"""Rows between two savings."""
 
 
 class TooLong(StrEnum):
@@ -122,12 +124,14 @@ def collect(
             ids=rows.ids,
             out=target,
             too_long=str(too_long),
+            chunk_size=CHUNK,
             seed=seed,
             metadata={"split": split},
         )
     except KeyboardInterrupt as error:
         raise Interrupted(
-            f"finished rows are kept in {target}.parts, and the same command goes on from there"
+            f"rows saved so far (every {CHUNK} rows) are kept in {target}.parts, "
+            "and the same command goes on from there"
         ) from error
     print_lines(describe_collection(table, target))
 

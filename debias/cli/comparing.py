@@ -39,7 +39,7 @@ def compare(
     Example: debias compare opt.parquet --test test.parquet --out comparison.md
     """
     if out is not None:
-        check_output(out, (".csv", ".md"))
+        check_output(out, (".csv", ".md"), (opt, test))
     from rich.console import Console
 
     from debias.objective import Objective

@@ -27,7 +27,7 @@ Format = Annotated[
 ]
 Normalise = Annotated[bool, typer.Option("--normalise", help="Divide each row by its sum.")]
 Jobs = Annotated[int, typer.Option(help="Threads; -1 for all cores. The answer is the same.")]
-Seed = Annotated[int, typer.Option(help="Seed of everything random.")]
+Seed = Annotated[int, typer.Option(min=0, max=2**32 - 1, help="Seed of everything random.")]
 
 
 def read_table(
@@ -64,7 +64,7 @@ def read_table(
     return ProbabilityTable.read(path, format, normalise=normalise, **options)
 
 
-def check_output(path: Path, suffixes: tuple[str, ...]) -> None:
+def check_output(path: Path, suffixes: tuple[str, ...], inputs: tuple[Path, ...] = ()) -> None:
     """Refuse an output file that could not be written, before any work is done.
 
     Parameters
@@ -73,11 +73,13 @@ def check_output(path: Path, suffixes: tuple[str, ...]) -> None:
         The file.
     suffixes : tuple of str
         What it may end in.
+    inputs : tuple of Path
+        Files that the command reads, which it must not write over.
 
     Raises
     ------
     ParameterError
-        Another suffix, a folder of that name, or no such folder.
+        Another suffix, a folder of that name, no such folder, or an input.
 
     Examples
     --------
@@ -94,3 +96,5 @@ def check_output(path: Path, suffixes: tuple[str, ...]) -> None:
         raise ParameterError(
             f"--out {str(path)!r}: the folder {str(path.parent)!r} does not exist; create it first."
         )
+    if any(path.resolve() == source.resolve() for source in inputs):
+        raise ParameterError(f"--out {str(path)!r}: this is an input of the command; give another name.")

@@ -79,7 +79,7 @@ def fit(
 
     Published text format: debias fit opt.txt --classes World,Sports,Business,Technology
     """
-    check_output(out, (".json",))
+    check_output(out, (".json",), (table,))
     rows = read_table(table, classes, format, normalise)
     debiaser = make_debiaser(
         method,

@@ -104,9 +104,12 @@ def _device(device: str) -> str:
     if device == "auto":
         return "cuda" if torch.cuda.is_available() else "cpu"
     try:
-        return str(torch.device(device))
+        place = torch.device(device)
     except RuntimeError as error:
         raise ParameterError(f"device is {device!r}; give 'auto', 'cpu', 'cuda' or 'cuda:1'") from error
+    if place.type == "cuda" and not torch.cuda.is_available():
+        raise ParameterError(f"device is {device!r}, and no CUDA device can be used here; give 'cpu'")
+    return str(place)
 
 
 def _dtype(dtype: str, device: str) -> str:

@@ -59,8 +59,9 @@ class ChunkStore:
         path = self.folder / _MANIFEST
         if path.exists():
             found = _read_manifest(path)
-            refuse_other_settings(self.folder, found["settings"], settings)
-            return int(found["chunk_size"])
+            if any(self.folder.glob("rows-*.parquet")):  # otherwise there is nothing to protect
+                refuse_other_settings(self.folder, found["settings"], settings)
+                return int(found["chunk_size"])
         if self.folder.exists() and any(self.folder.glob("*.parquet")):
             raise ResumeError(
                 f"{self.folder} holds files but no {_MANIFEST}; move it away or choose another out"

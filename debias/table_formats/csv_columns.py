@@ -165,6 +165,11 @@ def _check_names(path: Path, frame: pd.DataFrame, names: list[str]) -> None:
         raise TableError(
             f"{path}: class {missing[0]!r} has no column; the columns are {list(frame.columns)}."
         )
+    if len(names) < 2:
+        raise TableError(
+            f"{path}: a column for each of two or more classes is needed beside ids, labels and texts; "
+            f"the columns are {list(frame.columns)}."
+        )
     if "" in names:
         position = list(frame.columns).index("")
         raise TableError(

@@ -304,6 +304,12 @@ def test_wrong_parameters_are_named():
             call()
 
 
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a CUDA device here")
+def test_a_device_that_is_not_there_is_refused():
+    with pytest.raises(ParameterError, match="no CUDA device can be used here; give 'cpu'"):
+        TransformersEngine("demo", device="cuda")
+
+
 def test_a_task_of_many_classes_has_one_row_per_prompt():
     task = Task("many", labels=[f"number {k}" for k in range(12)], answer_prefix="Answer: ")
     engine = tiny_engine("qwen2")

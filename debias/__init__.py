@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from debias.inference.transformers import TransformersEngine
     from debias.objective import Objective
     from debias.reports.summary import Report
-    from debias.tables import ProbabilityTable, check_disjoint
+    from debias.tables import ProbabilityTable, check_disjoint, remove_overlap
 
 _HOME = {
     "Correction": "debias.corrections",
@@ -46,6 +46,7 @@ _HOME = {
     "load": "debias.estimators",
     "load_task": "debias.inference.tasks",
     "memberships": "debias.families",
+    "remove_overlap": "debias.tables",
     "weights": "debias.families",
 }
 
@@ -72,6 +73,7 @@ __all__ = [
     "load",
     "load_task",
     "memberships",
+    "remove_overlap",
     "weights",
 ]
 

@@ -121,7 +121,6 @@ class Debiaser(ColumnClassifier):
         identity = problem.candidate(problem.identity_choice)
         best = result.best if result.best.beats(identity) else identity
         by_column = [family[index] for index in best.choice]
-        self.family_ = family
         self.corrections_ = [by_column[column] for column in match.columns]
         self.choice_ = np.array([correction.id for correction in self.corrections_], dtype=np.int64)
         self.objective_ = problem.objective

@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from debias.search import bit_kernels, duels, kernels
 from debias.search.problem import FloatArray, IndexArray, Problem
+from debias.search.terms import tabulate
 
 
 class Sweeper(Protocol):
@@ -86,7 +87,7 @@ class RankSweeper:
             np.zeros((2, n_classes), dtype=np.int64),
             np.zeros(n_classes),
         )
-        self._terms = _tabulate(problem)
+        self._terms = tabulate(problem.objective, problem.support)
 
     def single(self, choice: IndexArray, j: int) -> FloatArray:
         """Return z of every correction of class `j`."""
@@ -138,7 +139,7 @@ class DuelSweeper:
             np.zeros((4, n_classes), dtype=np.int64),
             np.zeros(n_classes),
         )
-        self._terms = _tabulate(problem)
+        self._terms = tabulate(problem.objective, problem.support)
 
     def single(self, choice: IndexArray, j: int) -> FloatArray:
         """Return z of every correction of class `j`."""
@@ -155,20 +156,3 @@ class DuelSweeper:
         bit_kernels.sweep_pair(*self._fixed, choice, i, j, *self._terms, *self._scratch, values)
         self.n_evaluations += values.size
         return values
-
-
-def _tabulate(problem: Problem) -> tuple[FloatArray, FloatArray, FloatArray]:
-    """Return the factors of z and the logarithms of all counts that it can meet."""
-    objective, n_samples, n_classes = problem.objective, problem.n_samples, problem.n_classes
-    n_present = int((problem.support > 0).sum())
-    gap_weight = 2 * objective.cobias / (n_present * (n_present - 1))
-    if not objective.pmi:
-        weights = np.array([objective.error / n_samples, gap_weight, 0.0, objective.error])
-        return weights, np.zeros(0), np.zeros(0)
-    k = objective.smoothing
-    counts = np.arange(n_samples + 1)
-    log_joint = np.log((counts + k) / (n_samples + k * n_classes**2))
-    log_marginal = np.log((counts + k) / (n_samples + k * n_classes))
-    constant = objective.error + objective.pmi * log_marginal[problem.support].sum()
-    weights = np.array([objective.error / n_samples, gap_weight, objective.pmi, constant])
-    return weights, log_joint, log_marginal

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from debias.version import __version__ as __version__
 
 if TYPE_CHECKING:
+    from debias.constrained import Constrained
     from debias.corrections import Correction, Function, Triangle, Weight
     from debias.errors import DebiasError
     from debias.estimators import EnsembleDebiaser, FuzzyDebiaser, WeightDebiaser, load
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from debias.tables import ProbabilityTable, check_disjoint, remove_overlap
 
 _HOME = {
+    "Constrained": "debias.constrained",
     "Correction": "debias.corrections",
     "DebiasError": "debias.errors",
     "Engine": "debias.inference.engine",
@@ -51,6 +53,7 @@ _HOME = {
 }
 
 __all__ = [
+    "Constrained",
     "Correction",
     "DebiasError",
     "Engine",

@@ -16,13 +16,14 @@ from sklearn.utils.validation import check_is_fitted
 
 from debias.class_probabilities import ClassColumns, FloatArray, IndexArray
 from debias.column_classifier import ColumnClassifier
+from debias.constrained import Constrained, Goal, is_feasible
 from debias.correction_file import write_correction
 from debias.corrections import Correction, correct, decide
 from debias.errors import ParameterError
 from debias.explanations import ClassFacts, explain_class
 from debias.families import Family
-from debias.metrics import cobias_from_accuracies
 from debias.objective import Objective
+from debias.outcome import describe_infeasible, describe_outcome
 from debias.search.annealing import SCHEDULES, anneal
 from debias.search.descent import descend
 from debias.search.problem import Problem, build_problem
@@ -39,7 +40,7 @@ class Debiaser(ColumnClassifier):
     predicts. Use :class:`~debias.estimators.EnsembleDebiaser` or one of its siblings.
     """
 
-    objective: Objective | None
+    objective: Goal | None
     search: str
     n_starts: int
     n_jobs: int | None
@@ -77,8 +78,10 @@ class Debiaser(ColumnClassifier):
         if not isinstance(self.n_starts, (int, np.integer)) or self.n_starts < 1:
             raise ParameterError(f"n_starts must be an integer of at least 1; got {self.n_starts!r}.")
         objective = Objective() if self.objective is None else self.objective
-        if not isinstance(objective, Objective):
-            raise ParameterError(f"objective must be an Objective(...); got {self.objective!r}.")
+        if not isinstance(objective, (Objective, Constrained)):
+            raise ParameterError(
+                f"objective must be an Objective(...) or Constrained(...); got {self.objective!r}."
+            )
         if self.n_jobs == 0:
             raise ParameterError("n_jobs must be None, a number of threads from 1 on, or -1 for all; got 0.")
         family = self._family()
@@ -91,6 +94,8 @@ class Debiaser(ColumnClassifier):
                 "the search was interrupted: this is the best choice met so far.", UserWarning, stacklevel=2
             )
         self._keep(match, probabilities, problem, result, family)
+        if not self.feasible_:
+            warnings.warn(describe_infeasible(self), UserWarning, stacklevel=2)
         return self
 
     def _search(self, problem: Problem) -> SearchResult:
@@ -127,6 +132,7 @@ class Debiaser(ColumnClassifier):
         self.objective_value_ = problem.evaluate(best.choice)
         self.baseline_objective_value_ = identity.objective
         self.improved_ = bool(best.n_changed)
+        self.feasible_ = is_feasible(problem.objective, best.objective)
         self.n_evaluations_ = result.n_evaluations
         self.search_seconds_ = result.seconds
         self.n_labels_ = len(match.y)
@@ -235,27 +241,7 @@ class Debiaser(ColumnClassifier):
     def summary(self) -> str:
         """Say in one sentence what the corrections do, or that none was found that helps."""
         check_is_fitted(self)
-        if not self.improved_:
-            return (
-                f"Nothing was changed: of {self.n_evaluations_:,} choices evaluated on {self.n_labels_:,} "
-                f"labelled rows, none beats the uncorrected model (objective {self.objective_value_:.4f})."
-            )
-        n_changed = sum(not correction.is_identity for correction in self.corrections_)
-        support = sum(facts.support for facts in self.facts_)
-        accuracy = [
-            100 * sum(counts) / support
-            for counts in zip(*((f.correct_before, f.correct_after) for f in self.facts_), strict=True)
-        ]
-        gap = [
-            100 * cobias_from_accuracies(np.array(accuracies))
-            for accuracies in zip(*((f.accuracy_before, f.accuracy_after) for f in self.facts_), strict=True)
-        ]
-        return (
-            f"{n_changed} of {len(self.classes_)} classes are corrected: on {self.n_labels_:,} labelled rows "
-            f"accuracy goes from {accuracy[0]:.1f} to {accuracy[1]:.1f} %, COBias from {gap[0]:.1f} to "
-            f"{gap[1]:.1f} points, the objective from {self.baseline_objective_value_:.4f} to "
-            f"{self.objective_value_:.4f} ({self.n_evaluations_:,} choices evaluated)."
-        )
+        return describe_outcome(self)
 
     def save(self, path: Any) -> None:
         """Write the correction as readable JSON; read it back with :func:`debias.load`.

@@ -6,11 +6,11 @@ They differ in what they choose from: weights (DNIP), memberships (FuRud) or bot
 from collections.abc import Sequence
 from typing import Any
 
+from debias.constrained import Goal
 from debias.correction_file import read_correction
 from debias.corrections import Correction
 from debias.debiaser import Debiaser
 from debias.families import Family, ensemble, memberships, weights
-from debias.objective import Objective
 
 
 class EnsembleDebiaser(Debiaser):
@@ -22,8 +22,8 @@ class EnsembleDebiaser(Debiaser):
         Steps of the weight scale; published values are 30, 50, 70 and 90.
     family : Family or sequence of Correction, optional
         Other corrections to choose from, instead of the published ones.
-    objective : Objective, optional
-        What is minimised; ``Objective()`` if not given.
+    objective : Objective or Constrained, optional
+        What is minimised, within bounds or without; ``Objective()`` if not given.
     search : {"descent", "annealing-3/6", "annealing-150/300"}, default="descent"
         ``"descent"``, or a published annealing schedule as a baseline.
     n_starts : int, default=32
@@ -49,6 +49,9 @@ class EnsembleDebiaser(Debiaser):
         z per sample, with the corrections and without.
     improved_ : bool
         Whether anything beat the uncorrected model.
+    feasible_ : bool
+        Whether all bounds of a Constrained objective are kept. Out of bounds, z is at least
+        ``debias.constrained.INFEASIBLE``.
     n_evaluations_ : int
         Choices that the search evaluated.
     n_labels_ : int
@@ -57,6 +60,7 @@ class EnsembleDebiaser(Debiaser):
     Examples
     --------
     >>> import pandas as pd
+    >>> from debias.objective import Objective
     >>> X = pd.DataFrame({"bad": [0.9, 0.8, 0.7, 0.6], "good": [0.1, 0.2, 0.3, 0.4]})
     >>> y = ["bad", "bad", "good", "good"]
     >>> debiaser = EnsembleDebiaser(objective=Objective(pmi=0.0)).fit(X, y)
@@ -71,7 +75,7 @@ class EnsembleDebiaser(Debiaser):
         *,
         n_weights: int = 30,
         family: Sequence[Correction] | None = None,
-        objective: Objective | None = None,
+        objective: Goal | None = None,
         search: str = "descent",
         n_starts: int = 32,
         classes: Sequence[Any] | None = None,
@@ -106,6 +110,7 @@ class WeightDebiaser(Debiaser):
     Examples
     --------
     >>> import numpy as np
+    >>> from debias.objective import Objective
     >>> X = np.array([[0.62, 0.38], [0.7, 0.3], [0.9, 0.1]])
     >>> debiaser = WeightDebiaser(objective=Objective(pmi=0.0)).fit(X, [1, 0, 0])
     >>> debiaser.explain()["correction"].tolist()
@@ -116,7 +121,7 @@ class WeightDebiaser(Debiaser):
         self,
         *,
         n_weights: int = 30,
-        objective: Objective | None = None,
+        objective: Goal | None = None,
         search: str = "descent",
         n_starts: int = 32,
         classes: Sequence[Any] | None = None,
@@ -148,6 +153,7 @@ class FuzzyDebiaser(Debiaser):
     Examples
     --------
     >>> import numpy as np
+    >>> from debias.objective import Objective
     >>> X = np.array([[0.62, 0.38], [0.7, 0.3], [0.9, 0.1]])
     >>> debiaser = FuzzyDebiaser(objective=Objective(pmi=0.0)).fit(X, [1, 0, 0])
     >>> debiaser.score(X, [1, 0, 0])
@@ -157,7 +163,7 @@ class FuzzyDebiaser(Debiaser):
     def __init__(
         self,
         *,
-        objective: Objective | None = None,
+        objective: Goal | None = None,
         search: str = "descent",
         n_starts: int = 32,
         classes: Sequence[Any] | None = None,

@@ -18,6 +18,7 @@ FLOORS = {
     "debias.search": 2,
     "debias.inference": 2,
     "debias.explanations": 3,
+    "debias.outcome": 3,
     "debias.correction_file": 3,
     "debias.column_classifier": 3,
     "debias.debiaser": 3,

@@ -2,7 +2,8 @@
 
 With all classes but i and j settled, let ``a`` be the samples that i wins from the settled
 ones, ``b`` those that j wins from them, and ``d`` those that j wins from i. Then j gets
-``b & d``, i gets ``a & ~d``, and a settled class keeps its samples outside ``a | b``.
+``b & d``, i gets ``a & ~d``, and a settled class keeps its samples outside ``a | b``. What the
+counts are worth is said by :func:`debias.search.kernels.score`, in and out of bounds.
 """
 
 from llvmlite import ir

@@ -8,7 +8,10 @@ that one comparison settles many corrections and the counts stay in the nearest 
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 from numba import njit
+
+from debias.constrained import BOUND_TOLERANCE, INFEASIBLE
 
 
 def compiled(function: Callable[..., Any]) -> Any:
@@ -86,11 +89,25 @@ def count_wins(ranks, rival, rival_class, offsets, j, limit, tally, won, taken, 
 
 
 @compiled
+def out_of_bounds(weights, right, gaps, accuracy, support):
+    """Return how far out of bounds counts are: the same number as Constrained.violation gives."""
+    out = 0.0
+    if weights[7] * gaps - weights[4] > BOUND_TOLERANCE:
+        out += weights[7] * gaps - weights[4]
+    if weights[5] > right:
+        out += (weights[5] - right) / support.sum()
+    for a in range(accuracy.shape[0]):
+        if weights[6] - accuracy[a] > BOUND_TOLERANCE:
+            out += weights[6] - accuracy[a]
+    return out
+
+
+@compiled
 def score(counts, support, weights, log_joint, log_predicted, accuracy):
     """Return z per sample from counts, correct and predicted: the same number as Objective gives.
 
-    ``weights`` holds the factors of the errors, the pairwise gaps and the PMI sum and the
-    constant part of z; the logarithms of all possible counts are tabulated.
+    Out of bounds it is what Constrained gives. ``weights`` and the logarithms of all possible
+    counts are those of :func:`debias.search.terms.tabulate`.
     """
     n_present = right = 0
     information = 0.0
@@ -105,6 +122,10 @@ def score(counts, support, weights, log_joint, log_predicted, accuracy):
     for a in range(n_present):
         for b in range(a):
             gaps += abs(accuracy[a] - accuracy[b])
+    if weights[4] < np.inf or weights[5] > 0 or weights[6] > 0:
+        out = out_of_bounds(weights, right, gaps, accuracy[:n_present], support)
+        if out > 0:
+            return INFEASIBLE + out
     return weights[3] - weights[0] * right + weights[1] * gaps - weights[2] * information
 
 

@@ -12,9 +12,10 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from debias.constrained import Constrained, Goal
 from debias.errors import TableError
 from debias.families import Family
-from debias.objective import Counts, Objective, confusion_counts
+from debias.objective import Counts, confusion_counts
 
 FloatArray = npt.NDArray[np.float64]
 IndexArray = npt.NDArray[np.int64]
@@ -77,7 +78,7 @@ class Problem:
         Index of the correction that changes nothing.
     n_corrections : int
         Corrections in the family.
-    objective : Objective
+    objective : Objective or Constrained
         What is minimised.
     groups : tuple of ndarray
         Corrections of one kind, for searches that begin within a smaller family.
@@ -89,7 +90,7 @@ class Problem:
     change: FloatArray
     identity: int
     n_corrections: int
-    objective: Objective
+    objective: Goal
     groups: tuple[IndexArray, ...]
 
     @property
@@ -143,7 +144,7 @@ class Problem:
         )
 
 
-def build_problem(probabilities: FloatArray, y: IndexArray, family: Family, objective: Objective) -> Problem:
+def build_problem(probabilities: FloatArray, y: IndexArray, family: Family, objective: Goal) -> Problem:
     """Apply every correction to every probability and rank the results within each sample.
 
     Parameters
@@ -154,8 +155,8 @@ def build_problem(probabilities: FloatArray, y: IndexArray, family: Family, obje
         Labels, as column indices.
     family : Family
         The corrections to choose from.
-    objective : Objective
-        What is minimised.
+    objective : Objective or Constrained
+        What is minimised; ``"uncorrected"`` in it becomes the accuracy on these samples.
 
     Returns
     -------
@@ -170,6 +171,7 @@ def build_problem(probabilities: FloatArray, y: IndexArray, family: Family, obje
     Examples
     --------
     >>> from debias.families import weights
+    >>> from debias.objective import Objective
     >>> P = np.array([[0.62, 0.38], [0.7, 0.3], [0.9, 0.1]])
     >>> problem = build_problem(P, np.array([1, 0, 0]), weights(2), Objective(pmi=0))
     >>> problem.evaluate([1, 1])  # the identity: one of three wrong, recalls 1 and 0
@@ -198,9 +200,11 @@ def build_problem(probabilities: FloatArray, y: IndexArray, family: Family, obje
         values = np.stack([family.values(column) for column in block.T])
         change += np.abs(values - block.T[:, None, :]).sum(axis=2) / n_samples
         ranks[:, start : start + step, :n_corrections] = _rank(values, block)
-    return Problem(
-        ranks, y, support, change, family.identity, n_corrections, objective.validate(), family.groups
-    )
+    objective = objective.validate()
+    if isinstance(objective, Constrained):
+        uncorrected = np.argmax(ranks[:, :, family.identity], axis=0)
+        objective = objective.resolve(confusion_counts(y, uncorrected, n_classes))
+    return Problem(ranks, y, support, change, family.identity, n_corrections, objective, family.groups)
 
 
 def _rank(values: FloatArray, probabilities: FloatArray) -> npt.NDArray[np.int64]:

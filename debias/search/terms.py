@@ -5,42 +5,59 @@
 
 import numpy as np
 
-from debias.objective import FloatArray, IndexArray, Objective
+from debias.constrained import Constrained, Goal
+from debias.objective import FloatArray, IndexArray
 
 
-def tabulate(objective: Objective, support: IndexArray) -> tuple[FloatArray, FloatArray, FloatArray]:
+def tabulate(objective: Goal, support: IndexArray) -> tuple[FloatArray, FloatArray, FloatArray]:
     """Return the factors of z and the logarithms of all counts that it can meet.
 
     Parameters
     ----------
-    objective : Objective
+    objective : Objective or Constrained
         What is minimised.
     support : ndarray of int64, shape (n_classes,)
         Samples per class; two classes or more have some.
 
     Returns
     -------
-    weights : ndarray
-        Factors and constants, in the order that :func:`debias.search.kernels.score` reads them.
+    weights : ndarray of shape (8,)
+        Factors of a right sample, of the summed gaps and of the PMI sum; the constant part of z;
+        largest COBias, fewest right samples and least class accuracy (infinity, 0 and 0 where
+        there is no such bound); the factor that makes the summed gaps COBias.
     log_joint, log_predicted : ndarray of shape (n_samples + 1,)
         Logarithms of the smoothed shares, by count; empty where z has no PMI term.
 
     Examples
     --------
+    >>> from debias.objective import Objective
     >>> weights, log_joint, _ = tabulate(Objective(pmi=0.0), np.array([2, 2]))
     >>> float(weights[0]), log_joint.size
     (0.25, 0)
     """
     n_samples, n_classes = int(support.sum()), len(support)
     n_present = int((support > 0).sum())
-    gap_weight = 2 * objective.cobias / (n_present * (n_present - 1))
-    if not objective.pmi:
-        weights = np.array([objective.error / n_samples, gap_weight, 0.0, objective.error])
+    inner = objective.inner if isinstance(objective, Constrained) else objective
+    ordered_pairs = n_present * (n_present - 1)
+    weights = np.array(
+        [
+            inner.error / n_samples, 2 * inner.cobias / ordered_pairs, inner.pmi, inner.error,
+            *_bounds(objective, n_samples), 2 / ordered_pairs,
+        ]
+    )  # fmt: skip
+    if not inner.pmi:
         return weights, np.zeros(0), np.zeros(0)
-    k = objective.smoothing
+    k = inner.smoothing
     counts = np.arange(n_samples + 1)
     log_joint = np.log((counts + k) / (n_samples + k * n_classes**2))
     log_marginal = np.log((counts + k) / (n_samples + k * n_classes))
-    constant = objective.error + objective.pmi * log_marginal[support].sum()
-    weights = np.array([objective.error / n_samples, gap_weight, objective.pmi, constant])
+    weights[3] += inner.pmi * log_marginal[support].sum()
     return weights, log_joint, log_marginal
+
+
+def _bounds(goal: Goal, n_samples: int) -> tuple[float, float, float]:
+    """Return largest COBias, fewest right samples and least class accuracy."""
+    if not isinstance(goal, Constrained):
+        return np.inf, 0.0, 0.0
+    largest = np.inf if goal.max_cobias is None else goal.max_cobias
+    return largest, float(goal.least_correct(n_samples)), goal.min_class_accuracy or 0.0

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from debias.atomic_file import atomic_path
+from debias.constrained import Constrained, Goal, is_feasible
 from debias.corrections import Correction, correction_from_dict
 from debias.errors import CorrectionFileError, DebiasError
 from debias.explanations import ClassFacts
@@ -20,7 +21,10 @@ from debias.families import Family
 from debias.objective import Objective
 
 FORMAT = "debias correction"
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
+READABLE_VERSIONS = (1, 2)
+"""Version 2 may hold an objective with bounds."""
+
 LARGEST_FILE = 16 << 20
 """Bytes; a correction of a thousand classes takes less than one."""
 
@@ -43,7 +47,8 @@ def write_correction(debiaser: Any, path: str | os.PathLike[str]) -> None:
         "schema_version": SCHEMA_VERSION,
         "summary": debiaser.summary(),
         "method": type(debiaser).__name__,
-        "objective": debiaser.objective_.get_params(),
+        "objective": _objective_entry(debiaser.objective_),
+        "feasible": debiaser.feasible_,
         "search": debiaser.search,
         **{name: getattr(debiaser, f"{name}_") for name in (*_NUMBERS, *_COUNTS)},
         "named_columns": hasattr(debiaser, "feature_names_in_"),
@@ -56,6 +61,13 @@ def write_correction(debiaser: Any, path: str | os.PathLike[str]) -> None:
     text = json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False)
     with atomic_path(path) as temporary:
         temporary.write_text(f"{text}\n", encoding="utf-8")
+
+
+def _objective_entry(objective: Goal) -> dict[str, Any]:
+    """Describe what was minimised; bounds as numbers, the objective within them in full."""
+    if isinstance(objective, Constrained):
+        return objective.get_params(deep=False) | {"objective": objective.inner.get_params()}
+    return dict(objective.get_params())
 
 
 def _class_entry(debiaser: Any, k: int) -> dict[str, Any]:
@@ -108,15 +120,14 @@ def read_correction(
     document = _parse(Path(path))
     try:
         method = _one_of(document, "method", tuple(methods))
-        objective = Objective(
-            **{name: float(value) for name, value in document["objective"].items()}
-        ).validate()
+        objective = _read_objective(document["objective"])
         parameters: dict[str, Any] = {"objective": objective, "search": _text(document, "search")}
         if method != "FuzzyDebiaser":
             parameters["n_weights"] = _count(document, "n_weights")
         attributes: dict[str, Any] = {f"{name}_": _number(document, name) for name in _NUMBERS}
         attributes |= {f"{name}_": _count(document, name) for name in _COUNTS}
         attributes |= {"objective_": objective, "data_fingerprint_": _text(document, "data_fingerprint")}
+        attributes["feasible_"] = is_feasible(objective, attributes["objective_value_"])
         attributes |= _read_classes(document, family)
     except KeyError as error:
         raise CorrectionFileError(f"{path}: the field {error.args[0]!r} is missing.") from error
@@ -145,12 +156,23 @@ def _parse(path: Path) -> dict[str, Any]:
         raise CorrectionFileError(
             f'{path}: not a correction: "format" must be {FORMAT!r}; write one with .save() or `debias fit`.'
         )
-    if document.get("schema_version") != SCHEMA_VERSION:
+    if document.get("schema_version") not in READABLE_VERSIONS:
         raise CorrectionFileError(
             f"{path}: schema version {document.get('schema_version')!r}, this release reads "
-            f"{SCHEMA_VERSION}: fit again, or install the release that wrote it."
+            f"{' and '.join(map(str, READABLE_VERSIONS))}: fit again, or install the release that wrote it."
         )
     return document
+
+
+def _read_objective(description: dict[str, Any]) -> Goal:
+    """Read an objective, with bounds where it has another one within."""
+    bounds = dict(description.items())
+    weights = bounds.pop("objective", description)
+    objective = Objective(**{name: float(value) for name, value in weights.items()}).validate()
+    if weights is description:
+        return objective
+    numbers = {name: None if value is None else float(value) for name, value in bounds.items()}
+    return Constrained(**numbers, objective=objective).validate()
 
 
 def _read_classes(document: dict[str, Any], family: Sequence[Correction] | None) -> dict[str, Any]:

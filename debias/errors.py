@@ -47,3 +47,7 @@ class ModelError(DebiasError, OSError):
 
 class MissingDependencyError(DebiasError, ImportError):
     """An optional dependency is missing: the message names the extra to install."""
+
+
+class SolverError(DebiasError, RuntimeError):
+    """A solver gave up, or its answer does not stand when it is computed again."""

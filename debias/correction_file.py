@@ -6,6 +6,7 @@ import os
 import platform
 from collections.abc import Sequence
 from dataclasses import asdict
+from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,8 @@ import numpy as np
 
 from debias.atomic_file import atomic_path
 from debias.constrained import Constrained, Goal, is_feasible
-from debias.corrections import Correction, correction_from_dict
+from debias.correction_kinds import correction_from_dict
+from debias.corrections import Correction
 from debias.errors import CorrectionFileError, DebiasError
 from debias.explanations import ClassFacts
 from debias.families import Family
@@ -187,7 +189,8 @@ def _read_classes(document: dict[str, Any], family: Sequence[Correction] | None)
         raise ValueError(f"class labels must differ; got {labels[:10]!r}.")
     names = np.array(labels)
     columns = np.argsort(names, kind="stable")
-    corrections = [_read_one(entries[k]["correction"], family) for k in columns]
+    read_own = partial(_read_own, family=family)
+    corrections = [correction_from_dict(entries[k]["correction"], read_own) for k in columns]
     attributes: dict[str, Any] = {
         "classes_": names[columns],
         "columns_": columns.astype(np.int64),
@@ -202,12 +205,8 @@ def _read_classes(document: dict[str, Any], family: Sequence[Correction] | None)
     return attributes
 
 
-def _read_one(description: Any, family: Sequence[Correction] | None) -> Correction:
-    """Read one correction; one of the user's own is looked up in `family`."""
-    if not isinstance(description, dict):
-        raise ValueError(f"a correction must be an object; got {description!r}.")
-    if description.get("kind") in ("membership", "weight"):
-        return correction_from_dict(description)
+def _read_own(description: dict[str, Any], family: Sequence[Correction] | None) -> Correction:
+    """Look up a correction of the user's own in `family`."""
     if family is None:
         raise ValueError(
             f"the correction {description.get('label', description.get('id'))!r} is a function of your own, "

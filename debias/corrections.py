@@ -1,7 +1,7 @@
 """Corrections: functions [0, 1] -> [0, 1] of one class's probability, and how they decide.
 
-Triangles come from scikit-fuzzy. Ids are the published ones (DCS, arXiv 2503.05157): 0 to 18
-for membership functions, from 19 for weights.
+Triangles come from scikit-fuzzy; its other shapes are in :mod:`debias.shapes`. Ids are the
+published ones (DCS, arXiv 2503.05157): 0 to 18 for membership functions, from 19 for weights.
 """
 
 from collections.abc import Callable, Sequence
@@ -236,34 +236,6 @@ class Function(Correction):
     def to_dict(self) -> dict[str, Any]:
         """Describe the function by its label."""
         return {**super().to_dict(), "label": self.label}
-
-
-def correction_from_dict(description: dict[str, Any]) -> Correction:
-    """Build a correction from plain data, the inverse of :meth:`Correction.to_dict`.
-
-    Raises
-    ------
-    ParameterError
-        The kind is unknown, or a value is missing or not allowed.
-
-    Examples
-    --------
-    >>> correction_from_dict({"kind": "weight", "id": 25, "steps": 7, "of": 30})
-    Weight(id=25, steps=7, of=30)
-    """
-    readers: dict[str, tuple[type[Correction], dict[str, type]]] = {
-        "membership": (Triangle, {"left": float, "peak": float, "right": float}),
-        "weight": (Weight, {"steps": int, "of": int}),
-    }
-    kind = description.get("kind")
-    if kind not in readers:
-        raise ParameterError(f"a saved correction is one of {sorted(readers)}; got kind {kind!r}.")
-    build, parameters = readers[kind]
-    try:
-        values = {name: type_(description[name]) for name, type_ in parameters.items()}
-        return build(**values, id=int(description["id"]))
-    except (KeyError, TypeError, ValueError) as error:
-        raise ParameterError(f"a saved {kind} needs {sorted(parameters)} and id: {error!r}.") from error
 
 
 def correct(probabilities: FloatArray, corrections: Sequence[Correction]) -> FloatArray:

@@ -6,7 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
 
-from debias.corrections import Correction, Function, Triangle, Weight, correct, correction_from_dict, decide
+from debias.correction_kinds import correction_from_dict
+from debias.corrections import Correction, Function, Triangle, Weight, correct, decide
 from debias.errors import ParameterError
 from debias.families import Family, ensemble, memberships, weights
 

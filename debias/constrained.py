@@ -230,7 +230,8 @@ class Constrained(BaseEstimator):
         """
         bounds = []
         if self.max_cobias is not None:
-            bounds.append(f"COBias at most {_bound(self.max_cobias)} points")
+            points = _bound(self.max_cobias)
+            bounds.append(f"COBias at most {points} point{'' if points == '1' else 's'}")
         if isinstance(self.min_accuracy, str):
             bounds.append("accuracy at least that of the uncorrected model")
         elif self.min_accuracy is not None:

@@ -115,31 +115,6 @@ def describe_infeasible(debiaser: "Debiaser") -> str:
     )
 
 
-def describe_value(debiaser: "Debiaser", value: float) -> str:
-    """Write a value of the objective; a choice out of bounds has none.
-
-    Parameters
-    ----------
-    debiaser : Debiaser
-        Fitted.
-    value : float
-        Its ``objective_value_`` or ``baseline_objective_value_``.
-
-    Returns
-    -------
-    str
-        Four decimals, or words.
-
-    Examples
-    --------
-    >>> from debias.estimators import WeightDebiaser
-    >>> debiaser = WeightDebiaser().fit([[0.62, 0.38], [0.7, 0.3], [0.9, 0.1]], [1, 0, 0])
-    >>> describe_value(debiaser, 0.25)
-    '0.2500'
-    """
-    return f"{value:.4f}" if is_feasible(debiaser.objective_, value) else "out of bounds"
-
-
 def _change(debiaser: "Debiaser") -> str:
     """Say what accuracy, COBias and objective were and are."""
     before, after = (fitted_counts(debiaser, corrected) for corrected in (False, True))

@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from debias.cli.bounds import MaxCobias, MinAccuracy, MinClassAccuracy, make_objective
 from debias.cli.errors import Interrupted, say
 from debias.cli.files import TABLE_HELP, Classes, Format, Jobs, Normalise, Seed, check_output, read_table
 from debias.cli.screen import print_lines, print_table
 
 if TYPE_CHECKING:
+    from debias.constrained import Goal
     from debias.debiaser import Debiaser
 
 
@@ -45,6 +47,7 @@ Starts = Annotated[int, typer.Option("--n-starts", help="Starts of the descent."
 
 
 def fit(
+    context: typer.Context,
     table: Annotated[Path, typer.Argument(help=f"{TABLE_HELP} With labels.")],
     out: Annotated[Path, typer.Option(help="Where to write the correction, readable JSON.")] = Path(
         "correction.json"
@@ -56,6 +59,9 @@ def fit(
     cobias: CobiasWeight = 1.0,
     pmi: PmiWeight = 0.2,
     smoothing: Smoothing = 4000.0,
+    max_cobias: MaxCobias = None,
+    min_accuracy: MinAccuracy = None,
+    min_class_accuracy: MinClassAccuracy = None,
     n_weights: WeightSteps = 30,
     search: Annotated[
         Search,
@@ -83,10 +89,7 @@ def fit(
     rows = read_table(table, classes, format, normalise)
     debiaser = make_debiaser(
         method,
-        error=error,
-        cobias=cobias,
-        pmi=pmi,
-        smoothing=smoothing,
+        make_objective(context, max_cobias, min_accuracy, min_class_accuracy),
         n_weights=n_weights,
         search=str(search),
         n_starts=n_starts,
@@ -109,11 +112,8 @@ def fit(
 
 def make_debiaser(
     method: str,
+    objective: "Goal",
     *,
-    error: float,
-    cobias: float,
-    pmi: float,
-    smoothing: float,
     n_weights: int,
     search: str,
     n_starts: int,
@@ -126,8 +126,8 @@ def make_debiaser(
     ----------
     method : {"ensemble", "weight", "fuzzy"}
         Which of the three.
-    error, cobias, pmi, smoothing : float
-        The objective, see :class:`debias.objective.Objective`.
+    objective : Objective or Constrained
+        What is minimised.
     n_weights, search, n_starts, seed, jobs
         See :class:`debias.estimators.EnsembleDebiaser`.
 
@@ -137,10 +137,9 @@ def make_debiaser(
         With a progress bar where the output is a terminal.
     """
     from debias.estimators import EnsembleDebiaser, FuzzyDebiaser, WeightDebiaser
-    from debias.objective import Objective
 
     settings: dict[str, Any] = {
-        "objective": Objective(error=error, cobias=cobias, pmi=pmi, smoothing=smoothing),
+        "objective": objective,
         "search": search,
         "n_starts": n_starts,
         "n_jobs": jobs,

@@ -4,10 +4,12 @@ from typing import Any
 
 import pandas as pd
 
+from debias.constrained import Constrained, is_feasible
 from debias.debiaser import Debiaser, fingerprint_of
 from debias.errors import OverlapError
+from debias.objective import confusion_counts
 from debias.prediction import matched_probabilities
-from debias.reports.findings import Finding
+from debias.reports.findings import Finding, Kind
 from debias.tables import ProbabilityTable, check_disjoint
 
 SHOWN_DIGITS = 16
@@ -40,16 +42,13 @@ def describe_provenance(debiaser: Debiaser, table: ProbabilityTable) -> dict[str
     >>> describe_provenance(debiaser, table)["Correction"]["labels used"]
     2
     """
-    objective = debiaser.objective_.get_params()
     correction = {
         "method": type(debiaser).__name__,
         "search": debiaser.search,
         "labels used": debiaser.n_labels_,
         "choices evaluated": debiaser.n_evaluations_,
         "search time in seconds": round(debiaser.search_seconds_, 3),
-        "objective weights": objective,
-        "objective before (fitted rows)": debiaser.baseline_objective_value_,
-        "objective after (fitted rows)": debiaser.objective_value_,
+        **_describe_objective(debiaser),
         "fingerprint of the fitted rows": debiaser.data_fingerprint_[:SHOWN_DIGITS],
     }
     if hasattr(debiaser, "n_weights"):
@@ -60,6 +59,21 @@ def describe_provenance(debiaser: Debiaser, table: ProbabilityTable) -> dict[str
     rows["fingerprint"] = table.fingerprint[:SHOWN_DIGITS]
     facts = {name: value for name, value in table.metadata.items() if name not in DIGESTS}
     return {"Correction": correction, "Rows of this report": rows | facts}
+
+
+def _describe_objective(debiaser: Debiaser) -> dict[str, Any]:
+    """List what was minimised, within which bounds, and what it was before and after."""
+    goal = debiaser.objective_
+    weighted = goal.inner if isinstance(goal, Constrained) else goal
+    values = {
+        f"objective {side} (fitted rows)": value if is_feasible(goal, value) else "out of bounds"
+        for side, value in (
+            ("before", debiaser.baseline_objective_value_),
+            ("after", debiaser.objective_value_),
+        )
+    }
+    bounds = {"bounds": goal.describe()} if isinstance(goal, Constrained) else {}
+    return {"objective weights": weighted.get_params()} | bounds | values
 
 
 def notes_on_rows(
@@ -100,7 +114,25 @@ def notes_on_rows(
         )
     elif fitted_on is not None:
         notes += _notes_on_overlap(debiaser, table, fitted_on)
-    return [*notes, Finding("note", debiaser.summary())]
+    kind: Kind = "note" if debiaser.feasible_ else "warning"
+    return [*notes, Finding(kind, debiaser.summary()), *_notes_on_bounds(debiaser, table)]
+
+
+def _notes_on_bounds(debiaser: Debiaser, table: ProbabilityTable) -> list[Finding]:
+    """Say whether bounds that were kept on the fitted rows are kept on other rows, too."""
+    goal = debiaser.objective_
+    if not isinstance(goal, Constrained) or not debiaser.feasible_ or table.labels is None:
+        return []
+    if is_fitted_on(debiaser, table):
+        return []
+    classes = pd.Index(debiaser.classes_)
+    predicted = classes.get_indexer(debiaser.predict(matched_probabilities(debiaser, table)))
+    labels = classes.get_indexer(pd.Index(table.labels))
+    counts = confusion_counts(labels, predicted, len(classes))
+    unmet = goal.unmet(counts.correct, counts.support)
+    if not unmet:
+        return [Finding("note", f"The bounds are kept on these rows, too: {goal.describe()}.")]
+    return [Finding("warning", f"Kept on the fitted rows, but not on these: {'; '.join(unmet)}.")]
 
 
 def _notes_on_overlap(

@@ -152,6 +152,58 @@ def test_options_reach_the_estimator(folder, options, name, expected):
     assert {key: getattr(debiaser, key) for key in expected} == expected
 
 
+@pytest.mark.parametrize(
+    ("options", "bounds", "inner"),
+    [
+        (["--max-cobias", 0.3], {"max_cobias": 0.3}, {"error": 1.0, "pmi": 0.0}),
+        (["--min-accuracy", 0.5], {"min_accuracy": 0.5}, {"cobias": 1.0, "pmi": 0.0}),
+        (
+            ["--min-class-accuracy", 0.4, "--error", 1],
+            {"min_class_accuracy": 0.4},
+            {"cobias": 1.0, "pmi": 0.2},
+        ),
+        (["--max-cobias", 0.3, "--pmi", 0], {"max_cobias": 0.3}, {"cobias": 1.0, "pmi": 0.0}),
+    ],
+)
+def test_bounds_reach_the_estimator(folder, options, bounds, inner):
+    works("fit", "opt.parquet", *options, "--n-starts", 1)
+    objective = load("correction.json").objective_
+    nothing = dict.fromkeys(("max_cobias", "min_accuracy", "min_class_accuracy"))
+    assert objective.get_params(deep=False) == nothing | bounds | {"objective": objective.inner}
+    assert {name: getattr(objective.inner, name) for name in inner} == inner
+
+
+def test_no_less_accurate_than_the_uncorrected_model(folder):
+    out = works("fit", "opt.parquet", "--min-accuracy", "uncorrected").stdout
+    opt = ProbabilityTable.read("opt.parquet")
+    before = (opt.probabilities.idxmax(axis=1) == opt.labels).mean()
+    assert load("correction.json").objective_.min_accuracy == pytest.approx(before)
+    assert "the uncorrected model does too" in " ".join(out.split())
+
+
+def test_bounds_that_cannot_be_kept_are_said(folder):
+    result = works("fit", "opt.parquet", "--max-cobias", "0", "--min-accuracy", "0.99")
+    assert "no choice of corrections was found that keeps all bounds" in result.stderr
+    out = " ".join(result.stdout.split())
+    assert "OUT OF BOUNDS" in out
+    assert str(load("correction.json").objective_value_)[:5] not in out
+    result = works("report", "test.parquet", "--n-resamples", 10)
+    assert "OUT OF BOUNDS" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--max-cobias", 10], "max_cobias must be a fraction in [0, 1]"),
+        (["--min-accuracy", "before"], "or \"uncorrected\"; got 'before'"),
+        (["--min-class-accuracy", -1], "min_class_accuracy must be a fraction"),
+        (["--max-cobias", 0.1, "--error", 5000], "divide them all by"),
+    ],
+)
+def test_bounds_that_are_none_are_refused(folder, options, message):
+    assert message in refused("fit", "opt.parquet", *options)
+
+
 def test_choices_offered_are_those_that_exist():
     assert [str(search) for search in Search] == list(SEARCHES)
     assert [str(method) for method in Method] == ["ensemble", "weight", "fuzzy"]

@@ -11,10 +11,10 @@ import numpy as np
 import pandas as pd
 
 from debias.calibration import BatchCalibration, LogisticRegressionBaseline, MajorityClass, Uncorrected
+from debias.constrained import Goal
 from debias.errors import TableError
 from debias.estimators import EnsembleDebiaser, FuzzyDebiaser, WeightDebiaser
 from debias.metrics import intervals
-from debias.objective import Objective
 from debias.reports.findings import describe_interval
 from debias.reports.wording import HIGHER_IS_BETTER, METRIC_NAMES
 from debias.tables import ProbabilityTable, check_disjoint
@@ -27,7 +27,7 @@ CORRECTIONS = ("weight (DNIP)", "fuzzy (FuRud)", "ensemble (DCS)", "ensemble, pu
 
 
 def default_methods(
-    objective: Objective | None = None,
+    objective: Goal | None = None,
     n_weights: int = 30,
     n_starts: int = 32,
     n_jobs: int | None = None,
@@ -37,7 +37,7 @@ def default_methods(
 
     Parameters
     ----------
-    objective : Objective, optional
+    objective : Objective or Constrained, optional
         What the corrections minimise.
     n_weights, n_starts, n_jobs, seed
         As in :class:`debias.estimators.EnsembleDebiaser`.

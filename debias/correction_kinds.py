@@ -47,28 +47,41 @@ def correction_from_dict(
     kind = description.get("kind")
     if kind == Scaled.kind:
         return _read_scaled(description, read_other)
-    if kind not in _READERS:
-        if read_other is not None:
-            return read_other(description)
-        raise ParameterError(
-            f"a saved correction is one of {sorted([*_READERS, Scaled.kind])}; got kind {kind!r}."
-        )
+    if kind in _READERS:
+        return _read_shape(description, int)
+    if read_other is not None:
+        return read_other(description)
+    raise ParameterError(
+        f"a saved correction is one of {sorted([*_READERS, Scaled.kind])}; got kind {kind!r}."
+    )
+
+
+def _read_shape(description: dict[str, Any], read_id: Callable[[Any], int | None]) -> Correction:
+    """Read a correction whose parameters are numbers."""
+    kind = description["kind"]
     build, parameters = _READERS[kind]
     try:
         values = {name: type_(description[name]) for name, type_ in parameters.items()}
-        return build(**values, id=int(description["id"]))
+        return build(**values, id=read_id(description["id"]))
     except (KeyError, TypeError, ValueError, OverflowError) as error:
         raise ParameterError(f"a saved {kind} needs {sorted(parameters)} and id: {error!r}.") from error
 
 
 def _read_scaled(
     description: dict[str, Any], read_other: Callable[[dict[str, Any]], Correction] | None
-) -> Scaled:
-    """Read a correction times a factor."""
+) -> Correction:
+    """Read a correction times a factor; the one in it may be without an id."""
     inner = description.get("correction")
-    if isinstance(inner, dict) and inner.get("kind") == Scaled.kind:  # however deep a file nests them
+    if not isinstance(inner, dict):
+        raise ParameterError(f"a saved scaled correction must hold a correction; got {inner!r}.")
+    if inner.get("kind") == Scaled.kind:  # however deep a file nests them
         raise ParameterError("a saved scaled correction must not hold another one that is scaled.")
-    correction = correction_from_dict(inner, read_other)  # type: ignore[arg-type]
+    if inner.get("kind") in _READERS:
+        correction = _read_shape(inner, lambda number: None if number is None else int(number))
+    elif read_other is not None and inner.get("id") is None:
+        return read_other(description)  # a family knows it as a whole
+    else:
+        correction = correction_from_dict(inner, read_other)
     try:
         return Scaled(correction, float(description["factor"]), id=int(description["id"]))
     except (KeyError, TypeError, ValueError, OverflowError) as error:

@@ -1,11 +1,13 @@
 """Why a correction was chosen, in a sentence per class, with the numbers that show it."""
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
 from debias.corrections import Correction, Triangle, Weight
+from debias.shapes import Gaussian, Scaled, Sigmoid, Trapezoid
 
 
 @dataclass(frozen=True)
@@ -76,28 +78,76 @@ def _effect(correction: Correction) -> str:
     """Say what the correction does to the probability."""
     if correction.is_identity:
         return "keeps its probability as it is"
-    if isinstance(correction, Weight):
-        return f"counts for {_percent(correction.weight)} of its probability ({correction.name})"
+    cut = correction.factor if isinstance(correction, Scaled) else 1.0
+    shape = correction.correction if isinstance(correction, Scaled) else correction
+    weight = shape.weight if isinstance(shape, Weight) else 1.0
+    if isinstance(shape, Weight) or shape.is_identity:
+        return f"counts for {_percent(cut * weight)} of its probability ({correction.name})"
+    if isinstance(shape, Gaussian):
+        words = _bell(shape)
+    elif isinstance(shape, Sigmoid):
+        words = _slope(shape)
+    else:
+        words = _shape(shape)
+    return f"{words}{f', all cut to {_percent(cut)}' if cut < 1 else ''} ({correction.name})"
+
+
+def _shape(shape: Correction) -> str:
+    """Say where a shape lifts a probability, and the corners that it has."""
     grid = np.linspace(0, 1, 1001)
-    values = correction(grid)
-    lifted = _region(grid, values > grid + 1e-9)
+    lifted = _region(grid, shape(grid) > grid + 1e-9)
     words = f"is lifted when the model gives it {lifted}" if lifted else "is lowered at every probability"
-    if isinstance(correction, Triangle):
-        words += f", counts fully at {_corner(correction.peak)}{_ignored(correction)}"
-    return f"{words} ({correction.name})"
+    if isinstance(shape, Triangle):
+        words += f", counts fully at {_corner(shape.peak)}{_ignored(shape)}"
+    if isinstance(shape, Trapezoid):
+        words += f", counts fully {_top(shape)}{_ignored(shape)}"
+    return words
 
 
-def _ignored(triangle: Triangle) -> str:
-    """Say where a triangle is zero."""
-    low, high = _corner(triangle.left), _corner(triangle.right)
-    below, above = triangle.left > 0, triangle.right < 1
+def _top(shape: Trapezoid) -> str:
+    """Say where a trapezoid is one."""
+    low, high = _corner(max(shape.left_top, 0.0)), _corner(min(shape.right_top, 1.0))
+    if low == high:
+        return f"at {low}"
+    if shape.left_top <= 0:
+        return f"up to {high}"
+    return f"from {low} on" if shape.right_top >= 1 else f"at {low.removesuffix(' %')} to {high}"
+
+
+def _bell(shape: Gaussian) -> str:
+    """Say where a Gaussian is one and where one half."""
+    reach = shape.deviation * math.sqrt(2 * math.log(2))
+    halves = [_percent(p) for p in (shape.mean - reach, shape.mean + reach) if 0 <= p <= 1]
+    half = f", half at {' and '.join(halves)}" if halves else ""
+    return f"counts fully when the model gives it {_corner(shape.mean)}{half}, less and less farther away"
+
+
+def _slope(shape: Sigmoid) -> str:
+    """Say where a sigmoid is one half, nearly one and nearly zero (90 and 10 %)."""
+    reach = math.log(9) / abs(shape.slope)
+    low, high = shape.center - reach, shape.center + reach
+    below = f"below {_percent(low)}" if low > 0 else ""
+    above = f"above {_percent(high)}" if high < 1 else ""
+    full, hardly = (above, below) if shape.slope > 0 else (below, above)
+    ends = [f"{word} {where}" for word, where in (("nearly fully", full), ("hardly", hardly)) if where]
+    direction = "more the more" if shape.slope > 0 else "less the more"
+    return (
+        f"counts {direction} the model gives it: by half at {_corner(shape.center)}"
+        f"{''.join(f', {end}' for end in ends)}"
+    )
+
+
+def _ignored(shape: Triangle | Trapezoid) -> str:
+    """Say where a triangle or a trapezoid is zero."""
+    low, high = _corner(shape.left), _corner(shape.right)
+    below, above = shape.left > 0, shape.right < 1
     if below and above:
         return f" and not at all outside {low.removesuffix(' %')} to {high}"
     return f" and not at all below {low}" if below else f" and not at all above {high}" if above else ""
 
 
 def _corner(share: float) -> str:
-    """Write a corner of a triangle in per cent, exactly."""
+    """Write a corner of a shape in per cent, exactly."""
     return f"{100 * share:g} %"
 
 
@@ -136,6 +186,10 @@ def _span(low: float, high: float) -> str:
 
 
 def _percent(share: float) -> str:
-    """Write a share in per cent, with a decimal where it is small."""
+    """Write a share in per cent, with decimals where it is small."""
     number = 100 * share
+    if 0 < number < 0.001:
+        return "less than 0.001 %"
+    if 0 < number < 0.05:
+        return f"{number:.1g} %"
     return f"{number:.1f} %" if 0 < number < 0.95 else f"{number:.0f} %"

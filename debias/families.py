@@ -1,7 +1,7 @@
 """Families: what a search may choose from, an ordered list of corrections with one identity.
 
 The published ones are the weights (DNIP), the memberships (FuRud) and both together (DCS);
-``|`` adds corrections of your own.
+``|`` adds other shapes, and corrections of your own.
 """
 
 from collections.abc import Iterator, Sequence
@@ -13,9 +13,17 @@ import numpy.typing as npt
 
 from debias.corrections import Correction, FloatArray, Triangle, Weight
 from debias.errors import ParameterError
+from debias.shapes import Gaussian, Sigmoid, Trapezoid
 
 FIRST_WEIGHT_ID = 19
 FIRST_OWN_ID = 1000
+FIRST_TRAPEZOID_ID = 2000
+FIRST_GAUSSIAN_ID = 3000
+FIRST_SIGMOID_ID = 4000
+
+_HALVINGS = (0.0, 1 / 16, 1 / 8, 1 / 4, 1 / 2, 1.0)
+"""Where other shapes than the published ones stand. The probabilities of a row share one among the
+classes and the largest takes most of it, so the rest lie near 0: each point is half of the next."""
 
 _TRIANGLES = (
     [(0, 0, 0.5), (0, 0.5, 1), (0.5, 1, 1)]
@@ -183,6 +191,73 @@ def ensemble(n_weights: int = 30) -> Family:
     weights there are 48 corrections.
     """
     return memberships() | weights(n_weights)
+
+
+def trapezoids() -> Family:
+    """Return 14 trapezoids, ids from 2000, and the identity.
+
+    Each is one from one point of 0, 1/16, 1/8, 1/4, 1/2, 1 to another and falls to zero at the
+    points beside these. Class probabilities crowd near 0, so the points do too.
+
+    Returns
+    -------
+    Family
+        To be united with another one.
+
+    Examples
+    --------
+    >>> from debias.families import ensemble
+    >>> len(ensemble() | trapezoids() | gaussians() | sigmoids())
+    104
+    >>> trapezoids()[1].name, trapezoids()[-1].name
+    ('trapezoid (0, 0, 0.0625, 0.125)', 'trapezoid (0.25, 0.5, 1, 1)')
+    """
+    points, last = _HALVINGS, len(_HALVINGS) - 1
+    tops = [(i, j) for i in range(last) for j in range(i + 1, last + 1) if (i, j) != (0, last)]
+    shapes = [(points[max(i - 1, 0)], points[i], points[j], points[min(j + 1, last)]) for i, j in tops]
+    return Family([Trapezoid(*shape, id=FIRST_TRAPEZOID_ID + k) for k, shape in enumerate(shapes)])
+
+
+def gaussians() -> Family:
+    """Return 18 Gaussians, ids from 3000, and the identity.
+
+    Means 0, 1/16, 1/8, 1/4, 1/2 and 1, as close as class probabilities crowd; deviations 1/16, 1/8
+    and 1/4. None is zero anywhere, so no row is left to its original probabilities.
+
+    Returns
+    -------
+    Family
+        To be united with another one.
+
+    Examples
+    --------
+    >>> gaussians()[1].name
+    'Gaussian (mean 0, deviation 0.0625)'
+    """
+    shapes = [(mean, deviation) for mean in _HALVINGS for deviation in (1 / 16, 1 / 8, 1 / 4)]
+    return Family([Gaussian(*shape, id=FIRST_GAUSSIAN_ID + k) for k, shape in enumerate(shapes)])
+
+
+def sigmoids() -> Family:
+    """Return 24 sigmoids, ids from 4000, and the identity.
+
+    Centers 1/16, 1/8, 1/4 and 1/2, as close as class probabilities crowd; slopes 8, 16 and 32,
+    rising and falling, which is from 10 to 90 % within .55, .27 and .14.
+
+    Returns
+    -------
+    Family
+        To be united with another one.
+
+    Examples
+    --------
+    >>> sigmoids()[1].name
+    'sigmoid (center 0.0625, slope -32)'
+    """
+    shapes = [
+        (center, slope) for center in _HALVINGS[1:-1] for slope in (-32.0, -16.0, -8.0, 8.0, 16.0, 32.0)
+    ]
+    return Family([Sigmoid(*shape, id=FIRST_SIGMOID_ID + k) for k, shape in enumerate(shapes)])
 
 
 def _numbered(correction: Correction, taken: dict[int, Correction]) -> Correction:

@@ -7,6 +7,7 @@ import pytest
 from debias import EnsembleDebiaser, Function, Triangle, Weight
 from debias.explanations import ClassFacts, explain_class
 from debias.metrics import cobias
+from debias.shapes import Gaussian, Scaled, Sigmoid, Trapezoid
 from tests.published_tables import CLASSES, published
 
 FACTS = ClassFacts(1250, 1, 410, 12, 900, (0.12, 0.18, 0.254))
@@ -28,6 +29,38 @@ FACTS = ClassFacts(1250, 1, 410, 12, 900, (0.12, 0.18, 0.254))
         (Function("root", np.sqrt), "lifted when the model gives it up to 100 % (root)"),
         (Function("late", lambda p: np.where(p > 0.8, 1.0, 0.0)), "model gives it 80 % or more (late)"),
         (Function("square", np.square), "lowered at every probability (square)"),
+        (
+            Trapezoid(0.0625, 0.125, 0.25, 0.5),
+            "lifted when the model gives it 7 to 40 %, counts fully at 12.5 to 25 % and not at all outside "
+            "6.25 to 50 % (trapezoid (0.0625, 0.125, 0.25, 0.5))",
+        ),
+        (Trapezoid(0, 0, 0.25, 0.5), "counts fully up to 25 % and not at all above 50 %"),
+        (Trapezoid(0.25, 0.5, 1, 1), "33 % or more, counts fully from 50 % on and not at all below 25 %"),
+        (Trapezoid(0.25, 0.5, 0.5, 1), "counts fully at 50 % and not at all below 25 % (trapezoid"),
+        (Trapezoid(0, 1, 1, 1), "Entity keeps its probability as it is"),
+        (
+            Gaussian(0.25, 0.125),
+            "Entity counts fully when the model gives it 25 %, half at 10 % and 40 %, less and less farther "
+            "away (Gaussian (mean 0.25, deviation 0.125))",
+        ),
+        (Gaussian(1, 2), "fully when the model gives it 100 %, less and less farther away (Gaussian"),
+        (
+            Sigmoid(0.25, 16),
+            "Entity counts more the more the model gives it: by half at 25 %, nearly fully above 39 %, "
+            "hardly below 11 % (sigmoid (center 0.25, slope 16))",
+        ),
+        (Sigmoid(0.5, -32), "less the more the model gives it: by half at 50 %, nearly fully below 43 %"),
+        (Scaled(Triangle(0, 1, 1), 0.2345), "Entity counts for 23 % of its probability (factor 0.234)"),
+        (Scaled(Triangle(0, 1, 1), 1e-7), "for less than 0.001 % of its probability (factor 1e-07)"),
+        (Scaled(Triangle(0, 1, 1), 0.0003), "counts for 0.03 % of its probability (factor 0.0003)"),
+        (Scaled(Weight(8, 30), 0.5), "counts for 13 % of its probability (weight 8/30 times 0.5)"),
+        (
+            Scaled(Triangle(0, 0.25, 0.5), 0.874),
+            "counts fully at 25 % and not at all above 50 %, all cut to 87 % (triangle (0, 0.25, 0.5) times "
+            "0.874)",
+        ),
+        (Scaled(Gaussian(1, 2), 0.5), "farther away, all cut to 50 % (Gaussian"),
+        (Scaled(Triangle(0, 1, 1), 1.0), "Entity keeps its probability as it is"),
     ],
 )
 def test_what_was_done(correction, words):

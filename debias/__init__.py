@@ -14,14 +14,16 @@ if TYPE_CHECKING:
     from debias.corrections import Correction, Function, Triangle, Weight
     from debias.errors import DebiasError
     from debias.estimators import EnsembleDebiaser, FuzzyDebiaser, WeightDebiaser, load
-    from debias.families import Family, ensemble, memberships, weights
+    from debias.families import Family, ensemble, gaussians, memberships, sigmoids, trapezoids, weights
     from debias.inference.collect import collect
     from debias.inference.engine import Engine
     from debias.inference.pipeline import LabelProbabilities
     from debias.inference.tasks import Task, load_task
     from debias.inference.transformers import TransformersEngine
+    from debias.log_bias import LogBiasDebiaser
     from debias.objective import Objective
     from debias.reports.summary import Report
+    from debias.shapes import Gaussian, Scaled, Sigmoid, Trapezoid
     from debias.tables import ProbabilityTable, check_disjoint, remove_overlap
 
 _HOME = {
@@ -33,22 +35,30 @@ _HOME = {
     "Family": "debias.families",
     "Function": "debias.corrections",
     "FuzzyDebiaser": "debias.estimators",
+    "Gaussian": "debias.shapes",
     "LabelProbabilities": "debias.inference.pipeline",
+    "LogBiasDebiaser": "debias.log_bias",
     "Objective": "debias.objective",
     "ProbabilityTable": "debias.tables",
     "Report": "debias.reports.summary",
+    "Scaled": "debias.shapes",
+    "Sigmoid": "debias.shapes",
     "Task": "debias.inference.tasks",
     "TransformersEngine": "debias.inference.transformers",
+    "Trapezoid": "debias.shapes",
     "Triangle": "debias.corrections",
     "Weight": "debias.corrections",
     "WeightDebiaser": "debias.estimators",
     "check_disjoint": "debias.tables",
     "collect": "debias.inference.collect",
     "ensemble": "debias.families",
+    "gaussians": "debias.families",
     "load": "debias.estimators",
     "load_task": "debias.inference.tasks",
     "memberships": "debias.families",
     "remove_overlap": "debias.tables",
+    "sigmoids": "debias.families",
+    "trapezoids": "debias.families",
     "weights": "debias.families",
 }
 
@@ -61,22 +71,30 @@ __all__ = [
     "Family",
     "Function",
     "FuzzyDebiaser",
+    "Gaussian",
     "LabelProbabilities",
+    "LogBiasDebiaser",
     "Objective",
     "ProbabilityTable",
     "Report",
+    "Scaled",
+    "Sigmoid",
     "Task",
     "TransformersEngine",
+    "Trapezoid",
     "Triangle",
     "Weight",
     "WeightDebiaser",
     "check_disjoint",
     "collect",
     "ensemble",
+    "gaussians",
     "load",
     "load_task",
     "memberships",
     "remove_overlap",
+    "sigmoids",
+    "trapezoids",
     "weights",
 ]
 

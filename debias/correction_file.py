@@ -123,8 +123,10 @@ def read_correction(
     try:
         method = _one_of(document, "method", tuple(methods))
         objective = _read_objective(document["objective"])
-        parameters: dict[str, Any] = {"objective": objective, "search": _text(document, "search")}
-        if method != "FuzzyDebiaser":
+        parameters: dict[str, Any] = {"objective": objective}
+        if method != "LogBiasDebiaser":
+            parameters["search"] = _text(document, "search")
+        if method in ("WeightDebiaser", "EnsembleDebiaser"):
             parameters["n_weights"] = _count(document, "n_weights")
         attributes: dict[str, Any] = {f"{name}_": _number(document, name) for name in _NUMBERS}
         attributes |= {f"{name}_": _count(document, name) for name in _COUNTS}

@@ -11,6 +11,7 @@ from debias.correction_file import read_correction
 from debias.corrections import Correction
 from debias.debiaser import Debiaser
 from debias.families import Family, ensemble, memberships, weights
+from debias.log_bias import LogBiasDebiaser
 
 
 class EnsembleDebiaser(Debiaser):
@@ -197,7 +198,7 @@ def load(path: Any, family: Sequence[Correction] | None = None) -> Debiaser:
 
     Returns
     -------
-    WeightDebiaser, FuzzyDebiaser or EnsembleDebiaser
+    WeightDebiaser, FuzzyDebiaser, EnsembleDebiaser or LogBiasDebiaser
         Fitted.
 
     Raises
@@ -217,7 +218,9 @@ def load(path: Any, family: Sequence[Correction] | None = None) -> Debiaser:
     >>> (again.predict(X) == debiaser.predict(X)).all()
     np.True_
     """
-    kinds = {kind.__name__: kind for kind in (WeightDebiaser, FuzzyDebiaser, EnsembleDebiaser)}
+    kinds: dict[str, type[Debiaser]] = {
+        kind.__name__: kind for kind in (WeightDebiaser, FuzzyDebiaser, EnsembleDebiaser, LogBiasDebiaser)
+    }
     name, parameters, attributes = read_correction(path, tuple(kinds), family)
     debiaser = kinds[name](**parameters)
     for attribute, value in attributes.items():

@@ -22,6 +22,7 @@ FLOORS = {
     "debias.correction_file": 3,
     "debias.column_classifier": 3,
     "debias.debiaser": 3,
+    "debias.log_bias": 3,
     "debias.estimators": 3,
     "debias.baseline": 3,
     "debias.calibration": 3,

@@ -18,7 +18,7 @@ INFEASIBLE = 1000.0
 """Above every value of a feasible choice; what comes on top is the sum of what is out of bounds."""
 
 BOUND_TOLERANCE = 1e-12
-"""A COBias or class accuracy this close to its bound is on it: they differ by rounding only."""
+"""Out of bounds by no more than this, all bounds together, is within: that is rounding only."""
 
 UNCORRECTED = "uncorrected"
 
@@ -214,11 +214,10 @@ class Constrained(BaseEstimator):
         n_samples = int(b.reshape(-1, b.shape[-1])[0].sum())
         missing = np.maximum(0.0, self.least_correct(n_samples) - c.sum(axis=-1)) / n_samples
         low = (self.min_class_accuracy or 0.0) - c / np.where(b > 0, b, 1.0)
-        out = missing + np.where((b > 0) & (low > BOUND_TOLERANCE), low, 0.0).sum(axis=-1)
+        out = missing + np.where(b > 0, np.maximum(0.0, low), 0.0).sum(axis=-1)
         if self.max_cobias is not None:
-            high = np.asarray(_COBIAS(c, c, b)) - self.max_cobias
-            out = out + np.where(high > BOUND_TOLERANCE, high, 0.0)
-        return np.asarray(out)
+            out = out + np.maximum(0.0, np.asarray(_COBIAS(c, c, b)) - self.max_cobias)
+        return np.where(out > BOUND_TOLERANCE, out, 0.0)
 
     def describe(self) -> str:
         """Return the bounds in words.

@@ -8,7 +8,6 @@ that one comparison settles many corrections and the counts stay in the nearest 
 from collections.abc import Callable
 from typing import Any
 
-import numpy as np
 from numba import njit
 
 from debias.constrained import BOUND_TOLERANCE, INFEASIBLE
@@ -89,20 +88,6 @@ def count_wins(ranks, rival, rival_class, offsets, j, limit, tally, won, taken, 
 
 
 @compiled
-def out_of_bounds(weights, right, gaps, accuracy, support):
-    """Return how far out of bounds counts are: the same number as Constrained.violation gives."""
-    out = 0.0
-    if weights[7] * gaps - weights[4] > BOUND_TOLERANCE:
-        out += weights[7] * gaps - weights[4]
-    if weights[5] > right:
-        out += (weights[5] - right) / support.sum()
-    for a in range(accuracy.shape[0]):
-        if weights[6] - accuracy[a] > BOUND_TOLERANCE:
-            out += weights[6] - accuracy[a]
-    return out
-
-
-@compiled
 def score(counts, support, weights, log_joint, log_predicted, accuracy):
     """Return z per sample from counts, correct and predicted: the same number as Objective gives.
 
@@ -118,15 +103,16 @@ def score(counts, support, weights, log_joint, log_predicted, accuracy):
         if support[k] > 0:
             accuracy[n_present] = counts[0, k] / support[k]
             n_present += 1
-    gaps = 0.0
+    gaps = out = 0.0
     for a in range(n_present):
+        out += max(0.0, weights[6] - accuracy[a])
         for b in range(a):
             gaps += abs(accuracy[a] - accuracy[b])
-    if weights[4] < np.inf or weights[5] > 0 or weights[6] > 0:
-        out = out_of_bounds(weights, right, gaps, accuracy[:n_present], support)
-        if out > 0:
-            return INFEASIBLE + out
-    return weights[3] - weights[0] * right + weights[1] * gaps - weights[2] * information
+    # Without bounds nothing is ever out. In line and without branches: these slow all down by a fifth.
+    out += max(0.0, weights[7] * gaps - weights[4])
+    out += max(0.0, weights[5] - right) * weights[8]
+    z = weights[3] - weights[0] * right + weights[1] * gaps - weights[2] * information
+    return INFEASIBLE + out if out > BOUND_TOLERANCE else z
 
 
 @compiled

@@ -21,10 +21,11 @@ def tabulate(objective: Goal, support: IndexArray) -> tuple[FloatArray, FloatArr
 
     Returns
     -------
-    weights : ndarray of shape (8,)
+    weights : ndarray of shape (9,)
         Factors of a right sample, of the summed gaps and of the PMI sum; the constant part of z;
         largest COBias, fewest right samples and least class accuracy (infinity, 0 and 0 where
-        there is no such bound); the factor that makes the summed gaps COBias.
+        there is no such bound); the factors that make the summed gaps COBias and right samples
+        accuracy.
     log_joint, log_predicted : ndarray of shape (n_samples + 1,)
         Logarithms of the smoothed shares, by count; empty where z has no PMI term.
 
@@ -42,7 +43,7 @@ def tabulate(objective: Goal, support: IndexArray) -> tuple[FloatArray, FloatArr
     weights = np.array(
         [
             inner.error / n_samples, 2 * inner.cobias / ordered_pairs, inner.pmi, inner.error,
-            *_bounds(objective, n_samples), 2 / ordered_pairs,
+            *_bounds(objective, n_samples), 2 / ordered_pairs, 1 / n_samples,
         ]
     )  # fmt: skip
     if not inner.pmi:

@@ -3,11 +3,12 @@
 Thin over :mod:`debias.search`; what it can choose from is its family.
 """
 
+import copy
 import hashlib
 import warnings
+from dataclasses import replace
 from typing import Any, Self
 
-import joblib
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
@@ -22,15 +23,12 @@ from debias.corrections import Correction, correct, decide
 from debias.errors import ParameterError
 from debias.explanations import ClassFacts, explain_class
 from debias.families import Family
+from debias.frontier import Frontier, frontier_of
 from debias.objective import Objective
 from debias.outcome import describe_infeasible, describe_outcome
-from debias.search.annealing import SCHEDULES, anneal
-from debias.search.descent import descend
 from debias.search.problem import Problem, build_problem
 from debias.search.result import SearchResult
-
-SEARCHES = ("descent", *SCHEDULES)
-"""Names that ``search`` may have."""
+from debias.searching import check_search, run_search
 
 
 class Debiaser(ColumnClassifier):
@@ -43,6 +41,7 @@ class Debiaser(ColumnClassifier):
     objective: Goal | None
     search: str
     n_starts: int
+    time_limit: float | None
     n_jobs: int | None
     random_state: Any
     verbose: int
@@ -73,22 +72,20 @@ class Debiaser(ColumnClassifier):
         ParameterError
             A parameter has a value that is not allowed.
         """
-        if self.search not in SEARCHES:
-            raise ParameterError(f"search must be one of {SEARCHES}; got {self.search!r}.")
-        if not isinstance(self.n_starts, (int, np.integer)) or self.n_starts < 1:
-            raise ParameterError(f"n_starts must be an integer of at least 1; got {self.n_starts!r}.")
+        check_search(self.search, self.n_starts, self.time_limit, self.n_jobs)
         objective = Objective() if self.objective is None else self.objective
         if not isinstance(objective, (Objective, Constrained)):
             raise ParameterError(
                 f"objective must be an Objective(...) or Constrained(...); got {self.objective!r}."
             )
-        if self.n_jobs == 0:
-            raise ParameterError("n_jobs must be None, a number of threads from 1 on, or -1 for all; got 0.")
         family = self._family()
         match, probabilities = self._match(X, y)
         problem = build_problem(probabilities, match.y, family, objective)
         _warn_of_missing_classes(match, problem)
-        result = self._search(problem)
+        seed = int(check_random_state(self.random_state).randint(np.iinfo(np.int32).max))
+        result = run_search(
+            problem, self.search, self.n_starts, seed, self.n_jobs, self.time_limit, self.verbose
+        )
         if result.interrupted:
             warnings.warn(
                 "the search was interrupted: this is the best choice met so far.", UserWarning, stacklevel=2
@@ -97,22 +94,6 @@ class Debiaser(ColumnClassifier):
         if not self.feasible_:
             warnings.warn(describe_infeasible(self), UserWarning, stacklevel=2)
         return self
-
-    def _search(self, problem: Problem) -> SearchResult:
-        """Run the search that was asked for."""
-        seed = int(check_random_state(self.random_state).randint(np.iinfo(np.int32).max))
-        if self.search != "descent":
-            return anneal(problem, SCHEDULES[self.search], seed)
-        n_threads = joblib.effective_n_jobs(self.n_jobs)
-        if not self.verbose:
-            return descend(problem, self.n_starts, seed, n_threads)
-        from rich.progress import Progress
-
-        with Progress() as progress:
-            task = progress.add_task("descents", total=self.n_starts)
-            return descend(
-                problem, self.n_starts, seed, n_threads, on_start_done=lambda: progress.advance(task)
-            )
 
     def _keep(
         self,
@@ -137,6 +118,10 @@ class Debiaser(ColumnClassifier):
         self.search_seconds_ = result.seconds
         self.n_labels_ = len(match.y)
         self.data_fingerprint_ = fingerprint_of(probabilities, match.y)
+        self.certificate_ = result.certificate
+        self.frontier_rows_ = (
+            None if result.fronts is None else frontier_of(problem, result.fronts, result.frontier_complete)
+        )
         before, after = problem.counts(problem.identity_choice), problem.counts(best.choice)
         self.facts_ = [
             ClassFacts(
@@ -149,6 +134,71 @@ class Debiaser(ColumnClassifier):
             )
             for column in match.columns
         ]
+
+    @property
+    def frontier_(self) -> pd.DataFrame:
+        """The pairs of accuracy and COBias that no other choice met beats in both.
+
+        A DataFrame by falling accuracy, with the worst class accuracy and the choice of each;
+        ``frontier_.attrs["complete"]`` is True where every choice was evaluated, so that no
+        pair is missing (``search="enumerate"``, or ``"auto"`` where that was quick).
+        """
+        frontier = self._frontier_rows()
+        return frontier.to_frame(self._family(), self.classes_.tolist(), self.columns_)
+
+    def _frontier_rows(self) -> Frontier:
+        frontier: Frontier | None = getattr(self, "frontier_rows_", None)
+        if frontier is None:
+            raise AttributeError(
+                f"this {type(self).__name__} has no frontier: it is not fitted, was read from a file, or "
+                f"its search {self.search!r} keeps none. Fit it with search='auto' or 'enumerate'."
+            )
+        return frontier
+
+    def pick(self, row: int) -> Self:
+        """Return the same debiaser with the choice of another row of the frontier.
+
+        Parameters
+        ----------
+        row : int
+            Position in ``frontier_``.
+
+        Returns
+        -------
+        Debiaser
+            Fitted; its ``certificate_`` is None, since it was chosen by hand.
+
+        Raises
+        ------
+        ParameterError
+            There is no such row.
+
+        Examples
+        --------
+        >>> from debias.estimators import WeightDebiaser
+        >>> X = np.array([[0.6, 0.4], [0.7, 0.3], [0.9, 0.1], [0.8, 0.2]])
+        >>> debiaser = WeightDebiaser(n_weights=10).fit(X, [1, 0, 0, 1])
+        >>> debiaser.pick(0).predict(X), debiaser.pick(-1).predict(X)
+        (array([1, 0, 0, 0]), array([1, 1, 0, 0]))
+        """
+        frontier = self._frontier_rows()
+        n_rows = len(frontier.choice)
+        if not -n_rows <= row < n_rows:
+            raise ParameterError(f"the frontier has rows 0 to {n_rows - 1}; got {row!r}.")
+        picked = copy.copy(self)
+        family = self._family()
+        picked.corrections_ = [family[frontier.choice[row, column]] for column in self.columns_]
+        picked.choice_ = np.array([correction.id for correction in picked.corrections_], dtype=np.int64)
+        correct, predicted = frontier.correct[row], frontier.predicted[row]
+        picked.objective_value_ = float(self.objective_(correct, predicted, frontier.support))
+        picked.improved_ = any(not correction.is_identity for correction in picked.corrections_)
+        picked.feasible_ = is_feasible(self.objective_, picked.objective_value_)
+        picked.certificate_ = None
+        picked.facts_ = [
+            replace(facts, correct_after=int(correct[column]), predicted_after=int(predicted[column]))
+            for facts, column in zip(self.facts_, self.columns_, strict=True)
+        ]
+        return picked
 
     def _corrected(self, probabilities: FloatArray) -> FloatArray:
         """Apply the corrections, columns as they came."""

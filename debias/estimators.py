@@ -25,10 +25,16 @@ class EnsembleDebiaser(Debiaser):
         Other corrections to choose from, instead of the published ones.
     objective : Objective or Constrained, optional
         What is minimised, within bounds or without; ``Objective()`` if not given.
-    search : {"descent", "annealing-3/6", "annealing-150/300"}, default="descent"
-        ``"descent"``, or a published annealing schedule as a baseline.
+    search : {"auto", "exact", "enumerate", "descent", "annealing-3/6", "annealing-150/300"}, default="auto"
+        ``"auto"`` descends, then proves the optimum if that fits the time limit, else that no
+        choice within a radius is better. ``"exact"`` proves the optimum; ``"enumerate"``
+        evaluates every choice, which completes the frontier; ``"descent"`` proves nothing. A
+        published annealing schedule is a baseline.
     n_starts : int, default=32
         Starts of the descent.
+    time_limit : float, optional
+        Seconds for a proof; 3 for ``"auto"`` and no limit for ``"exact"`` and ``"enumerate"``
+        if not given. Out of time, the best so far is kept, with what is proved of it.
     classes : sequence of length n_classes, optional
         Class labels in the order of the columns, for arrays whose labels are names.
     n_jobs : int, optional
@@ -53,6 +59,10 @@ class EnsembleDebiaser(Debiaser):
     feasible_ : bool
         Whether all bounds of a Constrained objective are kept. Out of bounds, z is at least
         ``debias.constrained.INFEASIBLE``.
+    certificate_ : Certificate or None
+        What is proved of the choice; None for a published schedule.
+    frontier_ : DataFrame
+        The pairs of accuracy and COBias that no other choice met beats in both.
     n_evaluations_ : int
         Choices that the search evaluated.
     n_labels_ : int
@@ -77,8 +87,9 @@ class EnsembleDebiaser(Debiaser):
         n_weights: int = 30,
         family: Sequence[Correction] | None = None,
         objective: Goal | None = None,
-        search: str = "descent",
+        search: str = "auto",
         n_starts: int = 32,
+        time_limit: float | None = None,
         classes: Sequence[Any] | None = None,
         n_jobs: int | None = None,
         random_state: Any = 0,
@@ -89,6 +100,7 @@ class EnsembleDebiaser(Debiaser):
         self.objective = objective
         self.search = search
         self.n_starts = n_starts
+        self.time_limit = time_limit
         self.classes = classes
         self.n_jobs = n_jobs
         self.random_state = random_state
@@ -105,7 +117,7 @@ class WeightDebiaser(Debiaser):
     ----------
     n_weights : int, default=30
         Steps of the weight scale; published values are 30, 50, 70 and 90.
-    objective, search, n_starts, classes, n_jobs, random_state, verbose
+    objective, search, n_starts, time_limit, classes, n_jobs, random_state, verbose
         As in :class:`EnsembleDebiaser`, as are the attributes.
 
     Examples
@@ -123,8 +135,9 @@ class WeightDebiaser(Debiaser):
         *,
         n_weights: int = 30,
         objective: Goal | None = None,
-        search: str = "descent",
+        search: str = "auto",
         n_starts: int = 32,
+        time_limit: float | None = None,
         classes: Sequence[Any] | None = None,
         n_jobs: int | None = None,
         random_state: Any = 0,
@@ -134,6 +147,7 @@ class WeightDebiaser(Debiaser):
         self.objective = objective
         self.search = search
         self.n_starts = n_starts
+        self.time_limit = time_limit
         self.classes = classes
         self.n_jobs = n_jobs
         self.random_state = random_state
@@ -148,7 +162,7 @@ class FuzzyDebiaser(Debiaser):
 
     Parameters
     ----------
-    objective, search, n_starts, classes, n_jobs, random_state, verbose
+    objective, search, n_starts, time_limit, classes, n_jobs, random_state, verbose
         As in :class:`EnsembleDebiaser`, as are the attributes.
 
     Examples
@@ -165,8 +179,9 @@ class FuzzyDebiaser(Debiaser):
         self,
         *,
         objective: Goal | None = None,
-        search: str = "descent",
+        search: str = "auto",
         n_starts: int = 32,
+        time_limit: float | None = None,
         classes: Sequence[Any] | None = None,
         n_jobs: int | None = None,
         random_state: Any = 0,
@@ -175,6 +190,7 @@ class FuzzyDebiaser(Debiaser):
         self.objective = objective
         self.search = search
         self.n_starts = n_starts
+        self.time_limit = time_limit
         self.classes = classes
         self.n_jobs = n_jobs
         self.random_state = random_state

@@ -17,7 +17,7 @@ from typer.testing import CliRunner
 import debias
 from debias.cli import app
 from debias.cli.fitting import Method, Search
-from debias.debiaser import SEARCHES
+from debias.searching import SEARCHES
 from debias.estimators import load
 from debias.prediction import predict_table
 from debias.tables import ProbabilityTable

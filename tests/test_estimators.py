@@ -433,7 +433,7 @@ def test_any_number_of_threads(biased):
 def test_a_progress_bar(biased, capsys):
     X, y = biased
     EnsembleDebiaser(n_starts=2, verbose=1).fit(X, y)
-    assert "descents" in capsys.readouterr().out
+    assert "descents" in capsys.readouterr().err
 
 
 def test_on_real_texts_weak_classes_rise_on_held_out_rows():

@@ -26,6 +26,8 @@ FLOORS = {
     "debias.estimators": 3,
     "debias.baseline": 3,
     "debias.calibration": 3,
+    "debias.searching": 3,
+    "debias.frontier": 3,
     "debias.prediction": 3,
     "debias.splits": 3,
     "debias.reports": 4,

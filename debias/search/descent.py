@@ -105,8 +105,10 @@ def descend(
             pool.shutdown(cancel_futures=True)
     best = problem.candidate(problem.identity_choice)
     n_evaluations = 1
+    met = [best]
     for candidate, count in (future.result() for future in futures if not future.cancelled()):
         best = candidate if candidate.beats(best) else best
+        met.append(candidate)
         n_evaluations += count
     sweeper = make_sweeper()
     rng = np.random.default_rng(random_state)
@@ -115,7 +117,7 @@ def descend(
     except KeyboardInterrupt:
         stop.set()
     n_evaluations += sweeper.n_evaluations
-    return SearchResult(best, n_evaluations, time.perf_counter() - started, stop.is_set())
+    return SearchResult(best, n_evaluations, time.perf_counter() - started, stop.is_set(), tuple(met))
 
 
 def _finish(
@@ -144,7 +146,7 @@ def _polish(sweeper: Sweeper, best: Candidate, rng: np.random.Generator, stop: t
             for r in range(problem.n_corrections):
                 choice = np.array(best.choice)
                 choice[i] = r
-                moved = _best_move(problem, choice, (j, k), sweeper.pair(choice, j, k), every)
+                moved = best_move(problem, choice, (j, k), sweeper.pair(choice, j, k), every)
                 if moved.beats(best):
                     best, improved = moved, True
         if improved:
@@ -216,7 +218,7 @@ def _descend_from(
                 break
             choice = np.array(best.choice)
             values = sweeper.pair(choice, *pairs[index])
-            moved = _best_move(problem, choice, pairs[index], values, group)
+            moved = best_move(problem, choice, pairs[index], values, group)
             if moved.beats(best):
                 best, improved = moved, True
                 break
@@ -231,17 +233,41 @@ def _move_single_classes(
     while n_settled < len(order):
         j = int(order[position % len(order)])
         choice = np.array(best.choice)
-        moved = _best_move(sweeper.problem, choice, (j,), sweeper.single(choice, j), group)
+        moved = best_move(sweeper.problem, choice, (j,), sweeper.single(choice, j), group)
         n_settled = 1 if moved.beats(best) else n_settled + 1
         best = moved if moved.beats(best) else best
         position += 1
     return best
 
 
-def _best_move(
-    problem: Problem, choice: IndexArray, classes: tuple[int, ...], values: FloatArray, group: IndexArray
+def best_move(
+    problem: Problem,
+    choice: IndexArray,
+    classes: tuple[int, ...],
+    values: FloatArray,
+    group: IndexArray | None = None,
 ) -> Candidate:
-    """Return the best of the choices that a sweep of these classes evaluated, within a group."""
+    """Return the best of the choices that a sweep of some classes evaluated.
+
+    Parameters
+    ----------
+    problem : Problem
+        What is searched.
+    choice : ndarray of shape (n_classes,)
+        The choice around which was swept.
+    classes : tuple of int
+        The classes that were swept, one or two.
+    values : ndarray
+        z by correction, an axis per class.
+    group : ndarray, optional
+        Only these corrections may be taken.
+
+    Returns
+    -------
+    Candidate
+        The lowest z; among equals the simplest.
+    """
+    group = np.arange(problem.n_corrections) if group is None else group
     within = values[np.ix_(*[group] * values.ndim)]
     equal = group[np.argwhere(within <= within.min() + TOLERANCE)]
     n_changed = (equal != problem.identity).sum(axis=1)

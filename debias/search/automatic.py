@@ -1,0 +1,176 @@
+"""Which search to run: a descent first, then a proof, as far as the time allows.
+
+``"auto"`` enumerates every choice where that is quick, else prunes, else proves the largest
+radius; ``"exact"`` prunes and ``"enumerate"`` does not, both until they are done.
+"""
+
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Literal
+
+from debias.search.certificate import Certificate
+from debias.search.descent import descend
+from debias.search.exact import ExactResult, ExactSearch, fits
+from debias.search.fronts import fronts_of
+from debias.search.problem import Candidate, Problem
+from debias.search.radius import Neighbourhood, look_around, pair_bound
+from debias.search.result import SearchResult
+
+Method = Literal["auto", "exact", "enumerate", "descent"]
+METHODS: tuple[Method, ...] = ("auto", "exact", "enumerate", "descent")
+"""Searches that end with a certificate."""
+
+PROOF_SECONDS = 3.0
+"""What ``"auto"`` takes for a proof where no time limit is given."""
+LONG = 10.0
+"""Seconds from which a run is announced."""
+
+
+def search(
+    problem: Problem,
+    method: Method = "auto",
+    n_starts: int = 32,
+    random_state: int = 0,
+    n_threads: int = 1,
+    time_limit: float | None = None,
+    on_progress: Callable[[str, float], object] | None = None,
+    announce: Callable[[str], object] | None = None,
+) -> SearchResult:
+    """Search for the best choice and say what is proved of it.
+
+    Parameters
+    ----------
+    problem : Problem
+        What is searched.
+    method : {"auto", "exact", "enumerate", "descent"}, default="auto"
+        ``"auto"`` proves the optimum where that fits the time, else a radius; ``"exact"``
+        always tries, pruning by bounds; ``"enumerate"`` evaluates every choice, so that
+        the frontier is complete; ``"descent"`` proves nothing.
+    n_starts, random_state, n_threads
+        As in :func:`~debias.search.descent.descend`.
+    time_limit : float, optional
+        Seconds for the proof; :data:`PROOF_SECONDS` for ``"auto"`` and no limit for
+        ``"exact"`` and ``"enumerate"`` if not given.
+    on_progress : callable, optional
+        Called with what is being done and the share that is done.
+    announce : callable, optional
+        Called with a sentence before what may take :data:`LONG`.
+
+    Returns
+    -------
+    SearchResult
+        With certificate and fronts.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from debias.families import weights
+    >>> from debias.objective import Objective
+    >>> from debias.search.problem import build_problem
+    >>> P = np.array([[0.6, 0.4], [0.7, 0.3], [0.9, 0.1]])
+    >>> problem = build_problem(P, np.array([1, 0, 0]), weights(4), Objective(pmi=0))
+    >>> print(search(problem).certificate)
+    proved: no choice has an objective under 0.000000
+    """
+    started = time.perf_counter()
+
+    def show(doing: str, share: float) -> None:
+        if on_progress is not None:
+            on_progress(doing, share)
+
+    n_done = 0
+
+    def count_start() -> None:
+        nonlocal n_done
+        n_done += 1
+        show("descents", n_done / n_starts)
+
+    found = descend(problem, n_starts, random_state, n_threads, on_start_done=count_start)
+    found = replace(found, fronts=fronts_of(problem, [*found.met, found.best]))
+    if method == "descent" or found.interrupted:
+        return _with_certificate(found, Neighbourhood(found.best, 0, 0, 0.0), pair_bound(problem), started)
+    lower_bound = -float("inf")
+    limit = PROOF_SECONDS if method == "auto" and time_limit is None else time_limit
+    if method != "auto" or fits(problem):
+        proof = ExactSearch(problem)
+        lower_bound = proof.lower_bound()
+        prune = _plan(proof, found.best, method, limit, announce)
+        if prune is not None:
+            proved = proof.run(found.best, prune, limit, n_threads, lambda share: show("proof", share))
+            found = _joined(found, proved)
+            if proved.certificate.status == "optimal" or found.interrupted:
+                certificate = replace(
+                    proved.certificate,
+                    n_evaluations=found.n_evaluations,
+                    seconds=time.perf_counter() - started,
+                )
+                return replace(found, certificate=certificate, seconds=certificate.seconds)
+            lower_bound = proved.certificate.lower_bound
+    around = look_around(problem, found.best, None, PROOF_SECONDS if limit is None else limit, n_threads)
+    return _with_certificate(found, around, max(lower_bound, pair_bound(problem)), started)
+
+
+def _plan(
+    proof: ExactSearch,
+    best: Candidate,
+    method: Method,
+    limit: float | None,
+    announce: Callable[[str], object] | None,
+) -> bool | None:
+    """Return whether the proof prunes; None if it would take too long."""
+    pruned, complete = proof.estimate(best)
+    if method != "auto":
+        prune: bool | None = method == "exact"
+    elif limit is None or complete <= limit:
+        prune = False
+    else:
+        prune = True if pruned <= limit else None
+    seconds = pruned if prune else complete
+    if announce is not None and prune is not None and seconds > LONG:
+        until = "" if limit is None else f"; it stops after {limit:g} seconds"
+        announce(
+            f"{proof.lanes.n_choices:,} different choices: about {seconds:.0f} seconds on one core to "
+            f"{'prove the optimum' if prune else 'evaluate them all'}{until}. Ctrl-C keeps the best so far."
+        )
+    return prune
+
+
+def _joined(found: SearchResult, proved: ExactResult) -> SearchResult:
+    """Return the result of the descent with what the exact search adds."""
+    assert found.fronts is not None
+    return replace(
+        found,
+        best=proved.best,
+        n_evaluations=found.n_evaluations + proved.certificate.n_evaluations,
+        interrupted=proved.interrupted,
+        fronts=proved.fronts.joined(found.fronts),
+        frontier_complete=proved.frontier_complete,
+    )
+
+
+def _with_certificate(
+    found: SearchResult, around: Neighbourhood, lower_bound: float, started: float
+) -> SearchResult:
+    """Return the result with the certificate that a neighbourhood gives."""
+    n_classes = len(around.best.choice)
+    objective = around.best.objective
+    seconds = time.perf_counter() - started
+    optimal = around.radius == n_classes
+    certificate = Certificate(
+        status="optimal" if optimal else "radius" if around.radius else "heuristic",
+        radius=around.radius,
+        objective=objective,
+        lower_bound=objective if optimal else min(lower_bound, objective),
+        n_evaluations=found.n_evaluations + around.n_evaluations,
+        seconds=seconds,
+        interrupted=found.interrupted or around.interrupted,
+    )
+    return replace(
+        found,
+        best=around.best,
+        n_evaluations=certificate.n_evaluations,
+        seconds=seconds,
+        interrupted=certificate.interrupted,
+        certificate=certificate,
+    )

@@ -1,0 +1,91 @@
+"""Run the search that an estimator asks for by name, with progress on the screen if wanted."""
+
+import sys
+from typing import Any
+
+import joblib
+
+from debias.errors import ParameterError
+from debias.search.annealing import SCHEDULES, anneal
+from debias.search.automatic import METHODS, search
+from debias.search.problem import Problem
+from debias.search.result import SearchResult
+
+SEARCHES = (*METHODS, *SCHEDULES)
+"""Names that ``search`` may have."""
+
+
+def check_search(name: Any, n_starts: Any, time_limit: Any, n_jobs: Any) -> None:
+    """Refuse parameters of a search that are not allowed.
+
+    Raises
+    ------
+    ParameterError
+        Which parameter, what was received, what is allowed.
+
+    Examples
+    --------
+    >>> check_search("descend", 32, None, None)
+    Traceback (most recent call last):
+    debias.errors.ParameterError: search must be one of ('auto', 'exact', 'enumerate', 'descent',
+    'annealing-3/6', 'annealing-150/300'); got 'descend'.
+    """
+    if name not in SEARCHES:
+        raise ParameterError(f"search must be one of {SEARCHES}; got {name!r}.")
+    if not hasattr(n_starts, "__index__") or n_starts < 1:
+        raise ParameterError(f"n_starts must be an integer of at least 1; got {n_starts!r}.")
+    if time_limit is not None and not (isinstance(time_limit, (int, float)) and time_limit > 0):
+        raise ParameterError(f"time_limit must be None or seconds above 0; got {time_limit!r}.")
+    if n_jobs == 0:
+        raise ParameterError("n_jobs must be None, a number of threads from 1 on, or -1 for all; got 0.")
+
+
+def run_search(
+    problem: Problem,
+    name: str,
+    n_starts: int,
+    seed: int,
+    n_jobs: int | None,
+    time_limit: float | None,
+    verbose: int,
+) -> SearchResult:
+    """Search for the best choice.
+
+    Parameters
+    ----------
+    problem : Problem
+        What is searched.
+    name : str
+        One of :data:`SEARCHES`.
+    n_starts, seed : int
+        Starts of the descent, and the seed of the random ones.
+    n_jobs : int, optional
+        Threads, as in scikit-learn.
+    time_limit : float, optional
+        Seconds for a proof.
+    verbose : int
+        Show a progress bar, and say beforehand what may take long.
+
+    Returns
+    -------
+    SearchResult
+        A published schedule has no certificate.
+    """
+    if name in SCHEDULES:
+        return anneal(problem, SCHEDULES[name], seed)
+    method: Any = name
+    n_threads = joblib.effective_n_jobs(n_jobs)
+    if not verbose:
+        return search(problem, method, n_starts, seed, n_threads, time_limit)
+    from rich.console import Console
+    from rich.progress import Progress
+
+    with Progress(console=Console(file=sys.stderr)) as progress:
+        tasks: dict[str, Any] = {}
+
+        def show(doing: str, share: float) -> None:
+            if doing not in tasks:
+                tasks[doing] = progress.add_task(doing, total=1.0)
+            progress.update(tasks[doing], completed=share)
+
+        return search(problem, method, n_starts, seed, n_threads, time_limit, show, progress.console.print)

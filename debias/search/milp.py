@@ -1,6 +1,9 @@
 """The referee: the same choice as an integer program, solved and bounded by HiGHS.
 
-It shares no code with the fast searches, and takes linear constraints of your own.
+It shares no code with the fast searches, and takes linear constraints of your own. In a minute on
+two cores it proves its answer for all 48 corrections on 200 rows of two classes, 100 of three or 40
+of four to six; for 30 weights alone on 1,000 rows of two classes, 400 of three, 240 of four or 80 of
+five (``experiments/milp_referee.py``). Twice as many rows may well take more than it can do.
 """
 
 import time

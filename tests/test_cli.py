@@ -17,9 +17,9 @@ from typer.testing import CliRunner
 import debias
 from debias.cli import app
 from debias.cli.fitting import Method, Search
-from debias.searching import SEARCHES
 from debias.estimators import load
 from debias.prediction import predict_table
+from debias.searching import SEARCHES
 from debias.tables import ProbabilityTable
 from iterit.cli import app as iterit_app
 from tests.inference.tiny_models import byte_tokenizer, tiny_model

@@ -286,7 +286,10 @@ def _agree(what: str, said: float, real: float) -> None:
 def _without_pmi(objective: Objective) -> Objective:
     """Return the objective, or say why it cannot be a linear program."""
     if not isinstance(objective, Objective):
-        raise ParameterError(f"objective must be an Objective(...); got {objective!r}.")
+        raise ParameterError(
+            f"objective must be an Objective(...); got {objective!r}. Bounds are constraints here, such as "
+            "program.add(program.model.cobias <= 0.1)."
+        )
     if objective.validate().pmi > 0:
         raise ParameterError(
             f"the integer program is linear, and the PMI term is not: objective.pmi must be 0; got "

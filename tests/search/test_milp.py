@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from debias.constrained import INFEASIBLE, Constrained
 from debias.errors import ParameterError, SolverError, TableError
 from debias.families import ensemble, memberships, weights
 from debias.objective import Objective
@@ -124,6 +125,23 @@ def test_on_real_rows_the_descent_has_found_the_optimum(task, n_rows, family):
     assert result.status == "optimal"
     assert result.objective == pytest.approx(best.objective, abs=1e-9)
     assert result.n_changed == best.n_changed
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_the_descent_within_bounds_agrees_with_the_bounds_as_constraints(seed):
+    probabilities, y = random_rows(seed, n_samples=30, steps=10)
+    within = Constrained(max_cobias=0.15, min_class_accuracy=0.2, objective=LINEAR)
+    best = descend(build_problem(probabilities, y, SMALL_FAMILY, within)).best
+    program = IntegerProgram(probabilities, y, SMALL_FAMILY, LINEAR)
+    program.add(program.model.cobias <= 0.15)
+    for k in range(3):
+        program.add(program.model.class_accuracy[k] >= 0.2)
+    result = program.solve()
+    if best.objective >= INFEASIBLE:
+        assert result.status == "infeasible"
+    else:
+        assert result.objective == pytest.approx(best.objective, abs=1e-9)
+        assert result.n_changed == best.n_changed
 
 
 CONSTRAINTS = {

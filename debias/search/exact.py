@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -149,26 +149,19 @@ class ExactSearch:
         n_done = n_evaluations = 0
         interrupted = False
         lower_bound = float("inf")
-        with _stopped_after(time_limit, stop), ThreadPoolExecutor(n_threads) as pool:
-            local = threading.local()
+        with _stopped_after(time_limit, stop), self._walker(prune, stop, n_threads) as walk_batch:
             for at in range(0, len(parts.prefixes), BATCH):
-                batch = range(at, min(at + BATCH, len(parts.prefixes)))
-                alive = [
-                    p for p in batch if not (prune and parts.bounds[p] > known.best.objective + TOLERANCE)
-                ]
-                futures = [
-                    pool.submit(self._walk, parts.prefixes[p], known, prune, stop, local) for p in alive
-                ]
-                try:
-                    wait(futures)
-                except KeyboardInterrupt:
-                    stop[0] = interrupted = True
-                for p, future in zip(alive, futures, strict=True):
-                    found, count, finished = future.result()
+                batch = np.arange(at, min(at + BATCH, len(parts.prefixes)))
+                alive = batch
+                if prune:
+                    alive = batch[parts.bounds[batch] <= known.best.objective + TOLERANCE]
+                walked = walk_batch(parts.prefixes[alive], known)
+                for found in walked.found:
                     known.take(found)
-                    n_evaluations += count
-                    lower_bound = lower_bound if finished else min(lower_bound, parts.bounds[p])
                 known.update()
+                n_evaluations += walked.n_evaluations
+                interrupted = walked.interrupted
+                lower_bound = min([lower_bound, *parts.bounds[alive[~walked.finished]]])
                 n_done += len(batch)
                 if stop[0] and n_done < len(parts.prefixes):
                     lower_bound = min(lower_bound, parts.bounds[n_done])
@@ -245,19 +238,38 @@ class ExactSearch:
         order = np.argsort(bounds, kind="stable")
         return _Parts(prefixes[order], bounds[order])
 
-    def _known(self, start: Candidate | None) -> "_Known":
+    def _known(self, start: Candidate | None) -> "Known":
         identity = self.problem.candidate(self.problem.identity_choice)
-        return _Known(self, start if start is not None and start.beats(identity) else identity)
+        return Known(self, start if start is not None and start.beats(identity) else identity)
 
-    def _walk(
-        self, prefix: IndexArray, known: "_Known", prune: bool, stop: npt.NDArray[np.bool_], local: Any
-    ) -> tuple[Found, int, bool]:
-        """Walk one part, on the scratch of this thread."""
-        if not hasattr(local, "state"):
-            local.state = new_state(self.lanes, stop)
-        found = known.found()
-        count, finished = walk(self.lanes, self.terms, local.state, found, prefix, prune, True)
-        return found, count, finished
+    @contextmanager
+    def _walker(
+        self, prune: bool, stop: npt.NDArray[np.bool_], n_threads: int
+    ) -> "Iterator[Callable[[IndexArray, Known], Walked]]":
+        """Give what walks all parts of a batch: here, threads with a scratch each."""
+        local = threading.local()
+
+        def walk_part(prefix: IndexArray, known: Known) -> tuple[Found, int, bool]:
+            if not hasattr(local, "state"):
+                local.state = new_state(self.lanes, stop)
+            found = known.found()
+            count, finished = walk(self.lanes, self.terms, local.state, found, prefix, prune, True)
+            return found, count, finished
+
+        def walk_batch(prefixes: IndexArray, known: Known) -> Walked:
+            futures = [pool.submit(walk_part, prefix, known) for prefix in prefixes]
+            interrupted = False
+            try:
+                wait(futures)
+            except KeyboardInterrupt:
+                stop[0] = interrupted = True
+            results = [future.result() for future in futures]
+            finished = np.array([result[2] for result in results], dtype=np.bool_)
+            n_evaluations = sum(result[1] for result in results)
+            return Walked([result[0] for result in results], n_evaluations, finished, interrupted)
+
+        with ThreadPoolExecutor(n_threads) as pool:
+            yield walk_batch
 
 
 class _Parts(NamedTuple):
@@ -267,7 +279,16 @@ class _Parts(NamedTuple):
     bounds: FloatArray
 
 
-class _Known:
+class Walked(NamedTuple):
+    """What came of a batch of parts: which of them were walked to the end, and what was found."""
+
+    found: list[Found]
+    n_evaluations: int
+    finished: npt.NDArray[np.bool_]
+    interrupted: bool
+
+
+class Known:
     """The best choice and the fronts so far, in lanes, brought together in the order of the parts."""
 
     def __init__(self, search: ExactSearch, best: Candidate):

@@ -22,6 +22,7 @@ from debias.search.bounds import TOLERANCE, Terms, terms_of
 from debias.search.certificate import Certificate
 from debias.search.fronts import Fronts, no_fronts
 from debias.search.lanes import Lanes
+from debias.search.ordering import arrange, pruned_work
 from debias.search.problem import Candidate, FloatArray, IndexArray, Problem
 from debias.search.walk import bound_prefixes, probe, walk
 from debias.search.walk_state import Found, new_state
@@ -30,7 +31,7 @@ BATCH = 64
 """Parts walked between two updates of what is known; so the answer does not depend on threads."""
 _ENOUGH_PARTS, _MOST_PARTS = 500, 1_000_000
 _SMALL_PART, _LARGE_PART = 20_000, 20_000_000
-_PROBES = 1_000
+_TIMED_WAYS = 100
 
 
 @dataclass(frozen=True)
@@ -112,6 +113,7 @@ class ExactSearch:
         self.problem = problem
         self.lanes: Lanes = lanes.build_lanes(problem, duels.build_duels(problem))
         self.terms: Terms = terms_of(problem)
+        self._arranged = False
 
     def run(
         self,
@@ -143,8 +145,10 @@ class ExactSearch:
             Interrupted (Ctrl-C) or out of time, the best so far, with what is proved of it.
         """
         started = time.perf_counter()
-        parts = self._parts()
         known = self._known(start)
+        if prune:
+            self._arrange(known)
+        parts = self._parts()
         stop = np.zeros(1, dtype=np.bool_)
         n_done = n_evaluations = 0
         interrupted = False
@@ -200,24 +204,31 @@ class ExactSearch:
             matter may be met by few of the ways.
         """
         known = self._known(start)
-        state, found = new_state(self.lanes), known.found()
-        deepest = self.problem.n_classes - 2
-        draws = np.random.default_rng(random_state).random((_PROBES, deepest + 1))
-        probe(self.lanes, self.terms, state, found, draws[:1])
+        found = known.found()
+        self._arrange(known)
+        state, deepest = new_state(self.lanes), self.problem.n_classes - 2
+        work = pruned_work(self.lanes, self.terms, found, random_state=random_state)
+        draws = np.random.default_rng(random_state).random((_TIMED_WAYS, deepest + 1))
         begun = time.perf_counter()
-        n_nodes, n_rows, n_counted = probe(self.lanes, self.terms, state, found, draws)
-        node = (time.perf_counter() - begun) / (_PROBES * (deepest + 1))
+        probe(self.lanes, self.terms, state, found, draws)
+        node = (time.perf_counter() - begun) / (_TIMED_WAYS * (deepest + 1))
         prefix = np.zeros(deepest, dtype=np.int64)
         found.reached.fill(-np.inf)
         walk(self.lanes, self.terms, state, found, prefix, False, True)
         begun = time.perf_counter()
         count, _ = walk(self.lanes, self.terms, state, found, prefix, False, True)
         each = (time.perf_counter() - begun) / count
-        return (n_nodes + n_rows / 4) * node + n_counted * each, float(self.lanes.n_choices) * each
+        return work * node, float(self.lanes.n_choices) * each
 
     def lower_bound(self) -> float:
         """Return a bound of z that no choice undercuts: the least bound of all parts."""
         return float(self._parts().bounds.min())
+
+    def _arrange(self, known: "_Known") -> None:
+        """Order the classes for pruning, once."""
+        if not self._arranged:
+            self.lanes = arrange(self.lanes, self.terms, known.found())
+            self._arranged = True
 
     def choices(self, lane: IndexArray) -> IndexArray:
         """Return indices into the family in place of lanes, the last axis that of the classes."""

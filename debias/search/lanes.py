@@ -102,21 +102,15 @@ def build_lanes(problem: Problem, duels: Duels) -> Lanes:
             segment = slice(words[u], words[u + 1])
             won = _wins(duels, k, groups[k], u, groups[u], segment)
             beats[k, : len(groups[k]), segment, : len(groups[u])] = won.transpose(0, 2, 1)
+    picked = np.maximum(members, 0)
     # The class with the most lanes comes last, where lanes are counted side by side.
     order = np.argsort(n_lanes, kind="stable").astype(np.int64)
-    last = int(order[-1])
-    holds = np.zeros((most, n_words, _padded(most)), dtype=np.uint64)
-    for u in set(range(n_classes)) - {last}:
-        segment = slice(words[u], words[u + 1])
-        lost = beats[last, : n_lanes[last], segment, : n_lanes[u]]
-        holds[: n_lanes[u], segment, : n_lanes[last]] = lost.transpose(2, 1, 0)
-    picked = np.maximum(members, 0)
-    return Lanes(
+    unordered = Lanes(
         order=order,
         members=members,
         n_lanes=n_lanes,
         beats=beats,
-        holds=holds,
+        holds=beats[0],
         valid=duels.valid,
         words=words,
         bits=duels.bits,
@@ -124,6 +118,31 @@ def build_lanes(problem: Problem, duels: Duels) -> Lanes:
         changed=(picked != problem.identity).astype(np.int64),
         change=np.take_along_axis(problem.change, picked, axis=1),
     )
+    return in_order(unordered, order)
+
+
+def in_order(lanes: Lanes, order: IndexArray) -> Lanes:
+    """Return the same lanes for a walk that settles the classes in another order.
+
+    Parameters
+    ----------
+    lanes : Lanes
+        In any order.
+    order : ndarray of shape (n_classes,)
+        The classes.
+
+    Returns
+    -------
+    Lanes
+        Shares all tables but ``holds``.
+    """
+    last = int(order[-1])
+    holds = np.zeros_like(lanes.beats[0])
+    for u in set(range(len(order))) - {last}:
+        segment = slice(lanes.words[u], lanes.words[u + 1])
+        lost = lanes.beats[last, : lanes.n_lanes[last], segment, : lanes.n_lanes[u]]
+        holds[: lanes.n_lanes[u], segment, : lanes.n_lanes[last]] = lost.transpose(2, 1, 0)
+    return lanes._replace(order=np.asarray(order, dtype=np.int64), holds=holds)
 
 
 def _padded(n_lanes: int) -> int:

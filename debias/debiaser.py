@@ -24,11 +24,13 @@ from debias.errors import ParameterError
 from debias.explanations import ClassFacts, explain_class
 from debias.families import Family
 from debias.frontier import Frontier, frontier_of
-from debias.objective import Objective
+from debias.objective import Objective, confusion_counts
 from debias.outcome import describe_infeasible, describe_outcome
+from debias.search.log_bias_descent import polish
 from debias.search.problem import Problem, build_problem
 from debias.search.result import SearchResult
 from debias.searching import check_search, run_search
+from debias.shapes import scale
 
 
 class Debiaser(ColumnClassifier):
@@ -42,6 +44,7 @@ class Debiaser(ColumnClassifier):
     search: str
     n_starts: int
     time_limit: float | None
+    polish: bool = False
     n_jobs: int | None
     random_state: Any
     verbose: int
@@ -90,7 +93,7 @@ class Debiaser(ColumnClassifier):
             warnings.warn(
                 "the search was interrupted: this is the best choice met so far.", UserWarning, stacklevel=2
             )
-        self._keep(match, probabilities, problem, result, family)
+        self._keep(match, probabilities, problem, result, family, seed)
         if not self.feasible_:
             warnings.warn(describe_infeasible(self), UserWarning, stacklevel=2)
         return self
@@ -102,27 +105,36 @@ class Debiaser(ColumnClassifier):
         problem: Problem,
         result: SearchResult,
         family: Family,
+        seed: int = 0,
     ) -> None:
         """Set the learned attributes."""
         identity = problem.candidate(problem.identity_choice)
         best = result.best if result.best.beats(identity) else identity
         by_column = [family[index] for index in best.choice]
+        if self.polish:
+            values = correct(probabilities, by_column)
+            by_column = scale(
+                by_column, polish(values, probabilities, match.y, problem.objective, random_state=seed)
+            )
+        decided = decide(correct(probabilities, by_column), probabilities)
+        after = confusion_counts(match.y, decided, problem.n_classes)
         self.corrections_ = [by_column[column] for column in match.columns]
         self.choice_ = np.array([correction.id for correction in self.corrections_], dtype=np.int64)
         self.objective_ = problem.objective
-        self.objective_value_ = problem.evaluate(best.choice)
+        self.objective_value_ = float(problem.objective(*after))
         self.baseline_objective_value_ = identity.objective
-        self.improved_ = bool(best.n_changed)
-        self.feasible_ = is_feasible(problem.objective, best.objective)
+        self.improved_ = any(not correction.is_identity for correction in by_column)
+        self.feasible_ = is_feasible(problem.objective, self.objective_value_)
         self.n_evaluations_ = result.n_evaluations
         self.search_seconds_ = result.seconds
         self.n_labels_ = len(match.y)
         self.data_fingerprint_ = fingerprint_of(probabilities, match.y)
         self.certificate_ = result.certificate
+        self.picked_row_: int | None = None
         self.frontier_rows_ = (
             None if result.fronts is None else frontier_of(problem, result.fronts, result.frontier_complete)
         )
-        before, after = problem.counts(problem.identity_choice), problem.counts(best.choice)
+        before = problem.counts(problem.identity_choice)
         self.facts_ = [
             ClassFacts(
                 support=int(problem.support[column]),
@@ -166,7 +178,8 @@ class Debiaser(ColumnClassifier):
         Returns
         -------
         Debiaser
-            Fitted; its ``certificate_`` is None, since it was chosen by hand.
+            Fitted; its ``certificate_`` is None, since it was chosen by hand, and its
+            ``picked_row_`` is the row.
 
         Raises
         ------
@@ -194,6 +207,7 @@ class Debiaser(ColumnClassifier):
         picked.improved_ = any(not correction.is_identity for correction in picked.corrections_)
         picked.feasible_ = is_feasible(self.objective_, picked.objective_value_)
         picked.certificate_ = None
+        picked.picked_row_ = row % n_rows
         picked.facts_ = [
             replace(facts, correct_after=int(correct[column]), predicted_after=int(predicted[column]))
             for facts, column in zip(self.facts_, self.columns_, strict=True)

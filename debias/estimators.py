@@ -35,6 +35,10 @@ class EnsembleDebiaser(Debiaser):
     time_limit : float, optional
         Seconds for a proof; 3 for ``"auto"`` and no limit for ``"exact"`` and ``"enumerate"``
         if not given. Out of time, the best so far is kept, with what is proved of it.
+    polish : bool, default=False
+        Then multiply each corrected value by a continuous factor in (0, 1], found by exact
+        line searches: a lower objective than steps allow. The certificate stays that of the
+        choice before it.
     classes : sequence of length n_classes, optional
         Class labels in the order of the columns, for arrays whose labels are names.
     n_jobs : int, optional
@@ -60,7 +64,9 @@ class EnsembleDebiaser(Debiaser):
         Whether all bounds of a Constrained objective are kept. Out of bounds, z is at least
         ``debias.constrained.INFEASIBLE``.
     certificate_ : Certificate or None
-        What is proved of the choice; None for a published schedule.
+        What is proved of the choice; None for a published schedule and after ``pick``.
+    picked_row_ : int or None
+        Row of the frontier that the choice was picked from by hand.
     frontier_ : DataFrame
         The pairs of accuracy and COBias that no other choice met beats in both.
     n_evaluations_ : int
@@ -90,6 +96,7 @@ class EnsembleDebiaser(Debiaser):
         search: str = "auto",
         n_starts: int = 32,
         time_limit: float | None = None,
+        polish: bool = False,
         classes: Sequence[Any] | None = None,
         n_jobs: int | None = None,
         random_state: Any = 0,
@@ -101,6 +108,7 @@ class EnsembleDebiaser(Debiaser):
         self.search = search
         self.n_starts = n_starts
         self.time_limit = time_limit
+        self.polish = polish
         self.classes = classes
         self.n_jobs = n_jobs
         self.random_state = random_state
@@ -117,7 +125,7 @@ class WeightDebiaser(Debiaser):
     ----------
     n_weights : int, default=30
         Steps of the weight scale; published values are 30, 50, 70 and 90.
-    objective, search, n_starts, time_limit, classes, n_jobs, random_state, verbose
+    objective, search, n_starts, time_limit, polish, classes, n_jobs, random_state, verbose
         As in :class:`EnsembleDebiaser`, as are the attributes.
 
     Examples
@@ -138,6 +146,7 @@ class WeightDebiaser(Debiaser):
         search: str = "auto",
         n_starts: int = 32,
         time_limit: float | None = None,
+        polish: bool = False,
         classes: Sequence[Any] | None = None,
         n_jobs: int | None = None,
         random_state: Any = 0,
@@ -148,6 +157,7 @@ class WeightDebiaser(Debiaser):
         self.search = search
         self.n_starts = n_starts
         self.time_limit = time_limit
+        self.polish = polish
         self.classes = classes
         self.n_jobs = n_jobs
         self.random_state = random_state
@@ -162,7 +172,7 @@ class FuzzyDebiaser(Debiaser):
 
     Parameters
     ----------
-    objective, search, n_starts, time_limit, classes, n_jobs, random_state, verbose
+    objective, search, n_starts, time_limit, polish, classes, n_jobs, random_state, verbose
         As in :class:`EnsembleDebiaser`, as are the attributes.
 
     Examples
@@ -182,6 +192,7 @@ class FuzzyDebiaser(Debiaser):
         search: str = "auto",
         n_starts: int = 32,
         time_limit: float | None = None,
+        polish: bool = False,
         classes: Sequence[Any] | None = None,
         n_jobs: int | None = None,
         random_state: Any = 0,
@@ -191,6 +202,7 @@ class FuzzyDebiaser(Debiaser):
         self.search = search
         self.n_starts = n_starts
         self.time_limit = time_limit
+        self.polish = polish
         self.classes = classes
         self.n_jobs = n_jobs
         self.random_state = random_state

@@ -224,7 +224,7 @@ class ExactSearch:
         """Return a bound of z that no choice undercuts: the least bound of all parts."""
         return float(self._parts().bounds.min())
 
-    def _arrange(self, known: "_Known") -> None:
+    def _arrange(self, known: "Known") -> None:
         """Order the classes for pruning, once."""
         if not self._arranged:
             self.lanes = arrange(self.lanes, self.terms, known.found())

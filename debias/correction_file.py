@@ -9,7 +9,7 @@ from dataclasses import asdict
 from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 
@@ -21,6 +21,7 @@ from debias.errors import CorrectionFileError, DebiasError
 from debias.explanations import ClassFacts
 from debias.families import Family
 from debias.objective import Objective
+from debias.search.certificate import Certificate, Status
 
 FORMAT = "debias correction"
 SCHEMA_VERSION = 2
@@ -51,6 +52,8 @@ def write_correction(debiaser: Any, path: str | os.PathLike[str]) -> None:
         "method": type(debiaser).__name__,
         "objective": _objective_entry(debiaser.objective_),
         "feasible": debiaser.feasible_,
+        "certificate": None if debiaser.certificate_ is None else debiaser.certificate_.to_dict(),
+        "picked_row": debiaser.picked_row_,
         "search": debiaser.search,
         **{name: getattr(debiaser, f"{name}_") for name in (*_NUMBERS, *_COUNTS)},
         "named_columns": hasattr(debiaser, "feature_names_in_"),
@@ -133,6 +136,9 @@ def read_correction(
         attributes |= {"objective_": objective, "data_fingerprint_": _text(document, "data_fingerprint")}
         attributes["feasible_"] = is_feasible(objective, attributes["objective_value_"])
         attributes |= _read_classes(document, family)
+        attributes["certificate_"] = _read_certificate(document, attributes["objective_value_"])
+        picked = document.get("picked_row") is not None
+        attributes["picked_row_"] = _count(document, "picked_row") if picked else None
     except KeyError as error:
         raise CorrectionFileError(f"{path}: the field {error.args[0]!r} is missing.") from error
     except (DebiasError, TypeError, ValueError, AttributeError, OverflowError) as error:
@@ -177,6 +183,38 @@ def _read_objective(description: dict[str, Any]) -> Goal:
         return objective
     numbers = {name: None if value is None else float(value) for name, value in bounds.items()}
     return Constrained(**numbers, objective=objective).validate()
+
+
+def _read_certificate(document: dict[str, Any], objective_value: float) -> Certificate | None:
+    """Read what was proved, if anything, and refuse what could not have been."""
+    entry = document.get("certificate")
+    if entry is None:
+        return None
+    certificate = Certificate(
+        status=_one_of(entry, "status", get_args(Status)),  # type: ignore[arg-type]
+        radius=_count(entry, "radius"),
+        objective=_number(entry, "objective"),
+        lower_bound=_number(entry, "lower_bound"),
+        n_evaluations=_count(entry, "n_evaluations"),
+        seconds=_number(entry, "seconds"),
+        interrupted=_flag(entry, "interrupted"),
+    )
+    n_classes, gap = len(document["classes"]), certificate.gap
+    radii = {"optimal": (n_classes,), "radius": range(1, n_classes), "heuristic": (0,)}
+    same = 1e-9 * max(1.0, abs(objective_value))  # differences by rounding
+    fits_together = (
+        certificate.radius in radii[certificate.status]
+        and abs(certificate.objective - objective_value) <= same
+        and gap >= -same
+        and (certificate.status != "optimal" or gap <= same)
+        and certificate.seconds >= 0
+    )
+    if not fits_together:
+        raise ValueError(
+            f"certificate: {certificate!r} is impossible for {n_classes} classes and an objective of "
+            f"{objective_value}."
+        )
+    return certificate
 
 
 def _read_classes(document: dict[str, Any], family: Sequence[Correction] | None) -> dict[str, Any]:
@@ -236,6 +274,13 @@ def _count(document: dict[str, Any], name: str) -> int:
     value = document[name]
     if isinstance(value, bool) or not isinstance(value, int) or value < 0:
         raise ValueError(f"{name} must be a whole number of at least 0; got {value!r}.")
+    return value
+
+
+def _flag(document: dict[str, Any], name: str) -> bool:
+    value = document[name]
+    if not isinstance(value, bool):
+        raise ValueError(f"{name} must be true or false; got {value!r}.")
     return value
 
 

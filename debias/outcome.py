@@ -63,22 +63,26 @@ def describe_outcome(debiaser: "Debiaser") -> str:
     >>> rows = [[0.62, 0.38], [0.7, 0.3], [0.9, 0.1]], [1, 0, 0]
     >>> print(describe_outcome(WeightDebiaser(objective=Constrained(max_cobias=0.2)).fit(*rows)))
     1 of 2 classes are corrected: on 3 labelled rows accuracy goes from 66.7 to 100.0 %, COBias from
-    100.0 to 0.0 points (... choices evaluated). It keeps COBias at most 20 points; the uncorrected
-    model does not.
+    100.0 to 0.0 points (... choices evaluated; proved optimal). It keeps COBias at most 20 points; the
+    uncorrected model does not.
     """
+    picked = debiaser.picked_row_
     if debiaser.improved_:
         n_changed = sum(not correction.is_identity for correction in debiaser.corrections_)
         said = f"{n_changed} of {len(debiaser.classes_)} classes are corrected: on {_change(debiaser)}."
+    elif picked is not None:
+        said = "Nothing is changed: this row is the uncorrected model."
     else:
         said = (
             f"Nothing was changed: of {debiaser.n_evaluations_:,} choices evaluated on "
-            f"{debiaser.n_labels_:,} labelled rows, none {_what_was_asked(debiaser)}."
+            f"{debiaser.n_labels_:,} labelled rows, none {_what_was_asked(debiaser)}{_proved(debiaser)}."
         )
-    return f"{said}{_bounds_kept(debiaser)}"
+    by_hand = "" if picked is None else f"Picked from the frontier by hand (row {picked}). "
+    return f"{by_hand}{said}{_bounds_kept(debiaser)}"
 
 
 def describe_infeasible(debiaser: "Debiaser") -> str:
-    """Say which bound no choice was found to keep, and what the closest one reaches.
+    """Say which bounds no choice keeps, as far as proved, and what the closest one reaches.
 
     Parameters
     ----------
@@ -100,16 +104,19 @@ def describe_infeasible(debiaser: "Debiaser") -> str:
     ...     warnings.simplefilter("ignore")
     ...     debiaser = debiaser.fit([[0.6, 0.4], [0.6, 0.4], [0.6, 0.4]], [1, 0, 0])
     >>> print(describe_infeasible(debiaser))
-    no choice of corrections was found that keeps all bounds on these 3 rows: accuracy at least 80 %
-    (66.7 is reached). The closest has accuracy 66.7 %, COBias 100.0 points and worst class accuracy
-    0.0 %; loosen the bound, or choose from more corrections.
+    no choice of corrections keeps all bounds on these 3 rows, as is proved: accuracy at least 80 % (66.7
+    is reached). The closest has accuracy 66.7 %, COBias 100.0 points and worst class accuracy 0.0 %;
+    loosen the bound, or choose from more corrections.
     """
     counts = fitted_counts(debiaser)
     assert isinstance(debiaser.objective_, Constrained)
     unmet = debiaser.objective_.unmet(counts.correct, counts.support)
+    rows = f"all bounds on these {debiaser.n_labels_:,} rows"
+    none = f"no choice of corrections was found that keeps {rows}"
+    if _none_in_bounds(debiaser):
+        none = f"no choice of corrections keeps {rows}, as is proved"
     return (
-        f"no choice of corrections was found that keeps all bounds on these {debiaser.n_labels_:,} rows: "
-        f"{'; '.join(unmet)}. The closest has accuracy {_accuracy(counts):.1f} %, COBias "
+        f"{none}: {'; '.join(unmet)}. The closest has accuracy {_accuracy(counts):.1f} %, COBias "
         f"{_gap(counts):.1f} points and worst class accuracy {_worst(counts):.1f} %; loosen the "
         f"bound{'s' if len(unmet) > 1 else ''}, or choose from more corrections."
     )
@@ -125,8 +132,26 @@ def _change(debiaser: "Debiaser") -> str:
     return (
         f"{debiaser.n_labels_:,} labelled rows accuracy goes from {_accuracy(before):.1f} to "
         f"{_accuracy(after):.1f} %, COBias from {_gap(before):.1f} to {_gap(after):.1f} points{objective} "
-        f"({debiaser.n_evaluations_:,} choices evaluated)"
+        f"({debiaser.n_evaluations_:,} choices evaluated{_proved(debiaser)})"
     )
+
+
+def _proved(debiaser: "Debiaser") -> str:
+    """Say in a clause what is proved of the choice; nothing where nobody asked for a proof."""
+    certificate = debiaser.certificate_
+    if certificate is None:
+        return ""
+    if certificate.status == "optimal":
+        return f"; proved {'optimal' if debiaser.feasible_ else 'to be the closest'}"
+    if certificate.status == "radius":
+        classes = "one class" if certificate.radius == 1 else f"up to {certificate.radius} classes"
+        return f"; none that differs in {classes} is {'better' if debiaser.feasible_ else 'closer'}"
+    return "; not proved to be the best"
+
+
+def _none_in_bounds(debiaser: "Debiaser") -> bool:
+    """Tell whether it is proved that no choice keeps the bounds."""
+    return debiaser.certificate_ is not None and debiaser.certificate_.none_in_bounds
 
 
 def _what_was_asked(debiaser: "Debiaser") -> str:
@@ -146,7 +171,10 @@ def _bounds_kept(debiaser: "Debiaser") -> str:
     if not debiaser.feasible_:
         counts = fitted_counts(debiaser)
         unmet = "; ".join(objective.unmet(counts.correct, counts.support))
-        return f" It is the closest choice found, but OUT OF BOUNDS: {unmet}."
+        if debiaser.picked_row_ is not None:
+            return f" It is OUT OF BOUNDS: {unmet}."
+        none = "; no choice keeps all bounds, as is proved" if _none_in_bounds(debiaser) else ""
+        return f" It is the closest choice found, but OUT OF BOUNDS: {unmet}{none}."
     said = f" It keeps {objective.describe()}"
     if not debiaser.improved_:
         return f"{said}."

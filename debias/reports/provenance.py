@@ -49,6 +49,7 @@ def describe_provenance(debiaser: Debiaser, table: ProbabilityTable) -> dict[str
         "choices evaluated": debiaser.n_evaluations_,
         "search time in seconds": round(debiaser.search_seconds_, 3),
         **_describe_objective(debiaser),
+        **_describe_proof(debiaser),
         "fingerprint of the fitted rows": debiaser.data_fingerprint_[:SHOWN_DIGITS],
     }
     if hasattr(debiaser, "n_weights"):
@@ -59,6 +60,13 @@ def describe_provenance(debiaser: Debiaser, table: ProbabilityTable) -> dict[str
     rows["fingerprint"] = table.fingerprint[:SHOWN_DIGITS]
     facts = {name: value for name, value in table.metadata.items() if name not in DIGESTS}
     return {"Correction": correction, "Rows of this report": rows | facts}
+
+
+def _describe_proof(debiaser: Debiaser) -> dict[str, Any]:
+    """Say what is proved of the choice, or that a person made it."""
+    if debiaser.picked_row_ is not None:
+        return {"picked by hand": f"row {debiaser.picked_row_} of the frontier"}
+    return {} if debiaser.certificate_ is None else {"proved": debiaser.certificate_.proved}
 
 
 def _describe_objective(debiaser: Debiaser) -> dict[str, Any]:

@@ -3,6 +3,8 @@
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
+from debias.constrained import INFEASIBLE
+
 Status = Literal["optimal", "radius", "heuristic"]
 
 
@@ -35,8 +37,8 @@ class Certificate:
     >>> certificate.gap
     0.25
     >>> print(certificate)
-    no better choice differs in up to 2 classes; the best possible objective lies between 0.250000
-    and 0.500000
+    proved: no better choice differs in up to 2 classes; the best possible objective lies between
+    0.250000 and 0.500000, a gap of 0.250000
     """
 
     status: Status
@@ -52,14 +54,63 @@ class Certificate:
         """How far the objective may lie above the best possible one."""
         return self.objective - self.lower_bound
 
-    def __str__(self) -> str:
-        between = f"the best possible objective lies between {self.lower_bound:.6f} and {self.objective:.6f}"
+    @property
+    def none_in_bounds(self) -> bool:
+        """Whether it is proved that no choice keeps the bounds of a Constrained objective.
+
+        Examples
+        --------
+        >>> Certificate("optimal", 2, 1000.25, 1000.25, 9216, 0.1).none_in_bounds
+        True
+        """
+        return self.lower_bound >= INFEASIBLE
+
+    @property
+    def proved(self) -> str:
+        """What is proved, as the rest of a sentence that begins with "Proved:".
+
+        Examples
+        --------
+        >>> Certificate("optimal", 2, 1000.25, 1000.25, 9216, 0.1).proved
+        'no choice keeps the bounds; this one is the closest'
+        >>> Certificate("heuristic", 0, 0.5, 0.25, 9216, 0.1, interrupted=True).proved
+        'only that the best possible objective lies between 0.250000 and 0.500000, a gap of 0.250000;
+        this is the best choice met until the search was stopped'
+        """
+        return self._proved_out_of_bounds() if self.objective >= INFEASIBLE else self._proved_in_bounds()
+
+    def _proved_in_bounds(self) -> str:
         if self.status == "optimal":
-            return f"proved: no choice has an objective under {self.objective:.6f}"
+            return f"no choice has an objective under {self.objective:.6f}"
+        between = (
+            f"the best possible objective lies between {self.lower_bound:.6f} and {self.objective:.6f}, "
+            f"a gap of {self.gap:.6f}"
+        )
         if self.status == "radius":
-            classes = "one class" if self.radius == 1 else f"up to {self.radius} classes"
-            return f"no better choice differs in {classes}; {between}"
-        return f"the best choice met, not proved; {between}"
+            return f"no better choice differs in {self._classes()}; {between}"
+        return f"only that {between}; this is the best choice met{self._until()}"
+
+    def _proved_out_of_bounds(self) -> str:
+        """Say it without the placeholder that stands for an objective out of bounds."""
+        if self.status == "optimal":
+            return "no choice keeps the bounds; this one is the closest"
+        if self.status == "radius":
+            if self.none_in_bounds:
+                return f"no choice keeps the bounds, and none that differs in {self._classes()} comes closer"
+            closer = f"no choice that differs in {self._classes()} comes closer to the bounds"
+            return f"{closer}; whether any keeps them is open"
+        if self.none_in_bounds:
+            return f"no choice keeps the bounds; this is the closest met{self._until()}, not proved"
+        return f"nothing; no choice met{self._until()} keeps the bounds, this one is the closest"
+
+    def _classes(self) -> str:
+        return "one class" if self.radius == 1 else f"up to {self.radius} classes"
+
+    def _until(self) -> str:
+        return " until the search was stopped" if self.interrupted else ""
+
+    def __str__(self) -> str:
+        return f"proved: {self.proved}"
 
     def to_dict(self) -> dict[str, Any]:
         """Return the certificate as plain data."""

@@ -204,7 +204,7 @@ def _read_certificate(document: dict[str, Any], objective_value: float) -> Certi
     same = 1e-9 * max(1.0, abs(objective_value))  # differences by rounding
     fits_together = (
         certificate.radius in radii[certificate.status]
-        and abs(certificate.objective - objective_value) <= same
+        and certificate.objective >= objective_value - same  # a polish may lower it afterwards
         and gap >= -same
         and (certificate.status != "optimal" or gap <= same)
         and certificate.seconds >= 0

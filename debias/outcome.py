@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from debias.constrained import Constrained, is_feasible
+from debias.constrained import INFEASIBLE, Constrained, is_feasible
 from debias.objective import Counts, Objective
+from debias.search.problem import TOLERANCE
 
 if TYPE_CHECKING:
     from debias.debiaser import Debiaser
@@ -141,12 +142,31 @@ def _proved(debiaser: "Debiaser") -> str:
     certificate = debiaser.certificate_
     if certificate is None:
         return ""
+    polished = ", before the polish" if is_polished(debiaser) else ""
+    in_bounds = certificate.objective < INFEASIBLE
     if certificate.status == "optimal":
-        return f"; proved {'optimal' if debiaser.feasible_ else 'to be the closest'}"
+        return f"; proved {'optimal' if in_bounds else 'to be the closest'}{polished}"
     if certificate.status == "radius":
         classes = "one class" if certificate.radius == 1 else f"up to {certificate.radius} classes"
-        return f"; none that differs in {classes} is {'better' if debiaser.feasible_ else 'closer'}"
+        return f"; none that differs in {classes} is {'better' if in_bounds else 'closer'}{polished}"
     return "; not proved to be the best"
+
+
+def is_polished(debiaser: "Debiaser") -> bool:
+    """Tell whether a polish has lowered the objective below that of the choice in the certificate.
+
+    Parameters
+    ----------
+    debiaser : Debiaser
+        Fitted.
+
+    Returns
+    -------
+    bool
+        False without a certificate.
+    """
+    certificate = debiaser.certificate_
+    return certificate is not None and debiaser.objective_value_ < certificate.objective - TOLERANCE
 
 
 def _none_in_bounds(debiaser: "Debiaser") -> bool:

@@ -105,6 +105,18 @@ def test_reports_hold_a_line_on_what_is_proved(table):
     assert "proved" not in describe_provenance(debiaser, table)["Correction"]
 
 
+def test_a_polish_comes_after_what_is_proved(table, tmp_path):
+    debiaser = fitted(table, polish=True, search="descent", n_starts=2)
+    assert debiaser.objective_value_ < debiaser.certificate_.objective
+    debiaser.save(tmp_path / "c.json")
+    again = load(tmp_path / "c.json")
+    assert again.certificate_ == debiaser.certificate_
+    assert describe_provenance(again, table)["Correction"]["proved before the polish"].startswith("only that")
+    proved = WeightDebiaser(polish=True, n_weights=1)
+    proved.fit(np.array([[0.6, 0.4], [0.9, 0.1], [0.7, 0.3]]), [1, 0, 0])
+    assert "; proved optimal, before the polish)" in proved.summary()
+
+
 def test_files_of_before_there_were_certificates_load(document, tmp_path):
     old = {name: value for name, value in document.items() if name not in ("certificate", "picked_row")}
     (tmp_path / "c.json").write_text(json.dumps(old))
@@ -130,7 +142,7 @@ def test_files_of_before_there_were_certificates_load(document, tmp_path):
         ({"lower_bound": 1e9}, "is impossible"),
         ({"lower_bound": float("nan")}, "lower_bound must be a finite number"),
         ({"lower_bound": -10 * 10**400}, "too large"),
-        ({"objective": 0.0}, "is impossible"),
+        ({"objective": -1.0, "lower_bound": -2.0}, "is impossible"),
         ({"objective": "0"}, "objective must be a finite number"),
         ({"seconds": -1}, "is impossible"),
         ({"interrupted": 1}, "interrupted must be true or false"),

@@ -8,6 +8,7 @@ from debias.constrained import Constrained, is_feasible
 from debias.debiaser import Debiaser, fingerprint_of
 from debias.errors import OverlapError
 from debias.objective import confusion_counts
+from debias.outcome import is_polished
 from debias.prediction import matched_probabilities
 from debias.reports.findings import Finding, Kind
 from debias.tables import ProbabilityTable, check_disjoint
@@ -66,7 +67,9 @@ def _describe_proof(debiaser: Debiaser) -> dict[str, Any]:
     """Say what is proved of the choice, or that a person made it."""
     if debiaser.picked_row_ is not None:
         return {"picked by hand": f"row {debiaser.picked_row_} of the frontier"}
-    return {} if debiaser.certificate_ is None else {"proved": debiaser.certificate_.proved}
+    if debiaser.certificate_ is None:
+        return {}
+    return {f"proved{' before the polish' if is_polished(debiaser) else ''}": debiaser.certificate_.proved}
 
 
 def _describe_objective(debiaser: Debiaser) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from debias.search.certificate import Certificate
 from debias.search.descent import descend
 from debias.search.exact import ExactResult, ExactSearch, fits
 from debias.search.fronts import fronts_of
+from debias.search.many_classes import MANY, descend_many
 from debias.search.problem import Candidate, Problem
 from debias.search.radius import Neighbourhood, look_around, pair_bound
 from debias.search.result import SearchResult
@@ -51,7 +52,8 @@ def search(
         As in :func:`~debias.search.descent.descend`.
     time_limit : float, optional
         Seconds for the proof; :data:`PROOF_SECONDS` for ``"auto"`` and no limit for
-        ``"exact"`` and ``"enumerate"`` if not given.
+        ``"exact"`` and ``"enumerate"`` if not given. Where they do not suffice, a radius takes up
+        to :data:`PROOF_SECONDS` more.
     on_progress : callable, optional
         Called with what is being done and the share that is done.
     announce : callable, optional
@@ -86,12 +88,32 @@ def search(
         n_done += 1
         show("descents", n_done / n_starts)
 
-    found = descend(problem, n_starts, random_state, n_threads, on_start_done=count_start)
-    found = replace(found, fronts=fronts_of(problem, [*found.met, found.best]))
-    if method == "descent" or found.interrupted:
-        return _with_certificate(found, Neighbourhood(found.best, 0, 0, 0.0), pair_bound(problem), started)
+    descent = descend_many if problem.n_classes >= MANY else descend
+    found = descent(problem, n_starts, random_state, n_threads, on_start_done=count_start)
+    identity = problem.candidate(problem.identity_choice)
+    found = replace(found, fronts=fronts_of(problem, [identity, *found.met, found.best]))
+    if method != "descent" and not found.interrupted:
+        limit = PROOF_SECONDS if method == "auto" and time_limit is None else time_limit
+        try:
+            return _proved(problem, found, method, limit, n_threads, show, announce, started)
+        except KeyboardInterrupt:  # between the parts that handle it themselves
+            found = replace(found, interrupted=True)
+    return _with_certificate(found, Neighbourhood(found.best, 0, 0, 0.0), pair_bound(problem), started)
+
+
+def _proved(
+    problem: Problem,
+    found: SearchResult,
+    method: Method,
+    limit: float | None,
+    n_threads: int,
+    show: Callable[[str, float], object],
+    announce: Callable[[str], object] | None,
+    started: float,
+) -> SearchResult:
+    """Prove the optimum if that fits the time, else the largest radius."""
     lower_bound = -float("inf")
-    limit = PROOF_SECONDS if method == "auto" and time_limit is None else time_limit
+    time_around = PROOF_SECONDS if limit is None else limit
     if method != "auto" or fits(problem):
         proof = ExactSearch(problem)
         lower_bound = proof.lower_bound()
@@ -107,7 +129,9 @@ def search(
                 )
                 return replace(found, certificate=certificate, seconds=certificate.seconds)
             lower_bound = proved.certificate.lower_bound
-    around = look_around(problem, found.best, None, PROOF_SECONDS if limit is None else limit, n_threads)
+            time_around = min(time_around, PROOF_SECONDS)  # the limit is used up
+    show("radius", 0.0)
+    around = look_around(problem, found.best, None, time_around, n_threads)
     return _with_certificate(found, around, max(lower_bound, pair_bound(problem)), started)
 
 

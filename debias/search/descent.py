@@ -90,8 +90,8 @@ def descend(
             local.sweeper = make_sweeper()
         before = local.sweeper.n_evaluations
         rng = np.random.default_rng(seeds[index])
-        begun = _begin(local.sweeper, index, rng, pair_moves, stop)
-        best = _descend_from(local.sweeper, np.array(begun.choice), rng, pair_moves, stop)
+        begun = begin(local.sweeper, index, rng, pair_moves, stop)
+        best = descend_from(local.sweeper, np.array(begun.choice), rng, pair_moves, stop)
         return best, local.sweeper.n_evaluations - before
 
     with ThreadPoolExecutor(n_threads) as pool:
@@ -150,7 +150,7 @@ def _polish(sweeper: Sweeper, best: Candidate, rng: np.random.Generator, stop: t
                 if moved.beats(best):
                     best, improved = moved, True
         if improved:
-            best = _descend_from(sweeper, np.array(best.choice), rng, True, stop)
+            best = descend_from(sweeper, np.array(best.choice), rng, True, stop)
     return best
 
 
@@ -163,20 +163,38 @@ def _simplify(
     for k in set(range(problem.n_classes)) - kept:
         choice = np.array(best.choice)
         choice[k] = problem.identity
-        simpler = _descend_from(sweeper, choice, rng, pair_moves, stop, kept | {k})
+        simpler = descend_from(sweeper, choice, rng, pair_moves, stop, kept | {k})
         if simpler.beats(best):
             best = simpler
             kept = kept | {k}
     return best
 
 
-def _begin(
+def begin(
     sweeper: Sweeper, index: int, rng: np.random.Generator, pair_moves: bool, stop: threading.Event
 ) -> Candidate:
     """Return the start of a number: the identity, a random choice, or the end of a descent within one kind.
 
     With many classes a random choice of all kinds is mostly hopeless, and what is best within
     one kind is a far better place to begin.
+
+    Parameters
+    ----------
+    sweeper : Sweeper
+        On the problem that is searched.
+    index : int
+        Number of the start; 0 is the identity.
+    rng : Generator
+        What is random.
+    pair_moves : bool
+        Whether two classes may move together.
+    stop : Event
+        Ends a descent early.
+
+    Returns
+    -------
+    Candidate
+        Where to descend from.
     """
     problem = sweeper.problem
     groups = problem.groups if len(problem.groups) > 1 else ()
@@ -188,10 +206,10 @@ def _begin(
     group = groups[turn]
     first_turn = index == turn + 1
     choice = problem.identity_choice if first_turn else rng.choice(group, size=problem.n_classes)
-    return _descend_from(sweeper, choice, rng, pair_moves, stop, group=group)
+    return descend_from(sweeper, choice, rng, pair_moves, stop, group=group)
 
 
-def _descend_from(
+def descend_from(
     sweeper: Sweeper,
     choice: IndexArray,
     rng: np.random.Generator,
@@ -202,7 +220,27 @@ def _descend_from(
 ) -> Candidate:
     """Return the local optimum reached from one choice, or the best on the way when told to stop.
 
-    Classes in `kept` do not move; with a `group`, only its corrections are taken.
+    Parameters
+    ----------
+    sweeper : Sweeper
+        On the problem that is searched.
+    choice : ndarray of shape (n_classes,)
+        Where to begin.
+    rng : Generator
+        The order in which classes move.
+    pair_moves : bool
+        Whether two classes may move together.
+    stop : Event
+        Ends the descent early.
+    kept : set of int
+        Classes that do not move.
+    group : ndarray, optional
+        Only these corrections are taken.
+
+    Returns
+    -------
+    Candidate
+        No change of one class, or of two, improves it.
     """
     problem = sweeper.problem
     group = np.arange(problem.n_corrections) if group is None else group

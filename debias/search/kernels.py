@@ -12,6 +12,8 @@ from numba import njit
 
 from debias.constrained import BOUND_TOLERANCE, INFEASIBLE
 
+MANY_CLASSES = 16
+
 
 def compiled(function: Callable[..., Any]) -> Any:
     """Compile a kernel, and keep the result on disk where there is a place for it.
@@ -43,6 +45,34 @@ def best_rivals(columns, choice, skip_a, skip_b, rival, rival_class):
 
 
 @compiled
+def best_two(columns, choice, best, best_class, second, second_class):
+    """Find the two highest ranks of every sample and their classes, for sweeps that leave one out."""
+    n_classes, _, n_samples = columns.shape
+    best[:] = 0
+    best_class[:] = 0
+    second[:] = 0
+    second_class[:] = 0
+    for k in range(n_classes):
+        row = columns[k, choice[k]]
+        for m in range(n_samples):
+            if row[m] > second[m]:
+                higher = row[m] > best[m]
+                second[m] = best[m] if higher else row[m]
+                second_class[m] = best_class[m] if higher else k
+                best[m] = row[m] if higher else best[m]
+                best_class[m] = k if higher else best_class[m]
+
+
+@compiled
+def leave_out(best, best_class, second, second_class, j, rival, rival_class):
+    """Fill the best rivals of class j from the two highest ranks of every sample."""
+    for m in range(best.shape[0]):
+        own = best_class[m] == j
+        rival[m] = second[m] if own else best[m]
+        rival_class[m] = second_class[m] if own else best_class[m]
+
+
+@compiled
 def raise_rivals(base, base_class, row, row_class, rival, rival_class):
     """Add one more class to the best rivals: row is its rank for every sample."""
     for m in range(base.shape[0]):
@@ -52,13 +82,14 @@ def raise_rivals(base, base_class, row, row_class, rival, rival_class):
 
 
 @compiled
-def count_wins(ranks, rival, rival_class, offsets, j, limit, tally, won, taken, lost):
+def count_wins(ranks, rival, rival_class, offsets, j, limit, tally, met, seen, won, taken, lost):
     """Count, for every correction of class j, whom it takes samples from.
 
     Fills ``won[r]``, samples of class j that it wins; ``taken[v, r]``, samples that it takes
     from class v; ``lost[v, r]``, those of them that v had right. The first padding lane wins
     every sample, so its counts are those of the rivals alone. The tally is as narrow as the
-    ranks, so that both fill vectors alike; it is emptied before it can overflow.
+    ranks, so that both fill vectors alike; it is emptied before it can overflow. Of many classes
+    only those that are met, ``met`` and ``seen``, are.
     """
     n_classes, n_padded = taken.shape
     won[:] = 0
@@ -68,15 +99,22 @@ def count_wins(ranks, rival, rival_class, offsets, j, limit, tally, won, taken, 
         start = offsets[label]
         while start < offsets[label + 1]:
             stop = min(start + limit, offsets[label + 1])
-            tally[:] = 0
+            n_met = 0
             for m in range(start, stop):
                 v = rival_class[m]
+                if seen[v] == 0:
+                    seen[v] = 1
+                    met[n_met] = v
+                    n_met += 1
+                    tally[v, :] = 0
                 bar = rival[m]
                 row = ranks[m]
                 mine = tally[v]
                 for r in range(n_padded):
                     mine[r] += row[r] > bar
-            for v in range(n_classes):
+            for position in range(n_met):
+                v = met[position]
+                seen[v] = 0
                 for r in range(n_padded):
                     wins = int(tally[v, r])
                     taken[v, r] += wins
@@ -104,10 +142,17 @@ def score(counts, support, weights, log_joint, log_predicted, accuracy):
             accuracy[n_present] = counts[0, k] / support[k]
             n_present += 1
     gaps = out = 0.0
-    for a in range(n_present):
-        out += max(0.0, weights[6] - accuracy[a])
-        for b in range(a):
-            gaps += abs(accuracy[a] - accuracy[b])
+    if n_present > MANY_CLASSES:  # sorted, the sum of gaps is a sum over ranks
+        ascending = accuracy[:n_present]
+        ascending.sort()
+        for a in range(n_present):
+            out += max(0.0, weights[6] - ascending[a])
+            gaps += (2 * a + 1 - n_present) * ascending[a]
+    else:
+        for a in range(n_present):
+            out += max(0.0, weights[6] - accuracy[a])
+            for b in range(a):
+                gaps += abs(accuracy[a] - accuracy[b])
     # Without bounds nothing is ever out. In line and without branches: these slow all down by a fifth.
     out += max(0.0, weights[7] * gaps - weights[4])
     out += max(0.0, weights[5] - right) * weights[8]
@@ -118,11 +163,11 @@ def score(counts, support, weights, log_joint, log_predicted, accuracy):
 @compiled
 def sweep(
     ranks, rival, rival_class, offsets, support, j, n_corrections, limit, weights, log_joint, log_predicted,
-    tally, won, taken, lost, counts, accuracy, values,
+    tally, met, seen, won, taken, lost, counts, accuracy, values,
 ):  # fmt: skip
     """Fill ``values[r]`` with z of every correction of class j, the other classes settled."""
     n_classes = support.shape[0]
-    count_wins(ranks, rival, rival_class, offsets, j, limit, tally, won, taken, lost)
+    count_wins(ranks, rival, rival_class, offsets, j, limit, tally, met, seen, won, taken, lost)
     for r in range(n_corrections):
         total = 0
         for k in range(n_classes):
@@ -137,12 +182,12 @@ def sweep(
 @compiled
 def sweep_pair(
     ranks, columns, base, base_class, offsets, support, i, j, n_corrections, limit, weights, log_joint,
-    log_predicted, rival, rival_class, tally, won, taken, lost, counts, accuracy, values,
+    log_predicted, rival, rival_class, tally, met, seen, won, taken, lost, counts, accuracy, values,
 ):  # fmt: skip
     """Fill ``values[s, r]`` with z of correction s of class i and r of class j together."""
     for s in range(n_corrections):
         raise_rivals(base, base_class, columns[i, s], i, rival, rival_class)
         sweep(
             ranks[j], rival, rival_class, offsets, support, j, n_corrections, limit, weights, log_joint,
-            log_predicted, tally, won, taken, lost, counts, accuracy, values[s],
+            log_predicted, tally, met, seen, won, taken, lost, counts, accuracy, values[s],
         )  # fmt: skip

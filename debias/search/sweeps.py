@@ -79,8 +79,12 @@ class RankSweeper:
         self._base_class = np.zeros(n_samples, dtype=np.int32)
         self._rival = np.zeros_like(self._base)
         self._rival_class = np.zeros_like(self._base_class)
+        self._two = tuple(array.copy() for _ in range(2) for array in (self._base, self._base_class))
+        self._two_of: IndexArray | None = None
         self._scratch: tuple[npt.NDArray[Any], ...] = (
             np.zeros((n_classes, n_padded), dtype=dtype),
+            np.zeros(n_classes, dtype=np.int64),
+            np.zeros(n_classes, dtype=np.int64),
             np.zeros(n_padded, dtype=np.int64),
             np.zeros((n_classes, n_padded), dtype=np.int64),
             np.zeros((n_classes, n_padded), dtype=np.int64),
@@ -93,7 +97,10 @@ class RankSweeper:
         """Return z of every correction of class `j`."""
         problem = self.problem
         values = np.empty(problem.n_corrections)
-        kernels.best_rivals(problem.columns, choice, j, j, self._base, self._base_class)
+        if self._two_of is None or not np.array_equal(self._two_of, choice):
+            kernels.best_two(problem.columns, choice, *self._two)
+            self._two_of = np.array(choice)
+        kernels.leave_out(*self._two, j, self._base, self._base_class)
         kernels.sweep(
             problem.ranks[j], self._base, self._base_class, problem.offsets, problem.support, j,
             problem.n_corrections, self._limit, *self._terms, *self._scratch, values,

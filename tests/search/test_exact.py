@@ -186,7 +186,7 @@ def test_the_estimates_are_of_the_right_size():
     problem = build_problem(probabilities, y, weights(24), Objective(pmi=0))
     search = ExactSearch(problem)
     pruned, complete = search.estimate()
-    assert 0 < pruned and 0 < complete < 1000
+    assert pruned > 0 and 0 < complete < 1000
     assert search.lower_bound() <= search.run().best.objective
 
 

@@ -1,6 +1,5 @@
-"""Run the search that an estimator asks for by name, with progress on the screen if wanted."""
+"""Run the search that an estimator asks for by name, and tell whoever waits for it."""
 
-import sys
 from typing import Any
 
 import joblib
@@ -10,6 +9,7 @@ from debias.search.annealing import SCHEDULES, anneal
 from debias.search.automatic import METHODS, search
 from debias.search.problem import Problem
 from debias.search.result import SearchResult
+from debias.waiting import waiting
 
 SEARCHES = (*METHODS, *SCHEDULES)
 """Names that ``search`` may have."""
@@ -64,7 +64,7 @@ def run_search(
     time_limit : float, optional
         Seconds for a proof.
     verbose : int
-        Show a progress bar, and say beforehand what may take long.
+        Show a progress bar; without one, only what takes long is said, beforehand and meanwhile.
 
     Returns
     -------
@@ -75,17 +75,5 @@ def run_search(
         return anneal(problem, SCHEDULES[name], seed)
     method: Any = name
     n_threads = joblib.effective_n_jobs(n_jobs)
-    if not verbose:
-        return search(problem, method, n_starts, seed, n_threads, time_limit)
-    from rich.console import Console
-    from rich.progress import Progress
-
-    with Progress(console=Console(file=sys.stderr)) as progress:
-        tasks: dict[str, Any] = {}
-
-        def show(doing: str, share: float) -> None:
-            if doing not in tasks:
-                tasks[doing] = progress.add_task(doing, total=1.0)
-            progress.update(tasks[doing], completed=share)
-
-        return search(problem, method, n_starts, seed, n_threads, time_limit, show, progress.console.print)
+    with waiting(verbose) as voice:
+        return search(problem, method, n_starts, seed, n_threads, time_limit, *voice)

@@ -27,6 +27,7 @@ FLOORS = {
     "debias.baseline": 3,
     "debias.calibration": 3,
     "debias.searching": 3,
+    "debias.waiting": 3,
     "debias.frontier": 3,
     "debias.prediction": 3,
     "debias.splits": 3,

@@ -16,6 +16,7 @@ from debias.cli.screen import print_lines, print_table
 if TYPE_CHECKING:
     from debias.constrained import Goal
     from debias.debiaser import Debiaser
+    from debias.tables import ProbabilityTable
 
 
 class Method(StrEnum):
@@ -29,6 +30,9 @@ class Method(StrEnum):
 class Search(StrEnum):
     """How corrections are searched for."""
 
+    auto = "auto"
+    exact = "exact"
+    enumerate = "enumerate"
     descent = "descent"
     annealing_3_6 = "annealing-3/6"
     annealing_150_300 = "annealing-150/300"
@@ -44,6 +48,14 @@ PmiWeight = Annotated[
 Smoothing = Annotated[float, typer.Option("--smoothing", help="Smoothing of counts in that information.")]
 WeightSteps = Annotated[int, typer.Option("--n-weights", help="Steps of the weight scale.")]
 Starts = Annotated[int, typer.Option("--n-starts", help="Starts of the descent.")]
+TimeLimit = Annotated[
+    float | None,
+    typer.Option(
+        "--time-limit",
+        metavar="SECONDS",
+        help="For the proof; 3 for auto and none for exact and enumerate when left out.",
+    ),
+]
 
 
 def fit(
@@ -67,9 +79,12 @@ def fit(
         Search,
         typer.Option(
             metavar="NAME",
-            help="descent, or a published schedule as a baseline: annealing-3/6, annealing-150/300.",
+            help="auto: a descent, then the best proof that fits the time; exact: until the optimum is "
+            "proved; enumerate: every choice; descent: no proof; or a published schedule as a baseline: "
+            "annealing-3/6, annealing-150/300.",
         ),
-    ] = Search.descent,
+    ] = Search.auto,
+    time_limit: TimeLimit = None,
     n_starts: Starts = 32,
     seed: Seed = 0,
     jobs: Jobs = -1,
@@ -79,7 +94,8 @@ def fit(
 ) -> None:
     """Fit one correction per class on labelled rows.
 
-    Never fit on the rows you test on. Ctrl-C keeps the best choice met so far.
+    Never fit on the rows you test on. Ctrl-C keeps the best choice met so far, and the file says how
+    good it is proved to be.
 
     Example: debias fit opt.parquet --method ensemble --out correction.json
 
@@ -92,22 +108,64 @@ def fit(
         make_objective(context, max_cobias, min_accuracy, min_class_accuracy),
         n_weights=n_weights,
         search=str(search),
+        time_limit=time_limit,
         n_starts=n_starts,
         seed=seed,
         jobs=jobs,
     )
     _ = rows.label_indices  # an unlabelled table is refused with what to do about it
+    interrupted = fit_aloud(debiaser, rows)
+    debiaser.save(out)
+    print_explanation(debiaser, f"{table.name}: {len(rows):,} labelled rows, the rows it was fitted on")
+    print_lines(["", debiaser.summary(), *describe_proof(debiaser)])
+    print_lines([f"Wrote {out}. Judge it on other rows: debias report."])
+    if interrupted:
+        raise Interrupted(f"the best choice met so far is kept in {out}")
+
+
+def fit_aloud(debiaser: "Debiaser", rows: "ProbabilityTable") -> bool:
+    """Fit, with each warning in a line on stderr.
+
+    Parameters
+    ----------
+    debiaser : Debiaser
+        Not fitted.
+    rows : ProbabilityTable
+        Labelled rows.
+
+    Returns
+    -------
+    bool
+        Whether Ctrl-C ended the search; what it had met is kept.
+    """
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", UserWarning)
         debiaser.fit(rows.probabilities, rows.labels)
     messages = [str(warning.message) for warning in caught]
     for message in messages:
         say(f"warning: {message}")
-    debiaser.save(out)
-    print_explanation(debiaser, f"{table.name}: {len(rows):,} labelled rows, the rows it was fitted on")
-    print_lines(["", debiaser.summary(), f"Wrote {out}. Judge it on other rows: debias report."])
-    if any("interrupted" in message for message in messages):
-        raise Interrupted(f"the best choice met so far is kept in {out}")
+    return any("interrupted" in message for message in messages)
+
+
+def describe_proof(debiaser: "Debiaser") -> list[str]:
+    """Say in a sentence what is proved of a choice.
+
+    Parameters
+    ----------
+    debiaser : Debiaser
+        Fitted.
+
+    Returns
+    -------
+    list of str
+        Empty for a published schedule, which proves nothing.
+    """
+    from debias.outcome import is_polished
+
+    certificate = debiaser.certificate_
+    if certificate is None:
+        return []
+    return [f"Proved{', before the polish' if is_polished(debiaser) else ''}: {certificate.proved}."]
 
 
 def make_debiaser(
@@ -116,6 +174,7 @@ def make_debiaser(
     *,
     n_weights: int,
     search: str,
+    time_limit: float | None,
     n_starts: int,
     seed: int,
     jobs: int,
@@ -128,23 +187,24 @@ def make_debiaser(
         Which of the three.
     objective : Objective or Constrained
         What is minimised.
-    n_weights, search, n_starts, seed, jobs
+    n_weights, search, time_limit, n_starts, seed, jobs
         See :class:`debias.estimators.EnsembleDebiaser`.
 
     Returns
     -------
     Debiaser
-        With a progress bar where the output is a terminal.
+        With a progress bar where stderr is a terminal.
     """
     from debias.estimators import EnsembleDebiaser, FuzzyDebiaser, WeightDebiaser
 
     settings: dict[str, Any] = {
         "objective": objective,
         "search": search,
+        "time_limit": time_limit,
         "n_starts": n_starts,
         "n_jobs": jobs,
         "random_state": seed,
-        "verbose": int(sys.stdout.isatty()),
+        "verbose": int(sys.stderr.isatty()),
     }
     if method == "fuzzy":
         return FuzzyDebiaser(**settings)

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Literal
 
+from debias.search.bounded import improve_within_bounds
 from debias.search.certificate import Certificate
 from debias.search.descent import descend
 from debias.search.exact import ExactResult, ExactSearch, fits
@@ -90,6 +91,7 @@ def search(
 
     descent = descend_many if problem.n_classes >= MANY else descend
     found = descent(problem, n_starts, random_state, n_threads, on_start_done=count_start)
+    found = improve_within_bounds(problem, found, max(1, n_starts // 4), random_state, n_threads)
     identity = problem.candidate(problem.identity_choice)
     found = replace(found, fronts=fronts_of(problem, [identity, *found.met, found.best]))
     if method != "descent" and not found.interrupted:
@@ -119,6 +121,7 @@ def _proved(
         lower_bound = proof.lower_bound()
         prune = _plan(proof, found.best, method, limit, announce)
         if prune is not None:
+            show("proof", 0.0)
             proved = proof.run(found.best, prune, limit, n_threads, lambda share: show("proof", share))
             found = _joined(found, proved)
             if proved.certificate.status == "optimal" or found.interrupted:

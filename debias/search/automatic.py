@@ -1,7 +1,7 @@
 """Which search to run: a descent first, then a proof, as far as the time allows.
 
 ``"auto"`` enumerates every choice where that is quick, else prunes, else proves the largest
-radius; ``"exact"`` prunes and ``"enumerate"`` does not, both until they are done.
+radius; ``"exact"`` prunes where that pays and ``"enumerate"`` never, both until they are done.
 """
 
 import time
@@ -91,7 +91,7 @@ def search(
 
     descent = descend_many if problem.n_classes >= MANY else descend
     found = descent(problem, n_starts, random_state, n_threads, on_start_done=count_start)
-    found = improve_within_bounds(problem, found, max(1, n_starts // 4), random_state, n_threads)
+    found = improve_within_bounds(problem, found, max(1, n_starts // 8), random_state, n_threads)
     identity = problem.candidate(problem.identity_choice)
     found = replace(found, fronts=fronts_of(problem, [identity, *found.met, found.best]))
     if method != "descent" and not found.interrupted:
@@ -148,7 +148,8 @@ def _plan(
     """Return whether the proof prunes; None if it would take too long."""
     pruned, complete = proof.estimate(best)
     if method != "auto":
-        prune: bool | None = method == "exact"
+        # A bound that rules out little costs more than it saves: COBias alone can always be even.
+        prune: bool | None = method == "exact" and pruned <= 2 * complete
     elif limit is None or complete <= limit:
         prune = False
     else:

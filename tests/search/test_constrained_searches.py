@@ -11,6 +11,7 @@ from debias.constrained import INFEASIBLE, Constrained
 from debias.families import ensemble, memberships, weights
 from debias.objective import Objective
 from debias.search.annealing import anneal
+from debias.search.automatic import search
 from debias.search.descent import descend
 from debias.search.kernels import score
 from debias.search.problem import build_problem
@@ -170,3 +171,21 @@ def test_on_ddi_they_cannot_and_the_closest_is_the_most_even_choice():
     )
     assert bounded.objective == pytest.approx(INFEASIBLE + even.objective - 0.1, abs=1e-11)
     assert even.objective == pytest.approx(0.11522, abs=1e-5)
+
+
+@pytest.mark.parametrize(
+    "goal",
+    [
+        Constrained(max_cobias=0.1),
+        Constrained(min_class_accuracy=0.15),
+        Constrained(min_accuracy="uncorrected"),
+    ],
+    ids=repr,
+)
+def test_bounds_on_a_real_table_are_optimised_exactly(goal):
+    problem = build_problem(*published("agnews", "opt"), ensemble(30), goal)
+    pruned = search(problem, "exact", n_starts=4)
+    whole = search(problem, "enumerate", n_starts=4)
+    assert pruned.certificate.status == whole.certificate.status == "optimal"
+    assert pruned.best.objective == pytest.approx(whole.best.objective, abs=1e-12)
+    assert pruned.best.objective < 1

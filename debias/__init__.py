@@ -23,10 +23,13 @@ if TYPE_CHECKING:
     from debias.log_bias import LogBiasDebiaser
     from debias.objective import Objective
     from debias.reports.summary import Report
+    from debias.search.certificate import Certificate
+    from debias.search.milp import IntegerProgram
     from debias.shapes import Gaussian, Scaled, Sigmoid, Trapezoid
     from debias.tables import ProbabilityTable, check_disjoint, remove_overlap
 
 _HOME = {
+    "Certificate": "debias.search.certificate",
     "Constrained": "debias.constrained",
     "Correction": "debias.corrections",
     "DebiasError": "debias.errors",
@@ -36,6 +39,7 @@ _HOME = {
     "Function": "debias.corrections",
     "FuzzyDebiaser": "debias.estimators",
     "Gaussian": "debias.shapes",
+    "IntegerProgram": "debias.search.milp",
     "LabelProbabilities": "debias.inference.pipeline",
     "LogBiasDebiaser": "debias.log_bias",
     "Objective": "debias.objective",
@@ -63,6 +67,7 @@ _HOME = {
 }
 
 __all__ = [
+    "Certificate",
     "Constrained",
     "Correction",
     "DebiasError",
@@ -72,6 +77,7 @@ __all__ = [
     "Function",
     "FuzzyDebiaser",
     "Gaussian",
+    "IntegerProgram",
     "LabelProbabilities",
     "LogBiasDebiaser",
     "Objective",

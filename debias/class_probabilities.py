@@ -93,7 +93,9 @@ def validate_probabilities(values: FloatArray, names: npt.ArrayLike | None = Non
     off = np.abs(sums - 1) > SUM_TOLERANCE
     if off.any():
         row = int(np.argmax(off))
-        fix = "drop it" if sums[row] == 0 else "normalise first: X / X.sum(axis=1, keepdims=True)"
+        fix = "drop it"
+        if sums[row] > 0:
+            fix = "read the table with normalise=True (an array in Python: X / X.sum(axis=1, keepdims=True))"
         raise TableError(
             f"row {row} sums to {sums[row]:.6g}, and class probabilities sum to 1 "
             f"({int(off.sum())} such rows): {fix}."

@@ -250,7 +250,8 @@ def _read_own(description: dict[str, Any], family: Sequence[Correction] | None) 
     if family is None:
         raise ValueError(
             f"the correction {description.get('label', description.get('id'))!r} is a function of your own, "
-            "which a file cannot hold: pass the family it was fitted with, load(path, family=...)."
+            "which a file cannot hold: load it in Python with the family it was fitted with, "
+            "load(path, family=...)."
         )
     own = Family.of(family)
     return own[own.index_of(int(description["id"]))]

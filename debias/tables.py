@@ -110,7 +110,9 @@ class ProbabilityTable:
     def label_indices(self) -> IndexArray:
         """Column indices of the labels, shape (n_samples,); TableError when unlabelled."""
         if self._parts.labels is None:
-            raise TableError("the table has no labels; pass labels=... when you make or collect it.")
+            raise TableError(
+                "the table has no labels: its file needs a label for each row (in Python: labels=...)."
+            )
         return np.asarray(pd.Index(self.classes).get_indexer(self._parts.labels), dtype=np.int64)
 
     @property
@@ -351,15 +353,15 @@ def check_disjoint(opt: ProbabilityTable, test: ProbabilityTable) -> None:
     Traceback (most recent call last):
         ...
     debias.errors.OverlapError: the opt set and the test set share 1 of the 2 opt rows: row 1 (id '1', text
-    'b'). Take out what they share, for example with remove_overlap(opt, test).
+    'b'). Take out what they share (in Python: remove_overlap(opt, test)).
     """
     rows = shared_rows(opt._parts, test._parts)
     if not len(rows):
         return
     raise OverlapError(
         f"the opt set and the test set share {len(rows)} of the {len(opt)} opt rows: "
-        f"{describe_rows(opt._parts, rows)}. Take out what they share, for example with "
-        "remove_overlap(opt, test)."
+        f"{describe_rows(opt._parts, rows)}. Take out what they share (in Python: "
+        "remove_overlap(opt, test))."
     )
 
 

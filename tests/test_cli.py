@@ -194,9 +194,9 @@ def test_bounds_that_cannot_be_kept_are_said(folder):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (["--max-cobias", 10], "max_cobias must be a fraction in [0, 1]"),
+        (["--max-cobias", 10], "--max-cobias must be a fraction in [0, 1]"),
         (["--min-accuracy", "before"], "or \"uncorrected\"; got 'before'"),
-        (["--min-class-accuracy", -1], "min_class_accuracy must be a fraction"),
+        (["--min-class-accuracy", -1], "--min-class-accuracy must be a fraction"),
         (["--max-cobias", 0.1, "--error", 5000], "divide them all by"),
     ],
 )
@@ -239,8 +239,8 @@ def test_warnings_are_one_line(folder):
     values = np.array([[0.6, 0.3, 0.1], [0.2, 0.7, 0.1]] * 10)
     ProbabilityTable(values, [0, 1] * 10, classes=["a", "b", "c"]).write("gap.parquet")
     result = works("fit", "gap.parquet", "--n-starts", 1)
-    assert result.stderr.startswith("warning: no labelled row of c")
-    assert len(result.stderr.splitlines()) == 1
+    (warned,) = (line for line in result.stderr.splitlines() if not line.startswith("debias: "))
+    assert warned.startswith("warning: no labelled row of c")
 
 
 @pytest.mark.parametrize(
@@ -250,8 +250,8 @@ def test_warnings_are_one_line(folder):
         (["fit", "damaged.parquet"], "damaged.parquet: not a whole Parquet file"),
         (["fit", "unlabelled.parquet"], "no labels"),
         (["fit", "opt.parquet", "--classes", "a,b"], "has no option 'classes'"),
-        (["fit", "opt.parquet", "--n-weights", "0"], "n_weights must be an integer of at least 1; got 0"),
-        (["fit", "opt.parquet", "--n-starts", "0"], "n_starts must be an integer of at least 1; got 0"),
+        (["fit", "opt.parquet", "--n-weights", "0"], "--n-weights must be an integer of at least 1; got 0"),
+        (["fit", "opt.parquet", "--n-starts", "0"], "--n-starts must be an integer of at least 1; got 0"),
         (["fit", "opt.parquet", "--method", "magic"], "'magic' is not one of"),
         (["fit", "opt.parquet", "--out", "correction.txt"], "must end in .json"),
         (["fit", "opt.parquet", "--out", "nowhere/correction.json"], "'nowhere' does not exist"),
@@ -265,7 +265,7 @@ def test_warnings_are_one_line(folder):
         (["report", "test.parquet", "--out", "r.pdf"], "must end in .html or .md"),
         (["report", "test.parquet", "--out", "folder.html"], "this is a folder"),
         (["report", "unlabelled.parquet"], "no labels"),
-        (["report", "test.parquet", "--level", "2"], "level must lie between 0 and 1; got 2.0"),
+        (["report", "test.parquet", "--level", "2"], "--level must lie between 0 and 1; got 2.0"),
         (["compare", "opt.parquet", "--test", "opt.parquet"], "share 200 of the 200 opt rows"),
         (["compare", "opt.parquet", "--test", "other.parquet"], "same classes"),
         (["compare", "opt.parquet"], "--test"),

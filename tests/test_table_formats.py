@@ -263,7 +263,7 @@ def test_csv_labels_may_be_positions_or_absent(tmp_path):
         (CSV.replace("id,", ","), "column 0 has no name"),
         ("id,label,no\na,no,1.0\n", "two or more classes"),
         (b"\xff\xfe" + CSV.encode("utf-16-le"), "byte 0 is not utf-8"),
-        (CSV.replace("b", "f\xfcr").encode("latin-1"), "is not utf-8; pass encoding="),
+        (CSV.replace("b", "f\xfcr").encode("latin-1"), "is not utf-8; save .* encoding="),
         (CSV.replace("b", "\0"), "zero bytes"),
     ],
 )
@@ -422,7 +422,7 @@ def test_harness_targets_that_could_be_either_are_refused(tmp_path):
     right = table.to_numpy().argmax(axis=1) == table.label_indices
     assert right.tolist() == [record["acc"] == 1.0 for record in harness_records("stars")]
     path = write_records(tmp_path, harness_records("stars")[1:])
-    with pytest.raises(TableError, match="target '1' is a position and a choice; pass targets="):
+    with pytest.raises(TableError, match="target '1' is a position and a choice; read it in Python with targets="):
         ProbabilityTable.read(path)
     assert ProbabilityTable.read(path, targets="index").labels.tolist() == ["2", "3", "4", "2"]
     assert ProbabilityTable.read(path, targets="choice").labels.tolist() == ["1", "2", "3", "1"]

@@ -11,6 +11,7 @@ from typing import Any, TextIO
 import typer
 from typer.core import TyperGroup
 
+from debias.cli.wording import with_options
 from debias.errors import DebiasError
 
 BAD_INPUT = 2
@@ -57,7 +58,8 @@ class OneLineErrors(TyperGroup):
                     raise
                 if ctx.params.get("debug"):
                     raise
-                say(f"debias: error: {_describe(error, ctx.invoked_subcommand)}")
+                options = _options(self.get_command(ctx, ctx.invoked_subcommand or ""))
+                say(f"debias: error: {with_options(_describe(error, ctx.invoked_subcommand), options)}")
                 raise typer.Exit(BAD_INPUT) from error
 
 
@@ -70,6 +72,12 @@ def say(message: str) -> None:
         Line breaks in it become spaces.
     """
     print(" ".join(message.split()), file=sys.stderr)
+
+
+def _options(command: Any) -> dict[str, str]:
+    """Return the options of a command by the names of their parameters."""
+    parameters = [] if command is None else command.params
+    return {one.name: one.opts[0] for one in parameters if one.opts[0].startswith("--")}
 
 
 def _describe(error: BaseException, command: str | None) -> str:

@@ -2,7 +2,8 @@
 
 import os
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from io import StringIO
 from typing import TYPE_CHECKING, Any
 
 from rich.box import SIMPLE_HEAD
@@ -29,7 +30,7 @@ def stdout() -> Console:
 
 
 def print_table(title: str, header: Sequence[str], rows: Iterable[Sequence[Any]], n_names: int = 1) -> None:
-    """Print a table.
+    """Print a table, or where it is too wide for that, each of its rows as a list.
 
     Parameters
     ----------
@@ -45,9 +46,29 @@ def print_table(title: str, header: Sequence[str], rows: Iterable[Sequence[Any]]
     table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, pad_edge=False)
     for column, name in enumerate(header):
         table.add_column(name, justify="left" if column < n_names else "right")
+    cells = [[str(cell) for cell in row] for row in rows]
+    for row in cells:
+        table.add_row(*row)
+    if _is_whole(table, [header, *cells]):
+        stdout().print(table)
+    else:  # a number without its last digits is a wrong number
+        print_lines([title, *_stacked(header, cells)])
+
+
+def _is_whole(table: Table, cells: Iterable[Sequence[str]]) -> bool:
+    """Whether all words of a table are there when it is as wide as the output."""
+    page = StringIO()
+    Console(file=page, width=stdout().width, markup=False, emoji=False, highlight=False).print(table)
+    return {word for row in cells for cell in row for word in cell.split()} <= set(page.getvalue().split())
+
+
+def _stacked(header: Sequence[str], rows: list[list[str]]) -> Iterator[str]:
+    """Yield each row as its name and a line per cell."""
     for row in rows:
-        table.add_row(*(str(cell) for cell in row))
-    stdout().print(table)
+        yield ""
+        yield row[0]
+        for name, cell in zip(header[1:], row[1:], strict=True):
+            yield f"  {name}: {cell}" if name else f"  {cell}"
 
 
 def print_lines(lines: Iterable[str], bullet: str = "") -> None:

@@ -193,7 +193,7 @@ def _label_positions(samples: list[Sample], targets: str) -> list[int]:
     if targets == "auto" and None not in by_index and None not in by_choice and by_index != by_choice:
         raise TableError(
             f"{samples[0].where}: the target {samples[0].record['target']!r} is a position and a choice; "
-            "pass targets='index' or targets='choice'."
+            "read it in Python with targets='index' or targets='choice'."
         )
     positions = min(by_index, by_choice, key=lambda found: found.count(None))
     if targets != "auto":

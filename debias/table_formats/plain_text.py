@@ -34,8 +34,8 @@ def decode(path: Path, encoding: str = "utf-8") -> str:
         text = path.read_bytes().decode(encoding).removeprefix("\ufeff")
     except UnicodeDecodeError as error:
         raise TableError(
-            f"{path}: byte {error.start} is not {encoding}; pass encoding=... (for example 'latin-1'), "
-            "or save the file as utf-8."
+            f"{path}: byte {error.start} is not {encoding}; save the file as utf-8, or "
+            "read it in Python with encoding=... (for example 'latin-1')."
         ) from error
     except LookupError as error:
         raise TableError(

@@ -1,0 +1,268 @@
+"""The search on a device against the compiled one: the same answer, bit for bit."""
+
+import itertools
+
+import numpy as np
+import pytest
+import torch
+
+from debias.constrained import Constrained
+from debias.errors import ParameterError
+from debias.families import ensemble, memberships, weights
+from debias.objective import Objective
+from debias.search.bounds import least_objective, terms_of
+from debias.search.descent import descend
+from debias.search.device import DeviceSearch, resolve_device
+from debias.search.device_lanes import DeviceLanes, fit_prefixes
+from debias.search.device_values import least_objectives, value_counts
+from debias.search.exact import ExactSearch
+from debias.search.problem import build_problem
+from tests.published_tables import published
+from tests.search.test_problem import SMALL_FAMILY, random_rows
+
+NO_CUDA = "there is no CUDA device here"
+DEVICES = [
+    "cpu",
+    pytest.param(
+        "cuda", marks=[pytest.mark.gpu, pytest.mark.skipif(not torch.cuda.is_available(), reason=NO_CUDA)]
+    ),
+]
+on_each_device = pytest.mark.parametrize("device", DEVICES)
+
+GOALS = [
+    Objective(),
+    Objective(pmi=0.0),
+    Objective(error=0.0, cobias=1.0, pmi=0.0),
+    Objective(error=0.0, cobias=0.0, pmi=1.0, smoothing=3.0),
+    Objective(error=0.3, cobias=2.7, pmi=5.0, smoothing=50.0),
+    Constrained(max_cobias=0.1),
+    Constrained(min_accuracy="uncorrected"),
+    Constrained(min_class_accuracy=0.6, max_cobias=0.5, objective=Objective()),
+    Constrained(min_class_accuracy=1.0),
+]
+
+
+@pytest.fixture(autouse=True)
+def one_thread():
+    """Threads of torch cost more than they bring on problems of this size."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+def least_memory(problem):
+    """So little memory that one prefix is counted at a time, and no less."""
+    lanes = ExactSearch(problem).lanes
+    with pytest.raises(ParameterError) as refused:
+        fit_prefixes(lanes, 0)
+    memory = int(str(refused.value).split()[5].replace(",", ""))
+    assert fit_prefixes(lanes, memory) == 1
+    return memory
+
+
+def assert_same_answer(compiled, found):
+    assert found.best == compiled.best  # z too, to the last bit
+    for name in ("status", "radius", "objective", "lower_bound", "interrupted"):
+        assert getattr(found.certificate, name) == getattr(compiled.certificate, name)
+    assert found.n_choices == compiled.n_choices
+    assert found.frontier_complete == compiled.frontier_complete
+
+
+def assert_same_fronts(compiled, found):
+    for name in ("cobias", "n_changed", "change", "choice"):
+        np.testing.assert_array_equal(getattr(found, name), getattr(compiled, name))
+
+
+def assert_same(problem, device, start=None, **parameters):
+    """Compare both searches, pruned and complete."""
+    for prune in (True, False):
+        compiled = ExactSearch(problem).run(start, prune)
+        found = DeviceSearch(problem, device, **parameters).run(start, prune)
+        assert_same_answer(compiled, found)
+        if not prune:
+            assert_same_fronts(compiled.fronts, found.fronts)
+            assert found.certificate.n_evaluations == compiled.certificate.n_evaluations == found.n_choices
+
+
+@on_each_device
+@pytest.mark.parametrize("goal", GOALS, ids=repr)
+@pytest.mark.parametrize("n_classes", [2, 3, 4, 5])
+def test_the_answer_is_that_of_the_compiled_search(n_classes, goal, device):
+    family = SMALL_FAMILY if n_classes < 4 else weights(3) | memberships()[3:5]
+    for seed, steps in itertools.product(range(3), (4, 8, 100)):
+        probabilities, y = random_rows(seed, n_samples=40, steps=steps, n_classes=n_classes)
+        problem = build_problem(probabilities, y, family, goal)
+        assert_same(problem, device)
+        assert_same(problem, device, descend(problem, n_starts=1).best)
+
+
+@on_each_device
+def test_prefixes_one_at_a_time_or_all_at_once(device):
+    probabilities, y = random_rows(0, n_samples=150, steps=30, n_classes=5)
+    problem = build_problem(probabilities, y, SMALL_FAMILY, Objective())
+    assert_same(problem, device, memory=least_memory(problem))
+    assert_same(problem, device)
+    larger = build_problem(probabilities, y, weights(5) | memberships()[:3], Objective())
+    assert_same(larger, device)
+
+
+@on_each_device
+def test_where_all_rows_are_alike_every_choice_ties(device):
+    probabilities, y = np.tile([[0.5, 0.25, 0.25]], (6, 1)), np.repeat([0, 1, 2], 2)
+    for goal in GOALS:
+        assert_same(build_problem(probabilities, y, SMALL_FAMILY, goal), device)
+
+
+@on_each_device
+@pytest.mark.parametrize("goal", GOALS, ids=repr)
+def test_a_class_without_samples(goal, device):
+    probabilities, y = random_rows(3, n_samples=60, steps=12, n_classes=4)
+    for missing in range(4):
+        kept = y != missing
+        assert_same(build_problem(probabilities[kept], y[kept], SMALL_FAMILY, goal), device)
+
+
+@on_each_device
+def test_many_rows_under_half_precision_of_the_caller(device):
+    """Counts are above 256, which bfloat16 cannot tell from 257."""
+    probabilities, y = random_rows(1, n_samples=3000, steps=200, n_classes=3)
+    problem = build_problem(probabilities, y, weights(8), Objective())
+    with torch.autocast(device, dtype=torch.bfloat16):
+        assert_same(problem, device)
+
+
+@on_each_device
+@pytest.mark.parametrize("pmi", [0.0, 0.2])
+@pytest.mark.parametrize("task", ["rte", "pubmedqa"])
+def test_real_tables(task, pmi, device):
+    problem = build_problem(*published(task, "opt"), ensemble(30), Objective(pmi=pmi))
+    assert_same(problem, device)
+    assert_same(problem, device, descend(problem, n_starts=4).best)
+
+
+@on_each_device
+def test_a_real_table_of_four_classes_pruned(device):
+    problem = build_problem(*published("agnews", "opt"), ensemble(30), Objective())
+    start = descend(problem, n_starts=4).best
+    search = DeviceSearch(problem, device, memory=1 << 29)
+    assert_same_answer(ExactSearch(problem).run(start), search.run(start))
+
+
+@on_each_device
+def test_pruned_fronts_hold_what_was_met(device):
+    probabilities, y = random_rows(2, n_samples=80, steps=50, n_classes=4)
+    problem = build_problem(probabilities, y, SMALL_FAMILY, Objective())
+    least = ExactSearch(problem).run(prune=False).fronts.cobias
+    fronts = DeviceSearch(problem, device).run(prune=True).fronts
+    met = np.flatnonzero(np.isfinite(fronts.cobias))
+    assert met.size
+    assert (fronts.cobias[met] >= least[met] - 1e-12).all()
+    assert [problem.counts(fronts.choice[right]).correct.sum() for right in met] == met.tolist()
+
+
+@on_each_device
+def test_out_of_time_the_best_so_far_has_an_honest_bound(device):
+    probabilities, y = random_rows(5, n_samples=100, n_classes=5, steps=1000)
+    problem = build_problem(probabilities, y, weights(9), Objective(pmi=0))
+    start = descend(problem, n_starts=4).best
+    optimum = ExactSearch(problem).run(start).best.objective
+    cut = DeviceSearch(problem, device).run(start, time_limit=0.0)
+    assert cut.certificate.status == "heuristic" and cut.certificate.interrupted
+    assert cut.certificate.lower_bound <= optimum <= cut.best.objective
+    assert not cut.frontier_complete
+
+
+@on_each_device
+def test_a_person_who_interrupts_keeps_the_best_so_far(device, monkeypatch):
+    probabilities, y = random_rows(5, n_samples=60, n_classes=5, steps=1000)
+    problem = build_problem(probabilities, y, weights(8), Objective(pmi=0))
+    optimum = ExactSearch(problem).run().best.objective
+    n_valued = 0
+
+    def interrupted_later(counts, terms):
+        nonlocal n_valued
+        n_valued += 1
+        if n_valued == 2:
+            raise KeyboardInterrupt
+        return value_counts(counts, terms)
+
+    monkeypatch.setattr("debias.search.device.value_counts", interrupted_later)
+    result = DeviceSearch(problem, device, least_memory(problem)).run(prune=False)
+    assert n_valued == 2 and result.interrupted and result.certificate.status == "heuristic"
+    assert 0 < result.certificate.n_evaluations < result.n_choices
+    assert result.certificate.lower_bound <= optimum <= result.best.objective
+
+
+@on_each_device
+def test_progress_ends_at_one_and_the_estimates_are_of_the_right_size(device):
+    probabilities, y = random_rows(1, n_samples=60, n_classes=4, steps=100)
+    search = DeviceSearch(build_problem(probabilities, y, weights(9), Objective()), device)
+    shares = []
+    search.run(on_progress=shares.append)
+    assert shares == sorted(shares) and shares[-1] == 1.0
+    pruned, complete = search.estimate()
+    assert 0 <= pruned <= complete
+    assert 0 < complete < 1000
+
+
+@on_each_device
+@pytest.mark.parametrize("goal", GOALS, ids=repr)
+def test_counts_values_and_bounds_are_the_compiled_ones(goal, device):
+    probabilities, y = random_rows(7, n_samples=90, steps=20, n_classes=4)
+    problem = build_problem(probabilities, y, SMALL_FAMILY, goal)
+    search, terms = ExactSearch(problem), terms_of(problem)
+    tables = DeviceLanes(search.lanes, torch.device(device), 1 << 28)
+    sizes = search.lanes.n_lanes[search.lanes.order[:2]]
+    prefixes = np.indices(sizes).reshape(2, -1).T.astype(np.int64)
+    on_device = torch.from_numpy(prefixes).to(device)
+    counts = tables.counts(on_device)
+    values = value_counts(counts, terms)
+    lanes = tables.lanes_of(prefixes, np.arange(counts.shape[1]))
+    assert len(np.unique(lanes, axis=0)) == search.lanes.n_choices
+    for at in np.random.default_rng(0).choice(len(lanes), 60, replace=False):
+        choice = search.choices(lanes[at])
+        correct = problem.counts(choice).correct
+        np.testing.assert_array_equal(counts[:, at].cpu().numpy(), correct)
+        assert float(values.right[at]) == correct.sum()
+        accuracies = correct / problem.support
+        gaps = [abs(a - b) for a, b in itertools.combinations(accuracies, 2)]
+        assert float(values.cobias[at]) == pytest.approx(np.mean(gaps), abs=1e-12)
+        assert float(values.least[at]) <= problem.evaluate(choice) + 1e-12
+        if not (goal.inner if isinstance(goal, Constrained) else goal).pmi:
+            assert float(values.least[at]) == pytest.approx(problem.evaluate(choice), abs=1e-11)
+    most = tables.most(on_device)
+    bounds = least_objectives(most, terms).cpu().numpy()
+    below = counts.view(4, len(prefixes), -1).amax(2).T
+    assert (most >= below).all()
+    whole = most.cpu().numpy().astype(np.int64)
+    compiled = [least_objective(row, terms, np.zeros(4)) for row in whole]
+    np.testing.assert_allclose(bounds, compiled, rtol=0, atol=1e-12)
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason=NO_CUDA)
+def test_the_memory_of_the_device_is_kept_to():
+    probabilities, y = random_rows(5, n_samples=2000, n_classes=5, steps=1000)
+    problem = build_problem(probabilities, y, ensemble(30), Objective(pmi=0))
+    memory = least_memory(problem) + (1 << 28)
+    before = torch.cuda.memory_allocated()
+    torch.cuda.reset_peak_memory_stats()
+    DeviceSearch(problem, "cuda", memory).run(descend(problem, n_starts=2).best, time_limit=5)
+    assert torch.cuda.max_memory_allocated() - before <= memory
+
+
+def test_devices_that_are_not_there_are_refused():
+    with pytest.raises(ParameterError, match=r"device='cuda:99' needs a CUDA device; torch finds"):
+        resolve_device("cuda:99")
+    if not torch.cuda.is_available():
+        with pytest.raises(ParameterError, match="torch finds none here. Use device=None"):
+            resolve_device("cuda")
+        assert resolve_device("auto").type == "cpu"
+
+
+def test_too_little_memory_is_refused():
+    probabilities, y = random_rows(5)
+    problem = build_problem(probabilities, y, weights(5), Objective())
+    with pytest.raises(ParameterError, match=r"memory must be at least [\d,]+ bytes .*; got 1,000"):
+        DeviceSearch(problem, "cpu", memory=1000)

@@ -59,6 +59,25 @@ def n_bytes(problem: Problem) -> int:
     return int(8 * n_pairs * problem.n_corrections**2 * n_words)
 
 
+def duels_of(problem: Problem) -> Duels:
+    """Return the duels of a problem, compared once and kept with it.
+
+    Parameters
+    ----------
+    problem : Problem
+        What is searched.
+
+    Returns
+    -------
+    Duels
+        The same object every time.
+    """
+    kept: dict[str, Duels] = problem.__dict__  # where its cached properties are
+    if "duels" not in kept:
+        kept["duels"] = build_duels(problem)
+    return kept["duels"]
+
+
 def build_duels(problem: Problem) -> Duels:
     """Compare all ranks of every pair of classes.
 

@@ -111,7 +111,7 @@ class ExactSearch:
                 "a smaller family, or fewer rows."
             )
         self.problem = problem
-        self.lanes: Lanes = lanes.build_lanes(problem, duels.build_duels(problem))
+        self.lanes: Lanes = lanes.build_lanes(problem, duels.duels_of(problem))
         self.terms: Terms = terms_of(problem)
         self._arranged = False
 

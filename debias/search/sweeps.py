@@ -56,7 +56,7 @@ def sweepers(problem: Problem, largest: int = duels.LARGEST) -> Callable[[], Swe
     if duels.n_bytes(problem) > largest:
         problem.columns.setflags(write=False)  # made here once, shared by all threads
         return lambda: RankSweeper(problem)
-    shared = duels.build_duels(problem)
+    shared = duels.duels_of(problem)
     return lambda: DuelSweeper(problem, shared)
 
 

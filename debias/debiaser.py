@@ -44,6 +44,7 @@ class Debiaser(ColumnClassifier):
     search: str
     n_starts: int
     time_limit: float | None
+    device: str | None = None
     polish: bool = False
     n_jobs: int | None
     random_state: Any
@@ -75,7 +76,7 @@ class Debiaser(ColumnClassifier):
         ParameterError
             A parameter has a value that is not allowed.
         """
-        check_search(self.search, self.n_starts, self.time_limit, self.n_jobs)
+        check_search(self.search, self.n_starts, self.time_limit, self.n_jobs, self.device)
         objective = Objective() if self.objective is None else self.objective
         if not isinstance(objective, (Objective, Constrained)):
             raise ParameterError(
@@ -87,7 +88,14 @@ class Debiaser(ColumnClassifier):
         _warn_of_missing_classes(match, problem)
         seed = int(check_random_state(self.random_state).randint(np.iinfo(np.int32).max))
         result = run_search(
-            problem, self.search, self.n_starts, seed, self.n_jobs, self.time_limit, self.verbose
+            problem,
+            self.search,
+            self.n_starts,
+            seed,
+            self.n_jobs,
+            self.time_limit,
+            self.verbose,
+            self.device,
         )
         if result.interrupted:
             warnings.warn(

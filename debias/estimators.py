@@ -35,6 +35,9 @@ class EnsembleDebiaser(Debiaser):
     time_limit : float, optional
         Seconds for a proof; 3 for ``"auto"`` and no limit for ``"exact"`` and ``"enumerate"``
         if not given. Out of time, the best so far is kept, with what is proved of it.
+    device : str, optional
+        Where optima are proved: compiled, on the processor, if not given; ``"cuda"`` or
+        ``"cuda:1"`` by torch on a GPU, with the same answer; ``"auto"`` on a GPU where there is one.
     polish : bool, default=False
         Then multiply each corrected value by a continuous factor in (0, 1], found by exact
         line searches: a lower objective than steps allow. The certificate stays that of the
@@ -96,6 +99,7 @@ class EnsembleDebiaser(Debiaser):
         search: str = "auto",
         n_starts: int = 32,
         time_limit: float | None = None,
+        device: str | None = None,
         polish: bool = False,
         classes: Sequence[Any] | None = None,
         n_jobs: int | None = None,
@@ -108,6 +112,7 @@ class EnsembleDebiaser(Debiaser):
         self.search = search
         self.n_starts = n_starts
         self.time_limit = time_limit
+        self.device = device
         self.polish = polish
         self.classes = classes
         self.n_jobs = n_jobs
@@ -125,7 +130,7 @@ class WeightDebiaser(Debiaser):
     ----------
     n_weights : int, default=30
         Steps of the weight scale; published values are 30, 50, 70 and 90.
-    objective, search, n_starts, time_limit, polish, classes, n_jobs, random_state, verbose
+    objective, search, n_starts, time_limit, device, polish, classes, n_jobs, random_state, verbose
         As in :class:`EnsembleDebiaser`, as are the attributes.
 
     Examples
@@ -146,6 +151,7 @@ class WeightDebiaser(Debiaser):
         search: str = "auto",
         n_starts: int = 32,
         time_limit: float | None = None,
+        device: str | None = None,
         polish: bool = False,
         classes: Sequence[Any] | None = None,
         n_jobs: int | None = None,
@@ -157,6 +163,7 @@ class WeightDebiaser(Debiaser):
         self.search = search
         self.n_starts = n_starts
         self.time_limit = time_limit
+        self.device = device
         self.polish = polish
         self.classes = classes
         self.n_jobs = n_jobs
@@ -172,7 +179,7 @@ class FuzzyDebiaser(Debiaser):
 
     Parameters
     ----------
-    objective, search, n_starts, time_limit, polish, classes, n_jobs, random_state, verbose
+    objective, search, n_starts, time_limit, device, polish, classes, n_jobs, random_state, verbose
         As in :class:`EnsembleDebiaser`, as are the attributes.
 
     Examples
@@ -192,6 +199,7 @@ class FuzzyDebiaser(Debiaser):
         search: str = "auto",
         n_starts: int = 32,
         time_limit: float | None = None,
+        device: str | None = None,
         polish: bool = False,
         classes: Sequence[Any] | None = None,
         n_jobs: int | None = None,
@@ -202,6 +210,7 @@ class FuzzyDebiaser(Debiaser):
         self.search = search
         self.n_starts = n_starts
         self.time_limit = time_limit
+        self.device = device
         self.polish = polish
         self.classes = classes
         self.n_jobs = n_jobs

@@ -1,5 +1,6 @@
 """Run the search that an estimator asks for by name, and tell whoever waits for it."""
 
+import re
 from typing import Any
 
 import joblib
@@ -13,9 +14,10 @@ from debias.waiting import waiting
 
 SEARCHES = (*METHODS, *SCHEDULES)
 """Names that ``search`` may have."""
+_DEVICE = re.compile(r"auto|cpu|cuda(:\d+)?")
 
 
-def check_search(name: Any, n_starts: Any, time_limit: Any, n_jobs: Any) -> None:
+def check_search(name: Any, n_starts: Any, time_limit: Any, n_jobs: Any, device: Any = None) -> None:
     """Refuse parameters of a search that are not allowed.
 
     Raises
@@ -38,6 +40,11 @@ def check_search(name: Any, n_starts: Any, time_limit: Any, n_jobs: Any) -> None
         raise ParameterError(f"time_limit must be None or seconds above 0; got {time_limit!r}.")
     if n_jobs == 0:
         raise ParameterError("n_jobs must be None, a number of threads from 1 on, or -1 for all; got 0.")
+    if device is not None and not (isinstance(device, str) and _DEVICE.fullmatch(device)):
+        raise ParameterError(
+            f"device must be None or 'cpu' for the compiled search, 'cuda', 'cuda:0', ... or 'auto'; got "
+            f"{device!r}."
+        )
 
 
 def run_search(
@@ -48,6 +55,7 @@ def run_search(
     n_jobs: int | None,
     time_limit: float | None,
     verbose: int,
+    device: str | None = None,
 ) -> SearchResult:
     """Search for the best choice.
 
@@ -65,6 +73,8 @@ def run_search(
         Seconds for a proof.
     verbose : int
         Show a progress bar; without one, only what takes long is said, beforehand and meanwhile.
+    device : str, optional
+        Where optima are proved; see :func:`~debias.search.automatic.search`.
 
     Returns
     -------
@@ -76,4 +86,4 @@ def run_search(
     method: Any = name
     n_threads = joblib.effective_n_jobs(n_jobs)
     with waiting(verbose) as voice:
-        return search(problem, method, n_starts, seed, n_threads, time_limit, *voice)
+        return search(problem, method, n_starts, seed, n_threads, time_limit, *voice, device)

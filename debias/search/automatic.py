@@ -7,6 +7,7 @@ radius; ``"exact"`` prunes where that pays and ``"enumerate"`` never, both until
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from typing import Literal
 
 from debias.search.bounded import improve_within_bounds
@@ -38,6 +39,7 @@ def search(
     time_limit: float | None = None,
     on_progress: Callable[[str, float], object] | None = None,
     announce: Callable[[str], object] | None = None,
+    device: str | None = None,
 ) -> SearchResult:
     """Search for the best choice and say what is proved of it.
 
@@ -59,11 +61,19 @@ def search(
         Called with what is being done and the share that is done.
     announce : callable, optional
         Called with a sentence before what may take :data:`LONG`.
+    device : {None, "cpu", "cuda", "cuda:0", ..., "auto"}, default=None
+        Where optima are proved: compiled, on the processor; by torch on a CUDA device, with the
+        same answer; or ``"auto"``, on a CUDA device where there is one.
 
     Returns
     -------
     SearchResult
         With certificate and fronts.
+
+    Raises
+    ------
+    ParameterError
+        There is no such device, or the problem does not fit where an exact search was asked for.
 
     Examples
     --------
@@ -77,6 +87,7 @@ def search(
     proved: no choice has an objective under 0.000000
     """
     started = time.perf_counter()
+    prover = _prover(device)
 
     def show(doing: str, share: float) -> None:
         if on_progress is not None:
@@ -97,7 +108,7 @@ def search(
     if method != "descent" and not found.interrupted:
         limit = PROOF_SECONDS if method == "auto" and time_limit is None else time_limit
         try:
-            return _proved(problem, found, method, limit, n_threads, show, announce, started)
+            return _proved(problem, found, method, limit, n_threads, show, announce, started, prover)
         except KeyboardInterrupt:  # between the parts that handle it themselves
             found = replace(found, interrupted=True)
     return _with_certificate(found, Neighbourhood(found.best, 0, 0, 0.0), pair_bound(problem), started)
@@ -112,12 +123,13 @@ def _proved(
     show: Callable[[str, float], object],
     announce: Callable[[str], object] | None,
     started: float,
+    prover: Callable[[Problem], ExactSearch],
 ) -> SearchResult:
     """Prove the optimum if that fits the time, else the largest radius."""
     lower_bound = -float("inf")
     time_around = PROOF_SECONDS if limit is None else limit
     if method != "auto" or fits(problem):
-        proof = ExactSearch(problem)
+        proof = prover(problem)
         lower_bound = proof.lower_bound()
         prune = _plan(proof, found.best, method, limit, announce)
         if prune is not None:
@@ -136,6 +148,16 @@ def _proved(
     show("radius", 0.0)
     around = look_around(problem, found.best, None, time_around, n_threads)
     return _with_certificate(found, around, max(lower_bound, pair_bound(problem)), started)
+
+
+def _prover(device: str | None) -> Callable[[Problem], ExactSearch]:
+    """Return the exact search for a device; torch is loaded only where one is named."""
+    if device in (None, "cpu"):
+        return ExactSearch
+    from debias.search.device import DeviceSearch, resolve_device
+
+    found = resolve_device(str(device))
+    return ExactSearch if found.type == "cpu" else partial(DeviceSearch, device=str(found))
 
 
 def _plan(
@@ -158,7 +180,7 @@ def _plan(
     if announce is not None and prune is not None and seconds > LONG:
         until = "" if limit is None else f"; it stops after {limit:g} seconds"
         announce(
-            f"{proof.lanes.n_choices:,} different choices: about {seconds:.0f} seconds on one core to "
+            f"{proof.lanes.n_choices:,} different choices: about {seconds:.0f} seconds on {proof.place} to "
             f"{'prove the optimum' if prune else 'evaluate them all'}{until}. Ctrl-C keeps the best so far."
         )
     return prune

@@ -108,6 +108,7 @@ class DeviceSearch(ExactSearch):
 
     def __init__(self, problem: Problem, device: str = "cuda", memory: int = MEMORY):
         self.device = resolve_device(device)
+        self.place = str(self.device)
         super().__init__(problem)
         self.memory = memory
         fit_prefixes(self.lanes, memory)

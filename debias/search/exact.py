@@ -103,6 +103,9 @@ class ExactSearch:
     (0.0, 'optimal')
     """
 
+    place = "one core"
+    """What :meth:`estimate` estimates the seconds of."""
+
     def __init__(self, problem: Problem):
         if not fits(problem):
             raise ParameterError(

@@ -1,6 +1,9 @@
 """The search on a device against the compiled one: the same answer, bit for bit."""
 
 import itertools
+import subprocess
+import sys
+from functools import partial
 
 import numpy as np
 import pytest
@@ -8,8 +11,10 @@ import torch
 
 from debias.constrained import Constrained
 from debias.errors import ParameterError
+from debias.estimators import WeightDebiaser
 from debias.families import ensemble, memberships, weights
 from debias.objective import Objective
+from debias.search.automatic import search
 from debias.search.bounds import least_objective, terms_of
 from debias.search.descent import descend
 from debias.search.device import DeviceSearch, resolve_device
@@ -145,8 +150,8 @@ def test_real_tables(task, pmi, device):
 def test_a_real_table_of_four_classes_pruned(device):
     problem = build_problem(*published("agnews", "opt"), ensemble(30), Objective())
     start = descend(problem, n_starts=4).best
-    search = DeviceSearch(problem, device, memory=1 << 29)
-    assert_same_answer(ExactSearch(problem).run(start), search.run(start))
+    found = DeviceSearch(problem, device, memory=1 << 29).run(start)
+    assert_same_answer(ExactSearch(problem).run(start), found)
 
 
 @on_each_device
@@ -197,11 +202,11 @@ def test_a_person_who_interrupts_keeps_the_best_so_far(device, monkeypatch):
 @on_each_device
 def test_progress_ends_at_one_and_the_estimates_are_of_the_right_size(device):
     probabilities, y = random_rows(1, n_samples=60, n_classes=4, steps=100)
-    search = DeviceSearch(build_problem(probabilities, y, weights(9), Objective()), device)
+    on_device = DeviceSearch(build_problem(probabilities, y, weights(9), Objective()), device)
     shares = []
-    search.run(on_progress=shares.append)
+    on_device.run(on_progress=shares.append)
     assert shares == sorted(shares) and shares[-1] == 1.0
-    pruned, complete = search.estimate()
+    pruned, complete = on_device.estimate()
     assert 0 <= pruned <= complete
     assert 0 < complete < 1000
 
@@ -211,17 +216,17 @@ def test_progress_ends_at_one_and_the_estimates_are_of_the_right_size(device):
 def test_counts_values_and_bounds_are_the_compiled_ones(goal, device):
     probabilities, y = random_rows(7, n_samples=90, steps=20, n_classes=4)
     problem = build_problem(probabilities, y, SMALL_FAMILY, goal)
-    search, terms = ExactSearch(problem), terms_of(problem)
-    tables = DeviceLanes(search.lanes, torch.device(device), 1 << 28)
-    sizes = search.lanes.n_lanes[search.lanes.order[:2]]
+    compiled, terms = ExactSearch(problem), terms_of(problem)
+    tables = DeviceLanes(compiled.lanes, torch.device(device), 1 << 28)
+    sizes = compiled.lanes.n_lanes[compiled.lanes.order[:2]]
     prefixes = np.indices(sizes).reshape(2, -1).T.astype(np.int64)
     on_device = torch.from_numpy(prefixes).to(device)
     counts = tables.counts(on_device)
     values = value_counts(counts, terms)
     lanes = tables.lanes_of(prefixes, np.arange(counts.shape[1]))
-    assert len(np.unique(lanes, axis=0)) == search.lanes.n_choices
+    assert len(np.unique(lanes, axis=0)) == compiled.lanes.n_choices
     for at in np.random.default_rng(0).choice(len(lanes), 60, replace=False):
-        choice = search.choices(lanes[at])
+        choice = compiled.choices(lanes[at])
         correct = problem.counts(choice).correct
         np.testing.assert_array_equal(counts[:, at].cpu().numpy(), correct)
         assert float(values.right[at]) == correct.sum()
@@ -236,8 +241,8 @@ def test_counts_values_and_bounds_are_the_compiled_ones(goal, device):
     below = counts.view(4, len(prefixes), -1).amax(2).T
     assert (most >= below).all()
     whole = most.cpu().numpy().astype(np.int64)
-    compiled = [least_objective(row, terms, np.zeros(4)) for row in whole]
-    np.testing.assert_allclose(bounds, compiled, rtol=0, atol=1e-12)
+    expected = [least_objective(row, terms, np.zeros(4)) for row in whole]
+    np.testing.assert_allclose(bounds, expected, rtol=0, atol=1e-12)
 
 
 @pytest.mark.gpu
@@ -266,3 +271,42 @@ def test_too_little_memory_is_refused():
     problem = build_problem(probabilities, y, weights(5), Objective())
     with pytest.raises(ParameterError, match=r"memory must be at least [\d,]+ bytes .*; got 1,000"):
         DeviceSearch(problem, "cpu", memory=1000)
+
+
+@on_each_device
+@pytest.mark.parametrize("method", ["auto", "exact", "enumerate"])
+def test_every_search_that_proves_has_the_same_answer_on_a_device(method, device, monkeypatch):
+    probabilities, y = random_rows(5, n_samples=80, n_classes=3, steps=100)
+    problem = build_problem(probabilities, y, weights(12), Objective())
+    if device == "cpu":  # which stands for the compiled search otherwise
+        monkeypatch.setattr("debias.search.automatic._prover", lambda _: partial(DeviceSearch, device="cpu"))
+    said = []
+    monkeypatch.setattr("debias.search.automatic.LONG", 0.0)
+    found = search(problem, method, n_starts=2, announce=said.append, device=device)
+    monkeypatch.undo()
+    compiled = search(problem, method, n_starts=2)
+    assert found.best == compiled.best
+    assert found.certificate.status == compiled.certificate.status == "optimal"
+    assert f"seconds on {device}" in said[0]
+
+
+def test_an_estimator_takes_the_name_of_a_device():
+    probabilities, y = random_rows(5, n_samples=60)
+    plain = WeightDebiaser(n_weights=8).fit(probabilities, y)
+    for device in ("cpu", "auto"):
+        fitted = WeightDebiaser(n_weights=8, device=device).fit(probabilities, y)
+        np.testing.assert_array_equal(fitted.choice_, plain.choice_)
+        assert fitted.objective_value_ == plain.objective_value_
+    with pytest.raises(ParameterError, match=r"device must be None or 'cpu' .*; got 'gpu'"):
+        WeightDebiaser(device="gpu").fit(probabilities, y)
+    with pytest.raises(ParameterError, match="needs a CUDA device"):
+        WeightDebiaser(device="cuda:99").fit(probabilities, y)
+
+
+def test_without_a_device_torch_is_not_loaded():
+    code = (
+        "import sys; import numpy as np; from debias import WeightDebiaser;"
+        "WeightDebiaser(n_weights=4, device='cpu').fit(np.array([[.6, .4], [.7, .3], [.9, .1]]), [1, 0, 0]);"
+        "assert 'torch' not in sys.modules"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)

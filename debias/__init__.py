@@ -12,6 +12,7 @@ from debias.version import __version__ as __version__
 if TYPE_CHECKING:
     from debias.constrained import Constrained
     from debias.corrections import Correction, Function, Triangle, Weight
+    from debias.ensemble_cv import EnsembleDebiaserCV
     from debias.errors import DebiasError
     from debias.estimators import EnsembleDebiaser, FuzzyDebiaser, WeightDebiaser, load
     from debias.families import Family, ensemble, gaussians, memberships, sigmoids, trapezoids, weights
@@ -35,6 +36,7 @@ _HOME = {
     "DebiasError": "debias.errors",
     "Engine": "debias.inference.engine",
     "EnsembleDebiaser": "debias.estimators",
+    "EnsembleDebiaserCV": "debias.ensemble_cv",
     "Family": "debias.families",
     "Function": "debias.corrections",
     "FuzzyDebiaser": "debias.estimators",
@@ -73,6 +75,7 @@ __all__ = [
     "DebiasError",
     "Engine",
     "EnsembleDebiaser",
+    "EnsembleDebiaserCV",
     "Family",
     "Function",
     "FuzzyDebiaser",

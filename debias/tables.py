@@ -110,9 +110,7 @@ class ProbabilityTable:
     def label_indices(self) -> IndexArray:
         """Column indices of the labels, shape (n_samples,); TableError when unlabelled."""
         if self._parts.labels is None:
-            raise TableError(
-                "the table has no labels: its file needs a label for each row (in Python: labels=...)."
-            )
+            raise TableError("the table has no labels: its file needs one for each row (labels=...).")
         return np.asarray(pd.Index(self.classes).get_indexer(self._parts.labels), dtype=np.int64)
 
     @property

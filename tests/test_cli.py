@@ -26,7 +26,7 @@ from tests.inference.tiny_models import byte_tokenizer, tiny_model
 from tests.reports.test_summary import skewed_table
 
 ROOT = Path(__file__).resolve().parents[1]
-COMMANDS = ("collect", "fit", "apply", "report", "compare", "demo")
+COMMANDS = ("collect", "fit", "frontier", "apply", "report", "compare", "demo")
 TASK = """
 labels = ["good", "bad"]
 class_names = ["praise", "blame"]

@@ -13,6 +13,7 @@ from debias.cli.comparing import compare
 from debias.cli.errors import OneLineErrors
 from debias.cli.fitting import fit
 from debias.cli.showing import demo
+from debias.cli.tracing import frontier
 
 app = typer.Typer(
     cls=OneLineErrors,
@@ -48,5 +49,5 @@ def main(
     """Take the options that stand before a command."""
 
 
-for command in (collect, fit, apply, report, compare, demo):
+for command in (collect, fit, frontier, apply, report, compare, demo):
     app.command()(command)

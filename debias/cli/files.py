@@ -64,7 +64,9 @@ def read_table(
     return ProbabilityTable.read(path, format, normalise=normalise, **options)
 
 
-def check_output(path: Path, suffixes: tuple[str, ...], inputs: tuple[Path, ...] = ()) -> None:
+def check_output(
+    path: Path, suffixes: tuple[str, ...], inputs: tuple[Path, ...] = (), option: str = "--out"
+) -> None:
     """Refuse an output file that could not be written, before any work is done.
 
     Parameters
@@ -75,6 +77,8 @@ def check_output(path: Path, suffixes: tuple[str, ...], inputs: tuple[Path, ...]
         What it may end in.
     inputs : tuple of Path
         Files that the command reads, which it must not write over.
+    option : str, default="--out"
+        That names the file.
 
     Raises
     ------
@@ -89,12 +93,12 @@ def check_output(path: Path, suffixes: tuple[str, ...], inputs: tuple[Path, ...]
     debias.errors.ParameterError: --out 'report.pdf': the name must end in .html or .md.
     """
     if path.suffix.lower() not in suffixes:
-        raise ParameterError(f"--out {str(path)!r}: the name must end in {' or '.join(suffixes)}.")
+        raise ParameterError(f"{option} {str(path)!r}: the name must end in {' or '.join(suffixes)}.")
     if path.is_dir():
-        raise ParameterError(f"--out {str(path)!r}: this is a folder; give the name of a file.")
+        raise ParameterError(f"{option} {str(path)!r}: this is a folder; give the name of a file.")
     if not path.parent.is_dir():
         raise ParameterError(
-            f"--out {str(path)!r}: the folder {str(path.parent)!r} does not exist; create it first."
+            f"{option} {str(path)!r}: the folder {str(path.parent)!r} does not exist; create it first."
         )
     if any(path.resolve() == source.resolve() for source in inputs):
-        raise ParameterError(f"--out {str(path)!r}: this is an input of the command; give another name.")
+        raise ParameterError(f"{option} {str(path)!r}: this is an input of the command; give another name.")

@@ -1,4 +1,4 @@
-"""The two plots of a report as matplotlib figures: class accuracies, and what a correction does.
+"""The plots of a report as matplotlib figures: class accuracies, and what a correction does.
 
 Figures are made without pyplot, so that nothing global is touched and no display is needed.
 """
@@ -54,7 +54,7 @@ def accuracy_plot(by_class: pd.DataFrame) -> "Figure":
     >>> [line.get_label() for line in figure.axes[0].lines if line.get_label()[0] != "_"]
     ['before', 'after']
     """
-    figure, axes = _blank(7.2, 1.0 + 0.5 * len(by_class))
+    figure, axes = blank(7.2, 1.0 + 0.5 * len(by_class))
     y = np.arange(len(by_class))
     sides = {side: 100 * by_class[side].to_numpy(dtype=np.float64) for side in ("before", "after")}
     axes.hlines(y, sides["before"], sides["after"], color=GRID, linewidth=5, zorder=1)
@@ -108,7 +108,7 @@ def correction_plot(
     >>> [line.get_label() for line in figure.axes[0].lines]
     ['unchanged', 'corrected']
     """
-    figure, axes = _blank(2.8, 2.4)
+    figure, axes = blank(2.8, 2.4)
     for values, colour in ((others, QUIET), (own, AFTER)):
         if values is not None and np.size(values):
             _histogram(axes, values, colour)
@@ -138,8 +138,24 @@ def _name_classes(axes: "Axes", names: list[str]) -> None:
     axes.tick_params(axis="y", length=0)
 
 
-def _blank(width: float, height: float) -> tuple["Figure", "Axes"]:
-    """Return an empty plot in the style of the report, transparent; sizes in inches."""
+def blank(width: float, height: float) -> tuple["Figure", "Axes"]:
+    """Return an empty plot in the style of the report, transparent.
+
+    Parameters
+    ----------
+    width, height : float
+        Inches.
+
+    Returns
+    -------
+    Figure, Axes
+        To draw into.
+
+    Raises
+    ------
+    MissingDependencyError
+        matplotlib is not installed.
+    """
     figure = _figure_class()(figsize=(width, height), layout="constrained")
     axes = figure.subplots()
     for patch in (figure.patch, axes.patch):

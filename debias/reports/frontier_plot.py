@@ -1,0 +1,126 @@
+"""The plot of a frontier: a staircase of the best COBias at each accuracy, and the points that matter."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from debias.atomic_file import atomic_path
+from debias.reports.plots import AFTER, BEFORE, GRID, INK, QUIET, blank
+from debias.reports.tradeoffs import Tradeoffs
+from debias.reports.wording import counted
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+PICKED = "#1a7f37"
+DOTS_PER_INCH = 160
+
+
+def frontier_plot(tradeoffs: Tradeoffs, picked: int | None = None) -> "Figure":
+    """Plot COBias over accuracy for every row of a frontier.
+
+    Parameters
+    ----------
+    tradeoffs : Tradeoffs
+        The frontier.
+    picked : int, optional
+        A row to mark.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+        Accuracy in per cent, COBias in points; rows far less accurate than any that is marked are
+        left out, and their number is said. Lines are labelled with what they show.
+
+    Raises
+    ------
+    MissingDependencyError
+        matplotlib is not installed.
+
+    Examples
+    --------
+    >>> from debias.estimators import WeightDebiaser
+    >>> from debias.reports.tradeoffs import tradeoffs_of
+    >>> X = np.array([[0.6, 0.4], [0.7, 0.3], [0.9, 0.1], [0.8, 0.2]])
+    >>> figure = frontier_plot(tradeoffs_of(WeightDebiaser(n_weights=10).fit(X, [1, 0, 0, 1])))
+    >>> [line.get_label() for line in figure.axes[0].lines]
+    ['frontier (every choice)', 'uncorrected model', 'choice of the default objective',
+    'beats the uncorrected model most']
+    """
+    figure, axes = blank(7.2, 4.6)
+    rows = tradeoffs.rows[["accuracy", "cobias"]].to_numpy() * 100
+    # A step ends at each row: up to its accuracy, no less COBias can be had.
+    axes.plot(*rows[::-1].T, ".-", drawstyle="steps-pre", color=INK, lw=1.4, ms=5, label=_name(tradeoffs))
+    points = _marked(tradeoffs, picked)
+    for (x, y), label, style in points:
+        axes.plot(x, y, linestyle="none", label=label, zorder=4, clip_on=False, **style)
+    if "test_accuracy" in tradeoffs.rows:
+        measured = tradeoffs.rows[["test_accuracy", "test_cobias"]].to_numpy() * 100
+        axes.plot(
+            *measured.T, ".", color=QUIET, markersize=5, alpha=0.6, zorder=1, label="same choices, test table"
+        )
+    _show_range(axes, rows, np.array([point for point, _, _ in points]))
+    axes.set_ylabel("COBias, points  (lower is better)")
+    axes.grid(color=GRID, linewidth=0.8)
+    axes.set_axisbelow(True)
+    figure.legend(loc="outside upper left", ncols=2, frameon=False, labelcolor=INK, fontsize=9)
+    return figure
+
+
+def write_frontier_plot(tradeoffs: Tradeoffs, path: Path, picked: int | None = None) -> None:
+    """Write the plot on white, whole or not at all.
+
+    Parameters
+    ----------
+    tradeoffs : Tradeoffs
+        The frontier.
+    path : Path
+        Ends in .png or .svg.
+    picked : int, optional
+        A row to mark.
+    """
+    figure = frontier_plot(tradeoffs, picked)
+    for patch in (figure.patch, *(axes.patch for axes in figure.axes)):
+        patch.set(alpha=1, facecolor="white")
+    with atomic_path(path) as temporary:
+        figure.savefig(temporary, format=path.suffix[1:].lower(), dpi=DOTS_PER_INCH)
+
+
+def _name(tradeoffs: Tradeoffs) -> str:
+    return "frontier (every choice)" if tradeoffs.complete else "frontier (of the choices met)"
+
+
+def _marked(tradeoffs: Tradeoffs, picked: int | None) -> list[tuple[Any, str, dict[str, Any]]]:
+    """Return the points that matter, with their names and looks."""
+    big: dict[str, Any] = {"markersize": 9, "markeredgewidth": 2}
+    points = [
+        (tradeoffs.uncorrected, "uncorrected model", {"marker": "X", "color": BEFORE, "markersize": 10}),
+        (
+            tradeoffs.chosen,
+            "choice of the default objective",
+            {"marker": "o", "color": AFTER, "markerfacecolor": "none", **big},
+        ),
+    ]
+    for row, label, style in (
+        (tradeoffs.dominating_row, "beats the uncorrected model most", {"marker": "D", "color": AFTER}),
+        (picked, f"picked, row {picked}", {"marker": "*", "color": PICKED, "markersize": 15}),
+    ):
+        if row is not None:
+            points.append((tradeoffs.rows.iloc[row], label, {"markersize": 7, **style}))
+    return [((100 * at["accuracy"], 100 * at["cobias"]), label, style) for at, label, style in points]
+
+
+def _show_range(axes: "Axes", rows: Any, points: Any) -> None:
+    """Show what is about as accurate as what is marked; a useless model has little COBias, too."""
+    right = max(rows[:, 0].max(), points[:, 0].max())
+    margin = 0.15 * max(right - points[:, 0].min(), 1.0)
+    left = points[:, 0].min() - margin
+    inside = rows[rows[:, 0] >= left]
+    top = max(inside[:, 1].max(), points[:, 1].max())
+    axes.set_xlim(max(left, -1.0), min(right + margin / 2, 101.0))
+    axes.set_ylim(0, 1.06 * max(top, 1.0))
+    left_out = counted(len(rows) - len(inside), "row")
+    note = "" if len(inside) == len(rows) else f"; {left_out} of lower accuracy left out"
+    axes.set_xlabel(f"accuracy, %  (further right is better{note})")

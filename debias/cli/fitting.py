@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from debias.cli.bounds import MaxCobias, MinAccuracy, MinClassAccuracy, make_objective
+from debias.cli.choosing import ChooseSettings, Folds, RuleName, make_chooser, print_settings, refuse_alone
 from debias.cli.errors import Interrupted, say
 from debias.cli.files import TABLE_HELP, Classes, Format, Jobs, Normalise, Seed, check_output, read_table
 from debias.cli.screen import print_lines, print_table
@@ -86,6 +87,9 @@ def fit(
     ] = Search.auto,
     time_limit: TimeLimit = None,
     n_starts: Starts = 32,
+    choose_settings: ChooseSettings = False,
+    rule: RuleName = None,
+    folds: Folds = None,
     seed: Seed = 0,
     jobs: Jobs = -1,
     classes: Classes = None,
@@ -99,23 +103,31 @@ def fit(
 
     Example: debias fit opt.parquet --method ensemble --out correction.json
 
+    Weights chosen by cross-validation: debias fit opt.parquet --choose-settings
+
     Published text format: debias fit opt.txt --classes World,Sports,Business,Technology
     """
     check_output(out, (".json",), (table,))
     rows = read_table(table, classes, format, normalise)
-    debiaser = make_debiaser(
+    how: dict[str, Any] = {"search": str(search), "time_limit": time_limit, "n_starts": n_starts}
+    chooser = None
+    if choose_settings:
+        chooser = make_chooser(context, method, rule, folds, **how, random_state=seed, n_jobs=jobs)
+    else:
+        refuse_alone(rule, folds)
+    debiaser: Debiaser = chooser or make_debiaser(
         method,
         make_objective(context, max_cobias, min_accuracy, min_class_accuracy),
         n_weights=n_weights,
-        search=str(search),
-        time_limit=time_limit,
-        n_starts=n_starts,
+        **how,
         seed=seed,
         jobs=jobs,
     )
     _ = rows.label_indices  # an unlabelled table is refused with what to do about it
     interrupted = fit_aloud(debiaser, rows)
     debiaser.save(out)
+    if chooser is not None:
+        print_settings(chooser)
     print_explanation(debiaser, f"{table.name}: {len(rows):,} labelled rows, the rows it was fitted on")
     print_lines(["", debiaser.summary(), *describe_proof(debiaser)])
     print_lines([f"Wrote {out}. Judge it on other rows: debias report."])

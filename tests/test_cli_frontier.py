@@ -198,9 +198,9 @@ def test_what_is_not_shown_and_not_complete_is_said(folder):
     said = works("long.parquet")
     n_rows = int(re.search(r"these (\d+) rows are all", said)[1])
     assert n_rows > 25
-    n_shown = int(re.search(rf"(\d+) of {n_rows} rows are shown; --out frontier.csv writes all", said)[1])
-    assert 20 <= n_shown <= 22
-    assert f"of {n_rows} rows are shown; all are in f.csv." in works("long.parquet", "--out", "f.csv")
+    n_shown = int(re.search(rf"(\d+) of {n_rows} rows are shown.*; --out frontier.csv writes all", said)[1])
+    assert 15 <= n_shown <= 23
+    assert "; all are in f.csv." in works("long.parquet", "--out", "f.csv")
     assert len(pd.read_csv("f.csv")) == n_rows
 
 

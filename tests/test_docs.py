@@ -68,7 +68,8 @@ def test_make_targets_exist_and_do_what_they_say(command):
 
 def test_the_commands_of_the_readme_work_in_order(tmp_path):
     commands = [shlex.split(c) for c in prompted() if c.startswith("debias")]
-    assert [words[1] for words in commands] == ["collect", "collect", "fit", "apply", "report", "compare"]
+    expected = ["collect", "collect", "fit", "apply", "report", "compare", "fit", "frontier"]
+    assert [words[1] for words in commands] == expected
     for words in commands:
         done = run(words, tmp_path)
         assert done.returncode == 0, f"{words}: {done.stderr[-2000:]}"

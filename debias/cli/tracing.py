@@ -93,7 +93,7 @@ def frontier(
     if test is not None and measured is not None:
         title += f"; measured on {test.name}: {len(measured):,} rows, too"
     print_frontier(tradeoffs, title, pick)
-    print_lines(describe(tradeoffs, out))
+    print_lines(describe(tradeoffs, out, pick))
     if plot is not None:
         from debias.reports.frontier_plot import write_frontier_plot
 
@@ -120,7 +120,7 @@ def print_frontier(tradeoffs: "Tradeoffs", title: str, pick: int | None = None) 
     pick : int, optional
         A row that must be among them.
     """
-    from debias.reports.tradeoffs import METRICS, thinned
+    from debias.reports.tradeoffs import METRICS
     from debias.reports.wording import percent
 
     metrics = [*METRICS, *(f"test_{name}" for name in METRICS[:2] if f"test_{name}" in tradeoffs.rows)]
@@ -133,7 +133,7 @@ def print_frontier(tradeoffs: "Tradeoffs", title: str, pick: int | None = None) 
     ):
         if row is None:
             lines.append(["–", mark, *(percent(figures[metric], unit=False) for metric in metrics), "–"])
-    for row in thinned(len(tradeoffs.rows), list(marks)):
+    for row in tradeoffs.shown([] if pick is None else [pick]):
         at = tradeoffs.rows.iloc[row]
         values = [percent(at[metric], unit=False) for metric in metrics]
         lines.append([str(row), marks.get(row, ""), *values, str(int(at["n_changed"]))])
@@ -144,7 +144,7 @@ def _joined(said: str | None, more: str) -> str:
     return f"{said}, {more}" if said else more
 
 
-def describe(tradeoffs: "Tradeoffs", out: Path | None = None) -> list[str]:
+def describe(tradeoffs: "Tradeoffs", out: Path | None = None, pick: int | None = None) -> list[str]:
     """Say what the frontier is, and what is not in it or not shown.
 
     Parameters
@@ -153,14 +153,15 @@ def describe(tradeoffs: "Tradeoffs", out: Path | None = None) -> list[str]:
         The frontier.
     out : Path, optional
         Where all rows are written.
+    pick : int, optional
+        A row that is shown.
 
     Returns
     -------
     list of str
         Sentences.
     """
-    from debias.reports.tradeoffs import thinned
-    from debias.reports.wording import counted, percent
+    from debias.reports.wording import counted
 
     n_rows = len(tradeoffs.rows)
     if tradeoffs.complete:
@@ -184,16 +185,12 @@ def describe(tradeoffs: "Tradeoffs", out: Path | None = None) -> list[str]:
         said.append("No row is both more accurate and more even than the uncorrected model.")
     if tradeoffs.chosen_row is None:
         said.append("The choice of the default objective is not a row: it weighs mutual information, too.")
-    n_useless = int((tradeoffs.rows["accuracy"] < tradeoffs.majority).sum())
-    if n_useless:
-        said.append(
-            f"{counted(n_useless, 'row')} {'is' if n_useless == 1 else 'are'} less accurate than always "
-            f"naming the most frequent class ({percent(tradeoffs.majority)})."
-        )
-    n_shown = len(thinned(n_rows, list(tradeoffs.marks)))
+    n_useless = int((tradeoffs.rows["accuracy"] < tradeoffs.chance).sum())
+    n_shown = len(tradeoffs.shown([] if pick is None else [pick]))
     if n_shown < n_rows:
+        useless = f", {n_useless:,} are less accurate than guessing" if n_useless else ""
         full = f"all are in {out}" if out is not None else "--out frontier.csv writes all"
-        said.append(f"{n_shown} of {n_rows:,} rows are shown; {full}.")
+        said.append(f"{n_shown} of {n_rows:,} rows are shown{useless}; {full}.")
     return said
 
 

@@ -36,8 +36,8 @@ class Tradeoffs:
         Of the rows that beat the uncorrected model in accuracy and COBias at once, the one whose
         two gains have the largest product: that does not depend on what a point of either is
         worth. None where no row beats it.
-    majority : float
-        Accuracy of always naming the most frequent class.
+    chance : float
+        Accuracy of guessing: a choice below it is even because it is wrong everywhere.
     complete : bool
         Whether every choice was evaluated: no trade-off that exists is missing.
     """
@@ -48,7 +48,7 @@ class Tradeoffs:
     chosen: pd.Series
     chosen_row: int | None
     dominating_row: int | None
-    majority: float
+    chance: float
     complete: bool
 
     @property
@@ -68,6 +68,11 @@ class Tradeoffs:
     def uncorrected_row(self) -> int | None:
         """Row of the uncorrected model, where nothing beats it."""
         return _row_of(self.rows, self.uncorrected)
+
+    def shown(self, wanted: list[int]) -> list[int]:
+        """Return the rows to show on a screen: some of those better than chance, and those wanted."""
+        n_useful = int((self.rows["accuracy"] >= self.chance).sum())
+        return thinned(n_useful, sorted({*self.marks, *wanted}))
 
     def to_frame(self) -> pd.DataFrame:
         """Return everything in one table: row, metrics, what is said of it, a column per class."""
@@ -128,7 +133,7 @@ def tradeoffs_of(debiaser: Debiaser, test: ProbabilityTable | None = None) -> Tr
         chosen=chosen,
         chosen_row=_row_of(rows, chosen),
         dominating_row=_dominating_most(rows, uncorrected),
-        majority=float(before.support.max() / before.support.sum()),
+        chance=1 / int((before.support > 0).sum()),
         complete=bool(frontier.attrs["complete"]),
     )
 
@@ -174,7 +179,7 @@ def thinned(n_rows: int, wanted: list[int], most: int = 20) -> list[int]:
     >>> thinned(100, [7, 50], most=5), thinned(3, [])
     ([0, 7, 25, 50, 74, 99], [0, 1, 2])
     """
-    spread = np.linspace(0, n_rows - 1, min(n_rows, most)).round().astype(int)
+    spread = np.linspace(0, max(n_rows - 1, 0), min(n_rows, most)).round().astype(int)
     return sorted({*spread.tolist(), *wanted})
 
 

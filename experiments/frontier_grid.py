@@ -7,7 +7,7 @@ Run it from the repository root:
 The folder holds TASK_shot1_seed0/opt.txt in the published text format. The published grid has 304
 settings: error weight, COBias weight, PMI weight and number of weight steps; each is annealed
 with the 3 / 6 schedule. Every point is compared with the frontier of accuracy and COBias over the
-same corrections: complete where all choices were enumerated, else what the search met.
+same corrections: complete where all choices were enumerated, else traced from what the search met.
 Writes experiments/results/frontier_grid.csv and .md and a plot per table.
 """
 
@@ -26,13 +26,16 @@ import numpy as np
 import pandas as pd
 from search_quality import markdown, read
 
+from debias.constrained import Constrained
 from debias.families import ensemble
 from debias.frontier import frontier_of
 from debias.metrics import cobias_from_accuracies
 from debias.objective import Objective
 from debias.search.annealing import anneal
 from debias.search.automatic import search
+from debias.search.fronts import Fronts, fronts_of
 from debias.search.problem import Problem, build_problem
+from debias.search.tracing import trace
 
 HERE = Path(__file__).parent
 
@@ -69,6 +72,17 @@ def outside(frontier: np.ndarray, points: np.ndarray) -> np.ndarray:
     return ~reached.any(axis=1)
 
 
+def bounded(problem: Problem, fronts: Fronts, points: np.ndarray, settings: dict) -> Fronts:
+    """Look for the highest accuracy within the COBias of every point that a traced frontier misses."""
+    reach = np.minimum.accumulate(fronts.cobias[::-1])[::-1]
+    missed = [p for p in points if reach[round(p[0] * problem.n_samples)] > p[1] + 1e-12]
+    found = []
+    for cobias in sorted({float(p[1]) for p in missed}):
+        within = replace(problem, objective=Constrained(max_cobias=cobias))
+        found.append(search(within, "exact", n_threads=2, time_limit=settings["time_limit"]).best)
+    return fronts_of(problem, [problem.candidate(candidate.choice) for candidate in found])
+
+
 def measure(task: str, folder: Path, settings: dict) -> list[dict]:
     """Compare one table and draw it."""
     probabilities, y = read(folder / f"{task}_shot1_seed0" / "opt.txt")
@@ -84,15 +98,18 @@ def measure(task: str, folder: Path, settings: dict) -> list[dict]:
                 "enumerate" if len(ensemble(n_weights)) ** problem.n_classes <= settings["most"] else "auto"
             )
             result = search(problem, method, n_threads=settings["n_jobs"], time_limit=settings["time_limit"])
-            frame = frontier_of(problem, result.fronts, result.frontier_complete).to_frame(
+            fronts = result.fronts
+            if not result.frontier_complete:
+                fronts = fronts.joined(trace(problem, fronts, settings["most_traced"]).fronts)
+                fronts = fronts.joined(bounded(problem, fronts, points, settings))
+            frame = frontier_of(problem, fronts, result.frontier_complete).to_frame(
                 ensemble(n_weights), range(problem.n_classes), range(problem.n_classes)
             )
             mine, complete, of = frame[["accuracy", "cobias"]].to_numpy(), result.frontier_complete, n_weights
+            line = {"lw": 1, "ls": "--"} if first else {"lw": 2}
+            axes.step(100 * mine[:, 1], 100 * mine[:, 0], where="post", label=f"frontier, {of} steps", **line)
             if first is None:
                 first = mine, complete, of
-                axes.step(
-                    100 * mine[:, 1], 100 * mine[:, 0], where="post", lw=2, label=f"frontier, {of} steps"
-                )
                 identity = point(problem, problem.identity_choice)
                 axes.plot(100 * identity[1], 100 * identity[0], "k*", ms=11, label="uncorrected", zorder=5)
         else:
@@ -107,7 +124,7 @@ def measure(task: str, folder: Path, settings: dict) -> list[dict]:
                 "task": task,
                 "steps of the schedule": n_weights,
                 "settings": len(points),
-                "frontier of": f"{of} steps, {'complete' if complete else 'as met'}",
+                "frontier of": f"{of} steps, {'complete' if complete else 'traced'}",
                 "frontier rows": len(mine),
                 "outside": int(escaped.sum()),
                 "beaten": int(strictly.sum()),

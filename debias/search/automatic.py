@@ -19,6 +19,7 @@ from debias.search.many_classes import MANY, descend_many
 from debias.search.problem import Candidate, Problem
 from debias.search.radius import Neighbourhood, look_around, pair_bound
 from debias.search.result import SearchResult
+from debias.search.tracing import trace
 
 Method = Literal["auto", "exact", "enumerate", "descent"]
 METHODS: tuple[Method, ...] = ("auto", "exact", "enumerate", "descent")
@@ -26,6 +27,8 @@ METHODS: tuple[Method, ...] = ("auto", "exact", "enumerate", "descent")
 
 PROOF_SECONDS = 3.0
 """What ``"auto"`` takes for a proof where no time limit is given."""
+TRACED = 2_000_000
+"""Choices that are counted to trace a frontier that is not complete."""
 LONG = 10.0
 """Seconds from which a run is announced."""
 
@@ -108,7 +111,8 @@ def search(
     if method != "descent" and not found.interrupted:
         limit = PROOF_SECONDS if method == "auto" and time_limit is None else time_limit
         try:
-            return _proved(problem, found, method, limit, n_threads, show, announce, started, prover)
+            found = _proved(problem, found, method, limit, n_threads, show, announce, started, prover)
+            return _with_frontier(problem, found, random_state)
         except KeyboardInterrupt:  # between the parts that handle it themselves
             found = replace(found, interrupted=True)
     return _with_certificate(found, Neighbourhood(found.best, 0, 0, 0.0), pair_bound(problem), started)
@@ -148,6 +152,15 @@ def _proved(
     show("radius", 0.0)
     around = look_around(problem, found.best, None, time_around, n_threads)
     return _with_certificate(found, around, max(lower_bound, pair_bound(problem)), started)
+
+
+def _with_frontier(problem: Problem, found: SearchResult, random_state: int) -> SearchResult:
+    """Return the result with its frontier traced further, where not every choice was evaluated."""
+    if found.frontier_complete or found.interrupted or found.fronts is None:
+        return found
+    most = TRACED if problem.n_classes < MANY else TRACED // 4
+    traced = trace(problem, found.fronts, most, random_state)
+    return replace(found, fronts=found.fronts.joined(traced.fronts))
 
 
 def _prover(device: str | None) -> Callable[[Problem], ExactSearch]:

@@ -18,6 +18,8 @@ from debias.search.descent import best_move
 from debias.search.problem import Candidate, IndexArray, Problem
 from debias.search.sweeps import Sweeper, sweepers
 
+ALWAYS = 1_000_000
+"""Choices up to which a radius is proved whatever the time: two of 14 classes, say."""
 _BATCH = 256
 
 
@@ -60,7 +62,7 @@ def look_around(
     For radius 1, 2, ...: evaluate every choice that differs from the best in exactly so many
     classes. If one beats it, take the best of these and begin again at 1. Stop at the number of
     classes, at `most_radius`, or when the next radius would take longer than what is left
-    of the time, at the rate seen so far. Radius 1 is always done.
+    of the time, at the rate seen so far. Radius 1, and up to :data:`ALWAYS` choices, are always done.
 
     Parameters
     ----------
@@ -113,10 +115,10 @@ def _affordable(
 ) -> bool:
     """Return whether the time is enough for a radius, at the rate so far."""
     n_done = sum(sweeper.n_evaluations for sweeper in pool)
-    if time_limit is None or not n_done:
+    n_needed = comb(problem.n_classes, radius) * problem.n_corrections**radius
+    if time_limit is None or not n_done or n_needed <= ALWAYS:
         return True
     passed = time.perf_counter() - started
-    n_needed = comb(problem.n_classes, radius) * problem.n_corrections**radius
     return passed + n_needed * passed / n_done <= time_limit
 
 

@@ -45,10 +45,12 @@ def test_the_radius_of_all_classes_is_the_optimum_and_bounds_are_below_it(seed):
     assert pair_bound(problem) <= best.objective + 1e-12
 
 
-def test_without_time_only_one_class_is_tried():
+def test_without_time_only_what_is_quick_is_tried(monkeypatch):
     probabilities, y = random_rows(3, n_samples=200, n_classes=5, steps=1000)
     problem = build_problem(probabilities, y, ensemble(30), Objective())
     start = descend(problem, n_starts=1).best
+    assert look_around(problem, start, time_limit=1e-9).radius == 2
+    monkeypatch.setattr("debias.search.radius.ALWAYS", 0)
     assert look_around(problem, start, time_limit=1e-9).radius == 1
 
 

@@ -23,7 +23,7 @@ from debias.corrections import Correction, correct, decide
 from debias.errors import ParameterError
 from debias.explanations import ClassFacts, explain_class
 from debias.families import Family
-from debias.frontier import Frontier, frontier_of, widened
+from debias.frontier import Frontier, frontier_of
 from debias.objective import Objective, confusion_counts
 from debias.outcome import describe_infeasible, describe_outcome
 from debias.search.log_bias_descent import polish
@@ -174,33 +174,6 @@ class Debiaser(ColumnClassifier):
                 f"its search {self.search!r} keeps none. Fit it with search='auto' or 'enumerate'."
             )
         return frontier
-
-    def widen_frontier(self, X: Any, y: Any) -> Self:
-        """Add to ``frontier_`` what is best under other weights, where not every choice was evaluated.
-
-        Parameters
-        ----------
-        X, y
-            The rows it was fitted on.
-
-        Returns
-        -------
-        self
-            With ``frontier_`` alone changed; it takes some seconds.
-
-        Raises
-        ------
-        ParameterError
-            These are other rows.
-        """
-        frontier = self._frontier_rows()
-        if not frontier.complete:
-            match, probabilities = self._match(X, y)
-            if fingerprint_of(probabilities, match.y) != self.data_fingerprint_:
-                raise ParameterError("widen_frontier: X and y must be the rows that it was fitted on.")
-            problem = build_problem(probabilities, match.y, self._family(), self.objective_)
-            self.frontier_rows_ = widened(frontier, problem)
-        return self
 
     def pick(self, row: int) -> Self:
         """Return the same debiaser with the choice of another row of the frontier.

@@ -1,6 +1,5 @@
 """The frontier as a table: every pair of accuracy and COBias that no other choice beats in both."""
 
-import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -11,14 +10,9 @@ import pandas as pd
 
 from debias.families import Family
 from debias.metrics import cobias_from_accuracies
-from debias.objective import IndexArray, Objective
-from debias.search.fronts import Fronts, fronts_of
+from debias.objective import IndexArray
+from debias.search.fronts import Fronts
 from debias.search.problem import Problem
-from debias.search.shared import search_together
-
-WEIGHTS = tuple(np.geomspace(1 / 16, 64, 25).tolist())
-"""Weights of COBias, that of the error being 1, under which a frontier is widened."""
-WIDENING_SECONDS = 10.0
 
 
 @dataclass(frozen=True)
@@ -120,45 +114,3 @@ def frontier_of(problem: Problem, fronts: Fronts, complete: bool) -> Frontier:
         support=problem.support,
         complete=complete,
     )
-
-
-def widened(frontier: Frontier, problem: Problem) -> Frontier:
-    """Return a frontier with the choices that are best under many weights of COBias.
-
-    A search for one objective meets what lies around its optimum; this adds the rest of the way
-    from the most accurate to the most even choice, by one descent that all weights share.
-
-    Parameters
-    ----------
-    frontier : Frontier
-        Of choices that were met.
-    problem : Problem
-        What they are choices of.
-
-    Returns
-    -------
-    Frontier
-        No pair of the first is beaten by none of this; not complete.
-
-    Examples
-    --------
-    >>> from debias.families import weights
-    >>> from debias.search.problem import build_problem
-    >>> P = np.array([[0.6, 0.4], [0.7, 0.3], [0.9, 0.1], [0.8, 0.2]])
-    >>> problem = build_problem(P, np.array([1, 0, 0, 1]), weights(10), Objective(pmi=0))
-    >>> nothing = [problem.candidate(problem.identity_choice)]
-    >>> frontier = frontier_of(problem, fronts_of(problem, nothing), complete=False)
-    >>> widened(frontier, problem).correct.sum(axis=1)
-    array([3, 2])
-    """
-    stop = threading.Event()
-    timer = threading.Timer(WIDENING_SECONDS, stop.set)
-    timer.daemon = True
-    timer.start()
-    try:
-        objectives = [Objective(error=1.0, cobias=weight, pmi=0.0) for weight in WEIGHTS]
-        best = search_together(problem, objectives, n_starts=8, stop=stop).best
-    finally:
-        timer.cancel()
-    known = [problem.candidate(choice) for choice in frontier.choice]
-    return frontier_of(problem, fronts_of(problem, [*known, *best]), complete=False)

@@ -9,20 +9,18 @@ import matplotlib.image
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from typer.testing import CliRunner
 
-from debias import EnsembleDebiaser, Objective, WeightDebiaser, load, weights
+from debias import EnsembleDebiaser, WeightDebiaser, load, weights
 from debias.cli import app
 from debias.corrections import correct, decide
-from debias.errors import ParameterError
 from debias.metrics import cobias
 from debias.reports.frontier_plot import frontier_plot
 from debias.reports.tradeoffs import thinned, tradeoffs_of
 from debias.tables import ProbabilityTable
 from tests.published_tables import CLASSES, published_path
-from tests.reports.test_summary import skewed_table
 
 
 def noisy_table(n=400, seed=0, n_classes=3, **parts):
@@ -169,9 +167,7 @@ def test_the_plot_holds_the_rows_and_the_points_that_matter():
 def test_figures_on_a_test_table_are_those_of_its_rows(folder):
     works("opt.parquet", "--test", "test.parquet", "--out", "f.csv", "--method", "weight")
     opt, test = (ProbabilityTable.read(f"{name}.parquet") for name in ("opt", "test"))
-    debiaser = (
-        WeightDebiaser().fit(opt.probabilities, opt.labels).widen_frontier(opt.probabilities, opt.labels)
-    )
+    debiaser = WeightDebiaser().fit(opt.probabilities, opt.labels)
     written = pd.read_csv("f.csv")
     assert len(written) == len(debiaser.frontier_)
     for row in written.index:
@@ -235,29 +231,6 @@ def test_bad_input_is_one_line_and_leaves_no_file(folder, arguments, message):
 
 def test_a_narrow_screen_shows_whole_numbers(folder):
     assert "…" not in works("opt.parquet", "--test", "test.parquet", columns=60)
-
-
-@settings(deadline=None, max_examples=25)
-@given(seed=st.integers(0, 1000), n_classes=st.integers(2, 4))
-def test_widening_loses_nothing_and_adds_nothing_beaten(seed, n_classes):
-    rng = np.random.default_rng(seed)
-    P, y = rng.dirichlet(np.ones(n_classes), 40), np.arange(40) % n_classes
-    debiaser = WeightDebiaser(search="descent", n_starts=1, objective=Objective(pmi=0), n_weights=6).fit(P, y)
-    before = debiaser.frontier_
-    after = debiaser.widen_frontier(P, y).frontier_
-    for row in before.itertuples():
-        assert ((after["accuracy"] >= row.accuracy - 1e-12) & (after["cobias"] <= row.cobias + 1e-12)).any()
-    assert (after["accuracy"].diff().dropna() < 0).all()
-    assert (after["cobias"].diff().dropna() < 0).all()
-    predicted = debiaser.pick(-1).predict(P)
-    assert cobias(y, predicted) == pytest.approx(after["cobias"].iloc[-1])
-
-
-def test_other_rows_widen_nothing():
-    table = skewed_table(60)
-    debiaser = WeightDebiaser(search="descent").fit(table.probabilities, table.labels)
-    with pytest.raises(ParameterError, match="the rows that it was fitted on"):
-        debiaser.widen_frontier(table.probabilities[:50], table.labels[:50])
 
 
 @given(st.integers(1, 500), st.integers(2, 50), st.data())

@@ -85,8 +85,6 @@ def frontier(
         jobs=jobs,
     )
     interrupted = fit_aloud(debiaser, rows)
-    if not interrupted:
-        debiaser.widen_frontier(rows.probabilities, rows.labels)
     picked = None if pick is None else debiaser.pick(pick)
     tradeoffs = tradeoffs_of(debiaser, measured)
     title = f"{table.name}: {len(rows):,} labelled rows, fitted on"

@@ -51,3 +51,7 @@ class MissingDependencyError(DebiasError, ImportError):
 
 class SolverError(DebiasError, RuntimeError):
     """A solver gave up, or its answer does not stand when it is computed again."""
+
+
+class FewRowsWarning(UserWarning):
+    """A class has so few labelled rows that its accuracy cannot be known: the message names it."""

@@ -24,6 +24,8 @@ FLOORS = {
     "debias.debiaser": 3,
     "debias.log_bias": 3,
     "debias.estimators": 3,
+    "debias.expectation": 3,
+    "debias.few_labels": 3,
     "debias.baseline": 3,
     "debias.folds": 3,
     "debias.cross_validation": 3,

@@ -1,0 +1,332 @@
+"""Few labels: shrink toward the identity, cross-validate, and name the classes that are too small.
+
+A correction that cross-validation does not find better than none on new rows is not made: the data
+cannot hold what it promises on the rows it was fitted on.
+"""
+
+import warnings
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import joblib
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from debias.constrained import is_feasible
+from debias.corrections import Correction
+from debias.errors import FewRowsWarning, ParameterError
+from debias.expectation import Expectation, expect_change
+from debias.families import Family
+from debias.search.annealing import SCHEDULES
+from debias.search.problem import TOLERANCE, Candidate, FloatArray, IndexArray, Problem, build_problem
+from debias.search.shrinking import N_STARTS, Shrinkage, quick_descent, shrink
+from debias.search.smoothing import N_COPIES
+from debias.search.sweeps import sweepers
+from debias.waiting import waiting
+
+if TYPE_CHECKING:
+    from debias.debiaser import Debiaser
+
+FEW_LABELS = 100
+"""Labelled rows below which shrinking helps, see experiments/results/few_labels.md."""
+FEW_ROWS = 5
+"""Rows of a class below which its accuracy is not worth a number."""
+
+_FOLD_STARTS, _FOLD_COPIES = 2, 8
+
+
+@dataclass(frozen=True)
+class FewLabels:
+    """What was chosen from few labels.
+
+    Attributes
+    ----------
+    choice : Candidate
+        With its objective on the labelled rows.
+    shrinkage : Shrinkage
+        The path that it was taken from.
+    expectation : Expectation
+        What the choice on the path promises of new rows.
+    refused : bool
+        Whether that was no better than the identity, which is then the choice.
+    """
+
+    choice: Candidate
+    shrinkage: Shrinkage
+    expectation: Expectation
+    refused: bool
+
+
+def check_shrink(shrink: Any, search: str, polish: bool) -> None:
+    """Refuse a value of `shrink` that is not allowed, or contradicts another parameter.
+
+    Raises
+    ------
+    ParameterError
+        Which parameter, what was received, what is allowed.
+
+    Examples
+    --------
+    >>> check_shrink(True, "annealing-3/6", False)
+    Traceback (most recent call last):
+    debias.errors.ParameterError: shrink=True cannot go with search='annealing-3/6', a published schedule
+    that is kept as it is: use search='auto', or shrink='auto' or False.
+    """
+    if not isinstance(shrink, (bool, np.bool_)) and shrink != "auto":
+        raise ParameterError(f"shrink must be 'auto', True or False; got {shrink!r}.")
+    if shrink == "auto" or not shrink:
+        return
+    if search in SCHEDULES:
+        raise ParameterError(
+            f"shrink=True cannot go with search={search!r}, a published schedule that is kept as it is: "
+            "use search='auto', or shrink='auto' or False."
+        )
+    if polish:
+        raise ParameterError(
+            "shrink=True cannot go with polish=True, which fits the same few rows more closely again: "
+            "leave one of them out."
+        )
+
+
+def shrinks(shrink: Any, search: str, polish: bool, n_labels: int) -> bool:
+    """Tell whether a fit shrinks its choice.
+
+    Parameters
+    ----------
+    shrink : bool or "auto"
+        ``"auto"``: where fewer than :data:`FEW_LABELS` rows are labelled, and neither a published
+        schedule nor a polish is asked for.
+    search, polish
+        As for a debiaser.
+    n_labels : int
+        Labelled rows.
+
+    Examples
+    --------
+    >>> shrinks("auto", "exact", False, 40), shrinks("auto", "annealing-3/6", False, 40)
+    (True, False)
+    """
+    if shrink == "auto":
+        return n_labels < FEW_LABELS and search not in SCHEDULES and not polish
+    return bool(shrink)
+
+
+def warn_of_few_rows(names: npt.NDArray[Any], support: IndexArray) -> None:
+    """Name the classes without rows, of which nothing is known, and those with a few.
+
+    Parameters
+    ----------
+    names : ndarray of shape (n_classes,)
+        Class labels, in the order of the columns.
+    support : ndarray of shape (n_classes,)
+        Rows of each.
+
+    Warns
+    -----
+    UserWarning
+        Classes without rows.
+    FewRowsWarning
+        Classes with fewer than :data:`FEW_ROWS`.
+
+    Examples
+    --------
+    >>> with warnings.catch_warnings(record=True) as caught:
+    ...     warnings.simplefilter("always")
+    ...     warn_of_few_rows(np.array(["Entity", "Abbreviation"]), np.array([40, 2]))
+    >>> print(caught[0].message)
+    Abbreviation has 2 labelled rows: its class accuracy cannot be known.
+    """
+    missing = [str(name) for name, rows in zip(names, support, strict=True) if rows == 0]
+    if missing:
+        warnings.warn(
+            f"no labelled row of {', '.join(missing)}: left out of COBias, and its correction is a guess.",
+            UserWarning,
+            stacklevel=3,
+        )
+    few = describe_few_rows(names, support)
+    if few:
+        warnings.warn(few, FewRowsWarning, stacklevel=3)
+
+
+def describe_few_rows(names: Sequence[Any] | npt.NDArray[Any], support: npt.ArrayLike) -> str:
+    """Say which classes have rows, but fewer than :data:`FEW_ROWS`; nothing where none has.
+
+    Parameters
+    ----------
+    names : sequence
+        Class labels.
+    support : array-like of int
+        Rows of each.
+
+    Examples
+    --------
+    >>> describe_few_rows(["yes", "no", "maybe"], [30, 1, 4])
+    'no has 1 labelled row, maybe has 4: their class accuracies cannot be known.'
+    """
+    few = [(name, rows) for name, rows in zip(names, np.asarray(support), strict=True) if 0 < rows < FEW_ROWS]
+    if not few:
+        return ""
+    (first, rows), others = few[0], few[1:]
+    counted = [f"{first} has {rows} labelled row{'' if rows == 1 else 's'}"]
+    counted += [f"{name} has {number}" for name, number in others]
+    known = "their class accuracies" if others else "its class accuracy"
+    return f"{', '.join(counted)}: {known} cannot be known."
+
+
+def choose_from_few(
+    debiaser: "Debiaser",
+    problem: Problem,
+    probabilities: FloatArray,
+    y: IndexArray,
+    family: Family,
+    best: Candidate,
+    seed: int,
+) -> FewLabels | None:
+    """Shrink a choice, and go back to the identity where cross-validation finds nothing better.
+
+    Parameters
+    ----------
+    debiaser : Debiaser
+        Its threads, and whether it shows progress.
+    problem : Problem
+        The labelled rows.
+    probabilities, y
+        The same rows, not sorted.
+    family : Family
+        The corrections to choose from.
+    best : Candidate
+        The best choice that a search found.
+    seed : int
+        Seed.
+
+    Returns
+    -------
+    FewLabels or None
+        None where no choice keeps the bounds of a constrained objective: the closest one is kept
+        as it is. Where some do, so does what is returned.
+    """
+    if not is_feasible(problem.objective, best.objective):
+        return None
+    found = _shrink_rows(problem, probabilities, y, family, best, N_STARTS, N_COPIES, seed)
+    expectation = cross_validate_choice(debiaser, problem, probabilities, y, family, True, seed)
+    identity = problem.candidate(problem.identity_choice)
+    refused = not expectation.improves and is_feasible(problem.objective, identity.objective)
+    choice = identity if refused else problem.candidate(found.choice)
+    return FewLabels(choice, found, expectation, refused)
+
+
+def cross_validate_choice(
+    debiaser: "Debiaser",
+    problem: Problem,
+    probabilities: FloatArray,
+    y: IndexArray,
+    family: Family,
+    shrunk: bool,
+    seed: int,
+) -> Expectation:
+    """Say what to expect of new rows where corrections are chosen as here, by a quicker search.
+
+    Parameters
+    ----------
+    debiaser, problem, probabilities, y, family, seed
+        As for :func:`choose_from_few`.
+    shrunk : bool
+        Whether choices are shrunk.
+
+    Returns
+    -------
+    Expectation
+        See :func:`~debias.expectation.expect_change`.
+    """
+
+    def choose(rows: IndexArray, fold_seed: int) -> list[Correction]:
+        values, labels = probabilities[rows], y[rows]
+        part = build_problem(values, labels, family, problem.objective)
+        choice = part.candidate(part.identity_choice)
+        if not (shrunk and is_feasible(part.objective, choice.objective)):
+            n_starts = _FOLD_STARTS if shrunk else N_STARTS
+            choice = quick_descent(part, n_starts, fold_seed, sweepers(part)())
+        if shrunk and is_feasible(part.objective, choice.objective):
+            found = _shrink_rows(part, values, labels, family, choice, _FOLD_STARTS, _FOLD_COPIES, fold_seed)
+            choice = part.candidate(found.choice)
+        return [family[index] for index in choice.choice]
+
+    return in_turns(debiaser, choose, problem, probabilities, y, seed)
+
+
+def in_turns(
+    debiaser: "Debiaser",
+    choose: Callable[[IndexArray, int], list[Correction]],
+    problem: Problem,
+    probabilities: FloatArray,
+    y: IndexArray,
+    seed: int,
+) -> Expectation:
+    """Cross-validate, and tell whoever waits."""
+    n_threads = joblib.effective_n_jobs(debiaser.n_jobs)
+    with waiting(debiaser.verbose) as voice:
+
+        def show(share: float) -> None:
+            voice.on_progress("cross-validation", share)
+
+        return expect_change(probabilities, y, choose, problem.objective, seed, n_threads, show)
+
+
+def _shrink_rows(
+    problem: Problem,
+    probabilities: FloatArray,
+    y: IndexArray,
+    family: Family,
+    best: Candidate,
+    n_starts: int,
+    n_copies: int,
+    seed: int,
+) -> Shrinkage:
+    """Shrink, to nothing that is worse on these rows than the identity, or out of bounds."""
+    limit = problem.evaluate(problem.identity_choice) + TOLERANCE
+
+    def allowed(choice: Sequence[int]) -> bool:
+        value = problem.evaluate(choice)
+        return value <= limit and is_feasible(problem.objective, value)
+
+    return shrink(probabilities, y, family, problem.objective, best, allowed, n_starts, n_copies, seed)
+
+
+def path_frame(
+    shrinkage: Shrinkage, family: Family, columns: IndexArray, classes: Sequence[Any]
+) -> pd.DataFrame:
+    """Return the path as a DataFrame, one choice a row.
+
+    Parameters
+    ----------
+    shrinkage : Shrinkage
+        The path.
+    family : Family
+        What was chosen from.
+    columns : ndarray of shape (n_classes,)
+        Column of each class.
+    classes : sequence
+        Class labels.
+
+    Returns
+    -------
+    DataFrame
+        Columns n_changed, objective (on smoothed rows), standard_error (of the difference to the
+        best), allowed, taken, and the correction of each class by name.
+    """
+    rows = []
+    for position, step in enumerate(shrinkage.path):
+        names = {str(k): family[step.candidate.choice[j]].name for k, j in zip(classes, columns, strict=True)}
+        rows.append(
+            {
+                "n_changed": step.candidate.n_changed,
+                "objective": step.candidate.objective,
+                "standard_error": step.standard_error,
+                "allowed": step.allowed,
+                "taken": position == shrinkage.taken,
+                **names,
+            }
+        )
+    return pd.DataFrame(rows)

@@ -1,0 +1,274 @@
+"""Few labels: what shrinking does to figures on test rows, and whether the intervals hold.
+
+Run it from the repository root (about half an hour on two cores):
+
+    python experiments/few_labels.py ../shared/data/probabilities
+
+The folder holds TASK_shot1_seed0/opt.txt and test.txt in the published text format. Labelled rows are
+drawn from the opt rows; a draw may miss a class. All figures are of all test rows. Writes
+experiments/results/few_labels.csv, few_labels_intervals.csv and few_labels.md.
+"""
+
+import argparse
+import tomllib
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pandas as pd
+from joblib import Parallel, delayed
+
+from debias.confusion import cobias_of_accuracies
+from debias.corrections import correct, decide
+from debias.families import Family, ensemble
+from debias.few_labels import choose_from_few, cross_validate_choice
+from debias.objective import Objective, confusion_counts
+from debias.paired import paired_intervals
+from debias.search.descent import descend
+from debias.search.problem import build_problem
+from debias.search.shrinking import shrink
+
+HERE = Path(__file__).parent
+UNCORRECTED, BEST = "uncorrected", "best on the rows"
+BEST_CHECKED = f"{BEST}, cross-validated"
+ONE_ERROR, SMOOTH = "one standard error", "smoothed"
+SMOOTH_ONE_ERROR = "smoothed, one standard error"
+DEFAULT = "smoothed, one standard error, cross-validated"
+METHODS = [UNCORRECTED, BEST, BEST_CHECKED, ONE_ERROR, SMOOTH, SMOOTH_ONE_ERROR, DEFAULT]
+QUIET = SimpleNamespace(n_jobs=1, verbose=0)
+Rows = tuple[np.ndarray, np.ndarray]
+
+
+def read(path: Path) -> Rows:
+    """Return probabilities and labels."""
+    rows = np.loadtxt(path)
+    return np.ascontiguousarray(rows[:, 3:]), rows[:, 1].astype(np.int64)
+
+
+def draw(rows: Rows, size: int, seed: int) -> Rows:
+    """Draw labelled rows of at least two classes."""
+    rng = np.random.default_rng([seed, size])
+    while True:
+        taken = rng.choice(len(rows[1]), size, replace=False)
+        if len(np.unique(rows[1][taken])) > 1:
+            return rows[0][taken], rows[1][taken]
+
+
+def draw_thinned(rows: Rows, size: int, n_of_class: int, seed: int) -> Rows:
+    """Draw many rows, but few of one class."""
+    rng = np.random.default_rng(seed)
+    k = rng.integers(rows[0].shape[1])
+    own, others = np.flatnonzero(rows[1] == k), np.flatnonzero(rows[1] != k)
+    taken = [rng.choice(own, n_of_class, replace=False), rng.choice(others, size - n_of_class, replace=False)]
+    return rows[0][np.concatenate(taken)], rows[1][np.concatenate(taken)]
+
+
+def simulate(size: int, settings: dict, seed: list[int]) -> Rows:
+    """Return rows of a model that is as right about each class."""
+    rng = np.random.default_rng(seed)
+    n_classes = settings["n_classes"]
+    y = rng.permutation(np.arange(size) % n_classes)
+    logits = rng.normal(size=(size, n_classes)) + settings["separation"] * np.eye(n_classes)[y]
+    values = np.exp(logits)
+    return values / values.sum(axis=1, keepdims=True), y
+
+
+def predict(probabilities: np.ndarray, family: Family, choice: tuple[int, ...]) -> np.ndarray:
+    """Return predicted columns."""
+    return decide(correct(probabilities, [family[index] for index in choice]), probabilities)
+
+
+def measure(kind: str, task: str, size: int, seed: int, opt: Rows, test: Rows, settings: dict) -> tuple:
+    """Choose in every way, and judge on the test rows: figures, and intervals with what they are to hold."""
+    family, objective = ensemble(settings["n_weights"]), Objective(**settings["objective"])
+    problem = build_problem(*opt, family, objective)
+    identity = problem.candidate(problem.identity_choice)
+    best = descend(problem, settings["n_starts"], seed).best
+    best = best if best.beats(identity) else identity
+    plain = shrink(*opt, family, objective, best, n_copies=1, random_state=seed)
+    few = choose_from_few(QUIET, problem, *opt, family, best, seed)
+    alone = cross_validate_choice(QUIET, problem, *opt, family, False, seed)
+    shrunk = few.shrinkage
+    chosen = {
+        UNCORRECTED: identity.choice,
+        BEST: best.choice,
+        BEST_CHECKED: best.choice if alone.improves else identity.choice,
+        ONE_ERROR: plain.choice,
+        SMOOTH: min(shrunk.path, key=lambda step: step.candidate.objective).candidate.choice,
+        SMOOTH_ONE_ERROR: shrunk.choice,
+        DEFAULT: few.choice.choice,
+    }
+    about = {"kind": kind, "task": task, "labels": size, "draw": seed}
+    figures = []
+    for method, choice in chosen.items():
+        row = about | {"method": method, "changed": sum(np.array(choice) != family.identity)}
+        figures.append(row | judge(predict(test[0], family, choice), test[1], objective, family, choice))
+    return figures, list(promises(about, opt, test, family, best.choice, shrunk.choice, few.expectation))
+
+
+def judge(
+    predicted: np.ndarray, y: np.ndarray, objective: Objective, family: Family, choice: tuple[int, ...]
+) -> dict:
+    """Return the figures of predictions."""
+    counts = confusion_counts(y, predicted, len(choice))
+    even = cobias_of_accuracies(counts.correct / counts.support)
+    return {"accuracy": (predicted == y).mean(), "COBias": float(even), "z": objective(*counts)}
+
+
+def promises(about, opt, test, family, best, shrunk, expectation) -> Iterator[dict]:
+    """Yield intervals of differences, and the differences on the test rows (classes with labels alone)."""
+    present = np.unique(opt[1])
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        before, after = opt[0].argmax(axis=1), predict(opt[0], family, best)
+        fitted = paired_intervals(opt[1], before, after, labels=range(opt[0].shape[1]))
+    sources = {"bootstrap of fitted rows": (best, fitted), "expectation": (shrunk, expectation)}
+    for source, (choice, found) in sources.items():
+        sides = [test[0].argmax(axis=1), predict(test[0], family, choice)]
+        recalls = [np.array([(side[test[1] == k] == k).mean() for k in present]) for side in sides]
+        true = {
+            "accuracy": (sides[1] == test[1]).mean() - (sides[0] == test[1]).mean(),
+            "COBias": float(cobias_of_accuracies(recalls[1]) - cobias_of_accuracies(recalls[0])),
+        }
+        for metric, difference in true.items():
+            if source == "expectation":
+                change = getattr(found, metric.lower())
+                middle, low, high = change.difference, change.low, change.high
+            else:
+                row = found.loc[(metric.lower(), "")]
+                middle, low, high = row["difference"], row["difference_low"], row["difference_high"]
+            numbers = {"promised": middle, "low": low, "high": high, "true": difference}
+            yield about | {"metric": metric, "source": source} | numbers
+
+
+def jobs(folder: Path, settings: dict) -> Iterator[tuple]:
+    """Yield what is to be measured."""
+    thin, even = settings["thinned"], settings["even"]
+    for task in settings["tasks"]:
+        opt, test = (read(folder / f"{task}_shot1_seed0" / f"{side}.txt") for side in ("opt", "test"))
+        for seed in range(settings["n_draws"]):
+            for size in settings["sizes"]:
+                yield "real", task, size, seed, draw(opt, size, seed), test, settings
+            few = draw_thinned(opt, thin["size"], thin["rows_of_class"], seed)
+            yield "thinned", task, thin["size"], seed, few, test, settings
+    for seed in range(settings["n_draws"]):
+        test = simulate(even["n_test"], even, [seed, 0])
+        for size in even["sizes"]:
+            yield "even", "simulated", size, seed, simulate(size, even, [seed, size]), test, settings
+
+
+def wide(table: pd.DataFrame, kind: str, value: str, digits: str) -> str:
+    """Write the means of a column, methods by labels, as Markdown."""
+    own = table[table.kind == kind]
+    means = own.pivot_table(index="method", columns="labels", values=value, sort=False).loc[METHODS]
+    return markdown(means.map(digits.format))
+
+
+def markdown(table: pd.DataFrame) -> str:
+    """Write a DataFrame of text as a Markdown table, its index first."""
+    head = [str(table.index.name), *map(str, table.columns)]
+    lines = [head, ["---"] * len(head)]
+    lines += [[str(name), *row] for name, row in zip(table.index, table.to_numpy().tolist(), strict=True)]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def coverage(promised: pd.DataFrame) -> str:
+    """Write how often intervals held, and how far off their middles were on average."""
+    real = promised[promised.kind == "real"].copy()
+    real["held"] = (real.low - 1e-9 <= real.true) & (real.true <= real.high + 1e-9)
+    real["off"] = 100 * (real.promised - real.true)
+    index, parts = ["source", "metric"], []
+    for column, digits in {"held": "{:.0%}", "off": "{:+.1f}"}.items():
+        means = real.pivot_table(index=index, columns="labels", values=column, sort=False)
+        means.index = pd.Index([", ".join(names) for names in means.index], name="source, metric")
+        parts.append(markdown(means.map(digits.format)))
+    return "\n\nMean of promised less true difference, in points:\n\n".join(parts)
+
+
+def by_task(table: pd.DataFrame, settings: dict) -> str:
+    """Write z of the best and the default, a table a task."""
+    own = table[(table.kind == "real") & table.method.isin([UNCORRECTED, BEST, DEFAULT])]
+    means = own.pivot_table(index=["task", "method"], columns="labels", values="z", sort=False)
+    means = means.loc[[(task, m) for task in settings["tasks"] for m in (UNCORRECTED, BEST, DEFAULT)]]
+    means.index = pd.Index([", ".join(names) for names in means.index], name="task, method")
+    return markdown(means.map("{:.3f}".format))
+
+
+def main() -> None:
+    """Measure everything and write the results."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("folder", type=Path, help="folder with TASK_shot1_seed0/opt.txt and test.txt")
+    folder = parser.parse_args().folder
+    settings = tomllib.loads((HERE / "few_labels.toml").read_text())
+    found = Parallel(settings["n_jobs"])(delayed(measure)(*job) for job in jobs(folder, settings))
+    table = pd.DataFrame([row for figures, _ in found for row in figures])
+    promised = pd.DataFrame([row for _, rows in found for row in rows])
+    key = ["kind", "task", "labels", "draw"]
+    plain = table[table.method == UNCORRECTED].set_index(key).z
+    table["worse"] = table.z.to_numpy() > plain.loc[list(zip(*table[key].to_numpy().T, strict=True))] + 1e-9
+    results = HERE / "results"
+    table.to_csv(results / "few_labels.csv", index=False, float_format="%.6f")
+    promised.to_csv(results / "few_labels_intervals.csv", index=False, float_format="%.6f")
+    text = write(table, promised, settings)
+    (results / "few_labels.md").write_text(text)
+    print(text)
+
+
+def write(table: pd.DataFrame, promised: pd.DataFrame, settings: dict) -> str:
+    """Return the report."""
+    sections = {"z": "{:.3f}", "accuracy": "{:.3f}", "COBias": "{:.3f}", "worse": "{:.1%}"}
+    titles = {"worse": "Share of draws whose z is worse than that of the uncorrected model"}
+    real = "\n\n".join(
+        f"### {titles.get(value, value)}\n\n{wide(table, 'real', value, digits)}"
+        for value, digits in sections.items()
+    )
+    thin, even = settings["thinned"], settings["even"]
+    thinned = table[table.kind == "thinned"].groupby("method", sort=False)[list(sections)].mean()
+    return f"""# Few labels
+
+Settings: `experiments/few_labels.toml`: {settings["n_draws"]} draws of labelled rows a size and task,
+ensemble of {settings["n_weights"]} weights and 19 memberships, objective {settings["objective"]}.
+All figures are means over tasks and draws on all test rows; lower z is better.
+
+- {BEST}: the lowest objective on the labelled rows.
+- cross-validated: only if it beats the uncorrected model by cross-validation on the labelled rows.
+- one standard error: the fewest changed classes within one standard error of the best.
+- smoothed: the lowest objective on noisy copies of the rows.
+- **{DEFAULT}** is what `shrink` does.
+
+## Six tables
+
+{real}
+
+### z by task
+
+{by_task(table, settings)}
+
+## Many rows, but {thin["rows_of_class"]} of one class
+
+{thin["size"]} labelled rows, {thin["rows_of_class"]} of them of one class drawn at random.
+
+{markdown(thinned.map("{:.3f}".format))}
+
+## A model that needs no correction
+
+Simulated: {even["n_classes"]} classes, each as often right as the others. z, then the share of draws that
+are worse.
+
+{wide(table, "even", "z", "{:.3f}")}
+
+{wide(table, "even", "worse", "{:.0%}")}
+
+## Do the intervals hold?
+
+How often the 95 % interval of the difference (corrected less uncorrected) holds the difference on the
+test rows: of a paired bootstrap of the rows that the best choice was fitted on, and of `expectation_`.
+
+{coverage(promised)}
+"""
+
+
+if __name__ == "__main__":
+    main()

@@ -79,7 +79,7 @@ def bounded(problem: Problem, fronts: Fronts, points: np.ndarray, settings: dict
     found = []
     for cobias in sorted({float(p[1]) for p in missed}):
         within = replace(problem, objective=Constrained(max_cobias=cobias))
-        found.append(search(within, "exact", n_threads=2, time_limit=settings["time_limit"]).best)
+        found.append(search(within, "exact", n_threads=2, time_limit=settings["bounded_limit"]).best)
     return fronts_of(problem, [problem.candidate(candidate.choice) for candidate in found])
 
 
@@ -147,10 +147,16 @@ def main() -> None:
     """Measure every task and write the results."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("folder", type=Path, help="folder with TASK_shot1_seed0/opt.txt")
-    folder = parser.parse_args().folder
+    parser.add_argument("--tasks", help="only these, separated by commas; the others' rows are kept")
+    given = parser.parse_args()
     settings = tomllib.loads((HERE / "frontier_grid.toml").read_text())
-    table = pd.DataFrame([row for task in settings["tasks"] for row in measure(task, folder, settings)])
     results = HERE / "results"
+    tasks = given.tasks.split(",") if given.tasks else settings["tasks"]
+    table = pd.DataFrame([row for task in tasks for row in measure(task, given.folder, settings)])
+    if given.tasks:
+        known = pd.read_csv(results / "frontier_grid.csv")
+        table = pd.concat([known[~known["task"].isin(tasks)], table])
+        table = table.sort_values("task", key=lambda names: names.map(settings["tasks"].index), kind="stable")
     table.to_csv(results / "frontier_grid.csv", index=False)
     plots = "\n\n".join(f"![frontier of {task}](frontier_{task}.png)" for task in settings["tasks"])
     text = f"""# Frontiers against the published grid

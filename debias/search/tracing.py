@@ -17,7 +17,7 @@ from debias.search.problem import TOLERANCE, FloatArray, IndexArray, Problem
 from debias.search.shared import search_together
 from debias.search.term_sweeps import TermSweeper, term_sweeper
 
-COBIAS_WEIGHTS = tuple(float(weight) for weight in np.geomspace(1 / 16, 16, 17))
+COBIAS_WEIGHTS = tuple(float(weight) for weight in np.geomspace(1 / 16, 64, 21))
 """What COBias weighs beside the error where tracing begins."""
 _PER_START = 4_000_000
 

@@ -96,6 +96,9 @@ class EnsembleDebiaserCV(Debiaser):
     optimum: no change of up to ``proved_radius`` classes is better. ``certificate_`` says what is
     proved of the fit on all rows.
 
+    What ``expect`` says is cross-validated for the setting as chosen, so a little hopeful: the
+    best of many settings looks better on the rows that chose it.
+
     Examples
     --------
     >>> rng = np.random.default_rng(0)

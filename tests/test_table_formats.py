@@ -422,7 +422,9 @@ def test_harness_targets_that_could_be_either_are_refused(tmp_path):
     right = table.to_numpy().argmax(axis=1) == table.label_indices
     assert right.tolist() == [record["acc"] == 1.0 for record in harness_records("stars")]
     path = write_records(tmp_path, harness_records("stars")[1:])
-    with pytest.raises(TableError, match="target '1' is a position and a choice; read it in Python with targets="):
+    with pytest.raises(
+        TableError, match="target '1' is a position and a choice; read it in Python with targets="
+    ):
         ProbabilityTable.read(path)
     assert ProbabilityTable.read(path, targets="index").labels.tolist() == ["2", "3", "4", "2"]
     assert ProbabilityTable.read(path, targets="choice").labels.tolist() == ["1", "2", "3", "1"]

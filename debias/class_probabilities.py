@@ -4,6 +4,7 @@ Checks that the values are probabilities and matches the columns to the class la
 so that a column can never silently stand for another class.
 """
 
+import hashlib
 from dataclasses import dataclass
 from typing import Any
 
@@ -227,3 +228,28 @@ def plain_labels(y: Any) -> npt.NDArray[Any]:
         if all(isinstance(label, (int, np.integer)) and not isinstance(label, bool) for label in labels):
             return labels.astype(np.int64)
     return labels
+
+
+def fingerprint_of(probabilities: FloatArray, y: IndexArray) -> str:
+    """Identify labelled rows, in order, so that a file can say what it was fitted on.
+
+    Parameters
+    ----------
+    probabilities : ndarray of shape (n_samples, n_classes)
+        Class probabilities.
+    y : ndarray of int64, shape (n_samples,)
+        Labels as column indices.
+
+    Returns
+    -------
+    str
+        A SHA-256 digest.
+
+    Examples
+    --------
+    >>> fingerprint_of(np.eye(2), np.array([0, 1]))[:8]
+    '7c43fc4a'
+    """
+    digest = hashlib.sha256(np.ascontiguousarray(probabilities).tobytes())
+    digest.update(y.tobytes())
+    return digest.hexdigest()

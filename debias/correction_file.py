@@ -18,6 +18,7 @@ from debias.constrained import Constrained, Goal, is_feasible
 from debias.correction_kinds import correction_from_dict
 from debias.corrections import Correction
 from debias.errors import CorrectionFileError, DebiasError
+from debias.expectation import Change, Expectation
 from debias.explanations import ClassFacts
 from debias.families import Family
 from debias.objective import Objective
@@ -54,6 +55,8 @@ def write_correction(debiaser: Any, path: str | os.PathLike[str]) -> None:
         "feasible": debiaser.feasible_,
         "certificate": None if debiaser.certificate_ is None else debiaser.certificate_.to_dict(),
         "picked_row": debiaser.picked_row_,
+        "shrunk": debiaser.shrunk_,
+        "expectation": None if debiaser.expectation_ is None else debiaser.expectation_.to_dict(),
         "search": debiaser.search,
         **{name: getattr(debiaser, f"{name}_") for name in (*_NUMBERS, *_COUNTS)},
         "named_columns": hasattr(debiaser, "feature_names_in_"),
@@ -139,6 +142,9 @@ def read_correction(
         attributes["certificate_"] = _read_certificate(document, attributes["objective_value_"])
         picked = document.get("picked_row") is not None
         attributes["picked_row_"] = _count(document, "picked_row") if picked else None
+        attributes["shrunk_"] = "shrunk" in document and _flag(document, "shrunk")
+        attributes["expectation_"] = _read_expectation(document.get("expectation"))
+        attributes["shrinkage_path_"] = None
     except KeyError as error:
         raise CorrectionFileError(f"{path}: the field {error.args[0]!r} is missing.") from error
     except (DebiasError, TypeError, ValueError, AttributeError, OverflowError) as error:
@@ -202,9 +208,12 @@ def _read_certificate(document: dict[str, Any], objective_value: float) -> Certi
     n_classes, gap = len(document["classes"]), certificate.gap
     radii = {"optimal": (n_classes,), "radius": range(1, n_classes), "heuristic": (0,)}
     same = 1e-9 * max(1.0, abs(objective_value))  # differences by rounding
+    shrunk = document.get("shrunk") is True and (
+        certificate.status != "optimal" or objective_value >= certificate.objective - same
+    )
     fits_together = (
         certificate.radius in radii[certificate.status]
-        and certificate.objective >= objective_value - same  # a polish may lower it afterwards
+        and (shrunk or certificate.objective >= objective_value - same)  # a polish may lower it afterwards
         and gap >= -same
         and (certificate.status != "optimal" or gap <= same)
         and certificate.seconds >= 0
@@ -215,6 +224,29 @@ def _read_certificate(document: dict[str, Any], objective_value: float) -> Certi
             f"{objective_value}."
         )
     return certificate
+
+
+def _read_expectation(entry: Any) -> Expectation | None:
+    """Read what cross-validation said of new rows, if anything."""
+    if entry is None:
+        return None
+    fields = ("before", "after", "difference", "low", "high")
+    accuracy, cobias = (
+        Change(**{field: _number(entry[metric], field) for field in fields})
+        for metric in ("accuracy", "cobias")
+    )
+    if accuracy.low > accuracy.high or cobias.low > cobias.high:
+        raise ValueError(f"expectation: an interval ends below its begin: {accuracy!r}, {cobias!r}.")
+    return Expectation(
+        n_labels=_count(entry, "n_labels"),
+        n_folds=_count(entry, "n_folds"),
+        n_repeats=_count(entry, "n_repeats"),
+        level=_number(entry, "level"),
+        accuracy=accuracy,
+        cobias=cobias,
+        objective_before=_number(entry, "objective_before"),
+        objective_after=_number(entry, "objective_after"),
+    )
 
 
 def _read_classes(document: dict[str, Any], family: Sequence[Correction] | None) -> dict[str, Any]:

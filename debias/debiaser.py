@@ -4,7 +4,6 @@ Thin over :mod:`debias.search`; what it can choose from is its family.
 """
 
 import copy
-import hashlib
 import warnings
 from dataclasses import replace
 from typing import Any, Self
@@ -15,14 +14,16 @@ import pandas as pd
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
-from debias.class_probabilities import ClassColumns, FloatArray, IndexArray
+from debias.class_probabilities import ClassColumns, FloatArray, fingerprint_of
 from debias.column_classifier import ColumnClassifier
 from debias.constrained import Constrained, Goal, is_feasible
 from debias.correction_file import write_correction
 from debias.corrections import Correction, correct, decide
 from debias.errors import ParameterError
+from debias.expecting import LearnsFromFew
 from debias.explanations import ClassFacts, explain_class
 from debias.families import Family
+from debias.few_labels import FewLabels, check_shrink, path_frame
 from debias.frontier import Frontier, frontier_of
 from debias.objective import Objective, confusion_counts
 from debias.outcome import describe_infeasible, describe_outcome
@@ -31,9 +32,10 @@ from debias.search.problem import Problem, build_problem
 from debias.search.result import SearchResult
 from debias.searching import check_search, run_search
 from debias.shapes import scale
+from debias.small_classes import warn_of_few_rows
 
 
-class Debiaser(ColumnClassifier):
+class Debiaser(LearnsFromFew, ColumnClassifier):
     """Base of the three debiasers: everything but the family to choose from.
 
     It takes class probabilities, learns one correction per class from labelled rows and
@@ -41,17 +43,9 @@ class Debiaser(ColumnClassifier):
     """
 
     objective: Goal | None
-    search: str
     n_starts: int
     time_limit: float | None
     device: str | None = None
-    polish: bool = False
-    n_jobs: int | None
-    random_state: Any
-    verbose: int
-
-    def _family(self) -> Family:
-        raise TypeError(f"{type(self).__name__} must define _family().")
 
     def fit(self, X: Any, y: Any) -> Self:
         """Choose one correction per class.
@@ -77,6 +71,7 @@ class Debiaser(ColumnClassifier):
             A parameter has a value that is not allowed.
         """
         check_search(self.search, self.n_starts, self.time_limit, self.n_jobs, self.device)
+        check_shrink(self.shrink, self.search, self.polish)
         objective = Objective() if self.objective is None else self.objective
         if not isinstance(objective, (Objective, Constrained)):
             raise ParameterError(
@@ -85,7 +80,7 @@ class Debiaser(ColumnClassifier):
         family = self._family()
         match, probabilities = self._match(X, y)
         problem = build_problem(probabilities, match.y, family, objective)
-        _warn_of_missing_classes(match, problem)
+        warn_of_few_rows(match.by_column, problem.support)
         seed = int(check_random_state(self.random_state).randint(np.iinfo(np.int32).max))
         result = run_search(
             problem,
@@ -97,11 +92,12 @@ class Debiaser(ColumnClassifier):
             self.verbose,
             self.device,
         )
+        result, few = self._shrink(problem, probabilities, match.y, family, result, seed)
         if result.interrupted:
             warnings.warn(
                 "the search was interrupted: this is the best choice met so far.", UserWarning, stacklevel=2
             )
-        self._keep(match, probabilities, problem, result, family, seed)
+        self._keep(match, probabilities, problem, result, family, seed, few)
         if not self.feasible_:
             warnings.warn(describe_infeasible(self), UserWarning, stacklevel=2)
         return self
@@ -114,10 +110,12 @@ class Debiaser(ColumnClassifier):
         result: SearchResult,
         family: Family,
         seed: int = 0,
+        few: FewLabels | None = None,
     ) -> None:
         """Set the learned attributes."""
         identity = problem.candidate(problem.identity_choice)
-        best = result.best if result.best.beats(identity) else identity
+        best = result.best if few is None else few.choice
+        best = best if best.beats(identity) else identity
         by_column = [family[index] for index in best.choice]
         if self.polish:
             values = correct(probabilities, by_column)
@@ -138,6 +136,11 @@ class Debiaser(ColumnClassifier):
         self.n_labels_ = len(match.y)
         self.data_fingerprint_ = fingerprint_of(probabilities, match.y)
         self.certificate_ = result.certificate
+        self.shrunk_ = few is not None
+        self.expectation_ = None if few is None else few.expectation
+        self.shrinkage_path_ = (
+            None if few is None else path_frame(few, family, match.columns, self.classes_.tolist())
+        )
         self.picked_row_: int | None = None
         self.frontier_rows_ = (
             None if result.fronts is None else frontier_of(problem, result.fronts, result.frontier_complete)
@@ -214,7 +217,8 @@ class Debiaser(ColumnClassifier):
         picked.objective_value_ = float(self.objective_(correct, predicted, frontier.support))
         picked.improved_ = any(not correction.is_identity for correction in picked.corrections_)
         picked.feasible_ = is_feasible(self.objective_, picked.objective_value_)
-        picked.certificate_ = None
+        picked.certificate_ = picked.expectation_ = picked.shrinkage_path_ = None
+        picked.shrunk_ = False
         picked.picked_row_ = row % n_rows
         picked.facts_ = [
             replace(facts, correct_after=int(correct[column]), predicted_after=int(predicted[column]))
@@ -332,39 +336,3 @@ def _quartiles(values: npt.NDArray[np.float64]) -> tuple[float, float, float]:
         return (0.0, 0.0, 0.0)
     low, middle, high = np.quantile(values, [0.25, 0.5, 0.75])
     return float(low), float(middle), float(high)
-
-
-def fingerprint_of(probabilities: FloatArray, y: IndexArray) -> str:
-    """Identify labelled rows, in order, so that a file can say what it was fitted on.
-
-    Parameters
-    ----------
-    probabilities : ndarray of shape (n_samples, n_classes)
-        Class probabilities.
-    y : ndarray of int64, shape (n_samples,)
-        Labels as column indices.
-
-    Returns
-    -------
-    str
-        A SHA-256 digest.
-
-    Examples
-    --------
-    >>> fingerprint_of(np.eye(2), np.array([0, 1]))[:8]
-    '7c43fc4a'
-    """
-    digest = hashlib.sha256(np.ascontiguousarray(probabilities).tobytes())
-    digest.update(y.tobytes())
-    return digest.hexdigest()
-
-
-def _warn_of_missing_classes(match: ClassColumns, problem: Problem) -> None:
-    """Name the classes without rows: nothing is known of their accuracy."""
-    missing = [str(match.by_column[k]) for k in np.flatnonzero(problem.support == 0)]
-    if missing:
-        warnings.warn(
-            f"no labelled row of {', '.join(missing)}: left out of COBias, and its correction is a guess.",
-            UserWarning,
-            stacklevel=3,
-        )

@@ -42,6 +42,11 @@ class EnsembleDebiaser(Debiaser):
         Then multiply each corrected value by a continuous factor in (0, 1], found by exact
         line searches: a lower objective than steps allow. The certificate stays that of the
         choice before it.
+    shrink : bool or "auto", default="auto"
+        Whether to choose as few labels ask for: on smoothed rows, the fewest changed classes within
+        one standard error of the best, and none that cross-validation finds no better than the
+        uncorrected model. The certificate stays that of the best choice on the rows. ``"auto"``:
+        with fewer than 100 labelled rows, unless `polish` or a published schedule is asked for.
     classes : sequence of length n_classes, optional
         Class labels in the order of the columns, for arrays whose labels are names.
     n_jobs : int, optional
@@ -68,6 +73,12 @@ class EnsembleDebiaser(Debiaser):
         ``debias.constrained.INFEASIBLE``.
     certificate_ : Certificate or None
         What is proved of the choice; None for a published schedule and after ``pick``.
+    shrunk_ : bool
+        Whether the choice was made as few labels ask for.
+    shrinkage_path_ : DataFrame or None
+        If so, choices with fewer and fewer changed classes, and which of them was taken.
+    expectation_ : Expectation or None
+        If so, or after ``expect``: cross-validated figures of new rows, with intervals.
     picked_row_ : int or None
         Row of the frontier that the choice was picked from by hand.
     frontier_ : DataFrame
@@ -101,6 +112,7 @@ class EnsembleDebiaser(Debiaser):
         time_limit: float | None = None,
         device: str | None = None,
         polish: bool = False,
+        shrink: bool | str = "auto",
         classes: Sequence[Any] | None = None,
         n_jobs: int | None = None,
         random_state: Any = 0,
@@ -114,6 +126,7 @@ class EnsembleDebiaser(Debiaser):
         self.time_limit = time_limit
         self.device = device
         self.polish = polish
+        self.shrink = shrink
         self.classes = classes
         self.n_jobs = n_jobs
         self.random_state = random_state
@@ -130,7 +143,7 @@ class WeightDebiaser(Debiaser):
     ----------
     n_weights : int, default=30
         Steps of the weight scale; published values are 30, 50, 70 and 90.
-    objective, search, n_starts, time_limit, device, polish, classes, n_jobs, random_state, verbose
+    objective, search, n_starts, time_limit, device, polish, shrink, classes, n_jobs, random_state, verbose
         As in :class:`EnsembleDebiaser`, as are the attributes.
 
     Examples
@@ -138,7 +151,7 @@ class WeightDebiaser(Debiaser):
     >>> import numpy as np
     >>> from debias.objective import Objective
     >>> X = np.array([[0.62, 0.38], [0.7, 0.3], [0.9, 0.1]])
-    >>> debiaser = WeightDebiaser(objective=Objective(pmi=0.0)).fit(X, [1, 0, 0])
+    >>> debiaser = WeightDebiaser(objective=Objective(pmi=0.0), shrink=False).fit(X, [1, 0, 0])
     >>> debiaser.explain()["correction"].tolist()
     ['weight 18/30', 'identity']
     """
@@ -153,6 +166,7 @@ class WeightDebiaser(Debiaser):
         time_limit: float | None = None,
         device: str | None = None,
         polish: bool = False,
+        shrink: bool | str = "auto",
         classes: Sequence[Any] | None = None,
         n_jobs: int | None = None,
         random_state: Any = 0,
@@ -165,6 +179,7 @@ class WeightDebiaser(Debiaser):
         self.time_limit = time_limit
         self.device = device
         self.polish = polish
+        self.shrink = shrink
         self.classes = classes
         self.n_jobs = n_jobs
         self.random_state = random_state
@@ -179,7 +194,7 @@ class FuzzyDebiaser(Debiaser):
 
     Parameters
     ----------
-    objective, search, n_starts, time_limit, device, polish, classes, n_jobs, random_state, verbose
+    objective, search, n_starts, time_limit, device, polish, shrink, classes, n_jobs, random_state, verbose
         As in :class:`EnsembleDebiaser`, as are the attributes.
 
     Examples
@@ -201,6 +216,7 @@ class FuzzyDebiaser(Debiaser):
         time_limit: float | None = None,
         device: str | None = None,
         polish: bool = False,
+        shrink: bool | str = "auto",
         classes: Sequence[Any] | None = None,
         n_jobs: int | None = None,
         random_state: Any = 0,
@@ -212,6 +228,7 @@ class FuzzyDebiaser(Debiaser):
         self.time_limit = time_limit
         self.device = device
         self.polish = polish
+        self.shrink = shrink
         self.classes = classes
         self.n_jobs = n_jobs
         self.random_state = random_state

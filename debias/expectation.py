@@ -79,8 +79,13 @@ class Expectation:
         """Return it as plain data."""
         return asdict(self)
 
-    def describe(self) -> str:
+    def describe(self, made: bool = True) -> str:
         """Say in a sentence what to expect.
+
+        Parameters
+        ----------
+        made : bool, default=True
+            Whether corrections were made; else it is said what they would have done.
 
         Examples
         --------
@@ -88,17 +93,18 @@ class Expectation:
         >>> cobias = Change(0.5, 0.38, -0.12, -0.25, -0.03)
         >>> print(Expectation(40, 5, 4, 0.95, accuracy, cobias, 1.0, 0.9).describe())
         On new rows, cross-validated with 40 labels: accuracy +2 points (-5 to +9), COBias -12 (-25 to
-        -3). Whether accuracy changes is uncertain.
+        -3). Whether accuracy rises is uncertain.
         """
-        said = (
-            f"On new rows, cross-validated with {self.n_labels:,} labels: accuracy {_points(self.accuracy)}, "
-            f"COBias {_points(self.cobias, '')}."
-        )
-        changes = {"accuracy": self.accuracy, "COBias": self.cobias}
-        open_ones = [name for name, change in changes.items() if not change.is_certain]
+        rows = f"new rows, cross-validated with {self.n_labels:,} labels"
+        subject = f"On {rows}" if made else f"What such corrections would do to {rows}"
+        said = f"{subject}: accuracy {_points(self.accuracy)}, COBias {_points(self.cobias, '')}."
+        changes = {"accuracy rises": self.accuracy, "COBias falls": self.cobias}
+        open_ones = [what for what, change in changes.items() if not change.is_certain]
+        if not open_ones or not made:
+            return said
         if len(open_ones) == 2:
             return f"{said} With so few labels the gain is uncertain."
-        return f"{said} Whether {open_ones[0]} changes is uncertain." if open_ones else said
+        return f"{said} Whether {open_ones[0]} is uncertain."
 
 
 def _points(change: Change, unit: str = " points") -> str:

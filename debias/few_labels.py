@@ -1,38 +1,36 @@
-"""Few labels: shrink toward the identity, cross-validate, and name the classes that are too small.
+"""Few labels: shrink toward the identity, and keep nothing that cross-validation finds no better.
 
 A correction that cross-validation does not find better than none on new rows is not made: the data
 cannot hold what it promises on the rows it was fitted on.
 """
 
-import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import joblib
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
-from debias.constrained import is_feasible
-from debias.corrections import Correction
-from debias.errors import FewRowsWarning, ParameterError
+from debias.constrained import Goal, is_feasible
+from debias.corrections import Correction, correct
+from debias.errors import ParameterError
 from debias.expectation import Expectation, expect_change
 from debias.families import Family
-from debias.search.annealing import SCHEDULES
+from debias.search.annealing import SCHEDULES, anneal
+from debias.search.log_bias_descent import polish as polish_factors
 from debias.search.problem import TOLERANCE, Candidate, FloatArray, IndexArray, Problem, build_problem
 from debias.search.shrinking import N_STARTS, Shrinkage, quick_descent, shrink
 from debias.search.smoothing import N_COPIES
 from debias.search.sweeps import sweepers
+from debias.shapes import scale
 from debias.waiting import waiting
 
 if TYPE_CHECKING:
-    from debias.debiaser import Debiaser
+    from debias.expecting import LearnsFromFew
 
 FEW_LABELS = 100
 """Labelled rows below which shrinking helps, see experiments/results/few_labels.md."""
-FEW_ROWS = 5
-"""Rows of a class below which its accuracy is not worth a number."""
 
 _FOLD_STARTS, _FOLD_COPIES = 2, 8
 
@@ -113,70 +111,8 @@ def shrinks(shrink: Any, search: str, polish: bool, n_labels: int) -> bool:
     return bool(shrink)
 
 
-def warn_of_few_rows(names: npt.NDArray[Any], support: IndexArray) -> None:
-    """Name the classes without rows, of which nothing is known, and those with a few.
-
-    Parameters
-    ----------
-    names : ndarray of shape (n_classes,)
-        Class labels, in the order of the columns.
-    support : ndarray of shape (n_classes,)
-        Rows of each.
-
-    Warns
-    -----
-    UserWarning
-        Classes without rows.
-    FewRowsWarning
-        Classes with fewer than :data:`FEW_ROWS`.
-
-    Examples
-    --------
-    >>> with warnings.catch_warnings(record=True) as caught:
-    ...     warnings.simplefilter("always")
-    ...     warn_of_few_rows(np.array(["Entity", "Abbreviation"]), np.array([40, 2]))
-    >>> print(caught[0].message)
-    Abbreviation has 2 labelled rows: its class accuracy cannot be known.
-    """
-    missing = [str(name) for name, rows in zip(names, support, strict=True) if rows == 0]
-    if missing:
-        warnings.warn(
-            f"no labelled row of {', '.join(missing)}: left out of COBias, and its correction is a guess.",
-            UserWarning,
-            stacklevel=3,
-        )
-    few = describe_few_rows(names, support)
-    if few:
-        warnings.warn(few, FewRowsWarning, stacklevel=3)
-
-
-def describe_few_rows(names: Sequence[Any] | npt.NDArray[Any], support: npt.ArrayLike) -> str:
-    """Say which classes have rows, but fewer than :data:`FEW_ROWS`; nothing where none has.
-
-    Parameters
-    ----------
-    names : sequence
-        Class labels.
-    support : array-like of int
-        Rows of each.
-
-    Examples
-    --------
-    >>> describe_few_rows(["yes", "no", "maybe"], [30, 1, 4])
-    'no has 1 labelled row, maybe has 4: their class accuracies cannot be known.'
-    """
-    few = [(name, rows) for name, rows in zip(names, np.asarray(support), strict=True) if 0 < rows < FEW_ROWS]
-    if not few:
-        return ""
-    (first, rows), others = few[0], few[1:]
-    counted = [f"{first} has {rows} labelled row{'' if rows == 1 else 's'}"]
-    counted += [f"{name} has {number}" for name, number in others]
-    known = "their class accuracies" if others else "its class accuracy"
-    return f"{', '.join(counted)}: {known} cannot be known."
-
-
 def choose_from_few(
-    debiaser: "Debiaser",
+    debiaser: "LearnsFromFew",
     problem: Problem,
     probabilities: FloatArray,
     y: IndexArray,
@@ -188,8 +124,8 @@ def choose_from_few(
 
     Parameters
     ----------
-    debiaser : Debiaser
-        Its threads, and whether it shows progress.
+    debiaser : LearnsFromFew
+        How it searches, its threads, and whether it shows progress.
     problem : Problem
         The labelled rows.
     probabilities, y
@@ -218,7 +154,7 @@ def choose_from_few(
 
 
 def cross_validate_choice(
-    debiaser: "Debiaser",
+    debiaser: "LearnsFromFew",
     problem: Problem,
     probabilities: FloatArray,
     y: IndexArray,
@@ -244,34 +180,60 @@ def cross_validate_choice(
     def choose(rows: IndexArray, fold_seed: int) -> list[Correction]:
         values, labels = probabilities[rows], y[rows]
         part = build_problem(values, labels, family, problem.objective)
-        choice = part.candidate(part.identity_choice)
-        if not (shrunk and is_feasible(part.objective, choice.objective)):
-            n_starts = _FOLD_STARTS if shrunk else N_STARTS
-            choice = quick_descent(part, n_starts, fold_seed, sweepers(part)())
-        if shrunk and is_feasible(part.objective, choice.objective):
-            found = _shrink_rows(part, values, labels, family, choice, _FOLD_STARTS, _FOLD_COPIES, fold_seed)
-            choice = part.candidate(found.choice)
-        return [family[index] for index in choice.choice]
+        best = _quick_choice(debiaser, part, shrunk, fold_seed)
+        if shrunk and is_feasible(part.objective, best.objective):
+            found = _shrink_rows(part, values, labels, family, best, _FOLD_STARTS, _FOLD_COPIES, fold_seed)
+            best = part.candidate(found.choice)
+        chosen = [family[index] for index in best.choice]
+        if not debiaser.polish:
+            return chosen
+        factors = polish_factors(
+            correct(values, chosen), values, labels, part.objective, random_state=fold_seed
+        )
+        return scale(chosen, factors)
 
-    return in_turns(debiaser, choose, problem, probabilities, y, seed)
+    return cross_validate(debiaser, choose, problem.objective, probabilities, y, seed)
 
 
-def in_turns(
-    debiaser: "Debiaser",
+def _quick_choice(debiaser: "LearnsFromFew", part: Problem, shrunk: bool, seed: int) -> Candidate:
+    """Return what a quicker search chooses on the rows of a fold, before it is shrunk."""
+    identity = part.candidate(part.identity_choice)
+    if debiaser.search in SCHEDULES:
+        return anneal(part, SCHEDULES[debiaser.search], seed).best
+    if shrunk and is_feasible(part.objective, identity.objective):
+        return identity  # shrinking searches on its own
+    return quick_descent(part, _FOLD_STARTS if shrunk else N_STARTS, seed, sweepers(part)())
+
+
+def cross_validate(
+    debiaser: "LearnsFromFew",
     choose: Callable[[IndexArray, int], list[Correction]],
-    problem: Problem,
+    objective: Goal,
     probabilities: FloatArray,
     y: IndexArray,
     seed: int,
 ) -> Expectation:
-    """Cross-validate, and tell whoever waits."""
+    """Cross-validate what chooses, with the threads of a debiaser, and tell whoever waits.
+
+    Parameters
+    ----------
+    debiaser : LearnsFromFew
+        Its threads, and whether it shows progress.
+    choose, objective, probabilities, y, seed
+        As for :func:`~debias.expectation.expect_change`.
+
+    Returns
+    -------
+    Expectation
+        What to expect of new rows.
+    """
     n_threads = joblib.effective_n_jobs(debiaser.n_jobs)
     with waiting(debiaser.verbose) as voice:
 
         def show(share: float) -> None:
             voice.on_progress("cross-validation", share)
 
-        return expect_change(probabilities, y, choose, problem.objective, seed, n_threads, show)
+        return expect_change(probabilities, y, choose, objective, seed, n_threads, show)
 
 
 def _shrink_rows(
@@ -294,15 +256,13 @@ def _shrink_rows(
     return shrink(probabilities, y, family, problem.objective, best, allowed, n_starts, n_copies, seed)
 
 
-def path_frame(
-    shrinkage: Shrinkage, family: Family, columns: IndexArray, classes: Sequence[Any]
-) -> pd.DataFrame:
+def path_frame(few: FewLabels, family: Family, columns: IndexArray, classes: Sequence[Any]) -> pd.DataFrame:
     """Return the path as a DataFrame, one choice a row.
 
     Parameters
     ----------
-    shrinkage : Shrinkage
-        The path.
+    few : FewLabels
+        What was chosen.
     family : Family
         What was chosen from.
     columns : ndarray of shape (n_classes,)
@@ -314,19 +274,22 @@ def path_frame(
     -------
     DataFrame
         Columns n_changed, objective (on smoothed rows), standard_error (of the difference to the
-        best), allowed, taken, and the correction of each class by name.
+        best), allowed, taken, and choice, a dict of the correction of each class by name.
+        ``attrs["refused"]`` is True where cross-validation found the one that is taken no better
+        than the identity, which was chosen in its place.
     """
-    rows = []
-    for position, step in enumerate(shrinkage.path):
-        names = {str(k): family[step.candidate.choice[j]].name for k, j in zip(classes, columns, strict=True)}
-        rows.append(
-            {
-                "n_changed": step.candidate.n_changed,
-                "objective": step.candidate.objective,
-                "standard_error": step.standard_error,
-                "allowed": step.allowed,
-                "taken": position == shrinkage.taken,
-                **names,
-            }
-        )
-    return pd.DataFrame(rows)
+    frame = pd.DataFrame(
+        {
+            "n_changed": step.candidate.n_changed,
+            "objective": step.candidate.objective,
+            "standard_error": step.standard_error,
+            "allowed": step.allowed,
+            "taken": position == few.shrinkage.taken,
+            "choice": {
+                k: family[step.candidate.choice[j]].name for k, j in zip(classes, columns, strict=True)
+            },
+        }
+        for position, step in enumerate(few.shrinkage.path)
+    )
+    frame.attrs["refused"] = few.refused
+    return frame

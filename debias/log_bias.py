@@ -11,19 +11,24 @@ from typing import Any, Self
 import numpy as np
 from sklearn.utils import check_random_state
 
+from debias.class_probabilities import FloatArray, IndexArray
 from debias.constrained import Constrained, Goal
-from debias.corrections import Triangle
-from debias.debiaser import Debiaser, _warn_of_missing_classes
+from debias.corrections import Correction, Triangle
+from debias.debiaser import Debiaser
 from debias.errors import ParameterError
+from debias.expectation import Expectation
 from debias.families import Family
+from debias.few_labels import cross_validate
 from debias.objective import Objective
 from debias.outcome import describe_infeasible
 from debias.search.log_bias_descent import descend_log_bias
 from debias.search.problem import build_problem
 from debias.search.result import SearchResult
-from debias.shapes import Scaled
+from debias.shapes import Scaled, scale
+from debias.small_classes import warn_of_few_rows
 
 _IDENTITY = Triangle(0.0, 1.0, 1.0, id=17)
+_FOLD_STARTS = 4
 
 
 class LogBiasDebiaser(Debiaser):
@@ -125,7 +130,7 @@ class LogBiasDebiaser(Debiaser):
         changed = np.array([factor < 1 for factor in factors])
         choice = np.where(changed, np.cumsum(changed), 0)
         problem = build_problem(probabilities, match.y, family, objective)
-        _warn_of_missing_classes(match, problem)
+        warn_of_few_rows(match.by_column, problem.support)
         result = SearchResult(
             problem.candidate(choice), found.n_evaluations, found.seconds, found.interrupted
         )
@@ -133,3 +138,11 @@ class LogBiasDebiaser(Debiaser):
         if not self.feasible_:
             warnings.warn(describe_infeasible(self), UserWarning, stacklevel=2)
         return self
+
+    def _expect(self, probabilities: FloatArray, y: IndexArray, seed: int) -> Expectation:
+        def choose(rows: IndexArray, fold_seed: int) -> list[Correction]:
+            values = probabilities[rows]
+            found = descend_log_bias(values, values, y[rows], self.objective_, _FOLD_STARTS, fold_seed)
+            return scale([_IDENTITY] * probabilities.shape[1], np.exp(found.biases))
+
+        return cross_validate(self, choose, self.objective_, probabilities, y, seed)

@@ -106,7 +106,7 @@ def predict_table(debiaser: Debiaser, table: ProbabilityTable) -> pd.DataFrame:
     --------
     >>> from debias.estimators import WeightDebiaser
     >>> table = ProbabilityTable([[0.6, 0.4], [0.9, 0.1]], ["no", "yes"], classes=["yes", "no"])
-    >>> debiaser = WeightDebiaser().fit(table.probabilities, table.labels)
+    >>> debiaser = WeightDebiaser(shrink=False).fit(table.probabilities, table.labels)
     >>> predict_table(debiaser, table).drop(columns=["p_yes", "p_no"])
       id label uncorrected prediction
     0  0    no         yes         no

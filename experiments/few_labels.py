@@ -37,7 +37,7 @@ ONE_ERROR, SMOOTH = "one standard error", "smoothed"
 SMOOTH_ONE_ERROR = "smoothed, one standard error"
 DEFAULT = "smoothed, one standard error, cross-validated"
 METHODS = [UNCORRECTED, BEST, BEST_CHECKED, ONE_ERROR, SMOOTH, SMOOTH_ONE_ERROR, DEFAULT]
-QUIET = SimpleNamespace(n_jobs=1, verbose=0)
+QUIET = SimpleNamespace(n_jobs=1, verbose=0, search="descent", polish=False)
 Rows = tuple[np.ndarray, np.ndarray]
 
 

@@ -25,6 +25,7 @@ FLOORS = {
     "debias.log_bias": 3,
     "debias.estimators": 3,
     "debias.expectation": 3,
+    "debias.expecting": 3,
     "debias.few_labels": 3,
     "debias.baseline": 3,
     "debias.folds": 3,

@@ -172,12 +172,12 @@ def describe_proof(debiaser: "Debiaser") -> list[str]:
     list of str
         Empty for a published schedule, which proves nothing.
     """
-    from debias.outcome import is_polished
+    from debias.outcome import came_later
 
     certificate = debiaser.certificate_
     if certificate is None:
         return []
-    return [f"Proved{', before the polish' if is_polished(debiaser) else ''}: {certificate.proved}."]
+    return [f"Proved{came_later(debiaser)}: {certificate.proved}."]
 
 
 def make_debiaser(

@@ -4,11 +4,12 @@ from typing import Any
 
 import pandas as pd
 
+from debias.class_probabilities import fingerprint_of
 from debias.constrained import Constrained, is_feasible
-from debias.debiaser import Debiaser, fingerprint_of
+from debias.debiaser import Debiaser
 from debias.errors import OverlapError
 from debias.objective import confusion_counts
-from debias.outcome import is_polished
+from debias.outcome import came_later
 from debias.prediction import matched_probabilities
 from debias.reports.findings import Finding, Kind
 from debias.tables import ProbabilityTable, check_disjoint
@@ -69,7 +70,7 @@ def _describe_proof(debiaser: Debiaser) -> dict[str, Any]:
         return {"picked by hand": f"row {debiaser.picked_row_} of the frontier"}
     if debiaser.certificate_ is None:
         return {}
-    return {f"proved{' before the polish' if is_polished(debiaser) else ''}": debiaser.certificate_.proved}
+    return {f"proved{came_later(debiaser).removeprefix(',')}": debiaser.certificate_.proved}
 
 
 def _describe_objective(debiaser: Debiaser) -> dict[str, Any]:

@@ -397,6 +397,11 @@ def test_collect_reads_a_finished_table_back_and_refuses_other_settings(reviews,
     assert "demonstrations" in refused(*common, "--shots", 1)
 
 
+def not_in_the_background() -> None:
+    """Undo what a shell does to a job in the background, whose children ignore Ctrl-C."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 def test_ctrl_c_ends_with_130_and_says_what_is_kept(folder):
     rng = np.random.default_rng(0)
     values = rng.dirichlet(np.ones(6), 3000)
@@ -408,6 +413,7 @@ def test_ctrl_c_ends_with_130_and_says_what_is_kept(folder):
         text=True,
         cwd=folder,
         env=os.environ | {"PYTHONPATH": str(ROOT)},
+        preexec_fn=not_in_the_background,
     )
     deadline = time.monotonic() + 60
     while running.poll() is None and time.monotonic() < deadline:

@@ -36,6 +36,7 @@ def bandwidth(n_bytes: int, seconds: float = 0.5) -> float:
     """Return the bytes per second that a copy reads."""
     source = np.ones(max(1, n_bytes // 8))
     target = np.empty_like(source)
+    np.copyto(target, source)  # touches every page once
     n_copies = 0
     started = time.perf_counter()
     while time.perf_counter() - started < seconds:
@@ -96,7 +97,7 @@ Settings: `experiments/enumeration_rate.toml`. One thread on {machine}; medians 
 {markdown(table)}
 
 Where the gap is: one row of the enumeration reads tables of some ten kilobytes again and again, so they
-stay in the caches and the rate lies above what main memory could feed. Below the caches' limit it is held
+stay in the caches and the rate can lie above what main memory could feed. Below the caches' limit it is held
 back by counting: every word needs an AND, a population count and an addition, and the population count has
 one port of the processor to itself (about 60 GB/s in 256-bit vectors at 2 GHz, measured on a loop of nothing
 else); by the words that do not fill a block of eight, which are counted two at a time; and by the

@@ -45,6 +45,14 @@ class ModelError(DebiasError, OSError):
     """A model cannot be found or loaded."""
 
 
+class EngineError(DebiasError, RuntimeError):
+    """An engine or a server gave no answer, or one that cannot be right."""
+
+
+class SpendLimitError(EngineError):
+    """The cap on requests or tokens that the user set is reached."""
+
+
 class MissingDependencyError(DebiasError, ImportError):
     """An optional dependency is missing: the message names the extra to install."""
 

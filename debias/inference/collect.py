@@ -309,6 +309,7 @@ def _facts(
         "demonstrations": [one.id for one in demonstrations],
         "seed": seed,
         "versions": own | engine.versions(),
+        "engine": engine.facts(),
         "collection": settings,
     }
 

@@ -5,7 +5,8 @@ must answer :meth:`Engine.continuation_logprobs` and may answer the rest better 
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,28 @@ from numpy.typing import NDArray
 from debias.errors import ParameterError
 
 FloatArray = NDArray[np.float64]
+BoolArray = NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class LabelScores:
+    """Answers about labels, and which of them are bounds only.
+
+    Parameters
+    ----------
+    logprobs : float64 array, shape (n, K)
+        ``log P(label | prompt)`` (natural logarithm), not normalised over the labels.
+    is_bound : bool array, shape (n, K), optional
+        True where the probability is not known, only that it is not greater than this: a server
+        that names the most probable tokens says no more of the others. None: all are exact.
+    """
+
+    logprobs: FloatArray
+    is_bound: BoolArray | None = None
+
+
+OnAnswer = Callable[[int, LabelScores], object]
+"""Called with the position of a prompt and its answer, of shape (1, K), as soon as it is known."""
 
 
 class Engine(ABC):
@@ -80,6 +103,29 @@ class Engine(ABC):
         pairs = [(prompt, label) for prompt in prompts for label in labels]
         scores = self.continuation_logprobs([p for p, _ in pairs], [label for _, label in pairs])
         return np.array([s.sum() for s in scores], dtype=np.float64).reshape(len(prompts), len(labels))
+
+    def label_scores(
+        self, prompts: Sequence[str], labels: Sequence[str], on_answer: OnAnswer | None = None
+    ) -> LabelScores:
+        """Answer as :meth:`label_logprobs` does, and say which answers are bounds only.
+
+        Parameters
+        ----------
+        prompts : sequence of str, length n
+        labels : sequence of str, length K
+        on_answer : callable, optional
+            An engine whose answers come one by one calls it with the position of a prompt and its
+            answer, of shape (1, K), so that what was answered before a failure is not lost.
+
+        Returns
+        -------
+        LabelScores
+        """
+        return LabelScores(self.label_logprobs(prompts, labels))
+
+    def facts(self) -> dict[str, Any]:
+        """What should be recorded beside the answers and does not decide them: how they were computed."""
+        return {}
 
     def encode(self, texts: Sequence[str]) -> list[list[int]] | None:
         """Token ids of each text as the model reads it, or None where the engine cannot tell.

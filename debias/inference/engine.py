@@ -124,7 +124,7 @@ class Engine(ABC):
         return LabelScores(self.label_logprobs(prompts, labels))
 
     def facts(self) -> dict[str, Any]:
-        """What should be recorded beside the answers and does not decide them: how they were computed."""
+        """Return what to record beside the answers, deciding none: how they were computed."""
         return {}
 
     def encode(self, texts: Sequence[str]) -> list[list[int]] | None:

@@ -44,7 +44,6 @@ def measure(task: str, folder: Path, pmi: float, settings: dict) -> dict:
         reached += result.best.objective <= proof.objective + TOLERANCE
         single += sum(met.objective <= proof.objective + TOLERANCE for met in result.met[1:])
     share = single / (settings["seeds"] * settings["n_starts"])
-    each = median(seconds) / settings["n_starts"]
     return {
         "task": task,
         "pmi weight": pmi,
@@ -52,7 +51,9 @@ def measure(task: str, folder: Path, pmi: float, settings: dict) -> dict:
         "seeds that reach it": f"{reached} of {settings['seeds']}",
         "starts that reach it, %": 100 * share,
         "seconds of a search": median(seconds),
-        "seconds until reached, expected": f"{each / share:.3f}" if share else "-",
+        "seconds until reached, expected": f"{median(seconds) * settings['seeds'] / reached:.2f}"
+        if reached
+        else "-",
     }
 
 
@@ -74,7 +75,8 @@ def main() -> None:
     text = f"""# How often the descent reaches the proved optimum
 
 Settings: `experiments/descent_reach.toml`; error = cobias = 1. One thread on {machine}; medians.
-Expected seconds until reached: seconds of a start over the share of starts that reach it.
+A search is {settings["n_starts"]} starts and what follows from the best. Expected seconds until reached:
+those of a search over the share of seeds that reach it.
 
 {markdown(table)}
 """

@@ -52,3 +52,49 @@ def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
         temporary.replace(target)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def write_durably(path: str | os.PathLike[str], content: bytes) -> None:
+    """Write a file whole or not at all, and wait until it is on the disk.
+
+    Parameters
+    ----------
+    path : str or path-like
+        The file; an older one is replaced.
+    content : bytes
+
+    Raises
+    ------
+    OSError
+        It cannot be written.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     write_durably(Path(folder) / "note.txt", b"whole")
+    ...     (Path(folder) / "note.txt").read_bytes()
+    b'whole'
+    """
+    target = Path(path)
+    with atomic_path(target) as temporary, temporary.open("wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+    flush_folder(target.parent)
+
+
+def flush_folder(folder: Path) -> None:
+    """Wait until the names in a folder are on the disk, where the system can tell.
+
+    Parameters
+    ----------
+    folder : Path
+    """
+    if os.name == "nt":
+        return
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

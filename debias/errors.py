@@ -37,6 +37,14 @@ class ResumeError(DebiasError, ValueError):
     """A collection cannot be continued: it was started with other settings."""
 
 
+class RunInUseError(ResumeError):
+    """Another process is collecting into the same folder."""
+
+
+class StorageError(DebiasError, OSError):
+    """What was collected cannot be written: a full disk, or a folder without permission."""
+
+
 class CorrectionFileError(DebiasError, ValueError):
     """A saved correction cannot be loaded: wrong, old, damaged or hostile file."""
 

@@ -130,7 +130,7 @@ def collect(
         )
     except KeyboardInterrupt as error:
         raise Interrupted(
-            f"rows saved so far (every {CHUNK} rows) are kept in {target}.parts, "
+            f"rows saved so far (every {CHUNK} rows) are kept in {target}.run, "
             "and the same command goes on from there"
         ) from error
     print_lines(describe_collection(table, target))

@@ -3,30 +3,17 @@
 A table is collected once and saved; everything after it runs without a model.
 """
 
-import hashlib
-import json
 import os
-import platform
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
-import numpy as np
-import pandas as pd
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-from scipy.special import logsumexp
-
-from debias.errors import OverlapError, ParameterError, ResumeError, TaskError
+from debias.inference.collected_rows import DataDigest, listed_rows
+from debias.inference.collection import Collection, Paths, checked_target
 from debias.inference.demonstrations import check_demonstrations
-from debias.inference.engine import Engine, FloatArray, check_texts
-from debias.inference.labels import check_labels
-from debias.inference.lengths import fit_texts
-from debias.inference.resume import ChunkStore, refuse_other_settings
-from debias.inference.tasks import Demonstration, Task, load_task
-from debias.table_division import plain_text
+from debias.inference.engine import Engine
+from debias.inference.prompting import prompted_rows
+from debias.inference.tasks import Task, load_task
 from debias.tables import ProbabilityTable
-from debias.version import __version__
 
 
 def collect(
@@ -43,13 +30,21 @@ def collect(
     chunk_size: int = 256,
     seed: int | None = None,
     metadata: Mapping[str, Any] | None = None,
-    progress: bool = True,
+    reuse: Paths = (),
+    keep: bool = True,
+    progress: bool | str = True,
 ) -> ProbabilityTable:
     """Ask a model for the class probabilities of texts.
 
-    With ``out``, finished chunks of rows are kept in the folder ``out + ".parts"`` until the table
-    is written, so that an interrupted run goes on where it stopped. A table that is already
-    there, made with the same settings, is read back without the model.
+    With ``out``, answers are kept in the folder ``out + ".run"`` as they come, so that a run that was
+    killed, at whatever moment, goes on where it stopped and makes the same file, byte by byte. An
+    engine whose answers come one by one loses none, others compute the chunk under way again. A
+    table that is already there, made with the same settings, is read back without the model.
+
+    No prompt is sent twice: equal ones are asked once, and what this run or another one in the same
+    folder asked the same engine is looked up (in floating point, batches of other rows may change
+    the last digits of an answer; ``metadata["reused_rows"]`` counts rows answered by other runs). So
+    an unfinished run may go on with other rows; a finished table is never replaced.
 
     Parameters
     ----------
@@ -69,13 +64,19 @@ def collect(
     low_mass : float, default=0.5
         Rows whose labels together got less probability than this are counted in the metadata.
     chunk_size : int, default=256
-        Rows between two savings.
+        Prompts between two savings; a run that goes on keeps its own.
     seed : int, optional
         The seed the demonstrations were drawn with, recorded in the metadata.
     metadata : mapping, optional
         JSON-able facts to record beside those that are recorded anyway.
-    progress : bool, default=True
-        Whether to show a progress bar on the error stream.
+    reuse : sequence of path-like, optional
+        Other runs whose answers are used, wherever they are: their tables, their folders, or the
+        folder that they are in.
+    keep : bool, default=True
+        Whether the folder of the run stays when the table is written: some 100 bytes per prompt, for
+        runs to come.
+    progress : bool or str, default=True
+        Whether to show a progress bar on the error stream; a string is its title.
 
     Returns
     -------
@@ -91,10 +92,17 @@ def collect(
     ContextLengthError
         When prompts do not fit into the context.
     ResumeError
-        When ``out`` or its parts were made with other settings; the message says which differ.
+        When ``out`` or its folder were made with other settings; the message says which differ.
+    RunInUseError
+        When another process is collecting into ``out``.
+    EngineError
+        When the engine fails. What it answered is kept.
+    StorageError
+        When answers cannot be written: a full disk. What was written is kept.
 
     Examples
     --------
+    >>> import numpy as np
     >>> class Even(Engine):
     ...     context_length, fingerprint = 100, {"model": "even"}
     ...
@@ -110,221 +118,18 @@ def collect(
     """
     task = load_task(task)
     shown = check_demonstrations(task, demonstrations)
-    texts = _check_rows(texts, shown)
-    names = _class_names(task, labels, len(texts))
-    row_ids = _row_ids(ids, len(texts))
-    if isinstance(chunk_size, bool) or not isinstance(chunk_size, int) or chunk_size < 1:
-        raise ParameterError(f"chunk_size is {chunk_size!r}; give a number from 1 on")
-    if not 0 <= low_mass <= 1:
-        raise ParameterError(f"low_mass is {low_mass!r}; give a probability from 0 to 1")
-    settings = {
-        "engine": engine.fingerprint,
-        "task": task.template,
-        "demonstrations": [list(one) for one in shown],
-        "too_long": too_long,
-        "data": _data_settings(texts, names, row_ids),
-    }
-    target = None if out is None else _target(out)
+    rows = listed_rows(task, texts, labels, ids, shown)
+    collection = Collection(
+        engine, task, shown, too_long, low_mass, chunk_size, seed, metadata or {}, reuse, keep, progress
+    )
+    target = None if out is None else checked_target(out)
     if target is not None and target.exists():
-        return _read_back(target, settings)
-    prompts, shortened = _prepare(engine, task, texts, shown, too_long)
-    scores = _score(engine, task, prompts, settings, target, chunk_size, progress)
-    mass = logsumexp(scores, axis=1)
-    facts = dict(metadata or {}) | _facts(engine, task, shown, seed, settings)
-    facts |= _outcome(np.exp(mass), low_mass, [row_ids[row] for row in shortened], texts)
-    table = ProbabilityTable(
-        pd.DataFrame(np.exp(scores - mass[:, None]), columns=list(task.class_names)),
-        names,
-        ids=row_ids,
-        label_mass=np.minimum(np.exp(mass), 1.0),
-        texts=texts,
-        metadata=facts,
-        normalise=True,
-    )
-    if target is not None:
-        table.write(target)
-        ChunkStore(_parts_folder(target), settings, len(texts), chunk_size).remove()
-    return table
-
-
-def _check_rows(texts: Sequence[str], demonstrations: Sequence[Demonstration]) -> list[str]:
-    """Return the texts, or raise for an empty one and for one that is also a demonstration."""
-    checked = check_texts(texts, "texts")
-    if not checked:
-        raise ParameterError("texts is empty; give at least one text")
-    for row, text in enumerate(checked):
-        if not text.strip():
-            raise TaskError(f"texts[{row}] is {text!r}; leave empty texts out")
-    shown = {plain_text(one.text) for one in demonstrations}
-    rows = [row for row, text in enumerate(checked) if plain_text(text) in shown]
-    if rows:
-        raise OverlapError(
-            f"texts[{rows[0]}] is also a demonstration ({len(rows)} such rows), so its prompt would"
-            " hold its own answer; take these rows out, as draw_demonstrations does"
-        )
-    return checked
-
-
-def _class_names(task: Task, labels: Sequence[Any] | None, n_rows: int) -> list[str] | None:
-    """Class name of every row, from names or positions."""
-    if labels is None:
-        return None
-    values = list(labels)
-    if len(values) != n_rows:
-        raise ParameterError(f"{len(values)} labels for {n_rows} texts; give one label per text")
-    names = []
-    for row, value in enumerate(values):
-        if (
-            isinstance(value, int | np.integer)
-            and not isinstance(value, bool)
-            and 0 <= value < task.n_classes
-        ):
-            names.append(task.class_names[value])
-        elif isinstance(value, str) and value in task.class_names:
-            names.append(str(value))
-        else:
-            raise TaskError(
-                f"labels[{row}] is {value!r}; task {task.name!r} has the classes {list(task.class_names)},"
-                f" or positions 0 .. {task.n_classes - 1}"
-            )
-    return names
-
-
-def _row_ids(ids: Sequence[str] | None, n_rows: int) -> list[str]:
-    """Ids as unique strings; row numbers when none are given."""
-    names = [str(row) for row in range(n_rows)] if ids is None else [str(one) for one in ids]
-    if len(names) != n_rows:
-        raise ParameterError(f"{len(names)} ids for {n_rows} texts; give one id per text")
-    if len(set(names)) < n_rows:
-        repeated = pd.Series(names).value_counts().index[0]
-        raise ParameterError(f"id {repeated!r} stands there more than once; ids must be unique")
-    return names
-
-
-def _data_settings(texts: Sequence[str], labels: Sequence[str] | None, ids: Sequence[str]) -> dict[str, Any]:
-    """Digests of what the rows are, apart, so that a difference can be named."""
-    digest = {
-        key: hashlib.sha256(json.dumps(value).encode()).hexdigest()[:16]
-        for key, value in (("texts", texts), ("labels", labels), ("ids", ids))
-    }
-    return {"rows": len(texts)} | digest
-
-
-def _target(out: str | os.PathLike[str]) -> Path:
-    """Path of the table, which must be Parquet: no other format keeps the settings."""
-    path = Path(out)
-    if path.suffix != ".parquet":
-        raise ParameterError(
-            f"out is {str(out)!r}; it must end in .parquet, which keeps the settings beside the table"
-            " (table.write makes other formats from it)"
-        )
-    if not path.parent.is_dir():
-        raise ParameterError(
-            f"out is {str(out)!r}, but the folder {str(path.parent)!r} does not exist; make it first"
-        )
-    return path
-
-
-def _parts_folder(target: Path) -> Path:
-    return target.with_name(target.name + ".parts")
-
-
-def _read_back(target: Path, settings: Mapping[str, Any]) -> ProbabilityTable:
-    """Return the finished table when it was made with the same settings."""
-    table = ProbabilityTable.read(target)
-    made_with = table.metadata.get("collection")
-    if not isinstance(made_with, dict):
-        raise ResumeError(f"{target} exists and was not made by collect; choose another out or delete it")
-    refuse_other_settings(target, made_with, settings)
-    ChunkStore(_parts_folder(target), settings, len(table), 1).remove()
-    return table
-
-
-def _prepare(
-    engine: Engine, task: Task, texts: Sequence[str], demonstrations: Sequence[Demonstration], too_long: str
-) -> tuple[list[str], list[int]]:
-    """Check labels and lengths; return the prompts and the rows whose text was shortened."""
-    label_tokens = 1
-    if engine.encode([task.labels[0]]) is not None:
-
-        def encode(batch: Sequence[str]) -> list[list[int]]:
-            return engine.encode(batch) or []
-
-        check = check_labels(encode, task.continuations, task.prompt(texts[0], demonstrations))
-        label_tokens = max(len(tokens) for tokens in check.tokens)
-    fitted, rows = fit_texts(
-        engine, task, texts, demonstrations, label_tokens=label_tokens, too_long=too_long
-    )
-    opening = task.opening(demonstrations)
-    return [opening + task.question(text) for text in fitted], rows
-
-
-def _score(
-    engine: Engine,
-    task: Task,
-    prompts: Sequence[str],
-    settings: Mapping[str, Any],
-    target: Path | None,
-    chunk_size: int,
-    progress: bool,
-) -> FloatArray:
-    """Label log-probabilities of all prompts, shape (n, K), chunk by chunk."""
-    starts = range(0, len(prompts), chunk_size)
-    store = None if target is None else ChunkStore(_parts_folder(target), settings, len(prompts), chunk_size)
-    spans = [(s, min(s + chunk_size, len(prompts))) for s in starts] if store is None else store.missing()
-    kept: list[FloatArray] = []
-    with _bar(progress) as bar:
-        done = len(prompts) - sum(stop - start for start, stop in spans)
-        job = bar.add_task(task.name, total=len(prompts), completed=done)
-        for start, stop in spans:
-            scores = engine.label_logprobs(prompts[start:stop], task.continuations)
-            if store is None:
-                kept.append(scores)
-            else:
-                store.save(start, scores)
-            bar.advance(job, stop - start)
-    return np.concatenate(kept) if store is None else store.load()
-
-
-def _bar(progress: bool) -> Progress:
-    """Progress bar on the error stream, so that standard output stays for results."""
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    return Progress(*columns, console=Console(stderr=True), disable=not progress)
-
-
-def _facts(
-    engine: Engine,
-    task: Task,
-    demonstrations: Sequence[Demonstration],
-    seed: int | None,
-    settings: Mapping[str, Any],
-) -> dict[str, Any]:
-    """Return what the table was made with."""
-    own = {"debias": __version__, "python": platform.python_version(), "numpy": np.__version__}
-    return {
-        "model": engine.fingerprint.get("model"),
-        "task": task.name,
-        "template": task.template,
-        "shots": len(demonstrations),
-        "demonstrations": [one.id for one in demonstrations],
-        "seed": seed,
-        "versions": own | engine.versions(),
-        "engine": engine.facts(),
-        "collection": settings,
-    }
-
-
-def _outcome(
-    mass: FloatArray, low_mass: float, shortened: Sequence[str], texts: Sequence[str]
-) -> dict[str, Any]:
-    """Return what there is to know about the run: label mass, shortened and repeated texts."""
-    return {
-        "label_mass": {
-            "mean": round(float(mass.mean()), 6),
-            "least": round(float(mass.min()), 6),
-            "threshold": low_mass,
-            "rows_below": int((mass < low_mass).sum()),
-        },
-        "truncated": {"rows": len(shortened), "ids": list(shortened)},
-        "repeated_texts": len(texts) - len(set(texts)),
-    }
+        data = DataDigest()
+        data.add(rows)
+        collection.finished(target, data.settings())
+        return ProbabilityTable.read(target)
+    prompts = list(prompted_rows(engine, task, shown, rows, too_long=too_long, at_once=len(rows)))
+    if target is None:
+        return ProbabilityTable._checked(collection.in_memory(prompts, len(rows)))
+    collection.to_file(prompts, len(rows), target)
+    return ProbabilityTable.read(target)

@@ -19,6 +19,7 @@ def fit_texts(
     *,
     label_tokens: int = 1,
     too_long: str = "error",
+    first_row: int = 0,
 ) -> tuple[list[str], list[int]]:
     """Return texts whose prompts fit into the context, and the rows that were shortened.
 
@@ -36,6 +37,8 @@ def fit_texts(
     label_tokens : int, default=1
         Tokens to keep free for the longest label.
     too_long : {"error", "truncate"}, default="error"
+    first_row : int, default=0
+        Number of the first text among all rows, for messages.
 
     Returns
     -------
@@ -68,7 +71,7 @@ def fit_texts(
     lengths = _lengths(engine, [task.prompt(text, demonstrations) for text in texts])
     rows = [row for row, length in enumerate(lengths) if length > limit]
     if rows and too_long == "error":
-        named = ", ".join(f"row {row} ({lengths[row]} tokens)" for row in rows[:5])
+        named = ", ".join(f"row {first_row + row} ({lengths[row]} tokens)" for row in rows[:5])
         raise ContextLengthError(
             f"{len(rows)} of {len(texts)} prompts have more than the {limit} tokens that the model has"
             f" for them ({engine.context_length} less {label_tokens} for the label), first {named};"
@@ -80,7 +83,7 @@ def fit_texts(
         def fits(text: str) -> bool:
             return _lengths(engine, [task.prompt(text, demonstrations)])[0] <= limit
 
-        fitted[row] = _shorten(texts[row], task, fits, row)
+        fitted[row] = _shorten(texts[row], task, fits, first_row + row)
     return fitted, rows
 
 

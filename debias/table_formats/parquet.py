@@ -18,6 +18,7 @@ from debias.table_parts import TableParts
 SCHEMA_VERSION = 1
 SCHEMA_KEY = b"debias_probability_table"
 CLASS_PREFIX = "p_"
+COMPRESSION = "zstd"
 
 
 def write_parquet(path: Path, parts: TableParts) -> None:
@@ -30,6 +31,23 @@ def write_parquet(path: Path, parts: TableParts) -> None:
     parts : TableParts
         The contents.
     """
+    table = as_columns(parts).replace_schema_metadata({SCHEMA_KEY: header_of(parts)})
+    pq.write_table(table, path, compression=COMPRESSION)
+
+
+def as_columns(parts: TableParts) -> pa.Table:
+    """Return the rows of a table as Arrow columns, named as in the file.
+
+    Parameters
+    ----------
+    parts : TableParts
+        The contents.
+
+    Returns
+    -------
+    pyarrow.Table
+        Without metadata.
+    """
     columns: dict[str, Any] = {"id": pa.array(list(parts.ids), pa.string())}
     if parts.labels is not None:
         columns["label"] = pa.array(list(parts.labels), pa.string())
@@ -39,6 +57,21 @@ def write_parquet(path: Path, parts: TableParts) -> None:
         columns["label_mass"] = pa.array(parts.label_mass, pa.float64())
     for column, name in enumerate(parts.classes):
         columns[CLASS_PREFIX + name] = pa.array(parts.probabilities[:, column], pa.float64())
+    return pa.table(columns)
+
+
+def header_of(parts: TableParts) -> bytes:
+    """Return what the file keeps beside its rows, as JSON.
+
+    Parameters
+    ----------
+    parts : TableParts
+        The contents; rows are not looked at.
+
+    Returns
+    -------
+    bytes
+    """
     header = {
         "schema_version": SCHEMA_VERSION,
         "classes": list(parts.classes),
@@ -46,8 +79,32 @@ def write_parquet(path: Path, parts: TableParts) -> None:
         "source": parts.source,
         "ids_given": parts.ids_given,
     }
-    table = pa.table(columns).replace_schema_metadata({SCHEMA_KEY: json.dumps(header).encode()})
-    pq.write_table(table, path, compression="zstd")
+    return json.dumps(header).encode()
+
+
+def read_header(path: Path) -> dict[str, Any]:
+    """Read what a file keeps beside its rows, and no row.
+
+    Parameters
+    ----------
+    path : Path
+        The file.
+
+    Returns
+    -------
+    dict
+        With ``"classes"`` and ``"metadata"``.
+
+    Raises
+    ------
+    TableError
+        The file is damaged, of a later version, or no probability table.
+    """
+    try:
+        schema = pq.read_schema(path)
+    except (pa.ArrowException, OSError) as error:
+        raise TableError(f"{path}: not a whole Parquet file ({error}); write it again.") from error
+    return _parquet_header(path, schema)
 
 
 def read_parquet(path: Path) -> TableParts:
@@ -72,7 +129,7 @@ def read_parquet(path: Path) -> TableParts:
         table = pq.read_table(path)
     except (pa.ArrowException, OSError) as error:
         raise TableError(f"{path}: not a whole Parquet file ({error}); write it again.") from error
-    header = _parquet_header(path, table)
+    header = _parquet_header(path, table.schema)
     names = [CLASS_PREFIX + str(name) for name in header["classes"]]
     missing = [name for name in ["id", *names] if name not in table.column_names]
     if missing:
@@ -99,9 +156,9 @@ def _values(table: pa.Table, name: str) -> Any:
     return table[name].to_numpy() if name in table.column_names else None
 
 
-def _parquet_header(path: Path, table: pa.Table) -> dict[str, Any]:
+def _parquet_header(path: Path, schema: pa.Schema) -> dict[str, Any]:
     """Return the JSON kept in the schema, checked."""
-    raw = (table.schema.metadata or {}).get(SCHEMA_KEY)
+    raw = (schema.metadata or {}).get(SCHEMA_KEY)
     if raw is None:
         raise TableError(
             f"{path}: a Parquet file, but no probability table of this project; "

@@ -118,7 +118,7 @@ def test_a_finished_table_is_read_back_without_the_model(engine, tmp_path):
     first = CountingEngine(engine)
     table = run(first, out=out, chunk_size=4)
     assert first.asked == [TASK.prompt(t, SHOWN) for t in TEXTS]
-    assert os.listdir(tmp_path) == ["opt.parquet"]
+    assert sorted(os.listdir(tmp_path)) == ["opt.parquet", "opt.parquet.run"]
     second = CountingEngine(engine)
     again = run(second, out=out, chunk_size=3)
     assert second.asked == [] and again.equals(table) and ProbabilityTable.read(out).equals(table)
@@ -135,7 +135,7 @@ def test_an_interrupted_run_goes_on_without_repeating_or_losing_a_row(engine, tm
     table = run(second, out=out, chunk_size=5)  # the chunks of the beginning are kept
     assert first.asked + second.asked == [TASK.prompt(t, SHOWN) for t in TEXTS]
     np.testing.assert_allclose(table.to_numpy(), whole.to_numpy(), atol=1e-6)
-    assert os.listdir(tmp_path) == ["opt.parquet"]
+    assert sorted(os.listdir(tmp_path)) == ["opt.parquet", "opt.parquet.run"]
 
 
 KILLED = """
@@ -158,7 +158,7 @@ run(Slow(tiny_engine("qwen2")), out={out!r}, chunk_size=1)
 def test_a_run_killed_outright_goes_on(engine, tmp_path):
     out, root = tmp_path / "opt.parquet", Path(__file__).resolve().parents[2]
     process = subprocess.Popen([sys.executable, "-c", KILLED.format(root=str(root), out=str(out))])
-    parts = tmp_path / "opt.parquet.parts"
+    parts = tmp_path / "opt.parquet.run"
     try:
         deadline = time.monotonic() + 120
         while len(list(parts.glob("rows-*.parquet"))) < 3:
@@ -179,18 +179,21 @@ def test_a_damaged_chunk_is_computed_again(engine, tmp_path):
     out = tmp_path / "opt.parquet"
     with pytest.raises(KeyboardInterrupt):
         run(CountingEngine(engine, stop_after=6), out=out, chunk_size=2)
-    parts = sorted((tmp_path / "opt.parquet.parts").glob("rows-*.parquet"))
+    parts = sorted((tmp_path / "opt.parquet.run").glob("rows-*.parquet"))
     parts[1].write_bytes(parts[1].read_bytes()[:50])
     rest = CountingEngine(engine)
     run(rest, out=out)
     assert rest.asked == [TASK.prompt(TEXTS[n], SHOWN) for n in (2, 3, 6, 7, 8, 9)]
 
 
-OTHER_SETTINGS = [
+OTHER_ROWS = [
     ({"texts": TEXTS[:-1] + ["Who ?"]}, "data.texts was"),
     ({"texts": TEXTS[:-1], "labels": LABELS[:-1]}, "data.rows was 10 and is now 9"),
     ({"labels": ["people", *LABELS[1:]]}, "data.labels was"),
+    ({"labels": None}, "data.labels was '.*' and is now None"),
     ({"ids": list("abcdefghij")}, "data.ids was"),
+]
+OTHER_SETTINGS = [
     ({"demonstrations": ()}, "demonstrations was .*Who wrote it"),
     ({"too_long": "truncate"}, "too_long was 'error' and is now 'truncate'"),
 ]
@@ -204,6 +207,7 @@ def test_other_settings_are_refused_and_named(engine, tmp_path, finished):
     else:
         with pytest.raises(KeyboardInterrupt):
             run(CountingEngine(engine, stop_after=4), out=out, chunk_size=2)
+    before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
     for options, words in OTHER_SETTINGS:
         with pytest.raises(ResumeError, match=words):
             run(engine, out=out, **options)
@@ -212,10 +216,32 @@ def test_other_settings_are_refused_and_named(engine, tmp_path, finished):
     other = Task(**{**TASK.__dict__, "answer_prefix": "Type: "})
     with pytest.raises(ResumeError, match="task.answer_prefix was 'Answer Type: ' and is now 'Type: '"):
         collect(engine, other, TEXTS, LABELS, demonstrations=SHOWN, out=out, progress=False)
+    assert {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()} == before
+
+
+def test_a_finished_table_is_never_replaced_by_one_of_other_rows(engine, tmp_path):
+    out = tmp_path / "opt.parquet"
+    run(engine, out=out)
+    written = out.read_bytes()
+    for options, words in OTHER_ROWS:
+        with pytest.raises(ResumeError, match=f"{words}.*rows that were answered are not asked about again"):
+            run(CountingEngine(engine, stop_after=0), out=out, **options)
+    assert out.read_bytes() == written
+
+
+def test_an_unfinished_run_may_go_on_with_other_rows(engine, tmp_path):
+    out = tmp_path / "opt.parquet"
+    with pytest.raises(KeyboardInterrupt):
+        run(CountingEngine(engine, stop_after=6), out=out, chunk_size=2)
+    more, rest = ["Who ?", *reversed(TEXTS), "Where ?"], CountingEngine(engine)
+    table = run(rest, more, ["people", *reversed(LABELS), "places"], out=out)
+    assert rest.asked == [TASK.prompt(t, SHOWN) for t in more if t not in TEXTS[:6]]
+    assert list(table.texts) == more and table.metadata["reused_rows"] == 0
+    np.testing.assert_allclose(table.to_numpy()[1:-1], run(engine).to_numpy()[::-1], atol=1e-6)
 
 
 def test_files_of_others_are_not_touched(engine, tmp_path):
-    out, parts = tmp_path / "opt.parquet", tmp_path / "opt.parquet.parts"
+    out, parts = tmp_path / "opt.parquet", tmp_path / "opt.parquet.run"
     ProbabilityTable([[0.5, 0.5]]).write(out)
     with pytest.raises(ResumeError, match="was not made by collect"):
         run(engine, out=out)

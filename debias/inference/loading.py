@@ -67,6 +67,13 @@ def load_model(
     return model.eval(), reader
 
 
+def load_tokenizer(name: str | Path) -> Any:
+    """Load a tokenizer by the name of its model, without the model."""
+    source, options = _source(name)
+    with quiet():
+        return _load_tokenizer(None, source, options)
+
+
 def _is_tokenizer(tokenizer: Any) -> bool:
     """Whether a tokenizer was given ready-made."""
     return tokenizer is not None and not isinstance(tokenizer, str | Path)

@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from debias.atomic_file import flush_folder
-from debias.errors import ParameterError, ResumeError, StorageError
+from debias.errors import ParameterError, ResumeError
 from debias.inference.answer_store import AnswerStore
 from debias.inference.asking import Answered, Questions
 from debias.inference.collection_facts import Outcome, answer_settings, origin
@@ -104,8 +104,6 @@ class Collection:
             advance = stack.enter_context(self._bar(n_rows))
             blocks = self._blocks(rows, store, outcome, chunk_size, advance)
             metadata = self._write(blocks, outcome, folder, target)
-            with suppress(StorageError):  # the table is whole, and says it too
-                folder.begin(self.settings, self.chunk_size, outcome.data.settings())
             if not self.keep:
                 folder.remove()
         return metadata
@@ -152,6 +150,7 @@ class Collection:
             about = self._about(outcome)
             with storage_errors(target, kept):
                 writer.finish(about)
+            folder.begin(self.settings, self.chunk_size, outcome.data.settings())
         with storage_errors(target, kept):
             unfinished.replace(target)
             flush_folder(target.parent)

@@ -1,0 +1,547 @@
+"""A collection outlives kills, full disks, dead engines, damaged files and second processes.
+
+Nothing is lost, nothing asked twice, and the table is the same byte by byte.
+"""
+
+import os
+import random
+import resource
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from pathlib import Path
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+
+from debias.errors import (
+    EngineError,
+    ParameterError,
+    ResumeError,
+    RunInUseError,
+    SpendLimitError,
+    StorageError,
+)
+from debias.inference.collect import collect
+from debias.inference.collect_stream import collect_stream
+from debias.inference.engine import LabelScores
+from debias.inference.run_folder import RunFolder
+from debias.tables import ProbabilityTable
+
+from .plain_engine import LABELS, TASK, TEXTS, PlainEngine, read_log, times_asked
+
+ROOT = Path(__file__).resolve().parents[2]
+ENVIRONMENT = os.environ | {"PYTHONPATH": str(ROOT)}
+START = """
+import sys
+from tests.inference.plain_engine import *
+from debias.inference.collect import collect
+engine = PlainEngine({log!r}, pause={pause!r}, singly={singly!r})
+collect(engine, TASK, TEXTS, LABELS, out={out!r}, chunk_size=6, progress=False)
+"""
+
+
+def run(engine, texts=TEXTS, labels=LABELS, **options):
+    return collect(engine, TASK, texts, labels, **{"progress": False, "chunk_size": 6, **options})
+
+
+def start(folder: Path, pause: float = 0.0, singly: bool = False, **options) -> subprocess.Popen[str]:
+    """Collect in a process of its own."""
+    code = START.format(log=str(folder / "log"), out=str(folder / "mood.parquet"), pause=pause, singly=singly)
+    return subprocess.Popen(
+        [sys.executable, "-c", code], env=ENVIRONMENT, stderr=subprocess.PIPE, text=True, **options
+    )
+
+
+def wait_for(condition, process) -> None:
+    deadline = time.monotonic() + 120
+    while not condition():
+        assert process.poll() is None and time.monotonic() < deadline, process.stderr.read()
+        time.sleep(0.002)
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    """Bytes of the uninterrupted tables, by whether the engine answers singly."""
+    folder, found = tmp_path_factory.mktemp("whole"), {}
+    for singly in (False, True):
+        run(PlainEngine(singly=singly), out=folder / f"{singly}.parquet", reuse=())
+        found[singly] = (folder / f"{singly}.parquet").read_bytes()
+        shutil.rmtree(folder / f"{singly}.parquet.run")
+    return found
+
+
+@pytest.mark.parametrize("kind", ["batch", "singly"])
+def test_killed_at_each_write_to_the_disk(tmp_path, kind):
+    # In memory where there is such a folder: every write is waited for, and there are thousands.
+    fast = Path("/dev/shm")
+    with tempfile.TemporaryDirectory(dir=fast if os.access(fast, os.W_OK) else tmp_path) as folder:
+        done = subprocess.run(
+            [sys.executable, "-m", "tests.inference.crash_points", folder, kind],
+            env=ENVIRONMENT, capture_output=True, text=True, timeout=300, check=False,
+        )  # fmt: skip
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert int(done.stdout.removeprefix("points ")) > 20
+
+
+@pytest.mark.parametrize("singly", [False, True])
+def test_killed_at_random_moments_again_and_again(tmp_path, whole, singly):
+    rng, log, out = random.Random(singly), tmp_path / "log", tmp_path / "mood.parquet"
+    under_way: set[str] = set()
+    for _ in range(4):
+        seen = len(read_log(log))
+        process = start(tmp_path, pause=0.01, singly=singly)
+        try:
+            wait_for(lambda seen=seen: len(read_log(log)) > seen or out.exists(), process)
+            time.sleep(rng.uniform(0, 0.2))
+        finally:
+            process.send_signal(signal.SIGKILL)
+            process.communicate()
+        lines = read_log(log)
+        under_way |= set(lines[-1][1]) if lines[-1][0] == "asked" else set()
+    table = run(PlainEngine(log, singly=singly), out=out)
+    assert out.read_bytes() == whole[singly] and list(table.texts) == TEXTS
+    asked = times_asked(log)
+    assert len(asked) == len(TEXTS)
+    assert {name for name, times in asked.items() if times > 1} <= under_way
+    assert sum(asked.values()) <= len(TEXTS) + (4 if singly else 24)
+
+
+def test_a_second_process_is_refused_and_told_who_is_at_work(tmp_path, whole):
+    process, out = start(tmp_path, pause=0.05), tmp_path / "mood.parquet"
+    try:
+        wait_for(lambda: read_log(tmp_path / "log"), process)
+        words = rf"in use by process {process.pid} on {socket.gethostname()}: .* choose another out"
+        other = PlainEngine()
+        for _ in range(2):
+            with pytest.raises(RunInUseError, match=words):
+                run(other, out=out)
+        assert other.asked == []
+        assert process.wait(timeout=60) == 0
+    finally:
+        process.kill()
+        process.communicate()
+    assert out.read_bytes() == whole[False]
+    assert max(times_asked(tmp_path / "log").values()) == 1
+    assert not (tmp_path / "mood.parquet.run" / "owner.json").exists()
+
+
+def test_two_runs_of_one_process_do_not_share_a_folder(tmp_path):
+    out, errors = tmp_path / "mood.parquet", []
+
+    def second() -> None:
+        try:
+            run(PlainEngine(), out=out)
+        except RunInUseError as error:
+            errors.append(str(error))
+
+    class Meanwhile(PlainEngine):
+        def label_scores(self, prompts, labels, on_answer=None):
+            if not errors:
+                thread = threading.Thread(target=second)
+                thread.start()
+                thread.join()
+            return super().label_scores(prompts, labels, on_answer)
+
+    run(Meanwhile(), out=out)
+    assert len(errors) == 1 and f"process {os.getpid()}" in errors[0]
+
+
+def cut(content: bytes) -> bytes:
+    return content[: len(content) // 2]
+
+
+def flip(content: bytes) -> bytes:
+    """Change one bit among the log-probabilities."""
+    place = len(content) // 3
+    return content[:place] + bytes([content[place] ^ 4]) + content[place + 1 :]
+
+
+def other_table(content: bytes) -> bytes:
+    with tempfile.NamedTemporaryFile(suffix=".parquet") as file:
+        ProbabilityTable([[0.5, 0.5]]).write(file.name)
+        return Path(file.name).read_bytes()
+
+
+@pytest.mark.parametrize("damage", [cut, flip, other_table, lambda content: b""])
+def test_a_damaged_file_of_answers_is_computed_again(tmp_path, whole, damage):
+    out = tmp_path / "mood.parquet"
+    with pytest.raises(KeyboardInterrupt):
+        run(PlainEngine(fail_after=40, error=KeyboardInterrupt()), out=out)
+    files = RunFolder(tmp_path / "mood.parquet.run").answer_files()
+    assert len(files) == 6
+    for number in (1, 4):
+        files[number].write_bytes(damage(files[number].read_bytes()))
+    rest = PlainEngine()
+    run(rest, out=out)
+    assert out.read_bytes() == whole[False]
+    expected = [TASK.prompt(TEXTS[n]) for n in [*range(6, 12), *range(24, 30), *range(36, 60)]]
+    assert rest.asked == expected
+
+
+@pytest.mark.parametrize("singly", [False, True])
+def test_what_was_answered_before_an_engine_died_is_kept(tmp_path, whole, singly):
+    out, engines = tmp_path / "mood.parquet", []
+    for error in (SpendLimitError("the cap of 10 requests is reached"), EngineError("gone"), OSError("cut")):
+        engines.append(PlainEngine(singly=singly, fail_after=10, error=error))
+        with pytest.raises(type(error)) as caught:
+            run(engines[-1], out=out)
+        kept = len(engines) * (10 if singly else 6)
+        assert caught.value.__notes__ == [
+            f"{kept} answers are kept in {out}.run; the same call goes on from there"
+        ]
+    engines.append(PlainEngine(singly=singly))
+    table = run(engines[-1], out=out)
+    asked = [prompt for engine in engines for prompt in engine.asked]
+    assert asked == [TASK.prompt(text) for text in TEXTS]
+    if singly:  # each answer came alone, so that it does not matter which were together
+        assert out.read_bytes() == whole[True]
+    np.testing.assert_allclose(table.to_numpy(), run(PlainEngine(singly=singly)).to_numpy(), atol=1e-8)
+
+
+def test_a_torn_single_answer_is_asked_again_and_no_other(tmp_path, whole):
+    out = tmp_path / "mood.parquet"
+    with pytest.raises(SpendLimitError):
+        run(PlainEngine(singly=True, fail_after=4, error=SpendLimitError("")), out=out)
+    journal = RunFolder(tmp_path / "mood.parquet.run").journal
+    content = journal.read_bytes()
+    record = len(content) // 4
+    for kept in range(len(content) + 1):
+        journal.write_bytes(content[:kept])
+        copy = tmp_path / "copy" / "mood.parquet.run"
+        if kept % 13 and kept % record:
+            continue
+        shutil.copytree(journal.parent, copy)
+        rest = PlainEngine(singly=True)
+        run(rest, out=copy.parent / "mood.parquet")
+        assert rest.asked == [TASK.prompt(text) for text in TEXTS[kept // record :]]
+        assert (copy.parent / "mood.parquet").read_bytes() == whole[True]
+        shutil.rmtree(copy.parent)
+
+
+def test_wrong_answers_are_refused_and_not_kept(tmp_path):
+    class Wrong(PlainEngine):
+        def label_scores(self, prompts, labels, on_answer=None):
+            return self.wrong(super().label_scores(prompts, labels).logprobs)
+
+    for wrong, words in [
+        (lambda a: LabelScores(a[:, :2]), r"in the shape \(6, 2\); \(6, 3\) was expected"),
+        (lambda a: LabelScores(a[:-1]), r"in the shape \(5, 3\)"),
+        (lambda a: LabelScores(np.where(a == a[2, 1], np.nan, a)), "nan about label 1 of prompt 2 of 6"),
+        (lambda a: LabelScores(a, np.ones((6, 2), bool)), r"is_bound has the shape \(6, 2\)"),
+    ]:
+        engine = Wrong()
+        engine.wrong = wrong
+        with pytest.raises(EngineError, match=words):
+            run(engine, out=tmp_path / "mood.parquet")
+        assert list(tmp_path.iterdir()) == []
+
+
+def test_a_row_whose_labels_are_all_impossible_is_named_and_costs_no_answer(tmp_path):
+    class Zero(PlainEngine):
+        def label_scores(self, prompts, labels, on_answer=None):
+            scores = super().label_scores(prompts, labels).logprobs
+            scores[[p.startswith("Text: text number 7\n") for p in prompts]] = -np.inf
+            return LabelScores(scores)
+
+    out, engine = tmp_path / "mood.parquet", Zero()
+    with pytest.raises(EngineError, match="id '7' gave none of the labels any probability .*'text number 7'"):
+        run(engine, out=out)
+    assert len(engine.asked) == 60
+    table = run(engine, TEXTS[:7] + TEXTS[8:], LABELS[:7] + LABELS[8:], out=out)
+    assert len(table) == 59 and len(engine.asked) == 60
+
+
+LIMITED = """
+import resource, sys
+import tests.inference.test_collection_survives as here
+resource.setrlimit(resource.RLIMIT_FSIZE, ({limit}, {limit}))
+try:
+    here.run(here.PlainEngine(singly={singly}), out={out!r})
+except here.StorageError as error:
+    print(error)
+    sys.exit(28)
+"""
+
+
+@pytest.mark.parametrize("singly", [False, True])
+@pytest.mark.parametrize("limit", [0, 1000, 4000])  # the manifest, the second file, the table
+def test_a_file_that_may_not_grow_stops_the_run_and_loses_nothing(tmp_path, whole, limit, singly):
+    out, log = tmp_path / "mood.parquet", tmp_path / "log"
+    code = LIMITED.format(limit=limit, out=str(out), singly=singly)
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=ENVIRONMENT, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 28, done.stderr
+    assert "no space is left there" in done.stdout and "it goes on from there" in done.stdout
+    assert not out.exists()
+    kept = sum(pq.read_metadata(path).num_rows for path in tmp_path.glob("*.run/rows-*.parquet"))
+    journal = tmp_path / "mood.parquet.run" / "single-answers"
+    kept += journal.stat().st_size // 47 if journal.exists() else 0
+    run(PlainEngine(log, singly=singly), out=out)
+    assert out.read_bytes() == whole[singly]
+    assert sum(times_asked(log).values()) == 60 - kept
+    expected = {0: 0, 1000: 6 if singly else 0, 4000: 60}
+    assert kept == expected[limit]
+
+
+def test_a_disk_that_is_full(tmp_path, whole):
+    place, log = tmp_path / "disk", tmp_path / "log"
+    place.mkdir()
+    mount = shutil.which("mount")
+    options = ["-t", "tmpfs", "-o", "size=64k", "tmpfs", str(place)]
+    if mount is None or subprocess.run([mount, *options], capture_output=True, check=False).returncode:
+        pytest.skip("mounting a small disk is not allowed here")
+    try:
+        out = place / "mood.parquet"
+        (place / "ballast").write_bytes(b"0" * 40_000)
+        with pytest.raises(StorageError, match="no space is left .*free some space and run the same again"):
+            run(PlainEngine(log), out=out)
+        before = times_asked(log)
+        assert 0 < len(before) < 60
+        (place / "ballast").unlink()
+        run(PlainEngine(log), out=out, keep=False)
+        assert out.read_bytes() == whole[False]
+        lost = [name for name, times in times_asked(log).items() if times > 1]
+        assert len(lost) <= 6  # the chunk that did not fit
+        assert sorted(path.name for path in place.iterdir()) == ["mood.parquet"]
+    finally:
+        subprocess.run(["umount", str(place)], check=True)
+
+
+def test_a_folder_that_cannot_be_made_is_said_before_anything_is_asked(tmp_path):
+    (tmp_path / "mood.parquet.run").write_text("mine")
+    engine = PlainEngine()
+    with pytest.raises(ResumeError, match=r"mood.parquet.run is a file; move it away"):
+        run(engine, out=tmp_path / "mood.parquet")
+    with pytest.raises(StorageError, match="/proc/mood.parquet.run: it cannot be written"):
+        run(engine, out="/proc/mood.parquet")
+    assert engine.asked == []
+
+
+# What other runs were answered
+
+
+def test_other_runs_of_the_folder_are_asked_first(tmp_path):
+    first = run(PlainEngine(), TEXTS[:30], LABELS[:30], out=tmp_path / "a.parquet")
+    more = PlainEngine()
+    table = run(more, TEXTS[:40], ["bad"] * 40, ids=[f"q{n}" for n in range(40)], out=tmp_path / "b.parquet")
+    assert more.asked == [TASK.prompt(text) for text in TEXTS[30:40]]
+    np.testing.assert_array_equal(table.to_numpy()[:30], first.to_numpy())
+    assert table.metadata["reused_rows"] == 30
+    none = PlainEngine()
+    mixed = run(none, TEXTS[35:10:-1], LABELS[:25], out=tmp_path / "c.parquet")
+    assert none.asked == [] and mixed.metadata["reused_rows"] == 25
+    np.testing.assert_array_equal(mixed.to_numpy(), table.to_numpy()[35:10:-1])
+
+
+def test_runs_that_are_named_are_asked_too(tmp_path):
+    for name in ("one", "two"):
+        (tmp_path / name).mkdir()
+    run(PlainEngine(), TEXTS[:20], LABELS[:20], out=tmp_path / "one" / "a.parquet")
+    for number, named in enumerate(["one/a.parquet", "one/a.parquet.run", "one"]):
+        out = tmp_path / "two" / f"{number}.parquet"
+        engine = PlainEngine()
+        run(engine, TEXTS[:20], LABELS[:20], out=out, reuse=[tmp_path / named], keep=False)
+        assert engine.asked == []
+        assert not out.with_name(out.name + ".run").exists()
+    engine = PlainEngine()
+    run(engine, TEXTS[:20], LABELS[:20], reuse=tmp_path / "one")
+    assert engine.asked == []
+    with pytest.raises(ParameterError, match="reuse names .*nowhere.*, where no run is"):
+        run(engine, out=tmp_path / "x.parquet", reuse=[tmp_path / "nowhere"])
+
+
+def test_other_engines_labels_and_prompts_are_asked_anew(tmp_path):
+    run(PlainEngine(), out=tmp_path / "a.parquet")
+    other = PlainEngine(name="other")
+    run(other, out=tmp_path / "b.parquet")
+    assert len(other.asked) == 60
+    shown = PlainEngine()
+    run(shown, demonstrations=[("a text", "bad")], out=tmp_path / "c.parquet")
+    assert len(shown.asked) == 60
+    from debias.inference.tasks import Task
+
+    task = Task("mood", labels=["bad", "fine", "superb"], question_prefix="Text: ", answer_prefix="Mood: ")
+    words = PlainEngine()
+    collect(words, task, TEXTS, out=tmp_path / "d.parquet", progress=False)
+    assert len(words.asked) == 60
+    names = Task(
+        "names",
+        labels=["bad", "fine", "great"],
+        class_names=["-", "0", "+"],
+        question_prefix="Text: ",
+        answer_prefix="Mood: ",
+    )
+    again = PlainEngine()
+    collect(again, names, TEXTS, out=tmp_path / "e.parquet", progress=False)
+    assert again.asked == []  # class names are no words of the prompt
+
+
+def test_answers_of_a_run_at_work_are_used(tmp_path):
+    class Within(PlainEngine):
+        def label_scores(self, prompts, labels, on_answer=None):
+            if len(self.asked) == 30:
+                other = PlainEngine()
+                run(other, out=tmp_path / "other.parquet")
+                self.other = other.asked
+            return super().label_scores(prompts, labels, on_answer)
+
+    engine = Within()
+    run(engine, out=tmp_path / "mood.parquet")
+    assert engine.other == [TASK.prompt(text) for text in TEXTS[30:]]
+
+
+def test_equal_prompts_are_asked_once(tmp_path):
+    texts = [TEXTS[number % 7] for number in range(50)]
+    for out in (None, tmp_path / "mood.parquet"):
+        engine = PlainEngine()
+        table = run(engine, texts, None, out=out, chunk_size=3)
+        assert engine.asked == [TASK.prompt(text) for text in TEXTS[:7]]
+        assert table.metadata["repeated_texts"] == 43
+        np.testing.assert_array_equal(table.to_numpy()[:7], table.to_numpy()[42:49])
+
+
+def test_bounds_are_counted_by_class(tmp_path):
+    table = run(PlainEngine(singly=True), out=tmp_path / "mood.parquet")
+    from .plain_engine import uniform
+
+    bound = np.array([[uniform(c + TASK.prompt(text)) < 0.1 for c in TASK.continuations] for text in TEXTS])
+    expected = {name: int(n) for name, n in zip(TASK.class_names, bound.sum(axis=0), strict=True)}
+    assert bound.any() and min(expected.values()) > 0
+    assert table.metadata["bounds"] == {"rows": int(bound.any(axis=1).sum()), "labels": expected}
+    again = run(PlainEngine(singly=True, fail_after=0), out=tmp_path / "again.parquet")
+    assert again.metadata["bounds"] == table.metadata["bounds"]
+    assert run(PlainEngine()).metadata["bounds"] == {"rows": 0, "labels": {}}
+
+
+# Streams
+
+
+def test_a_stream_makes_the_same_file(tmp_path, whole):
+    for number, rows in enumerate(
+        [
+            zip(TEXTS, LABELS, strict=True),
+            ((str(n), text, label) for n, (text, label) in enumerate(zip(TEXTS, LABELS, strict=True))),
+            ({"text": text, "label": label} for text, label in zip(TEXTS, LABELS, strict=True)),
+            [[text, TASK.class_names.index(label)] for text, label in zip(TEXTS, LABELS, strict=True)],
+        ]
+    ):
+        (tmp_path / str(number)).mkdir()
+        out = tmp_path / str(number) / "mood.parquet"
+        done = collect_stream(PlainEngine(), TASK, rows, out=out, chunk_size=6, progress=False)
+        assert out.read_bytes() == whole[False]
+        assert done.n_rows == 60 and done.path == out
+        assert done.metadata == done.read().metadata
+
+
+def test_a_stream_goes_on_and_reads_back(tmp_path, whole):
+    out = tmp_path / "mood.parquet"
+    rows = list(zip(TEXTS, LABELS, strict=True))
+
+    def stream(engine, rows=rows):
+        return collect_stream(engine, TASK, iter(rows), out=out, chunk_size=6, progress=False)
+
+    first, second = PlainEngine(fail_after=20, error=KeyboardInterrupt()), PlainEngine()
+    with pytest.raises(KeyboardInterrupt):
+        stream(first)
+    stream(second)
+    assert out.read_bytes() == whole[False] and len(first.asked + second.asked) == 60
+    third = PlainEngine()
+    assert stream(third).n_rows == 60 and third.asked == []
+    with pytest.raises(ResumeError, match="data.rows was 60 and is now 59"):
+        stream(third, rows[1:])
+    assert run(third, out=out).equals(ProbabilityTable.read(out)) and third.asked == []
+
+
+def test_blocks_of_a_large_table_are_those_of_one_in_memory(tmp_path):
+    texts = [f"text {number}" for number in range(20_000)]
+    done = collect_stream(PlainEngine(), TASK, texts, out=tmp_path / "a.parquet", progress=False)
+    assert pq.read_metadata(tmp_path / "a.parquet").num_row_groups == 3
+    listed = collect(
+        PlainEngine(), TASK, texts, out=tmp_path / "b.parquet", chunk_size=1024, reuse=(), progress=False
+    )
+    assert (tmp_path / "a.parquet").read_bytes() != b"" and listed.metadata["reused_rows"] == 20_000
+    np.testing.assert_array_equal(listed.to_numpy(), done.read().to_numpy())
+
+
+@pytest.mark.parametrize(
+    ("rows", "error", "words"),
+    [
+        ([], ParameterError, "rows is empty"),
+        ("abc", ParameterError, "rows is str"),
+        ([("a", "bad"), ("b", "awful")], ValueError, "row 1: the label is 'awful'; task 'mood' has"),
+        ([("a", "bad"), "b"], ParameterError, "row 1 has no label, row 0 has one"),
+        ([("1", "a", "bad"), ("b", "bad")], ParameterError, "row 1 has no id, row 0 has one"),
+        ([("1", "a", 0), ("2", "b", 1), ("1", "c", 2)], ParameterError, "id '1' .* in the rows 0 and 2"),
+        (["a", " "], ValueError, "row 1: the text is ' '"),
+        (["a", 3], ParameterError, "row 1 is 3; give a text, "),
+        ([{"text": "a"}, {"words": "b"}], ValueError, "row 1 has no column 'text'; it has .'words'."),
+        (["a", "A  Demonstration"], ValueError, "row 1: the text is also a demonstration"),
+    ],
+)
+def test_rows_of_a_stream_are_checked_as_they_come(tmp_path, rows, error, words):
+    shown = [("a demonstration", "bad")]
+    with pytest.raises(error, match=words):
+        collect_stream(
+            PlainEngine(), TASK, rows, out=tmp_path / "m.parquet", demonstrations=shown, progress=False
+        )
+    assert list(tmp_path.iterdir()) == []
+
+
+MEMORY = """
+import resource, sys
+from tests.inference.plain_engine import *
+from debias.inference.collect_stream import collect_stream
+
+class Quick(PlainEngine):
+    def label_scores(self, prompts, labels, on_answer=None):
+        return LabelScores(np.log(np.full((len(prompts), len(labels)), 0.2)))
+
+def peak():
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
+
+def stream(n_rows, name):
+    texts = (f"text number {n} with some words of its own " * 5 for n in range(n_rows))
+    out = f"{sys.argv[1]}/{name}.parquet"
+    return collect_stream(Quick(name=name), TASK, texts, out=out, chunk_size=4096, progress=False)
+
+stream(20_000, "small")
+before = peak()
+assert stream(120_000, "large").n_rows == 120_000
+print(peak() - before)
+"""
+
+
+def test_memory_does_not_grow_with_the_stream(tmp_path):
+    done = subprocess.run(
+        [sys.executable, "-c", MEMORY, str(tmp_path)],
+        env=ENVIRONMENT, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    grown = int(done.stdout)
+    texts = 100_000 * len("text number 50000 with some words of its own " * 5) / 2**20
+    assert texts > 20
+    assert grown < 16, f"{grown} MiB more for 100,000 rows more, whose texts alone are {texts:.0f} MiB"
+
+
+def test_no_time_and_no_process_is_in_what_is_kept(tmp_path, whole):
+    """Two runs at other times, by other processes, leave the same bytes but for the lock's owner."""
+    for name in ("one", "two"):
+        (tmp_path / name).mkdir()
+        process = start(tmp_path / name)
+        assert process.wait(timeout=60) == 0, process.stderr.read()
+        process.communicate()
+    files = [
+        {str(path.relative_to(tmp_path / name)): path.read_bytes() for path in (tmp_path / name).rglob("*.*")
+         if path.is_file()}
+        for name in ("one", "two")
+    ]  # fmt: skip
+    assert files[0] == files[1] and files[0]["mood.parquet"] == whole[False]
+    assert resource.getrlimit(resource.RLIMIT_FSIZE)[0] == resource.RLIM_INFINITY

@@ -207,7 +207,8 @@ def main() -> None:
     promised = pd.DataFrame([row for _, rows in found for row in rows])
     key = ["kind", "task", "labels", "draw"]
     plain = table[table.method == UNCORRECTED].set_index(key).z
-    table["worse"] = table.z.to_numpy() > plain.loc[list(zip(*table[key].to_numpy().T, strict=True))] + 1e-9
+    uncorrected = plain.loc[list(zip(*table[key].to_numpy().T, strict=True))].to_numpy()
+    table["worse"] = table.z.to_numpy() > uncorrected + 1e-9
     results = HERE / "results"
     table.to_csv(results / "few_labels.csv", index=False, float_format="%.6f")
     promised.to_csv(results / "few_labels_intervals.csv", index=False, float_format="%.6f")

@@ -1,7 +1,7 @@
 """Which of the tokens that a server returned is a label: by their ids, or by their letters."""
 
 from debias.errors import LabelError
-from debias.inference.server_answers import Token, TopTokens
+from debias.inference.server_answers import TopTokens
 
 
 def find_id(top: TopTokens, token: int) -> float | None:
@@ -9,16 +9,16 @@ def find_id(top: TopTokens, token: int) -> float | None:
     return next((one.logprob for one in top.tokens if one.id == token), None)
 
 
-def find_text(top: TopTokens, text: str) -> float | None:
+def find_text(top: TopTokens, text: str, keeps_spaces: bool = True) -> float | None:
     """Log-probability of the token that reads ``text``; None when it is not among those returned.
-
-    Some servers leave out the space that a token begins with: where no token begins with one,
-    the text is looked for without it.
 
     Parameters
     ----------
     top : TopTokens
     text : str
+    keeps_spaces : bool, default=True
+        Whether the server shows the space that a token begins with; where it does not, the text is
+        looked for without it.
 
     Returns
     -------
@@ -31,6 +31,7 @@ def find_text(top: TopTokens, text: str) -> float | None:
 
     Examples
     --------
+    >>> from debias.inference.server_answers import Token
     >>> top = TopTokens((Token(-0.7, " yes", b" yes"), Token(-0.8, "yes", b"yes")), asked=2)
     >>> find_text(top, " yes"), find_text(top, " no")
     (-0.7, None)
@@ -40,9 +41,8 @@ def find_text(top: TopTokens, text: str) -> float | None:
             f"a label's token ends within a letter ({text!r}), and the server does not name ids of"
             " tokens; use other words as labels, or a server that echoes prompts"
         )
-    found = _reading(top, text.encode())
-    if not found and text.startswith(" ") and not any(_opens_with_space(one) for one in top.tokens):
-        found = _reading(top, text[1:].encode())
+    piece = (text if keeps_spaces else text.removeprefix(" ")).encode()
+    found = [one for one in top.tokens if one.piece == piece]
     if len(found) > 1:
         raise LabelError(
             f"the server returned {len(found)} tokens that read {text!r}, so it cannot be told"
@@ -57,6 +57,7 @@ def beginnings(top: TopTokens, text: str) -> list[float]:
 
     Examples
     --------
+    >>> from debias.inference.server_answers import Token
     >>> top = TopTokens((Token(-0.7, " A", b" A"), Token(-0.8, " Ab", b" Ab"), Token(-1, " B", b" B")), 3)
     >>> beginnings(top, " Abbey")
     [-0.7, -0.8]
@@ -67,11 +68,3 @@ def beginnings(top: TopTokens, text: str) -> list[float]:
         for one in top.tokens
         if one.logprob is not None and one.piece and any(form.startswith(one.piece) for form in forms)
     ]
-
-
-def _reading(top: TopTokens, piece: bytes) -> list[Token]:
-    return [one for one in top.tokens if one.piece == piece]
-
-
-def _opens_with_space(token: Token) -> bool:
-    return token.piece is not None and token.piece.startswith(b" ")

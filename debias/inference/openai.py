@@ -198,6 +198,11 @@ class OpenAIEngine(Engine):
             "system_fingerprints": sorted(requests.fingerprints),
         }
 
+    def usage(self) -> dict[str, Any]:
+        """Return what this engine's answers cost so far, by the server's own count where it has one."""
+        counted = ("requests", "tokens", "asked_again", "system_fingerprints")
+        return {name: value for name, value in self.facts().items() if name in counted}
+
     def versions(self) -> dict[str, str]:
         """Versions of httpx2 and tenacity."""
         return {name: version(name) for name in ("httpx2", "tenacity")}

@@ -106,6 +106,9 @@ async def _completions(
             answer = await _tried(found.next_tokens(_TEXT, _SUBJECT), refusals)
             if answer is not None:
                 found = await _by_ids(found, tokenizer, answer) if tokenizer else found
+                if not names_ids:
+                    spaces = await found.shows_spaces(_TEXT, _SUBJECT)
+                    found = found.with_abilities(keeps_spaces=spaces)
                 requests.answered_as = found.answered_as
                 return found
     return None

@@ -13,6 +13,7 @@ from debias.inference.server_answers import (
     TopTokens,
     WrongAnswerError,
     check_logprob,
+    opens_with_space,
     read_choices,
     read_echo,
     read_prompt_tokens,
@@ -24,6 +25,8 @@ Prompt = str | list[int]
 # What a server puts around a text or a chat, in tokens, at the most.
 _AROUND_TEXT = 16
 _AROUND_CHAT = 512
+# Enough for a word that follows another one.
+_SOME_TOKENS = 16
 
 
 @dataclasses.dataclass(frozen=True)
@@ -45,6 +48,8 @@ class Abilities:
         Tokens that it must generate to echo a prompt.
     many : bool
         Whether one request may hold several prompts.
+    keeps_spaces : bool
+        Whether it shows the spaces that tokens begin with.
     length_name : str
         What it calls the number of tokens to generate in a chat.
     """
@@ -56,6 +61,7 @@ class Abilities:
     asks_ids: bool = False
     echo_tokens: int = 0
     many: bool = True
+    keeps_spaces: bool = True
     length_name: str = "max_tokens"
 
     @property
@@ -156,6 +162,15 @@ class Requests:
             return read_prompt_tokens(content)
 
         return await self._post("/completions", body, read, _most_tokens(prompt), subject)
+
+    async def shows_spaces(self, prompt: str, subject: str) -> bool:
+        """Whether tokens that follow a prompt are shown with the spaces that they begin with."""
+        body = self._body(prompt) | {"max_tokens": _SOME_TOKENS, "logprobs": self.abilities.top}
+
+        def read(content: Any) -> bool:
+            return opens_with_space(self._choices(content, 1)[0])
+
+        return await self._post("/completions", body, read, _most_tokens(prompt) + _SOME_TOKENS, subject)
 
     async def _chat(self, prompt: str, subject: str) -> TopTokens:
         body = {

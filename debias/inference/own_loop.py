@@ -5,9 +5,11 @@ the work is done in a thread beside it. Ctrl-C cancels the work at once in both 
 """
 
 import asyncio
+import contextlib
 import contextvars
+import signal
 import threading
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterator
 from concurrent.futures import Future
 from typing import Any, TypeVar
 
@@ -33,11 +35,16 @@ def run(work: Callable[[], Coroutine[Any, Any, Result]]) -> Result:
     >>> run(answer)
     42
     """
+    return _run_beside(work) if _loop_runs() else asyncio.run(work())
+
+
+def _loop_runs() -> bool:
+    """Whether this thread has a loop that runs."""
     try:
         asyncio.get_running_loop()
     except RuntimeError:
-        return asyncio.run(work())
-    return _run_beside(work)
+        return False
+    return True
 
 
 def _run_beside(work: Callable[[], Coroutine[Any, Any, Result]]) -> Result:
@@ -61,9 +68,25 @@ def _run_beside(work: Callable[[], Coroutine[Any, Any, Result]]) -> Result:
     thread = threading.Thread(target=context.run, args=(thread_work,), name="debias-requests")
     thread.start()
     try:
-        return outcome.result()
+        with _prompt_interrupts():
+            return outcome.result()
     finally:
         if not outcome.done():  # Ctrl-C while waiting
             loop, task = started.result()
             loop.call_soon_threadsafe(task.cancel)
         thread.join()
+
+
+@contextlib.contextmanager
+def _prompt_interrupts() -> Iterator[None]:
+    """Let Ctrl-C raise at once where asyncio.run would wait for its loop, which waits for us."""
+    handler = signal.getsignal(signal.SIGINT)
+    waits = isinstance(getattr(getattr(handler, "func", None), "__self__", None), asyncio.Runner)
+    if not waits or threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, handler)

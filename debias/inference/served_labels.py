@@ -68,9 +68,10 @@ class ServedLabels:
         if style == "completions":
             if self.tokenizer is None:
                 top = await self.requests.next_tokens(prompt, subject)
+                spaces = self.requests.abilities.keeps_spaces
                 if self.one_token_each:  # so tokens that a label only begins with are other tokens
-                    return _row([_found(find_text(top, label), top) for label in labels])
-                return _row([_found_word(top, label) for label in labels])
+                    return _row([_found(find_text(top, label, spaces), top) for label in labels])
+                return _row([_found_word(top, label, spaces) for label in labels])
             return await self._tree(prompt, labels, subject)
         values = await self._echo(prompt, labels, subject)
         return _row([(value, False) for value in values])
@@ -141,10 +142,9 @@ class ServedLabels:
         top = await self.requests.next_tokens(asked, subject)
         if abilities.names_ids:
             return {edge: _found(find_id(top, token), top) for edge, token in wanted.items()}
-        return {
-            edge: _found(find_text(top, self.tokenizer.text(place, [token])), top)
-            for edge, token in wanted.items()
-        }
+        texts = {edge: self.tokenizer.text(place, [token]) for edge, token in wanted.items()}
+        spaces = abilities.keeps_spaces
+        return {edge: _found(find_text(top, text, spaces), top) for edge, text in texts.items()}
 
     def _as_text(self, prompt: str, context: list[int], before: list[int]) -> str:
         """Return the text that the server reads as these tokens."""
@@ -210,9 +210,9 @@ def _found(logprob: float | None, top: TopTokens) -> tuple[float, bool]:
     return (top.bound(), True) if logprob is None else (logprob, False)
 
 
-def _found_word(top: TopTokens, word: str) -> tuple[float, bool]:
+def _found_word(top: TopTokens, word: str, keeps_spaces: bool = True) -> tuple[float, bool]:
     """Return the log-probability of a token that is all of a word, or a bound whatever its tokens are."""
-    logprob = find_text(top, word)
+    logprob = find_text(top, word, keeps_spaces)
     if logprob is not None:
         return logprob, False
     return max([top.bound(), *beginnings(top, word)]), True

@@ -218,6 +218,27 @@ def read_top(choice: Mapping[str, Any], asked: int) -> TopTokens:
     return TopTokens(tuple(tokens), asked, None if generated is None else _token(generated, None, None).name)
 
 
+def opens_with_space(choice: Mapping[str, Any]) -> bool:
+    """Whether any token of a completion, drawn or only probable, begins with a space.
+
+    Examples
+    --------
+    >>> opens_with_space({"logprobs": {"tokens": ["a"], "top_logprobs": [{"a": -0.1, " b": -3.0}]}})
+    True
+    """
+    found = choice.get("logprobs")
+    if not isinstance(found, Mapping):
+        raise WrongAnswerError(f"it had no log-probabilities: logprobs is {found!r}")
+    content = found.get("content")
+    if isinstance(content, list):
+        rows = [row for row in content if isinstance(row, Mapping)]
+        texts = [one.get("token") for row in rows for one in [row, *(row.get("top_logprobs") or [])]]
+    else:
+        texts = [*(found.get("tokens") or [])]
+        texts += [text for top in found.get("top_logprobs") or [] for text in top or {}]
+    return any(isinstance(text, str) and text.startswith((" ", "▁", "Ġ")) for text in texts)
+
+
 _Listed = list[tuple[str, bytes | None, Any]]
 
 

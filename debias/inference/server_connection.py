@@ -268,7 +268,7 @@ class ServerConnection:
             wait = _retry_after(response.headers.get("retry-after"))
             if wait > self.settings.longest_wait:
                 raise EngineError(
-                    f"{subject}: {said}; it asks to wait {wait:.0f} seconds, longest_wait is"
+                    f"{subject}: {said}; it asks to wait {wait:g} seconds, longest_wait is"
                     f" {self.settings.longest_wait:g}: run again later"
                 )
             if status == 429:
@@ -294,13 +294,12 @@ class ServerConnection:
 
 
 class _Wait:
-    """Seconds until the next attempt: growing, partly random, and what the server asked for."""
+    """Seconds until the next attempt: random below a growing limit, or what the server asked for."""
 
     def __init__(self, longest: float) -> None:
         import tenacity
 
-        self._longest = longest
-        self._growing = tenacity.wait_exponential_jitter(initial=0.5, max=longest, jitter=0.5)
+        self._growing = tenacity.wait_random_exponential(multiplier=1, max=longest)
 
     def __call__(self, state: Any) -> float:
         asked = state.outcome.exception().wait

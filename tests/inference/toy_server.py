@@ -1,7 +1,7 @@
-"""A server of the OpenAI protocol on 127.0.0.1 over a toy model, which can do as little or behave as badly as told.
+"""A server of the OpenAI protocol over a toy model, which can do as little or behave as badly as told.
 
 The toy model has the small byte-level tokenizer of these tests, and next-token probabilities that
-are drawn from the last three tokens: anyone can compute them again, and every token of a context matters.
+are drawn from all tokens of the context: anyone can compute them again, and every token matters.
 """
 
 import contextlib
@@ -34,14 +34,14 @@ def read(token: int) -> str:
 
 
 @functools.lru_cache(maxsize=100_000)
-def _next(end: tuple[int, ...]) -> np.ndarray:
-    logits = np.random.default_rng([7, *end]).normal(size=len(byte_tokenizer())) * 3
+def _next(context: tuple[int, ...]) -> np.ndarray:
+    logits = np.random.default_rng([7, *context]).normal(size=len(byte_tokenizer())) * 3
     return log_softmax(logits)
 
 
 def next_logprobs(context: list[int]) -> np.ndarray:
     """Log-probabilities of all tokens after a context."""
-    return _next(tuple(context[-3:]))
+    return _next(tuple(context))
 
 
 def chat_text(prompt: str) -> str:
@@ -84,6 +84,7 @@ class ToyServer:
     asks_ids: bool = True
     chat: bool = True
     most_top: int = 20
+    keeps_spaces: bool = True
     usage: bool = True
     wants_key: bool = False
     context_length: int | None = 512
@@ -161,8 +162,9 @@ class ToyServer:
         self, ids: list[int], echo: bool, length: int, body: dict[str, Any], how: str | None
     ) -> dict[str, Any]:
         named = body.get("return_tokens_as_token_ids", False)
-        table = next_logprobs(ids)
-        drawn = [int(table.argmax())] * length
+        drawn: list[int] = []
+        for _ in range(length):
+            drawn.append(int(next_logprobs([*ids, *drawn]).argmax()))
         shown = [*ids, *drawn] if echo else drawn
         first = 0 if echo else len(ids)
         whole = [*ids, *drawn]
@@ -170,19 +172,20 @@ class ToyServer:
             None if place == 0 else float(next_logprobs(whole[:place])[whole[place]])
             for place in range(first, len(whole))
         ]
-        if "logprob_token_ids" in body:
-            top = [{self._name(t, named): float(table[t]) for t in [*drawn, *body["logprob_token_ids"]]}]
-        else:
-            best = np.argsort(-table)[: body.get("logprobs", 0)]
-            top = [{self._name(int(t), named): float(table[t]) for t in best}]
+        top = []
+        for place in range(len(ids), len(whole)):
+            table = next_logprobs(whole[:place])
+            wanted = [whole[place], *body.get("logprob_token_ids", [])]
+            if "logprob_token_ids" not in body:
+                wanted = list(map(int, np.argsort(-table)[: body.get("logprobs", 0)]))
+            top.append({self._name(token, named): float(table[token]) for token in wanted})
         if how == "wrong token":
-            shown = [(token + 1) % len(table) for token in shown]
-            top = [{"token_id:999999" if named else "wrong": -0.5}] if not echo else top
-            top = [{}] if "logprob_token_ids" not in body and not echo else top
+            shown = [(token + 1) % len(byte_tokenizer()) for token in shown]
+            top = [{"token_id:999999" if named else "wrong": -0.5} if "logprob_token_ids" in body else {}]
         if how in ("nan", "positive"):
             bad = float("nan") if how == "nan" else 0.5
             values = [values[0], *[bad] * (len(values) - 1)]
-            top = [dict.fromkeys(top[0], bad)]
+            top = [dict.fromkeys(one, bad) for one in top]
         logprobs = {
             "tokens": [self._name(token, named) for token in shown],
             "token_logprobs": values,
@@ -219,7 +222,9 @@ class ToyServer:
         return 200, self._wrap({"choices": choices}, len(ids), 1, how)
 
     def _name(self, token: int, named: bool) -> str:
-        return f"token_id:{token}" if named else read(token)
+        if named:
+            return f"token_id:{token}"
+        return read(token) if self.keeps_spaces else read(token).removeprefix(" ")
 
     def _wrap(self, answer: dict[str, Any], prompt: int, drawn: int, how: str | None) -> dict[str, Any]:
         with self._lock:
@@ -231,6 +236,7 @@ class ToyServer:
 
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True
     toy: ToyServer
 
     def do_GET(self) -> None:
@@ -251,7 +257,7 @@ class _Handler(BaseHTTPRequestHandler):
                 return self._send(401, {"error": {"message": said}})
             if how in ("429", "429 after"):
                 self._send(
-                    429, {"error": {"message": "too many"}}, {"Retry-After": "0.03"} if "a" in how else {}
+                    429, {"error": {"message": "too many"}}, {"Retry-After": "0.015"} if "a" in how else {}
                 )
             elif how in ("500", "503"):
                 self._send(int(how), {"error": {"message": f"failed on {self.headers.get('Authorization')}"}})
@@ -263,9 +269,9 @@ class _Handler(BaseHTTPRequestHandler):
                 status, answer = toy.answer(self.path, body, how)
                 toy.leave()
                 left = True
-                self._send(status, answer)
                 if status == 200 and how is None:
                     toy.answered.append(json.dumps(body))
+                self._send(status, answer)
         except (BrokenPipeError, ConnectionResetError):
             self.close_connection = True
         finally:
@@ -281,6 +287,7 @@ class _Handler(BaseHTTPRequestHandler):
             self.send_header(name, value)
         self.end_headers()
         self.wfile.write(content)
+        self.wfile.flush()
 
     def _cut(self) -> None:
         self.send_response(200)

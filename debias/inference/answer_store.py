@@ -46,7 +46,12 @@ class AnswerStore:
     array([[0.5 , 0.25]])
     """
 
-    def __init__(self, n_labels: int, folder: RunFolder | None = None, others: Sequence[Path] = ()) -> None:
+    def __init__(
+        self,
+        n_labels: int,
+        folder: RunFolder | None = None,
+        others: Sequence[Path] = (),
+    ) -> None:
         self.n_labels, self.folder = n_labels, folder
         self.n_own = self._n_single = 0
         self._index = DigestIndex()
@@ -119,6 +124,7 @@ class AnswerStore:
         Returns
         -------
         Answers
+            With the facts of the first.
 
         Raises
         ------
@@ -135,7 +141,8 @@ class AnswerStore:
             answers, rows = self._answers(int(source)), places[here] & ((1 << _ROW_BITS) - 1)
             keys[here], logprobs[here] = answers.keys[rows], answers.logprobs[rows]
             is_bound[here] = answers.is_bound[rows]
-        return Answers(keys, logprobs, is_bound)
+        facts = self._answers(int(sources[0])).facts if len(places) else {}
+        return Answers(keys, logprobs, is_bound, facts)
 
     def count_others(self, places: IndexArray) -> int:
         """Return how many of some places are in other runs."""

@@ -6,8 +6,9 @@ prompt. A file is there whole or not at all, and its pages carry checksums: a da
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -17,6 +18,8 @@ from debias.atomic_file import write_durably
 from debias.errors import EngineError
 from debias.inference.digests import DIGEST_BYTES, DigestArray, as_array, digest
 from debias.inference.engine import BoolArray, Engine, FloatArray, LabelScores
+
+_FACTS = b"debias_engine_facts"
 
 
 class AnswerKeys:
@@ -58,11 +61,14 @@ class Answers:
     logprobs : float64 array, shape (n, K)
     is_bound : bool array, shape (n, K)
         True where the probability is only known not to be greater.
+    facts : dict, optional
+        How the engine computed them, JSON-able.
     """
 
     keys: DigestArray
     logprobs: FloatArray
     is_bound: BoolArray
+    facts: dict[str, Any] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.keys)
@@ -124,7 +130,8 @@ def write_answers(path: Path, answers: Answers) -> None:
     columns |= {f"logprob_{k}": pa.array(column) for k, column in enumerate(answers.logprobs.T)}
     columns |= {f"is_bound_{k}": pa.array(column) for k, column in enumerate(answers.is_bound.T)}
     buffer = pa.BufferOutputStream()
-    pq.write_table(pa.table(columns), buffer, compression="zstd", write_page_checksum=True)
+    table = pa.table(columns).replace_schema_metadata({_FACTS: json.dumps(answers.facts)})
+    pq.write_table(table, buffer, compression="zstd", write_page_checksum=True)
     write_durably(path, buffer.getvalue().to_pybytes())
 
 
@@ -152,8 +159,9 @@ def read_answers(path: Path, n_labels: int) -> Answers | None:
             np.column_stack([table[f"{name}_{k}"].to_numpy() for k in range(n_labels)])
             for name in ("logprob", "is_bound")
         )
+        facts = json.loads((table.schema.metadata or {}).get(_FACTS, b"{}"))
     except (OSError, ValueError, pa.ArrowException, TypeError):
         return None
     if not len(keys) or logprobs.dtype != np.float64 or is_bound.dtype != np.bool_:
         return None
-    return None if np.isnan(logprobs).any() else Answers(keys, logprobs, is_bound)
+    return None if np.isnan(logprobs).any() else Answers(keys, logprobs, is_bound, facts)

@@ -5,8 +5,9 @@ on what was answered and saved before, never on where a run was interrupted: so 
 """
 
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from itertools import islice
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -26,6 +27,12 @@ class Answered(NamedTuple):
     rows: list[Prompted]
     answers: Answers
     n_reused: int
+
+
+def lasting_facts(engine: Engine) -> dict[str, Any]:
+    """Return how an engine computes, without what is different each time."""
+    usage = engine.usage()
+    return {key: value for key, value in engine.facts().items() if key not in usage}
 
 
 class Questions:
@@ -115,10 +122,12 @@ class Questions:
         n_labels = len(self.labels)
 
         def save_single(position: int, score: LabelScores) -> None:
-            self.store.save_single(checked_answers(score, keys[position : position + 1], n_labels))
+            answer = checked_answers(score, keys[position : position + 1], n_labels)
+            self.store.save_single(replace(answer, facts=lasting_facts(self.engine)))
 
         scores = self.engine.label_scores(prompts, self.labels, save_single)
-        self.store.save(self._first_missing, checked_answers(scores, keys, n_labels))
+        answers = replace(checked_answers(scores, keys, n_labels), facts=lasting_facts(self.engine))
+        self.store.save(self._first_missing, answers)
         rows, self._waiting, self._missing = self._waiting, [], {}
         places = self.store.find(self.keys.of([one.prompt for one in rows]))
         return self._look_up(rows, np.asarray(places))

@@ -65,7 +65,6 @@ def origin(
         "demonstrations": [one.id for one in demonstrations],
         "seed": seed,
         "versions": own | engine.versions(),
-        "engine": engine.facts(),
     }
 
 
@@ -83,6 +82,7 @@ class Outcome:
         self.data = DataDigest()
         self.n_rows = self.n_reused = 0
         self.ids_given = False
+        self._engine_facts: dict[str, Any] | None = None
         self._classes, self._low_mass = list(classes), low_mass
         self._mass_sum, self._least, self._n_low = 0.0, float("inf"), 0
         self._shortened: list[str] = []
@@ -99,6 +99,8 @@ class Outcome:
         block : Answered
         """
         rows = [one.row for one in block.rows]
+        if self._engine_facts is None:
+            self._engine_facts = block.answers.facts
         self.data.add(rows)
         self.ids_given = self.ids_given or any(
             row.id != str(self.n_rows + number) for number, row in enumerate(rows)
@@ -134,7 +136,8 @@ class Outcome:
         -------
         dict
             ``label_mass``, ``truncated`` (the first 1,000 ids), ``repeated_texts``, ``bounds`` (rows, and
-            labels by class) and ``reused_rows`` (answered by other runs).
+            labels by class), ``reused_rows`` (answered by other runs) and ``engine`` (how the answer
+            to the first row was computed).
         """
         by_class = {name: int(n) for name, n in zip(self._classes, self._bounds, strict=True) if n}
         return {
@@ -148,6 +151,7 @@ class Outcome:
             "repeated_texts": self._n_repeated,
             "bounds": {"rows": self._n_bounded, "labels": by_class},
             "reused_rows": self.n_reused,
+            "engine": self._engine_facts,
         }
 
     def settings(self, answers: Mapping[str, Any]) -> dict[str, Any]:

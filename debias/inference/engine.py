@@ -127,6 +127,14 @@ class Engine(ABC):
         """Return what to record beside the answers, deciding none: how they were computed."""
         return {}
 
+    def usage(self) -> dict[str, Any]:
+        """Return what answering cost so far: requests, tokens, repetitions.
+
+        It is different each time, so that it is no part of a table: facts of the same names are
+        left out there.
+        """
+        return {}
+
     def encode(self, texts: Sequence[str]) -> list[list[int]] | None:
         """Token ids of each text as the model reads it, or None where the engine cannot tell.
 

@@ -4,7 +4,9 @@ For engines whose answers come singly, from a server that may be paid for. A pro
 moment leaves whole records and at most one torn one, which its checksum tells.
 """
 
+import json
 import os
+import struct
 import threading
 import zlib
 from pathlib import Path
@@ -14,6 +16,25 @@ import numpy as np
 from numpy.typing import NDArray
 
 from debias.inference.answers import Answers
+
+_NUMBER = struct.Struct("<I")
+
+
+def _header(facts: dict[str, Any]) -> bytes:
+    """How the engine computes, before the records: its length, itself, its checksum."""
+    content = json.dumps(facts).encode()
+    return _NUMBER.pack(len(content)) + content + _NUMBER.pack(zlib.crc32(content))
+
+
+def _read_header(content: bytes) -> tuple[dict[str, Any], int] | None:
+    """Facts, and where the records begin; None where the header is not whole."""
+    try:
+        (length,) = _NUMBER.unpack_from(content)
+        (check,) = _NUMBER.unpack_from(content, _NUMBER.size + length)
+    except struct.error:
+        return None
+    facts = content[_NUMBER.size : _NUMBER.size + length]
+    return (json.loads(facts), 2 * _NUMBER.size + length) if zlib.crc32(facts) == check else None
 
 
 def _record(n_labels: int) -> np.dtype[Any]:
@@ -58,7 +79,7 @@ class Journal:
         Parameters
         ----------
         answer : Answers
-            Of one row.
+            Of one row; the facts of the first are those of all.
 
         Raises
         ------
@@ -71,7 +92,7 @@ class Journal:
         with self._turn:
             if self._file < 0:
                 self._file = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o666)
-            content = record.tobytes()
+            content = record.tobytes() if self._size else _header(answer.facts) + record.tobytes()
             written = os.pwrite(self._file, content, self._size)
             if written < len(content):  # the disk is full: the rest of the record says so, or fits
                 os.pwrite(self._file, content[written:], self._size + written)
@@ -118,11 +139,16 @@ def read_journal(path: Path, n_labels: int) -> Answers | None:
         content = path.read_bytes()
     except OSError:
         return None
-    records = np.frombuffer(content, dtype=layout, count=len(content) // layout.itemsize)
+    header = _read_header(content)
+    if header is None:
+        return None
+    facts, start = header
+    count = (len(content) - start) // layout.itemsize
+    records = np.frombuffer(content, dtype=layout, count=count, offset=start)
     records = records[[row for row in range(len(records)) if _is_whole(records[row : row + 1])]]
     if not len(records):
         return None
-    return Answers(records["key"], records["logprobs"], records["is_bound"].astype(np.bool_))
+    return Answers(records["key"], records["logprobs"], records["is_bound"].astype(np.bool_), facts)
 
 
 def _is_whole(record: NDArray[np.void]) -> bool:

@@ -40,6 +40,13 @@ class PlainEngine(Engine):
     def fingerprint(self):
         return {"engine": "plain", "model": self.name}
 
+    def facts(self):
+        """As servers do: what is known after the first question only, and what is counted."""
+        return {"way": "arithmetic" if self.asked else None, "prompts": len(self.asked)}
+
+    def usage(self):
+        return {"prompts": len(self.asked)}
+
     def continuation_logprobs(self, prompts, continuations):
         return [np.log([uniform(p + c) / 10]) for p, c in zip(prompts, continuations, strict=True)]
 

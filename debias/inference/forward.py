@@ -12,15 +12,16 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from transformers.cache_utils import Cache, DynamicCache, DynamicLayer
 
-from debias.inference.labels import LabelTree, chain_tree, shared_length
-from debias.inference.packing import Line, Row, batches, layout, pack
+from debias.inference.cached_pass import CachedPass
+from debias.inference.labels import LabelTree, chain_tree
+from debias.inference.packing import Row, pack
+from debias.inference.prefixes import Part, divide
+from debias.inference.stretched_pass import StretchedPass
 
 FloatArray = NDArray[np.float64]
 _READS_AT_ONCE = 2048
 _VOCABULARY_AT_ONCE = 8192
-_LEAST_SHARED = 4
 
 
 @dataclass(frozen=True)
@@ -39,6 +40,8 @@ class Abilities:
         Rows of different lengths do not change each other.
     window : int
         Longest row, in tokens, for which ``shares`` and ``branches`` hold.
+    stretches : bool
+        Attention is taken by name, so that lines need no padding; needs all of the above.
     """
 
     projects: bool = False
@@ -46,24 +49,7 @@ class Abilities:
     branches: bool = False
     batches: bool = True
     window: int = 2**31 - 1
-
-
-class _PrefixLayer(DynamicLayer):  # type: ignore[misc]
-    """Keys and values of the shared beginning, put before those of any batch and never grown."""
-
-    def __init__(self, keys: torch.Tensor, values: torch.Tensor) -> None:
-        super().__init__()
-        self.keys, self.values = keys, values
-        self.dtype, self.device = keys.dtype, keys.device
-        self.is_initialized = True
-
-    def update(
-        self, key_states: torch.Tensor, value_states: torch.Tensor, *args: Any, **kwargs: Any
-    ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Return the beginning's keys and values with the batch's own after them."""
-        size = (len(key_states), -1, -1, -1)
-        keys = torch.cat([self.keys.expand(size), key_states], dim=-2)
-        return keys, torch.cat([self.values.expand(size), value_states], dim=-2)
+    stretches: bool = False
 
 
 class Forward:
@@ -82,6 +68,17 @@ class Forward:
         self.max_batch_tokens = max_batch_tokens
         self.abilities = abilities
         self.decoder = decoder_of(model) if abilities.projects else None
+        self.stretched = StretchedPass(model, self.decoder) if abilities.stretches else None
+
+    def compile(self) -> bool | str:
+        """Compile the model's layers; return True, or why they are left as they are."""
+        if self.stretched is None:
+            return "only a model that needs no padding is compiled: see the other shortcuts"
+        try:
+            self.stretched.compile()
+        except Exception as error:  # torch.compile raises what its compilers raise
+            return f"{type(error).__name__}: {error}".splitlines()[0]
+        return True
 
     def score(self, rows: Sequence[Row]) -> list[FloatArray]:
         """Log-probability of every edge of every row.
@@ -121,59 +118,22 @@ class Forward:
 
     def _score(self, rows: Sequence[Row], share: bool, branches: bool) -> list[FloatArray]:
         """Score rows whose trees fit into one row each."""
-        shared = self._shared(rows) if share else 0
-        cache = self._prefix_cache(rows[0].context[:shared]) if shared else None
+        stretched = self.stretched if branches else None
+        one_pass = stretched or CachedPass(self.model, self.decoder)
+        whole = [Part(tuple(range(len(rows))), 0)]
+        parts = divide([row.context for row in rows]) if share else whole
         pending = _Reads(self)
         budget = self.max_batch_tokens if self.abilities.batches else 1
-        for batch in batches(pack(rows, shared, branches), budget):
-            numbers = [number for line in batch for number in line.rows]
-            pending.add(numbers, [rows[i] for i in numbers], self._states(batch, shared, cache))
+        try:
+            for part in parts:
+                own = [rows[i] for i in part.rows]
+                one_pass.begin(own[0].context[: part.shared])
+                for batch in one_pass.batches(pack(own, part.shared, branches), budget):
+                    numbers = [part.rows[i] for line in batch for i in line.rows]
+                    pending.add(numbers, [rows[i] for i in numbers], one_pass.states(batch))
+        finally:
+            one_pass.end()
         return pending.finish(rows)
-
-    def _shared(self, rows: Sequence[Row]) -> int:
-        """Tokens that all contexts begin with; the last token of each stays with its row."""
-        if len(rows) < 2:
-            return 0
-        shared = shared_length([row.context for row in rows])
-        shared = min(shared, min(len(row.context) for row in rows) - 1)
-        return shared if shared >= _LEAST_SHARED else 0
-
-    def _prefix_cache(self, tokens: Sequence[int]) -> Cache:
-        """Run the shared beginning and keep its keys and values."""
-        cache = DynamicCache()
-        ids = torch.tensor([tokens], device=self.model.device)
-        (self.decoder or self.model)(input_ids=ids, past_key_values=cache, use_cache=True)
-        if not cache.layers or any(type(layer) is not DynamicLayer for layer in cache.layers):
-            raise ValueError("the model keeps something else than keys and values")
-        return Cache(layers=[_PrefixLayer(layer.keys, layer.values) for layer in cache.layers])
-
-    def _states(self, batch: Sequence[Line], shared: int, cache: Cache | None) -> torch.Tensor:
-        """Hidden states (or logits, without a known decoder) at the read positions, float32.
-
-        Lines are padded on the right: a causal model never looks there from a real token.
-        """
-        ids = np.zeros((len(batch), max(map(len, batch))), dtype=np.int64)
-        for place, line in zip(ids, batch, strict=True):
-            place[: len(line)] = line.tokens
-        inputs: dict[str, Any] = {"input_ids": torch.from_numpy(ids).to(self.model.device)}
-        if not all(line.is_chain for line in batch):
-            inputs |= self._layout(batch, shared)
-        output = (self.decoder or self.model)(**inputs, past_key_values=cache, use_cache=cache is not None)
-        states = output.logits if self.decoder is None else output.last_hidden_state
-        reads = [(n, place) for n, line in enumerate(batch) for places in line.reads for place in places]
-        read: torch.Tensor = states[tuple(torch.tensor(reads, device=states.device).T)].float()
-        return read
-
-    def _layout(self, batch: Sequence[Line], shared: int) -> dict[str, torch.Tensor]:
-        """Mask and positions with which every token sees its own ancestors only."""
-        sees, positions = layout(batch, shared)
-        mask = torch.zeros(sees.shape, dtype=self.model.dtype)
-        mask.masked_fill_(~torch.from_numpy(sees), torch.finfo(self.model.dtype).min)
-        device = self.model.device
-        return {
-            "attention_mask": mask[:, None].to(device),
-            "position_ids": torch.from_numpy(positions).to(device),
-        }
 
 
 class _Reads:

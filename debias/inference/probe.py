@@ -52,7 +52,10 @@ def probe(model: Any) -> tuple[Abilities, dict[str, str]]:
         reasons |= dict.fromkeys(("shares", "branches"), "rotary embeddings depend on the length")
     chains, trees = _trial_rows(_vocabulary(model, config))
     abilities = plain
-    for name, rows in (("projects", chains), ("shares", chains), ("branches", trees)):
+    steps = (("projects", chains), ("shares", chains), ("branches", trees), ("stretches", trees))
+    for name, rows in steps:
+        if name == "stretches" and reasons:
+            reasons[name] = f"it needs the others: {', '.join(reasons)}"
         if name not in reasons:
             more = replace(abilities, **{name: True})
             reason = _fault(model, rows, plain, more)

@@ -46,6 +46,9 @@ class TransformersEngine(Engine):
     scoring : {"label", "first-token"}, default="label"
         Whether a label's probability is that of all its tokens (exact), or of the first one
         alone, as published; the latter only where first tokens differ.
+    compile : bool, default=False
+        Whether to compile the model's layers (torch.compile), which takes some twenty seconds and
+        a C++ compiler, and pays for thousands of rows. The layers of a model object stay compiled.
 
     Attributes
     ----------
@@ -78,6 +81,7 @@ class TransformersEngine(Engine):
         device: str = "auto",
         max_batch_tokens: int | None = None,
         scoring: str = "label",
+        compile: bool = False,
     ) -> None:
         if scoring not in _SCORINGS:
             raise ParameterError(f"scoring is {scoring!r}; allowed are {', '.join(map(repr, _SCORINGS))}")
@@ -89,6 +93,8 @@ class TransformersEngine(Engine):
         self.max_batch_tokens = max_batch_tokens or _BATCH_TOKENS.get(kind, _BATCH_TOKENS["cpu"])
         self._leading = _leading_tokens(self.tokenizer)
         self._forward, self.shortcuts = self._probe()
+        if compile:
+            self.shortcuts["compiled"] = self._forward.compile()
         self._tokenizer_digest = ""
 
     def _probe(self) -> "tuple[Forward, dict[str, bool | str]]":
@@ -98,7 +104,7 @@ class TransformersEngine(Engine):
 
         abilities, reasons = probe(self.model)
         used: dict[str, bool | str] = {
-            key: reasons.get(key, True) for key in ("projects", "shares", "branches")
+            key: reasons.get(key, True) for key in ("projects", "shares", "branches", "stretches")
         }
         return Forward(self.model, self.max_batch_tokens, abilities), used
 
@@ -121,6 +127,10 @@ class TransformersEngine(Engine):
             "dtype": str(self.model.dtype).removeprefix("torch."),
             "scoring": self.scoring,
         }
+
+    def facts(self) -> dict[str, Any]:
+        """Return which shortcuts were in use, or why not."""
+        return {"shortcuts": dict(self.shortcuts)}
 
     def versions(self) -> dict[str, str]:
         """Versions of torch, transformers and tokenizers."""

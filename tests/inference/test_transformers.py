@@ -69,7 +69,7 @@ def test_the_demo_model_agrees_with_the_naive_loop(demo_engine):
     prompts = [task.prompt(text, [("How far is the moon ?", "Number")]) for text in QUESTIONS[:2]]
     labels = (" Ab", " Number of things", " an abbreviation", " an entity")
     received = demo_engine.label_logprobs(prompts, labels)
-    assert demo_engine.shortcuts == {"projects": True, "shares": True, "branches": True}
+    assert set(demo_engine.shortcuts.values()) == {True}
     np.testing.assert_allclose(
         received, naive_label_logprobs(demo_engine, prompts, labels), atol=TOLERANCE, rtol=0
     )
@@ -106,9 +106,10 @@ def test_the_demo_model_gives_the_published_table(demo_engine):
     [
         ("gpt2", set()),
         ("qwen2", set()),
-        ("gemma2", {"projects"}),
-        ("mamba", {"shares", "branches"}),
-        ("dynamic_rotary", {"shares", "branches"}),
+        ("gemma2", {"projects", "stretches"}),
+        ("mamba", {"shares", "branches", "stretches"}),
+        ("dynamic_rotary", {"shares", "branches", "stretches"}),
+        ("bloom", {"branches", "stretches"}),
     ],
 )
 def test_shortcuts_are_used_where_they_hold_and_named_where_not(name, left_out):

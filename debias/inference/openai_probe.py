@@ -88,7 +88,7 @@ async def probe(
         if exact:
             return exact
     if style in ("auto", "chat"):
-        chat = await _chat(requests, tops, refusals)
+        chat = await _chat(requests, tokenizer, tops, refusals)
         if chat:
             return chat
     raise EngineError(
@@ -101,7 +101,8 @@ async def _completions(
 ) -> Requests | None:
     """Ask for the most probable tokens."""
     for top in tops:
-        for names_ids in (True, False):
+        # Ids are of use only where labels have some.
+        for names_ids in (True, False) if tokenizer else (False,):
             found = requests.with_abilities(style="completions", top=top, names_ids=names_ids)
             answer = await _tried(found.next_tokens(_TEXT, _SUBJECT), refusals)
             if answer is not None:
@@ -166,14 +167,15 @@ async def _echo(
     return None
 
 
-async def _chat(requests: Requests, tops: Sequence[int], refusals: list[str]) -> Requests | None:
+async def _chat(
+    requests: Requests, tokenizer: ServedTokenizer | None, tops: Sequence[int], refusals: list[str]
+) -> Requests | None:
     """Ask for the first token of a chat's answer."""
+    ways = [(False, "max_tokens"), (False, "max_completion_tokens")]
+    if tokenizer:
+        ways.insert(0, (True, "max_tokens"))
     for top in tops:
-        for names_ids, length_name in (
-            (True, "max_tokens"),
-            (False, "max_tokens"),
-            (False, "max_completion_tokens"),
-        ):
+        for names_ids, length_name in ways:
             found = requests.with_abilities(
                 style="chat", top=top, names_ids=names_ids, length_name=length_name
             )

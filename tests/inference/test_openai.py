@@ -91,6 +91,7 @@ TOP = {
     "ids taken, tokens by texts": ({"names_ids": False}, {"tokenizer": byte_tokenizer()}),
     "texts only": ({"names_ids": False, "takes_ids": False}, {"tokenizer": byte_tokenizer()}),
     "no tokenizer": ({"names_ids": False}, {}),
+    "no tokenizer, though ids could be named": ({"asks_ids": False}, {}),
     "no tokenizer, no usage": ({"names_ids": False, "usage": False}, {}),
     "five at most": ({"asks_ids": False, "most_top": 5}, {"tokenizer": byte_tokenizer()}),
 }
@@ -138,8 +139,6 @@ def test_without_a_tokenizer_labels_of_several_tokens_are_refused():
 @pytest.mark.parametrize("tokenizer", [None, byte_tokenizer()], ids=["texts", "tokenizer"])
 @pytest.mark.parametrize("names_ids", [True, False])
 def test_a_chat_scores_the_first_token_of_its_answer(tokenizer, names_ids):
-    if names_ids and tokenizer is None:
-        pytest.skip("covered: ids are of no use without a tokenizer")
     words = ["er", "on", "es", "ion", "Answer", "Question", "Type", "Wh", "goo", "pla", "Number"[1:], "ver"]
     exact = np.array(
         [next_logprobs(encode([chat_text(p)])[0])[[encode([w])[0][0] for w in words]] for p in MANY]

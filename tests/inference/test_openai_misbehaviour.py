@@ -60,7 +60,7 @@ def no_proxy_and_no_key(monkeypatch):
 
 def engine(toy, **options):
     return OpenAIEngine(
-        toy.url, NAME, **{"retries": 8, "longest_wait": 0.03, "timeout": 0.5, "concurrency": 4, **options}
+        toy.url, NAME, **{"retries": 8, "longest_wait": 0.03, "timeout": 5, "concurrency": 4, **options}
     )
 
 
@@ -70,7 +70,7 @@ def test_each_misbehaviour_alone_changes_no_answer(bad, style):
     toy = ToyServer(plan=lambda number, body: bad if number % 3 == 0 else None, slow=0.8)
     # The look at the server is its own test: here it is over when the misbehaviour begins.
     with serving(toy):
-        asked = engine(toy, **STYLES[style])
+        asked = engine(toy, timeout=0.4 if bad == "slow" else 5, **STYLES[style])
         plan, toy.plan = toy.plan, lambda number, body: None
         asked.fingerprint  # noqa: B018
         toy.plan = plan
@@ -113,8 +113,10 @@ def test_random_mixtures_in_chats_change_no_answer(seed):
 @pytest.mark.parametrize("bad", BAD)
 def test_a_server_that_never_recovers(bad):
     # It answers twelve prompts, and then nothing any more.
-    with serving(ToyServer(slow=0.5)) as toy:
-        asked = engine(toy, style="echo", tokenizer=byte_tokenizer(), retries=2, timeout=0.2)
+    with serving(ToyServer(slow=1.0)) as toy:
+        asked = engine(
+            toy, style="echo", tokenizer=byte_tokenizer(), retries=2, timeout=0.5 if bad == "slow" else 5
+        )
         asked.fingerprint  # noqa: B018
         toy.answered.clear()
         start = toy.requests

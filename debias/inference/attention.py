@@ -173,8 +173,8 @@ def attend_to_stretches(
     for one in own.stretches:
         _attend_within(asked, key[0, :, None], value[0, :, None], one, scale, by_head, norms)
     if norms is not None:
-        before = (part[0, :, None].expand(-1, group, -1, -1) for part in (prefix_keys, prefix_values))
-        other, other_norms = _flash(asked, *before, None, False, scale)
+        before, values = (part[0, :, None].expand(-1, group, -1, -1) for part in (prefix_keys, prefix_values))
+        other, other_norms = _flash(asked, before, values, None, False, scale)
         share = torch.sigmoid(norms - other_norms).unsqueeze(-1).to(query.dtype)
         by_head.copy_(torch.lerp(other, by_head, share))
     return answer.unsqueeze(0)
@@ -201,15 +201,14 @@ def _attend_within(
     size = (n_key_heads, one.count)
 
     def by_stretch(tensor: torch.Tensor) -> torch.Tensor:
-        split = tensor[:, :, piece].unflatten(2, (one.count, one.length)).transpose(1, 2)
+        split = torch.unflatten(tensor[:, :, piece], 2, (one.count, one.length)).transpose(1, 2)
         return split.flatten(0, 1).expand(-1, group, -1, -1)  # key heads and stretches, heads
 
     mask = one.mask_for(n_key_heads)
-    parts = (by_stretch(tensor) for tensor in (asked, key, value))
-    found, own = _flash(*parts, mask, mask is None, scale)
-    answer[:, :, piece] = found.unflatten(0, size).transpose(1, 2).flatten(2, 3)
+    found, own = _flash(by_stretch(asked), by_stretch(key), by_stretch(value), mask, mask is None, scale)
+    answer[:, :, piece] = torch.unflatten(found, 0, size).transpose(1, 2).flatten(2, 3)
     if norms is not None:
-        norms[:, :, piece] = own.unflatten(0, size).transpose(1, 2).flatten(2, 3)
+        norms[:, :, piece] = torch.unflatten(own, 0, size).transpose(1, 2).flatten(2, 3)
 
 
 def _flash(

@@ -89,6 +89,10 @@ class CachedPass:
             "position_ids": torch.from_numpy(positions).to(device),
         }
 
+    def computed(self, batch: Sequence[Line]) -> int:
+        """Tokens that a batch puts through the model, padding included."""
+        return len(batch) * max(map(len, batch))
+
     def end(self) -> None:
         """Let go of the shared beginning."""
         self.cache = None

@@ -15,9 +15,10 @@ from numpy.typing import NDArray
 
 from debias.inference.cached_pass import CachedPass
 from debias.inference.labels import LabelTree, chain_tree
-from debias.inference.packing import Row, pack
+from debias.inference.packing import Line, Row, pack
 from debias.inference.prefixes import Part, divide
 from debias.inference.stretched_pass import StretchedPass
+from debias.inference.work import Work
 
 FloatArray = NDArray[np.float64]
 _READS_AT_ONCE = 2048
@@ -68,6 +69,7 @@ class Forward:
         self.max_batch_tokens = max_batch_tokens
         self.abilities = abilities
         self.decoder = decoder_of(model) if abilities.projects else None
+        self.work = Work()
         self.stretched = StretchedPass(model, self.decoder) if abilities.stretches else None
 
     def compile(self) -> bool | str:
@@ -123,6 +125,7 @@ class Forward:
         whole = [Part(tuple(range(len(rows))), 0)]
         parts = divide([row.context for row in rows]) if share else whole
         pending = _Reads(self)
+        self.work = self.work.plus(tokens=sum(part.shared for part in parts))
         budget = self.max_batch_tokens if self.abilities.batches else 1
         try:
             for part in parts:
@@ -130,10 +133,17 @@ class Forward:
                 one_pass.begin(own[0].context[: part.shared])
                 for batch in one_pass.batches(pack(own, part.shared, branches), budget):
                     numbers = [part.rows[i] for line in batch for i in line.rows]
+                    self._count(batch, one_pass)
                     pending.add(numbers, [rows[i] for i in numbers], one_pass.states(batch))
         finally:
             one_pass.end()
         return pending.finish(rows)
+
+    def _count(self, batch: Sequence[Line], one_pass: CachedPass | StretchedPass) -> None:
+        """Add a batch to what went through the model."""
+        tokens = sum(map(len, batch))
+        reads = sum(len(own) for line in batch for own in line.reads)
+        self.work = self.work.plus(tokens, one_pass.computed(batch) - tokens, reads)
 
 
 class _Reads:

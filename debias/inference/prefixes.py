@@ -55,7 +55,7 @@ def divide(contexts: Sequence[Sequence[int]], least_saved: int = LEAST_SAVED) ->
     >>> divide(contexts, least_saved=0)
     [Part(rows=(0, 1, 2), shared=4), Part(rows=(3, 4, 5, 6), shared=6)]
     """
-    order = sorted(range(len(contexts)), key=lambda row: contexts[row])
+    order = sorted(range(len(contexts)), key=lambda row: tuple(contexts[row]))
     common = [shared_length([contexts[a], contexts[b]]) for a, b in zip(order, order[1:], strict=False)]
     shortest = [len(contexts[row]) - 1 for row in order]
     parts: list[Part] = []

@@ -123,6 +123,10 @@ class StretchedPass:
         finally:
             self.end()
 
+    def computed(self, batch: Sequence[Line]) -> int:
+        """Tokens that a batch puts through the model: there is no padding."""
+        return sum(map(len, batch))
+
     def end(self) -> None:
         """Let go of the shared beginning."""
         forget_prefix(self.modules)

@@ -17,6 +17,7 @@ from debias.inference.labels import chain_tree, first_tokens, label_tree, split_
 if TYPE_CHECKING:
     from debias.inference.forward import Forward
     from debias.inference.packing import Row
+    from debias.inference.work import Work
 
 _SCORINGS = ("label", "first-token")
 _BATCH_TOKENS = {"cpu": 4096, "cuda": 32768}
@@ -107,6 +108,11 @@ class TransformersEngine(Engine):
             key: reasons.get(key, True) for key in ("projects", "shares", "branches", "stretches")
         }
         return Forward(self.model, self.max_batch_tokens, abilities), used
+
+    @property
+    def work(self) -> "Work":
+        """What went through the model so far."""
+        return self._forward.work
 
     @property
     def context_length(self) -> int:

@@ -4,8 +4,11 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+VLLM_VENV ?= .venv-vllm
+VLLM_BIN := $(VLLM_VENV)/bin
+VLLM_STAMP := $(VLLM_VENV)/.installed
 
-.PHONY: install demo test test-slow lint format types docs-check docs-write clean
+.PHONY: install demo test test-slow test-vllm lint format types docs-check docs-write clean
 
 install: $(STAMP)
 
@@ -23,6 +26,18 @@ test: install
 
 test-slow: install
 	$(BIN)/python -m pytest -m slow
+
+# A real vLLM on a CPU, in an environment of its own: a few minutes, most of them starting it.
+test-vllm: $(VLLM_STAMP)
+	$(VLLM_BIN)/python -m pytest -m vllm -W ignore::ResourceWarning tests/inference/test_vllm.py
+
+$(VLLM_STAMP): requirements-vllm.txt requirements-demo.txt
+	$(PYTHON) -m venv $(VLLM_VENV)
+	$(VLLM_BIN)/python -m pip install --quiet --disable-pip-version-check --requirement requirements-vllm.txt
+	$(VLLM_BIN)/python -m pip uninstall --quiet --yes torchvision torchaudio torchcodec
+	$(VLLM_BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --requirement requirements-demo.txt
+	$(VLLM_BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --editable .
+	touch $(VLLM_STAMP)
 
 lint: install
 	$(BIN)/ruff check .
@@ -42,4 +57,4 @@ docs-write: install
 	$(BIN)/python tests/test_docs.py
 
 clean:
-	rm -rf $(VENV) build dist demo-output .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage
+	rm -rf $(VENV) $(VLLM_VENV) build dist demo-output .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage

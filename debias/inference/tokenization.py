@@ -1,0 +1,83 @@
+"""Text to token ids as a model expects them: with its opening tokens, and never empty."""
+
+import hashlib
+from collections.abc import Sequence
+from functools import cached_property
+from typing import Any
+
+from debias.errors import ParameterError
+
+
+class Tokenization:
+    """A tokenizer of the transformers library, and the tokens it puts before every text.
+
+    Parameters
+    ----------
+    tokenizer : PreTrainedTokenizerBase
+
+    Attributes
+    ----------
+    leading : list of int
+        Tokens that open every text, such as ``<s>``; often none.
+
+    Raises
+    ------
+    ParameterError
+        When the tokenizer changes a text as it adds special tokens.
+    """
+
+    def __init__(self, tokenizer: Any) -> None:
+        self.tokenizer = tokenizer
+        self.leading = _leading_tokens(tokenizer)
+
+    def encode(self, texts: Sequence[str]) -> list[list[int]]:
+        """Token ids of each text, the opening tokens included."""
+        return [self.leading + tokens for tokens in self.encode_plain(texts)]
+
+    def encode_plain(self, texts: Sequence[str]) -> list[list[int]]:
+        """Token ids of each text alone."""
+        if not texts:
+            return []
+        ids = self.tokenizer(list(texts), add_special_tokens=False, verbose=False)["input_ids"]
+        return [list(tokens) for tokens in ids]
+
+    def decode(self, tokens: Sequence[int]) -> str:
+        """Text of token ids."""
+        return str(self.tokenizer.decode(list(tokens)))
+
+    def context(self, tokens: Sequence[int]) -> list[int]:
+        """Put the opening tokens before those of a prompt; an empty prompt gets one of its own.
+
+        Raises
+        ------
+        ParameterError
+            When the prompt is empty and the tokenizer has no token to begin with.
+        """
+        whole = self.leading + list(tokens)
+        if whole:
+            return whole
+        opening = self.tokenizer.bos_token_id
+        opening = self.tokenizer.eos_token_id if opening is None else opening
+        if opening is None:
+            raise ParameterError(
+                "a prompt is empty, and the tokenizer has no token to begin with; give a prompt"
+            )
+        return [int(opening)]
+
+    @cached_property
+    def digest(self) -> str:
+        """Digest of the vocabulary and the opening tokens."""
+        words = sorted(self.tokenizer.get_vocab().items())
+        return hashlib.sha256(repr((words, self.leading)).encode()).hexdigest()[:16]
+
+
+def _leading_tokens(tokenizer: Any) -> list[int]:
+    """Return the special tokens that the tokenizer puts before a text."""
+    with_special = list(tokenizer("a")["input_ids"])
+    alone = list(tokenizer("a", add_special_tokens=False)["input_ids"])
+    for start in range(len(with_special) - len(alone) + 1):
+        if with_special[start : start + len(alone)] == alone:
+            return with_special[:start]
+    raise ParameterError(
+        f"the tokenizer {type(tokenizer).__name__} changes a text when it adds special tokens"
+    )

@@ -3,26 +3,22 @@
 httpx2 and tenacity are imported when a server is asked, not with this file.
 """
 
-import time
-from collections import Counter
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
-from dataclasses import replace
+from collections.abc import Sequence
 from importlib.metadata import version
 from typing import Any
 
 import numpy as np
 
-from debias.errors import EngineError, ParameterError
+from debias.errors import ParameterError
 from debias.inference.concurrent_asking import ask_all
 from debias.inference.engine import Engine, FloatArray, LabelScores, OnAnswer, check_texts
-from debias.inference.openai_probe import ListedModel, probe, read_listed, tops_to_try
-from debias.inference.openai_requests import Abilities, Requests
+from debias.inference.openai_probe import tops_to_try
 from debias.inference.own_loop import run
 from debias.inference.pace import Pace
 from debias.inference.served_labels import ServedLabels
+from debias.inference.served_model import ServedModel
 from debias.inference.served_tokenizer import ServedTokenizer
-from debias.inference.server_connection import RefusedError, ServerConnection, load_client
+from debias.inference.server_connection import load_client
 from debias.inference.server_settings import DEFAULT_VARIABLE, ServerSettings, check_number, check_positive
 from debias.inference.spending import Spending
 
@@ -84,8 +80,9 @@ class OpenAIEngine(Engine):
         Most requests in any minute, sent at equal distances.
     max_requests, max_tokens : int, optional
         Caps for the life of the engine, first look and repetitions included. What a request may
-        cost at most (a token for every byte of its prompt, or what ``tokenizer`` counts) is set
-        aside before it is sent, and what the server counts takes its place afterwards.
+        cost at most (a token for every byte of its prompt, or what ``tokenizer`` counts, and 512
+        for the template of a chat) is set aside before it is sent, and what the server counts
+        takes its place afterwards; a request that was not answered counts in full.
     context_length : int, optional
         Most tokens of a prompt and its label; what the server says when left out.
 
@@ -144,64 +141,61 @@ class OpenAIEngine(Engine):
             check_positive("requests_per_minute", requests_per_minute)
         load_client()
         self.name, self.style, self.scoring = model, style, scoring
-        self._settings = ServerSettings(
-            base_url, api_key_variable, timeout, retries, longest_wait, concurrency
-        )
+        settings = ServerSettings(base_url, api_key_variable, timeout, retries, longest_wait, concurrency)
+        spending, pace = Spending(max_requests, max_tokens), Pace(requests_per_minute)
         self._tokenizer = None if tokenizer is None else ServedTokenizer(tokenizer)
-        self._tops = tops_to_try(top)
-        self._spending = Spending(max_requests, max_tokens)
-        self._pace = Pace(requests_per_minute)
-        self._failures: Counter[str] = Counter()
-        self._given_length = context_length
-        self._echo: Requests | None = None
-        self._found: tuple[Requests, ListedModel] | None = None
+        self._served = ServedModel(settings, model, self._tokenizer, style, tops_to_try(top), spending, pace)
+        self._given_length, self._concurrency = context_length, concurrency
         self._checked: dict[tuple[str, ...], bool] = {}
 
     def __repr__(self) -> str:
-        return f"OpenAIEngine({self._settings.base_url!r}, {self.name!r}, style={self.style!r})"
+        return f"OpenAIEngine({self._served.settings.base_url!r}, {self.name!r}, style={self.style!r})"
 
     @property
     def context_length(self) -> int:
         """Most tokens of a prompt and what follows it; a very large number where the server does not say."""
         if self._given_length is not None:
             return self._given_length
-        return self._look()[1].context_length or _UNLIMITED
+        return self._served.listed.context_length or _UNLIMITED
 
     @property
     def fingerprint(self) -> dict[str, Any]:
         """Server, model and way of asking: what decides answers. Asks the server at first use."""
-        requests, listed = self._look()
-        abilities = requests.abilities
+        abilities, served = self._served.abilities, self._served
         tokenizer = {"tokenizer": self._tokenizer.digest} if self._tokenizer else {}
         return {
             "engine": "openai",
-            "base_url": self._settings.base_url,
+            "base_url": self._served.settings.base_url,
             "model": self.name,
             "style": abilities.style,
             "lookup": abilities.lookup,
             "scoring": self.scoring,
-            "served": {"answered_as": requests.answered_as} | listed.facts,
+            "served": {"answered_as": served.answered_as} | served.listed.facts,
         } | tokenizer
 
     def facts(self) -> dict[str, Any]:
-        """How the server was asked, what that cost so far, and what had to be asked again."""
-        requests, _ = self._look()
-        abilities = requests.abilities
+        """Return how the server is asked, and what it said of itself at the first look."""
+        abilities = self._served.abilities
         return {
             "style": abilities.style,
             "lookup": abilities.lookup,
             "exact": abilities.style == "echo" or abilities.asks_ids,
             "token_ids": abilities.takes_ids,
-            "requests": self._spending.requests,
-            "tokens": self._spending.tokens,
-            "asked_again": dict(sorted(self._failures.items())),
-            "system_fingerprints": sorted(requests.fingerprints),
+            "system_fingerprint": self._served.listed.system_fingerprint,
         }
 
     def usage(self) -> dict[str, Any]:
-        """Return what this engine's answers cost so far, by the server's own count where it has one."""
-        counted = ("requests", "tokens", "asked_again", "system_fingerprints")
-        return {name: value for name, value in self.facts().items() if name in counted}
+        """Return what it cost so far, and what had to be asked again and why.
+
+        ``system_fingerprints`` are the server's names for its own state; more than one means that
+        it was changed in between.
+        """
+        return {
+            "requests": self._served.spending.requests,
+            "tokens": self._served.spending.tokens,
+            "asked_again": dict(sorted(self._served.failures.items())),
+            "system_fingerprints": self._served.fingerprints,
+        }
 
     def versions(self) -> dict[str, str]:
         """Versions of httpx2 and tenacity."""
@@ -263,14 +257,14 @@ class OpenAIEngine(Engine):
                     on_answer(position, scores)
 
         async def work() -> None:
-            async with self._connected() as requests:
-                scorer = ServedLabels(requests, self._tokenizer, self.scoring, self._limit())
+            async with self._served.connected() as requests:
+                scorer = ServedLabels(requests, self._tokenizer, self.scoring, self.context_length)
                 await self._check(scorer, unique[0], labels)
 
                 async def ask(row: int, prompt: str) -> LabelScores:
                     return await scorer.score(prompt, labels, _subject(places[prompt][0], prompt))
 
-                await ask_all(requests.connection, unique, ask, answered, self._settings.concurrency)
+                await ask_all(requests.connection, unique, ask, answered, self._concurrency)
 
         if unique:
             run(work)
@@ -304,73 +298,19 @@ class OpenAIEngine(Engine):
         answer: list[FloatArray] = [np.empty(0) for _ in prompts]
 
         async def work() -> None:
-            async with self._connected() as requests:
-                scorer = ServedLabels(
-                    await self._echoing(requests), self._tokenizer, self.scoring, self._limit()
-                )
+            async with self._served.connected() as requests:
+                echoing = await self._served.echoing(requests)
+                scorer = ServedLabels(echoing, self._tokenizer, self.scoring, self.context_length)
 
                 async def ask(row: int, pair: tuple[str, str]) -> FloatArray:
                     return await scorer.continuation(*pair, _subject(row, pair[0]))
 
                 pairs = list(zip(prompts, continuations, strict=True))
-                await ask_all(requests.connection, pairs, ask, answer.__setitem__, self._settings.concurrency)
+                await ask_all(requests.connection, pairs, ask, answer.__setitem__, self._concurrency)
 
         if prompts:
             run(work)
         return answer
-
-    def _look(self) -> tuple[Requests, ListedModel]:
-        """Return what is known of the server, having asked it once."""
-        if self._found is None:
-
-            async def work() -> None:
-                async with self._connected():
-                    pass
-
-            run(work)
-        assert self._found is not None
-        return self._found
-
-    @asynccontextmanager
-    async def _connected(self) -> AsyncIterator[Requests]:
-        """Open a connection, and find out what the server can do if it is not known."""
-        async with ServerConnection(self._settings, self._spending, self._pace, self._failures) as connection:
-            if self._found is None:
-                listed = await self._listed(connection)
-                first = Requests(connection, self.name, Abilities(self.style), retries=_PROBE_RETRIES)
-                found = await probe(first, self._tokenizer, self.style, self._tops)
-                self._found = replace(found, retries=None), listed
-            yield replace(self._found[0], connection=connection)
-
-    async def _listed(self, connection: ServerConnection) -> ListedModel:
-        """Return what the server's list says of the model; servers need not have one."""
-
-        def read(content: Any) -> ListedModel:
-            return read_listed(content, self.name, time.time())
-
-        try:
-            return await connection.get("/models", read, subject="the list of models")
-        except RefusedError as error:
-            if error.status in (401, 403):
-                raise
-            return ListedModel({})
-
-    async def _echoing(self, requests: Requests) -> Requests:
-        """Return requests that echo prompts."""
-        if requests.abilities.style == "echo":
-            return requests
-        if self._echo is None:
-            try:
-                first = replace(requests, retries=_PROBE_RETRIES)
-                self._echo = replace(await probe(first, self._tokenizer, "echo", self._tops), retries=None)
-            except EngineError as error:
-                raise type(error)(f"this server cannot score given texts, as IFD needs it: {error}") from None
-        return replace(self._echo, connection=requests.connection)
-
-    def _limit(self) -> int:
-        """Context length, as far as it is known."""
-        assert self._found is not None
-        return self._given_length or self._found[1].context_length or _UNLIMITED
 
     async def _check(self, scorer: ServedLabels, prompt: str, labels: Sequence[str]) -> None:
         """Check labels once for each set of them; counting their tokens costs requests."""

@@ -20,7 +20,7 @@ from debias.inference.server_connection import RefusedError, UnusableError
 _TEXT = "Question: What is the capital of France?\nAnswer:"
 _SUBJECT = "the first look at the server"
 # Two computations of one number may differ by what 16-bit models round, and not by more.
-_NEAR = 0.1
+_NEAR = 0.25
 
 
 @dataclass(frozen=True)
@@ -32,16 +32,19 @@ class ListedModel:
     facts : dict
         Those that decide answers: where the model comes from, and when it was made.
     context_length : int or None
+    system_fingerprint : str or None
+        What the server calls its own state.
     """
 
     facts: dict[str, Any]
     context_length: int | None = None
+    system_fingerprint: str | None = None
 
 
 def read_listed(content: Any, model: str, now: float) -> ListedModel:
     """Read a server's list of models; nothing is known where it has none.
 
-    Servers without a date of their own give the current time; that is left out.
+    Servers that know no date of making give the time of asking, by their own clock; that is left out.
     """
     rows = content.get("data") if isinstance(content, dict) else None
     rows = rows if isinstance(rows, list) else []

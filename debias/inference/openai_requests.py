@@ -4,6 +4,7 @@ Each is sent through a connection, and its answer is checked before it is believ
 """
 
 import dataclasses
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -24,7 +25,11 @@ from debias.inference.server_connection import ServerConnection
 Prompt = str | list[int]
 # What a server puts around a text or a chat, in tokens, at the most.
 _AROUND_TEXT = 16
+# What a server may add to the name of a model that it was asked for.
+_VERSION = re.compile(r"[-@:](latest|v?\d[\w.-]*)")
 _AROUND_CHAT = 512
+# Prompts in one request.
+_AT_ONCE = 64
 # Enough for a word that follows another one.
 _SOME_TOKENS = 16
 
@@ -111,7 +116,8 @@ class Requests:
         -------
         list of lists of Token
         """
-        batches = [list(prompts)] if self.abilities.many else [[prompt] for prompt in prompts]
+        size = _AT_ONCE if self.abilities.many else 1
+        batches = [list(prompts[start : start + size]) for start in range(0, len(prompts), size)]
         answers = []
         for batch in batches:
             answers += await self._echo(batch, subject)
@@ -226,7 +232,7 @@ def _same_model(asked: str, answered: Any) -> str | None:
     if not isinstance(answered, str) or not answered:
         raise WrongAnswerError(f"the answering model is {answered!r}")
     ends = [name.rstrip("/").rpartition("/")[2] for name in (asked, answered)]
-    if answered.startswith(asked) or ends[0] == ends[1]:
+    if ends[0] == ends[1] or _VERSION.fullmatch(answered.removeprefix(asked)):
         return answered
     raise EngineError(
         f"model {asked!r} was asked for, and {answered!r} answered; give model={answered!r} if that"

@@ -7,10 +7,10 @@ The key is read from the environment when a connection is opened, and is kept no
 
 import asyncio
 import json
+import time
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from types import TracebackType
 from typing import Any, TypeVar
@@ -79,6 +79,7 @@ class ServerConnection:
         limits = client.Limits(max_connections=size, max_keepalive_connections=size)
         self._client = client.AsyncClient(headers=key, timeout=None, limits=limits)
         self._stopping = asyncio.Event()
+        self.server_time: float | None = None
         return self
 
     async def __aexit__(
@@ -212,6 +213,7 @@ class ServerConnection:
                 ) from None
             except client.TransportError as error:
                 raise self._passing("cut connection", f"the connection broke ({_name(error)})") from None
+            self.server_time = _moment(response.headers.get("date"))
             if response.status_code != 200:
                 used = 0 if response.status_code < 500 else None
                 self._raise_for(response, subject)
@@ -327,11 +329,17 @@ def _retry_after(value: str | None) -> float:
     try:
         seconds = float(value)
     except ValueError:
-        try:
-            seconds = (parsedate_to_datetime(value) - datetime.now(UTC)).total_seconds()
-        except (ValueError, TypeError):
-            return 0.0
+        moment = _moment(value)
+        seconds = 0.0 if moment is None else moment - time.time()
     return max(0.0, seconds) if seconds == seconds else 0.0
+
+
+def _moment(value: str | None) -> float | None:
+    """Seconds since 1970 of a date in a header."""
+    try:
+        return parsedate_to_datetime(value).timestamp() if value else None
+    except (ValueError, TypeError, OverflowError):
+        return None
 
 
 def _name(error: Exception) -> str:

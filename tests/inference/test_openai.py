@@ -70,7 +70,7 @@ def test_labels_of_any_length_are_exact(how):
         scores = asked.label_scores(PROMPTS, LABELS)
         np.testing.assert_allclose(scores.logprobs, exact_label_logprobs(PROMPTS, LABELS), atol=1e-9)
         assert not scores.is_bound.any()
-        assert asked.facts()["exact"] and asked.facts()["requests"] == toy.requests
+        assert asked.facts()["exact"] and asked.usage()["requests"] == toy.requests
         np.testing.assert_array_equal(asked.label_logprobs(PROMPTS[:2], LABELS), scores.logprobs[:2])
 
 
@@ -216,10 +216,11 @@ def test_equal_prompts_are_asked_once_and_answers_come_one_by_one():
     seen = {}
     with serving(ToyServer(delay=0.01)) as toy:
         asked = engine(toy, style="echo", tokenizer=byte_tokenizer(), concurrency=3)
-        before = asked.facts()["requests"]
+        asked.fingerprint  # noqa: B018
+        before = asked.usage()["requests"]
         prompts = [PROMPTS[0], PROMPTS[1], PROMPTS[0], PROMPTS[2]]
         scores = asked.label_scores(prompts, LABELS, lambda row, answer: seen.setdefault(row, answer))
-        assert asked.facts()["requests"] - before == 3
+        assert asked.usage()["requests"] - before == 3
     assert sorted(seen) == [0, 1, 2, 3]
     for row, answer in seen.items():
         assert answer.logprobs.shape == (1, 6) and answer.is_bound.shape == (1, 6)

@@ -78,8 +78,8 @@ def test_each_misbehaviour_alone_changes_no_answer(bad, style):
         scores = asked.label_scores(prompts, LABELS)
     np.testing.assert_allclose(scores.logprobs, exact_label_logprobs(prompts, LABELS), atol=1e-9)
     assert not scores.is_bound.any()
-    assert sum(asked.facts()["asked_again"].values()) > 0
-    assert asked.facts()["requests"] == toy.requests
+    assert sum(asked.usage()["asked_again"].values()) > 0
+    assert asked.usage()["requests"] == toy.requests
 
 
 @pytest.mark.parametrize("style", STYLES)
@@ -92,7 +92,7 @@ def test_random_mixtures_change_no_answer(seed, style):
         asked = engine(toy, retries=30, longest_wait=0.02, concurrency=6, **STYLES[style] | {"style": "echo"})
         scores = asked.label_scores(MANY, LABELS)
     np.testing.assert_allclose(scores.logprobs, exact_label_logprobs(MANY, LABELS), atol=1e-9)
-    assert asked.facts()["requests"] == toy.requests
+    assert asked.usage()["requests"] == toy.requests
     assert toy.most_at_once <= 6
 
 
@@ -152,7 +152,7 @@ def test_the_cap_on_requests_holds_with_repetitions_and_concurrency(seed):
         handed = {}
         with pytest.raises(SpendLimitError, match="max_requests is 17"):
             asked.label_scores(MANY, LABELS, lambda row, scores: handed.setdefault(row, scores))
-        assert toy.requests == asked.facts()["requests"] == 17
+        assert toy.requests == asked.usage()["requests"] == 17
         answered = [json.loads(body) for body in toy.answered[-len(handed) :]]
         assert len(handed) > 0 and all(body["echo"] for body in answered)
         with pytest.raises(SpendLimitError):
@@ -173,7 +173,7 @@ def test_the_cap_on_tokens_holds(cap, tokenizer):
         with pytest.raises(SpendLimitError, match=f"max_tokens is {cap}"):
             asked.label_scores(MANY * 3, LABELS, lambda row, scores: handed.setdefault(row, scores))
         # The server counts what it answered; the engine counts what may have been.
-        assert toy.tokens <= asked.facts()["tokens"] <= cap
+        assert toy.tokens <= asked.usage()["tokens"] <= cap
     exact = exact_label_logprobs(MANY * 3, LABELS)
     assert all(np.allclose(scores.logprobs[0], exact[row], atol=1e-9) for row, scores in handed.items())
 
@@ -252,7 +252,13 @@ def test_no_key_in_anything_that_is_written(monkeypatch, caplog, capfd):
     with serving(ToyServer(wants_key=True)) as toy:
         asked = engine(toy, retries=1, style="echo")
         asked.label_scores(MANY[:2], LABELS)
-        written += [repr(asked), str(vars(asked)), json.dumps(asked.facts()), json.dumps(asked.fingerprint)]
+        written += [
+            repr(asked),
+            str(vars(asked)),
+            json.dumps(asked.facts()),
+            json.dumps(asked.usage()),
+            json.dumps(asked.fingerprint),
+        ]
         written.append(json.dumps(asked.versions()))
         # This server repeats the header that it got in every failure.
         for plan in ("500", "other model"):

@@ -133,7 +133,7 @@ def test_labels_of_any_length_as_the_model_itself_has_them(how, server, demo_eng
     assert not scores.is_bound.any()
     assert (engine.fingerprint["style"], engine.fingerprint["lookup"]) == (style, lookup)
     assert engine.context_length == 512
-    assert engine.facts()["asked_again"] == {}
+    assert engine.usage()["asked_again"] == {}
 
 
 def test_the_most_probable_tokens_and_bounds(server, demo_engine):

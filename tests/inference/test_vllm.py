@@ -192,12 +192,14 @@ def _same_order(received, expected, beyond):
 
 
 def test_rounded_logits_show_as_steps_and_a_float32_output_layer_has_none(users_llm, engine):
+    # Logits are below 32 here, so that bfloat16 leaves differences that are multiples of 2**-12
+    # whenever a logit is not below 1/32; those of float32 fall anywhere.
     rounded = VLLMEngine(users_llm).label_logprobs(PROMPTS, SINGLE)
-    steps = (rounded[:, 1:] - rounded[:, :1]) * 256
-    np.testing.assert_allclose(steps, steps.round(), atol=1e-3)
+    steps = (rounded[:, 1:] - rounded[:, :1]) * 2**12
+    np.testing.assert_allclose(steps, steps.round(), atol=0.05)
     exact = engine.label_logprobs(PROMPTS, SINGLE)
-    steps = (exact[:, 1:] - exact[:, :1]) * 256
-    assert np.abs(steps - steps.round()).max() > 0.1
+    steps = (exact[:, 1:] - exact[:, :1]) * 2**12
+    assert np.abs(steps - steps.round()).max() > 0.2
 
 
 def test_a_wrong_llm_is_refused(users_llm, monkeypatch, tmp_path):
@@ -272,11 +274,15 @@ def test_a_damaged_adapter_is_an_error_and_the_engine_goes_on(engine, demo_engin
     weights = path / "adapter_model.safetensors"
     weights.write_bytes(weights.read_bytes()[:100])
     try:
+        with pytest.raises(ModelError, match="cannot be read: .*; save the adapter again"):
+            engine.use_adapter(path)
+        write_adapter(path, demo_engine.model.config)
+        weights.rename(weights.with_suffix(".bin"))  # what vLLM itself finds out
         with pytest.raises(ModelError, match="vLLM cannot load adapter .*damaged"):
             engine.use_adapter(path)
         other = copy.deepcopy(demo_engine.model.config)
         other.hidden_size = 64
-        with pytest.raises(ModelError, match="made for this model"):
+        with pytest.raises(ModelError, match="has width 64, the model has 576"):
             engine.use_adapter(write_adapter(tmp_path / "other", other))
     finally:
         engine.use_adapter(None)

@@ -7,9 +7,7 @@ import numpy as np
 import pytest
 
 from debias.errors import ContextLengthError, EngineError, LabelError, ParameterError
-from debias.inference.label_matching import find_text
 from debias.inference.openai import OpenAIEngine
-from debias.inference.server_answers import Token, TopTokens
 
 from .tiny_models import LABELS, PROMPTS, byte_tokenizer, merging_tokenizer
 from .toy_server import (
@@ -322,16 +320,3 @@ def test_servers_that_leave_out_the_space_of_a_token(tokenizer):
         scores = engine(toy, tokenizer=tokenizer).label_scores(MANY, labels)
     check_bounds(scores, exact_label_logprobs(MANY, labels))
     assert not scores.is_bound.all()
-
-
-def test_tokens_that_cannot_be_told_apart():
-    twice = TopTokens((Token(-0.5, "World", b"World"), Token(-1.5, "World", b"World")), 2)
-    with pytest.raises(LabelError, match="2 tokens that read"):
-        find_text(twice, "World")
-    with pytest.raises(LabelError, match="within a letter"):
-        find_text(twice, "\ufffd")
-
-
-def test_bounds_hold_when_the_drawn_token_is_listed_beside_the_most_probable():
-    top = TopTokens((Token(math.log(0.5), "a"), Token(math.log(0.01), "z")), asked=2, generated="z")
-    assert top.bound() == pytest.approx(math.log(0.49), abs=1e-3)

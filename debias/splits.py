@@ -78,19 +78,57 @@ def load_prompted_rows(
     2
     """
     task = load_task(task)
-    if limit is not None and limit < 1:
-        raise ParameterError(f"limit is {limit!r}; it must be at least 1")
+    _check_limit(limit)
     rows = load_split(task, split, data=data, require_labels=False)
+    own = shots == 0 or (shots_data is None and shots_split == split)
+    pool = rows if own else load_split(task, shots_split, data=shots_data)
+    return prompt_rows(task, rows, pool, shots, seed=seed, limit=limit)
+
+
+def prompt_rows(
+    task: Task,
+    rows: LabelledTexts,
+    pool: LabelledTexts,
+    shots: int | str = 1,
+    *,
+    seed: int = 0,
+    limit: int | None = None,
+) -> PromptedRows:
+    """Draw demonstrations out of loaded rows, and take the rows that are none.
+
+    Parameters
+    ----------
+    task : Task
+    rows : LabelledTexts
+        To be collected.
+    pool : LabelledTexts
+        Rows that demonstrations are drawn from.
+    shots : int or "per-class", default=1
+    seed : int, default=0
+    limit : int, optional
+
+    Returns
+    -------
+    PromptedRows
+
+    Raises
+    ------
+    TaskError, ParameterError
+        A number is not valid, or nothing is left.
+    """
+    _check_limit(limit)
     shown: tuple[Demonstration, ...] = ()
     if shots != 0:
-        if shots_data is None and shots_split == split:
-            pool = rows
-        else:
-            pool = load_split(task, shots_split, data=shots_data)
         if pool.labels is None:
             raise ParameterError("demonstrations need labelled rows; name a file or split that has labels")
         shown, _ = draw_demonstrations(task, pool.texts, pool.labels, shots, seed=seed, ids=pool.ids)
     return _take(rows, _allowed_rows(rows, shown), shown, limit, seed)
+
+
+def _check_limit(limit: int | None) -> None:
+    """Raise for a number of rows that is none."""
+    if limit is not None and limit < 1:
+        raise ParameterError(f"limit is {limit!r}; it must be at least 1")
 
 
 def _allowed_rows(rows: LabelledTexts, shown: Sequence[Demonstration]) -> list[int]:

@@ -37,6 +37,7 @@ FLOORS = {
     "debias.frontier": 3,
     "debias.prediction": 3,
     "debias.splits": 3,
+    "debias.many_runs": 3,
     "debias.reports": 4,
     "debias.cli": 5,
     "debias.demo": 5,

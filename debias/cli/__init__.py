@@ -12,6 +12,7 @@ from debias.cli.collecting import collect
 from debias.cli.comparing import compare
 from debias.cli.errors import OneLineErrors
 from debias.cli.fitting import fit
+from debias.cli.lists import SpelledLists
 from debias.cli.showing import demo
 from debias.cli.tracing import frontier
 
@@ -49,5 +50,6 @@ def main(
     """Take the options that stand before a command."""
 
 
-for command in (collect, fit, frontier, apply, report, compare, demo):
+app.command(cls=SpelledLists)(collect)
+for command in (fit, frontier, apply, report, compare, demo):
     app.command()(command)

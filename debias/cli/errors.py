@@ -87,7 +87,8 @@ def _describe(error: BaseException, command: str | None) -> str:
         return f"{error.format_message()} Try: {path} --help"  # type: ignore[attr-defined]
     if isinstance(error, OSError) and not isinstance(error, DebiasError) and error.filename:
         return f"{error.filename}: {error.strerror}."
-    return str(error)
+    notes = [note.replace("the same call", "the same command") for note in getattr(error, "__notes__", [])]
+    return ". ".join([str(error).removesuffix("."), *notes]) + "." if notes else str(error)
 
 
 def _show_warning(

@@ -51,6 +51,7 @@ class Collection:
         if not 0 <= self.low_mass <= 1:
             raise ParameterError(f"low_mass is {self.low_mass!r}; give a probability from 0 to 1")
         self.settings = answer_settings(self.engine, self.task, self.demonstrations, self.too_long)
+        self._named_runs = _named_runs(self.reuse)
         self.metadata = check_metadata(dict(self.metadata or {}))
 
     def in_memory(self, rows: Iterable[Prompted], n_rows: int | None) -> TableParts:
@@ -172,7 +173,7 @@ class Collection:
         """Folders of other runs that asked the same engine in the same words."""
         siblings = [] if target is None else sorted(target.parent.glob(f"*{SUFFIX}"))
         own = None if target is None else run_path(target).resolve()
-        found = {path.resolve(): path for path in [*siblings, *_named_runs(self.reuse)]}
+        found = {path.resolve(): path for path in [*siblings, *self._named_runs]}
         return [path for place, path in found.items() if place != own and self._asked_alike(path)]
 
     def _asked_alike(self, path: Path) -> bool:

@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from debias.errors import EngineError
-from debias.inference.label_matching import find_id
 from debias.inference.openai_requests import Requests
 from debias.inference.served_tokenizer import ServedTokenizer
 from debias.inference.server_answers import TopTokens
@@ -140,10 +139,11 @@ async def _by_ids(requests: Requests, tokenizer: ServedTokenizer, expected: TopT
         )
     if not requests.abilities.names_ids or first.id is None:
         return taking
-    named = taking.with_abilities(asks_ids=True)
-    exact = await _tried(named.chosen(ids, [first.id, ids[-1]], _SUBJECT), [])
-    if exact and _near(exact[first.id], find_id(expected, first.id)):
-        return named
+    for many in (True, False):
+        named = taking.with_abilities(asks_ids=True, many=many)
+        exact = await _tried(named.chosen([ids, ids[:-1]], [first.id, ids[-1]], _SUBJECT), [])
+        if exact and _near(exact[0][first.id], first.logprob):
+            return named
     return taking
 
 

@@ -30,6 +30,8 @@ _VERSION = re.compile(r"[-@:](latest|v?\d[\w.-]*)")
 _AROUND_CHAT = 512
 # Prompts in one request.
 _AT_ONCE = 64
+# Tokens that are named in one request: vLLM allows 128.
+_IDS_AT_ONCE = 64
 # Enough for a word that follows another one.
 _SOME_TOKENS = 16
 
@@ -147,17 +149,54 @@ class Requests:
 
         return await self._post("/completions", body, read, _most_tokens(prompt), subject)
 
-    async def chosen(self, prompt: list[int], wanted: Sequence[int], subject: str) -> dict[int, float]:
-        """Log-probabilities of the tokens that are wanted after a prompt."""
-        body = self._body(prompt) | {"max_tokens": 1, "logprobs": 1, "logprob_token_ids": sorted(set(wanted))}
+    async def chosen(
+        self, prompts: Sequence[list[int]], wanted: Sequence[int], subject: str
+    ) -> list[dict[int, float]]:
+        """Log-probabilities of the tokens that are wanted after each prompt.
 
-        def read(content: Any) -> dict[int, float]:
-            _check_count(content, [prompt])
-            top = self._named(read_top(self._choices(content, 1)[0], len(wanted)))
-            found = {one.id: one.logprob for one in top.tokens}
-            return {token: check_logprob(found.get(token), f"token id {token}") for token in wanted}
+        Parameters
+        ----------
+        prompts : sequence of token ids
+        wanted : sequence of int
+            Token ids.
+        subject : str
+            What is asked about, for messages.
 
-        return await self._post("/completions", body, read, _most_tokens(prompt), subject)
+        Returns
+        -------
+        list of dict
+            From token ids to log-probabilities, one for each prompt.
+        """
+        size = _AT_ONCE if self.abilities.many else 1
+        answers: list[dict[int, float]] = []
+        for start in range(0, len(prompts), size):
+            batch = list(prompts[start : start + size])
+            rows: list[dict[int, float]] = [{} for _ in batch]
+            for first in range(0, len(wanted), _IDS_AT_ONCE):
+                parts = await self._chosen(batch, wanted[first : first + _IDS_AT_ONCE], subject)
+                for row, part in zip(rows, parts, strict=True):
+                    row.update(part)
+            answers += rows
+        return answers
+
+    async def _chosen(
+        self, batch: list[list[int]], wanted: Sequence[int], subject: str
+    ) -> list[dict[int, float]]:
+        prompts: list[Prompt] = list(batch)
+        body = self._body(prompts if self.abilities.many else prompts[0])
+        body |= {"max_tokens": 1, "logprobs": 1, "logprob_token_ids": sorted(set(wanted))}
+
+        def read(content: Any) -> list[dict[int, float]]:
+            choices = self._choices(content, len(batch))
+            _check_count(content, prompts)
+            answers = []
+            for choice in choices:
+                top = self._named(read_top(choice, len(wanted)))
+                found = {one.id: one.logprob for one in top.tokens}
+                answers.append({one: check_logprob(found.get(one), f"token id {one}") for one in wanted})
+            return answers
+
+        return await self._post("/completions", body, read, sum(map(_most_tokens, batch)), subject)
 
     async def prompt_tokens(self, prompt: str, subject: str) -> int | None:
         """Count the tokens of a prompt; None where the server does not say."""

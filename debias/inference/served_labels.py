@@ -117,6 +117,9 @@ class ServedLabels:
         context, tokens = self.tokenizer.split(prompt, labels)
         self._check_length(context, tokens, subject)
         tree = label_tree(first_tokens(tokens) if self.scoring == "first-token" else tokens)
+        if self.requests.abilities.asks_ids:
+            values = await self._named(context, tree, subject)
+            return _row([(sum(values[edge] for edge in path), False) for path in tree.paths])
         edges: dict[int, tuple[float, bool]] = {}
         for node in range(-1, len(tree.nodes)):
             before = _way(tree, node)
@@ -128,6 +131,26 @@ class ServedLabels:
             edges |= await self._next(prompt, context, before, wanted, subject)
         return _row([_along([edges[e] for e in path if e in edges]) for path in tree.paths])
 
+    async def _named(self, context: list[int], tree: LabelTree, subject: str) -> dict[int, float]:
+        """Log-probability on every edge of a label tree, by naming its tokens.
+
+        The root comes first, so that the server has read the context when the nodes after it, all
+        in one request, need it again.
+        """
+        values: dict[int, float] = {}
+        for nodes in ([-1], range(len(tree.nodes))):
+            edges = [
+                (edge, nodes.index(parent), token)
+                for edge, (parent, token) in enumerate(tree.edges)
+                if parent in nodes
+            ]
+            places = [context + _way(tree, node) for node in nodes]
+            if places:
+                wanted = sorted({token for _, _, token in edges})
+                rows = await self.requests.chosen(places, wanted, subject)
+                values |= {edge: rows[place][token] for edge, place, token in edges}
+        return values
+
     async def _next(
         self, prompt: str, context: list[int], before: list[int], wanted: dict[int, int], subject: str
     ) -> dict[int, tuple[float, bool]]:
@@ -135,9 +158,6 @@ class ServedLabels:
         assert self.tokenizer is not None
         abilities = self.requests.abilities
         place = context + before
-        if abilities.asks_ids:
-            exact = await self.requests.chosen(place, list(wanted.values()), subject)
-            return {edge: (exact[token], False) for edge, token in wanted.items()}
         asked: Prompt = place if abilities.takes_ids else self._as_text(prompt, context, before)
         top = await self.requests.next_tokens(asked, subject)
         if abilities.names_ids:

@@ -56,6 +56,7 @@ EXACT = {
     ),
     "echo where no ids are taken": ({"takes_ids": False}, {"tokenizer": byte_tokenizer()}),
     "named tokens": ({}, {"tokenizer": byte_tokenizer()}),
+    "named tokens, one prompt at a time": ({"many": False, "echo": False}, {"tokenizer": byte_tokenizer()}),
     "named tokens, no usage": ({"usage": False, "echo": False}, {"tokenizer": byte_tokenizer()}),
 }
 
@@ -70,6 +71,15 @@ def test_labels_of_any_length_are_exact(how):
         assert not scores.is_bound.any()
         assert asked.facts()["exact"] and asked.usage()["requests"] == toy.requests
         np.testing.assert_array_equal(asked.label_logprobs(PROMPTS[:2], LABELS), scores.logprobs[:2])
+
+
+def test_more_labels_than_one_request_may_name():
+    labels = [chr(letter) * 2 for letter in range(33, 127)] + [chr(letter) for letter in range(35, 91)]
+    exact = exact_label_logprobs(PROMPTS[:2], labels)
+    with serving(ToyServer()) as toy:
+        asked = engine(toy, tokenizer=byte_tokenizer())
+        np.testing.assert_allclose(asked.label_logprobs(PROMPTS[:2], labels), exact, atol=1e-9)
+        assert asked.fingerprint["lookup"] == "named tokens" and len(labels) == 150
 
 
 @pytest.mark.parametrize("how", ["echo by texts", "named tokens"])

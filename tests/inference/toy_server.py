@@ -143,6 +143,7 @@ class ToyServer:
             or (not self.takes_ids and not isinstance(prompts[0], str) and "prompt must be a text")
             or (echo and not self.echo and "no echo")
             or (echo and length == 0 and self.echo_needs_a_token and "max_tokens must be 1 or more")
+            or (len(body.get("logprob_token_ids", [])) > 128 and "too many logprob_token_ids")
             or (body.get("logprobs", 0) > self.most_top and f"logprobs is at most {self.most_top}")
         )
         if refused:

@@ -5,6 +5,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 VLLM_VENV ?= .venv-vllm
+VLLM_TESTS := tests/inference/test_vllm.py tests/inference/test_openai_vllm.py
 VLLM_BIN := $(VLLM_VENV)/bin
 VLLM_STAMP := $(VLLM_VENV)/.installed
 
@@ -29,7 +30,7 @@ test-slow: install
 
 # A real vLLM on a CPU, in an environment of its own: a few minutes, most of them starting it.
 test-vllm: $(VLLM_STAMP)
-	$(VLLM_BIN)/python -m pytest -m vllm -W ignore::ResourceWarning tests/inference/test_vllm.py
+	$(VLLM_BIN)/python -m pytest -m vllm -W ignore::ResourceWarning $(VLLM_TESTS)
 
 $(VLLM_STAMP): requirements-vllm.txt requirements-demo.txt
 	$(PYTHON) -m venv $(VLLM_VENV)

@@ -16,6 +16,8 @@ MOST_SUCCESSORS = 128
 """Token ids that vLLM takes in one ``logprob_token_ids``; more are asked in several requests."""
 _REQUEST_TOKENS = 16
 """What a request costs beside its tokens, in tokens, roughly."""
+_SCORED_TOKEN = 8
+"""What a token costs in a prompt whose every position is put through the vocabulary, in others, roughly."""
 
 
 @dataclass(frozen=True)
@@ -122,7 +124,7 @@ def _split(
 
 
 def plan(context: Sequence[int], tree: LabelTree, block: int, cached: bool) -> list[Request]:
-    """Choose the requests that put fewer tokens through the model.
+    """Choose the requests that cost less, by the tokens that go through the model.
 
     Parameters
     ----------
@@ -132,7 +134,8 @@ def plan(context: Sequence[int], tree: LabelTree, block: int, cached: bool) -> l
         Tokens of a block of the prefix cache, 0 without one: what follows the last full block of
         a prompt is computed for every request.
     cached : bool
-        Whether requests that score tokens of their prompt read the prefix cache, too.
+        Whether requests that score tokens of their prompt read the prefix cache, too, and put no
+        other tokens through the vocabulary.
 
     Returns
     -------
@@ -141,12 +144,12 @@ def plan(context: Sequence[int], tree: LabelTree, block: int, cached: bool) -> l
     Examples
     --------
     Two labels of two tokens each: three nodes are three ends of a cached prompt, two labels are two
-    whole prompts. A text of 50 tokens is better asked for at once.
+    whole prompts. A text of 200 tokens is better asked for at once.
 
     >>> from debias.inference.labels import chain_tree, label_tree
     >>> len(plan(range(200), label_tree(((1, 2), (3, 4))), block=16, cached=False))
     3
-    >>> len(plan(range(200), chain_tree(tuple(range(50))), block=16, cached=False))
+    >>> len(plan(range(200), chain_tree(tuple(range(200))), block=16, cached=False))
     1
     """
     by_node, by_label = requests_by_node(context, tree), requests_by_label(context, tree)
@@ -160,7 +163,7 @@ def _cost(requests: Sequence[Request], block: int, cached: bool) -> float:
     for place, request in enumerate(requests):
         reads = bool(block) and place > 0 and (cached or not request.n_scored)
         fresh = min(block, len(request.tokens)) if reads else len(request.tokens)
-        total += fresh + _REQUEST_TOKENS
+        total += fresh * (_SCORED_TOKEN if request.n_scored and not cached else 1) + _REQUEST_TOKENS
     return total
 
 

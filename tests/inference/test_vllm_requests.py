@@ -80,13 +80,18 @@ def test_more_labels_than_one_request_takes_are_asked_in_several():
 
 
 def test_the_cheaper_plan_is_chosen():
-    long, short = tuple(range(40)), label_tree(((1, 2), (3, 4)))
-    assert {request.n_scored for request in plan(range(300), chain_tree(long), 16, False)} == {39}
-    assert {request.n_scored for request in plan(range(300), short, 16, False)} == {0}
-    # Without a prefix cache a node costs the whole prompt, and a label costs no more.
-    assert {request.n_scored for request in plan(range(300), short, 0, False)} == {1}
-    # Reading the cache makes whole labels as cheap as nodes, and there are fewer.
-    assert {request.n_scored for request in plan(range(300), short, 16, True)} == {1}
+    def scored(tree, block, cached):
+        return {request.n_scored for request in plan(range(300), tree, block, cached)}
+
+    long, middle, short = chain_tree(tuple(range(200))), chain_tree((1,) * 20), label_tree(((1, 2), (3, 4)))
+    assert scored(long, 16, False) == {199}
+    assert scored(middle, 16, False) == {0}
+    assert scored(short, 16, False) == {0}
+    # Without a prefix cache every node costs the whole prompt.
+    assert scored(middle, 0, False) == {19}
+    # Spans that read the cache are as cheap as nodes, and there are fewer.
+    assert scored(middle, 16, True) == {19}
+    assert scored(short, 16, True) == {1}
 
 
 @given(n_tokens=st.integers(2, 200), n_scored=st.integers(1, 50), block=st.sampled_from([1, 4, 16, 32]))

@@ -74,10 +74,11 @@ class ServerConnection:
 
     async def __aenter__(self) -> "ServerConnection":
         client = load_client()
-        key = {"Authorization": f"Bearer {self.settings.key()}"} if self.settings.key() else {}
         size = self.settings.concurrency
         limits = client.Limits(max_connections=size, max_keepalive_connections=size)
-        self._client = client.AsyncClient(headers=key, timeout=None, limits=limits)
+        self._client = client.AsyncClient(timeout=None, limits=limits)
+        if self.settings.key():
+            self._client.headers["Authorization"] = f"Bearer {self.settings.key()}"
         self._stopping = asyncio.Event()
         self.server_time: float | None = None
         return self
@@ -211,7 +212,7 @@ class ServerConnection:
                 raise self._passing(
                     "timeout", f"it did not answer within {self.settings.timeout:g} seconds"
                 ) from None
-            except client.TransportError as error:
+            except client.RequestError as error:
                 raise self._passing("cut connection", f"the connection broke ({_name(error)})") from None
             self.server_time = _moment(response.headers.get("date"))
             if response.status_code != 200:
@@ -290,8 +291,8 @@ class ServerConnection:
 
     def _clean(self, text: str) -> str:
         """Shorten a text of the server's, without the key should it repeat it."""
-        if self.settings.key():
-            text = text.replace(self.settings.key(), "[key]")
+        key = self._client.headers.get("Authorization", "").removeprefix("Bearer ")
+        text = text.replace(key, "[key]") if key else text
         return text if len(text) <= _SHOWN else text[:_SHOWN] + " ..."
 
 

@@ -273,6 +273,12 @@ def test_no_key_in_anything_that_is_written(monkeypatch, caplog, capfd):
         with pytest.raises(EngineError, match="401.*OPENAI_API_KEY") as error:
             engine(toy).label_scores(MANY[:2], LABELS)
         written.append(str(error.value))
+        # The variable may have changed since the request was sent.
+        toy.plan = lambda number, body: os.environ.pop("OPENAI_API_KEY", None) and "500"
+        monkeypatch.setenv("OPENAI_API_KEY", KEY)
+        with pytest.raises(EngineError, match=r"failed on Bearer \[key\]|wrong key") as error:
+            engine(toy, retries=0).label_scores(MANY[:2], LABELS)
+        written.append(str(error.value))
         monkeypatch.setenv("OPENAI_API_KEY", KEY + "\ninjected: header")
         with pytest.raises(ParameterError, match="OPENAI_API_KEY does not hold a key") as refused:
             engine(toy).label_scores(MANY[:2], LABELS)

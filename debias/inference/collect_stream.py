@@ -64,7 +64,7 @@ def collect_stream(
     The file is the one, byte by byte, that :func:`~debias.inference.collect.collect` writes for the
     same rows and chunks; killed, the same call goes on where it stopped, with the rows from the
     beginning (they are read and checked again, the model is not asked). In memory are a few thousand
-    rows, and some 60 bytes for every row there was.
+    rows, and some 100 bytes for every row there was.
 
     Parameters
     ----------

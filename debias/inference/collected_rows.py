@@ -6,7 +6,7 @@ Lists are checked as a whole before a model is asked, streams row by row as they
 import hashlib
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from itertools import islice
+from itertools import chain, islice
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -152,7 +152,9 @@ def streamed_rows(task: Task, rows: Iterable[Any], demonstrations: Sequence[Demo
     if isinstance(rows, str | Mapping) or not isinstance(rows, Iterable):
         raise ParameterError(f"rows is {type(rows).__name__}; give an iterable whose items are {_FORMS}")
     parsed = (_parsed(task, number, item) for number, item in enumerate(rows))
-    yield from _checked(_alike(parsed), demonstrations, "row {}: the text", check_ids=True)
+    for first in parsed:
+        checked = _alike(chain([first], parsed))
+        yield from _checked(checked, demonstrations, "row {}: the text", check_ids=first[1] is not None)
 
 
 def _alike(parsed: Iterable[tuple[int, str | None, str, str | None]]) -> Iterator[Row]:

@@ -27,6 +27,7 @@ from debias.errors import (
     SpendLimitError,
     StorageError,
 )
+from debias.inference.answers import AnswerKeys, Answers, read_answers, write_answers
 from debias.inference.collect import collect
 from debias.inference.engine import LabelScores
 from debias.inference.run_folder import RunFolder
@@ -223,6 +224,46 @@ def test_a_torn_single_answer_is_asked_again_and_no_other(tmp_path, whole):
         assert rest.asked == [TASK.prompt(text) for text in TEXTS[max(kept - header, 0) // record :]]
         assert (copy.parent / "mood.parquet").read_bytes() == whole[True]
         shutil.rmtree(copy.parent)
+
+
+def test_a_single_answer_that_was_changed_is_asked_again(tmp_path, whole):
+    out = tmp_path / "mood.parquet"
+    with pytest.raises(SpendLimitError):
+        run(PlainEngine(singly=True, fail_after=4, error=SpendLimitError("")), out=out)
+    journal = RunFolder(tmp_path / "mood.parquet.run").journal
+    content = bytearray(journal.read_bytes())
+    content[-2 * 47 + 20] ^= 1  # in the log-probabilities of the third
+    journal.write_bytes(content)
+    rest = PlainEngine(singly=True)
+    run(rest, out=out)
+    assert rest.asked == [TASK.prompt(TEXTS[n]) for n in (2, *range(4, 60))]
+    assert out.read_bytes() == whole[True]
+
+
+def test_a_run_keeps_the_chunks_that_it_began_with(tmp_path, whole):
+    out = tmp_path / "mood.parquet"
+    with pytest.raises(KeyboardInterrupt):
+        run(PlainEngine(fail_after=20, error=KeyboardInterrupt()), out=out)
+    run(PlainEngine(), out=out, chunk_size=11)
+    assert out.read_bytes() == whole[False]
+
+
+def test_no_changed_byte_of_a_file_of_answers_changes_an_answer(tmp_path):
+    engine = PlainEngine()
+    keys = AnswerKeys(engine, TASK.continuations).of(TEXTS[:6])
+    scores = engine.label_scores(TEXTS[:6], TASK.continuations)
+    path = tmp_path / "rows.parquet"
+    write_answers(path, Answers(keys, scores.logprobs, np.zeros((6, 3), bool)))
+    content, refused = path.read_bytes(), 0
+    for place in range(0, len(content), 3):
+        path.write_bytes(content[:place] + bytes([content[place] ^ 1 << place % 8]) + content[place + 1 :])
+        found = read_answers(path, 3)
+        refused += found is None
+        if found is not None:
+            np.testing.assert_array_equal(found.keys, keys)
+            np.testing.assert_array_equal(found.logprobs, scores.logprobs)
+            assert not found.is_bound.any()
+    assert refused > 300
 
 
 def test_wrong_answers_are_refused_and_not_kept(tmp_path):

@@ -51,7 +51,7 @@ class OneLineErrors(TyperGroup):
             try:
                 return super().invoke(ctx)
             except (KeyboardInterrupt, Interrupted) as error:
-                say(f"debias: interrupted: {error or 'nothing was written'}.")
+                say(f"debias: interrupted: {str(error) or 'nothing was written'}.")
                 raise typer.Exit(INTERRUPTED) from error
             except (DebiasError, OSError, _UsageError) as error:
                 if isinstance(error, OSError) and error.errno == errno.EPIPE:

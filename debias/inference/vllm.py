@@ -182,6 +182,10 @@ class VLLMEngine(Engine):
             "asked_again": self._asker.n_asked_again,
         }
 
+    def usage(self) -> dict[str, Any]:
+        """Return how often vLLM left a log-probability out and was asked again."""
+        return {"asked_again": self._asker.n_asked_again}
+
     def versions(self) -> dict[str, str]:
         """Versions of vllm, torch, transformers and tokenizers."""
         import vllm

@@ -54,6 +54,7 @@ PROMPTS = [
 ]
 SINGLE = (" Number", " Location", " Person", " Description")
 SEVERAL = (" a natural number", " Abbreviation of a term", " Transylvania", " Person")
+LONG = " word and another one of them," * 24
 SHARED = (" number of things", " number of people", " number", " numbering", " place of birth", " place")
 
 
@@ -97,7 +98,7 @@ def test_labels_agree_with_transformers(engine, demo_engine, labels):
 
 
 def test_texts_agree_with_transformers(engine, demo_engine):
-    texts = [" Person", " A very long answer that explains itself, and then some more of it.", "", " 12"]
+    texts = [LONG, " An answer that explains itself, and then some more of it.", "", " 12"]
     prompts = [*PROMPTS[:3], "2 + 10 ="]
     expected = demo_engine.continuation_logprobs(prompts, texts)
     received = engine.continuation_logprobs(prompts, texts)
@@ -110,7 +111,7 @@ def test_texts_agree_with_transformers(engine, demo_engine):
 def test_every_way_of_asking_gives_the_same(engine):
     engine.facts()
     usual = engine._asker.ways
-    texts = [" Transylvania and then some more of it."] * 2
+    texts = [LONG, " Transylvania and then some more of it."]
     expected = engine.label_logprobs(PROMPTS, SHARED)
     expected_texts = np.concatenate(engine.continuation_logprobs(PROMPTS[:2], texts))
     try:
@@ -335,7 +336,7 @@ def test_prompts_that_are_too_long_are_refused_and_the_longest_are_not(engine, d
         engine.label_logprobs(["word " * 600], SINGLE)
     with pytest.raises(ContextLengthError, match="the LLM has 512"):
         engine.continuation_logprobs(["a"], [" word" * 600])
-    for words in (" word", " word" * 40):
+    for words in (" word", " word" * 120):
         spare = engine.context_length - len(engine.encode([words])[0])
         prompt = " and" * spare
         assert len(engine.encode([prompt + words])[0]) == engine.context_length

@@ -202,7 +202,7 @@ def test_ctrl_c_then_kill_then_the_end(reviews, model):
             pytest.skip("this machine finished before it could be interrupted")
         if kill == signal.SIGINT:
             assert process.returncode == 130, errors
-            words = r"\d+ answers are kept in opt.parquet.run; the same command goes on from there\."
+            words = r"(\d+ )?answers are kept in opt.parquet.run; the same command goes on from there\."
             assert re.fullmatch(f"debias: interrupted: {words}", errors.splitlines()[-1])
     threads = torch.get_num_threads()
     torch.set_num_threads(1)

@@ -301,10 +301,10 @@ def _saying_what_is_kept(store: AnswerStore, folder: RunFolder) -> Iterator[None
     try:
         yield
     except BaseException as error:
-        if store.n_kept:
-            error.add_note(
-                f"{store.n_kept:,} answers are kept in {folder.path}; the same call goes on from there"
-            )
+        # The files decide: an interruption may come between a file and its being counted.
+        if folder.answer_files() or folder.journal.exists():
+            number = f"{store.n_kept:,} answers" if store.n_kept else "answers"
+            error.add_note(f"{number} are kept in {folder.path}; the same call goes on from there")
         else:
             folder.remove()
         raise

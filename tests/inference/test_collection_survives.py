@@ -27,6 +27,7 @@ from debias.errors import (
     SpendLimitError,
     StorageError,
 )
+from debias.inference import answer_store
 from debias.inference.answers import AnswerKeys, Answers, read_answers, write_answers
 from debias.inference.collect import collect
 from debias.inference.engine import LabelScores
@@ -202,6 +203,24 @@ def test_what_was_answered_before_an_engine_died_is_kept(tmp_path, whole, singly
     if singly:  # each answer came alone, so that it does not matter which were together
         assert out.read_bytes() == whole[True]
     np.testing.assert_allclose(table.to_numpy(), run(PlainEngine(singly=singly)).to_numpy(), atol=1e-8)
+
+
+def test_an_interruption_right_after_a_file_was_written_does_not_lose_it(tmp_path, whole, monkeypatch):
+    out, write = tmp_path / "mood.parquet", answer_store.write_answers
+
+    def interrupted(path, answers):
+        write(path, answers)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(answer_store, "write_answers", interrupted)
+    first, rest = PlainEngine(), PlainEngine()
+    with pytest.raises(KeyboardInterrupt) as caught:
+        run(first, out=out)
+    assert "answers are kept in" in caught.value.__notes__[-1]
+    monkeypatch.undo()
+    run(rest, out=out)
+    assert out.read_bytes() == whole[False]
+    assert first.asked + rest.asked == [TASK.prompt(text) for text in TEXTS]
 
 
 def test_a_torn_single_answer_is_asked_again_and_no_other(tmp_path, whole):

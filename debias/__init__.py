@@ -17,11 +17,15 @@ if TYPE_CHECKING:
     from debias.estimators import EnsembleDebiaser, FuzzyDebiaser, WeightDebiaser, load
     from debias.families import Family, ensemble, gaussians, memberships, sigmoids, trapezoids, weights
     from debias.inference.collect import collect
+    from debias.inference.collect_stream import collect_stream
     from debias.inference.engine import Engine
+    from debias.inference.openai import OpenAIEngine
     from debias.inference.pipeline import LabelProbabilities
     from debias.inference.tasks import Task, load_task
     from debias.inference.transformers import TransformersEngine
+    from debias.inference.vllm import VLLMEngine
     from debias.log_bias import LogBiasDebiaser
+    from debias.many_runs import collect_many
     from debias.objective import Objective
     from debias.reports.summary import Report
     from debias.search.certificate import Certificate
@@ -45,6 +49,7 @@ _HOME = {
     "LabelProbabilities": "debias.inference.pipeline",
     "LogBiasDebiaser": "debias.log_bias",
     "Objective": "debias.objective",
+    "OpenAIEngine": "debias.inference.openai",
     "ProbabilityTable": "debias.tables",
     "Report": "debias.reports.summary",
     "Scaled": "debias.shapes",
@@ -53,10 +58,13 @@ _HOME = {
     "TransformersEngine": "debias.inference.transformers",
     "Trapezoid": "debias.shapes",
     "Triangle": "debias.corrections",
+    "VLLMEngine": "debias.inference.vllm",
     "Weight": "debias.corrections",
     "WeightDebiaser": "debias.estimators",
     "check_disjoint": "debias.tables",
     "collect": "debias.inference.collect",
+    "collect_many": "debias.many_runs",
+    "collect_stream": "debias.inference.collect_stream",
     "ensemble": "debias.families",
     "gaussians": "debias.families",
     "load": "debias.estimators",

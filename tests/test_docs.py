@@ -15,7 +15,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 README = ROOT / "README.md"
 HELP_PAGE = ROOT / "docs" / "command-line.md"
-COMMANDS = ["", "collect", "fit", "frontier", "apply", "report", "compare", "demo"]
+COMMANDS = ["", "collect", "fit", "frontier", "apply", "report", "compare", "bench-engine", "demo"]
 ENVIRONMENT = os.environ | {"COLUMNS": "100", "NO_COLOR": "1", "TERM": "dumb", "PYTHONPATH": str(ROOT)}
 
 

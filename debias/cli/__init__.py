@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from debias.cli.applying import apply, report
+from debias.cli.benchmarking import bench_engine
 from debias.cli.collecting import collect
 from debias.cli.comparing import compare
 from debias.cli.errors import OneLineErrors
@@ -51,5 +52,5 @@ def main(
 
 
 app.command(cls=SpelledLists)(collect)
-for command in (fit, frontier, apply, report, compare, demo):
+for command in (fit, frontier, apply, report, compare, bench_engine, demo):
     app.command()(command)

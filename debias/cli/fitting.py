@@ -2,6 +2,7 @@
 
 import sys
 import warnings
+from collections.abc import Mapping
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -13,6 +14,7 @@ from debias.cli.choosing import ChooseSettings, Folds, RuleName, make_chooser, p
 from debias.cli.errors import Interrupted, say
 from debias.cli.files import TABLE_HELP, Classes, Format, Jobs, Normalise, Seed, check_output, read_table
 from debias.cli.screen import print_lines, print_table
+from debias.errors import ParameterError
 
 if TYPE_CHECKING:
     from debias.constrained import Goal
@@ -86,6 +88,13 @@ def fit(
         ),
     ] = Search.auto,
     time_limit: TimeLimit = None,
+    polish: Annotated[
+        bool, typer.Option("--polish", help="Afterwards a continuous factor per class (log-bias) on top.")
+    ] = False,
+    device: Annotated[
+        str | None,
+        typer.Option(help="Search on a torch device, such as cuda; the processor when left out."),
+    ] = None,
     n_starts: Starts = 32,
     choose_settings: ChooseSettings = False,
     rule: RuleName = None,
@@ -110,6 +119,8 @@ def fit(
     check_output(out, (".json",), (table,))
     rows = read_table(table, classes, format, normalise)
     how: dict[str, Any] = {"search": str(search), "time_limit": time_limit, "n_starts": n_starts}
+    if choose_settings and (polish or device is not None):
+        raise ParameterError("--choose-settings goes without --polish and --device: leave them out.")
     chooser = None
     if choose_settings:
         chooser = make_chooser(context, method, rule, folds, **how, random_state=seed, n_jobs=jobs)
@@ -122,6 +133,7 @@ def fit(
         **how,
         seed=seed,
         jobs=jobs,
+        more={"polish": polish, "device": device},
     )
     _ = rows.label_indices  # an unlabelled table is refused with what to do about it
     interrupted = fit_aloud(debiaser, rows)
@@ -190,6 +202,7 @@ def make_debiaser(
     n_starts: int,
     seed: int,
     jobs: int,
+    more: Mapping[str, Any] | None = None,
 ) -> "Debiaser":
     """Return the estimator that the options ask for, not fitted.
 
@@ -201,6 +214,8 @@ def make_debiaser(
         What is minimised.
     n_weights, search, time_limit, n_starts, seed, jobs
         See :class:`debias.estimators.EnsembleDebiaser`.
+    more : mapping, optional
+        Further parameters of it.
 
     Returns
     -------
@@ -217,6 +232,7 @@ def make_debiaser(
         "n_jobs": jobs,
         "random_state": seed,
         "verbose": int(sys.stderr.isatty()),
+        **(more or {}),
     }
     if method == "fuzzy":
         return FuzzyDebiaser(**settings)

@@ -38,6 +38,8 @@ class CachedPass:
         What ends in hidden states; None where the model's logits must be read.
     """
 
+    room: int | None = None
+
     def __init__(self, model: Any, decoder: Any) -> None:
         self.model, self.decoder = model, decoder
         self.shared = 0

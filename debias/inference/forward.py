@@ -131,7 +131,7 @@ class Forward:
             for part in parts:
                 own = [rows[i] for i in part.rows]
                 one_pass.begin(own[0].context[: part.shared])
-                for batch in one_pass.batches(pack(own, part.shared, branches), budget):
+                for batch in one_pass.batches(pack(own, part.shared, branches, one_pass.room), budget):
                     numbers = [part.rows[i] for line in batch for i in line.rows]
                     self._count(batch, one_pass)
                     pending.add(numbers, [rows[i] for i in numbers], one_pass.states(batch))

@@ -94,7 +94,7 @@ class Line:
         return sees
 
 
-def pack(rows: Sequence[Row], shared: int, several: bool) -> list[Line]:
+def pack(rows: Sequence[Row], shared: int, several: bool, room: int | None = None) -> list[Line]:
     """Put rows into lines.
 
     Parameters
@@ -105,6 +105,9 @@ def pack(rows: Sequence[Row], shared: int, several: bool) -> list[Line]:
     several : bool
         Whether a line may hold several rows. Rows are then taken in the order of their tokens, so
         that those that begin alike are neighbours.
+    room : int, optional
+        Most tokens of a line that holds several rows: at least 128, and as many as the longest row
+        has, when left out, so that lines are of one length.
 
     Returns
     -------
@@ -121,7 +124,10 @@ def pack(rows: Sequence[Row], shared: int, several: bool) -> list[Line]:
     ([1, 2, 3], [-1, 0, 0], [0, 1, 1], [[1], [2]])
     """
     longest = max((row.n_tokens for row in rows), default=0) - shared
-    room = max(LINE_TOKENS, longest) if several and longest <= _LONGEST_PACKED else 0
+    if not several:
+        room = 0
+    elif room is None:
+        room = max(LINE_TOKENS, longest) if longest <= _LONGEST_PACKED else 0
     order = sorted(range(len(rows)), key=lambda i: rows[i].context) if room else range(len(rows))
     lines: list[Line] = []
     for number in order:

@@ -31,6 +31,8 @@ class StretchedPass:
         The model does not take its attention by name, or its attention is not plain.
     """
 
+    room: int | None = 128
+
     def __init__(self, model: Any, decoder: Any) -> None:
         if model.device.type != "cpu":
             raise NotImplementedError("it is made for CPUs")

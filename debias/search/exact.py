@@ -158,23 +158,28 @@ class ExactSearch:
         lower_bound = float("inf")
         with _stopped_after(time_limit, stop), self._walker(prune, stop, n_threads) as walk_batch:
             for at in range(0, len(parts.prefixes), BATCH):
-                batch = np.arange(at, min(at + BATCH, len(parts.prefixes)))
-                alive = batch
-                if prune:
-                    alive = batch[parts.bounds[batch] <= known.best.objective + TOLERANCE]
-                walked = walk_batch(parts.prefixes[alive], known)
-                for found in walked.found:
-                    known.take(found)
-                known.update()
-                n_evaluations += walked.n_evaluations
-                interrupted = walked.interrupted
-                lower_bound = min([lower_bound, *parts.bounds[alive[~walked.finished]]])
-                n_done += len(batch)
-                if stop[0] and n_done < len(parts.prefixes):
-                    lower_bound = min(lower_bound, parts.bounds[n_done])
+                try:
+                    batch = np.arange(at, min(at + BATCH, len(parts.prefixes)))
+                    alive = batch
+                    if prune:
+                        alive = batch[parts.bounds[batch] <= known.best.objective + TOLERANCE]
+                    walked = walk_batch(parts.prefixes[alive], known)
+                    for found in walked.found:
+                        known.take(found)
+                    known.update()
+                    n_evaluations += walked.n_evaluations
+                    interrupted = walked.interrupted
+                    lower_bound = min([lower_bound, *parts.bounds[alive[~walked.finished]]])
+                    n_done += len(batch)
+                    if stop[0] and n_done < len(parts.prefixes):
+                        lower_bound = min(lower_bound, parts.bounds[n_done])
+                        break
+                    if on_progress is not None:
+                        on_progress(n_done / len(parts.prefixes))
+                except KeyboardInterrupt:  # between two batches; within one it is handled there
+                    stop[0] = interrupted = True
+                    lower_bound = min(lower_bound, parts.bounds[at])
                     break
-                if on_progress is not None:
-                    on_progress(n_done / len(parts.prefixes))
         best = known.best
         proved = lower_bound >= best.objective - TOLERANCE
         certificate = Certificate(

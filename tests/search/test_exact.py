@@ -222,3 +222,25 @@ def test_six_classes_are_proved():
     result = ExactSearch(problem).run(descend(problem).best, n_threads=2)
     assert result.certificate.status == "optimal"
     assert result.best.objective == pytest.approx(0.733055, abs=5e-7)
+
+
+@pytest.mark.parametrize("at_call", [1, 2, 3])
+def test_an_interrupt_between_two_batches_keeps_what_was_found(at_call, monkeypatch):
+    monkeypatch.setattr("debias.search.exact.BATCH", 20)
+    rng = np.random.default_rng(5)
+    y = np.concatenate([np.arange(4), rng.integers(4, size=56)])
+    problem = build_problem(rng.dirichlet(np.ones(4), 60), y, ensemble(8), Objective())
+    best = ExactSearch(problem).run()
+    calls = []
+
+    def interrupt(share):
+        calls.append(share)
+        if len(calls) == at_call:
+            raise KeyboardInterrupt
+
+    found = ExactSearch(problem).run(on_progress=interrupt, prune=False)
+    assert found.interrupted
+    assert found.certificate.lower_bound <= best.best.objective + 1e-12
+    assert best.best.objective <= found.best.objective + 1e-12
+    assert found.best.objective <= problem.evaluate(problem.identity_choice) + 1e-12
+    assert not found.frontier_complete

@@ -1,0 +1,171 @@
+"""The same prompts through every engine: how far the answers are apart, and how fast they come.
+
+Run, in the environment that `make test-vllm` makes:
+
+    .venv-vllm/bin/python experiments/engines_agree.py
+
+TransformersEngine in float32 is what the others are compared with. vLLM runs in the process, and as a
+server on 127.0.0.1 that OpenAIEngine asks. Labels of one token each, and labels of several that share
+some of their beginnings. Loading is not timed; each engine answers a few prompts before the clock runs.
+Writes experiments/results/engines_agree.csv and .md.
+"""
+
+import contextlib
+import os
+import platform
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import tomllib
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+
+os.environ.setdefault("HF_HUB_OFFLINE", "1")
+
+import numpy as np
+import pandas as pd
+
+from debias.inference.demonstrations import draw_demonstrations
+from debias.inference.engine import Engine
+from debias.inference.openai import OpenAIEngine
+from debias.inference.plain_copy import plain_copy
+from debias.inference.sources import load_split
+from debias.inference.tasks import load_task
+from debias.inference.transformers import TransformersEngine
+from debias.inference.vllm import VLLMEngine
+
+HERE = Path(__file__).resolve().parent
+SETTINGS = tomllib.loads(Path(__file__).with_suffix(".toml").read_text())
+RESULTS = HERE / "results" / "engines_agree"
+
+
+def make_prompts(count: int) -> tuple[list[str], tuple[str, ...]]:
+    """Prompts of rows with one drawn demonstration, and the labels with their space."""
+    task, shots, seed = load_task(SETTINGS["task"]), SETTINGS["shots"], SETTINGS["seed"]
+    split = load_split(task, SETTINGS["split"], limit=count + shots, seed=seed)
+    shown, rows = draw_demonstrations(task, split.texts, split.labels, shots, seed=seed)
+    return [task.prompt(split.texts[row], shown) for row in rows[:count]], task.continuations
+
+
+@contextlib.contextmanager
+def served(folder: Path, dtype: str) -> Iterator[str]:
+    """Address of a vLLM server of the model."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    command = [sys.executable, "-m", "vllm.entrypoints.openai.api_server", "--model", str(folder)]
+    command += ["--host", "127.0.0.1", "--port", str(port), "--served-model-name", "demo"]
+    command += ["--dtype", dtype, "--max-model-len", "1024", "--enforce-eager"]
+    command += ["--hf-overrides", '{"head_dtype": "float32"}']
+    settings = {"VLLM_CPU_KVCACHE_SPACE": "1", "HF_HUB_OFFLINE": "1"}
+    with tempfile.TemporaryFile("w+") as log:
+        process = subprocess.Popen(
+            command, stdout=log, stderr=subprocess.STDOUT, env=os.environ | settings, start_new_session=True
+        )
+        try:
+            wait_for(process, f"http://127.0.0.1:{port}/health")
+            yield f"http://127.0.0.1:{port}/v1"
+        finally:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGTERM)
+                with contextlib.suppress(subprocess.TimeoutExpired):
+                    process.wait(20)
+                os.killpg(process.pid, signal.SIGKILL)
+
+
+def wait_for(process: subprocess.Popen, address: str) -> None:
+    """Wait until a server is ready."""
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    for _ in range(1200):
+        if process.poll() is not None:
+            raise SystemExit("the server ended before it was ready")
+        with contextlib.suppress(urllib.error.URLError, OSError), opener.open(address, timeout=5):
+            return
+        time.sleep(0.5)
+    raise SystemExit("the server was not ready in time")
+
+
+def ask(name: str, engine: Engine, jobs: dict[str, tuple], kept: dict) -> None:
+    """Answer every job, and keep answers and seconds."""
+    for kind, (prompts, labels) in jobs.items():
+        engine.label_logprobs(prompts[:4], labels)
+        started = time.perf_counter()
+        scores = engine.label_scores(prompts, labels)
+        kept[kind, name] = scores, time.perf_counter() - started
+        print(kind, name, f"{len(prompts) / kept[kind, name][1]:.1f} prompts/s", flush=True)
+
+
+def measure(jobs: dict[str, tuple]) -> dict:
+    """Ask every engine."""
+    kept: dict = {}
+    with plain_copy("demo") as folder:
+        for dtype in ("float32", "bfloat16"):
+            ask(f"transformers, {dtype}", TransformersEngine(folder, dtype=dtype, device="cpu"), jobs, kept)
+        dtype = SETTINGS["vllm_dtype"]
+        with VLLMEngine(folder, dtype=dtype, max_model_len=1024, enforce_eager=True) as engine:
+            ask(f"vLLM, {dtype}", engine, jobs, kept)
+        with served(Path(folder), dtype) as address:
+            ask(f"vLLM served, {dtype}", OpenAIEngine(address, "demo", tokenizer=folder), jobs, kept)
+            if SETTINGS["top"]:
+                engine = OpenAIEngine(address, "demo", style="completions", top=20)
+                few = {kind: job for kind, job in jobs.items() if kind == "one token"}
+                ask(f"vLLM served, {dtype}, its top 20 alone", engine, few, kept)
+    return kept
+
+
+def table_of(jobs: dict[str, tuple], kept: dict) -> pd.DataFrame:
+    """One row per job and engine."""
+    rows = []
+    for (kind, name), (scores, seconds) in kept.items():
+        exact = kept[kind, "transformers, float32"][0].logprobs
+        known = ~scores.is_bound if scores.is_bound is not None else np.ones(exact.shape, dtype=bool)
+        gap = np.abs(scores.logprobs - exact)[known]
+        bounds_hold = (scores.logprobs >= exact - 0.5)[~known].all() if (~known).any() else True
+        rows.append(
+            {
+                "labels": kind,
+                "engine": name,
+                "prompts": len(exact),
+                "prompts per second": round(len(exact) / seconds, 1),
+                "mean difference, nats": f"{gap.mean():.5f}",
+                "largest difference": f"{gap.max():.4f}",
+                "same argmax, %": round(
+                    100 * float((scores.logprobs.argmax(1) == exact.argmax(1)).mean()), 1
+                ),
+                "bounds": int((~known).sum()),
+                "bounds hold": bool(bounds_hold),
+            }
+        )
+    return pd.DataFrame(rows)
+
+
+def main() -> None:
+    """Measure and write the report."""
+    single, labels = make_prompts(SETTINGS["single"])
+    several = single[: SETTINGS["several"]]
+    jobs = {"one token": (single, labels), "several tokens": (several, tuple(SETTINGS["labels"]))}
+    table = table_of(jobs, measure(jobs)).sort_values("labels", kind="stable")
+    table.to_csv(RESULTS.with_suffix(".csv"), index=False)
+    lines = [list(table.columns), ["---"] * table.shape[1], *table.astype(str).to_numpy().tolist()]
+    page = "\n".join(f"| {' | '.join(map(str, line))} |" for line in lines)
+    text = f"""# The same prompts through every engine
+
+SmolLM2-135M-Instruct, {len(single)} {SETTINGS["task"].upper()} prompts with the task's labels, and
+{len(several)} of them with the labels {", ".join(repr(one) for one in SETTINGS["labels"])}.
+{SETTINGS["shots"]}-shot. {platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}.
+Differences are to TransformersEngine in float32, of log-probabilities that are no bounds; a bound holds
+when the float32 answer is not above it by more than bfloat16 allows (0.5).
+
+{page}
+"""
+    RESULTS.with_suffix(".md").write_text(text)
+    print(text)
+
+
+if __name__ == "__main__":
+    main()

@@ -226,7 +226,7 @@ def test_six_classes_are_proved():
 
 @pytest.mark.parametrize("at_call", [1, 2, 3])
 def test_an_interrupt_between_two_batches_keeps_what_was_found(at_call, monkeypatch):
-    monkeypatch.setattr("debias.search.exact.BATCH", 20)
+    monkeypatch.setattr("debias.search.exact.BATCH", 5)
     rng = np.random.default_rng(5)
     y = np.concatenate([np.arange(4), rng.integers(4, size=56)])
     problem = build_problem(rng.dirichlet(np.ones(4), 60), y, ensemble(8), Objective())

@@ -156,6 +156,7 @@ def _collect_both(
                 too_long="truncate",
                 seed=seed,
                 metadata={"split": split},
+                keep=False,  # a folder that is looked at holds what is to be looked at
             )
         )
     check_disjoint(tables[0], tables[1])

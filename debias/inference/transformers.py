@@ -13,6 +13,7 @@ import numpy as np
 from debias.errors import ContextLengthError, ParameterError
 from debias.inference.engine import Engine, FloatArray, check_texts
 from debias.inference.labels import chain_tree, first_tokens, label_tree, split_labels, split_pairs
+from debias.inference.tokenization import Tokenization
 
 if TYPE_CHECKING:
     from debias.inference.forward import Forward
@@ -92,11 +93,10 @@ class TransformersEngine(Engine):
         self.name, self.model, self.tokenizer = _obtain(model, tokenizer, dtype, device)
         kind = self.model.device.type
         self.max_batch_tokens = max_batch_tokens or _BATCH_TOKENS.get(kind, _BATCH_TOKENS["cpu"])
-        self._leading = _leading_tokens(self.tokenizer)
+        self._tokens = Tokenization(self.tokenizer)
         self._forward, self.shortcuts = self._probe()
         if compile:
             self.shortcuts["compiled"] = self._forward.compile()
-        self._tokenizer_digest = ""
 
     def _probe(self) -> "tuple[Forward, dict[str, bool | str]]":
         """Try the shortcuts on the model."""
@@ -122,14 +122,11 @@ class TransformersEngine(Engine):
     @property
     def fingerprint(self) -> dict[str, Any]:
         """Model name, digests of weights and tokenizer, precision and scoring: what decides answers."""
-        if not self._tokenizer_digest:
-            words = sorted(self.tokenizer.get_vocab().items())
-            self._tokenizer_digest = hashlib.sha256(repr((words, self._leading)).encode()).hexdigest()[:16]
         return {
             "engine": "transformers",
             "model": self.name,
             "weights": _weights_digest(self.model),
-            "tokenizer": self._tokenizer_digest,
+            "tokenizer": self._tokens.digest,
             "dtype": str(self.model.dtype).removeprefix("torch."),
             "scoring": self.scoring,
         }
@@ -152,14 +149,7 @@ class TransformersEngine(Engine):
 
     def encode(self, texts: Sequence[str]) -> list[list[int]]:
         """Token ids of each text, the opening token that the model expects included."""
-        return [self._leading + tokens for tokens in self._encode(texts)]
-
-    def _encode(self, texts: Sequence[str]) -> list[list[int]]:
-        """Token ids of each text alone."""
-        if not texts:
-            return []
-        ids = self.tokenizer(list(texts), add_special_tokens=False, verbose=False)["input_ids"]
-        return [list(tokens) for tokens in ids]
+        return self._tokens.encode(texts)
 
     def label_logprobs(self, prompts: Sequence[str], labels: Sequence[str]) -> FloatArray:
         """Log-probability of every label after every prompt, exact for labels of any length.
@@ -188,7 +178,7 @@ class TransformersEngine(Engine):
             raise ParameterError("labels is empty; give at least one label")
         unique = list(dict.fromkeys(prompts))
         rows, paths = [], []
-        for context, tokens in split_labels(self._encode, unique, labels):
+        for context, tokens in split_labels(self._tokens.encode_plain, unique, labels):
             tree = label_tree(first_tokens(tokens) if self.scoring == "first-token" else tokens)
             rows.append(self._row(context, tree))
             paths.append(tree.paths)
@@ -224,7 +214,7 @@ class TransformersEngine(Engine):
             raise ParameterError(
                 f"{len(prompts)} prompts for {len(continuations)} continuations; give one each"
             )
-        pairs = split_pairs(self._encode, prompts, continuations)
+        pairs = split_pairs(self._tokens.encode_plain, prompts, continuations)
         answer: list[FloatArray] = [np.empty(0) for _ in pairs]
         filled = [i for i, (_, tokens) in enumerate(pairs) if tokens]
         rows = [self._row(pairs[i][0], chain_tree(pairs[i][1])) for i in filled]
@@ -237,16 +227,7 @@ class TransformersEngine(Engine):
         """Put a context, never empty, before a tree."""
         from debias.inference.packing import Row
 
-        context = self._leading + context
-        if not context:
-            opening = self.tokenizer.bos_token_id
-            opening = self.tokenizer.eos_token_id if opening is None else opening
-            if opening is None:
-                raise ParameterError(
-                    "a prompt is empty, and the tokenizer has no token to begin with; give a prompt"
-                )
-            context = [int(opening)]
-        return Row(context, tree)
+        return Row(self._tokens.context(context), tree)
 
     def _check_lengths(self, rows: "Sequence[Row]", prompts: Sequence[str]) -> None:
         """Raise ContextLengthError where a row is longer than the context."""
@@ -277,18 +258,6 @@ def _obtain(model: Any, tokenizer: Any, dtype: str, device: str) -> tuple[str, A
             "a model object is used as it is; leave dtype and device at 'auto' and move it yourself"
         )
     return str(getattr(model, "name_or_path", "") or type(model).__name__), model, tokenizer
-
-
-def _leading_tokens(tokenizer: Any) -> list[int]:
-    """Return the special tokens that the tokenizer puts before a text."""
-    with_special = list(tokenizer("a")["input_ids"])
-    alone = list(tokenizer("a", add_special_tokens=False)["input_ids"])
-    for start in range(len(with_special) - len(alone) + 1):
-        if with_special[start : start + len(alone)] == alone:
-            return with_special[:start]
-    raise ParameterError(
-        f"the tokenizer {type(tokenizer).__name__} changes a text when it adds special tokens"
-    )
 
 
 def _context_length(model: Any, tokenizer: Any) -> int:

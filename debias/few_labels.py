@@ -30,7 +30,8 @@ if TYPE_CHECKING:
     from debias.expecting import LearnsFromFew
 
 FEW_LABELS = 100
-"""Labelled rows below which shrinking helps, see experiments/results/few_labels.md."""
+"""Labelled rows below which a fit shrinks on its own. It helps from some 20 rows on; with 10 it does
+not, see experiments/results/few_labels.md."""
 
 _FOLD_STARTS, _FOLD_COPIES = 2, 8
 

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 
 from debias.inference.attention import Stretches, forget_prefix, plan, set_prefix
-from debias.inference.packing import Line
+from debias.inference.packing import LINE_TOKENS, Line
 
 
 class StretchedPass:
@@ -31,7 +31,7 @@ class StretchedPass:
         The model does not take its attention by name, or its attention is not plain.
     """
 
-    room: int | None = 128
+    room: int | None = LINE_TOKENS  # longer rows have a line each, and need no mask
 
     def __init__(self, model: Any, decoder: Any) -> None:
         if model.device.type != "cpu":

@@ -7,8 +7,9 @@ neighbouring edges nothing changes, so z at every log-bias is known from one pas
 
 from math import inf, log
 
+from debias.compilation import compiled
 from debias.objective import FloatArray, IndexArray
-from debias.search.kernels import compiled, score
+from debias.search.kernels import score
 
 
 @compiled

@@ -10,7 +10,8 @@ from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic
 
-from debias.search.kernels import compiled, score
+from debias.compilation import compiled
+from debias.search.kernels import score
 
 
 @intrinsic

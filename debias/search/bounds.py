@@ -11,9 +11,9 @@ from typing import NamedTuple
 
 import numpy as np
 
+from debias.compilation import compiled
 from debias.constrained import Constrained
 from debias.objective import FloatArray, IndexArray
-from debias.search.kernels import compiled
 from debias.search.problem import Problem
 from debias.search.terms import tabulate
 

@@ -5,27 +5,10 @@ best rival. Samples are sorted by label and the corrections of a sample lie side
 that one comparison settles many corrections and the counts stay in the nearest cache.
 """
 
-from collections.abc import Callable
-from typing import Any
-
-from numba import njit
-
+from debias.compilation import compiled
 from debias.constrained import BOUND_TOLERANCE, INFEASIBLE
 
 MANY_CLASSES = 16
-
-
-def compiled(function: Callable[..., Any]) -> Any:
-    """Compile a kernel, and keep the result on disk where there is a place for it.
-
-    Without a writable place (a container that is read-only, say) it is compiled anew by every
-    process. Kernels run without the interpreter's lock, so threads share the work.
-    """
-    options: dict[str, Any] = {"nogil": True, "boundscheck": False}
-    try:
-        return njit(cache=True, **options)(function)
-    except RuntimeError:
-        return njit(**options)(function)
 
 
 @compiled

@@ -1,7 +1,7 @@
 """Compiled counting on lanes: settle a class, and count every lane of another in one pass over the words."""
 
+from debias.compilation import compiled
 from debias.search.bit_kernels import keep_wins, popcount
-from debias.search.kernels import compiled
 
 
 @compiled

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from debias.search.kernels import compiled
+from debias.compilation import compiled
 from debias.search.walk import consider, keep_pair
 
 

@@ -3,8 +3,9 @@
 z is linear in its terms, so that what is counted once can be weighed under any number of objectives.
 """
 
+from debias.compilation import compiled
 from debias.search.bit_kernels import count_settled, count_taken, settle
-from debias.search.kernels import compiled, score
+from debias.search.kernels import score
 
 
 @compiled

@@ -6,9 +6,10 @@ wins (``held``); an open class keeps, lane by lane, those that it would win from
 last two classes are swept together: one pass over the words counts every lane of the last class.
 """
 
+from debias.compilation import compiled
 from debias.search.bit_kernels import popcount
 from debias.search.bounds import TOLERANCE, least_objective, most_information
-from debias.search.kernels import compiled, score
+from debias.search.kernels import score
 from debias.search.lane_kernels import (
     change_of,
     count_both,

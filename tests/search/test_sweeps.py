@@ -7,10 +7,10 @@ from hypothesis import strategies as st
 from numba import njit
 from numba.core.caching import CacheImpl
 
+from debias.compilation import compiled
 from debias.families import ensemble, memberships, weights
 from debias.objective import Objective
 from debias.search.duels import build_duels, n_bytes
-from debias.search.kernels import compiled
 from debias.search.problem import build_problem
 from debias.search.sweeps import DuelSweeper, RankSweeper, sweepers
 from tests.search.test_problem import random_rows

@@ -25,6 +25,10 @@ class TaskError(DebiasError, ValueError):
     """A task description or its data cannot be used."""
 
 
+class RecordsError(DebiasError, ValueError):
+    """Instruction records cannot be read, or do not fit a template: the message names file or row."""
+
+
 class LabelError(TaskError):
     """The labels of a task cannot be told apart by their tokens."""
 

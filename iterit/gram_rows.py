@@ -1,0 +1,46 @@
+"""Gathers the numbers of the n-grams of every text, sorted, each once with its count: compiled."""
+
+from debias.compilation import compiled
+
+
+@compiled
+def distinct_per_text(numbers, starts, offsets, room, first, last, indices, counts, indptr):  # type: ignore[no-untyped-def]
+    """Write the columns and counts of some texts to the front of the room of each.
+
+    `numbers[level]` holds the n-gram that begins at each token, -1 where none does; `room[text]`
+    is where the columns of a text may begin; `indptr[text + 1]` takes how many there are.
+    """
+    for text in range(first, last):
+        start = room[text]
+        stop = start
+        for level in range(len(offsets)):
+            for place in range(starts[text], starts[text + 1]):
+                if numbers[level, place] >= 0:
+                    indices[stop] = offsets[level] + numbers[level, place]
+                    stop += 1
+        indices[start:stop].sort()
+        kept = start
+        for place in range(start, stop):
+            if place > start and indices[place] == indices[kept - 1]:
+                counts[kept - 1] += 1
+            else:
+                indices[kept] = indices[place]
+                counts[kept] = 1
+                kept += 1
+        indptr[text + 1] = kept - start
+
+
+@compiled
+def move_together(room, indices, counts, indptr):  # type: ignore[no-untyped-def]
+    """Move the rows together, in place, and return how many entries there are."""
+    kept = 0
+    for text in range(len(room) - 1):
+        length = indptr[text + 1]
+        start = room[text]
+        if start != kept:
+            for offset in range(length):
+                indices[kept + offset] = indices[start + offset]
+                counts[kept + offset] = counts[start + offset]
+        kept += length
+        indptr[text + 1] = kept
+    return kept

@@ -1,0 +1,167 @@
+"""Records as tokens: one sequence each, and where its answers are; many of them held compactly."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import chain
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from debias.errors import ParameterError
+
+IGNORED = -100
+"""Label of a token that is not trained on."""
+
+TokenArray = NDArray[np.int32]
+
+
+class Span(NamedTuple):
+    """Where an answer is, in tokens of its sequence.
+
+    Attributes
+    ----------
+    opening : int
+        Where the template's opening of the turn begins, which ends where the answer starts.
+    start, stop : int
+        First token of the answer, and the one after its last.
+    """
+
+    opening: int
+    start: int
+    stop: int
+
+
+@dataclass(frozen=True, eq=False)
+class Encoded:
+    """A record as one sequence of tokens, from the beginning to the end of its last answer.
+
+    Parameters
+    ----------
+    tokens : int32 array
+        Cut at the end where there were too many.
+    spans : tuple of Span
+        The answers, as far as they are not cut away.
+    is_truncated : bool
+        Whether any token of an answer was cut away.
+    n_leading : int
+        Tokens at the beginning that open every text of this tokenizer.
+    """
+
+    tokens: TokenArray
+    spans: tuple[Span, ...]
+    is_truncated: bool = False
+    n_leading: int = 0
+
+    def __len__(self) -> int:
+        return len(self.tokens)
+
+    @property
+    def n_answer_tokens(self) -> int:
+        """Tokens of all answers."""
+        return sum(span.stop - span.start for span in self.spans)
+
+    @property
+    def input_ids(self) -> list[int]:
+        """Tokens as a list."""
+        return list(map(int, self.tokens))
+
+    @property
+    def labels(self) -> list[int]:
+        """What is trained on: the tokens of the answers, and -100 elsewhere.
+
+        Examples
+        --------
+        >>> Encoded(np.array([7, 8, 9, 5], np.int32), (Span(1, 2, 4),)).labels
+        [-100, -100, 9, 5]
+        """
+        labels = np.full(len(self.tokens), IGNORED)
+        for span in self.spans:
+            labels[span.start : span.stop] = self.tokens[span.start : span.stop]
+        return list(map(int, labels))
+
+    def direct(self, span: Span) -> list[int]:
+        """Return the tokens that stand before an answer when nothing but the turn's opening does."""
+        return list(map(int, chain(self.tokens[: self.n_leading], self.tokens[span.opening : span.start])))
+
+    def cut(self, max_tokens: int) -> "Encoded":
+        """Return the first tokens, as training does with a sequence that is too long.
+
+        Parameters
+        ----------
+        max_tokens : int
+
+        Examples
+        --------
+        >>> whole = Encoded(np.arange(6, dtype=np.int32), (Span(1, 2, 3), Span(3, 4, 6)))
+        >>> [(part.spans, part.is_truncated) for part in (whole.cut(6), whole.cut(4))]
+        [((Span(opening=1, start=2, stop=3), Span(opening=3, start=4, stop=6)), False),
+         ((Span(opening=1, start=2, stop=3),), True)]
+        """
+        if len(self) <= max_tokens:
+            return self
+        spans = tuple(span._replace(stop=min(span.stop, max_tokens)) for span in self.spans)
+        left = tuple(span for span in spans if span.start < span.stop)
+        return Encoded(self.tokens[:max_tokens], left, left != self.spans, self.n_leading)
+
+
+class EncodedRecords(Sequence[Encoded]):
+    """Sequences of many records in a few arrays, each found by the record's row.
+
+    Parameters
+    ----------
+    rows : sequence of int, length n
+        Which records these are.
+    encoded : sequence of Encoded, length n
+    fingerprint : str
+        Of the template that made them.
+    """
+
+    def __init__(self, rows: ArrayLike, encoded: Sequence[Encoded], fingerprint: str = "") -> None:
+        self.rows = np.asarray(rows, dtype=np.int64)
+        self.fingerprint = fingerprint
+        self._place = {int(row): place for place, row in enumerate(self.rows)}
+        self._tokens = np.concatenate([np.empty(0, np.int32), *(one.tokens for one in encoded)])
+        self._ends = np.cumsum([0, *map(len, encoded)])
+        self._spans = np.array([span for one in encoded for span in one.spans], np.int32).reshape(-1, 3)
+        self._span_ends = np.cumsum([0, *(len(one.spans) for one in encoded)])
+        self._truncated = np.array([one.is_truncated for one in encoded], bool)
+        self._n_leading = encoded[0].n_leading if encoded else 0
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __getitem__(self, place: int) -> Encoded:  # type: ignore[override]
+        place = range(len(self))[place]
+        spans = self._spans[self._span_ends[place] : self._span_ends[place + 1]]
+        return Encoded(
+            self._tokens[self._ends[place] : self._ends[place + 1]],
+            tuple(Span(*map(int, span)) for span in spans),
+            bool(self._truncated[place]),
+            self._n_leading,
+        )
+
+    def __iter__(self) -> Iterator[Encoded]:
+        return (self[place] for place in range(len(self)))
+
+    @property
+    def lengths(self) -> NDArray[np.int64]:
+        """Tokens of each sequence."""
+        return np.diff(self._ends)
+
+    def of(self, row: int) -> Encoded:
+        """Return the sequence of a record.
+
+        Parameters
+        ----------
+        row : int
+            Of the record.
+
+        Raises
+        ------
+        ParameterError
+            It is not among them.
+        """
+        if row not in self._place:
+            raise ParameterError(f"row {row} was not encoded; these are {len(self)} other rows")
+        return self[self._place[row]]

@@ -9,6 +9,7 @@ scored after the same context, and the labels' probabilities can be compared.
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
+from itertools import accumulate, pairwise
 
 from debias.errors import LabelError
 
@@ -262,6 +263,30 @@ def chain_tree(tokens: Tokens) -> LabelTree:
     places = range(-1, len(tokens) - 1)
     paths = (tuple(range(len(tokens))),)
     return LabelTree(tokens[:-1], tuple(places)[:-1], tuple(zip(places, tokens, strict=True)), paths)
+
+
+def span_tree(tokens: Sequence[int], spans: Sequence[tuple[int, int]]) -> LabelTree:
+    """Build the tree of a text some spans of which are scored: a chain that begins with the first span.
+
+    Parameters
+    ----------
+    tokens : sequence of int
+        The whole text.
+    spans : sequence of (start, stop)
+        One or more, in order, none of them empty.
+
+    Examples
+    --------
+    >>> tree = span_tree([9, 5, 6, 7, 8, 4], [(1, 2), (4, 6)])
+    >>> tree.nodes, tree.edges, tree.paths
+    ((5, 6, 7, 8), ((-1, 5), (2, 8), (3, 4)), ((0,), (1, 2)))
+    """
+    first, last = spans[0][0], spans[-1][1]
+    nodes = tuple(tokens[first : last - 1])
+    edges = tuple((place - 1 - first, tokens[place]) for span in spans for place in range(*span))
+    ends = list(accumulate((stop - start for start, stop in spans), initial=0))
+    paths = tuple(tuple(range(*pair)) for pair in pairwise(ends))
+    return LabelTree(nodes, tuple(range(-1, len(nodes) - 1)), edges, paths)
 
 
 def first_tokens(labels: tuple[Tokens, ...]) -> tuple[Tokens, ...]:

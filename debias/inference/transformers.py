@@ -12,7 +12,14 @@ import numpy as np
 
 from debias.errors import ContextLengthError, ParameterError
 from debias.inference.engine import Engine, FloatArray, check_texts
-from debias.inference.labels import chain_tree, first_tokens, label_tree, split_labels, split_pairs
+from debias.inference.labels import (
+    chain_tree,
+    first_tokens,
+    label_tree,
+    span_tree,
+    split_labels,
+    split_pairs,
+)
 from debias.inference.tokenization import Tokenization
 
 if TYPE_CHECKING:
@@ -223,6 +230,43 @@ class TransformersEngine(Engine):
             answer[i] = scores
         return answer
 
+    def span_logprobs(
+        self, sequences: Sequence[Sequence[int]], spans: Sequence[Sequence[tuple[int, int]]]
+    ) -> list[FloatArray]:
+        """Log-probability of the tokens in some spans of token sequences, each computed once.
+
+        Parameters
+        ----------
+        sequences : sequence of sequences of int, length n
+            Tokens as the model reads them, opening tokens included.
+        spans : sequence of sequences of (start, stop), length n
+            In order, from 1 on, as nothing stands before the first token.
+
+        Returns
+        -------
+        list of n float64 arrays
+            Natural-log probabilities, one after another for all spans of a sequence.
+
+        Raises
+        ------
+        ContextLengthError
+            When a sequence does not fit into the context.
+        ParameterError
+            When spans do not lie in their sequence.
+        """
+        from debias.inference.packing import Row
+
+        answer: list[FloatArray] = [np.empty(0) for _ in sequences]
+        rows, numbers = [], []
+        for number, (tokens, own) in enumerate(zip(sequences, spans, strict=True)):
+            filled = _checked_spans(number, len(tokens), own, self.context_length)
+            if filled:
+                rows.append(Row(list(tokens[: filled[0][0]]), span_tree(tokens, filled)))
+                numbers.append(number)
+        for number, scores in zip(numbers, self._forward.score(rows), strict=True):
+            answer[number] = scores
+        return answer
+
     def _row(self, context: list[int], tree: Any) -> "Row":
         """Put a context, never empty, before a tree."""
         from debias.inference.packing import Row
@@ -239,6 +283,18 @@ class TransformersEngine(Engine):
                     f"a prompt needs {needed} tokens with what follows it, the model has {limit}: it begins"
                     f" {prompt[:60]!r}; shorten it, or collect with too_long='truncate'"
                 )
+
+
+def _checked_spans(
+    number: int, n_tokens: int, spans: Sequence[tuple[int, int]], limit: int
+) -> list[tuple[int, int]]:
+    """Return the spans that are not empty, all of them in order and within a sequence that fits."""
+    if n_tokens > limit:
+        raise ContextLengthError(f"sequence {number} has {n_tokens} tokens, the model has {limit}; cut it")
+    ends = [1, *(place for span in spans for place in span), n_tokens]
+    if ends != sorted(ends):
+        raise ParameterError(f"spans[{number}] is {list(spans)!r}; give them in order, from 1 to {n_tokens}")
+    return [(start, stop) for start, stop in spans if start < stop]
 
 
 def _obtain(model: Any, tokenizer: Any, dtype: str, device: str) -> tuple[str, Any, Any]:

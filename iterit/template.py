@@ -121,12 +121,14 @@ class Template(ABC):
         """Digest of what decides the tokens: template and vocabulary."""
         return digest(to_json([self.name, self._words, self._leading, self.tokenization.digest])).hex()
 
-    def turns(self, record: Record) -> list[Turn]:
+    def turns(self, record: Record, max_tokens: int | None = None) -> list[Turn]:
         """Return the answers of a record, each with what stands before it.
 
         Parameters
         ----------
         record : Record
+        max_tokens : int, optional
+            A longer text is cut after as many tokens, between two of its signs.
 
         Returns
         -------
@@ -139,10 +141,24 @@ class Template(ABC):
             The template cannot take this record.
         """
         text, borders = self.layout(record)
+        end = len(text) if max_tokens is None else self._end(text, max_tokens)
         return [
-            Turn(self._before + text[:start], self._before + text[opening:start], text[start:stop])
+            Turn(
+                self._before + text[:start], self._before + text[opening:start], text[start : min(stop, end)]
+            )
             for opening, start, stop in borders
+            if start < end
         ]
+
+    def _end(self, text: str, max_tokens: int) -> int:
+        """Where a text ends that has no more than some tokens and no part of a sign."""
+        offsets = self.tokenizer([text], add_special_tokens=False, verbose=False).encodings[0].offsets
+        last = max_tokens - len(self._leading)
+        if last >= len(offsets):
+            return len(text)
+        while last > 0 and offsets[last][0] < offsets[last - 1][1]:
+            last -= 1
+        return int(offsets[last - 1][1]) if last > 0 else 0
 
     def encode(self, record: Record, max_tokens: int | None = None) -> Encoded:
         """Return a record as tokens.

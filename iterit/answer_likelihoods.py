@@ -1,0 +1,114 @@
+"""Asks an engine how likely answers are: after their questions, and after the opening of a turn alone.
+
+An engine that takes tokens gets each conversation once, whole, whatever the number of its answers,
+together with its answers alone, so that one call serves both. Others get texts.
+"""
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from debias.errors import EngineError
+from debias.inference.engine import Engine, FloatArray
+from iterit.encoding import Encoded
+from iterit.records import Records
+from iterit.score_cache import Score
+from iterit.template import Template
+
+
+class Item(NamedTuple):
+    """A record to be scored, as tokens that fit.
+
+    Attributes
+    ----------
+    row : int
+    encoded : Encoded
+    """
+
+    row: int
+    encoded: Encoded
+
+
+def score_items(records: Records, engine: Engine, template: Template, items: Sequence[Item]) -> list[Score]:
+    """Score some records in one call of the engine.
+
+    Parameters
+    ----------
+    records : Records
+    engine : Engine
+    template : Template
+    items : sequence of Item, length n
+
+    Returns
+    -------
+    list of n Score
+
+    Raises
+    ------
+    EngineError
+        The engine gave something that is no log-probability.
+    """
+    filled = [item for item in items if item.encoded.spans]
+    ask = _ask_in_tokens if takes_tokens(engine, template) else _ask_in_texts
+    found = iter(ask(records, engine, template, filled)) if filled else iter(())
+    return [_score(item, *(next(found) if item.encoded.spans else ([], []))) for item in items]
+
+
+def takes_tokens(engine: Engine, template: Template) -> bool:
+    """Whether an engine takes the very tokens of a template."""
+    same = engine.fingerprint.get("tokenizer") == template.tokenization.digest
+    return same and hasattr(engine, "span_logprobs")
+
+
+_Both = tuple[Sequence[FloatArray], Sequence[FloatArray]]
+
+
+def _ask_in_tokens(records: Records, engine: Any, template: Template, items: Sequence[Item]) -> list[_Both]:
+    """Ask about whole sequences, and about every answer after its opening."""
+    wholes = [item.encoded for item in items]
+    sequences = [one.tokens.tolist() for one in wholes]
+    spans = [[(span.start, span.stop) for span in one.spans] for one in wholes]
+    for one, tokens in zip(wholes, sequences[: len(wholes)], strict=True):
+        for span in one.spans:
+            before = one.direct(span) or template.tokenization.context([])
+            sequences.append(before + tokens[span.start : span.stop])
+            spans.append([(len(before), len(sequences[-1]))])
+    answers = engine.span_logprobs(sequences, spans)
+    directs = iter(answers[len(wholes) :])
+    return [
+        ([own], [next(directs) for _ in one.spans])
+        for one, own in zip(wholes, answers[: len(wholes)], strict=True)
+    ]
+
+
+def _ask_in_texts(records: Records, engine: Engine, template: Template, items: Sequence[Item]) -> list[_Both]:
+    """Ask about answers as texts, cut where their tokens were cut."""
+    opening = template.tokenizer.bos_token or template.tokenizer.eos_token or ""
+    turns = [
+        template.turns(records[item.row], len(item.encoded) if item.encoded.is_truncated else None)
+        for item in items
+    ]
+    every = [turn for own in turns for turn in own]
+    prompts = [turn.prompt for turn in every] + [turn.opening or opening for turn in every]
+    answers = engine.continuation_logprobs(prompts, 2 * [turn.answer for turn in every])
+    scored = iter(zip(answers, answers[len(every) :], strict=False))
+    both = [[next(scored) for _ in own] for own in turns]
+    return [([one for one, _ in pairs], [one for _, one in pairs]) for pairs in both]
+
+
+def _score(item: Item, conditional: Sequence[FloatArray], direct: Sequence[FloatArray]) -> Score:
+    """Score of one record from the log-probabilities of its answers' tokens."""
+    truncated = item.encoded.is_truncated
+    n_tokens = sum(map(len, conditional))
+    if not n_tokens:
+        return Score(np.nan, np.nan, 0, truncated)
+    after_question, after_opening = (
+        -float(np.concatenate(list(answers)).mean()) for answers in (conditional, direct)
+    )
+    if not (np.isfinite(after_question) and np.isfinite(after_opening)):
+        raise EngineError(
+            f"record {item.row}: the engine gave log-probabilities whose means are {-after_question:g} and"
+            f" {-after_opening:g}; they must be finite: try dtype='float32' or another engine"
+        )
+    return Score(after_question, after_opening, n_tokens, truncated)

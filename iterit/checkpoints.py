@@ -66,7 +66,6 @@ class RoundsCheckpoint:
         """
         target = Path(folder) / FOLDER
         target.mkdir(parents=True, exist_ok=True)
-        (target / _FACTS).unlink(missing_ok=True)
         order = {"row": self.state.permutation} if len(self.state.permutation) else {"row": self.state.rows}
         digests = {}
         for name, table in (

@@ -16,8 +16,8 @@ from debias.errors import ParameterError
 
 RowArray = NDArray[np.int64]
 WindowMode = Literal["top", "published"]
-SCORED = ("ok", "ifd_ge_1")
-"""Statuses of rows that have an IFD."""
+SCORED = ("ok", "truncated", "ifd_ge_1")
+"""Statuses of rows that may have an IFD; a truncated answer of which nothing is left has none."""
 
 SCORE_COLUMNS = {
     "ifd": "float32",
@@ -269,7 +269,7 @@ def with_picks(state: RoundState, table: pd.DataFrame) -> RoundState:
     -------
     RoundState
     """
-    picks = table.reset_index(drop=True).assign(round=state.round, rank=np.arange(len(table)))
+    picks = table.reset_index(drop=True).assign(round=state.round, rank=np.arange(1, len(table) + 1))
     for name in ("complexity", "diversity", "score"):
         if name not in picks:
             picks[name] = np.nan

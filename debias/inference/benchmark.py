@@ -185,7 +185,8 @@ def _flops(engine: "TransformersEngine", work: Work) -> float:
     """Floating-point operations of the model's matrices."""
     by_token = sum(height * width for height, width in _matrices(engine))
     vocabulary = engine.model.get_output_embeddings().weight.numel()
-    return 2.0 * (by_token * work.tokens + vocabulary * work.reads)
+    left_out = engine._forward.weights_at_reads * (work.tokens - work.reads)
+    return 2.0 * (by_token * work.tokens - left_out + vocabulary * work.reads)
 
 
 def matrix_product_peak(engine: "TransformersEngine") -> float:

@@ -5,7 +5,7 @@ before every batch. The vocabulary is projected on only where a probability is r
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,14 +15,18 @@ from numpy.typing import NDArray
 
 from debias.inference.cached_pass import CachedPass
 from debias.inference.labels import LabelTree, chain_tree
+from debias.inference.layer_kernels import log_sum_exp
+from debias.inference.llama_pass import LlamaPass
 from debias.inference.packing import Line, Row, pack
 from debias.inference.prefixes import Part, divide
 from debias.inference.stretched_pass import StretchedPass
 from debias.inference.work import Work
+from debias.inference.workers import side_by_side
 
 FloatArray = NDArray[np.float64]
+AnyPass = CachedPass | StretchedPass | LlamaPass
 _READS_AT_ONCE = 2048
-_VOCABULARY_AT_ONCE = 8192
+_VOCABULARY_AT_ONCE = 2048
 
 
 @dataclass(frozen=True)
@@ -43,6 +47,8 @@ class Abilities:
         Longest row, in tokens, for which ``shares`` and ``branches`` hold.
     stretches : bool
         Attention is taken by name, so that lines need no padding; needs all of the above.
+    layers : bool
+        Layers are of the Llama kind, which has a pass of its own; needs all but ``stretches``.
     """
 
     projects: bool = False
@@ -51,6 +57,7 @@ class Abilities:
     batches: bool = True
     window: int = 2**31 - 1
     stretches: bool = False
+    layers: bool = False
 
 
 class Forward:
@@ -70,10 +77,13 @@ class Forward:
         self.abilities = abilities
         self.decoder = decoder_of(model) if abilities.projects else None
         self.work = Work()
+        self.layered = LlamaPass(model, self.decoder) if abilities.layers else None
         self.stretched = StretchedPass(model, self.decoder) if abilities.stretches else None
 
     def compile(self) -> bool | str:
         """Compile the model's layers; return True, or why they are left as they are."""
+        if self.layered is not None:
+            return "its layers have a compiled pass of their own, which is faster"
         if self.stretched is None:
             return "only a model that needs no padding is compiled: see the other shortcuts"
         try:
@@ -120,8 +130,7 @@ class Forward:
 
     def _score(self, rows: Sequence[Row], share: bool, branches: bool) -> list[FloatArray]:
         """Score rows whose trees fit into one row each."""
-        stretched = self.stretched if branches else None
-        one_pass = stretched or CachedPass(self.model, self.decoder)
+        one_pass = self._pass(branches)
         whole = [Part(tuple(range(len(rows))), 0)]
         parts = divide([row.context for row in rows]) if share else whole
         pending = _Reads(self)
@@ -131,19 +140,42 @@ class Forward:
             for part in parts:
                 own = [rows[i] for i in part.rows]
                 one_pass.begin(own[0].context[: part.shared])
-                for batch in one_pass.batches(pack(own, part.shared, branches, one_pass.room), budget):
+                lines = pack(own, part.shared, branches, one_pass.room)
+                for batch, states in _run(one_pass, one_pass.batches(lines, budget)):
                     numbers = [part.rows[i] for line in batch for i in line.rows]
                     self._count(batch, one_pass)
-                    pending.add(numbers, [rows[i] for i in numbers], one_pass.states(batch))
+                    pending.add(numbers, [rows[i] for i in numbers], states)
         finally:
             one_pass.end()
         return pending.finish(rows)
 
-    def _count(self, batch: Sequence[Line], one_pass: CachedPass | StretchedPass) -> None:
+    @property
+    def weights_at_reads(self) -> int:
+        """Weights of the decoder that only the positions that are read are multiplied by."""
+        one_pass = self._pass(self.abilities.branches)
+        return one_pass.weights_at_reads if isinstance(one_pass, LlamaPass) else 0
+
+    def _pass(self, branches: bool) -> AnyPass:
+        """Return the fastest pass that the model can take as it is now."""
+        if branches and self.layered is not None and self.layered.still_fits():
+            return self.layered
+        return (self.stretched if branches else None) or CachedPass(self.model, self.decoder)
+
+    def _count(self, batch: Sequence[Line], one_pass: AnyPass) -> None:
         """Add a batch to what went through the model."""
         tokens = sum(map(len, batch))
         reads = sum(len(own) for line in batch for own in line.reads)
         self.work = self.work.plus(tokens, one_pass.computed(batch) - tokens, reads)
+
+
+def _run(one_pass: AnyPass, batches: Iterable[list[Line]]) -> Iterator[tuple[list[Line], torch.Tensor]]:
+    """Run batches, side by side where a pass can; give each with its states."""
+    if isinstance(one_pass, LlamaPass):
+        every = list(batches)
+        yield from zip(every, side_by_side(one_pass.states, every), strict=True)
+    else:
+        for batch in batches:
+            yield batch, one_pass.states(batch)
 
 
 class _Reads:
@@ -233,18 +265,32 @@ def project(
     >>> np.exp(project(h, w, None, torch.tensor([0, 1]), torch.tensor([1, 1]))).round(3)
     array([0.75, 0.5 ])
     """
-    total = torch.full((len(states),), -math.inf, device=states.device, dtype=torch.float64)
-    for start in range(0, len(weight), _VOCABULARY_AT_ONCE):
+
+    def summed(start: int) -> torch.Tensor:
         piece = slice(start, start + _VOCABULARY_AT_ONCE)
         logits = torch.nn.functional.linear(
             states, weight[piece].float(), None if bias is None else bias[piece].float()
         )
-        total = torch.logaddexp(total, torch.logsumexp(logits, -1).double())
+        return _log_sum_exp(logits)
+
+    total = torch.full((len(states),), -math.inf, device=states.device, dtype=torch.float64)
+    starts = range(0, len(weight), _VOCABULARY_AT_ONCE)
+    for sums in side_by_side(summed, starts) if states.device.type == "cpu" else map(summed, starts):
+        total = torch.logaddexp(total, sums)
     own = torch.einsum("ew,ew->e", states[reads], weight[tokens].float())
     if bias is not None:
         own = own + bias[tokens].float()
     answer: FloatArray = (own.double() - total[reads]).cpu().numpy()
     return answer
+
+
+def _log_sum_exp(logits: torch.Tensor) -> torch.Tensor:
+    """Logarithm of each row's sum of exponentials, float64."""
+    if logits.device.type != "cpu":
+        return torch.logsumexp(logits, -1).double()
+    sums = np.empty(len(logits))
+    log_sum_exp(logits.detach().numpy(), sums)
+    return torch.from_numpy(sums)
 
 
 def decoder_of(model: Any) -> Any:

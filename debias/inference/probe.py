@@ -52,10 +52,11 @@ def probe(model: Any) -> tuple[Abilities, dict[str, str]]:
         reasons |= dict.fromkeys(("shares", "branches"), "rotary embeddings depend on the length")
     chains, trees = _trial_rows(_vocabulary(model, config))
     abilities = plain
-    steps = (("projects", chains), ("shares", chains), ("branches", trees), ("stretches", trees))
-    for name, rows in steps:
-        if name == "stretches" and reasons:
-            reasons[name] = f"it needs the others: {', '.join(reasons)}"
+    steps = (("projects", chains), ("shares", chains), ("branches", trees))
+    for name, rows in (*steps, ("stretches", trees), ("layers", trees)):
+        missing = [other for other, _ in steps if other in reasons]
+        if name not in dict(steps) and missing:
+            reasons[name] = f"it needs the others: {', '.join(missing)}"
         if name not in reasons:
             more = replace(abilities, **{name: True})
             reason = _fault(model, rows, plain, more)

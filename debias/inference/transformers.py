@@ -112,7 +112,7 @@ class TransformersEngine(Engine):
 
         abilities, reasons = probe(self.model)
         used: dict[str, bool | str] = {
-            key: reasons.get(key, True) for key in ("projects", "shares", "branches", "stretches")
+            key: reasons.get(key, True) for key in ("projects", "shares", "branches", "stretches", "layers")
         }
         return Forward(self.model, self.max_batch_tokens, abilities), used
 

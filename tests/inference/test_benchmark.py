@@ -36,8 +36,9 @@ def test_tokens_and_padding_are_those_that_the_model_saw(name):
         assert done.padding == 0
 
 
-def test_arithmetic_is_that_of_every_matrix_that_was_called():
-    engine = tiny_engine("qwen2")
+@pytest.mark.parametrize("name", ["qwen2", "phi"])
+def test_arithmetic_is_that_of_every_matrix_that_was_called(name):
+    engine = tiny_engine(name)
     flops = []
 
     def note(module, inputs, output):

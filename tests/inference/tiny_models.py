@@ -41,6 +41,8 @@ _ROTARY = {**_SIZE, "num_key_value_heads": 2, "max_position_embeddings": 512, "i
 ARCHITECTURES: dict[str, tuple[str, dict[str, Any]]] = {
     "gpt2": ("GPT2", {"n_embd": 32, "n_layer": 2, "n_head": 4, "n_positions": 512, "initializer_range": 0.3}),
     "qwen2": ("Qwen2", _ROTARY),
+    "llama": ("Llama", _ROTARY),
+    "qwen3": ("Qwen3", {**_ROTARY, "head_dim": 16}),
     "opt": (
         "OPT",
         {**_SIZE, "ffn_dim": 48, "max_position_embeddings": 512, "init_std": 0.3, "word_embed_proj_dim": 32},

@@ -19,6 +19,8 @@ from iterit.ngrams import NgramCounts, count_ngrams
 
 MISSED_WEIGHS = 0.9
 """Against false proposals, which cost only a check, when the hashing is set up."""
+HIGHEST_PROPOSED = 0.9
+"""Pairs are proposed from this share on at the latest: the hashing knows no stricter one."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -115,7 +117,9 @@ def _near(
     from datasketch import MinHash, MinHashLSH
 
     index = MinHashLSH(
-        threshold=threshold, num_perm=n_permutations, weights=(1.0 - MISSED_WEIGHS, MISSED_WEIGHS)
+        threshold=min(threshold, HIGHEST_PROPOSED),
+        num_perm=n_permutations,
+        weights=(1.0 - MISSED_WEIGHS, MISSED_WEIGHS),
     )
     blank = MinHash(num_perm=n_permutations, seed=seed, hashfunc=int)
     found: dict[int, tuple[int, float]] = {}

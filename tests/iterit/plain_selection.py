@@ -1,0 +1,84 @@
+"""The plain definition of what is picked: slow, obvious, one row after the other."""
+
+import re
+
+
+def plain_greedy(rows, complexity, k, decay, *, eligible=None, divisors=None, sources=None, room=None):
+    """Pick as the definition says; rows are lists of [column, weight].
+
+    Returns the rows picked, and diversity and score of each when it was picked. Stops where no row
+    adds anything.
+    """
+    rows = [[list(entry) for entry in row] for row in rows]
+    left = list(range(len(rows))) if eligible is None else sorted(eligible)
+    divisors = divisors if divisors is not None else [1.0] * len(rows)
+    sources = sources if sources is not None else [0] * len(rows)
+    room = list(room) if room is not None else [len(rows)]
+    picked, diversities, scores = [], [], []
+    while len(picked) < k:
+        best = None
+        for row in left:
+            if room[sources[row]] == 0:
+                continue
+            diversity = 0.0
+            for _, weight in rows[row]:
+                diversity += weight
+            diversity /= divisors[row]
+            score = complexity[row] * diversity
+            if best is None or score > best[0]:
+                best = (score, diversity, row)
+        if best is None or best[0] <= 0.0:
+            break
+        score, diversity, row = best
+        picked.append(row)
+        diversities.append(diversity)
+        scores.append(score)
+        left.remove(row)
+        room[sources[row]] -= 1
+        taken = {column for column, _ in rows[row]}
+        for other in rows:
+            for entry in other:
+                if entry[0] in taken:
+                    entry[1] *= decay
+    return picked, diversities, scores
+
+
+def as_lists(weights):
+    """Return the rows of a sparse matrix as the plain definition takes them."""
+    return [
+        [
+            [int(weights.indices[entry]), float(weights.data[entry])]
+            for entry in range(weights.indptr[row], weights.indptr[row + 1])
+        ]
+        for row in range(len(weights.indptr) - 1)
+    ]
+
+
+def plain_cover(vectors, complexity, k):
+    """Pick by facility location, everything computed anew for every pick."""
+    similarity = vectors @ vectors.T
+    similarity[similarity < 0] = 0
+    picked, gains = [], []
+    nearest = 0 * similarity[0]
+    for _ in range(k):
+        gain = []
+        for row in range(len(vectors)):
+            more = [max(0.0, s - n) for s, n in zip(similarity[row], nearest, strict=True)]
+            gain.append(-1.0 if row in picked else sum(more))
+        scores = [c * g for c, g in zip(complexity, gain, strict=True)]
+        best = scores.index(max(scores))
+        if scores[best] <= 0:
+            break
+        picked.append(best)
+        gains.append(gain[best])
+        nearest = [max(s, n) for s, n in zip(similarity[best], nearest, strict=True)]
+    return picked, gains
+
+
+def plain_shares(texts, tokens=re.compile(r"\w").findall):
+    """Return the share of common word 1- to 3-grams of every pair of texts."""
+    sets = []
+    for text in texts:
+        words = tokens(text)
+        sets.append({tuple(words[i : i + n]) for n in (1, 2, 3) for i in range(len(words) - n + 1)})
+    return [[len(a & b) / len(a | b) if a | b else 0.0 for b in sets] for a in sets]

@@ -43,7 +43,8 @@ class IterIT:
     decay : float, default=0.1
         What a pick leaves of the weight of its n-grams: 0.1 for general data, 0 for one domain.
     window : {"top", "published"}, default="top"
-        Which records a later round scores again.
+        Which records a later round scores again. "published" also appends the tokenizer's end-of-text
+        token to each answer before its n-grams are counted, as the published code does.
     update_ratio, above_share, stale_share, min_ifd, max_ifd
         See :class:`iterit.round_state.RoundSettings`.
     rows : sequence of int, optional
@@ -129,6 +130,7 @@ class IterIT:
         self.epochs_per_round, self.cache, self.show_progress = epochs_per_round, cache, show_progress
         self.rounds: RoundDriver | None = None
         self._counts: Any = None
+        self._appended = ""
 
     def attach(self, trainer: Any) -> Any:
         """Give a trainer rounds, before it trains.
@@ -173,6 +175,8 @@ class IterIT:
             facts=self._facts(trainer),
             epochs_per_round=self.epochs_per_round,
         )
+        if self.settings.window == "published":
+            self._appended = trainer.processing_class.eos_token or ""
         install(trainer, self.rounds)
         trainer.train_dataset = TrainingRows(encoded)
         if not _collates_labels(trainer):
@@ -204,7 +208,7 @@ class IterIT:
         from iterit.selection import select
 
         if self._counts is None:
-            self._counts = count_ngrams(self.records.responses)
+            self._counts = count_ngrams([text + self._appended for text in self.records.responses])
         return select(
             newest["ifd"].to_numpy(),
             self._counts,

@@ -8,6 +8,7 @@ import json
 import os
 import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple, cast
 
@@ -198,14 +199,14 @@ def write_rows(path: str | os.PathLike[str], rows: Iterable[Mapping[str, Any]]) 
         if ending == ".parquet":
             _write_parquet(temporary, file, [dict(row) for row in rows])
             return
-        with _open_to_write(temporary, file.suffix.lower() == ".gz") as stream:
+        with temporary.open("wb") as plain, _packing(plain, file.suffix.lower() == ".gz") as stream:
             for piece in _pieces(rows, ending):
                 stream.write(piece.encode())
 
 
-def _open_to_write(temporary: Path, is_packed: bool) -> BinaryIO:
-    """Open a file; what is gzipped carries no time, so that equal rows make equal files."""
-    return cast(BinaryIO, gzip.GzipFile(temporary, "wb", mtime=0)) if is_packed else temporary.open("wb")
+def _packing(plain: BinaryIO, is_packed: bool) -> AbstractContextManager[Any]:
+    """Gzip what is written, without name or time, so that equal rows make equal files."""
+    return gzip.GzipFile("", "wb", fileobj=plain, mtime=0) if is_packed else nullcontext(plain)
 
 
 def _pieces(rows: Iterable[Mapping[str, Any]], ending: str) -> Iterator[str]:

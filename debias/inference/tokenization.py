@@ -1,15 +1,21 @@
 """Text to token ids as a model expects them: with its opening tokens, and never empty."""
 
 import hashlib
+from array import array
 from collections.abc import Sequence
 from functools import cached_property
 from typing import Any
 
 from debias.errors import ParameterError
 
+_TOKENS_KEPT = 2_000_000
+
 
 class Tokenization:
     """A tokenizer of the transformers library, and the tokens it puts before every text.
+
+    Texts of late are remembered, some eight megabytes of tokens, since prompts are first measured
+    and then asked about.
 
     Parameters
     ----------
@@ -29,6 +35,8 @@ class Tokenization:
     def __init__(self, tokenizer: Any) -> None:
         self.tokenizer = tokenizer
         self.leading = _leading_tokens(tokenizer)
+        self._known: dict[str, array[int]] = {}
+        self._n_known = 0
 
     def encode(self, texts: Sequence[str]) -> list[list[int]]:
         """Token ids of each text, the opening tokens included."""
@@ -36,10 +44,26 @@ class Tokenization:
 
     def encode_plain(self, texts: Sequence[str]) -> list[list[int]]:
         """Token ids of each text alone."""
-        if not texts:
-            return []
-        ids = self.tokenizer(list(texts), add_special_tokens=False, verbose=False)["input_ids"]
+        known = self._known
+        new = [text for text in dict.fromkeys(texts) if text not in known]
+        found = dict(zip(new, self._tokenised(new), strict=True)) if new else {}
+        answer = [list(found[text]) if text in found else known[text].tolist() for text in texts]
+        self._remember(found)
+        return answer
+
+    def _tokenised(self, texts: list[str]) -> list[list[int]]:
+        """Token ids of texts that are not known yet."""
+        ids = self.tokenizer(texts, add_special_tokens=False, verbose=False)["input_ids"]
         return [list(tokens) for tokens in ids]
+
+    def _remember(self, found: dict[str, list[int]]) -> None:
+        """Keep the tokens of new texts, and forget all others when it gets too many."""
+        size = sum(map(len, found.values()))
+        if self._n_known + size > _TOKENS_KEPT:
+            self._known, self._n_known = {}, 0
+        if size <= _TOKENS_KEPT:
+            self._known |= {text: array("i", tokens) for text, tokens in found.items()}
+            self._n_known += size
 
     def decode(self, tokens: Sequence[int]) -> str:
         """Text of token ids."""

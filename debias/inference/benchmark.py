@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from debias.errors import ParameterError
 from debias.inference.engine import Engine, check_texts
-from debias.inference.work import Work
+from debias.inference.passes.work import Work
 
 if TYPE_CHECKING:
     from debias.inference.transformers import TransformersEngine
@@ -170,7 +170,7 @@ def _matrices(engine: "TransformersEngine") -> list[tuple[int, int]]:
     """Shapes of the matrices that every token goes through."""
     from torch.nn import Embedding
 
-    from debias.inference.forward import decoder_of
+    from debias.inference.passes.forward import decoder_of
 
     return [
         tuple(module.weight.shape)

@@ -7,11 +7,11 @@ import os
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from debias.inference.collected_rows import DataDigest, listed_rows
-from debias.inference.collection import Collection, Paths, checked_target
+from debias.inference.collecting.collected_rows import DataDigest, listed_rows
+from debias.inference.collecting.collection import Collection, Paths, checked_target
+from debias.inference.collecting.prompting import prompted_rows
 from debias.inference.demonstrations import check_demonstrations
 from debias.inference.engine import Engine
-from debias.inference.prompting import prompted_rows
 from debias.inference.tasks import Task, load_task
 from debias.tables import ProbabilityTable
 

@@ -10,17 +10,22 @@ from typing import Any
 import numpy as np
 
 from debias.errors import ParameterError
-from debias.inference.concurrent_asking import ask_all
 from debias.inference.engine import Engine, FloatArray, LabelScores, OnAnswer, check_texts
-from debias.inference.openai_probe import tops_to_try
-from debias.inference.own_loop import run
-from debias.inference.pace import Pace
-from debias.inference.served_labels import ServedLabels
-from debias.inference.served_model import ServedModel
-from debias.inference.served_tokenizer import ServedTokenizer
-from debias.inference.server_connection import load_client
-from debias.inference.server_settings import DEFAULT_VARIABLE, ServerSettings, check_number, check_positive
-from debias.inference.spending import Spending
+from debias.inference.servers.concurrent_asking import ask_all
+from debias.inference.servers.openai_probe import tops_to_try
+from debias.inference.servers.own_loop import run
+from debias.inference.servers.pace import Pace
+from debias.inference.servers.served_labels import ServedLabels
+from debias.inference.servers.served_model import ServedModel
+from debias.inference.servers.served_tokenizer import ServedTokenizer
+from debias.inference.servers.server_connection import load_client
+from debias.inference.servers.server_settings import (
+    DEFAULT_VARIABLE,
+    ServerSettings,
+    check_number,
+    check_positive,
+)
+from debias.inference.servers.spending import Spending
 
 _STYLES = ("auto", "echo", "completions", "chat")
 _SCORINGS = ("label", "first-token")

@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 
 from debias.errors import MissingDependencyError, ParameterError, TaskError
-from debias.inference.rows import Source, class_name, render
+from debias.inference.collecting.rows import Source, class_name, render
 from debias.inference.staicc import read_staicc
 from debias.inference.tasks import Task, load_task
 from debias.table_division import plain_text

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from debias.errors import TaskError
-from debias.inference.rows import Source, check_template, source_from_settings
+from debias.inference.collecting.rows import Source, check_template, source_from_settings
 
 
 class Demonstration(NamedTuple):

@@ -23,9 +23,9 @@ from debias.inference.labels import (
 from debias.inference.tokenization import Tokenization
 
 if TYPE_CHECKING:
-    from debias.inference.forward import Forward
-    from debias.inference.packing import Row
-    from debias.inference.work import Work
+    from debias.inference.passes.forward import Forward
+    from debias.inference.passes.packing import Row
+    from debias.inference.passes.work import Work
 
 _SCORINGS = ("label", "first-token")
 _BATCH_TOKENS = {"cpu": 4096, "cuda": 32768}
@@ -107,8 +107,8 @@ class TransformersEngine(Engine):
 
     def _probe(self) -> "tuple[Forward, dict[str, bool | str]]":
         """Try the shortcuts on the model."""
-        from debias.inference.forward import Forward
-        from debias.inference.probe import probe
+        from debias.inference.passes.forward import Forward
+        from debias.inference.passes.probe import probe
 
         abilities, reasons = probe(self.model)
         used: dict[str, bool | str] = {
@@ -254,7 +254,7 @@ class TransformersEngine(Engine):
         ParameterError
             When spans do not lie in their sequence.
         """
-        from debias.inference.packing import Row
+        from debias.inference.passes.packing import Row
 
         answer: list[FloatArray] = [np.empty(0) for _ in sequences]
         rows, numbers = [], []
@@ -269,7 +269,7 @@ class TransformersEngine(Engine):
 
     def _row(self, context: list[int], tree: Any) -> "Row":
         """Put a context, never empty, before a tree."""
-        from debias.inference.packing import Row
+        from debias.inference.passes.packing import Row
 
         return Row(self._tokens.context(context), tree)
 

@@ -6,10 +6,10 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from debias.inference.attention import Stretches, plan
-from debias.inference.forward import Abilities, Forward
 from debias.inference.labels import chain_tree, label_tree
-from debias.inference.packing import Row
+from debias.inference.passes.attention import Stretches, plan
+from debias.inference.passes.forward import Abilities, Forward
+from debias.inference.passes.packing import Row
 
 from .tiny_models import tiny_engine, tiny_model
 

@@ -27,11 +27,11 @@ from debias.errors import (
     SpendLimitError,
     StorageError,
 )
-from debias.inference import answer_store
-from debias.inference.answers import AnswerKeys, Answers, read_answers, write_answers
 from debias.inference.collect import collect
+from debias.inference.collecting import answer_store
+from debias.inference.collecting.answers import AnswerKeys, Answers, read_answers, write_answers
+from debias.inference.collecting.run_folder import RunFolder
 from debias.inference.engine import LabelScores
-from debias.inference.run_folder import RunFolder
 from debias.tables import ProbabilityTable
 
 from .plain_engine import LABELS, TASK, TEXTS, PlainEngine, read_log, times_asked

@@ -4,7 +4,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from debias.inference.digests import DigestIndex, SeenTexts
+from debias.inference.collecting.digests import DigestIndex, SeenTexts
 
 HALVES = st.tuples(st.integers(0, 3), st.integers(0, 3))
 

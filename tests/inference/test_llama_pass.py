@@ -5,12 +5,12 @@ import pytest
 import torch
 from numpy.testing import assert_allclose
 
-from debias.inference import layer_kernels, llama_pass
-from debias.inference.forward import Abilities, Forward
 from debias.inference.labels import chain_tree
-from debias.inference.packing import Row
+from debias.inference.passes import layer_kernels, llama_pass
+from debias.inference.passes.forward import Abilities, Forward
+from debias.inference.passes.packing import Row
+from debias.inference.passes.workspace import as_array
 from debias.inference.transformers import TransformersEngine
-from debias.inference.workspace import as_array
 
 from .test_attention import rows_of_many_lengths
 from .tiny_models import LABELS, PROMPTS, byte_tokenizer, naive_label_logprobs, tiny_engine, tiny_model

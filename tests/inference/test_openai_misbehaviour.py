@@ -19,9 +19,9 @@ from hypothesis import strategies as st
 
 from debias.errors import EngineError, ParameterError, SpendLimitError
 from debias.inference.openai import OpenAIEngine
-from debias.inference.pace import Pace
-from debias.inference.server_connection import _retry_after
-from debias.inference.spending import Spending
+from debias.inference.servers.pace import Pace
+from debias.inference.servers.server_connection import _retry_after
+from debias.inference.servers.spending import Spending
 
 from .tiny_models import PROMPTS, byte_tokenizer
 from .toy_server import KEY, NAME, ToyServer, exact_label_logprobs, serving

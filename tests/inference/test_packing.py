@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from debias.inference.labels import chain_tree, label_tree
-from debias.inference.packing import LINE_TOKENS, Row, batches, layout, pack
+from debias.inference.passes.packing import LINE_TOKENS, Row, batches, layout, pack
 
 TREES = st.sampled_from(
     [chain_tree((1,)), chain_tree((1, 2, 3)), label_tree(((1, 2), (1, 3, 4), (5,), (6, 1)))]

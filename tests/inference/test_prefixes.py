@@ -4,10 +4,10 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from debias.inference.forward import Abilities, Forward
 from debias.inference.labels import chain_tree
-from debias.inference.packing import Row
-from debias.inference.prefixes import divide
+from debias.inference.passes.forward import Abilities, Forward
+from debias.inference.passes.packing import Row
+from debias.inference.passes.prefixes import divide
 
 from .tiny_models import tiny_model
 

@@ -8,11 +8,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from debias.errors import EngineError, LabelError, ModelError, ParameterError
-from debias.inference.label_matching import find_text
-from debias.inference.openai_probe import read_listed
-from debias.inference.openai_requests import _same_model
-from debias.inference.served_tokenizer import ServedTokenizer
-from debias.inference.server_answers import (
+from debias.inference.servers.label_matching import find_text
+from debias.inference.servers.openai_probe import read_listed
+from debias.inference.servers.openai_requests import _same_model
+from debias.inference.servers.served_tokenizer import ServedTokenizer
+from debias.inference.servers.server_answers import (
     Token,
     TopTokens,
     WrongAnswerError,

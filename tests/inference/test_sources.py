@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 
 from debias.errors import MissingDependencyError, ParameterError, TaskError
-from debias.inference.rows import Source, render
+from debias.inference.collecting.rows import Source, render
 from debias.inference.sources import load_split
 from debias.inference.staicc import DIGESTS, RefusingUnpickler, read_staicc, wheel_folder
 from debias.inference.tasks import Task, load_task

@@ -10,7 +10,7 @@ import pytest
 
 import debias
 from debias.errors import TaskError
-from debias.inference.rows import Source
+from debias.inference.collecting.rows import Source
 from debias.inference.tasks import Task, load_task, task_folder, task_names
 
 END = "\n\n====\n\n"

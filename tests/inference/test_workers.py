@@ -5,7 +5,7 @@ import threading
 import pytest
 import torch
 
-from debias.inference.workers import side_by_side
+from debias.inference.passes.workers import side_by_side
 
 
 @pytest.fixture(autouse=True)

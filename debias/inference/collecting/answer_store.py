@@ -11,11 +11,11 @@ from pathlib import Path
 import numpy as np
 
 from debias.errors import ResumeError
-from debias.inference.answers import Answers, read_answers, write_answers
-from debias.inference.digests import DigestArray, DigestIndex, IndexArray
+from debias.inference.collecting.answers import Answers, read_answers, write_answers
+from debias.inference.collecting.digests import DigestArray, DigestIndex, IndexArray
+from debias.inference.collecting.journal import Journal, read_journal
+from debias.inference.collecting.run_folder import RunFolder, storage_errors
 from debias.inference.engine import BoolArray, FloatArray
-from debias.inference.journal import Journal, read_journal
-from debias.inference.run_folder import RunFolder, storage_errors
 
 _IN_MEMORY = 16
 _ROW_BITS = 32

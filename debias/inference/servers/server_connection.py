@@ -16,10 +16,10 @@ from types import TracebackType
 from typing import Any, TypeVar
 
 from debias.errors import ContextLengthError, EngineError, MissingDependencyError
-from debias.inference.pace import Pace
-from debias.inference.server_answers import WrongAnswerError, read_usage
-from debias.inference.server_settings import ServerSettings
-from debias.inference.spending import Spending
+from debias.inference.servers.pace import Pace
+from debias.inference.servers.server_answers import WrongAnswerError, read_usage
+from debias.inference.servers.server_settings import ServerSettings
+from debias.inference.servers.spending import Spending
 
 Answer = TypeVar("Answer")
 _PASSING = frozenset({408, 409, 425, 429})

@@ -11,11 +11,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from debias.inference.answer_store import AnswerStore
-from debias.inference.answers import AnswerKeys, Answers, checked_answers
-from debias.inference.digests import IndexArray, as_array
+from debias.inference.collecting.answer_store import AnswerStore
+from debias.inference.collecting.answers import AnswerKeys, Answers, checked_answers
+from debias.inference.collecting.digests import IndexArray, as_array
+from debias.inference.collecting.prompting import Prompted
 from debias.inference.engine import Engine, LabelScores
-from debias.inference.prompting import Prompted
 
 _MOST_WAITING = 16
 """Chunks of rows that may wait for one chunk of missing answers."""

@@ -13,15 +13,15 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from debias.inference.cached_pass import CachedPass
 from debias.inference.labels import LabelTree, chain_tree
-from debias.inference.layer_kernels import log_sum_exp
-from debias.inference.llama_pass import LlamaPass
-from debias.inference.packing import Line, Row, pack
-from debias.inference.prefixes import Part, divide
-from debias.inference.stretched_pass import StretchedPass
-from debias.inference.work import Work
-from debias.inference.workers import side_by_side
+from debias.inference.passes.cached_pass import CachedPass
+from debias.inference.passes.layer_kernels import log_sum_exp
+from debias.inference.passes.llama_pass import LlamaPass
+from debias.inference.passes.packing import Line, Row, pack
+from debias.inference.passes.prefixes import Part, divide
+from debias.inference.passes.stretched_pass import StretchedPass
+from debias.inference.passes.work import Work
+from debias.inference.passes.workers import side_by_side
 
 FloatArray = NDArray[np.float64]
 AnyPass = CachedPass | StretchedPass | LlamaPass
@@ -31,7 +31,7 @@ _VOCABULARY_AT_ONCE = 2048
 
 @dataclass(frozen=True)
 class Abilities:
-    """What a model was found to do right, by trying: see :func:`debias.inference.probe.probe`.
+    """What a model was found to do right, by trying: see :func:`debias.inference.passes.probe.probe`.
 
     Parameters
     ----------

@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable, Iterator, Sequence
 from typing import TypeVar
 
 from debias.errors import DebiasError
-from debias.inference.server_connection import ServerConnection, StoppedError
+from debias.inference.servers.server_connection import ServerConnection, StoppedError
 
 Thing = TypeVar("Thing")
 Answer = TypeVar("Answer")

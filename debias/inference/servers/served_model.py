@@ -8,14 +8,14 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from debias.errors import EngineError
-from debias.inference.openai_probe import ListedModel, probe, read_listed
-from debias.inference.openai_requests import Abilities, Requests
-from debias.inference.own_loop import run
-from debias.inference.pace import Pace
-from debias.inference.served_tokenizer import ServedTokenizer
-from debias.inference.server_connection import RefusedError, ServerConnection
-from debias.inference.server_settings import ServerSettings
-from debias.inference.spending import Spending
+from debias.inference.servers.openai_probe import ListedModel, probe, read_listed
+from debias.inference.servers.openai_requests import Abilities, Requests
+from debias.inference.servers.own_loop import run
+from debias.inference.servers.pace import Pace
+from debias.inference.servers.served_tokenizer import ServedTokenizer
+from debias.inference.servers.server_connection import RefusedError, ServerConnection
+from debias.inference.servers.server_settings import ServerSettings
+from debias.inference.servers.spending import Spending
 
 # While looking, an answer that cannot be right may mean that a server has no such ability.
 _PROBE_RETRIES = 2

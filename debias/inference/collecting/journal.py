@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from debias.inference.answers import Answers
+from debias.inference.collecting.answers import Answers
 
 _NUMBER = struct.Struct("<I")
 

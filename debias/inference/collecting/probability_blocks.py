@@ -9,9 +9,9 @@ import numpy as np
 from scipy.special import logsumexp
 
 from debias.errors import EngineError
-from debias.inference.asking import Answered
-from debias.inference.collected_rows import Row
-from debias.inference.collection_facts import Outcome
+from debias.inference.collecting.asking import Answered
+from debias.inference.collecting.collected_rows import Row
+from debias.inference.collecting.collection_facts import Outcome
 from debias.inference.engine import FloatArray
 from debias.table_checks import check_parts
 from debias.table_parts import TableParts

@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 import torch
 
-from debias.inference.attention import Stretches, forget_prefix, plan, set_prefix
-from debias.inference.packing import LINE_TOKENS, Line
+from debias.inference.passes.attention import Stretches, forget_prefix, plan, set_prefix
+from debias.inference.passes.packing import LINE_TOKENS, Line
 
 
 class StretchedPass:

@@ -13,12 +13,12 @@ from typing import Any
 import numpy as np
 import torch
 
-from debias.inference import layer_kernels
 from debias.inference.labels import chain_tree
-from debias.inference.line_layout import LineLayout, kind_of, lay_lines, padded_width
-from debias.inference.llama_layers import LlamaLayer, add_product, product, read_layers
-from debias.inference.packing import Line
-from debias.inference.workspace import Workspace, as_array
+from debias.inference.passes import layer_kernels
+from debias.inference.passes.line_layout import LineLayout, kind_of, lay_lines, padded_width
+from debias.inference.passes.llama_layers import LlamaLayer, add_product, product, read_layers
+from debias.inference.passes.packing import Line
+from debias.inference.passes.workspace import Workspace, as_array
 
 _LINE_TOKENS = 64  # of 16, 32, 64 and 128 the fastest, or near it, on short and on long texts
 _Pair = tuple[torch.Tensor, torch.Tensor]

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from debias.errors import EngineError
-from debias.inference.server_answers import (
+from debias.inference.servers.server_answers import (
     Token,
     TopTokens,
     WrongAnswerError,
@@ -20,7 +20,7 @@ from debias.inference.server_answers import (
     read_prompt_tokens,
     read_top,
 )
-from debias.inference.server_connection import ServerConnection
+from debias.inference.servers.server_connection import ServerConnection
 
 Prompt = str | list[int]
 # What a server puts around a text or a chat, in tokens, at the most.

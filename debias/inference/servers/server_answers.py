@@ -141,8 +141,8 @@ def check_logprob(value: Any, where: str) -> float:
     -1.5
     >>> check_logprob(0.7, "token ' a'")
     Traceback (most recent call last):
-    debias.inference.server_answers.WrongAnswerError: token ' a' has log-probability 0.7; it cannot be above 0
-    """
+    debias.inference.servers.server_answers.WrongAnswerError: token ' a' has log-probability 0.7; it cannot be above 0
+    """  # noqa: E501
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise WrongAnswerError(f"{where} has no log-probability: {value!r}")
     if math.isnan(value) or value > _ROUNDING:

@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from debias.errors import EngineError
-from debias.inference.openai_requests import Requests
-from debias.inference.served_tokenizer import ServedTokenizer
-from debias.inference.server_answers import TopTokens
-from debias.inference.server_connection import RefusedError, UnusableError
+from debias.inference.servers.openai_requests import Requests
+from debias.inference.servers.served_tokenizer import ServedTokenizer
+from debias.inference.servers.server_answers import TopTokens
+from debias.inference.servers.server_connection import RefusedError, UnusableError
 
 _TEXT = "Question: What is the capital of France?\nAnswer:"
 _SUBJECT = "the first look at the server"

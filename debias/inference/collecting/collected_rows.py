@@ -12,8 +12,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from debias.errors import OverlapError, ParameterError, TaskError
-from debias.inference.digests import SeenTexts
-from debias.inference.rows import class_name, render
+from debias.inference.collecting.digests import SeenTexts
+from debias.inference.collecting.rows import class_name, render
 from debias.inference.tasks import Demonstration, Task
 from debias.table_division import plain_text
 

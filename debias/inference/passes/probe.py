@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 import torch
 
-from debias.inference.forward import Abilities, Forward, decoder_of
 from debias.inference.labels import chain_tree, label_tree
-from debias.inference.packing import Row
+from debias.inference.passes.forward import Abilities, Forward, decoder_of
+from debias.inference.passes.packing import Row
 
 _TOLERANCE = {torch.float32: 2e-4, torch.float64: 2e-4}
 _LOW_PRECISION_TOLERANCE = 0.5

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from debias.inference.packing import Line
+from debias.inference.passes.packing import Line
 
 _STEP = 16
 
@@ -98,7 +98,7 @@ def lay_lines(batch: Sequence[Line], dtype: torch.dtype) -> LineLayout:
 
     Examples
     --------
-    >>> from debias.inference.packing import Line
+    >>> from debias.inference.passes.packing import Line
     >>> from debias.inference.labels import chain_tree
     >>> line = Line()
     >>> line.add(0, [5, 6], chain_tree((7,)))

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from debias.inference.workspace import as_array
+from debias.inference.passes.workspace import as_array
 
 _ATTENTION = {"q_proj", "k_proj", "v_proj", "o_proj"}
 _HEAD_NORMS = {"q_norm", "k_norm"}

@@ -6,9 +6,9 @@ from typing import Any
 
 import numpy as np
 
-from debias.inference.asking import Answered
-from debias.inference.collected_rows import DataDigest
-from debias.inference.digests import SeenTexts
+from debias.inference.collecting.asking import Answered
+from debias.inference.collecting.collected_rows import DataDigest
+from debias.inference.collecting.digests import SeenTexts
 from debias.inference.engine import BoolArray, Engine, FloatArray
 from debias.inference.tasks import Demonstration, Task
 from debias.version import __version__

@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 
 from debias.atomic_file import write_durably
 from debias.errors import EngineError
-from debias.inference.digests import DIGEST_BYTES, DigestArray, as_array, digest
+from debias.inference.collecting.digests import DIGEST_BYTES, DigestArray, as_array, digest
 from debias.inference.engine import BoolArray, Engine, FloatArray, LabelScores
 
 _FACTS = b"debias_engine_facts"

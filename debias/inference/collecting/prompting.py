@@ -4,10 +4,10 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 from typing import NamedTuple
 
-from debias.inference.collected_rows import Row
+from debias.inference.collecting.collected_rows import Row
+from debias.inference.collecting.lengths import fit_texts
 from debias.inference.engine import Engine
 from debias.inference.labels import check_labels
-from debias.inference.lengths import fit_texts
 from debias.inference.tasks import Demonstration, Task
 
 

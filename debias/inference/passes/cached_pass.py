@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from transformers.cache_utils import Cache, DynamicCache, DynamicLayer
 
-from debias.inference.packing import Line, batches, layout
+from debias.inference.passes.packing import Line, batches, layout
 
 
 class _PrefixLayer(DynamicLayer):  # type: ignore[misc]

@@ -13,13 +13,13 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from debias.atomic_file import flush_folder
 from debias.errors import ParameterError, ResumeError
-from debias.inference.answer_store import AnswerStore
-from debias.inference.asking import Answered, Questions
-from debias.inference.collection_facts import Outcome, answer_settings, origin
+from debias.inference.collecting.answer_store import AnswerStore
+from debias.inference.collecting.asking import Answered, Questions
+from debias.inference.collecting.collection_facts import Outcome, answer_settings, origin
+from debias.inference.collecting.probability_blocks import probability_blocks
+from debias.inference.collecting.prompting import Prompted
+from debias.inference.collecting.run_folder import SUFFIX, RunFolder, refuse_other_settings, storage_errors
 from debias.inference.engine import Engine
-from debias.inference.probability_blocks import probability_blocks
-from debias.inference.prompting import Prompted
-from debias.inference.run_folder import SUFFIX, RunFolder, refuse_other_settings, storage_errors
 from debias.inference.tasks import Demonstration, Task
 from debias.table_formats.parquet import read_header
 from debias.table_formats.parquet_writer import ParquetTableWriter

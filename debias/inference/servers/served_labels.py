@@ -11,11 +11,11 @@ import numpy as np
 
 from debias.errors import ContextLengthError, EngineError, LabelError
 from debias.inference.engine import FloatArray, LabelScores
-from debias.inference.label_matching import beginnings, find_id, find_text
 from debias.inference.labels import LabelTree, Tokens, first_tokens, label_tree
-from debias.inference.openai_requests import Prompt, Requests
-from debias.inference.served_tokenizer import ServedTokenizer
-from debias.inference.server_answers import Token, TopTokens
+from debias.inference.servers.label_matching import beginnings, find_id, find_text
+from debias.inference.servers.openai_requests import Prompt, Requests
+from debias.inference.servers.served_tokenizer import ServedTokenizer
+from debias.inference.servers.server_answers import Token, TopTokens
 
 
 @dataclass

@@ -1,7 +1,7 @@
 """Which of the tokens that a server returned is a label: by their ids, or by their letters."""
 
 from debias.errors import LabelError
-from debias.inference.server_answers import TopTokens
+from debias.inference.servers.server_answers import TopTokens
 
 
 def find_id(top: TopTokens, token: int) -> float | None:
@@ -31,7 +31,7 @@ def find_text(top: TopTokens, text: str, keeps_spaces: bool = True) -> float | N
 
     Examples
     --------
-    >>> from debias.inference.server_answers import Token
+    >>> from debias.inference.servers.server_answers import Token
     >>> top = TopTokens((Token(-0.7, " yes", b" yes"), Token(-0.8, "yes", b"yes")), asked=2)
     >>> find_text(top, " yes"), find_text(top, " no")
     (-0.7, None)
@@ -57,7 +57,7 @@ def beginnings(top: TopTokens, text: str) -> list[float]:
 
     Examples
     --------
-    >>> from debias.inference.server_answers import Token
+    >>> from debias.inference.servers.server_answers import Token
     >>> top = TopTokens((Token(-0.7, " A", b" A"), Token(-0.8, " Ab", b" Ab"), Token(-1, " B", b" B")), 3)
     >>> beginnings(top, " Abbey")
     [-0.7, -0.8]

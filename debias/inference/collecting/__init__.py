@@ -1,0 +1,1 @@
+"""Collection that survives: rows, prompts, answers, and the folder that keeps them."""

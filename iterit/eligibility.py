@@ -99,27 +99,22 @@ def source_room(
     Raises
     ------
     ParameterError
-        Quotas without sources, for a source that no candidate has, or that are no such numbers.
+        A quota that is no such number.
 
     Examples
     --------
     >>> source_room(np.array(["a", "b", "a"]), {"a": 0.5}, k=3, n=3)
     (array([0, 1, 0]), array([1, 3]))
     """
-    if not quotas:
+    if not quotas or sources is None:
         return np.zeros(n, dtype=np.int64), np.array([n], dtype=np.int64)
-    if sources is None:
-        raise ParameterError("quotas are given without sources; give the source of every row too")
     numbers, names = pd.factorize(sources)
     room = np.full(len(names), n, dtype=np.int64)
     known = {name: number for number, name in enumerate(names)}
     for source, quota in quotas.items():
-        if source not in known:
-            raise ParameterError(
-                f"quotas names the source {source!r}, which no candidate has; it must be one of "
-                + ", ".join(repr(name) for name in known)
-            )
-        room[known[source]] = _rows_of(quota, source, k)
+        rows = _rows_of(quota, source, k)
+        if source in known:
+            room[known[source]] = rows
     return numbers.astype(np.int64), room
 
 

@@ -44,7 +44,7 @@ def number_pairs(
     out : ndarray of shape (n_tokens,)
         Takes the number of the n-gram that begins at each token, -1 where none does.
     n_parts, n_jobs : int
-        Into how many parts the keys are split, and how many threads take them.
+        Into how many parts the keys are split, a power of 2, and how many threads take them.
 
     Returns
     -------
@@ -122,7 +122,7 @@ def _grown(table_keys, table_places):  # type: ignore[no-untyped-def]
 
 @compiled
 def group_keys(keys, part, n_parts, first):  # type: ignore[no-untyped-def]
-    """Write for every key of one part where it first came."""
+    """Write for every key of one part (of a power of 2 of them) where it first came."""
     n_slots = 1 << 12
     mask = np.uint64(n_slots - 1)
     table_keys = np.empty(n_slots, dtype=np.uint64)
@@ -133,7 +133,7 @@ def group_keys(keys, part, n_parts, first):  # type: ignore[no-untyped-def]
         if key == NO_KEY:
             continue
         value = mixed(key)
-        if np.int64(value >> np.uint64(40)) % n_parts != part:
+        if np.int64(value >> np.uint64(40)) & (n_parts - 1) != part:
             continue
         slot = value & mask
         while table_places[slot] >= 0 and table_keys[slot] != key:

@@ -237,7 +237,7 @@ def _numbered_words(
 
 
 def _parts_that_fit(n_tokens: int, shortest: int, longest: int, memory: int, n_jobs: int) -> int:
-    """Return into how many parts keys are split, so that their tables fit with all the rest."""
+    """Return into how many parts keys are split, a power of 2, so that their tables fit with the rest."""
     width = 4 if n_tokens <= LARGEST_INT32 else 8
     n_levels = longest - shortest + 1
     numbers = width * longest * n_tokens
@@ -252,7 +252,8 @@ def _parts_that_fit(n_tokens: int, shortest: int, longest: int, memory: int, n_j
         )
     for_tables = memory - numbers - keys - 8 * n_tokens
     keys_at_once = min(KEYS_PER_PART, for_tables // (BYTES_PER_KEY * n_jobs))
-    return max(n_jobs, -(-n_tokens // max(1, keys_at_once)))
+    n_parts = max(n_jobs, -(-n_tokens // max(1, keys_at_once)))
+    return int(1 << (n_parts - 1).bit_length())
 
 
 def _rows(

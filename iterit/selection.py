@@ -142,7 +142,7 @@ def select(
     chosen = mode_called(mode)
     given = checked_inputs(
         chosen, complexity, counts, k=k, decay=decay, candidates=candidates, status=status,
-        sources=sources, lengths=lengths, embeddings=embeddings,
+        sources=sources, quotas=quotas, lengths=lengths, embeddings=embeddings,
     )  # fmt: skip
     rows, ifd = given.rows, given.ifd
     may = eligible(ifd, given.status, min_ifd=min_ifd, max_ifd=max_ifd, n=len(rows))

@@ -47,6 +47,7 @@ def checked_inputs(
     candidates: Any,
     status: Any,
     sources: Any,
+    quotas: Any,
     lengths: Any,
     embeddings: Any,
 ) -> Inputs:
@@ -60,7 +61,7 @@ def checked_inputs(
     Examples
     --------
     >>> from iterit.modes import mode_called
-    >>> nothing = dict.fromkeys(["candidates", "status", "sources", "lengths", "embeddings"])
+    >>> nothing = dict.fromkeys(["candidates", "status", "sources", "quotas", "lengths", "embeddings"])
     >>> checked_inputs(mode_called("complexity"), [0.5, 0.7], None, k=1, decay=0.1, **nothing).ifd
     array([0.5, 0.7])
     """
@@ -72,11 +73,13 @@ def checked_inputs(
     rows = np.arange(n_rows) if candidates is None else checked_rows(candidates, n_rows, "candidates")
     if len(np.unique(rows)) < len(rows):
         raise ParameterError("candidates names a row twice; each row may stand there once")
+    by_row = None if sources is None else _column(sources, n_rows, "sources", object)
+    _check_quotas(quotas, by_row)
     return Inputs(
         rows,
         None if complexity is None else _ifd(complexity, n_rows)[rows],
         None if status is None else _column(status, n_rows, "status", object)[rows],
-        None if sources is None else _column(sources, n_rows, "sources", object)[rows],
+        None if by_row is None else by_row[rows],
         _lengths(lengths, counts, n_rows)[rows] if mode is MODES["longest"] else None,
         _vectors(embeddings, n_rows)[rows] if "embeddings" in mode.needs else None,
     )
@@ -94,6 +97,21 @@ def _check_numbers(k: Any, decay: Any) -> None:
         raise ParameterError(f"k is {k!r}; it must be a whole number of rows, 0 or more")
     if isinstance(decay, bool) or not isinstance(decay, int | float | np.number) or not 0.0 <= decay <= 1.0:
         raise ParameterError(f"decay is {decay!r}; it must be a number from 0 to 1")
+
+
+def _check_quotas(quotas: Any, sources: npt.NDArray[np.object_] | None) -> None:
+    """Check that each quota is of a source that a row has, be it a candidate or not."""
+    if not quotas:
+        return
+    if sources is None:
+        raise ParameterError("quotas are given without sources; give the source of every row too")
+    known = pd.unique(sources)
+    for source in quotas:
+        if source not in known:
+            names = ", ".join(repr(name) for name in known)
+            raise ParameterError(
+                f"quotas names the source {source!r}, which no row has; it must be one of {names}"
+            )
 
 
 def _n_rows(counts: NgramCounts | None, *columns: Any) -> int:

@@ -115,45 +115,72 @@ def _same_word(codes, first, second, length):  # type: ignore[no-untyped-def]
     return True
 
 
+def scan_words(
+    codes: npt.NDArray[np.uint32], bounds: npt.NDArray[np.int64], kinds: npt.NDArray[np.uint8], shortest: int
+) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int64], npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """Give numbers to the words of texts that stand one after the other.
+
+    Parameters
+    ----------
+    codes : ndarray of uint32
+        Their characters.
+    bounds : ndarray of int64, shape (n_texts + 1,)
+        Where each text begins in `codes`.
+    kinds : ndarray of uint8
+        What every character is, see :mod:`iterit.word_kinds`.
+    shortest : int
+        Words with fewer characters are left out.
+
+    Returns
+    -------
+    tokens, lengths, begins, ends : ndarray
+        Number of each word; words per text; where each different word first began and ended.
+
+    Examples
+    --------
+    >>> from iterit.word_kinds import word_kind
+    >>> codes = np.frombuffer("to be to".encode("utf-32-le"), dtype=np.uint32)
+    >>> scan_words(codes, np.array([0, 8]), word_kind("scikit-learn").kinds, 2)
+    (array([0, 1, 0], dtype=int32), array([3]), array([0, 3]), array([2, 5]))
+    """
+    tokens = np.empty(len(codes) // shortest + 1, dtype=np.int32)
+    lengths = np.zeros(len(bounds) - 1, dtype=np.int64)
+    places = np.zeros(3, dtype=np.int64)  # next text, tokens and words so far
+    slots = np.full(1 << 14, -1, dtype=np.int32)
+    words = np.empty((3, len(slots) // 2), dtype=np.int64)  # hash, begin and end of each word
+    while True:
+        scan_texts(codes, bounds, kinds, shortest, tokens, lengths, places, slots, words)
+        if places[0] == len(lengths):
+            break
+        wider = np.empty((3, 2 * words.shape[1]), dtype=np.int64)
+        wider[:, : places[2]] = words[:, : places[2]]
+        words, slots = wider, np.full(2 * len(slots), -1, dtype=np.int32)
+        fill_slots(words[0], places[2], slots)
+    n_tokens, n_words = places[1], places[2]
+    return tokens[:n_tokens].copy(), lengths, words[1, :n_words].copy(), words[2, :n_words].copy()
+
+
 @compiled
-def _rehashed(hashes, n_words, n_slots):  # type: ignore[no-untyped-def]
-    """Return a larger table with the words there are."""
-    slots = np.full(n_slots, -1, dtype=np.int32)
-    mask = np.uint64(n_slots - 1)
+def fill_slots(hashes, n_words, slots):  # type: ignore[no-untyped-def]
+    """Put words into an empty table."""
+    mask = len(slots) - 1
     for word in range(n_words):
         slot = hashes[word] & mask
         while slots[slot] >= 0:
-            slot = (slot + np.uint64(1)) & mask
+            slot = (slot + 1) & mask
         slots[slot] = word
-    return slots
 
 
 @compiled
-def _doubled(array):  # type: ignore[no-untyped-def]
-    """Return an array twice as long that begins with the given one."""
-    longer = np.empty(2 * len(array), dtype=array.dtype)
-    longer[: len(array)] = array
-    return longer
-
-
-@compiled
-def scan_words(codes, bounds, kinds, shortest):  # type: ignore[no-untyped-def]
-    """Give numbers to the words of texts that stand one after the other in `codes`.
-
-    Returns the tokens, words per text, and where each word first began and ended.
-    """
-    n_texts = len(bounds) - 1
-    tokens = np.empty(len(codes) // shortest + 1, dtype=np.int32)
-    lengths = np.zeros(n_texts, dtype=np.int64)
-    n_slots = 1 << 12
-    slots = np.full(n_slots, -1, dtype=np.int32)
-    hashes = np.empty(n_slots // 2, dtype=np.uint64)
-    begins = np.empty(n_slots // 2, dtype=np.int64)
-    ends = np.empty(n_slots // 2, dtype=np.int64)
-    n_tokens = 0
-    n_words = 0
-    for text in range(n_texts):
+def scan_texts(codes, bounds, kinds, shortest, tokens, lengths, places, slots, words):  # type: ignore[no-untyped-def]
+    """Give numbers to the words of texts, until the end or a text that the table might have no room for."""
+    hashes, begins, ends = words[0], words[1], words[2]
+    mask = len(slots) - 1
+    text, n_tokens, n_words = places[0], places[1], places[2]
+    while text < len(lengths):
         place, stop = bounds[text], bounds[text + 1]
+        if n_words + (stop - place) // shortest + 1 > len(hashes):
+            break
         before = n_tokens
         while place < stop:
             kind = kinds[codes[place]]
@@ -167,27 +194,23 @@ def scan_words(codes, bounds, kinds, shortest):  # type: ignore[no-untyped-def]
             value = np.uint64(0xCBF29CE484222325)
             for at in range(start, place):
                 value = (value ^ np.uint64(codes[at])) * np.uint64(0x100000001B3)
-            value = mixed(value)
-            mask = np.uint64(n_slots - 1)
-            slot = value & mask
-            word = slots[slot]
+            key = np.int64(mixed(value))
+            slot = key & mask
+            word = np.int64(slots[slot])
             while word >= 0 and not (
-                hashes[word] == value
+                hashes[word] == key
                 and ends[word] - begins[word] == place - start
                 and _same_word(codes, begins[word], start, place - start)
             ):
-                slot = (slot + np.uint64(1)) & mask
-                word = slots[slot]
+                slot = (slot + 1) & mask
+                word = np.int64(slots[slot])
             if word < 0:
                 word = n_words
                 slots[slot] = word
-                hashes[word], begins[word], ends[word] = value, start, place
+                hashes[word], begins[word], ends[word] = key, start, place
                 n_words += 1
-                if 2 * n_words >= n_slots:
-                    n_slots *= 2
-                    hashes, begins, ends = _doubled(hashes), _doubled(begins), _doubled(ends)
-                    slots = _rehashed(hashes, n_words, n_slots)
             tokens[n_tokens] = word
             n_tokens += 1
         lengths[text] = n_tokens - before
-    return tokens[:n_tokens].copy(), lengths, begins[:n_words].copy(), ends[:n_words].copy()
+        text += 1
+    places[0], places[1], places[2] = text, n_tokens, n_words

@@ -117,6 +117,11 @@ def test_quotas_hold_in_every_mode(mode):
     assert some.n_missing == 15
 
 
+def test_a_quota_of_a_source_that_has_no_candidate_now():
+    options = {"sources": list("xxxyyy"), "quotas": {"x": 1, "y": 1}}
+    assert select(IFD, COUNTS, 3, candidates=[0, 1, 2], **options).rows.tolist() == [1]
+
+
 def test_bounds_and_status_are_counted():
     status = ["ok", "ok", "truncated", "ifd_ge_1", "empty", "refused"]
     ifd = [0.2, 0.95, 0.5, 1.5, np.nan, 0.5]

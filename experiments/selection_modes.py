@@ -1,0 +1,75 @@
+"""What each mode picks of Alpaca: how long its responses are, and how many rows two modes share.
+
+Run it from the repository root:
+
+    python experiments/selection_modes.py ../shared/data/instructions/alpaca_52k.jsonl.gz
+
+Complexity is seeded and uniform, so that it says nothing of a row and what differs is the diversity.
+Writes experiments/results/selection_modes.csv and .md.
+"""
+
+import argparse
+import time
+import tomllib
+from pathlib import Path
+
+import pandas as pd
+from million_rows import read_responses
+from search_quality import markdown
+from selection_speed import some_complexity
+
+from iterit.embeddings import ngram_embeddings
+from iterit.modes import MODES
+from iterit.ngrams import count_ngrams
+from iterit.selection import select
+
+HERE = Path(__file__).parent
+
+
+def main() -> None:
+    """Pick by every mode and write the results."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("file", type=Path, help="Alpaca as JSON lines, gzipped")
+    texts = read_responses(parser.parse_args().file)
+    settings = tomllib.loads((HERE / "selection_modes.toml").read_text())
+    counts = count_ngrams(texts, settings["ngram_range"])
+    complexity = some_complexity(len(texts), settings)
+    vectors = ngram_embeddings(counts, settings["n_dimensions"])
+    select(complexity, counts, 2, candidates=range(9), embeddings=vectors, mode="facility_location")
+    lines, published = [], set()
+    for mode in MODES:
+        started = time.perf_counter()
+        options = {"mode": mode, "decay": settings["decay"], "embeddings": vectors}
+        picked = select(complexity, counts, settings["k"], **options)
+        seconds = time.perf_counter() - started
+        rows = set(picked.rows.tolist())
+        published = published or rows
+        words = picked.table["words"].astype(int)
+        lines.append(
+            {
+                "mode": mode,
+                "seconds": seconds,
+                "words, mean": float(words.mean()),
+                "words, median": float(words.median()),
+                "complexity, mean": float(picked.table["complexity"].mean()),
+                "shared with published": len(rows & published) / len(rows),
+            }
+        )
+    table = pd.DataFrame(lines)
+    results = HERE / "results"
+    table.to_csv(results / "selection_modes.csv", index=False, float_format="%.3f")
+    text = f"""# What each mode picks
+
+Settings: `experiments/selection_modes.toml`. {settings["k"]:,} of {len(texts):,} rows; all responses have
+{counts.n_words.mean():.0f} words on average (words of two or more characters). Complexity is uniform and says nothing of the rows, so lengths show what the
+diversity of each mode prefers. Seconds include the weights; facility location is on
+{settings["n_dimensions"]} dimensions of truncated SVD of the same n-grams.
+
+{markdown(table)}
+"""
+    (results / "selection_modes.md").write_text(text)
+    print(text)
+
+
+if __name__ == "__main__":
+    main()

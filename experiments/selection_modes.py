@@ -61,9 +61,10 @@ def main() -> None:
     text = f"""# What each mode picks
 
 Settings: `experiments/selection_modes.toml`. {settings["k"]:,} of {len(texts):,} rows; all responses have
-{counts.n_words.mean():.0f} words on average (words of two or more characters). Complexity is uniform and says nothing of the rows, so lengths show what the
-diversity of each mode prefers. Seconds include the weights; facility location is on
-{settings["n_dimensions"]} dimensions of truncated SVD of the same n-grams.
+{counts.n_words.mean():.0f} words on average (words of two or more characters). Complexity is uniform
+and says nothing of the rows, so lengths show what the diversity of each mode prefers. Seconds
+include the weights; facility location is on {settings["n_dimensions"]} dimensions of truncated SVD of
+the same n-grams.
 
 {markdown(table)}
 """

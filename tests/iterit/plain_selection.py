@@ -2,6 +2,8 @@
 
 import re
 
+import numpy as np
+
 
 def plain_greedy(rows, complexity, k, decay, *, eligible=None, divisors=None, sources=None, room=None):
     """Pick as the definition says; rows are lists of [column, weight].
@@ -52,6 +54,22 @@ def as_lists(weights):
         ]
         for row in range(len(weights.indptr) - 1)
     ]
+
+
+def plain_greedy_matrix(matrix, complexity, k, decay):
+    """Pick from a SciPy matrix by whole-matrix operations, for sizes that lists are too slow for."""
+    matrix = matrix.copy()
+    left = np.ones(matrix.shape[0], dtype=bool)
+    picked = []
+    for _ in range(k):
+        score = np.where(left, complexity * (matrix @ np.ones(matrix.shape[1])), -1.0)
+        row = int(np.argmax(score))
+        picked.append(row)
+        left[row] = False
+        matrix.data[np.isin(matrix.indices, matrix.indices[matrix.indptr[row] : matrix.indptr[row + 1]])] *= (
+            decay
+        )
+    return picked
 
 
 def plain_cover(vectors, complexity, k):

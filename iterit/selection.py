@@ -1,7 +1,7 @@
 """Picks rows by score, as a pure function: numbers in, row numbers out, with a table of why.
 
-The same input gives the same picks on every machine. Ties go to the row that stands first among
-the candidates; where no row is left that adds anything, the rest is picked by complexity.
+Ties go to the row that stands first among the candidates; where no row is left that adds anything,
+the rest is picked by complexity. No mode depends on the number of threads.
 """
 
 from collections.abc import Mapping
@@ -112,7 +112,8 @@ def select(
     lengths : array-like of shape (n_rows,), optional
         For the mode "longest": length of each response; words as counted if not given.
     embeddings : array-like of shape (n_rows, n_dimensions), optional
-        For the mode "facility_location".
+        For the mode "facility_location", see :mod:`iterit.embeddings`. Every candidate is to be
+        near to a pick, also one that may not be picked itself.
     round : int
         Written into the table.
 

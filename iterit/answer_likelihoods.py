@@ -71,7 +71,7 @@ def _ask_in_tokens(records: Records, engine: Any, template: Template, items: Seq
     spans = [[(span.start, span.stop) for span in one.spans] for one in wholes]
     for one, tokens in zip(wholes, sequences[: len(wholes)], strict=True):
         for span in one.spans:
-            before = one.direct(span) or template.tokenization.context([])
+            before = one.direct(span) or _first_token(template)
             sequences.append(before + tokens[span.start : span.stop])
             spans.append([(len(before), len(sequences[-1]))])
     answers = engine.span_logprobs(sequences, spans)
@@ -84,17 +84,23 @@ def _ask_in_tokens(records: Records, engine: Any, template: Template, items: Seq
 
 def _ask_in_texts(records: Records, engine: Engine, template: Template, items: Sequence[Item]) -> list[_Both]:
     """Ask about answers as texts, cut where their tokens were cut."""
-    opening = template.tokenizer.bos_token or template.tokenizer.eos_token or ""
+    # Where a turn opens with nothing, an engine begins with a token of its own, if the tokenizer has one.
+    stand_in = "" if template.tokenization.leading else template.tokenization.decode(_first_token(template))
     turns = [
         template.turns(records[item.row], len(item.encoded) if item.encoded.is_truncated else None)
         for item in items
     ]
     every = [turn for own in turns for turn in own]
-    prompts = [turn.prompt for turn in every] + [turn.opening or opening for turn in every]
+    prompts = [turn.prompt for turn in every] + [turn.opening or stand_in for turn in every]
     answers = engine.continuation_logprobs(prompts, 2 * [turn.answer for turn in every])
     scored = iter(zip(answers, answers[len(every) :], strict=False))
     both = [[next(scored) for _ in own] for own in turns]
     return [([one for one, _ in pairs], [one for _, one in pairs]) for pairs in both]
+
+
+def _first_token(template: Template) -> list[int]:
+    """Return the token to begin with where nothing stands before an answer."""
+    return template.tokenization.context([])
 
 
 def _score(item: Item, conditional: Sequence[FloatArray], direct: Sequence[FloatArray]) -> Score:

@@ -21,7 +21,8 @@ from debias.errors import ResumeError
 from iterit.round_state import RoundState
 
 FOLDER = "iterit"
-_FACTS, _SCORES, _PICKS, _ORDER = "rounds.json", "scores.parquet", "picks.parquet", "order.parquet"
+_FACTS = "rounds.json"
+_SCORES, _PICKS, _ORDER, _RECORDS = "scores.parquet", "picks.parquet", "order.parquet", "records.parquet"
 _VERSION = 1
 _TRAINER_STATE = "trainer_state.json"
 
@@ -39,12 +40,15 @@ class RoundsCheckpoint:
         What decides the picks: equal settings, records and weights give equal picks.
     facts : dict
         What is told in a report, such as the name of the model.
+    records : DataFrame
+        What a report says of records: words, tokens and source of every row.
     """
 
     state: RoundState
     history: list[dict[str, Any]] = field(default_factory=list)
     settings: dict[str, Any] = field(default_factory=dict)
     facts: dict[str, Any] = field(default_factory=dict)
+    records: pd.DataFrame = field(default_factory=pd.DataFrame)
 
     def write(self, folder: str | Path) -> Path:
         """Write into the subfolder ``iterit`` of a folder.
@@ -72,6 +76,7 @@ class RoundsCheckpoint:
             (_SCORES, self.state.scores),
             (_PICKS, self.state.picks),
             (_ORDER, pd.DataFrame(order)),
+            (_RECORDS, self.records),
         ):
             with atomic_path(target / name) as temporary:
                 table.to_parquet(temporary, index=False)
@@ -128,7 +133,7 @@ def read_checkpoint(folder: str | Path) -> RoundsCheckpoint:
         raise ResumeError(
             f"{target / _FACTS} has version {content.get('version')!r}; this release reads {_VERSION}"
         )
-    tables = {name: _read_table(target / name, content["files"][name]) for name in (_SCORES, _PICKS, _ORDER)}
+    tables = {name: _read_table(target / name, digest) for name, digest in content["files"].items()}
     order = tables[_ORDER]["row"].to_numpy(dtype=np.int64)
     state = RoundState(
         n_rows=content["n_rows"],
@@ -138,7 +143,9 @@ def read_checkpoint(folder: str | Path) -> RoundsCheckpoint:
         permutation=order if content["is_ordered"] else order[:0],
         picks=tables[_PICKS],
     )
-    return RoundsCheckpoint(state, content["history"], content["settings"], content["facts"])
+    return RoundsCheckpoint(
+        state, content["history"], content["settings"], content["facts"], tables[_RECORDS]
+    )
 
 
 def check_same_run(kept: Mapping[str, Any], now: Mapping[str, Any], folder: str | Path) -> None:

@@ -37,6 +37,8 @@ class RoundDriver:
         Settings that decide the picks, JSON-able; a checkpoint with others is refused.
     facts : dict
         What else a report tells.
+    records : DataFrame
+        Words, tokens and source of every row, for reports.
     epochs_per_round : int, default=1
 
     Attributes
@@ -52,6 +54,7 @@ class RoundDriver:
     state: RoundState
     identity: dict[str, Any] = field(default_factory=dict)
     facts: dict[str, Any] = field(default_factory=dict)
+    records: pd.DataFrame = field(default_factory=pd.DataFrame)
     epochs_per_round: int = 1
     history: list[dict[str, Any]] = field(default_factory=list)
     _training_since: float | None = None
@@ -145,4 +148,4 @@ class RoundDriver:
     def checkpoint(self) -> RoundsCheckpoint:
         """Return the run as it is to be kept."""
         self.note_training_time()
-        return RoundsCheckpoint(self.state, self.history, self.identity, self.facts)
+        return RoundsCheckpoint(self.state, self.history, self.identity, self.facts, self.records)

@@ -47,6 +47,8 @@ class IterIT:
         token to each answer before its n-grams are counted, as the published code does.
     update_ratio, above_share, stale_share, min_ifd, max_ifd
         See :class:`iterit.round_state.RoundSettings`.
+    quotas : mapping of source to share or number, optional
+        The most picks of a source in a round.
     rows : sequence of int, optional
         Records that take part; all when left out.
     template : {"auto", "chat", "alpaca"}, default="auto"
@@ -64,7 +66,7 @@ class IterIT:
     seed : int, default=0
     show_progress : bool, default=True
     **selection
-        Further arguments of :func:`iterit.selection.select`, such as ``quotas`` or ``embeddings``.
+        Further arguments of :func:`iterit.selection.select`, such as ``embeddings``.
 
     Attributes
     ----------
@@ -99,6 +101,7 @@ class IterIT:
         stale_share: float = 0.1,
         min_ifd: float | None = None,
         max_ifd: float = 1.0,
+        quotas: Mapping[Any, float] | None = None,
         rows: ArrayLike | None = None,
         template: str = "auto",
         engine: "Engine | None" = None,
@@ -124,7 +127,8 @@ class IterIT:
             max_ifd=max_ifd,
             seed=seed,
         )
-        self.ratio, self.mode, self.decay, self.selection = ratio, mode, decay, selection
+        self.ratio, self.mode, self.decay = ratio, mode, decay
+        self.quotas, self.selection = quotas, selection
         self.template, self.max_tokens = template, max_tokens
         self.engine, self.score_dtype = engine, score_dtype
         self.epochs_per_round, self.cache, self.show_progress = epochs_per_round, cache, show_progress
@@ -173,6 +177,7 @@ class IterIT:
             state=first_state(len(self.records), self.rows),
             identity=self._identity(template, trainer, limit),
             facts=self._facts(trainer),
+            records=self._described(encoded),
             epochs_per_round=self.epochs_per_round,
         )
         if self.settings.window == "published":
@@ -217,6 +222,7 @@ class IterIT:
             decay=self.decay,
             candidates=candidates,
             sources=self.records.sources,
+            quotas=self.quotas,
             min_ifd=self.settings.min_ifd,
             max_ifd=self.settings.max_ifd,
             seed=self.settings.seed,
@@ -232,6 +238,7 @@ class IterIT:
             **{name: rules[name] for name in rules},
             "mode": self.mode,
             "decay": self.decay,
+            "quotas": None if self.quotas is None else {str(k): v for k, v in self.quotas.items()},
             "selection": {name: repr(value)[:80] for name, value in sorted(self.selection.items())},
             "epochs_per_round": self.epochs_per_round,
             "records": said,
@@ -241,6 +248,11 @@ class IterIT:
             "score_dtype": self.score_dtype,
             "scored_by": "trainer" if self.engine is None else type(self.engine).__name__,
         }
+
+    def _described(self, encoded: "EncodedRecords") -> pd.DataFrame:
+        """Words, tokens and source of every record."""
+        words = [len(text.split()) for text in self.records.responses]
+        return pd.DataFrame({"words": words, "tokens": encoded.lengths, "source": self.records.sources})
 
     def _facts(self, trainer: Any) -> dict[str, Any]:
         """List what a report tells besides."""

@@ -1,20 +1,28 @@
-"""The ``iterit`` command, which so far only says what is to come."""
+"""The ``iterit`` command: score instruction records, select, train round by round, report.
+
+Only what parses the command line is imported here; each command imports what it needs.
+"""
 
 from typing import Annotated
 
 import typer
 
-COMING = """iterit will pick the instructions that teach a model most:
-  score   how hard each record is for the model as it is now
-  select  the records that are hard and add to what is already chosen
-  train   one round on them, then score again
-  report  what was chosen, and why
-Nothing of this is in this release; the debias command is."""
+from iterit.cli.errors import OneLineErrors
+from iterit.cli.reporting import report
+from iterit.cli.scoring import score
+from iterit.cli.selecting import select
+from iterit.cli.training import train
 
 app = typer.Typer(
-    help="Pick the instructions that teach a model most. To come.",
+    cls=OneLineErrors,
+    help="Pick the instructions that teach a model most now, train on them, score again.\n\n"
+    "A record is hard when its question helps the model little with its answer (IFD); picks are hard and "
+    "add n-grams to what is already picked.",
+    epilog="Start with: iterit select your.jsonl --model demo --ratio 0.05",
+    no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
 )
 
 
@@ -27,11 +35,17 @@ def _version(wanted: bool) -> None:
         raise typer.Exit()
 
 
-@app.callback(invoke_without_command=True)
+@app.callback()
 def main(
     version: Annotated[
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version and exit.")
     ] = False,
+    debug: Annotated[
+        bool, typer.Option("--debug", help="Show the traceback of an error (before the command's name).")
+    ] = False,
 ) -> None:
-    """Say what is to come."""
-    typer.echo(COMING)
+    """Take the options that stand before a command."""
+
+
+for command in (score, select, train, report):
+    app.command()(command)

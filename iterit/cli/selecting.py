@@ -1,0 +1,232 @@
+"""``iterit select``: the records that are hard and add to what is already picked."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from debias.errors import ParameterError
+from iterit.cli.inputs import (
+    CACHE,
+    Cache,
+    Device,
+    Dtype,
+    DtypeOption,
+    EngineName,
+    EngineOption,
+    Files,
+    Limit,
+    MaxTokens,
+    Model,
+    RecordFormat,
+    Refused,
+    Seed,
+    TemplateName,
+    TemplateOption,
+    check_output,
+    engine_of,
+    read,
+    scores_of,
+    write_frame,
+)
+from iterit.cli.screen import print_lines, print_table
+
+if TYPE_CHECKING:
+    import numpy as np
+    import pandas as pd
+
+    from iterit.records import Records
+    from iterit.selection import Selection
+
+Ratio = Annotated[float, typer.Option(help="Share of the records to pick.")]
+ModeOption = Annotated[
+    str,
+    typer.Option(
+        help="published (IFD * sum of n-gram weights), length_neutral, length_debiased, complexity,"
+        " diversity, random or longest."
+    ),
+]
+Decay = Annotated[
+    float,
+    typer.Option(help="What a pick leaves of its n-grams' weight: 0.1 for general data, 0 for one domain."),
+]
+MinIfd = Annotated[float | None, typer.Option(help="Pick no record below this IFD.")]
+MaxIfd = Annotated[float, typer.Option(help="Pick no record of this IFD or above.")]
+Quota = Annotated[
+    list[str] | None,
+    typer.Option(metavar="SOURCE=SHARE", help="At most this share of the picks from a source; repeatable."),
+]
+NearCopiesOption = Annotated[
+    float | None,
+    typer.Option(
+        "--drop-copies",
+        help="First leave out answers that share so much of their n-grams with an earlier one: 0.8, say.",
+    ),
+]
+RECORD_FORMATS = (".jsonl", ".json", ".parquet")
+TABLE_FORMATS = (".csv", ".parquet", ".jsonl")
+
+
+def select(
+    files: Files,
+    model: Model = "demo",
+    ratio: Ratio = 0.05,
+    out: Annotated[Path, typer.Option(help="The picked records, as they were read.")] = Path(
+        "selected.jsonl"
+    ),
+    scores: Annotated[
+        Path | None, typer.Option(help="Scores of the same records, from `iterit score`; made when left out.")
+    ] = None,
+    why: Annotated[
+        Path | None, typer.Option(help="Also write a table of why: complexity, diversity, score, rank.")
+    ] = None,
+    mode: ModeOption = "published",
+    decay: Decay = 0.1,
+    min_ifd: MinIfd = None,
+    max_ifd: MaxIfd = 1.0,
+    quota: Quota = None,
+    drop_copies: NearCopiesOption = None,
+    seed: Seed = 0,
+    engine: EngineOption = EngineName.transformers,
+    template: TemplateOption = TemplateName.auto,
+    max_tokens: MaxTokens = None,
+    dtype: DtypeOption = Dtype.auto,
+    device: Device = "auto",
+    format: RecordFormat = "auto",
+    limit: Limit = None,
+    refused: Refused = None,
+    cache: Cache = CACHE,
+) -> None:
+    """Select the records that are hard for a model and add to what is already picked.
+
+    Scores them first, unless --scores names a file; what was scored once is not scored again.
+
+    Example: iterit select your.jsonl --model demo --ratio 0.05
+    """
+    from iterit.modes import mode_called
+    from iterit.ngrams import count_ngrams
+    from iterit.round_state import n_picks_of
+    from iterit.selection import select as select_rows
+
+    check_output(out, RECORD_FORMATS, tuple(files))
+    if why is not None:
+        check_output(why, TABLE_FORMATS, (*files, out), "--why")
+    needs = mode_called(mode).needs
+    if "embeddings" in needs:
+        raise ParameterError(f"--mode {mode} needs embeddings; use it from Python: iterit.selection.select")
+    quotas = quotas_of(quota)
+    records = read(files, format, limit, refused)
+    candidates = without_copies(records, drop_copies)
+    n_picks = n_picks_of(ratio, len(candidates))
+    table = None
+    if scores is not None:
+        table = read_scores(scores, records)
+    elif "complexity" in needs:
+        with engine_of(engine, model, str(dtype), device) as made:
+            table = scores_of(records, made, str(template), max_tokens, cache)
+    chosen = select_rows(
+        table,
+        count_ngrams(records.responses),
+        n_picks,
+        mode=mode,
+        decay=decay,
+        candidates=candidates,
+        sources=records.sources,
+        quotas=quotas,
+        min_ifd=min_ifd,
+        max_ifd=max_ifd,
+        seed=seed,
+    )
+    records.write(out, chosen.rows)
+    if why is not None:
+        write_frame(chosen.table, why)
+    _tell(records, chosen, n_picks, out, why)
+
+
+def quotas_of(words: list[str] | None) -> dict[str, float | int] | None:
+    """Read quotas of sources: a share of the picks, or a number of them.
+
+    Examples
+    --------
+    >>> quotas_of(["a.jsonl=0.5", "b=20"])
+    {'a.jsonl': 0.5, 'b': 20}
+    """
+    if not words:
+        return None
+    found: dict[str, float | int] = {}
+    for word in words:
+        name, _, value = word.rpartition("=")
+        try:
+            found[name] = int(value) if value.isdecimal() else float(value)
+        except ValueError:
+            name = ""
+        if not name:
+            raise ParameterError(f"--quota must be SOURCE=SHARE, such as chat.jsonl=0.5; got {word!r}")
+    return found
+
+
+def without_copies(records: "Records", threshold: float | None) -> "np.ndarray[Any, Any]":
+    """Return the rows that are no near copies of earlier ones."""
+    import numpy as np
+
+    from iterit.near_copies import near_copies
+
+    if threshold is None:
+        return np.arange(len(records))
+    found = near_copies(records.responses, threshold=threshold)
+    kinds = found.table["kind"].value_counts()
+    print_lines([f"Left out as copies: {kinds.get('exact', 0):,} exact, {kinds.get('near', 0):,} near."])
+    return found.kept
+
+
+def read_scores(path: Path, records: "Records") -> "pd.DataFrame":
+    """Read scores that ``iterit score`` wrote, and check that they are of these records.
+
+    Raises
+    ------
+    ParameterError
+        They are of others.
+    """
+    import pandas as pd
+
+    if path.suffix.lower() == ".jsonl":
+        table = pd.read_json(path, lines=True)
+    elif path.suffix.lower() == ".parquet":
+        table = pd.read_parquet(path)
+    elif path.suffix.lower() == ".csv":
+        table = pd.read_csv(path)
+    else:
+        raise ParameterError(f"--scores {str(path)!r}: the name must end in .parquet, .csv or .jsonl")
+    if not {"row", "ifd", "status"} <= set(table.columns):
+        raise ParameterError(f"--scores {str(path)!r}: there are no columns row, ifd and status in it")
+    if len(table) != len(records):
+        raise ParameterError(
+            f"--scores {str(path)!r} has {len(table):,} rows and the files have {len(records):,} records;"
+            " score the same files"
+        )
+    return table.set_index("row")
+
+
+def _tell(records: "Records", chosen: "Selection", n_picks: int, out: Path, why: Path | None) -> None:
+    """Print how long the picks are, where they come from, and what was left out."""
+    import numpy as np
+
+    words = np.array([len(text.split()) for text in records.responses])
+    rows = [
+        [name, f"{len(own):,}", f"{own.mean():.1f}", f"{np.median(own):.0f}"]
+        for name, own in (("all", words), ("picked", words[chosen.rows]))
+        if len(own)
+    ]
+    print_table("Words of answers", ["records", "number", "mean", "median"], rows)
+    if len(set(records.sources)) > 1:
+        counts = chosen.table["source"].value_counts()
+        print_table("Sources", ["source", "picked"], [[name, f"{n:,}"] for name, n in counts.items()])
+    lines = [f"{n:,} records might not be picked: {reason}." for reason, n in chosen.excluded.items() if n]
+    if chosen.n_missing:
+        lines.append(
+            f"{chosen.n_missing:,} of {n_picks:,} picks are missing: bounds and quotas left no more."
+        )
+    lines.append(f"Wrote {out}: {len(chosen.rows):,} of {len(records):,} records.")
+    if why is not None:
+        lines.append(f"Wrote {why}.")
+    print_lines(lines)

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from debias.errors import ParameterError, RecordsError
-from debias.inference.digests import digest
+from debias.inference.collecting.digests import digest
 from iterit.record_columns import RecordColumns
 from iterit.record_files import RawRow, read_rows, to_json, write_rows
 from iterit.record_formats import Message, parse_row

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from debias.errors import ParameterError
-from debias.inference.digests import digest
+from debias.inference.collecting.digests import digest
 from debias.inference.tokenization import Tokenization
 from iterit.encoding import Encoded, EncodedRecords, Span
 from iterit.record_files import to_json

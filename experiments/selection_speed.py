@@ -72,17 +72,14 @@ def measure(part: str, path: Path, settings: dict) -> dict:
     lazy_greedy(small, np.ones(2), 2, 0.1)
     k, decay, turns = settings["k"], settings["decay"], settings["turns"]
     complexity = some_complexity(len(texts), settings)
+    grams = tuple(settings["ngram_range"])
     begin = most_memory()
     if part == "scikit-learn":
         from sklearn.feature_extraction.text import TfidfVectorizer
 
-        matrix, counting = timed(
-            lambda: TfidfVectorizer(ngram_range=settings["ngram_range"]).fit_transform(texts)
-        )
+        matrix, counting = timed(lambda: TfidfVectorizer(ngram_range=grams).fit_transform(texts))
         return {"counting, s": counting, "entries": matrix.nnz, "GiB added": most_memory() - begin}
-    counts, counting = timed(
-        lambda: count_ngrams(texts, settings["ngram_range"]), 1 if part == "plain" else turns
-    )
+    counts, counting = timed(lambda: count_ngrams(texts, grams), 1 if part == "plain" else turns)
     weights, weighing = timed(lambda: weigh(counts), 1 if part == "plain" else turns)
     if part == "plain":
         rows, picking = timed(lambda: plain(weights, complexity, k, decay))

@@ -165,6 +165,7 @@ def make_trainer(model: str | Path, out: str | Path, settings: TrainingSettings)
         warmup_steps=settings.warmup_share,
         bf16=settings.bf16,
         use_cpu=settings.device == "cpu",
+        dataloader_pin_memory=settings.device != "cpu" and torch.cuda.is_available(),
         logging_steps=5,
         save_total_limit=2,
         report_to=[],

@@ -15,6 +15,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 README = ROOT / "README.md"
 HELP_PAGE = ROOT / "docs" / "command-line.md"
+ITERIT_COMMANDS = ["", "score", "select", "train", "report"]
 COMMANDS = ["", "collect", "fit", "frontier", "apply", "report", "compare", "bench-engine", "demo"]
 ENVIRONMENT = os.environ | {"COLUMNS": "100", "NO_COLOR": "1", "TERM": "dumb", "PYTHONPATH": str(ROOT)}
 
@@ -30,7 +31,7 @@ def run(words: list[str], folder: Path, timeout: float = 600) -> subprocess.Comp
 def help_page() -> str:
     """Write the page of all help texts."""
     parts = ["# Command line\n\nWritten by `make docs-write` from the commands themselves."]
-    for program, commands in (("debias", COMMANDS), ("iterit", [""])):
+    for program, commands in (("debias", COMMANDS), ("iterit", ITERIT_COMMANDS)):
         for command in commands:
             words = [program, *command.split(), "--help"]
             text = "\n".join(line.rstrip() for line in run(words, ROOT).stdout.strip("\n").splitlines())

@@ -88,7 +88,7 @@ _SCORES: dict[str, tuple[str, Callable[[float], str]]] = {
     "mean_move": ("mean move", decimal(3, sign=True)),
     "median_size": ("median size of a move", decimal(3)),
     "share_up": ("moved up", percent),
-    "rank_correlation": ("rank correlation", decimal(3)),
+    "rank_correlation": ("rank corr.", decimal(3)),
     "n_rose": ("rose to the bound", whole),
     "n_fell": ("fell below it", whole),
     "newly_hard": ("hard rows that were not hard before", percent),

@@ -185,7 +185,8 @@ class IterIT:
         install(trainer, self.rounds)
         trainer.train_dataset = TrainingRows(encoded)
         if not _collates_labels(trainer):
-            trainer.data_collator = PaddedBatch(pad_token_of(trainer.processing_class))
+            n_known = trainer.model.get_input_embeddings().num_embeddings
+            trainer.data_collator = PaddedBatch(pad_token_of(trainer.processing_class, n_known))
         return trainer
 
     def _score_rows(self, template: "Template", encoded: "EncodedRecords", limit: int | None) -> "ScoreRows":

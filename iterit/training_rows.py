@@ -82,11 +82,22 @@ class RoundSampler(Sampler[int]):
         yield from itertools.repeat(FILLER, len(self) - self.n_picks)
 
 
-def pad_token_of(tokenizer: object) -> int:
-    """Token to fill up shorter rows with: attention and loss leave it out, so any will do."""
+def pad_token_of(tokenizer: object, n_known: int) -> int:
+    """Return a token to fill up shorter rows with: attention and loss leave it out, so any will do.
+
+    Parameters
+    ----------
+    tokenizer : PreTrainedTokenizerBase
+    n_known : int
+        Tokens that the model knows; a tokenizer may name one that it does not.
+
+    Returns
+    -------
+    int
+    """
     for name in ("pad_token_id", "eos_token_id", "unk_token_id"):
         token = getattr(tokenizer, name, None)
-        if token is not None:
+        if token is not None and token < n_known:
             return int(token)
     return 0
 

@@ -135,7 +135,7 @@ def write(parts: dict, settings: dict) -> None:
 Settings: `experiments/selection_speed.toml`. {machine}; medians of {settings["turns"]} turns, the plain
 definition once. {lazy["entries"]:,} entries.
 
-{markdown(table)}
+{markdown(table.astype(object).where(table.notna(), ""))}
 
 The {k:,} picks and their order are {"equal" if equal else "NOT EQUAL"}. The search is {faster:,.0f} times
 faster: for each pick it bounds {lazy["bounds"] / k:.1f} rows and sums {lazy["sums"] / k:.2f} exactly.

@@ -108,7 +108,7 @@ def source_room(
     """
     if not quotas or sources is None:
         return np.zeros(n, dtype=np.int64), np.array([n], dtype=np.int64)
-    numbers, names = pd.factorize(sources)
+    numbers, names = pd.factorize(sources, use_na_sentinel=False)
     room = np.full(len(names), n, dtype=np.int64)
     known = {name: number for number, name in enumerate(names)}
     for source, quota in quotas.items():

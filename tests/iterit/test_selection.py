@@ -117,6 +117,12 @@ def test_quotas_hold_in_every_mode(mode):
     assert some.n_missing == 15
 
 
+def test_rows_without_a_source_have_no_limit():
+    options = {"sources": ["x", None, "x", None, "x", None], "quotas": {"x": 1}}
+    picked = select([0.9, 0.5, 0.8, 0.4, 0.7, 0.6], COUNTS, 6, mode="complexity", **options)
+    assert picked.rows.tolist() == [0, 5, 1, 3]
+
+
 def test_a_quota_of_a_source_that_has_no_candidate_now():
     options = {"sources": list("xxxyyy"), "quotas": {"x": 1, "y": 1}}
     assert select(IFD, COUNTS, 3, candidates=[0, 1, 2], **options).rows.tolist() == [1]

@@ -1,0 +1,264 @@
+"""A whole run of rounds on a CPU, then what each way to pick does for held-out answers.
+
+Run it from the repository root (about an hour on two cores; stopped, it goes on):
+
+    python experiments/iterit_run.py ../shared/data/instructions/alpaca_52k.jsonl.gz
+
+Records are drawn from the file by the seed; held-out ones share no text with them. Every way trains
+as many samples, in as many steps, with the same schedule: ways that pick once train their picks in
+each round, "all rows" are drawn anew. The loss is the mean negative log-likelihood (nats) of the
+held-out answers' tokens; intervals are percentile bootstraps over held-out records, and differences
+are paired. They do not cover another draw of records or another seed of training, of which the seeds
+of "random" give an idea. Writes experiments/results/iterit_run.csv and iterit_run.md.
+"""
+
+import argparse
+import json
+import time
+import tomllib
+import warnings
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+
+from debias.inference.transformers import TransformersEngine
+from iterit.complexity import score_complexity
+from iterit.ngrams import count_ngrams
+from iterit.records import Records, read_records
+from iterit.reports.pages import render_markdown
+from iterit.reports.rounds_report import RoundsReport
+from iterit.round_state import n_picks_of
+from iterit.selection import select
+from iterit.templates import template_for
+from iterit.trainer import IterIT
+from iterit.training import TrainingSettings, make_trainer, trainable_folder
+from iterit.training_rows import PaddedBatch, TrainingRows, pad_token_of
+
+HERE = Path(__file__).parent
+UNTRAINED, ITERIT = "untrained", "IterIT"
+ROUNDS = {
+    ITERIT: "published",
+    "IterIT, length-neutral": "length_neutral",
+    "IterIT, length-debiased": "length_debiased",
+}
+ONCE = {
+    "one-shot, published score": "published",
+    "one-shot IFD": "complexity",
+    "one-shot, length-debiased": "length_debiased",
+    "longest": "longest",
+}
+
+
+def draw(path: Path, settings: dict) -> tuple[Records, Records]:
+    """Draw records to train on, and held-out ones that share no text with any."""
+    records = read_records(path)
+    order = np.random.default_rng(settings["seed"]).permutation(len(records))
+    order = order[: 2 * (settings["n_records"] + settings["n_held_out"])]
+    drawn = records.take(np.sort(order[: settings["n_records"]]))
+    known, questions = set(drawn.responses), {record.messages[0].content for record in drawn}
+    rest = records.take(np.sort(order[settings["n_records"] :]))
+    apart = [
+        row
+        for row, record in enumerate(rest)
+        if rest.responses[row] not in known and record.messages[0].content not in questions
+    ]
+    apart = np.random.default_rng(settings["seed"]).permutation(apart)[: settings["n_held_out"]]
+    return drawn, rest.take(np.sort(apart))
+
+
+class Comparison:
+    """Trains each way and measures it, keeping what is done."""
+
+    def __init__(self, path: Path, work: Path, settings: dict) -> None:
+        self.work, self.settings = work, settings
+        work.mkdir(parents=True, exist_ok=True)
+        self.records, self.held_out = draw(path, settings)
+        self.training = TrainingSettings(
+            rounds=settings["rounds"], seed=settings["seed"], **settings["training"]
+        )
+        self.model = trainable_folder("demo", work)
+        self.n_picks = n_picks_of(settings["ratio"], len(self.records))
+        self.n_samples = self.n_picks * settings["rounds"]
+        self.words = np.array([len(text.split()) for text in self.records.responses])
+
+    def trainer(self, name: str, rounds: int) -> object:
+        """Make a trainer of so many epochs."""
+        settings = TrainingSettings(**{**vars(self.training), "rounds": rounds})
+        return make_trainer(self.model, self.work / name.replace(" ", "_"), settings)
+
+    def measure(self, trainer: object) -> pd.DataFrame:
+        """Log-likelihood of held-out answers."""
+        engine = TransformersEngine(trainer.model, trainer.processing_class)
+        limit = self.settings["max_tokens"]
+        return score_complexity(self.held_out, engine, max_tokens=limit, show_progress=False)
+
+    def in_rounds(self, name: str, mode: str) -> tuple[np.ndarray, dict, object]:
+        """Train round by round."""
+        trainer = self.trainer(name, self.settings["rounds"])
+        iterit = IterIT(
+            self.records,
+            self.settings["ratio"],
+            mode=mode,
+            seed=self.settings["seed"],
+            max_tokens=self.settings["max_tokens"],
+            cache=self.work / "scores",
+            show_progress=False,
+        )
+        iterit.attach(trainer)
+        trainer.train()
+        report = RoundsReport(iterit.rounds.checkpoint(), title=f"{name}: its rounds")
+        facts = {"markdown": render_markdown(report), "seconds": float(report.costs["seconds"].sum())}
+        facts["overlap"] = float(report.rounds["overlap"].mean())
+        return iterit.rounds.state.picks["row"].to_numpy(), facts, trainer
+
+    def fixed(self, name: str, rows: np.ndarray, epochs: int) -> tuple[np.ndarray, dict, object]:
+        """Train the same rows in every epoch."""
+        trainer = self.trainer(name, epochs)
+        template = template_for(trainer.processing_class)
+        examples = TrainingRows(template.encode_all(self.records, max_tokens=self.settings["max_tokens"]))
+        trainer.train_dataset = torch.utils.data.Subset(examples, rows.tolist())
+        trainer.data_collator = PaddedBatch(
+            pad_token_of(trainer.processing_class, len(trainer.processing_class))
+        )
+        begun = time.perf_counter()
+        trainer.train()
+        return np.tile(rows, epochs), {"seconds": time.perf_counter() - begun}, trainer
+
+    def picked_once(self, mode: str) -> np.ndarray:
+        """Rows that the untrained model's scores pick."""
+        trainer = self.trainer("base", 1)
+        engine = TransformersEngine(trainer.model, trainer.processing_class)
+        scores = score_complexity(
+            self.records, engine, max_tokens=self.settings["max_tokens"], cache=self.work / "scores", step=0
+        )
+        return select(scores, count_ngrams(self.records.responses), self.n_picks, mode=mode).rows
+
+    def ways(self) -> dict:
+        """All ways by their names, each a function that trains."""
+        found = {UNTRAINED: lambda: (np.empty(0, np.int64), {"seconds": 0.0}, self.trainer("base", 1))}
+        for name, mode in ROUNDS.items():
+            found[name] = lambda name=name, mode=mode: self.in_rounds(name, mode)
+        epochs = self.settings["rounds"]
+        for name, mode in ONCE.items():
+            found[name] = lambda name=name, mode=mode: self.fixed(name, self.picked_once(mode), epochs)
+        for seed in self.settings["random_seeds"]:
+            order = np.random.default_rng([seed, 1]).permutation(len(self.records))
+            name = f"random, seed {seed}"
+            found[name] = lambda name=name, order=order: self.fixed(name, order[: self.n_picks], epochs)
+        for seed in self.settings["random_seeds"]:
+            order = np.random.default_rng([seed, 2]).permutation(len(self.records))
+            name = f"all rows, seed {seed}"
+            found[name] = lambda name=name, order=order: self.fixed(name, order[: self.n_samples], 1)
+        return found
+
+    def run(self) -> dict[str, tuple[pd.DataFrame, dict]]:
+        """Train and measure what was not yet."""
+        done = {}
+        for name, way in self.ways().items():
+            target = self.work / f"{name.replace(' ', '_')}.parquet"
+            if not target.with_suffix(".json").exists():
+                rows, facts, trainer = way()
+                self.measure(trainer).to_parquet(target)
+                distinct = np.unique(rows)
+                facts |= {"samples": len(rows), "distinct": len(distinct)}
+                facts["words"] = float(self.words[rows].mean()) if len(rows) else float(self.words.mean())
+                target.with_suffix(".json").write_text(json.dumps(facts))
+            done[name] = (pd.read_parquet(target), json.loads(target.with_suffix(".json").read_text()))
+            print(f"{name}: {loss(done[name][0]):.4f} nats, {done[name][1]['seconds']:.0f} s", flush=True)
+        return done
+
+
+def loss(scores: pd.DataFrame, weights: np.ndarray | None = None) -> float:
+    """Mean negative log-likelihood of the answers' tokens."""
+    tokens = scores["n_tokens"].to_numpy() * (1 if weights is None else weights)
+    return float((scores["conditional"].to_numpy() * tokens).sum() / tokens.sum())
+
+
+def bootstrap(done: dict, settings: dict) -> pd.DataFrame:
+    """Losses with intervals, and differences from the mean of the random picks."""
+    rng = np.random.default_rng(settings["seed"])
+    n = settings["n_held_out"]
+    draws = [np.bincount(rng.integers(0, n, n), minlength=n) for _ in range(settings["n_resamples"])]
+    at = {name: loss(scores) for name, (scores, _) in done.items()}
+    resampled = {name: np.array([loss(scores, w) for w in draws]) for name, (scores, _) in done.items()}
+    random = [name for name in done if name.startswith("random")]
+    reference = np.mean([resampled[name] for name in random], axis=0)
+    rows = []
+    for name, (_, facts) in done.items():
+        low, high = np.quantile(resampled[name], [0.025, 0.975])
+        below, above = np.quantile(resampled[name] - reference, [0.025, 0.975])
+        rows.append(
+            {
+                "way": name,
+                "trained samples": facts["samples"],
+                "different records": facts["distinct"],
+                "mean words of answers": facts["words"],
+                "held-out loss": at[name],
+                "low": low,
+                "high": high,
+                "difference from random": at[name] - np.mean([at[one] for one in random]),
+                "difference low": below,
+                "difference high": above,
+                "seconds": facts["seconds"],
+            }
+        )
+    return pd.DataFrame(rows)
+
+
+def markdown(table: pd.DataFrame, done: dict, comparison: Comparison) -> str:
+    """Write the page of results."""
+    settings, ranked = comparison.settings, table.sort_values("held-out loss")
+    minutes = done[ITERIT][1]["seconds"] / 60
+    trained = ranked[ranked["way"] != UNTRAINED]
+    lines = [
+        "# A whole run of rounds on a CPU, and what each way to pick does\n",
+        f"{len(comparison.records):,} records, {comparison.n_picks} picks a round, {settings['rounds']}"
+        f" rounds, SmolLM2-135M-Instruct with LoRA, {torch.get_num_threads()} threads. The run of rounds took"
+        f" {minutes:.1f} minutes (claim: under {settings['minutes']}):"
+        f" {'held' if minutes < settings['minutes'] else '**missed**'}."
+        f" {len(comparison.held_out):,} held-out records.\n",
+        f"Lowest held-out loss: {trained['way'].iloc[0]}; highest: {trained['way'].iloc[-1]}; IterIT is"
+        f" {trained['way'].tolist().index(ITERIT) + 1} of {len(trained)}. A difference whose interval covers"
+        " zero is not clear.\n",
+        "| way | samples | records | words | held-out loss | minus random | seconds |",
+        "| --- | ---: | ---: | ---: | ---: | ---: | ---: |",
+    ]
+    for row in ranked.to_dict("records"):
+        span = f"{row['held-out loss']:.4f} ({row['low']:.4f}–{row['high']:.4f})"
+        gap = f"{row['difference from random']:+.4f}"
+        gap += f" ({row['difference low']:+.4f} to {row['difference high']:+.4f})"
+        lines.append(
+            f"| {row['way']} | {row['trained samples']:,} | {row['different records']:,} |"
+            f" {row['mean words of answers']:.0f} | {span} | {gap} | {row['seconds']:.0f} |"
+        )
+    own = done[ITERIT][1]["markdown"].replace("\n## ", "\n### ").replace("# IterIT", "## IterIT", 1)
+    return "\n".join(lines) + "\n\n" + own
+
+
+def main() -> None:
+    """Run what the command line asks for."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("file", type=Path, help="instruction records")
+    parser.add_argument("--work", type=Path, default=Path("iterit-run-work"), help="what is kept in between")
+    parser.add_argument("--out", type=Path, default=HERE / "results", help="folder of the results")
+    parser.add_argument("--tiny", action="store_true", help="a few records, to see that it runs")
+    options = parser.parse_args()
+    settings = tomllib.loads((HERE / "iterit_run.toml").read_text(encoding="utf-8"))
+    if options.tiny:
+        settings |= settings["tiny"]
+    warnings.simplefilter("ignore", UserWarning)
+    comparison = Comparison(options.file, options.work, settings)
+    done = comparison.run()
+    table = bootstrap(done, settings)
+    options.out.mkdir(exist_ok=True)
+    table.to_csv(options.out / "iterit_run.csv", index=False, float_format="%.5f")
+    (options.out / "iterit_run.md").write_text(markdown(table, done, comparison), encoding="utf-8")
+    print((options.out / "iterit_run.md").read_text(encoding="utf-8"))
+
+
+if __name__ == "__main__":
+    main()

@@ -2,6 +2,7 @@
 
 import math
 import os
+import random
 import subprocess
 import sys
 from collections import Counter
@@ -33,6 +34,7 @@ from tests.iterit.small_runs import (
 
 ROOT = Path(__file__).resolve().parents[2]
 N_PICKS = 10
+ENVIRONMENT = os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
 pytestmark = pytest.mark.filterwarnings(
     "ignore::UserWarning", "ignore::FutureWarning", "ignore::ResourceWarning"
 )
@@ -145,14 +147,29 @@ def test_resumed_from_any_checkpoint_the_run_is_the_same(whole_run, tmp_path, st
     assert losses == pytest.approx([entry["loss_sum"] for entry in rounds.rounds.history])
 
 
-def run_script(*words, processes=1):
+def command_of(words, processes=1):
     launch = ["-m", "torch.distributed.run", "--nproc_per_node", str(processes), "-m"]
-    module = launch if processes > 1 else ["-m"]
-    command = [sys.executable, *module, "tests.iterit.small_runs", *map(str, words)]
-    environment = os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+    start = launch if processes > 1 else ["-m"]
+    return [sys.executable, *start, "tests.iterit.small_runs", *map(str, words)]
+
+
+def run_script(*words, processes=1):
+    """Train in a process of its own, to its end."""
     return subprocess.run(
-        command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=300, check=False
+        command_of(words, processes),
+        cwd=ROOT,
+        env=ENVIRONMENT,
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
     )
+
+
+def start_script(*words):
+    """Begin to train in a process of its own."""
+    quiet = subprocess.DEVNULL
+    return subprocess.Popen(command_of(words), cwd=ROOT, env=ENVIRONMENT, stdout=quiet, stderr=quiet)
 
 
 def outcome(folder):
@@ -333,3 +350,24 @@ def test_other_refusals(tmp_path):
 
 
 RATIO_OF_ALL = 1.0
+
+
+@pytest.mark.slow
+def test_killed_at_random_moments_the_run_is_the_same(whole_run, tmp_path):
+    _, whole, rounds, _ = whole_run
+    moments = random.Random(5)
+    n_killed = 0
+    while n_killed < 8 and not (tmp_path / "picks.json").exists():
+        process = start_script(tmp_path, -1, "step")
+        try:
+            process.wait(timeout=moments.uniform(4, 12))
+        except subprocess.TimeoutExpired:
+            process.kill()
+            n_killed += 1
+        process.wait()
+    while not (tmp_path / "picks.json").exists():
+        assert run_script(tmp_path, -1, "step").returncode == 0
+    assert n_killed > 0
+    picks, weights = outcome(tmp_path)
+    assert picks == str(picks_of(rounds))
+    assert all(torch.equal(a, b) for a, b in zip(weights, weights_of(whole), strict=True))

@@ -1,0 +1,67 @@
+"""Rounds whose records a real vLLM scores, with the adapter as it is: against the trainer's own model.
+
+`make test-vllm` runs this in an environment of its own.
+"""
+
+import importlib.util
+
+import numpy as np
+import pytest
+
+from debias.inference.plain_copy import save_plain_copy
+from debias.inference.transformers import TransformersEngine
+
+ROWS = [
+    {
+        "instruction": f"What comes after {n}?",
+        "input": "",
+        "output": f"After {n} comes {n + 1}, said the teacher.",
+    }
+    for n in range(16)
+]
+NEEDED = ("vllm", "peft")
+pytestmark = [
+    pytest.mark.vllm,
+    pytest.mark.filterwarnings("ignore"),  # vLLM's own, of torch and of forks
+    pytest.mark.skipif(
+        not all(importlib.util.find_spec(name) for name in NEEDED),
+        reason="vllm is not installed: make test-vllm",
+    ),
+]
+
+
+def test_each_round_is_scored_by_vllm_with_the_adapter_as_it_is(tmp_path):
+    import transformers
+    from peft import PeftModel
+
+    from debias.inference.vllm import VLLMEngine
+    from iterit.complexity import score_complexity
+    from iterit.records import Records
+    from iterit.trainer import IterIT
+    from iterit.training import TrainingSettings, make_trainer
+
+    folder = save_plain_copy("demo", tmp_path / "base")
+    settings = TrainingSettings(
+        rounds=2, lora_rank=8, learning_rate=5e-3, batch_size=2, gradient_accumulation=1, device="cpu"
+    )
+    trainer = make_trainer(folder, tmp_path / "run", settings)
+    options = {"enable_lora": True, "max_lora_rank": 8, "max_model_len": 256}
+    with VLLMEngine(folder, dtype="float32", **options) as engine:
+        iterit = IterIT(ROWS, ratio=0.25, engine=engine, show_progress=False)
+        iterit.attach(trainer)
+        trainer.train()
+    state = iterit.rounds.state
+    step = iterit.rounds.history[1]["step"]
+    base = transformers.AutoModelForCausalLM.from_pretrained(folder)
+    tokenizer = transformers.AutoTokenizer.from_pretrained(folder)
+    records = Records.from_rows(ROWS)
+    for number, model in (
+        (0, base),
+        (1, PeftModel.from_pretrained(base, tmp_path / "run" / f"checkpoint-{step}")),
+    ):
+        scores = state.scores[state.scores["round"] == number]
+        own = score_complexity(records, TransformersEngine(model, tokenizer), rows=scores["row"])
+        np.testing.assert_allclose(scores["ifd"], own["ifd"], rtol=1e-2)
+        assert len(scores) == (16 if number == 0 else 12)
+    moved = state.newest()["ifd"] - state.scores[state.scores["round"] == 0].set_index("row")["ifd"]
+    assert moved.abs().max() > 0.05  # it is not the untrained model that scored

@@ -340,13 +340,6 @@ def test_versions():
     assert run("--version", application=iterit_app).stdout == f"iterit {debias.__version__}\n"
 
 
-def test_iterit_says_what_is_to_come():
-    result = run(application=iterit_app)
-    assert result.exit_code == 0
-    for word in ("score", "select", "train", "report"):
-        assert word in result.stdout
-
-
 @pytest.fixture(scope="module")
 def model(tmp_path_factory):
     """A tiny random model in a folder, as any user's model is."""

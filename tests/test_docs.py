@@ -17,6 +17,7 @@ README = ROOT / "README.md"
 HELP_PAGE = ROOT / "docs" / "command-line.md"
 ITERIT_COMMANDS = ["", "score", "select", "train", "report"]
 COMMANDS = ["", "collect", "fit", "frontier", "apply", "report", "compare", "bench-engine", "demo"]
+ITERIT_COMMANDS = ["", "score", "select", "train", "report"]
 ENVIRONMENT = os.environ | {"COLUMNS": "100", "NO_COLOR": "1", "TERM": "dumb", "PYTHONPATH": str(ROOT)}
 
 
@@ -54,7 +55,7 @@ def test_the_help_page_is_what_the_commands_say():
 
 
 def test_the_readme_types_only_commands_that_are_run_here():
-    assert {shlex.split(command)[0] for command in prompted()} == {"make", "debias"}
+    assert {shlex.split(command)[0] for command in prompted()} == {"make", "debias", "iterit"}
 
 
 @pytest.mark.parametrize("command", [c for c in prompted() if c.startswith("make")])
@@ -76,6 +77,30 @@ def test_the_commands_of_the_readme_work_in_order(tmp_path):
         assert done.returncode == 0, f"{words}: {done.stderr[-2000:]}"
         if "--out" in words:
             assert (tmp_path / words[words.index("--out") + 1]).stat().st_size > 0
+
+
+@pytest.mark.slow
+def test_the_rounds_of_the_readme_work_in_order(tmp_path):
+    (tmp_path / "your.jsonl").write_bytes((ROOT / "data" / "instructions.jsonl").read_bytes())
+    commands = [shlex.split(c) for c in prompted() if c.startswith("iterit")]
+    assert [words[1] for words in commands] == ["select", "train", "report"]
+    for words in commands:
+        done = run(words, tmp_path)
+        assert done.returncode == 0, f"{words}: {done.stderr[-2000:]}"
+        out = words[words.index("--out") + 1] if "--out" in words else "selected.jsonl"
+        assert (tmp_path / out).exists()
+
+
+def test_the_quick_start_of_the_readme_works(tmp_path):
+    lines = (ROOT / "data" / "instructions.jsonl").read_text(encoding="utf-8").splitlines(keepends=True)
+    (tmp_path / "your.jsonl").write_text("".join(lines[:60]), encoding="utf-8")
+    command = next(shlex.split(c) for c in prompted() if c.startswith("iterit select"))
+    assert command == ["iterit", "select", "your.jsonl", "--model", "demo", "--ratio", "0.05"]
+    done = run(command, tmp_path)
+    assert done.returncode == 0, done.stderr[-2000:]
+    picked = (tmp_path / "selected.jsonl").read_text(encoding="utf-8").splitlines(keepends=True)
+    assert 2 <= len(picked) <= 3
+    assert set(picked) <= set(lines)
 
 
 def test_the_python_of_the_readme_works_in_order(tmp_path):

@@ -7,6 +7,7 @@ from importlib.metadata import version
 import pytest
 
 import debias
+import iterit
 
 
 def modules_after(statement: str) -> set[str]:
@@ -18,7 +19,7 @@ def modules_after(statement: str) -> set[str]:
 
 def test_importing_loads_no_model_library():
     heavy = {"torch", "transformers", "matplotlib", "vllm", "sklearn", "pandas", "numba", "skfuzzy", "scipy"}
-    assert not heavy & modules_after("import debias")
+    assert not heavy & modules_after("import debias, iterit")
 
 
 def test_the_estimators_load_no_model_library():
@@ -31,19 +32,21 @@ def test_the_command_lines_load_no_model_library():
         assert not {"torch", "transformers", "matplotlib", "vllm", "sklearn"} & modules_after(statement)
 
 
-@pytest.mark.parametrize("name", debias.__all__)
-def test_every_public_name_is_there_and_documented(name):
-    thing = getattr(debias, name)
+@pytest.mark.parametrize(
+    ("package", "name"), [(package, name) for package in (debias, iterit) for name in package.__all__]
+)
+def test_every_public_name_is_there_and_documented(package, name):
+    thing = getattr(package, name)
     assert thing.__doc__
-    assert name in dir(debias)
+    assert name in dir(package)
 
 
 def test_an_unknown_name_lists_the_known_ones():
     with pytest.raises(AttributeError, match="'Debiaser'.*EnsembleDebiaser"):
         debias.Debiaser  # noqa: B018
+    with pytest.raises(AttributeError, match="'picks'.*select"):
+        iterit.picks  # noqa: B018
 
 
 def test_versions_agree():
-    import iterit
-
     assert debias.__version__ == iterit.__version__ == version("debias-iterit")

@@ -164,6 +164,11 @@ class OpenAIEngine(Engine):
         return self._served.listed.context_length or _UNLIMITED
 
     @property
+    def tokenizer(self) -> Any:
+        """The served model's tokenizer, None where it was not given."""
+        return None if self._tokenizer is None else self._tokenizer.tokenizer
+
+    @property
     def fingerprint(self) -> dict[str, Any]:
         """Server, model and way of asking: what decides answers. Asks the server at first use."""
         abilities, served = self._served.abilities, self._served

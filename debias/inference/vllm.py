@@ -152,6 +152,11 @@ class VLLMEngine(Engine):
         return int(self._config.max_model_len)
 
     @property
+    def tokenizer(self) -> Any:
+        """The model's tokenizer."""
+        return self._tokens.tokenizer
+
+    @property
     def fingerprint(self) -> dict[str, Any]:
         """What decides answers: model, digests of weights, tokenizer and adapter, precisions, scoring."""
         cache = self.llm.llm_engine.vllm_config.cache_config

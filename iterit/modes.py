@@ -31,10 +31,10 @@ MODES = MappingProxyType(
     {
         "published": Mode("complexity * sum of n-gram weights (IterIT)", True, ("complexity", "counts")),
         "length_debiased": Mode(
-            "complexity * mean n-gram weight (prefers short answers)", True, ("complexity", "counts"), 1.0
+            "complexity * mean n-gram weight (picks very short answers)", True, ("complexity", "counts"), 1.0
         ),
         "length_neutral": Mode(
-            "complexity * sum of n-gram weights / root of their number (prefers no length)",
+            "complexity * sum of n-gram weights / root of their number (nearly blind to length)",
             True,
             ("complexity", "counts"),
             0.5,

@@ -14,7 +14,7 @@ import pandas as pd
 from iterit.checkpoints import RoundsCheckpoint, check_same_run, read_checkpoint
 from iterit.processes import in_first
 from iterit.rescoring import Rescorer
-from iterit.round_state import RoundSettings, RoundState, RowArray
+from iterit.round_state import RoundSettings, RoundState, RowArray, first_state
 from iterit.rounds import Pick, run_round, training_order
 
 if TYPE_CHECKING:
@@ -59,6 +59,11 @@ class RoundDriver:
     history: list[dict[str, Any]] = field(default_factory=list)
     _training_since: float | None = None
     _logged_step: int = 0
+
+    def begin(self) -> None:
+        """Begin with nothing scored, also where an earlier training ended."""
+        self.state = first_state(self.state.n_rows, self.state.rows)
+        self.history, self._logged_step, self._training_since = [], 0, None
 
     def resume(self, folder: str | Path, step: int) -> None:
         """Go on from a checkpoint.

@@ -80,8 +80,10 @@ class RoundsCallback(TrainerCallback):  # type: ignore[misc]
         return self.trainer.rounds
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **more: Any) -> None:
-        """Take up the rounds of the checkpoint that is resumed."""
-        if self.trainer.resumed_from is not None:
+        """Begin, or take up the rounds of the checkpoint that is resumed."""
+        if self.trainer.resumed_from is None:
+            self.rounds.begin()
+        else:
             self.rounds.resume(self.trainer.resumed_from, state.global_step)
 
     def on_epoch_begin(self, args: Any, state: Any, control: Any, **more: Any) -> None:

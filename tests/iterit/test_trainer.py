@@ -262,6 +262,16 @@ def test_epochs_per_round_train_the_picks_again_in_another_order(tmp_path):
     assert first != second
 
 
+def test_training_again_scores_anew(tmp_path):
+    trainer = trainer_of(tmp_path, model_of("qwen2"), num_train_epochs=1)
+    rounds = rounds_in(trainer)
+    trainer.train()
+    first = rounds.rounds.state.scores["ifd"].to_numpy()
+    trainer.train()
+    assert rounds.rounds.state.round == len(rounds.rounds.history) == 1
+    assert not np.allclose(first, rounds.rounds.state.scores["ifd"])
+
+
 def test_rows_and_modes_reach_the_selection(tmp_path):
     trainer = trainer_of(tmp_path, model_of("qwen2"), num_train_epochs=1)
     taking_part = list(range(0, N_ROWS, 2))

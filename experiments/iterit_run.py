@@ -106,6 +106,7 @@ class Comparison:
             mode=mode,
             seed=self.settings["seed"],
             max_tokens=self.settings["max_tokens"],
+            score_dtype=self.settings["score_dtype"],
             cache=self.work / "scores",
             show_progress=False,
         )

@@ -95,7 +95,7 @@ def drawn_rows(records: Records, n_rows: int) -> list[np.ndarray]:
     chosen = np.random.default_rng(SETTINGS["seed"]).choice(
         len(records), min(n_rows, len(records)), replace=False
     )
-    return np.array_split(np.sort(chosen), SETTINGS["blocks"])
+    return np.array_split(np.sort(chosen), min(SETTINGS["blocks"], len(chosen)))
 
 
 def measure(
@@ -172,7 +172,7 @@ def report(table: pd.DataFrame, close: pd.DataFrame, achieved: float, peak: floa
     ratio, claim = speed[OURS] / speed[PLAIN], SETTINGS["claim"]
     blocks = table.pivot(index="block", columns="system", values="rows_per_second")
     ratios = (blocks[OURS] / blocks[PLAIN]).round(2)
-    shown = table.groupby("system")["rows_per_second"].agg(["min", "median", "max"]).reset_index()
+    shown = table.groupby("system")["rows_per_second"].agg(["min", "median", "max"]).round(2).reset_index()
     shown.insert(1, "rows per second", [f"{speed[name]:.1f}" for name in shown["system"]])
     n_rows, of_rows = int(sums.loc[OURS, "rows"]), int(table["of_rows"].iloc[0])
     own = sums.loc[OURS]

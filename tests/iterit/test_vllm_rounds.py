@@ -52,16 +52,15 @@ def test_each_round_is_scored_by_vllm_with_the_adapter_as_it_is(tmp_path):
         trainer.train()
     state = iterit.rounds.state
     step = iterit.rounds.history[1]["step"]
-    base = transformers.AutoModelForCausalLM.from_pretrained(folder)
     tokenizer = transformers.AutoTokenizer.from_pretrained(folder)
     records = Records.from_rows(ROWS)
-    for number, model in (
-        (0, base),
-        (1, PeftModel.from_pretrained(base, tmp_path / "run" / f"checkpoint-{step}")),
-    ):
+    for number, n_scored in enumerate((16, 12)):
+        model = transformers.AutoModelForCausalLM.from_pretrained(folder)
+        if number:
+            model = PeftModel.from_pretrained(model, tmp_path / "run" / f"checkpoint-{step}")
         scores = state.scores[state.scores["round"] == number]
         own = score_complexity(records, TransformersEngine(model, tokenizer), rows=scores["row"])
         np.testing.assert_allclose(scores["ifd"], own["ifd"], rtol=1e-2)
-        assert len(scores) == (16 if number == 0 else 12)
+        assert len(scores) == n_scored
     moved = state.newest()["ifd"] - state.scores[state.scores["round"] == 0].set_index("row")["ifd"]
     assert moved.abs().max() > 0.05  # it is not the untrained model that scored

@@ -30,6 +30,7 @@ from iterit.ngrams import count_ngrams
 from iterit.records import Records, read_records
 from iterit.reports.pages import render_markdown
 from iterit.reports.rounds_report import RoundsReport
+from iterit.rescoring import model_to_score
 from iterit.round_state import n_picks_of
 from iterit.selection import select
 from iterit.templates import template_for
@@ -93,7 +94,7 @@ class Comparison:
 
     def measure(self, trainer: object) -> pd.DataFrame:
         """Log-likelihood of held-out answers."""
-        engine = TransformersEngine(trainer.model, trainer.processing_class)
+        engine = TransformersEngine(trainer.model.merge_and_unload(), trainer.processing_class)
         limit = self.settings["max_tokens"]
         return score_complexity(self.held_out, engine, max_tokens=limit, show_progress=False)
 
@@ -133,10 +134,10 @@ class Comparison:
     def picked_once(self, mode: str) -> np.ndarray:
         """Rows that the untrained model's scores pick."""
         trainer = self.trainer("base", 1)
-        engine = TransformersEngine(trainer.model, trainer.processing_class)
-        scores = score_complexity(
-            self.records, engine, max_tokens=self.settings["max_tokens"], cache=self.work / "scores", step=0
-        )
+        limit, cache = self.settings["max_tokens"], self.work / "scores"
+        with model_to_score(trainer.model, self.settings["score_dtype"]) as model:
+            engine = TransformersEngine(model, trainer.processing_class)
+            scores = score_complexity(self.records, engine, max_tokens=limit, cache=cache, step=0)
         return select(scores, count_ngrams(self.records.responses), self.n_picks, mode=mode).rows
 
     def ways(self) -> dict:

@@ -142,7 +142,7 @@ def model_to_score(model: Any, dtype: str = "auto") -> Iterator[Any]:
     ----------
     model : PreTrainedModel or PeftModel
     dtype : {"auto", "bfloat16", "float16", "float32"}, default="auto"
-        Another one than that of the weights takes a copy.
+        Another one than that of the weights takes a copy, an adapter merged into it.
 
     Yields
     ------
@@ -156,12 +156,18 @@ def model_to_score(model: Any, dtype: str = "auto") -> Iterator[Any]:
         model.forward = model._original_forward
     try:
         other = dtype != "auto" and getattr(torch, dtype) != model.dtype
-        yield copy.deepcopy(model).to(getattr(torch, dtype)) if other else model
+        yield _merged_copy(model).to(getattr(torch, dtype)) if other else model
     finally:
         if wrapped is not None:
             model.forward = wrapped
         for name, module in model.named_modules():
             module.training = training[name]
+
+
+def _merged_copy(model: Any) -> Any:
+    """Copy a model; merged, an adapter costs no products of its own."""
+    copied = copy.deepcopy(model)
+    return copied.merge_and_unload() if hasattr(copied, "merge_and_unload") else copied
 
 
 def refuse_scattered(trainer: Any) -> None:

@@ -239,16 +239,21 @@ def test_mixed_precision_trains_and_the_weights_alone_score(whole_run, tmp_path)
     assert rounds.rounds.state.round == ROUNDS
 
 
-def test_scoring_in_bfloat16_takes_a_copy(tmp_path):
-    trainer = trainer_of(tmp_path, model_of("qwen2"), num_train_epochs=1)
+@pytest.mark.parametrize("lora", [False, True])
+def test_scoring_in_bfloat16_takes_a_copy(tmp_path, lora):
+    trainer = trainer_of(tmp_path, model_of("qwen2", lora), num_train_epochs=2)
     rounds = rounds_in(trainer, score_dtype="bfloat16")
     trainer.train()
     assert {value.dtype for value in weights_of(trainer) if value.is_floating_point()} == {torch.float32}
+    names = [name for name, _ in trainer.model.named_parameters()]
+    assert names == [name for name, _ in model_of("qwen2", lora).named_parameters()]
     model, template = model_of("qwen2"), template_for(byte_tokenizer())
-    records = Records.from_rows(rows())
-    exact = [naive_ifd(model, template, record) for record in records]
-    scores = rounds.rounds.state.scores["ifd"].to_numpy()
+    exact = [naive_ifd(model, template, record) for record in Records.from_rows(rows())]
+    state = rounds.rounds.state
+    scores = state.scores.query("round == 0")["ifd"].to_numpy()
     assert 0 < np.abs(scores / exact - 1).max() < 0.2
+    again = state.scores.query("round == 1").set_index("row")["ifd"]
+    assert (again / scores[again.index] - 1).abs().max() > 0.05  # with the trained weights
 
 
 def test_epochs_per_round_train_the_picks_again_in_another_order(tmp_path):

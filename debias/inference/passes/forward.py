@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from debias.inference.labels import LabelTree, chain_tree
 from debias.inference.passes.cached_pass import CachedPass
+from debias.inference.passes.exact_products import products_of_bfloat16
 from debias.inference.passes.layer_kernels import log_sum_exp
 from debias.inference.passes.llama_pass import LlamaPass
 from debias.inference.passes.packing import Line, Row, pack
@@ -275,8 +276,9 @@ def project(
 
     total = torch.full((len(states),), -math.inf, device=states.device, dtype=torch.float64)
     starts = range(0, len(weight), _VOCABULARY_AT_ONCE)
-    for sums in side_by_side(summed, starts) if states.device.type == "cpu" else map(summed, starts):
-        total = torch.logaddexp(total, sums)
+    with products_of_bfloat16(states, weight):
+        for sums in side_by_side(summed, starts) if states.device.type == "cpu" else map(summed, starts):
+            total = torch.logaddexp(total, sums)
     own = torch.einsum("ew,ew->e", states[reads], weight[tokens].float())
     if bias is not None:
         own = own + bias[tokens].float()

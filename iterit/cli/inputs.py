@@ -52,6 +52,9 @@ Files = Annotated[
 RecordFormat = Annotated[
     str, typer.Option("--format", help="auto, alpaca, sharegpt, messages or qa: the fields of a row.")
 ]
+SourceField = Annotated[
+    str | None, typer.Option(help="Field that says where a record comes from; its file when left out.")
+]
 Limit = Annotated[int | None, typer.Option(help="Read only so many records.")]
 Refused = Annotated[
     Path | None, typer.Option(help="Write the rows that cannot be used, with reasons, .jsonl.")
@@ -74,7 +77,13 @@ Seed = Annotated[int, typer.Option(help="Of everything that is drawn at random."
 CACHE = Path("iterit-scores")
 
 
-def read(files: list[Path], format: str, limit: int | None, refused: Path | None = None) -> "Records":
+def read(
+    files: list[Path],
+    format: str,
+    limit: int | None,
+    refused: Path | None = None,
+    source_field: str | None = None,
+) -> "Records":
     """Read records, and say which rows were refused.
 
     Parameters
@@ -84,6 +93,8 @@ def read(files: list[Path], format: str, limit: int | None, refused: Path | None
     limit : int, optional
     refused : Path, optional
         Where to write them.
+    source_field : str, optional
+        Field that says where a record comes from.
 
     Returns
     -------
@@ -96,7 +107,7 @@ def read(files: list[Path], format: str, limit: int | None, refused: Path | None
     """
     from iterit.records import read_records
 
-    records = read_records(files, format=format, limit=limit)
+    records = read_records(files, format=format, limit=limit, source_field=source_field)
     counts = records.refused_counts
     if counts:
         reasons = ", ".join(f"{n:,} {reason}" for reason, n in counts.items())

@@ -19,6 +19,7 @@ from iterit.cli.inputs import (
     Model,
     RecordFormat,
     Refused,
+    SourceField,
     TemplateName,
     TemplateOption,
     check_output,
@@ -49,6 +50,7 @@ def score(
     dtype: DtypeOption = Dtype.auto,
     device: Device = "auto",
     format: RecordFormat = "auto",
+    source_field: SourceField = None,
     limit: Limit = None,
     refused: Refused = None,
     cache: Cache = CACHE,
@@ -61,7 +63,7 @@ def score(
     Example: iterit score alpaca.jsonl --model demo --out scores.parquet
     """
     check_output(out, TABLE_FORMATS, tuple(files))
-    records = read(files, format, limit, refused)
+    records = read(files, format, limit, refused, source_field)
     with engine_of(engine, model, str(dtype), device) as made:
         scores = scores_of(records, made, str(template), max_tokens, cache)
     write_frame(scores.reset_index().assign(source=records.sources), out)

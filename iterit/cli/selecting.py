@@ -21,6 +21,7 @@ from iterit.cli.inputs import (
     RecordFormat,
     Refused,
     Seed,
+    SourceField,
     TemplateName,
     TemplateOption,
     check_output,
@@ -93,6 +94,7 @@ def select(
     dtype: DtypeOption = Dtype.auto,
     device: Device = "auto",
     format: RecordFormat = "auto",
+    source_field: SourceField = None,
     limit: Limit = None,
     refused: Refused = None,
     cache: Cache = CACHE,
@@ -115,7 +117,7 @@ def select(
     if "embeddings" in needs:
         raise ParameterError(f"--mode {mode} needs embeddings; use it from Python: iterit.selection.select")
     quotas = quotas_of(quota)
-    records = read(files, format, limit, refused)
+    records = read(files, format, limit, refused, source_field)
     candidates = without_copies(records, drop_copies)
     n_picks = n_picks_of(ratio, len(candidates))
     table = None

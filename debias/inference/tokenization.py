@@ -4,6 +4,7 @@ import hashlib
 from array import array
 from collections.abc import Sequence
 from functools import cached_property
+from threading import Lock
 from typing import Any
 
 from debias.errors import ParameterError
@@ -37,6 +38,7 @@ class Tokenization:
         self.leading = _leading_tokens(tokenizer)
         self._known: dict[str, array[int]] = {}
         self._n_known = 0
+        self._lock = Lock()
 
     def encode(self, texts: Sequence[str]) -> list[list[int]]:
         """Token ids of each text, the opening tokens included."""
@@ -44,6 +46,11 @@ class Tokenization:
 
     def encode_plain(self, texts: Sequence[str]) -> list[list[int]]:
         """Token ids of each text alone."""
+        with self._lock:  # a tokenizer does one thing at a time
+            return self._encoded(texts)
+
+    def _encoded(self, texts: Sequence[str]) -> list[list[int]]:
+        """Token ids of texts, from memory where they are known."""
         known = self._known
         new = [text for text in dict.fromkeys(texts) if text not in known]
         found = dict(zip(new, self._tokenised(new), strict=True)) if new else {}

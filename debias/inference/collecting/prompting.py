@@ -1,6 +1,7 @@
 """From rows to prompts: labels checked once, and each prompt made to fit into the context."""
 
 from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import islice
 from typing import NamedTuple
 
@@ -61,24 +62,58 @@ def prompted_rows(
     >>> next(prompted_rows(Blind(), task, [], [Row("0", "fine")])).prompt
     'fine\nAnswer:'
     """
-    source, n_rows, label_tokens = iter(rows), 0, 0
     opening = task.opening(demonstrations)
-    while batch := list(islice(source, at_once)):
+    label_tokens = 0
+
+    def fit(batch: list[Row], first_row: int) -> tuple[list[str], list[int]]:
         texts = [row.text for row in batch]
-        label_tokens = label_tokens or _label_tokens(engine, task, task.prompt(texts[0], demonstrations))
-        fitted, shortened = fit_texts(
+        return fit_texts(
             engine,
             task,
             texts,
             demonstrations,
             label_tokens=label_tokens,
             too_long=too_long,
-            first_row=n_rows,
+            first_row=first_row,
         )
-        short = set(shortened)
-        for number, (row, text) in enumerate(zip(batch, fitted, strict=True)):
-            yield Prompted(row, opening + task.question(text), number in short)
-        n_rows += len(batch)
+
+    # While the engine answers some rows, the next are tokenised; they are read in the caller's own thread.
+    with ThreadPoolExecutor(1) as ahead:
+        source, n_rows = iter(rows), 0
+        waiting: tuple[list[Row], Future[tuple[list[str], list[int]]]] | None = None
+        while True:
+            batch, failure = _read(source, at_once)
+            coming = None
+            if batch:
+                first = task.prompt(batch[0].text, demonstrations)
+                label_tokens = label_tokens or _label_tokens(engine, task, first)
+                coming = batch, ahead.submit(fit, batch, n_rows)
+                n_rows += len(batch)
+            if waiting:
+                yield from _with_prompts(*waiting, task, opening)
+            if failure:
+                raise failure
+            if not coming:
+                return
+            waiting = coming
+
+
+def _read(source: Iterator[Row], at_once: int) -> tuple[list[Row], Exception | None]:
+    """Read some rows; what is wrong with one is said once those before it are done with."""
+    try:
+        return list(islice(source, at_once)), None
+    except Exception as failure:
+        return [], failure
+
+
+def _with_prompts(
+    batch: list[Row], fitted: "Future[tuple[list[str], list[int]]]", task: Task, opening: str
+) -> Iterator[Prompted]:
+    """Yield rows with the prompts of their texts as they were made to fit."""
+    texts, shortened = fitted.result()
+    short = set(shortened)
+    for number, (row, text) in enumerate(zip(batch, texts, strict=True)):
+        yield Prompted(row, opening + task.question(text), number in short)
 
 
 def _label_tokens(engine: Engine, task: Task, prompt: str) -> int:

@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 from typer.testing import CliRunner
 
 from debias.cli import app
-from debias.cli.screen import print_table
-from debias.cli.wording import with_options
+from debias.terminal.screen import print_table
+from debias.terminal.wording import with_options
 from tests.reports.test_summary import skewed_table
 
 ROWS = [

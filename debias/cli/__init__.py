@@ -11,11 +11,11 @@ from debias.cli.applying import apply, report
 from debias.cli.benchmarking import bench_engine
 from debias.cli.collecting import collect
 from debias.cli.comparing import compare
-from debias.cli.errors import OneLineErrors
 from debias.cli.fitting import fit
 from debias.cli.lists import SpelledLists
 from debias.cli.showing import demo
 from debias.cli.tracing import frontier
+from debias.terminal.errors import OneLineErrors
 
 app = typer.Typer(
     cls=OneLineErrors,

@@ -5,9 +5,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from debias.cli.errors import say
-from debias.cli.files import TABLE_HELP, Classes, Format, Normalise, Seed, check_output, read_table
-from debias.cli.screen import print_by_class, print_lines, print_overall
+from debias.cli.files import TABLE_HELP, Classes, Format, Normalise, Seed, read_table
+from debias.cli.screen import print_by_class, print_overall
+from debias.terminal.errors import say
+from debias.terminal.outputs import check_output
+from debias.terminal.screen import print_lines
 
 if TYPE_CHECKING:
     import pandas as pd

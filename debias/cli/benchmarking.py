@@ -27,8 +27,9 @@ from debias.cli.engines import (
     check_options,
     engine_of,
 )
-from debias.cli.files import Seed, check_output
-from debias.cli.screen import print_lines, print_table
+from debias.cli.files import Seed
+from debias.terminal.outputs import check_output
+from debias.terminal.screen import print_lines, print_table
 
 if TYPE_CHECKING:
     from debias.inference.benchmark import EngineSpeed

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from debias.cli.bounds import WEIGHTS, _is_given
-from debias.cli.screen import print_lines, print_table
 from debias.errors import ParameterError
+from debias.terminal.screen import print_lines, print_table
 
 if TYPE_CHECKING:
     from debias.ensemble_cv import EnsembleDebiaserCV

@@ -31,11 +31,12 @@ from debias.cli.engines import (
     check_options,
     engine_of,
 )
-from debias.cli.errors import Interrupted
-from debias.cli.files import Seed, check_output
+from debias.cli.files import Seed
 from debias.cli.lists import numbers, shots_of
-from debias.cli.screen import print_lines, print_table
 from debias.errors import ParameterError
+from debias.terminal.errors import Interrupted
+from debias.terminal.outputs import check_output
+from debias.terminal.screen import print_lines, print_table
 
 CHUNK = 128
 """Prompts between two savings."""

@@ -5,9 +5,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from debias.cli.files import TABLE_HELP, Classes, Format, Jobs, Normalise, Seed, check_output, read_table
+from debias.cli.files import TABLE_HELP, Classes, Format, Jobs, Normalise, Seed, read_table
 from debias.cli.fitting import CobiasWeight, ErrorWeight, PmiWeight, Smoothing, Starts, WeightSteps
-from debias.cli.screen import print_lines, print_table
+from debias.terminal.outputs import check_output
+from debias.terminal.screen import print_lines, print_table
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -75,8 +76,8 @@ def compare(
 def _write(path: Path, frame: "pd.DataFrame", title: str, lines: list[str]) -> None:
     """Write the comparison: all digits as CSV, or for people as Markdown."""
     from debias.atomic_file import atomic_path
+    from debias.markdown import escape, markdown_table
     from debias.reports.comparison import formatted
-    from debias.reports.markdown import escape, markdown_table
 
     page = frame.to_csv()
     if path.suffix.lower() == ".md":

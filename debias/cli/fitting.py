@@ -11,10 +11,11 @@ import typer
 
 from debias.cli.bounds import MaxCobias, MinAccuracy, MinClassAccuracy, make_objective
 from debias.cli.choosing import ChooseSettings, Folds, RuleName, make_chooser, print_settings, refuse_alone
-from debias.cli.errors import Interrupted, say
-from debias.cli.files import TABLE_HELP, Classes, Format, Jobs, Normalise, Seed, check_output, read_table
-from debias.cli.screen import print_lines, print_table
+from debias.cli.files import TABLE_HELP, Classes, Format, Jobs, Normalise, Seed, read_table
 from debias.errors import ParameterError
+from debias.terminal.errors import Interrupted, say
+from debias.terminal.outputs import check_output
+from debias.terminal.screen import print_lines, print_table
 
 if TYPE_CHECKING:
     from debias.constrained import Goal

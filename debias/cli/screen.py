@@ -1,89 +1,11 @@
-"""What the commands print: results as tables on stdout, plain text wherever that goes."""
+"""The figures of a report as tables on the screen."""
 
-import os
-import sys
-from collections.abc import Iterable, Iterator, Sequence
-from io import StringIO
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from rich.box import SIMPLE_HEAD
-from rich.console import Console
-from rich.table import Table
+from debias.terminal.screen import print_table
 
 if TYPE_CHECKING:
     from debias.reports.summary import Report
-
-FILE_WIDTH = 110
-"""Columns where the output is no terminal."""
-
-
-def stdout() -> Console:
-    """Return a console that prints names as they are.
-
-    Returns
-    -------
-    rich.console.Console
-        As wide as the terminal; markup in class names means nothing.
-    """
-    wide = sys.stdout.isatty() or "COLUMNS" in os.environ
-    return Console(width=None if wide else FILE_WIDTH, markup=False, emoji=False, highlight=False)
-
-
-def print_table(title: str, header: Sequence[str], rows: Iterable[Sequence[Any]], n_names: int = 1) -> None:
-    """Print a table, or where it is too wide for that, each of its rows as a list.
-
-    Parameters
-    ----------
-    title : str
-        What it shows.
-    header : sequence of str
-        Column names.
-    rows : iterable of sequence
-        Cells.
-    n_names : int, default=1
-        Columns that hold names, left aligned; the others hold numbers.
-    """
-    table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, pad_edge=False)
-    for column, name in enumerate(header):
-        table.add_column(name, justify="left" if column < n_names else "right")
-    cells = [[str(cell) for cell in row] for row in rows]
-    for row in cells:
-        table.add_row(*row)
-    if _is_whole(table, [header, *cells]):
-        stdout().print(table)
-    else:  # a number without its last digits is a wrong number
-        print_lines([title, *_stacked(header, cells)])
-
-
-def _is_whole(table: Table, cells: Iterable[Sequence[str]]) -> bool:
-    """Whether all words of a table are there when it is as wide as the output."""
-    page = StringIO()
-    Console(file=page, width=stdout().width, markup=False, emoji=False, highlight=False).print(table)
-    return {word for row in cells for cell in row for word in cell.split()} <= set(page.getvalue().split())
-
-
-def _stacked(header: Sequence[str], rows: list[list[str]]) -> Iterator[str]:
-    """Yield each row as its name and a line per cell."""
-    for row in rows:
-        yield ""
-        yield row[0]
-        for name, cell in zip(header[1:], row[1:], strict=True):
-            yield f"  {name}: {cell}" if name else f"  {cell}"
-
-
-def print_lines(lines: Iterable[str], bullet: str = "") -> None:
-    """Print some sentences, wrapped.
-
-    Parameters
-    ----------
-    lines : iterable of str
-        The sentences.
-    bullet : str, default=""
-        What stands before each.
-    """
-    console = stdout()
-    for line in lines:
-        console.print(f"{bullet}{line}")
 
 
 def print_overall(report: "Report", title: str) -> None:

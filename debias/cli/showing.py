@@ -5,9 +5,10 @@ from typing import Annotated
 
 import typer
 
-from debias.cli.errors import Interrupted, say
 from debias.cli.files import Jobs, Seed
-from debias.cli.screen import print_by_class, print_lines, print_overall
+from debias.cli.screen import print_by_class, print_overall
+from debias.terminal.errors import Interrupted, say
+from debias.terminal.screen import print_lines
 
 
 def demo(

@@ -5,11 +5,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from debias.cli.errors import Interrupted
-from debias.cli.files import TABLE_HELP, Classes, Format, Jobs, Normalise, Seed, check_output, read_table
+from debias.cli.files import TABLE_HELP, Classes, Format, Jobs, Normalise, Seed, read_table
 from debias.cli.fitting import Method, Starts, TimeLimit, WeightSteps, fit_aloud, make_debiaser
-from debias.cli.screen import print_lines, print_table
 from debias.errors import ParameterError
+from debias.terminal.errors import Interrupted
+from debias.terminal.outputs import check_output
+from debias.terminal.screen import print_lines, print_table
 
 if TYPE_CHECKING:
     import pandas as pd

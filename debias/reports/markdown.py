@@ -1,8 +1,6 @@
 """A report as Markdown: for a terminal, a pull request or a paper's appendix."""
 
-from collections.abc import Iterable, Sequence
-from typing import Any
-
+from debias.markdown import escape, markdown_table
 from debias.reports.contents import Contents
 from debias.reports.findings import NOT_SOCIAL_BIAS, describe_interval
 from debias.reports.wording import METRIC_NAMES, plain
@@ -11,57 +9,6 @@ MOST_MOVES = 20
 """Rows of the table of moves."""
 
 _SIGNS = {"warning": "**Warning:** ", "worse": "**Worse:** ", "unclear": "Unclear: ", "better": "Better: "}
-_SPECIAL = str.maketrans({c: f"\\{c}" for c in "\\|*_`[]#~"} | {"<": "&lt;", ">": "&gt;", "&": "&amp;"})
-
-
-def escape(text: str) -> str:
-    r"""Return a text that Markdown shows as it is, on one line.
-
-    Parameters
-    ----------
-    text : str
-        Such as a class name.
-
-    Returns
-    -------
-    str
-        With Markdown's and HTML's special characters escaped.
-
-    Examples
-    --------
-    >>> escape("<b> a|b")
-    '&lt;b&gt; a\\|b'
-    """
-    return " ".join(text.split()).translate(_SPECIAL)
-
-
-def markdown_table(header: Sequence[str], rows: Iterable[Sequence[Any]], n_names: int = 1) -> str:
-    """Return a Markdown table, its first columns left and the others right.
-
-    Parameters
-    ----------
-    header : sequence of str
-        Column names.
-    rows : iterable of sequence
-        Cells, escaped here.
-    n_names : int, default=1
-        Columns that hold names and not numbers.
-
-    Returns
-    -------
-    str
-        The lines.
-
-    Examples
-    --------
-    >>> print(markdown_table(["class", "rows"], [["World", 10]]))
-    | class | rows |
-    | --- | ---: |
-    | World | 10 |
-    """
-    rule = ["---" if column < n_names else "---:" for column in range(len(header))]
-    cells = [[escape(str(cell)) for cell in row] for row in rows]
-    return "\n".join(f"| {' | '.join(line)} |" for line in [[escape(h) for h in header], rule, *cells])
 
 
 def render_markdown(report: Contents) -> str:

@@ -7,14 +7,22 @@ from typing import Annotated
 
 import typer
 
-from iterit.cli.errors import OneLineErrors
+from debias.terminal.errors import OneLineErrors
 from iterit.cli.reporting import report
 from iterit.cli.scoring import score
 from iterit.cli.selecting import select
 from iterit.cli.training import train
 
+
+class IteritCommands(OneLineErrors):
+    """The commands of this program."""
+
+    program = "iterit"
+    kept = "what was scored and saved is kept; the same command goes on"
+
+
 app = typer.Typer(
-    cls=OneLineErrors,
+    cls=IteritCommands,
     help="Pick the instructions that teach a model most now, train on them, score again.\n\n"
     "A record is hard when its question helps the model little with its answer (IFD); picks are hard and "
     "add n-grams to what is already picked.",

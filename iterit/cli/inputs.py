@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from debias.errors import ParameterError
-from iterit.cli.errors import say
+from debias.terminal.errors import say
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -166,34 +166,6 @@ def scores_of(
     elif template != "auto":
         raise ParameterError("--template is for --engine transformers")
     return score_complexity(records, engine, template=chosen, max_tokens=max_tokens, cache=cache)
-
-
-def check_output(
-    path: Path, suffixes: tuple[str, ...], inputs: tuple[Path, ...] = (), option: str = "--out"
-) -> None:
-    """Refuse an output file that could not be written, before any work is done.
-
-    Raises
-    ------
-    ParameterError
-        Another suffix, a folder of that name, no such folder, or an input.
-
-    Examples
-    --------
-    >>> check_output(Path("picked.txt"), (".jsonl", ".json"))
-    Traceback (most recent call last):
-    debias.errors.ParameterError: --out 'picked.txt': the name must end in .jsonl or .json
-    """
-    if path.suffix.lower() not in suffixes:
-        raise ParameterError(f"{option} {str(path)!r}: the name must end in {' or '.join(suffixes)}")
-    if path.is_dir():
-        raise ParameterError(f"{option} {str(path)!r}: this is a folder; give the name of a file")
-    if not path.parent.is_dir():
-        raise ParameterError(
-            f"{option} {str(path)!r}: the folder {str(path.parent)!r} does not exist; create it first"
-        )
-    if any(path.resolve() == source.resolve() for source in inputs):
-        raise ParameterError(f"{option} {str(path)!r}: this is an input of the command; give another name")
 
 
 def write_frame(frame: "pd.DataFrame", path: Path) -> None:

@@ -5,8 +5,8 @@ from typing import Annotated
 
 import typer
 
-from iterit.cli.inputs import check_output
-from iterit.cli.screen import print_lines
+from debias.terminal.outputs import check_output
+from debias.terminal.screen import print_lines
 from iterit.cli.training import print_report
 
 

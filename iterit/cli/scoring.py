@@ -5,6 +5,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from debias.terminal.outputs import check_output
+from debias.terminal.screen import print_lines, print_table
 from iterit.cli.inputs import (
     CACHE,
     Cache,
@@ -22,13 +24,11 @@ from iterit.cli.inputs import (
     SourceField,
     TemplateName,
     TemplateOption,
-    check_output,
     engine_of,
     read,
     scores_of,
     write_frame,
 )
-from iterit.cli.screen import print_lines, print_table
 
 if TYPE_CHECKING:
     import pandas as pd

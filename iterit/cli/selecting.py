@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from debias.errors import ParameterError
+from debias.terminal.outputs import check_output
+from debias.terminal.screen import print_lines, print_table
 from iterit.cli.inputs import (
     CACHE,
     Cache,
@@ -24,13 +26,11 @@ from iterit.cli.inputs import (
     SourceField,
     TemplateName,
     TemplateOption,
-    check_output,
     engine_of,
     read,
     scores_of,
     write_frame,
 )
-from iterit.cli.screen import print_lines, print_table
 
 if TYPE_CHECKING:
     import numpy as np

@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from debias.terminal.screen import print_lines
 from iterit.cli.inputs import (
     Device,
     Files,
@@ -19,7 +20,6 @@ from iterit.cli.inputs import (
     TemplateOption,
     read,
 )
-from iterit.cli.screen import print_lines
 from iterit.cli.selecting import Decay, MaxIfd, MinIfd, ModeOption, Quota, Ratio, quotas_of, without_copies
 
 
@@ -125,7 +125,7 @@ def train(
 
 def print_report(report: object) -> None:
     """Print the headline, findings and tables of a report on rounds."""
-    from iterit.cli.screen import print_table
+    from debias.terminal.screen import print_table
     from iterit.reports.pages import findings, headline
     from iterit.reports.rounds_report import RoundsReport
 

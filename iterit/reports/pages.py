@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-if TYPE_CHECKING:
-    from iterit.reports.rounds_report import RoundsReport
+from debias.markdown import escape, markdown_table
 
-_SPECIAL = str.maketrans({c: f"\\{c}" for c in "\\|*_`[]#~"} | {"<": "&lt;", ">": "&gt;", "&": "&amp;"})
+if TYPE_CHECKING:
+from iterit.reports.rounds_report import RoundsReport
+
 _MOST_SOURCES = 20
 LONGER = 1.5
 """Picked answers that are this many times as long as all answers are named."""
@@ -197,9 +198,13 @@ def render_markdown(report: "RoundsReport") -> str:
     if said := findings(report):
         parts.append("\n".join(f"- {escape(one)}" for one in said))
     for section in report.sections():
-        parts += [f"## {escape(section.heading)}", escape(section.note), _markdown_table(section)]
+        parts += [
+            f"## {escape(section.heading)}",
+            escape(section.note),
+            markdown_table(section.header, section.rows),
+        ]
     settings = Section("Settings", "", ["setting", "value"], _settings(report))
-    parts += ["## Settings", _markdown_table(settings, n_names=2)]
+    parts += ["## Settings", markdown_table(settings.header, settings.rows, n_names=2)]
     return "\n\n".join(parts) + "\n"
 
 
@@ -221,17 +226,6 @@ def render_html(report: "RoundsReport") -> str:
         sections=report.sections(),
         settings=_settings(report),
     )
-
-
-def escape(text: str) -> str:
-    r"""Return a text that Markdown shows as it is, on one line.
-
-    Examples
-    --------
-    >>> escape("a|<b>")
-    'a\\|&lt;b&gt;'
-    """
-    return " ".join(text.split()).translate(_SPECIAL)
 
 
 def _section(
@@ -259,10 +253,3 @@ def _plain(value: Any) -> str:
     if isinstance(value, int) and not isinstance(value, bool):
         return f"{value:,}"
     return f"{value:g}" if isinstance(value, float) else str(value)
-
-
-def _markdown_table(section: Section, n_names: int = 1) -> str:
-    """Write a Markdown table, names left and numbers right."""
-    rule = ["---" if place < n_names else "---:" for place in range(len(section.header))]
-    cells = [[escape(cell) for cell in row] for row in [section.header, *section.rows]]
-    return "\n".join(f"| {' | '.join(line)} |" for line in [cells[0], rule, *cells[1:]])

@@ -12,6 +12,7 @@ import typer
 from typer.core import TyperGroup
 
 from debias.errors import DebiasError
+from debias.terminal.wording import with_options
 
 BAD_INPUT = 2
 INTERRUPTED = 130
@@ -19,8 +20,23 @@ INTERRUPTED = 130
 _UsageError: Any = typer.BadParameter.__base__  # typer brings its own click or uses another, by version
 
 
+class Interrupted(Exception):
+    """The user stopped a command; the message says what is kept."""
+
+
 class OneLineErrors(TyperGroup):
-    """A group of commands that reports every expected error in one line."""
+    """A group of commands that reports every expected error in one line.
+
+    Attributes
+    ----------
+    program : str
+        Name of the program.
+    kept : str
+        What is kept after Ctrl-C, where the command itself does not say.
+    """
+
+    program = "debias"
+    kept = "nothing was written"
 
     def invoke(self, ctx: Any) -> Any:
         """Run a command.
@@ -45,13 +61,17 @@ class OneLineErrors(TyperGroup):
             warnings.showwarning = _show_warning
             try:
                 return super().invoke(ctx)
-            except KeyboardInterrupt as error:
-                say("iterit: interrupted: what was scored and saved is kept; the same command goes on.")
+            except (KeyboardInterrupt, Interrupted) as error:
+                say(f"{self.program}: interrupted: {str(error) or self.kept}.")
                 raise typer.Exit(INTERRUPTED) from error
             except (DebiasError, OSError, _UsageError) as error:
-                if ctx.params.get("debug") or (isinstance(error, OSError) and error.errno == errno.EPIPE):
+                if isinstance(error, OSError) and error.errno == errno.EPIPE:
                     raise
-                say(f"iterit: error: {_describe(error, ctx.invoked_subcommand)}")
+                if ctx.params.get("debug"):
+                    raise
+                options = _options(self.get_command(ctx, ctx.invoked_subcommand or ""))
+                path = " ".join(filter(None, (self.program, ctx.invoked_subcommand)))
+                say(f"{self.program}: error: {with_options(_describe(error, path), options)}")
                 raise typer.Exit(BAD_INPUT) from error
 
 
@@ -66,14 +86,20 @@ def say(message: str) -> None:
     print(" ".join(message.split()), file=sys.stderr)
 
 
-def _describe(error: BaseException, command: str | None) -> str:
+def _options(command: Any) -> dict[str, str]:
+    """Return the options of a command by the names of their parameters."""
+    parameters = [] if command is None else command.params
+    return {one.name: one.opts[0] for one in parameters if one.opts[0].startswith("--")}
+
+
+def _describe(error: BaseException, path: str) -> str:
     """Return what an error says; a wrong command line also names where help is."""
     if isinstance(error, _UsageError):
-        path = f"iterit {command}" if command else "iterit"
         return f"{error.format_message()} Try: {path} --help"  # type: ignore[attr-defined]
     if isinstance(error, OSError) and not isinstance(error, DebiasError) and error.filename:
         return f"{error.filename}: {error.strerror}."
-    return str(error)
+    notes = [note.replace("the same call", "the same command") for note in getattr(error, "__notes__", [])]
+    return ". ".join([str(error).removesuffix("."), *notes]) + "." if notes else str(error)
 
 
 def _show_warning(

@@ -10,7 +10,7 @@ import pandas as pd
 from debias.markdown import escape, markdown_table
 
 if TYPE_CHECKING:
-from iterit.reports.rounds_report import RoundsReport
+    from iterit.reports.rounds_report import RoundsReport
 
 _MOST_SOURCES = 20
 LONGER = 1.5

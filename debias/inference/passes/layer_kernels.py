@@ -16,7 +16,9 @@ from numba.extending import overload, register_jitable
 from debias.compilation import compiled
 
 # Without the numpy error model every division is tested for zero, and nothing is vectorised.
-_exactly_enough = partial(compiled, fastmath={"contract", "reassoc", "nsz", "arcp"}, error_model="numpy")
+compiled_in_any_order = partial(
+    compiled, fastmath={"contract", "reassoc", "nsz", "arcp"}, error_model="numpy"
+)
 
 _LOG2_E = np.float32(1.4426950408889634)
 # Taylor coefficients of 2 ** x, highest first: 2e-7 off at most for |x| <= 1 / 2.
@@ -69,7 +71,7 @@ def _narrowed(number, like):  # type: ignore[no-untyped-def]
     return (lambda number, like: number) if isinstance(like, types.Float) else _rounded_to_bfloat16
 
 
-@_exactly_enough
+@compiled_in_any_order
 def normalise(states, weight, epsilon, out):  # type: ignore[no-untyped-def]
     """Divide rows by the root of their mean square, and weigh: (n, D), (D,) -> (n, D)."""
     n_rows, width = states.shape
@@ -83,7 +85,7 @@ def normalise(states, weight, epsilon, out):  # type: ignore[no-untyped-def]
             out[row, j] = narrowed(widened(states[row, j]) * scale * widened(weight[j]), out[row, j])
 
 
-@_exactly_enough
+@compiled_in_any_order
 def gate(gates, values):  # type: ignore[no-untyped-def]
     """Replace gates by ``silu(gates) * values``: both of one dimension."""
     for i in range(gates.size):
@@ -92,7 +94,7 @@ def gate(gates, values):  # type: ignore[no-untyped-def]
         gates[i] = narrowed(number / (_ONE + grown) * widened(values[i]), gates[i])
 
 
-@_exactly_enough
+@compiled_in_any_order
 def rotate(heads, cosines, sines):  # type: ignore[no-untyped-def]
     """Turn heads by their positions, in place: (T, H, d), (T, d / 2), (T, d / 2)."""
     n_tokens, n_heads, width = heads.shape
@@ -117,7 +119,7 @@ def lay_out(heads, starts, widths, places, out):  # type: ignore[no-untyped-def]
                 out[slot * width + j] = heads[token, head, j]
 
 
-@_exactly_enough
+@compiled_in_any_order
 def gather(first, lines, places, own, out):  # type: ignore[no-untyped-def]
     """Take answers out of lines: (B, w, G, d) -> tokens from ``first`` on of (T, K, G, d)."""
     _, n_key_heads, group, width = out.shape
@@ -129,7 +131,7 @@ def gather(first, lines, places, own, out):  # type: ignore[no-untyped-def]
                     out[first + i, head, g, j] = own[line, places[i], g, j]
 
 
-@_exactly_enough
+@compiled_in_any_order
 def join(first, lines, places, own, own_norms, shared, shared_norms, out):  # type: ignore[no-untyped-def]
     """Take answers out of lines and join them with those about the shared beginning.
 
@@ -149,7 +151,7 @@ def join(first, lines, places, own, own_norms, shared, shared_norms, out):  # ty
                     out[token, head, g, j] = narrowed(b + share * (a - b), out[token, head, g, j])
 
 
-@_exactly_enough
+@compiled_in_any_order
 def log_sum_exp(logits, out):  # type: ignore[no-untyped-def]
     """Logarithm of the sum of the exponentials of each row: float32 (n, m) -> float64 (n,)."""
     n_rows, width = logits.shape

@@ -40,7 +40,6 @@ class LlamaPass:
     """
 
     room: int | None = _LINE_TOKENS  # longer rows have a line each, and need no mask
-    side_by_side = True
 
     def __init__(self, model: Any, decoder: Any) -> None:
         if model.device.type != "cpu" or model.dtype not in (torch.bfloat16, torch.float32):

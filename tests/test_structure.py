@@ -14,7 +14,7 @@ FLOORS = {
     "debias.errors": 0,
     "debias.compilation": 0,
     "debias.terminal": 0,
-    "debias.markdown": 0,
+    "debias.pages": 0,
     "debias.version": 0,
     "debias.atomic_file": 0,
     "debias": 1,

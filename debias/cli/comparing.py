@@ -76,7 +76,7 @@ def compare(
 def _write(path: Path, frame: "pd.DataFrame", title: str, lines: list[str]) -> None:
     """Write the comparison: all digits as CSV, or for people as Markdown."""
     from debias.atomic_file import atomic_path
-    from debias.markdown import escape, markdown_table
+    from debias.pages.markdown import escape, markdown_table
     from debias.reports.comparison import formatted
 
     page = frame.to_csv()

@@ -9,9 +9,9 @@ import re
 import warnings
 from typing import TYPE_CHECKING, Any
 
-import jinja2
 from markupsafe import Markup
 
+from debias.pages.environment import page_environment
 from debias.reports import plots
 from debias.reports.contents import Contents
 from debias.reports.findings import NOT_SOCIAL_BIAS, describe_interval
@@ -61,13 +61,7 @@ def render_html(report: Contents) -> str:
     >>> page.startswith("<!doctype html>"), "<b>" in page, "&lt;b&gt;" in page
     (True, False, True)
     """
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("debias", "reports"),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
+    environment = page_environment("debias")
     environment.filters |= {"percent": percent, "signed": signed, "plain": plain, "count": "{:,}".format}
     environment.filters["bound"] = lambda text: text.replace(" %", "\N{NO-BREAK SPACE}%")
     template = environment.get_template("report.html.jinja")

@@ -1,6 +1,6 @@
 """A report as Markdown: for a terminal, a pull request or a paper's appendix."""
 
-from debias.markdown import escape, markdown_table
+from debias.pages.markdown import escape, markdown_table
 from debias.reports.contents import Contents
 from debias.reports.findings import NOT_SOCIAL_BIAS, describe_interval
 from debias.reports.wording import METRIC_NAMES, plain

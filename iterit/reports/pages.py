@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from debias.markdown import escape, markdown_table
+from debias.pages.environment import page_environment
+from debias.pages.markdown import escape, markdown_table
 
 if TYPE_CHECKING:
     from iterit.reports.rounds_report import RoundsReport
@@ -210,15 +211,7 @@ def render_markdown(report: "RoundsReport") -> str:
 
 def render_html(report: "RoundsReport") -> str:
     """Return a report as one HTML page that loads nothing."""
-    import jinja2
-
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("iterit", "reports"),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
+    environment = page_environment("iterit")
     return environment.get_template("rounds.html.jinja").render(
         title=report.title,
         headline=headline(report),

@@ -9,7 +9,7 @@ import pytest
 
 from debias.corrections import Triangle, Weight
 from debias.errors import MissingDependencyError
-from debias.markdown import escape, markdown_table
+from debias.pages.markdown import escape, markdown_table
 from debias.reports.findings import NOT_SOCIAL_BIAS
 from debias.reports.html import inline_svg
 from debias.reports.plots import accuracy_plot, correction_plot

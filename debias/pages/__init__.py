@@ -1,0 +1,1 @@
+"""What the reports of both packages are written with: Markdown, and the style of HTML pages."""

@@ -7,14 +7,16 @@ Run it from the repository root (about an hour on two cores; stopped, it goes on
 Without a file it takes the project's own 400 instructions. Records are drawn by the seed; held-out
 ones share no text with them. Every way trains as many samples, in as many steps, with the same
 schedule: ways that pick once train their picks in each round, "all rows" are drawn anew. The loss is
-the mean negative log-likelihood (nats) of the held-out answers' tokens; intervals are percentile
-bootstraps over held-out records, and differences are paired. They do not cover another draw of
+the mean negative log-likelihood (nats) of held-out answers in float32, over all tokens (long answers
+count for more) and over records; intervals are percentile bootstraps over held-out records, and
+differences are paired. They do not cover another draw of
 records or another seed of training, of which the seeds of "random" give an idea. Writes
 experiments/results/iterit_run.csv and iterit_run.md.
 """
 
 import argparse
 import json
+import platform
 import time
 import tomllib
 import warnings
@@ -27,16 +29,16 @@ import torch
 from debias.inference.transformers import TransformersEngine
 from iterit.complexity import score_complexity
 from iterit.ngrams import count_ngrams
+from iterit.planning.state import n_picks_of
 from iterit.records import Records, read_records
 from iterit.reports.pages import render_markdown
 from iterit.reports.rounds_report import RoundsReport
-from iterit.rescoring import model_to_score
-from iterit.round_state import n_picks_of
+from iterit.running.rescoring import model_to_score
+from iterit.running.rows import PaddedBatch, TrainingRows, pad_token_of
 from iterit.selection import select
 from iterit.templates import template_for
 from iterit.trainer import IterIT
 from iterit.training import TrainingSettings, make_trainer, trainable_folder
-from iterit.training_rows import PaddedBatch, TrainingRows, pad_token_of
 
 HERE = Path(__file__).parent
 OWN = HERE.parent / "data" / "instructions.jsonl"
@@ -93,10 +95,14 @@ class Comparison:
         return make_trainer(self.model, self.work / name.replace(" ", "_"), settings)
 
     def measure(self, trainer: object) -> pd.DataFrame:
-        """Log-likelihood of held-out answers."""
+        """Mean negative log-likelihood of each held-out answer, in float32."""
         engine = TransformersEngine(trainer.model.merge_and_unload(), trainer.processing_class)
-        limit = self.settings["max_tokens"]
-        return score_complexity(self.held_out, engine, max_tokens=limit, show_progress=False)
+        template = template_for(trainer.processing_class)
+        encoded = template.encode_all(self.held_out, max_tokens=self.settings["max_tokens"])
+        spans = [[(span.start, span.stop) for span in one.spans] for one in encoded]
+        found = engine.span_logprobs([one.input_ids for one in encoded], spans)
+        losses = {"loss": [-own.mean() for own in found], "n_tokens": list(map(len, found))}
+        return pd.DataFrame(losses)[[len(own) > 0 for own in found]]
 
     def in_rounds(self, name: str, mode: str) -> tuple[np.ndarray, dict, object]:
         """Train round by round."""
@@ -171,14 +177,23 @@ class Comparison:
                 facts["words"] = float(self.words[rows].mean()) if len(rows) else float(self.words.mean())
                 target.with_suffix(".json").write_text(json.dumps(facts))
             done[name] = (pd.read_parquet(target), json.loads(target.with_suffix(".json").read_text()))
-            print(f"{name}: {loss(done[name][0]):.4f} nats, {done[name][1]['seconds']:.0f} s", flush=True)
+            print(f"{name}: {per_token(done[name][0]):.4f} nats a token", flush=True)
         return done
 
 
-def loss(scores: pd.DataFrame, weights: np.ndarray | None = None) -> float:
-    """Mean negative log-likelihood of the answers' tokens."""
-    tokens = scores["n_tokens"].to_numpy() * (1 if weights is None else weights)
-    return float((scores["conditional"].to_numpy() * tokens).sum() / tokens.sum())
+def per_token(losses: pd.DataFrame, weights: np.ndarray | int = 1) -> float:
+    """Mean over the tokens of all held-out answers: long answers count for more."""
+    tokens = losses["n_tokens"].to_numpy() * weights
+    return float((losses["loss"].to_numpy() * tokens).sum() / tokens.sum())
+
+
+def per_record(losses: pd.DataFrame, weights: np.ndarray | int = 1) -> float:
+    """Mean over held-out records of the mean over each one's tokens."""
+    counts = np.ones(len(losses)) * weights
+    return float((losses["loss"].to_numpy() * counts).sum() / counts.sum())
+
+
+MEASURES = {"a token": per_token, "a record": per_record}
 
 
 def bootstrap(done: dict, settings: dict) -> pd.DataFrame:
@@ -186,60 +201,80 @@ def bootstrap(done: dict, settings: dict) -> pd.DataFrame:
     rng = np.random.default_rng(settings["seed"])
     n = len(next(iter(done.values()))[0])
     draws = [np.bincount(rng.integers(0, n, n), minlength=n) for _ in range(settings["n_resamples"])]
-    at = {name: loss(scores) for name, (scores, _) in done.items()}
-    resampled = {name: np.array([loss(scores, w) for w in draws]) for name, (scores, _) in done.items()}
     random = [name for name in done if name.startswith("random")]
-    reference = np.mean([resampled[name] for name in random], axis=0)
-    rows = []
-    for name, (_, facts) in done.items():
-        low, high = np.quantile(resampled[name], [0.025, 0.975])
-        below, above = np.quantile(resampled[name] - reference, [0.025, 0.975])
-        rows.append(
+    table = pd.DataFrame(
+        [
             {
                 "way": name,
                 "trained samples": facts["samples"],
                 "different records": facts["distinct"],
                 "mean words of answers": facts["words"],
-                "held-out loss": at[name],
-                "low": low,
-                "high": high,
-                "difference from random": at[name] - np.mean([at[one] for one in random]),
-                "difference low": below,
-                "difference high": above,
-                "seconds": facts["seconds"],
             }
-        )
-    return pd.DataFrame(rows)
+            for name, (_, facts) in done.items()
+        ]
+    )
+    for measure, mean in MEASURES.items():
+        at = {name: mean(losses) for name, (losses, _) in done.items()}
+        resampled = {name: np.array([mean(losses, w) for w in draws]) for name, (losses, _) in done.items()}
+        reference = np.mean([resampled[name] for name in random], axis=0)
+        gaps = {name: own - reference for name, own in resampled.items()}
+        middle = np.mean([at[name] for name in random])
+        table[f"loss {measure}"] = [at[name] for name in done]
+        for end, quantile in (("low", 0.025), ("high", 0.975)):
+            table[f"loss {measure}, {end}"] = [np.quantile(resampled[name], quantile) for name in done]
+        table[f"minus random {measure}"] = [at[name] - middle for name in done]
+        for end, quantile in (("low", 0.025), ("high", 0.975)):
+            table[f"minus random {measure}, {end}"] = [np.quantile(gaps[name], quantile) for name in done]
+    return table
 
 
 def markdown(table: pd.DataFrame, done: dict, comparison: Comparison) -> str:
     """Write the page of results."""
-    settings, ranked = comparison.settings, table.sort_values("held-out loss")
+    settings, ranked = comparison.settings, table.sort_values("loss a token")
     minutes = done[ITERIT][1]["seconds"] / 60
-    trained = ranked[ranked["way"] != UNTRAINED]
     lines = [
         "# A whole run of rounds on a CPU, and what each way to pick does\n",
         f"{len(comparison.records):,} records, {comparison.n_picks} picks a round, {settings['rounds']}"
-        f" rounds, SmolLM2-135M-Instruct with LoRA, {torch.get_num_threads()} threads. The run of rounds took"
-        f" {minutes:.1f} minutes (claim: under {settings['minutes']}):"
-        f" {'held' if minutes < settings['minutes'] else '**missed**'}."
-        f" {len(comparison.held_out):,} held-out records.\n",
-        f"Lowest held-out loss: {trained['way'].iloc[0]}; highest: {trained['way'].iloc[-1]}; IterIT is"
-        f" {trained['way'].tolist().index(ITERIT) + 1} of {len(trained)}. A difference whose interval covers"
-        " zero is not clear.\n",
-        "| way | samples | records | words | held-out loss | minus random | seconds |",
-        "| --- | ---: | ---: | ---: | ---: | ---: | ---: |",
+        f" rounds, SmolLM2-135M-Instruct with LoRA. {machine()}. The run of rounds took {minutes:.1f} minutes"
+        f" (claim: under {settings['minutes']}): {'held' if minutes < settings['minutes'] else '**missed**'}."
+        f" {len(comparison.held_out):,} held-out records; every way trains as many samples.\n",
+        *(said(table, measure) for measure in MEASURES),
+        "A difference whose interval covers zero is not clear.\n",
+        "| way | samples | records | words | loss a token | minus random | loss a record | minus random |",
+        "| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: |",
     ]
     for row in ranked.to_dict("records"):
-        span = f"{row['held-out loss']:.4f} ({row['low']:.4f}–{row['high']:.4f})"
-        gap = f"{row['difference from random']:+.4f}"
-        gap += f" ({row['difference low']:+.4f} to {row['difference high']:+.4f})"
-        lines.append(
-            f"| {row['way']} | {row['trained samples']:,} | {row['different records']:,} |"
-            f" {row['mean words of answers']:.0f} | {span} | {gap} | {row['seconds']:.0f} |"
-        )
+        cells = [row["way"], f"{row['trained samples']:,}", f"{row['different records']:,}"]
+        cells.append(f"{row['mean words of answers']:.0f}")
+        for measure in MEASURES:
+            cells.append("{:.4f} ({:.4f}–{:.4f})".format(*ends(row, f"loss {measure}")))
+            cells.append("{:+.4f} ({:+.4f} to {:+.4f})".format(*ends(row, f"minus random {measure}")))
+        lines.append(f"| {' | '.join(cells)} |")
     own = done[ITERIT][1]["markdown"].replace("\n## ", "\n### ").replace("# IterIT", "## IterIT", 1)
     return "\n".join(lines) + "\n\n" + own
+
+
+def ends(row: dict, name: str) -> tuple[float, float, float]:
+    """Return a number and the ends of its interval."""
+    return row[name], row[f"{name}, low"], row[f"{name}, high"]
+
+
+def said(table: pd.DataFrame, measure: str) -> str:
+    """Say who has the lowest loss, and where IterIT stands."""
+    trained = table[table["way"] != UNTRAINED].sort_values(f"loss {measure}")["way"].tolist()
+    place = trained.index(ITERIT) + 1
+    return (
+        f"Loss {measure}: lowest {trained[0]}, highest {trained[-1]}; IterIT is {place} of {len(trained)}.\n"
+    )
+
+
+def machine() -> str:
+    """One line about where this ran."""
+    name = platform.processor() or platform.machine()
+    if Path("/proc/cpuinfo").exists():
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        name = next((line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), name)
+    return f"{name}, {torch.get_num_threads()} threads"
 
 
 def main() -> None:

@@ -24,8 +24,8 @@ import pandas as pd
 from search_quality import markdown
 
 from iterit.diversity import weigh
-from iterit.lazy_greedy import lazy_greedy
 from iterit.ngrams import count_ngrams
+from iterit.picking.lazy_greedy import lazy_greedy
 
 HERE = Path(__file__).parent
 

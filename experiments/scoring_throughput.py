@@ -33,8 +33,8 @@ from debias.inference.plain_copy import plain_copy
 from debias.inference.transformers import TransformersEngine
 from iterit.complexity import score_complexity
 from iterit.records import Records, read_records
-from iterit.template import Template
 from iterit.templates import template_for
+from iterit.templating.template import Template
 
 SETTINGS = tomllib.loads(Path(__file__).with_suffix(".toml").read_text())
 RESULTS = Path(__file__).resolve().parent / "results" / "scoring_throughput"

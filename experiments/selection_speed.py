@@ -26,8 +26,8 @@ from million_rows import most_memory, read_responses
 from search_quality import markdown
 
 from iterit.diversity import Weights, weigh
-from iterit.lazy_greedy import lazy_greedy
 from iterit.ngrams import count_ngrams
+from iterit.picking.lazy_greedy import lazy_greedy
 
 HERE = Path(__file__).parent
 

@@ -15,12 +15,12 @@ from numpy.typing import ArrayLike, NDArray
 
 from debias.errors import ParameterError
 from debias.inference.engine import Engine
-from iterit.answer_likelihoods import Item, score_items
-from iterit.encoding import EncodedRecords
 from iterit.records import Records
-from iterit.score_cache import Score, ScoreCache
-from iterit.template import Template
+from iterit.scoring.answer_likelihoods import Item, score_items
+from iterit.scoring.score_cache import Score, ScoreCache
 from iterit.templates import template_for
+from iterit.templating.encoding import EncodedRecords
+from iterit.templating.template import Template
 
 STATUSES = ("ok", "empty", "truncated", "ifd_ge_1")
 
@@ -62,7 +62,8 @@ def score_complexity(
         Longest sequence in training; the engine's context when left out. A longer one is cut at its
         end, as in training: scored is what is left of its answers.
     encoded : EncodedRecords, optional
-        The records as tokens, from :meth:`iterit.template.Template.encode_all`, where they are at hand.
+        The records as tokens, from the template's :meth:`~iterit.templating.template.Template.encode_all`,
+        where they are at hand.
     show_progress : bool, default=True
         Whether to show a bar on the error stream.
 

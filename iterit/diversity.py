@@ -13,10 +13,9 @@ import numpy.typing as npt
 
 from debias.compilation import compiled
 from debias.errors import ParameterError
-from iterit.checked_numbers import n_threads
-from iterit.gram_numbers import run_in_threads
 from iterit.ngrams import NgramCounts
 from iterit.row_sums import bump_columns, row_sum, row_sums
+from iterit.threads import n_threads, run_in_threads
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_array

@@ -59,7 +59,7 @@ def near_copies(
         Above 0 and at most 1: the share of common n-grams from which a row is a near copy. At 1.0
         only order and repetition of words may differ.
     tokens : {"unicode", "scikit-learn"}
-        How texts are cut into words, see :func:`iterit.word_kinds.word_kind`. "scikit-learn"
+        How texts are cut into words, see :func:`iterit.counting.word_kinds.word_kind`. "scikit-learn"
         leaves out words of one character: "x = 4" and "x = 5" are then alike.
     min_words : int
         Texts of fewer words are never near copies, only exact ones: "5" and "-5" have the same words.

@@ -16,11 +16,12 @@ import numpy as np
 import numpy.typing as npt
 
 from debias.errors import ParameterError
-from iterit.checked_numbers import bytes_of, n_threads
-from iterit.gram_numbers import BYTES_PER_KEY, number_pairs, run_in_threads
-from iterit.gram_rows import distinct_per_text, move_together
-from iterit.word_kinds import WordKind, word_kind
-from iterit.word_scan import ScannedChunk, chunked, scan
+from iterit.counting.gram_numbers import BYTES_PER_KEY, number_pairs
+from iterit.counting.gram_rows import distinct_per_text, move_together
+from iterit.counting.memory import bytes_of
+from iterit.counting.word_kinds import WordKind, word_kind
+from iterit.counting.word_scan import ScannedChunk, chunked, scan
+from iterit.threads import n_threads, run_in_threads
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_array
@@ -133,7 +134,7 @@ def count_ngrams(
     ngram_range : tuple of int
         Shortest and longest n-gram, in words.
     tokens : {"scikit-learn", "unicode"}
-        How texts are cut into words, see :func:`iterit.word_kinds.word_kind`.
+        How texts are cut into words, see :func:`iterit.counting.word_kinds.word_kind`.
     end_of_text : str
         Put after every text before it is counted, as the published code does with the
         tokenizer's end-of-text string, which so becomes a word of every row.

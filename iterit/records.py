@@ -16,9 +16,9 @@ from numpy.typing import ArrayLike, NDArray
 
 from debias.errors import ParameterError, RecordsError
 from debias.inference.collecting.digests import digest
-from iterit.record_columns import RecordColumns
-from iterit.record_files import RawRow, read_rows, to_json, write_rows
-from iterit.record_formats import Message, parse_row
+from iterit.reading.columns import RecordColumns
+from iterit.reading.files import RawRow, read_rows, to_json, write_rows
+from iterit.reading.formats import Message, parse_row
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -12,8 +12,16 @@ import numpy as np
 import pandas as pd
 
 from debias.errors import ParameterError
-from iterit.round_state import SCORED, RoundSettings, RoundState, RowArray, pickable, with_picks, with_scores
-from iterit.windows import next_rows, window_of
+from iterit.planning.state import (
+    SCORED,
+    RoundSettings,
+    RoundState,
+    RowArray,
+    pickable,
+    with_picks,
+    with_scores,
+)
+from iterit.planning.windows import next_rows, window_of
 
 Score = Callable[[RowArray], pd.DataFrame]
 """Scores rows with the model as it is: a DataFrame indexed by row, see :mod:`iterit.complexity`."""

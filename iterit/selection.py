@@ -13,12 +13,12 @@ import numpy.typing as npt
 import pandas as pd
 
 from iterit.diversity import Weights, diversity_of_picks, weigh
-from iterit.eligibility import eligible, source_room, within_room
-from iterit.facility_location import cover_greedily
-from iterit.lazy_greedy import Picks, lazy_greedy
 from iterit.modes import MODES, Mode, mode_called
 from iterit.ngrams import NgramCounts
-from iterit.selection_inputs import Inputs, checked_inputs
+from iterit.picking.eligibility import eligible, source_room, within_room
+from iterit.picking.facility_location import cover_greedily
+from iterit.picking.inputs import Inputs, checked_inputs
+from iterit.picking.lazy_greedy import Picks, lazy_greedy
 
 Rows = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]

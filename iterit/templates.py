@@ -3,11 +3,11 @@
 from typing import Any
 
 from debias.errors import ParameterError
-from iterit.chat_template import ChatTemplate
-from iterit.encoding import Encoded, EncodedRecords
-from iterit.record_formats import Message
+from iterit.reading.formats import Message
 from iterit.records import Record
-from iterit.template import Borders, Template, Turn, answered_places
+from iterit.templating.chat_template import ChatTemplate
+from iterit.templating.encoding import Encoded, EncodedRecords
+from iterit.templating.template import Borders, Template, Turn, answered_places
 
 __all__ = ["AlpacaTemplate", "ChatTemplate", "Encoded", "EncodedRecords", "Template", "Turn", "template_for"]
 

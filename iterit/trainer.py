@@ -15,15 +15,15 @@ import pandas as pd
 from numpy.typing import ArrayLike
 
 from debias.errors import ParameterError
+from iterit.planning.state import RoundSettings, RowArray, WindowMode, first_state, n_picks_of
 from iterit.records import Records, read_records
-from iterit.round_state import RoundSettings, RowArray, WindowMode, first_state, n_picks_of
 
 if TYPE_CHECKING:
     from debias.inference.engine import Engine
-    from iterit.encoding import EncodedRecords
-    from iterit.rescoring import ScoreRows
-    from iterit.round_driver import RoundDriver
-    from iterit.template import Template
+    from iterit.running.driver import RoundDriver
+    from iterit.running.rescoring import ScoreRows
+    from iterit.templating.encoding import EncodedRecords
+    from iterit.templating.template import Template
 
 
 class IterIT:
@@ -46,7 +46,7 @@ class IterIT:
         Which records a later round scores again. "published" also appends the tokenizer's end-of-text
         token to each answer before its n-grams are counted, as the published code does.
     update_ratio, above_share, stale_share, min_ifd, max_ifd
-        See :class:`iterit.round_state.RoundSettings`.
+        See :class:`iterit.planning.state.RoundSettings`.
     quotas : mapping of source to share or number, optional
         The most picks of a source in a round.
     rows : sequence of int, optional
@@ -155,11 +155,11 @@ class IterIT:
         ParameterError
             The trainer is set to something that rounds cannot be put into: see the message.
         """
-        from iterit.rescoring import Rescorer, refuse_scattered
-        from iterit.round_driver import RoundDriver
+        from iterit.running.driver import RoundDriver
+        from iterit.running.hooks import install
+        from iterit.running.rescoring import Rescorer, refuse_scattered
+        from iterit.running.rows import PaddedBatch, TrainingRows, pad_token_of
         from iterit.templates import template_for
-        from iterit.training_hooks import install
-        from iterit.training_rows import PaddedBatch, TrainingRows, pad_token_of
 
         check_trainer(trainer, self.epochs_per_round)
         if self.engine is None:

@@ -44,7 +44,30 @@ FLOORS = {
     "debias.reports": 4,
     "debias.cli": 5,
     "debias.demo": 5,
-    "iterit": 5,
+    "iterit.threads": 5,
+    "iterit.row_sums": 5,
+    "iterit.modes": 5,
+    "iterit.reading": 5,
+    "iterit.counting": 5,
+    "iterit.planning": 5,
+    "iterit.records": 6,
+    "iterit.ngrams": 6,
+    "iterit.rounds": 6,
+    "iterit.templating": 7,
+    "iterit.diversity": 7,
+    "iterit.templates": 8,
+    "iterit.scoring": 8,
+    "iterit.picking": 8,
+    "iterit.near_copies": 8,
+    "iterit.embeddings": 8,
+    "iterit.complexity": 9,
+    "iterit.selection": 9,
+    "iterit.running": 10,
+    "iterit.training": 10,
+    "iterit.trainer": 11,
+    "iterit.reports": 11,
+    "iterit.cli": 12,
+    "iterit": 12,
 }
 
 
@@ -103,6 +126,15 @@ def test_iterit_imports_of_debias_the_engines_and_the_ground_floor_only():
         and floor_of(b) > 0
     ]
     assert not strangers
+
+
+def test_rooms_of_iterit_do_not_know_what_stands_beside_them():
+    """What is read, counted, planned and picked stays apart from models and trainers."""
+    beside = {"reading", "counting", "planning", "picking"}
+    for a, b in GRAPH.edges:
+        room = a.split(".")[1] if a.startswith("iterit.") else ""
+        if room in beside:
+            assert not b.startswith(("debias.inference.", "iterit.scoring", "iterit.running")), f"{a} {b}"
 
 
 def test_no_circles():

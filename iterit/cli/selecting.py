@@ -107,7 +107,7 @@ def select(
     """
     from iterit.modes import mode_called
     from iterit.ngrams import count_ngrams
-    from iterit.round_state import n_picks_of
+    from iterit.planning.state import n_picks_of
     from iterit.selection import select as select_rows
 
     check_output(out, RECORD_FORMATS, tuple(files))

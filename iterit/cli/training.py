@@ -73,8 +73,8 @@ def train(
 
     Example: iterit train your.jsonl --model demo --ratio 0.05 --rounds 3 --out run
     """
-    from iterit.checkpoints import last_whole_checkpoint
     from iterit.reports.rounds_report import RoundsReport
+    from iterit.running.checkpoints import last_whole_checkpoint
     from iterit.trainer import IterIT
     from iterit.training import TrainingSettings, make_trainer, trainable_folder
 

@@ -11,7 +11,7 @@ from debias.pages.environment import page_environment
 from debias.pages.markdown import escape, markdown_table
 
 if TYPE_CHECKING:
-    from iterit.reports.rounds_report import RoundsReport
+    from iterit.reports.rounds_tables import RoundsTables
 
 _MOST_SOURCES = 20
 LONGER = 1.5
@@ -113,7 +113,7 @@ _COSTS: dict[str, tuple[str, Callable[[float], str]]] = {
 }
 
 
-def sections_of(report: "RoundsReport") -> list[Section]:
+def sections_of(report: "RoundsTables") -> list[Section]:
     """Return the tables of a report in the order of its pages."""
     bound = f"{report.kept.settings['max_ifd']:g}"
     sources = report.sources
@@ -149,7 +149,7 @@ def sections_of(report: "RoundsReport") -> list[Section]:
     ]
 
 
-def headline(report: "RoundsReport") -> str:
+def headline(report: "RoundsTables") -> str:
     """Say in a sentence what the run did."""
     rounds, costs = report.rounds, report.costs
     seconds = costs.groupby("part")["seconds"].sum()
@@ -162,7 +162,7 @@ def headline(report: "RoundsReport") -> str:
     )
 
 
-def findings(report: "RoundsReport") -> list[str]:
+def findings(report: "RoundsTables") -> list[str]:
     """Say what a reader must know, the unwelcome first."""
     said = []
     lengths, rounds = report.lengths, report.rounds
@@ -193,7 +193,7 @@ def findings(report: "RoundsReport") -> list[str]:
     return said
 
 
-def render_markdown(report: "RoundsReport") -> str:
+def render_markdown(report: "RoundsTables") -> str:
     """Return a report as Markdown."""
     parts = [f"# {escape(report.title)}", escape(headline(report))]
     if said := findings(report):
@@ -209,7 +209,7 @@ def render_markdown(report: "RoundsReport") -> str:
     return "\n\n".join(parts) + "\n"
 
 
-def render_html(report: "RoundsReport") -> str:
+def render_html(report: "RoundsTables") -> str:
     """Return a report as one HTML page that loads nothing."""
     environment = page_environment("iterit")
     return environment.get_template("rounds.html.jinja").render(
@@ -234,7 +234,7 @@ def _section(
     return Section(heading, note, [*names, *(words for words, _ in known.values())], rows)
 
 
-def _settings(report: "RoundsReport") -> list[list[str]]:
+def _settings(report: "RoundsTables") -> list[list[str]]:
     """Write settings and facts."""
     return [[name, _plain(value)] for name, value in {**report.kept.facts, **report.kept.settings}.items()]
 

@@ -17,9 +17,9 @@ from debias.inference.engine import Engine
 from debias.inference.transformers import TransformersEngine
 from iterit.complexity import score_complexity
 from iterit.records import Records
-from iterit.score_cache import Score, ScoreCache
-from iterit.template import Template
+from iterit.scoring.score_cache import Score, ScoreCache
 from iterit.templates import template_for
+from iterit.templating.template import Template
 from tests.inference.tiny_models import tiny_engine, tiny_model
 from tests.iterit.small_templates import BRACKETS, CHATML, HEADERS, THOUGHTS, chat_tokenizer, pair_tokenizer
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from iterit.facility_location import cover_greedily, unit_rows
+from iterit.picking.facility_location import cover_greedily, unit_rows
 from iterit.selection import select
 from tests.iterit.plain_selection import plain_cover
 

@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from iterit.diversity import Weights, diversity_of_picks, weigh
-from iterit.lazy_greedy import PICKS_AT_ONCE, _powers, lazy_greedy
 from iterit.ngrams import count_ngrams
+from iterit.picking.lazy_greedy import PICKS_AT_ONCE, _powers, lazy_greedy
 from tests.iterit.plain_selection import as_lists, plain_greedy
 
 DECAYS = (0.0, 0.1, 0.9, 1.0)

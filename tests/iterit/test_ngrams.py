@@ -12,16 +12,16 @@ from sklearn.feature_extraction.text import CountVectorizer, TfidfVectorizer
 
 import iterit.ngrams
 from debias.errors import ParameterError
-from iterit.diversity import weigh
-from iterit.gram_numbers import NO_KEY, group_keys, number_in_order
-from iterit.ngrams import count_ngrams
-from iterit.word_kinds import (
+from iterit.counting.gram_numbers import NO_KEY, group_keys, number_in_order
+from iterit.counting.word_kinds import (
     ALONE_CHARACTERS,
     EXTENDING_CHARACTERS,
     JOINING_CHARACTERS,
     word_kind,
 )
-from iterit.word_scan import mixed, scan
+from iterit.counting.word_scan import mixed, scan
+from iterit.diversity import weigh
+from iterit.ngrams import count_ngrams
 
 # What words are made of in many scripts, with what stands between them and what belongs to none.
 ALPHABET = "ab ABéÉßİΣς_-'.9٣½〇水が ไทย न मस्ते\u0301\u200d\ud83d\x00\n\u3000😀ffiŒ"

@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from debias.errors import ParameterError, RecordsError
-from iterit.record_files import read_rows, write_rows
-from iterit.record_formats import REASONS, Message
+from iterit.reading.files import read_rows, write_rows
+from iterit.reading.formats import REASONS, Message
 from iterit.records import Records, read_records
 
 SHARED = Path(__file__).resolve().parents[3] / "shared" / "data" / "instructions"

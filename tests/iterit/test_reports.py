@@ -10,9 +10,9 @@ import pandas as pd
 import pytest
 
 from debias.errors import ParameterError, ResumeError
-from iterit.checkpoints import RoundsCheckpoint, read_checkpoint
+from iterit.planning.state import RoundSettings, first_state, with_picks, with_scores
 from iterit.reports.rounds_report import RoundsReport
-from iterit.round_state import RoundSettings, first_state, with_picks, with_scores
+from iterit.running.checkpoints import RoundsCheckpoint, read_checkpoint
 
 RULES = RoundSettings(n_picks=2, update_ratio=2)
 HISTORY = {

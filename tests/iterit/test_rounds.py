@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from debias.errors import ParameterError
-from iterit.round_state import (
+from iterit.planning.state import (
     RoundSettings,
     first_state,
     n_picks_of,
@@ -15,8 +15,8 @@ from iterit.round_state import (
     with_picks,
     with_scores,
 )
+from iterit.planning.windows import next_rows, window_of
 from iterit.rounds import run_round, training_order
-from iterit.windows import next_rows, window_of
 
 
 def scores_of(ifd, rows=None):

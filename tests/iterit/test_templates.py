@@ -9,10 +9,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from debias.errors import ParameterError, RecordsError
-from iterit.encoding import Encoded, EncodedRecords, Span
-from iterit.record_formats import Message
+from iterit.reading.formats import Message
 from iterit.records import Record, Records
 from iterit.templates import template_for
+from iterit.templating.encoding import Encoded, EncodedRecords, Span
 from tests.inference.tiny_models import byte_tokenizer, merging_tokenizer
 from tests.iterit.small_templates import (
     BRACKETS,

@@ -14,11 +14,11 @@ import torch
 import transformers
 
 from debias.errors import ParameterError, ResumeError
-from iterit.checkpoints import last_whole_checkpoint, read_checkpoint
 from iterit.records import Records
+from iterit.running.checkpoints import last_whole_checkpoint, read_checkpoint
+from iterit.running.rows import PaddedBatch
 from iterit.templates import template_for
 from iterit.trainer import IterIT
-from iterit.training_rows import PaddedBatch
 from tests.inference.tiny_models import byte_tokenizer
 from tests.iterit.small_runs import (
     N_ROWS,

@@ -9,10 +9,10 @@ import pytest
 import torch
 
 from debias.errors import MissingDependencyError, ModelError, ParameterError
-from iterit.processes import everywhere, in_first
-from iterit.rescoring import adapter_folder, model_to_score, refuse_scattered, unchanged_randomness
+from iterit.running.processes import everywhere, in_first
+from iterit.running.rescoring import adapter_folder, model_to_score, refuse_scattered, unchanged_randomness
+from iterit.running.rows import PaddedBatch, RoundSampler, pad_token_of
 from iterit.training import TrainingSettings, make_trainer, trainable_folder, with_adapter
-from iterit.training_rows import PaddedBatch, RoundSampler, pad_token_of
 from tests.iterit.small_runs import model_of
 
 

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from debias.compilation import compiled
-from iterit.word_kinds import WordKind
+from iterit.counting.word_kinds import WordKind
 
 CHUNK_CHARACTERS = 1 << 21
 """Texts are scanned in chunks of about so many characters."""
@@ -61,7 +61,7 @@ def scan(texts: list[str], kind: WordKind) -> ScannedChunk:
     ----------
     texts : list of str
     kind : WordKind
-        See :func:`iterit.word_kinds.word_kind`.
+        See :func:`iterit.counting.word_kinds.word_kind`.
 
     Returns
     -------
@@ -69,7 +69,7 @@ def scan(texts: list[str], kind: WordKind) -> ScannedChunk:
 
     Examples
     --------
-    >>> from iterit.word_kinds import word_kind
+    >>> from iterit.counting.word_kinds import word_kind
     >>> found = scan(["To be or not to be", "a"], word_kind("scikit-learn"))
     >>> found.tokens.tolist(), found.lengths.tolist(), found.vocabulary
     ([0, 1, 2, 3, 0, 1], [6, 0], ['to', 'be', 'or', 'not'])
@@ -127,7 +127,7 @@ def scan_words(
     bounds : ndarray of int64, shape (n_texts + 1,)
         Where each text begins in `codes`.
     kinds : ndarray of uint8
-        What every character is, see :mod:`iterit.word_kinds`.
+        What every character is, see :mod:`iterit.counting.word_kinds`.
     shortest : int
         Words with fewer characters are left out.
 
@@ -138,7 +138,7 @@ def scan_words(
 
     Examples
     --------
-    >>> from iterit.word_kinds import word_kind
+    >>> from iterit.counting.word_kinds import word_kind
     >>> codes = np.frombuffer("to be to".encode("utf-32-le"), dtype=np.uint32)
     >>> scan_words(codes, np.array([0, 8]), word_kind("scikit-learn").kinds, 2)
     (array([0, 1, 0], dtype=int32), array([3]), array([0, 3]), array([2, 5]))

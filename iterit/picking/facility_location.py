@@ -14,9 +14,8 @@ import numpy.typing as npt
 
 from debias.compilation import compiled
 from debias.errors import ParameterError
-from iterit.checked_numbers import n_threads
-from iterit.gram_numbers import run_in_threads
-from iterit.lazy_greedy import Picks
+from iterit.picking.lazy_greedy import Picks
+from iterit.threads import n_threads, run_in_threads
 
 AT_ONCE = 16
 """So many gains are brought up to date together: the embeddings are read once for all of them."""

@@ -11,9 +11,9 @@ from typing import Any
 from transformers import Trainer, TrainerCallback
 
 from debias.errors import ParameterError, ResumeError
-from iterit.checkpoints import last_whole_checkpoint
-from iterit.round_driver import RoundDriver
-from iterit.training_rows import RoundSampler
+from iterit.running.checkpoints import last_whole_checkpoint
+from iterit.running.driver import RoundDriver
+from iterit.running.rows import RoundSampler
 
 _Base: Any = Trainer
 

@@ -18,7 +18,7 @@ import pandas as pd
 
 from debias.atomic_file import atomic_path, write_durably
 from debias.errors import ResumeError
-from iterit.round_state import RoundState
+from iterit.planning.state import RoundState
 
 FOLDER = "iterit"
 _FACTS = "rounds.json"

@@ -18,8 +18,8 @@ import pandas as pd
 
 from debias.errors import ParameterError
 from debias.inference.loading import DTYPES
-from iterit.processes import everywhere, in_first, process_numbers
-from iterit.round_state import RowArray
+from iterit.planning.state import RowArray
+from iterit.running.processes import everywhere, in_first, process_numbers
 
 if TYPE_CHECKING:
     from debias.inference.engine import Engine

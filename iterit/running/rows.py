@@ -13,14 +13,14 @@ import numpy as np
 import torch
 from torch.utils.data import Dataset, Sampler
 
-from iterit.encoding import IGNORED
-from iterit.round_state import RowArray
+from iterit.planning.state import RowArray
+from iterit.templating.encoding import IGNORED
 
 FILLER = -1
 """Stands for an example without an answer: it makes batches even and counts in no loss."""
 
 if TYPE_CHECKING:
-    from iterit.encoding import EncodedRecords
+    from iterit.templating.encoding import EncodedRecords
 
 
 class TrainingRows(Dataset[dict[str, list[int]]]):

@@ -5,14 +5,12 @@ Keys are numbered in the order they first come, by hash tables over parts of the
 parts as fit the memory and the threads; the numbers do not depend on either.
 """
 
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
-
 import numpy as np
 import numpy.typing as npt
 
 from debias.compilation import compiled
-from iterit.word_scan import mixed
+from iterit.counting.word_scan import mixed
+from iterit.threads import run_in_threads
 
 NO_KEY = np.uint64(0xFFFFFFFFFFFFFFFF)
 BYTES_PER_KEY = 96
@@ -70,24 +68,6 @@ def number_pairs(
     run_in_threads(group, n_parts, n_jobs)
     n_distinct = number_in_order(out, keys)
     return keys[:n_distinct].copy()
-
-
-def run_in_threads(task: Callable[[int], None], n_tasks: int, n_jobs: int) -> None:
-    """Run numbered tasks in threads, and raise what one of them raised.
-
-    Examples
-    --------
-    >>> done = []
-    >>> run_in_threads(done.append, 3, n_jobs=1)
-    >>> done
-    [0, 1, 2]
-    """
-    if n_jobs == 1 or n_tasks == 1:
-        for number in range(n_tasks):
-            task(number)
-        return
-    with ThreadPoolExecutor(n_jobs) as threads:
-        list(threads.map(task, range(n_tasks)))
 
 
 @compiled

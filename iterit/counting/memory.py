@@ -1,6 +1,5 @@
-"""Numbers that a user gives as words or leaves out: sizes of memory and threads."""
+"""Sizes of memory as a user says them."""
 
-import os
 import re
 
 from debias.errors import ParameterError
@@ -34,30 +33,3 @@ def bytes_of(size: int | str, parameter: str) -> int:
     raise ParameterError(
         f'{parameter} is {size!r}; it must be a number of bytes above 0, or words such as "8 GiB"'
     )
-
-
-def n_threads(n_jobs: int | None) -> int:
-    """Return how many threads to use.
-
-    Parameters
-    ----------
-    n_jobs : int or None
-        None: as many as this process has cores.
-
-    Raises
-    ------
-    ParameterError
-        Not a whole number above 0.
-
-    Examples
-    --------
-    >>> n_threads(3)
-    3
-    """
-    if n_jobs is None:
-        return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    if not isinstance(n_jobs, int) or n_jobs < 1:
-        raise ParameterError(
-            f"n_jobs is {n_jobs!r}; it must be a whole number above 0, or None for every core"
-        )
-    return n_jobs

@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from iterit.checkpoints import RoundsCheckpoint, check_same_run, read_checkpoint
-from iterit.processes import in_first
-from iterit.rescoring import Rescorer
-from iterit.round_state import RoundSettings, RoundState, RowArray, first_state
+from iterit.planning.state import RoundSettings, RoundState, RowArray, first_state
 from iterit.rounds import Pick, run_round, training_order
+from iterit.running.checkpoints import RoundsCheckpoint, check_same_run, read_checkpoint
+from iterit.running.processes import in_first
+from iterit.running.rescoring import Rescorer
 
 if TYPE_CHECKING:
-    from iterit.encoding import EncodedRecords
+    from iterit.templating.encoding import EncodedRecords
 
 
 @dataclass

@@ -125,7 +125,7 @@ def parse_row(row: Any, format: str = "auto") -> Content:
     (Message(role='user', content='Add.\n\n1 and 2'), Message(role='assistant', content='3'))
     >>> parse_row({"conversations": [{"from": "human", "value": "Hi"}, {"from": "gpt", "value": " "}]})
     Traceback (most recent call last):
-    iterit.record_formats.RefusedRow: empty answer
+    iterit.reading.formats.RefusedRow: empty answer
     """
     if not isinstance(row, Mapping):
         raise RefusedRow("not an object", type(row).__name__)

@@ -4,8 +4,8 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from debias.errors import ParameterError
-from iterit.record_files import RawRow
-from iterit.record_formats import RefusedRow, check_format, parse_row
+from iterit.reading.files import RawRow
+from iterit.reading.formats import RefusedRow, check_format, parse_row
 
 _ROWS_AT_ONCE = 4096
 _LONGEST_KEPT = 1_000_000
@@ -17,7 +17,7 @@ class RecordColumns:
     Parameters
     ----------
     format : str
-        See :func:`iterit.record_formats.parse_row`.
+        See :func:`iterit.reading.formats.parse_row`.
     limit : int, optional
         Most rows to keep.
     max_characters : int, optional

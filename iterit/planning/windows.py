@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from iterit.round_state import RoundSettings, RoundState, RowArray, ranked
+from iterit.planning.state import RoundSettings, RoundState, RowArray, ranked
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,7 @@ def window_of(state: RoundState, settings: RoundSettings) -> Window:
     Row 3 is too hard to be picked; one row in ten of the window is of its kind, none here:
 
     >>> import pandas as pd
-    >>> from iterit.round_state import first_state, with_picks, with_scores
+    >>> from iterit.planning.state import first_state, with_picks, with_scores
     >>> scores = pd.DataFrame({"ifd": [0.2, 0.9, 0.7, 1.3], "status": ["ok"] * 3 + ["ifd_ge_1"]})
     >>> state = with_scores(first_state(4), scores, RoundSettings(n_picks=1))
     >>> state = with_picks(state, pd.DataFrame({"row": [1]}))

@@ -18,10 +18,10 @@ from numpy.typing import ArrayLike
 from debias.errors import ParameterError
 from debias.inference.collecting.digests import digest
 from debias.inference.tokenization import Tokenization
-from iterit.encoding import Encoded, EncodedRecords, Span
-from iterit.record_files import to_json
-from iterit.record_formats import Message
+from iterit.reading.files import to_json
+from iterit.reading.formats import Message
 from iterit.records import Record, Records
+from iterit.templating.encoding import Encoded, EncodedRecords, Span
 
 _TEXTS_AT_ONCE = 512
 

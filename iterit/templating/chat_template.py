@@ -6,7 +6,7 @@ from typing import Any
 
 from debias.errors import ParameterError, RecordsError
 from iterit.records import Record
-from iterit.template import Borders, Template, answered_places
+from iterit.templating.template import Borders, Template, answered_places
 
 _MARK = "\ue000"  # stands for an answer, in no text of anyone's
 

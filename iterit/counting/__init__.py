@@ -1,0 +1,1 @@
+"""From texts to numbered words and n-grams."""

@@ -1,0 +1,1 @@
+"""The searches that pick rows, and what they are given."""

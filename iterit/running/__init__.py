@@ -1,0 +1,1 @@
+"""A run of rounds inside a trainer: its driver, its sampler, its checkpoints."""

@@ -1,0 +1,1 @@
+"""Asking an engine about answers, and keeping what it said."""

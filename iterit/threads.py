@@ -1,0 +1,52 @@
+"""Work that is shared by threads: how many, and numbered tasks."""
+
+import os
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+
+from debias.errors import ParameterError
+
+
+def n_threads(n_jobs: int | None) -> int:
+    """Return how many threads to use.
+
+    Parameters
+    ----------
+    n_jobs : int or None
+        None: as many as this process has cores.
+
+    Raises
+    ------
+    ParameterError
+        Not a whole number above 0.
+
+    Examples
+    --------
+    >>> n_threads(3)
+    3
+    """
+    if n_jobs is None:
+        return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    if not isinstance(n_jobs, int) or n_jobs < 1:
+        raise ParameterError(
+            f"n_jobs is {n_jobs!r}; it must be a whole number above 0, or None for every core"
+        )
+    return n_jobs
+
+
+def run_in_threads(task: Callable[[int], None], n_tasks: int, n_jobs: int) -> None:
+    """Run numbered tasks in threads, and raise what one of them raised.
+
+    Examples
+    --------
+    >>> done = []
+    >>> run_in_threads(done.append, 3, n_jobs=1)
+    >>> done
+    [0, 1, 2]
+    """
+    if n_jobs == 1 or n_tasks == 1:
+        for number in range(n_tasks):
+            task(number)
+        return
+    with ThreadPoolExecutor(n_jobs) as threads:
+        list(threads.map(task, range(n_tasks)))

@@ -1,12 +1,14 @@
 """Vectors of texts, for facility location: the n-grams' tf-idf in few dimensions, or any model's."""
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from debias.errors import ModelError, ParameterError
+from debias.inference.engine import Engine
 from iterit.diversity import weigh
 from iterit.ngrams import NgramCounts
 
@@ -64,19 +66,24 @@ def sentence_embeddings(
     max_tokens: int = 256,
     tokens_per_batch: int = 8192,
 ) -> npt.NDArray[np.float32]:
-    """Return texts as vectors by a transformers model: the mean of its last hidden states.
+    """Return texts as vectors, by any engine or model.
 
     Parameters
     ----------
     texts : sequence of str
-    model : str or transformers.PreTrainedModel
-        A name or folder, loaded by AutoModel, or a model, used as it is, where it is.
+    model : str, Path, or object
+        - "demo", a GGUF file, a folder or a hub name, loaded by transformers, or a model of
+          transformers with its tokenizer: the mean of its last hidden states;
+        - an engine of debias: a TransformersEngine, or an OpenAIEngine whose server has vectors;
+        - a SentenceTransformer, or whatever has ``encode(texts)``;
+        - a ``vllm.LLM(..., runner="pooling")``.
     tokenizer : optional
-        Needed with a model that is not given by name.
+        Needed with a model of transformers that is not given by name.
     max_tokens : int
-        Longer texts are cut.
+        Longer texts are cut, where transformers' models are asked.
     tokens_per_batch : int
-        Texts of about one length are passed together, so many tokens at a time, padding included.
+        Texts of about one length are passed to them together, so many tokens at a time, padding
+        included.
 
     Returns
     -------
@@ -85,66 +92,70 @@ def sentence_embeddings(
 
     Raises
     ------
+    EngineError
+        An engine has no vectors, or failed.
     ModelError
         The model cannot be loaded.
     ParameterError
-        A model without a tokenizer.
+        A model of transformers without a tokenizer, or an object of another kind.
+
+    Examples
+    --------
+    >>> class Lengths:
+    ...     def encode(self, texts):
+    ...         return [[len(text), 1.0] for text in texts]
+    >>> sentence_embeddings(["a", "bcd"], Lengths())
+    array([[1., 1.],
+           [3., 1.]], dtype=float32)
+    >>> sentence_embeddings(["a"], 3)
+    Traceback (most recent call last):
+        ...
+    debias.errors.ParameterError: model is int; give a name, an engine, a model of transformers with its ...
     """
-    import torch
+    from debias.inference.passes.mean_states import mean_states
 
-    model, tokenizer = _loaded(model, tokenizer)
-    if not len(texts):
-        return np.zeros((0, model.config.hidden_size), dtype=np.float32)
-    base = getattr(model, "base_model", model)  # without the projection to the vocabulary
-    encoded = tokenizer(list(texts), truncation=True, max_length=max_tokens)["input_ids"]
-    order = np.argsort([len(ids) for ids in encoded], kind="stable")
-    device = next(base.parameters()).device
-    found: npt.NDArray[np.float32] | None = None
-    was_training = base.training
-    base.eval()
-    try:
-        for rows in _batches(order, encoded, tokens_per_batch):
-            longest = max(1, len(encoded[rows[-1]]))
-            ids = torch.zeros((len(rows), longest), dtype=torch.long)
-            mask = torch.zeros((len(rows), longest), dtype=torch.long)
-            for place, row in enumerate(rows):
-                ids[place, : len(encoded[row])] = torch.tensor(encoded[row], dtype=torch.long)
-                mask[place, : len(encoded[row])] = 1
-            seen = torch.where(mask.any(1, keepdim=True), mask, 1)  # nothing to see gives no number
-            with torch.inference_mode():
-                hidden = base(input_ids=ids.to(device), attention_mask=seen.to(device))[0].float().cpu()
-            mean = (hidden * mask[:, :, None]).sum(1) / mask.sum(1, keepdim=True).clamp(min=1)
-            if found is None:
-                found = np.zeros((len(encoded), mean.shape[1]), dtype=np.float32)
-            found[rows] = mean.numpy()
-    finally:
-        base.train(was_training)
-    assert found is not None
-    return found
-
-
-def _loaded(model: Any, tokenizer: Any) -> tuple[Any, Any]:
-    if not isinstance(model, str):
+    if isinstance(model, str | Path):
+        model, tokenizer = _loaded(model, tokenizer)
+    elif isinstance(model, Engine):
+        return model.embed(texts)
+    elif hasattr(model, "get_input_embeddings"):
         if tokenizer is None:
             raise ParameterError("model is given without tokenizer; give the tokenizer it was trained with")
-        return model, tokenizer
+    else:
+        return _by_other(texts, model)
+    return mean_states(model, tokenizer, texts, max_tokens=max_tokens, tokens_per_batch=tokens_per_batch)
+
+
+def _by_other(texts: Sequence[str], model: Any) -> npt.NDArray[np.float32]:
+    """Ask what is neither an engine nor a model of transformers."""
+    if hasattr(model, "embed") and hasattr(model, "llm_engine"):  # vLLM
+        vectors = [answer.outputs.embedding for answer in model.embed(list(texts), use_tqdm=False)]
+    elif hasattr(model, "encode"):
+        vectors = model.encode(list(texts))
+    else:
+        raise ParameterError(
+            f"model is {type(model).__name__}; give a name, an engine, a model of transformers with its"
+            " tokenizer, an object with encode(texts), or a vllm.LLM(..., runner='pooling')"
+        )
+    array = np.asarray(vectors, dtype=np.float32)
+    if len(array) != len(texts) or (len(texts) and array.ndim != 2):
+        raise ParameterError(
+            f"{type(model).__name__} gave an array of shape {array.shape} for {len(texts)} texts; it must"
+            " give a vector for each"
+        )
+    return array
+
+
+def _loaded(model: str | Path, tokenizer: Any) -> tuple[Any, Any]:
+    """Load a model by its name: causal ones of debias by its loader, any others by AutoModel."""
     from transformers import AutoModel, AutoTokenizer
 
+    from debias.inference.loading import load_model, quiet
+
+    if str(model) == "demo" or Path(model).suffix.lower() == ".gguf":
+        return load_model(model, tokenizer)
     try:
-        return AutoModel.from_pretrained(model), tokenizer or AutoTokenizer.from_pretrained(model)
+        with quiet():
+            return AutoModel.from_pretrained(model).eval(), tokenizer or AutoTokenizer.from_pretrained(model)
     except (OSError, ValueError) as error:
-        raise ModelError(f"the model {model!r} cannot be loaded: {error}") from error
-
-
-def _batches(
-    order: npt.NDArray[np.int64], encoded: list[list[int]], tokens_per_batch: int
-) -> list[npt.NDArray[np.int64]]:
-    """Cut rows, shortest first, into batches whose padded size stays within a number of tokens."""
-    batches = []
-    first = 0
-    for place in range(1, len(order) + 1):
-        full = place < len(order) and len(encoded[order[place]]) * (place + 1 - first) > tokens_per_batch
-        if place == len(order) or full:
-            batches.append(order[first:place])
-            first = place
-    return batches
+        raise ModelError(f"the model {str(model)!r} cannot be loaded: {error}") from error

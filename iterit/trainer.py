@@ -214,7 +214,7 @@ class IterIT:
         from iterit.selection import select
 
         if self._counts is None:
-            self._counts = count_ngrams([text + self._appended for text in self.records.responses])
+            self._counts = count_ngrams(self.records.responses, end_of_text=self._appended)
         return select(
             newest["ifd"].to_numpy(),
             self._counts,
@@ -240,7 +240,7 @@ class IterIT:
             "mode": self.mode,
             "decay": self.decay,
             "quotas": None if self.quotas is None else {str(k): v for k, v in self.quotas.items()},
-            "selection": {name: repr(value)[:80] for name, value in sorted(self.selection.items())},
+            "selection": {name: _said(value) for name, value in sorted(self.selection.items())},
             "epochs_per_round": self.epochs_per_round,
             "records": said,
             "rows": hashlib.sha256(self.rows.tobytes()).hexdigest()[:16],
@@ -322,6 +322,13 @@ def _records_of(records: Records | str | Path | Iterable[Mapping[str, Any]]) -> 
     if isinstance(records, str | Path):
         return read_records(records)
     return Records.from_rows(records)
+
+
+def _said(value: Any) -> str:
+    """Return an argument as a short text: equal means equal; of arrays, a digest."""
+    if isinstance(value, np.ndarray):
+        return f"{value.dtype}{value.shape} {hashlib.sha256(value.tobytes()).hexdigest()[:16]}"
+    return repr(value)[:80]
 
 
 def _context_of(trainer: Any) -> int | None:

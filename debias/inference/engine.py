@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from debias.errors import ParameterError
+from debias.errors import EngineError, ParameterError
 
 FloatArray = NDArray[np.float64]
 BoolArray = NDArray[np.bool_]
@@ -141,6 +141,28 @@ class Engine(ABC):
         Checks of labels and of prompt lengths before a run need it; without it they are left out.
         """
         return None
+
+    def embed(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        """Return texts as vectors, so that texts that are near say nearly the same.
+
+        Parameters
+        ----------
+        texts : sequence of str, length n
+
+        Returns
+        -------
+        float32 array, shape (n, n_dimensions)
+            Not scaled to a length; zeros for an empty text.
+
+        Raises
+        ------
+        EngineError
+            The engine has none.
+        """
+        raise EngineError(
+            f"{type(self).__name__} gives no vectors of texts; take a TransformersEngine, or an OpenAIEngine"
+            " whose server answers /embeddings"
+        )
 
     def versions(self) -> dict[str, str]:
         """Versions of the libraries that compute the answers, to be recorded beside them."""

@@ -8,6 +8,7 @@ from importlib.metadata import version
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from debias.errors import ParameterError
 from debias.inference.engine import Engine, FloatArray, LabelScores, OnAnswer, check_texts
@@ -15,6 +16,7 @@ from debias.inference.servers.concurrent_asking import ask_all
 from debias.inference.servers.openai_probe import tops_to_try
 from debias.inference.servers.own_loop import run
 from debias.inference.servers.pace import Pace
+from debias.inference.servers.served_embeddings import embed_all
 from debias.inference.servers.served_labels import ServedLabels
 from debias.inference.servers.served_model import ServedModel
 from debias.inference.servers.served_tokenizer import ServedTokenizer
@@ -321,6 +323,40 @@ class OpenAIEngine(Engine):
         if prompts:
             run(work)
         return answer
+
+    def embed(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        """Return texts as vectors, as the server's ``/embeddings`` has them.
+
+        Parameters
+        ----------
+        texts : sequence of str, length n
+
+        Returns
+        -------
+        float32 array, shape (n, n_dimensions)
+            Zeros for a text without words, which is not sent.
+
+        Raises
+        ------
+        EngineError
+            When the server has no vectors, or gives no usable ones; SpendLimitError when a cap is
+            reached.
+        """
+        texts = check_texts(texts, "texts")
+        rows = [row for row, text in enumerate(texts) if text.strip()]
+        found = np.zeros((0, 0), dtype=np.float32)
+
+        async def work() -> None:
+            nonlocal found
+            async with self._served.connection() as connection:
+                filled = [texts[row] for row in rows]
+                found = await embed_all(connection, self.name, filled, self._concurrency)
+
+        if rows:
+            run(work)
+        vectors = np.zeros((len(texts), found.shape[1]), dtype=np.float32)
+        vectors[rows] = found
+        return vectors
 
     async def _check(self, scorer: ServedLabels, prompt: str, labels: Sequence[str]) -> None:
         """Check labels once for each set of them; counting their tokens costs requests."""

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from debias.errors import ContextLengthError, ParameterError
 from debias.inference.engine import Engine, FloatArray, check_texts
@@ -267,6 +268,24 @@ class TransformersEngine(Engine):
         for number, scores in zip(numbers, self._forward.score(rows), strict=True):
             answer[number] = scores
         return answer
+
+    def embed(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        """Return texts as vectors: the mean of the last hidden states over a text's tokens.
+
+        Parameters
+        ----------
+        texts : sequence of str, length n
+            What does not fit into the context is cut.
+
+        Returns
+        -------
+        float32 array, shape (n, n_dimensions)
+        """
+        from debias.inference.passes.mean_states import mean_states
+
+        texts = check_texts(texts, "texts")
+        limit, batch = self.context_length, self.max_batch_tokens
+        return mean_states(self.model, self.tokenizer, texts, max_tokens=limit, tokens_per_batch=batch)
 
     def _row(self, context: list[int], tree: Any) -> "Row":
         """Put a context, never empty, before a tree."""

@@ -101,7 +101,7 @@ def start_llm(
         "logprobs_mode": "raw_logprobs",
     }
     if adapter is not None:
-        arguments |= {"enable_lora": True, "max_lora_rank": _room(adapter.rank)}
+        arguments |= {"enable_lora": True, "max_lora_rank": lora_room(adapter.rank)}
     arguments |= _cpu_arguments() | dict(options)
     overrides = arguments.get("hf_overrides") or {}
     if isinstance(overrides, Mapping) and "head_dtype" not in overrides and not _is_quantized(arguments):
@@ -116,8 +116,23 @@ def start_llm(
         ) from error
 
 
-def _room(rank: int) -> int:
-    """Smallest rank that vLLM reserves room for and that an adapter fits into."""
+def lora_room(rank: int) -> int:
+    """Return the smallest rank that vLLM reserves room for and that an adapter fits into.
+
+    Parameters
+    ----------
+    rank : int
+        Of the adapter.
+
+    Returns
+    -------
+    int
+
+    Examples
+    --------
+    >>> lora_room(16), lora_room(17)
+    (16, 32)
+    """
     return next((room for room in _RANKS if room >= rank), _RANKS[-1])
 
 

@@ -56,6 +56,9 @@ SourceField = Annotated[
     str | None, typer.Option(help="Field that says where a record comes from; its file when left out.")
 ]
 Limit = Annotated[int | None, typer.Option(help="Read only so many records.")]
+MaxCharacters = Annotated[
+    int | None, typer.Option(help="Refuse records whose messages have more characters together.")
+]
 Refused = Annotated[
     Path | None, typer.Option(help="Write the rows that cannot be used, with reasons, .jsonl.")
 ]
@@ -83,6 +86,7 @@ def read(
     limit: int | None,
     refused: Path | None = None,
     source_field: str | None = None,
+    max_characters: int | None = None,
 ) -> "Records":
     """Read records, and say which rows were refused.
 
@@ -95,6 +99,8 @@ def read(
         Where to write them.
     source_field : str, optional
         Field that says where a record comes from.
+    max_characters : int, optional
+        Longer records are refused.
 
     Returns
     -------
@@ -107,7 +113,9 @@ def read(
     """
     from iterit.records import read_records
 
-    records = read_records(files, format=format, limit=limit, source_field=source_field)
+    records = read_records(
+        files, format=format, limit=limit, max_characters=max_characters, source_field=source_field
+    )
     counts = records.refused_counts
     if counts:
         reasons = ", ".join(f"{n:,} {reason}" for reason, n in counts.items())

@@ -17,6 +17,7 @@ from iterit.cli.inputs import (
     EngineOption,
     Files,
     Limit,
+    MaxCharacters,
     MaxTokens,
     Model,
     RecordFormat,
@@ -52,6 +53,7 @@ def score(
     format: RecordFormat = "auto",
     source_field: SourceField = None,
     limit: Limit = None,
+    max_characters: MaxCharacters = None,
     refused: Refused = None,
     cache: Cache = CACHE,
 ) -> None:
@@ -63,7 +65,7 @@ def score(
     Example: iterit score alpaca.jsonl --model demo --out scores.parquet
     """
     check_output(out, TABLE_FORMATS, tuple(files))
-    records = read(files, format, limit, refused, source_field)
+    records = read(files, format, limit, refused, source_field, max_characters)
     with engine_of(engine, model, str(dtype), device) as made:
         scores = scores_of(records, made, str(template), max_tokens, cache)
     write_frame(scores.reset_index().assign(source=records.sources), out)

@@ -1,7 +1,7 @@
 """``iterit select``: the records that are hard and add to what is already picked."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -18,6 +18,7 @@ from iterit.cli.inputs import (
     EngineOption,
     Files,
     Limit,
+    MaxCharacters,
     MaxTokens,
     Model,
     RecordFormat,
@@ -31,39 +32,27 @@ from iterit.cli.inputs import (
     scores_of,
     write_frame,
 )
+from iterit.cli.picking import (
+    NGRAMS,
+    Decay,
+    EmbeddingsOption,
+    MaxIfd,
+    MinIfd,
+    ModeOption,
+    NearCopiesOption,
+    Quota,
+    Ratio,
+    embeddings_of,
+    quotas_of,
+    without_copies,
+)
 
 if TYPE_CHECKING:
-    import numpy as np
     import pandas as pd
 
     from iterit.records import Records
     from iterit.selection import Selection
 
-Ratio = Annotated[float, typer.Option(help="Share of the records to pick.")]
-ModeOption = Annotated[
-    str,
-    typer.Option(
-        help="published (IFD * sum of n-gram weights), length_neutral, length_debiased, complexity,"
-        " diversity, random or longest."
-    ),
-]
-Decay = Annotated[
-    float,
-    typer.Option(help="What a pick leaves of its n-grams' weight: 0.1 for general data, 0 for one domain."),
-]
-MinIfd = Annotated[float | None, typer.Option(help="Pick no record below this IFD.")]
-MaxIfd = Annotated[float, typer.Option(help="Pick no record of this IFD or above.")]
-Quota = Annotated[
-    list[str] | None,
-    typer.Option(metavar="SOURCE=SHARE", help="At most this share of the picks from a source; repeatable."),
-]
-NearCopiesOption = Annotated[
-    float | None,
-    typer.Option(
-        "--drop-copies",
-        help="First leave out answers that share so much of their n-grams with an earlier one: 0.8, say.",
-    ),
-]
 RECORD_FORMATS = (".jsonl", ".json", ".parquet")
 TABLE_FORMATS = (".csv", ".parquet", ".jsonl")
 
@@ -83,6 +72,7 @@ def select(
     ] = None,
     mode: ModeOption = "published",
     decay: Decay = 0.1,
+    embeddings: EmbeddingsOption = NGRAMS,
     min_ifd: MinIfd = None,
     max_ifd: MaxIfd = 1.0,
     quota: Quota = None,
@@ -96,6 +86,7 @@ def select(
     format: RecordFormat = "auto",
     source_field: SourceField = None,
     limit: Limit = None,
+    max_characters: MaxCharacters = None,
     refused: Refused = None,
     cache: Cache = CACHE,
 ) -> None:
@@ -114,12 +105,11 @@ def select(
     if why is not None:
         check_output(why, TABLE_FORMATS, (*files, out), "--why")
     needs = mode_called(mode).needs
-    if "embeddings" in needs:
-        raise ParameterError(f"--mode {mode} needs embeddings; use it from Python: iterit.selection.select")
     quotas = quotas_of(quota)
-    records = read(files, format, limit, refused, source_field)
+    records = read(files, format, limit, refused, source_field, max_characters)
     candidates = without_copies(records, drop_copies)
     n_picks = n_picks_of(ratio, len(candidates))
+    vectors = embeddings_of(records, mode, embeddings)
     table = None
     if scores is not None:
         table = read_scores(scores, records)
@@ -138,47 +128,12 @@ def select(
         min_ifd=min_ifd,
         max_ifd=max_ifd,
         seed=seed,
+        embeddings=vectors,
     )
     records.write(out, chosen.rows)
     if why is not None:
         write_frame(chosen.table, why)
     _tell(records, chosen, n_picks, out, why)
-
-
-def quotas_of(words: list[str] | None) -> dict[str, float | int] | None:
-    """Read quotas of sources: a share of the picks, or a number of them.
-
-    Examples
-    --------
-    >>> quotas_of(["a.jsonl=0.5", "b=20"])
-    {'a.jsonl': 0.5, 'b': 20}
-    """
-    if not words:
-        return None
-    found: dict[str, float | int] = {}
-    for word in words:
-        name, _, value = word.rpartition("=")
-        try:
-            found[name] = int(value) if value.isdecimal() else float(value)
-        except ValueError:
-            name = ""
-        if not name:
-            raise ParameterError(f"--quota must be SOURCE=SHARE, such as chat.jsonl=0.5; got {word!r}")
-    return found
-
-
-def without_copies(records: "Records", threshold: float | None) -> "np.ndarray[Any, Any]":
-    """Return the rows that are no near copies of earlier ones."""
-    import numpy as np
-
-    from iterit.near_copies import near_copies
-
-    if threshold is None:
-        return np.arange(len(records))
-    found = near_copies(records.responses, threshold=threshold)
-    kinds = found.table["kind"].value_counts()
-    print_lines([f"Left out as copies: {kinds.get('exact', 0):,} exact, {kinds.get('near', 0):,} near."])
-    return found.kept
 
 
 def read_scores(path: Path, records: "Records") -> "pd.DataFrame":

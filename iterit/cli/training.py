@@ -1,15 +1,21 @@
 """``iterit train``: rounds of scoring, picking and training."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from debias.errors import ParameterError
 from debias.terminal.screen import print_lines
 from iterit.cli.inputs import (
     Device,
+    Dtype,
     Files,
     Limit,
+    MaxCharacters,
     MaxTokens,
     Model,
     RecordFormat,
@@ -20,7 +26,31 @@ from iterit.cli.inputs import (
     TemplateOption,
     read,
 )
-from iterit.cli.selecting import Decay, MaxIfd, MinIfd, ModeOption, Quota, Ratio, quotas_of, without_copies
+from iterit.cli.picking import (
+    NGRAMS,
+    Decay,
+    EmbeddingsOption,
+    MaxIfd,
+    MinIfd,
+    ModeOption,
+    NearCopiesOption,
+    Quota,
+    Ratio,
+    embeddings_of,
+    quotas_of,
+    without_copies,
+)
+
+if TYPE_CHECKING:
+    from debias.inference.engine import Engine
+    from iterit.training import TrainingSettings
+
+
+class Scorer(StrEnum):
+    """What scores in the rounds."""
+
+    trainer = "trainer"
+    vllm = "vllm"
 
 
 def train(
@@ -31,6 +61,7 @@ def train(
     ] = Path("iterit-run"),
     ratio: Ratio = 0.05,
     rounds: Annotated[int, typer.Option(help="How often to score, pick and train.")] = 3,
+    epochs_per_round: Annotated[int, typer.Option(help="Passes over the picks of a round.")] = 1,
     lora: Annotated[bool, typer.Option("--lora/--full", help="Train an adapter, or all weights.")] = True,
     lora_rank: Annotated[int, typer.Option(help="Rank of the adapter.")] = 16,
     learning_rate: Annotated[
@@ -44,6 +75,7 @@ def train(
     ] = None,
     mode: ModeOption = "published",
     decay: Decay = 0.1,
+    embeddings: EmbeddingsOption = NGRAMS,
     window: Annotated[
         str,
         typer.Option(
@@ -51,19 +83,34 @@ def train(
         ),
     ] = "top",
     update_ratio: Annotated[float, typer.Option(help="Records scored again per record to pick.")] = 3.0,
+    above_share: Annotated[
+        float, typer.Option(help="Share of what is scored again for records of --max-ifd or above.")
+    ] = 0.1,
+    stale_share: Annotated[
+        float, typer.Option(help="Share of what is scored again for the records with the oldest scores.")
+    ] = 0.1,
     min_ifd: MinIfd = None,
     max_ifd: MaxIfd = 1.0,
     quota: Quota = None,
-    drop_copies: Annotated[
-        float | None, typer.Option(help="First leave out near copies of earlier answers, such as 0.8.")
-    ] = None,
+    drop_copies: NearCopiesOption = None,
     seed: Seed = 0,
+    engine: Annotated[
+        Scorer,
+        typer.Option(help="What scores: the model that is trained, or vLLM, given its adapter each round."),
+    ] = Scorer.trainer,
+    vllm_memory: Annotated[
+        float, typer.Option(help="Share of the GPU's memory for vLLM; the rest is for training.")
+    ] = 0.4,
+    score_dtype: Annotated[
+        Dtype, typer.Option(help="Number format in which it scores: that of the weights when left out.")
+    ] = Dtype.auto,
     template: TemplateOption = TemplateName.auto,
     max_tokens: MaxTokens = None,
     device: Device = "auto",
     format: RecordFormat = "auto",
     source_field: SourceField = None,
     limit: Limit = None,
+    max_characters: MaxCharacters = None,
     refused: Refused = None,
 ) -> None:
     """Train on what teaches the model most now, round by round.
@@ -80,6 +127,7 @@ def train(
 
     settings = TrainingSettings(
         rounds=rounds,
+        epochs_per_round=epochs_per_round,
         lora=lora,
         lora_rank=lora_rank,
         learning_rate=learning_rate,
@@ -90,37 +138,81 @@ def train(
         device=device,
         seed=seed,
     )
+    if engine == Scorer.vllm and not lora:
+        raise ParameterError("--engine vllm is given adapters, and --full trains none; leave out one of them")
     quotas = quotas_of(quota)
-    records = read(files, format, limit, refused, source_field)
-    iterit = IterIT(
-        records,
-        ratio,
-        mode=mode,
-        decay=decay,
-        window=window,  # type: ignore[arg-type]
-        update_ratio=update_ratio,
-        min_ifd=min_ifd,
-        max_ifd=max_ifd,
-        rows=without_copies(records, drop_copies),
-        template=str(template),
-        max_tokens=max_tokens,
-        cache=out / "scores",
-        seed=seed,
-        quotas=quotas,
-    )
+    records = read(files, format, limit, refused, source_field, max_characters)
+    vectors = embeddings_of(records, mode, embeddings)
     out.mkdir(parents=True, exist_ok=True)
-    trainer = make_trainer(trainable_folder(model, out), out, settings)
-    iterit.attach(trainer)
-    resumed = last_whole_checkpoint(out, trainer.args.world_size)
-    if resumed is not None and trainer.is_world_process_zero():
-        print_lines([f"Going on from {resumed}."])
-    trainer.train(resume_from_checkpoint=str(resumed) if resumed else None)
+    base = trainable_folder(model, out)
+    with scorer_of(engine, base, str(score_dtype), settings, vllm_memory) as scorer:
+        iterit = IterIT(
+            records,
+            ratio,
+            mode=mode,
+            decay=decay,
+            window=window,  # type: ignore[arg-type]
+            update_ratio=update_ratio,
+            above_share=above_share,
+            stale_share=stale_share,
+            min_ifd=min_ifd,
+            max_ifd=max_ifd,
+            rows=without_copies(records, drop_copies),
+            template=str(template),
+            engine=scorer,
+            score_dtype="auto" if scorer else str(score_dtype),
+            max_tokens=max_tokens,
+            epochs_per_round=epochs_per_round,
+            cache=out / "scores",
+            seed=seed,
+            quotas=quotas,
+            **({} if vectors is None else {"embeddings": vectors}),
+        )
+        trainer = iterit.attach(make_trainer(base, out, settings))
+        resumed = last_whole_checkpoint(out, trainer.args.world_size)
+        if resumed is not None and trainer.is_world_process_zero():
+            print_lines([f"Going on from {resumed}."])
+        trainer.train(resume_from_checkpoint=str(resumed) if resumed else None)
     trainer.save_model(str(out / "model"))
     if trainer.is_world_process_zero():
         report = RoundsReport.from_folder(out)
         report.write(out / "report.html")
         print_report(report)
         print_lines([f"Wrote {out / 'model'} and {out / 'report.html'}."])
+
+
+@contextmanager
+def scorer_of(
+    engine: Scorer, model: str, dtype: str, settings: "TrainingSettings", memory: float
+) -> "Iterator[Engine | None]":
+    """Start vLLM where it is to score, and close it in the end.
+
+    Yields
+    ------
+    Engine or None
+
+    Raises
+    ------
+    ParameterError
+        Several processes train.
+    MissingDependencyError, ModelError
+        vLLM cannot be started.
+    """
+    if engine == Scorer.trainer:
+        yield None
+        return
+    from accelerate import PartialState
+    from torch import cuda
+
+    from debias.inference.vllm import VLLMEngine
+    from debias.inference.vllm_start import lora_room
+
+    if PartialState().num_processes > 1:
+        raise ParameterError("--engine vllm is for one process; leave it out, so that all of them score")
+    options = {"gpu_memory_utilization": memory} if cuda.is_available() else {}
+    rank = lora_room(settings.lora_rank)
+    with VLLMEngine(model, dtype=dtype, enable_lora=True, max_lora_rank=rank, **options) as made:
+        yield made
 
 
 def print_report(report: object) -> None:

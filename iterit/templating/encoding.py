@@ -1,6 +1,7 @@
 """Records as tokens: one sequence each, and where its answers are; many of them held compactly."""
 
-from collections.abc import Iterator, Sequence
+from array import array
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from typing import NamedTuple
@@ -112,21 +113,30 @@ class EncodedRecords(Sequence[Encoded]):
     ----------
     rows : sequence of int, length n
         Which records these are.
-    encoded : sequence of Encoded, length n
+    encoded : iterable of Encoded, length n
+        Taken one by one, so that no more than the arrays is held.
     fingerprint : str
         Of the template that made them.
     """
 
-    def __init__(self, rows: ArrayLike, encoded: Sequence[Encoded], fingerprint: str = "") -> None:
+    def __init__(self, rows: ArrayLike, encoded: Iterable[Encoded], fingerprint: str = "") -> None:
         self.rows = np.asarray(rows, dtype=np.int64)
         self.fingerprint = fingerprint
-        self._place = {int(row): place for place, row in enumerate(self.rows)}
-        self._tokens = np.concatenate([np.empty(0, np.int32), *(one.tokens for one in encoded)])
-        self._ends = np.cumsum([0, *map(len, encoded)])
-        self._spans = np.array([span for one in encoded for span in one.spans], np.int32).reshape(-1, 3)
-        self._span_ends = np.cumsum([0, *(len(one.spans) for one in encoded)])
-        self._truncated = np.array([one.is_truncated for one in encoded], bool)
-        self._n_leading = encoded[0].n_leading if encoded else 0
+        tokens, spans = array("i"), array("i")
+        ends, span_ends, truncated = array("q", [0]), array("q", [0]), bytearray()
+        self._n_leading = 0
+        for one in encoded:
+            tokens.frombytes(one.tokens.astype(np.int32, copy=False).tobytes())
+            spans.extend(chain.from_iterable(one.spans))
+            ends.append(len(tokens))
+            span_ends.append(len(spans) // 3)
+            truncated.append(one.is_truncated)
+            self._n_leading = one.n_leading
+        self._tokens: TokenArray = np.frombuffer(tokens, np.int32) if tokens else np.empty(0, np.int32)
+        self._ends, self._span_ends = np.frombuffer(ends, np.int64), np.frombuffer(span_ends, np.int64)
+        self._spans = np.array(spans, np.int32).reshape(-1, 3)
+        self._truncated = np.frombuffer(bytes(truncated), np.uint8).astype(bool)
+        self._by_row = np.argsort(self.rows, kind="stable")
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -162,6 +172,7 @@ class EncodedRecords(Sequence[Encoded]):
         ParameterError
             It is not among them.
         """
-        if row not in self._place:
+        place = int(np.searchsorted(self.rows, row, sorter=self._by_row))
+        if place == len(self) or self.rows[self._by_row[place]] != row:
             raise ParameterError(f"row {row} was not encoded; these are {len(self)} other rows")
-        return self[self._place[row]]
+        return self[int(self._by_row[place])]

@@ -205,7 +205,7 @@ class Template(ABC):
         """
         numbers = np.arange(len(records)) if rows is None else np.asarray(rows, dtype=np.int64)
         chosen = records if rows is None else (records[int(row)] for row in numbers)
-        return EncodedRecords(numbers, list(self._encoded(chosen, max_tokens)), self.fingerprint)
+        return EncodedRecords(numbers, self._encoded(chosen, max_tokens), self.fingerprint)
 
     def _encoded(self, records: Iterable[Record], max_tokens: int | None) -> Iterator[Encoded]:
         """Tokenise some hundred texts at a time."""

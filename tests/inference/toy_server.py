@@ -33,6 +33,11 @@ def read(token: int) -> str:
     return str(byte_tokenizer().decode([token]))
 
 
+def vector(text: str) -> list[float]:
+    """Vector of a text, drawn from all its tokens."""
+    return np.random.default_rng([11, *encode([text])[0]]).normal(size=8).tolist()
+
+
 @functools.lru_cache(maxsize=100_000)
 def _next(context: tuple[int, ...]) -> np.ndarray:
     logits = np.random.default_rng([7, *context]).normal(size=len(byte_tokenizer())) * 3
@@ -83,6 +88,7 @@ class ToyServer:
     names_ids: bool = True
     asks_ids: bool = True
     chat: bool = True
+    embeddings: bool = True
     most_top: int = 20
     keeps_spaces: bool = True
     usage: bool = True
@@ -126,7 +132,24 @@ class ToyServer:
             return self._complete(body, how)
         if path == "/v1/chat/completions" and self.chat:
             return self._chat(body, how)
+        if path == "/v1/embeddings" and self.embeddings:
+            return self._embed(body, how)
         return 404, {"error": {"message": f"no {path} here"}}
+
+    def _embed(self, body: dict[str, Any], how: str | None) -> tuple[int, dict[str, Any]]:
+        texts = body["input"]
+        if any(not text.strip() for text in texts):
+            return 400, {"error": {"message": "a text is empty"}}
+        rows = [
+            {"object": "embedding", "index": n, "embedding": vector(text)} for n, text in enumerate(texts)
+        ]
+        if how == "fewer choices":
+            rows.pop()
+        if how == "nan":
+            rows[0]["embedding"] = [float("nan")] * 8
+        if how == "wrong token":
+            rows[0]["index"] = len(rows)
+        return 200, self._wrap({"data": rows[::-1]}, sum(map(len, encode(texts))), 0, how)
 
     def _complete(self, body: dict[str, Any], how: str | None) -> tuple[int, dict[str, Any]]:
         prompts = body["prompt"]

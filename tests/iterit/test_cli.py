@@ -109,6 +109,40 @@ def test_sources_by_a_field(here):
     assert sum(row["origin"] == "odd" for row in lines_of("selected.jsonl")) == 4
 
 
+def test_facility_location_by_ngrams_or_by_a_model(here, model):
+    words = ("select", "your.jsonl", "--model", model, "--mode", "facility_location", "--max-ifd", 5)
+    picked = []
+    for embeddings in ("ngrams", model):
+        code, _, err = run(*words, "--ratio", 0.1, "--embeddings", embeddings, "--why", "why.csv")
+        assert code == 0, err
+        why = pd.read_csv("why.csv")
+        gains = why["diversity"].to_numpy()
+        assert len(why) == 4
+        assert (gains > 0).all()
+        picked.append(why["row"].tolist())
+    assert picked[0] != picked[1]
+
+
+def test_what_is_too_long_is_refused_and_counted(here):
+    limit = 40
+    code, out, err = run(
+        "select",
+        "your.jsonl",
+        "--mode",
+        "random",
+        "--ratio",
+        1,
+        "--max-characters",
+        limit,
+        "--refused",
+        "bad.jsonl",
+    )
+    assert code == 0, err
+    long = [row for row in rows() if len(row["instruction"]) + len(row["output"]) > limit]
+    assert [line["reason"] for line in lines_of("bad.jsonl")].count("too long") == len(long) > 0
+    assert len(lines_of("selected.jsonl")) == len(rows()) - len(long)
+
+
 TRAIN = (
     "train",
     "your.jsonl",
@@ -145,10 +179,17 @@ def test_train_goes_on_where_it_stopped_and_reports(here, model):
     assert "decay was 0.1 and is 0.5" in err
 
 
-def test_all_weights_can_be_trained(here, model):
-    code, _, err = run(*TRAIN, "--model", model, "--full", "--device", "cpu", "--rounds", 1, "--out", "full")
+def test_all_weights_can_be_trained_and_every_setting_reaches_the_run(here, model):
+    words = (*TRAIN, "--model", model, "--full", "--device", "cpu", "--rounds", 1, "--out", "full")
+    settings = {"above_share": 0.2, "stale_share": 0.3, "epochs_per_round": 2, "score_dtype": "bfloat16"}
+    options = [word for name, value in settings.items() for word in (f"--{name.replace('_', '-')}", value)]
+    code, _, err = run(*words, *options, "--mode", "facility_location")
     assert code == 0, err
     assert (here / "full" / "model" / "model.safetensors").exists()
+    kept = json.loads(Path("full/iterit/rounds.json").read_text())["settings"]
+    assert {name: kept[name] for name in settings} == settings
+    assert kept["mode"] == "facility_location"
+    assert "embeddings" in kept["selection"]
 
 
 @pytest.mark.parametrize(
@@ -157,7 +198,21 @@ def test_all_weights_can_be_trained(here, model):
         (["select", "none.jsonl"], "none.jsonl"),
         (["select", "your.jsonl", "--ratio", "2"], "ratio is 2"),
         (["select", "your.jsonl", "--mode", "best"], "best"),
-        (["select", "your.jsonl", "--mode", "facility_location"], "use it from Python"),
+        (
+            [
+                "select",
+                "your.jsonl",
+                "--mode",
+                "facility_location",
+                "--scores",
+                "s.csv",
+                "--embeddings",
+                "no",
+            ],
+            "'no' cannot be loaded",
+        ),
+        (["train", "your.jsonl", "--engine", "vllm", "--full"], "--full trains none"),
+        (["train", "your.jsonl", "--max-characters", "0"], "max_characters is 0"),
         (["select", "your.jsonl", "--out", "your.jsonl"], "is an input of the command"),
         (["select", "your.jsonl", "--out", "x.txt"], "must end in .jsonl or .json or .parquet"),
         (["select", "your.jsonl", "--quota", "a"], "--quota must be SOURCE=SHARE"),

@@ -5,6 +5,7 @@ import pytest
 import torch
 
 from debias.errors import ModelError, ParameterError
+from debias.inference.transformers import TransformersEngine
 from iterit.embeddings import ngram_embeddings, sentence_embeddings
 from iterit.ngrams import count_ngrams
 from tests.inference.tiny_models import byte_tokenizer, tiny_model
@@ -37,6 +38,28 @@ def test_what_cannot_be_embedded():
     with pytest.raises(ParameterError, match="n_dimensions"):
         ngram_embeddings(count_ngrams(["a good day"]), 50)
     assert sentence_embeddings([], tiny_model("llama"), byte_tokenizer()).shape[0] == 0
+
+
+def test_engines_folders_and_encoders_are_asked_as_they_are(tmp_path):
+    tokenizer = byte_tokenizer()
+    model = tiny_model("llama", tokenizer)
+    expected = sentence_embeddings(TEXTS, model, tokenizer)
+    by_engine = sentence_embeddings(TEXTS, TransformersEngine(model, tokenizer))
+    np.testing.assert_allclose(by_engine, expected, atol=1e-5)
+    model.save_pretrained(tmp_path)
+    tokenizer.save_pretrained(tmp_path)
+    np.testing.assert_allclose(sentence_embeddings(TEXTS, tmp_path), expected, atol=1e-5)
+
+    class Encoder:
+        def __init__(self, vectors):
+            self.vectors = vectors
+
+        def encode(self, texts):
+            return self.vectors[: len(texts)]
+
+    np.testing.assert_array_equal(sentence_embeddings(TEXTS, Encoder(expected)), expected)
+    with pytest.raises(ParameterError, match=r"shape \(15,\) for 15 texts"):
+        sentence_embeddings(TEXTS, Encoder(np.ones(15)))
 
 
 def test_embeddings_from_ngrams_tell_topics_apart():

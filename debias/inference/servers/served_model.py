@@ -71,10 +71,14 @@ class ServedModel:
         """The server's names for its own state, as far as it gave any."""
         return sorted(self._found[0].fingerprints) if self._found else []
 
+    def connection(self) -> ServerConnection:
+        """Return a connection to be opened, for what needs no first look."""
+        return ServerConnection(self.settings, self.spending, self.pace, self.failures)
+
     @asynccontextmanager
     async def connected(self) -> AsyncIterator[Requests]:
         """Open a connection, having found out what the server can do."""
-        async with ServerConnection(self.settings, self.spending, self.pace, self.failures) as connection:
+        async with self.connection() as connection:
             if self._found is None:
                 listed = await self._listed(connection)
                 first = Requests(connection, self.name, Abilities(self.style), retries=_PROBE_RETRIES)

@@ -1,0 +1,104 @@
+"""Vectors of texts from a server of the OpenAI protocol, checked before they are believed."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from debias.errors import EngineError
+from debias.inference.servers.concurrent_asking import ask_all
+from debias.inference.servers.server_answers import WrongAnswerError
+from debias.inference.servers.server_connection import ServerConnection
+
+_TEXTS_AT_ONCE = 64
+# What a server puts around a text, in tokens, at the most.
+_AROUND_TEXT = 16
+
+
+async def embed_all(
+    connection: ServerConnection, model: str, texts: Sequence[str], concurrency: int
+) -> NDArray[np.float32]:
+    """Ask for the vectors of texts, some of them in each request.
+
+    Parameters
+    ----------
+    connection : ServerConnection
+    model : str
+        Its name on the server.
+    texts : sequence of str, length n
+        None of them empty: servers refuse that.
+    concurrency : int
+        Most requests under way at once.
+
+    Returns
+    -------
+    float32 array, shape (n, n_dimensions)
+
+    Raises
+    ------
+    EngineError
+        The server has no vectors, or gives no usable ones.
+    """
+    starts = range(0, len(texts), _TEXTS_AT_ONCE)
+    batches = [list(texts[start : start + _TEXTS_AT_ONCE]) for start in starts]
+    found: list[NDArray[np.float32]] = [np.empty((0, 0), np.float32) for _ in batches]
+
+    async def ask(number: int, batch: list[str]) -> NDArray[np.float32]:
+        first = number * _TEXTS_AT_ONCE
+        return await connection.post(
+            "/embeddings",
+            {"model": model, "input": batch, "encoding_format": "float"},
+            lambda content: read_vectors(content, len(batch)),
+            tokens=sum(len(text.encode()) + _AROUND_TEXT for text in batch),
+            subject=f"the vectors of texts[{first}:{first + len(batch)}]",
+        )
+
+    await ask_all(connection, batches, ask, found.__setitem__, concurrency)
+    lengths = sorted({vectors.shape[1] for vectors in found})
+    if len(lengths) > 1:
+        raise EngineError(
+            f"the server gave vectors of {' and '.join(map(str, lengths))} numbers; those of one model have"
+            " one length: was it changed in between?"
+        )
+    return np.concatenate(found)
+
+
+def read_vectors(content: Any, count: int) -> NDArray[np.float32]:
+    """Return the vectors of an answer, in the order of the texts.
+
+    Parameters
+    ----------
+    content : object
+        The answer, parsed.
+    count : int
+        How many texts were sent.
+
+    Returns
+    -------
+    float32 array, shape (count, n_dimensions)
+
+    Raises
+    ------
+    WrongAnswerError
+        They are not as many, not numbered, or not of finite numbers of one length.
+
+    Examples
+    --------
+    >>> read_vectors({"data": [{"index": 1, "embedding": [0, 1]}, {"index": 0, "embedding": [1, 0]}]}, 2)
+    array([[1., 0.],
+           [0., 1.]], dtype=float32)
+    """
+    rows = content.get("data") if isinstance(content, Mapping) else None
+    if not isinstance(rows, list) or not all(isinstance(row, Mapping) for row in rows):
+        raise WrongAnswerError("there is no list of vectors in it")
+    if sorted(str(row.get("index")) for row in rows) != sorted(map(str, range(count))):
+        raise WrongAnswerError(f"{count} vectors were asked for, and it numbers {len(rows)} otherwise")
+    vectors = [row.get("embedding") for row in sorted(rows, key=lambda row: int(row["index"]))]
+    try:
+        array = np.array(vectors, dtype=np.float32)
+    except (TypeError, ValueError):
+        raise WrongAnswerError("its vectors are no numbers, or differ in length") from None
+    if array.ndim != 2 or not array.size or not np.isfinite(array).all():
+        raise WrongAnswerError(f"its vectors have the shape {array.shape}, or numbers that are not finite")
+    return array

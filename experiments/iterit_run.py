@@ -35,6 +35,7 @@ from iterit.reports.pages import render_markdown
 from iterit.reports.rounds_report import RoundsReport
 from iterit.running.rescoring import model_to_score
 from iterit.running.rows import PaddedBatch, TrainingRows, pad_token_of
+from iterit.running.scoring_copy import scoring_copy
 from iterit.selection import select
 from iterit.templates import template_for
 from iterit.trainer import IterIT
@@ -48,12 +49,7 @@ ROUNDS = {
     "IterIT, length-neutral": "length_neutral",
     "IterIT, length-debiased": "length_debiased",
 }
-ONCE = {
-    "one-shot, published score": "published",
-    "one-shot IFD": "complexity",
-    "one-shot, length-debiased": "length_debiased",
-    "longest": "longest",
-}
+ONCE = {"one-shot IFD": "complexity", "one-shot, published score": "published", "longest": "longest"}
 
 
 def draw(path: Path, settings: dict) -> tuple[Records, Records]:
@@ -96,7 +92,7 @@ class Comparison:
 
     def measure(self, trainer: object) -> pd.DataFrame:
         """Mean negative log-likelihood of each held-out answer, in float32."""
-        engine = TransformersEngine(trainer.model.merge_and_unload(), trainer.processing_class)
+        engine = TransformersEngine(scoring_copy(trainer.model, torch.float32), trainer.processing_class)
         template = template_for(trainer.processing_class)
         encoded = template.encode_all(self.held_out, max_tokens=self.settings["max_tokens"])
         spans = [[(span.start, span.stop) for span in one.spans] for one in encoded]
@@ -158,16 +154,18 @@ class Comparison:
             order = np.random.default_rng([seed, 1]).permutation(len(self.records))
             name = f"random, seed {seed}"
             found[name] = lambda name=name, order=order: self.fixed(name, order[: self.n_picks], epochs)
-        for seed in self.settings["random_seeds"]:
+        for seed in self.settings["all_seeds"]:
             order = np.random.default_rng([seed, 2]).permutation(len(self.records))
             name = f"all rows, seed {seed}"
             found[name] = lambda name=name, order=order: self.fixed(name, order[: self.n_samples], 1)
         return found
 
-    def run(self) -> dict[str, tuple[pd.DataFrame, dict]]:
-        """Train and measure what was not yet."""
+    def run(self, only: list[str]) -> dict[str, tuple[pd.DataFrame, dict]]:
+        """Train and measure what was not yet, of these ways or of all."""
         done = {}
         for name, way in self.ways().items():
+            if only and name not in only:
+                continue
             target = self.work / f"{name.replace(' ', '_')}.parquet"
             if not target.with_suffix(".json").exists():
                 rows, facts, trainer = way()
@@ -250,7 +248,12 @@ def markdown(table: pd.DataFrame, done: dict, comparison: Comparison) -> str:
             cells.append("{:.4f} ({:.4f}–{:.4f})".format(*ends(row, f"loss {measure}")))
             cells.append("{:+.4f} ({:+.4f} to {:+.4f})".format(*ends(row, f"minus random {measure}")))
         lines.append(f"| {' | '.join(cells)} |")
-    own = done[ITERIT][1]["markdown"].replace("\n## ", "\n### ").replace("# IterIT", "## IterIT", 1)
+    own = (
+        done[ITERIT][1]["markdown"]
+        .replace(f"{comparison.work}/base", "demo")
+        .replace("\n## ", "\n### ")
+        .replace("# IterIT", "## IterIT", 1)
+    )
     return "\n".join(lines) + "\n\n" + own
 
 
@@ -285,6 +288,7 @@ def main() -> None:
     parser.add_argument("file", type=Path, nargs="?", default=OWN, help="instruction records")
     parser.add_argument("--work", type=Path, default=Path("iterit-run-work"), help="what is kept in between")
     parser.add_argument("--out", type=Path, default=HERE / "results", help="folder of the results")
+    parser.add_argument("--only", nargs="+", default=[], help="ways to train now; a later run goes on")
     parser.add_argument("--tiny", action="store_true", help="a few records, to see that it runs")
     options = parser.parse_args()
     settings = tomllib.loads((HERE / "iterit_run.toml").read_text(encoding="utf-8"))
@@ -292,7 +296,9 @@ def main() -> None:
         settings |= settings["tiny"]
     warnings.simplefilter("ignore", UserWarning)
     comparison = Comparison(options.file, options.work, settings)
-    done = comparison.run()
+    done = comparison.run(options.only)
+    if options.only:
+        return
     table = bootstrap(done, settings)
     options.out.mkdir(exist_ok=True)
     table.to_csv(options.out / "iterit_run.csv", index=False, float_format="%.5f")

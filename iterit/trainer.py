@@ -57,7 +57,8 @@ class IterIT:
         What scores instead of the trainer's own model; takes its LoRA adapter each round: a
         ``VLLMEngine(..., enable_lora=True)``.
     score_dtype : {"auto", "bfloat16", "float16", "float32"}, default="auto"
-        Number format in which the trainer's own model scores; "auto" is that of its weights.
+        Number format in which the trainer's own model scores; "auto" is the model itself, another one
+        takes a copy each round: faster where training is in float32, or an adapter is trained.
     max_tokens : int, optional
         Longer records are cut. Left out: the ``max_length`` of an SFTTrainer, else the model's context.
     epochs_per_round : int, default=1

@@ -34,7 +34,8 @@ class TrainingSettings:
     gradient_accumulation : int, default=8
         Batches before a step.
     bf16 : bool, default=False
-        Whether to train in mixed precision.
+        Whether to train in mixed precision. Weights that are trained stay in float32; those below an
+        adapter, which are not, are then kept in bfloat16, in half the memory.
     save_steps : int, optional
         Steps between checkpoints; one per epoch when left out.
     device : str, default="auto"
@@ -147,7 +148,8 @@ def make_trainer(model: str | Path, out: str | Path, settings: TrainingSettings)
     try:
         with quiet():
             tokenizer = transformers.AutoTokenizer.from_pretrained(model)
-            loaded = transformers.AutoModelForCausalLM.from_pretrained(model, dtype=torch.float32)
+            dtype = torch.bfloat16 if settings.bf16 and settings.lora else torch.float32
+            loaded = transformers.AutoModelForCausalLM.from_pretrained(model, dtype=dtype)
     except (OSError, ValueError) as error:
         raise ModelError(f"model {str(model)!r} cannot be loaded: {str(error).splitlines()[0]}") from error
     if settings.lora:

@@ -17,7 +17,6 @@ README = ROOT / "README.md"
 HELP_PAGE = ROOT / "docs" / "command-line.md"
 ITERIT_COMMANDS = ["", "score", "select", "train", "report"]
 COMMANDS = ["", "collect", "fit", "frontier", "apply", "report", "compare", "bench-engine", "demo"]
-ITERIT_COMMANDS = ["", "score", "select", "train", "report"]
 ENVIRONMENT = os.environ | {"COLUMNS": "100", "NO_COLOR": "1", "TERM": "dumb", "PYTHONPATH": str(ROOT)}
 
 
@@ -40,9 +39,9 @@ def help_page() -> str:
     return "\n\n".join(parts) + "\n"
 
 
-def blocks(language: str) -> list[str]:
-    """Return the README's code blocks of a language."""
-    return re.findall(rf"^```{language}\n(.*?)^```", README.read_text(encoding="utf-8"), re.M | re.S)
+def blocks(language: str, page: Path = README) -> list[str]:
+    """Return the code blocks of a language in a page."""
+    return re.findall(rf"^```{language}\n(.*?)^```", page.read_text(encoding="utf-8"), re.M | re.S)
 
 
 def prompted() -> list[str]:
@@ -113,6 +112,23 @@ def test_the_python_of_the_readme_works_in_order(tmp_path):
         capture_output=True, text=True, cwd=tmp_path, env=ENVIRONMENT, timeout=600, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr[-2000:]
+
+
+def test_the_python_of_the_page_on_rounds_works_in_order(tmp_path):
+    from tests.inference.tiny_models import byte_tokenizer, tiny_model
+
+    tiny_model("qwen2").save_pretrained(tmp_path / "my-model")
+    byte_tokenizer().save_pretrained(tmp_path / "my-model")
+    (tmp_path / "your.jsonl").write_bytes((ROOT / "data" / "instructions.jsonl").read_bytes())
+    code = "\n".join(blocks("python", ROOT / "docs" / "rounds.md"))
+    assert "SFTTrainer" in code
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        capture_output=True, text=True, cwd=tmp_path, env=ENVIRONMENT, timeout=600, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert len((tmp_path / "selected.jsonl").read_text(encoding="utf-8").splitlines()) == 5
+    assert done.stdout.strip().splitlines()[-1] == "3 2"  # three of five are within the quota
 
 
 def test_the_task_of_the_readme_is_one(tmp_path):

@@ -69,7 +69,9 @@ def train(
     ] = None,
     batch_size: Annotated[int, typer.Option(help="Records at once.")] = 4,
     gradient_accumulation: Annotated[int, typer.Option(help="Batches before a step.")] = 8,
-    bf16: Annotated[bool, typer.Option("--bf16", help="Train in mixed precision.")] = False,
+    bf16: Annotated[
+        bool, typer.Option("--bf16", help="Train in mixed precision, and score in bfloat16.")
+    ] = False,
     save_steps: Annotated[
         int | None, typer.Option(help="Steps between checkpoints; one per round when left out.")
     ] = None,
@@ -102,7 +104,7 @@ def train(
         float, typer.Option(help="Share of the GPU's memory for vLLM; the rest is for training.")
     ] = 0.4,
     score_dtype: Annotated[
-        Dtype, typer.Option(help="Number format in which it scores: that of the weights when left out.")
+        Dtype, typer.Option(help="Number format in which it scores: that of the training when left out.")
     ] = Dtype.auto,
     template: TemplateOption = TemplateName.auto,
     max_tokens: MaxTokens = None,
@@ -140,6 +142,8 @@ def train(
     )
     if engine == Scorer.vllm and not lora:
         raise ParameterError("--engine vllm is given adapters, and --full trains none; leave out one of them")
+    if bf16 and score_dtype == Dtype.auto:
+        score_dtype = Dtype.bfloat16
     quotas = quotas_of(quota)
     records = read(files, format, limit, refused, source_field, max_characters)
     vectors = embeddings_of(records, mode, embeddings)

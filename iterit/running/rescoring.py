@@ -4,7 +4,6 @@ All processes share the rows of a scoring by the trainer's own model. Scoring le
 generator as it was, so that a run that is resumed after it goes on as if it had never stopped.
 """
 
-import copy
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -20,6 +19,7 @@ from debias.errors import ParameterError
 from debias.inference.loading import DTYPES
 from iterit.planning.state import RowArray
 from iterit.running.processes import everywhere, in_first, process_numbers
+from iterit.running.scoring_copy import scoring_copy
 
 if TYPE_CHECKING:
     from debias.inference.engine import Engine
@@ -57,8 +57,8 @@ class Rescorer:
         With a method ``use_adapter(folder)``, such as a VLLMEngine: it is given the adapter as it is,
         and only the first process asks it. The trainer's own model when left out.
     dtype : {"auto", "bfloat16", "float16", "float32"}, default="auto"
-        Number format in which the trainer's own model scores: "auto" is that of its weights, another
-        one that of a copy, made for each scoring.
+        Number format in which the trainer's own model scores: "auto" is the model itself, another one
+        takes a copy for each scoring, with an adapter merged in.
 
     Raises
     ------
@@ -142,7 +142,7 @@ def model_to_score(model: Any, dtype: str = "auto") -> Iterator[Any]:
     ----------
     model : PreTrainedModel or PeftModel
     dtype : {"auto", "bfloat16", "float16", "float32"}, default="auto"
-        Another one than that of the weights takes a copy, an adapter merged into it.
+        "auto" is the model itself; another one takes a copy, see :mod:`iterit.running.scoring_copy`.
 
     Yields
     ------
@@ -155,19 +155,14 @@ def model_to_score(model: Any, dtype: str = "auto") -> Iterator[Any]:
     if wrapped is not None:
         model.forward = model._original_forward
     try:
-        other = dtype != "auto" and getattr(torch, dtype) != model.dtype
-        yield _merged_copy(model).to(getattr(torch, dtype)) if other else model
+        wanted = None if dtype == "auto" else getattr(torch, dtype)
+        other = wanted is not None and (wanted != model.dtype or hasattr(model, "merge_and_unload"))
+        yield scoring_copy(model, wanted) if other else model
     finally:
         if wrapped is not None:
             model.forward = wrapped
         for name, module in model.named_modules():
             module.training = training[name]
-
-
-def _merged_copy(model: Any) -> Any:
-    """Copy a model; merged, an adapter costs no products of its own."""
-    copied = copy.deepcopy(model)
-    return copied.merge_and_unload() if hasattr(copied, "merge_and_unload") else copied
 
 
 def refuse_scattered(trainer: Any) -> None:

@@ -12,6 +12,7 @@ from debias.errors import MissingDependencyError, ModelError, ParameterError
 from iterit.running.processes import everywhere, in_first
 from iterit.running.rescoring import adapter_folder, model_to_score, refuse_scattered, unchanged_randomness
 from iterit.running.rows import PaddedBatch, RoundSampler, pad_token_of
+from iterit.running.scoring_copy import rounded, scoring_copy
 from iterit.training import TrainingSettings, make_trainer, trainable_folder, with_adapter
 from tests.iterit.small_runs import model_of
 
@@ -65,6 +66,43 @@ def test_scoring_leaves_random_states_and_modes_as_they_were():
         seed(3)
     assert drawn == (random.random(), float(np.random.rand()), float(torch.rand(1)))  # noqa: NPY002
     assert model.training and not model.transformer.h[0].training and model.transformer.h[1].training
+
+
+def test_a_copy_keeps_what_is_smaller_than_a_step_of_its_format():
+    torch.manual_seed(0)
+    plain = torch.randn(200, 500).bfloat16().float()
+    change = 0.1 * 2.0**-8 * plain.abs()  # a tenth of half a step at most, of a checkpoint in bfloat16
+    assert torch.equal((plain + change).bfloat16().float(), plain)  # to nearest, nothing is left of it
+    found = rounded(plain + change, torch.bfloat16).float()
+    assert float((found - plain).sum() / change.sum()) == pytest.approx(1, rel=0.05)
+    again = rounded(plain + 2 * change, torch.bfloat16).float()
+    assert (again >= found).all() and (again > found).any()  # the same draws: no weight goes back
+    assert torch.equal(rounded(plain, torch.bfloat16).float(), plain)
+    odd = torch.tensor([float("nan"), float("inf"), -float("inf"), 3.4e38, -3.4e38, 0.0, 1e-45])
+    assert rounded(odd, torch.bfloat16).isfinite().tolist() == odd.bfloat16().isfinite().tolist()
+    assert torch.equal(rounded(plain + change, torch.float16), (plain + change).half())
+
+
+def test_a_copy_has_its_adapter_merged_and_keeps_its_positions():
+    model = model_of("qwen2", lora=True).eval()
+    for name, parameter in model.named_parameters():
+        if "lora_B" in name:
+            torch.nn.init.normal_(parameter, std=0.05)
+    tokens = torch.tensor([[1, 2, 3, 4, 5, 6]])
+    with torch.no_grad():
+        exact = model(tokens).logits
+        torch.testing.assert_close(scoring_copy(model, torch.float32)(tokens).logits, exact)
+        for parameter in model.base_model.model.parameters():  # as training in mixed precision keeps it
+            if not parameter.requires_grad:
+                parameter.data = parameter.data.bfloat16().float().bfloat16()
+        copied = scoring_copy(model, torch.bfloat16)
+    assert not any("lora" in name for name, _ in copied.named_parameters())
+    assert {one.dtype for one in copied.parameters()} == {torch.bfloat16}
+    own, kept = (dict(one.named_buffers()) for one in (model.base_model.model, copied))
+    positions = [name for name in kept if name.endswith("inv_freq")]
+    assert positions
+    for name in positions:
+        assert torch.equal(own[name], kept[name])
 
 
 def test_an_engine_is_given_an_adapter_or_nothing(tmp_path):

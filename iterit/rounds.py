@@ -83,15 +83,38 @@ def run_round(
     return with_picks(state, table), facts
 
 
-def training_order(rows: RowArray, seed: int, epoch: int) -> RowArray:
+def training_order(
+    rows: RowArray, seed: int, epoch: int, lengths: RowArray | None = None, rows_per_step: int = 1
+) -> RowArray:
     """Order in which picked rows are trained: shuffled, from the seed and the epoch alone.
+
+    Within a step of the optimiser, which adds up the gradients of its batches in any order, longer rows
+    come first: batches then hold rows of like length, and little padding.
+
+    Parameters
+    ----------
+    rows : int64 array
+    seed, epoch : int
+    lengths : int64 array, optional
+        Of every record; without them a step's rows stay as shuffled.
+    rows_per_step : int, default=1
+        That all batches and processes of a step take together.
+
+    Returns
+    -------
+    int64 array
 
     Examples
     --------
-    >>> training_order(np.array([5, 7, 9]), seed=0, epoch=1)
-    array([...])
+    >>> lengths = np.array([10, 30, 20, 40])
+    >>> training_order(np.array([0, 1, 2, 3]), 0, 0, lengths, rows_per_step=4)
+    array([3, 1, 2, 0])
     """
-    return np.random.default_rng([seed, epoch]).permutation(rows)
+    order = np.random.default_rng([seed, epoch]).permutation(rows)
+    if lengths is None:
+        return order
+    steps = np.arange(len(order)) // rows_per_step
+    return order[np.lexsort((-lengths[order], steps))]
 
 
 def _n_pickable(state: RoundState, settings: RoundSettings, rows: RowArray) -> int:

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -147,6 +147,7 @@ def train(
     quotas = quotas_of(quota)
     records = read(files, format, limit, refused, source_field, max_characters)
     vectors = embeddings_of(records, mode, embeddings)
+    selection: dict[str, Any] = {} if vectors is None else {"embeddings": vectors}
     out.mkdir(parents=True, exist_ok=True)
     base = trainable_folder(model, out)
     with scorer_of(engine, base, str(score_dtype), settings, vllm_memory) as scorer:
@@ -170,7 +171,7 @@ def train(
             cache=out / "scores",
             seed=seed,
             quotas=quotas,
-            **({} if vectors is None else {"embeddings": vectors}),
+            **selection,
         )
         trainer = iterit.attach(make_trainer(base, out, settings))
         resumed = last_whole_checkpoint(out, trainer.args.world_size)
@@ -213,7 +214,7 @@ def scorer_of(
 
     if PartialState().num_processes > 1:
         raise ParameterError("--engine vllm is for one process; leave it out, so that all of them score")
-    options = {"gpu_memory_utilization": memory} if cuda.is_available() else {}
+    options: dict[str, Any] = {"gpu_memory_utilization": memory} if cuda.is_available() else {}
     rank = lora_room(settings.lora_rank)
     with VLLMEngine(model, dtype=dtype, enable_lora=True, max_lora_rank=rank, **options) as made:
         yield made

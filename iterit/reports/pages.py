@@ -1,7 +1,7 @@
 """A report on rounds as Markdown and as one HTML page: the same tables, headings and findings."""
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -76,6 +76,9 @@ def percent(share: float) -> str:
 
 _ROUNDS: dict[str, tuple[str, Callable[[float], str]]] = {
     "n_scored": ("rows scored", whole),
+    "n_top": ("the hardest", whole),
+    "n_stale": ("oldest scores", whole),
+    "n_above": ("too hard before", whole),
     "n_widened": ("beyond the window", whole),
     "n_candidates": ("might be picked", whole),
     "n_picked": ("picked", whole),
@@ -120,9 +123,7 @@ def sections_of(report: "RoundsTables") -> list[Section]:
     head = sources.head(_MOST_SOURCES)
     left = f" The {len(sources) - len(head)} smallest are left out." if len(sources) > len(head) else ""
     return [
-        _section(
-            "Rounds", "Round 0 scores all records; later ones a window of them.", report.rounds, _ROUNDS
-        ),
+        _section("Rounds", _window_note(report.kept.settings), report.rounds, _ROUNDS),
         _section(
             "How far scores moved",
             f"IFD of rows scored again, against their score before; the bound is {bound}. Hard rows: the"
@@ -162,6 +163,17 @@ def headline(report: "RoundsTables") -> str:
     )
 
 
+def _window_note(settings: Mapping[str, Any]) -> str:
+    """Say which records a later round scores."""
+    if settings["window"] == "published":
+        return "Round 0 scores all records; later ones those that were the hardest then."
+    return (
+        "Round 0 scores all records; later ones the hardest by their newest scores, with"
+        f" {percent(settings['stale_share'])} for those with the oldest scores, and"
+        f" {percent(settings['above_share'])} for those that were too hard to be picked."
+    )
+
+
 def findings(report: "RoundsTables") -> list[str]:
     """Say what a reader must know, the unwelcome first."""
     said = []
@@ -198,7 +210,7 @@ def render_markdown(report: "RoundsTables") -> str:
     parts = [f"# {escape(report.title)}", escape(headline(report))]
     if said := findings(report):
         parts.append("\n".join(f"- {escape(one)}" for one in said))
-    for section in report.sections():
+    for section in sections_of(report):
         parts += [
             f"## {escape(section.heading)}",
             escape(section.note),
@@ -216,7 +228,7 @@ def render_html(report: "RoundsTables") -> str:
         title=report.title,
         headline=headline(report),
         findings=findings(report),
-        sections=report.sections(),
+        sections=sections_of(report),
         settings=_settings(report),
     )
 

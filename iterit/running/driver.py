@@ -104,7 +104,13 @@ class RoundDriver:
         if number >= self.state.round:
             self._begin_round(trainer)
         self._training_since = time.perf_counter()
-        return training_order(self.state.rows_of(number), self.settings.seed, epoch)
+        return training_order(
+            self.state.rows_of(number),
+            self.settings.seed,
+            epoch,
+            self.encoded.lengths,
+            rows_per_step(trainer),
+        )
 
     def _begin_round(self, trainer: Any) -> None:
         """Score and pick."""
@@ -154,3 +160,14 @@ class RoundDriver:
         """Return the run as it is to be kept."""
         self.note_training_time()
         return RoundsCheckpoint(self.state, self.history, self.identity, self.facts, self.records)
+
+
+def rows_per_step(trainer: Any) -> int:
+    """Return how many rows a trainer's optimiser steps on, in all processes.
+
+    Parameters
+    ----------
+    trainer : transformers.Trainer
+    """
+    arguments = trainer.args
+    return int(arguments.train_batch_size * arguments.gradient_accumulation_steps * arguments.world_size)

@@ -156,8 +156,8 @@ def model_to_score(model: Any, dtype: str = "auto") -> Iterator[Any]:
         model.forward = model._original_forward
     try:
         wanted = None if dtype == "auto" else getattr(torch, dtype)
-        other = wanted is not None and (wanted != model.dtype or hasattr(model, "merge_and_unload"))
-        yield scoring_copy(model, wanted) if other else model
+        same = wanted is None or (wanted == model.dtype and not hasattr(model, "merge_and_unload"))
+        yield model if same else scoring_copy(model, getattr(torch, dtype))
     finally:
         if wrapped is not None:
             model.forward = wrapped

@@ -97,6 +97,9 @@ def test_each_round_trains_its_picks_once_and_nothing_else(whole_run):
     for number, picked in enumerate(picks):
         trained = watching.seen[number * N_PICKS : (number + 1) * N_PICKS]
         assert Counter(trained) == Counter(tuple(encoded[row].input_ids) for row in picked)
+        for start in range(0, N_PICKS, 6):  # two batches of three are a step
+            step = [len(tokens) for tokens in trained[start : start + 6]]
+            assert step == sorted(step, reverse=True)
 
 
 def test_the_schedule_is_computed_from_the_picks(whole_run):

@@ -49,7 +49,7 @@ ROUNDS = {
     "IterIT, length-neutral": "length_neutral",
     "IterIT, length-debiased": "length_debiased",
 }
-ONCE = {"one-shot IFD": "complexity", "one-shot, published score": "published", "longest": "longest"}
+ONCE = {"one-shot IFD": "complexity", "longest": "longest"}
 
 
 def draw(path: Path, settings: dict) -> tuple[Records, Records]:

@@ -148,31 +148,30 @@ def train(
     records = read(files, format, limit, refused, source_field, max_characters)
     vectors = embeddings_of(records, mode, embeddings)
     selection: dict[str, Any] = {} if vectors is None else {"embeddings": vectors}
+    iterit = IterIT(
+        records,
+        ratio,
+        mode=mode,
+        decay=decay,
+        window=window,  # type: ignore[arg-type]
+        update_ratio=update_ratio,
+        above_share=above_share,
+        stale_share=stale_share,
+        min_ifd=min_ifd,
+        max_ifd=max_ifd,
+        rows=without_copies(records, drop_copies),
+        template=str(template),
+        score_dtype=str(score_dtype) if engine == Scorer.trainer else "auto",
+        max_tokens=max_tokens,
+        epochs_per_round=epochs_per_round,
+        cache=out / "scores",
+        seed=seed,
+        quotas=quotas,
+        **selection,
+    )
     out.mkdir(parents=True, exist_ok=True)
     base = trainable_folder(model, out)
-    with scorer_of(engine, base, str(score_dtype), settings, vllm_memory) as scorer:
-        iterit = IterIT(
-            records,
-            ratio,
-            mode=mode,
-            decay=decay,
-            window=window,  # type: ignore[arg-type]
-            update_ratio=update_ratio,
-            above_share=above_share,
-            stale_share=stale_share,
-            min_ifd=min_ifd,
-            max_ifd=max_ifd,
-            rows=without_copies(records, drop_copies),
-            template=str(template),
-            engine=scorer,
-            score_dtype="auto" if scorer else str(score_dtype),
-            max_tokens=max_tokens,
-            epochs_per_round=epochs_per_round,
-            cache=out / "scores",
-            seed=seed,
-            quotas=quotas,
-            **selection,
-        )
+    with scorer_of(engine, base, str(score_dtype), settings, vllm_memory) as iterit.engine:
         trainer = iterit.attach(make_trainer(base, out, settings))
         resumed = last_whole_checkpoint(out, trainer.args.world_size)
         if resumed is not None and trainer.is_world_process_zero():

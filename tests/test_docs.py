@@ -3,6 +3,7 @@
 Run as a script, this file regenerates docs/command-line.md (`make docs-write`).
 """
 
+import copy
 import os
 import re
 import shlex
@@ -117,8 +118,10 @@ def test_the_python_of_the_readme_works_in_order(tmp_path):
 def test_the_python_of_the_page_on_rounds_works_in_order(tmp_path):
     from tests.inference.tiny_models import byte_tokenizer, tiny_model
 
-    tiny_model("qwen2").save_pretrained(tmp_path / "my-model")
-    byte_tokenizer().save_pretrained(tmp_path / "my-model")
+    tokenizer = copy.deepcopy(byte_tokenizer())
+    tokenizer.pad_token = tokenizer.eos_token
+    for part in (tiny_model("qwen2", tokenizer), tokenizer):
+        part.save_pretrained(tmp_path / "my-model")
     (tmp_path / "your.jsonl").write_bytes((ROOT / "data" / "instructions.jsonl").read_bytes())
     code = "\n".join(blocks("python", ROOT / "docs" / "rounds.md"))
     assert "SFTTrainer" in code

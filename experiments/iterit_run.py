@@ -160,13 +160,13 @@ class Comparison:
             found[name] = lambda name=name, order=order: self.fixed(name, order[: self.n_samples], 1)
         return found
 
-    def run(self, only: list[str]) -> dict[str, tuple[pd.DataFrame, dict]]:
+    def run(self, only: list[str], train: bool = True) -> dict[str, tuple[pd.DataFrame, dict]]:
         """Train and measure what was not yet, of these ways or of all."""
         done = {}
         for name, way in self.ways().items():
-            if only and name not in only:
-                continue
             target = self.work / f"{name.replace(' ', '_')}.parquet"
+            if (only and name not in only) or not (train or target.with_suffix(".json").exists()):
+                continue
             if not target.with_suffix(".json").exists():
                 rows, facts, trainer = way()
                 self.measure(trainer).to_parquet(target)
@@ -289,6 +289,7 @@ def main() -> None:
     parser.add_argument("--work", type=Path, default=Path("iterit-run-work"), help="what is kept in between")
     parser.add_argument("--out", type=Path, default=HERE / "results", help="folder of the results")
     parser.add_argument("--only", nargs="+", default=[], help="ways to train now; a later run goes on")
+    parser.add_argument("--report", action="store_true", help="report on what was trained, and train no more")
     parser.add_argument("--tiny", action="store_true", help="a few records, to see that it runs")
     options = parser.parse_args()
     settings = tomllib.loads((HERE / "iterit_run.toml").read_text(encoding="utf-8"))
@@ -296,7 +297,7 @@ def main() -> None:
         settings |= settings["tiny"]
     warnings.simplefilter("ignore", UserWarning)
     comparison = Comparison(options.file, options.work, settings)
-    done = comparison.run(options.only)
+    done = comparison.run(options.only, train=not options.report)
     if options.only:
         return
     table = bootstrap(done, settings)

@@ -4,12 +4,16 @@
 """
 
 import importlib.util
+import json
+import subprocess
+import sys
 
 import numpy as np
 import pytest
 
 from debias.inference.plain_copy import save_plain_copy
 from debias.inference.transformers import TransformersEngine
+from iterit.running.checkpoints import read_checkpoint
 
 ROWS = [
     {
@@ -64,3 +68,23 @@ def test_each_round_is_scored_by_vllm_with_the_adapter_as_it_is(tmp_path):
         assert len(scores) == n_scored
     moved = state.newest()["ifd"] - state.scores[state.scores["round"] == 0].set_index("row")["ifd"]
     assert moved.abs().max() > 0.05  # it is not the untrained model that scored
+
+
+def test_the_command_line_has_vllm_score_the_rounds(tmp_path):
+    """In a process of its own, as vLLM is started."""
+    save_plain_copy("demo", tmp_path / "base")
+    (tmp_path / "your.jsonl").write_text("\n".join(map(json.dumps, ROWS)), encoding="utf-8")
+    words = (
+        "train your.jsonl --model base --out run --engine vllm --rounds 2 --ratio 0.25 --lora-rank 4"
+        " --score-dtype float32 --learning-rate 5e-3 --batch-size 2 --gradient-accumulation 1 --device cpu"
+    )
+    done = subprocess.run(
+        [sys.executable, "-m", "iterit.cli", *words.split()],
+        capture_output=True, text=True, cwd=tmp_path, timeout=900, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert "2 rounds of 4 picks out of 16 records" in done.stdout
+    kept = read_checkpoint(tmp_path / "run")
+    assert kept.settings["scored_by"] == "VLLMEngine"
+    moved = kept.state.newest()["ifd"] - kept.state.scores.query("round == 0").set_index("row")["ifd"]
+    assert moved.abs().max() > 0.05

@@ -14,6 +14,7 @@ import torch
 from numpy.typing import NDArray
 
 from debias.inference.labels import LabelTree, chain_tree
+from debias.inference.passes import shifted_products
 from debias.inference.passes.cached_pass import CachedPass
 from debias.inference.passes.exact_products import products_of_bfloat16
 from debias.inference.passes.layer_kernels import log_sum_exp
@@ -93,12 +94,14 @@ class Forward:
             return f"{type(error).__name__}: {error}".splitlines()[0]
         return True
 
-    def score(self, rows: Sequence[Row]) -> list[FloatArray]:
+    def score(self, rows: Sequence[Row], near: bool = False) -> list[FloatArray]:
         """Log-probability of every edge of every row.
 
         Parameters
         ----------
         rows : sequence of Row, length n
+        near : bool, default=False
+            Whether means over many edges are wanted, for which 1e-3 nats are near enough.
 
         Returns
         -------
@@ -113,7 +116,7 @@ class Forward:
         self.model.eval()
         try:
             with torch.no_grad():
-                return self._score(rows, self.abilities.shares and fits, branches)
+                return self._score(rows, self.abilities.shares and fits, branches, near)
         finally:
             self.model.train(training)
 
@@ -129,12 +132,12 @@ class Forward:
             answer.append(edges)
         return answer
 
-    def _score(self, rows: Sequence[Row], share: bool, branches: bool) -> list[FloatArray]:
+    def _score(self, rows: Sequence[Row], share: bool, branches: bool, near: bool) -> list[FloatArray]:
         """Score rows whose trees fit into one row each."""
         one_pass = self._pass(branches)
         whole = [Part(tuple(range(len(rows))), 0)]
         parts = divide([row.context for row in rows]) if share else whole
-        pending = _Reads(self)
+        pending = _Reads(self, near)
         self.work = self.work.plus(tokens=sum(part.shared for part in parts))
         budget = self.max_batch_tokens if self.abilities.batches else 1
         try:
@@ -182,8 +185,8 @@ def _run(one_pass: AnyPass, batches: Iterable[list[Line]]) -> Iterator[tuple[lis
 class _Reads:
     """Hidden states waiting for the vocabulary, projected many at a time."""
 
-    def __init__(self, forward: Forward) -> None:
-        self.forward = forward
+    def __init__(self, forward: Forward, near: bool) -> None:
+        self.forward, self.near = forward, near
         self.order: list[int] = []
         self.waiting: list[tuple[Row, torch.Tensor]] = []
         self.n_waiting = 0
@@ -227,7 +230,8 @@ class _Reads:
             )
         else:
             head = self.forward.model.get_output_embeddings()
-            flat = project(states.to(head.weight.device), head.weight, head.bias, reads, tokens)
+            states = states.to(head.weight.device)
+            flat = project(states, head.weight, head.bias, reads, tokens, self.near)
         return np.asarray(flat, dtype=np.float64)
 
     def finish(self, rows: Sequence[Row]) -> list[FloatArray]:
@@ -245,6 +249,7 @@ def project(
     bias: torch.Tensor | None,
     reads: torch.Tensor,
     tokens: torch.Tensor,
+    near: bool = False,
 ) -> FloatArray:
     """Log-probabilities of tokens from hidden states, in float32 and a slice of vocabulary at a time.
 
@@ -255,6 +260,9 @@ def project(
     bias : tensor, shape (vocabulary,), or None
     reads, tokens : int64 tensors, shape (n_edges,)
         Which state and which token each answer is about.
+    near : bool, default=False
+        Whether 1e-3 nats are near enough where that is faster, see
+        :mod:`debias.inference.passes.shifted_products`.
 
     Returns
     -------
@@ -266,8 +274,23 @@ def project(
     >>> np.exp(project(h, w, None, torch.tensor([0, 1]), torch.tensor([1, 1]))).round(3)
     array([0.75, 0.5 ])
     """
+    own = torch.einsum("ew,ew->e", states[reads], weight[tokens].float())
+    if bias is not None:
+        own = own + bias[tokens].float()
+    total = _log_sums(states, weight, bias, (own, reads) if near and bias is None else None)
+    answer: FloatArray = (own.double() - total[reads]).cpu().numpy()
+    return answer
 
-    def summed(start: int) -> torch.Tensor:
+
+def _log_sums(
+    states: torch.Tensor,
+    weight: torch.Tensor,
+    bias: torch.Tensor | None,
+    near: tuple[torch.Tensor, torch.Tensor] | None,
+) -> torch.Tensor:
+    """Logarithm of the sum of the exponentials of all logits of each state, float64."""
+
+    def exactly(start: int) -> torch.Tensor:
         piece = slice(start, start + _VOCABULARY_AT_ONCE)
         logits = torch.nn.functional.linear(
             states, weight[piece].float(), None if bias is None else bias[piece].float()
@@ -276,14 +299,19 @@ def project(
 
     total = torch.full((len(states),), -math.inf, device=states.device, dtype=torch.float64)
     starts = range(0, len(weight), _VOCABULARY_AT_ONCE)
+    summed = exactly
+    if near is not None and len(starts) > 1 and shifted_products.pays(states, weight):
+        total, starts = exactly(0), starts[1:]
+        shifts, rounded = shifted_products.shifts_of(total, *near), states.bfloat16()
+
+        def nearly(start: int) -> torch.Tensor:
+            return shifted_products.log_sums(rounded, weight[start : start + _VOCABULARY_AT_ONCE], shifts)
+
+        summed = nearly
     with products_of_bfloat16(states, weight):
         for sums in side_by_side(summed, starts) if states.device.type == "cpu" else map(summed, starts):
             total = torch.logaddexp(total, sums)
-    own = torch.einsum("ew,ew->e", states[reads], weight[tokens].float())
-    if bias is not None:
-        own = own + bias[tokens].float()
-    answer: FloatArray = (own.double() - total[reads]).cpu().numpy()
-    return answer
+    return total
 
 
 def _log_sum_exp(logits: torch.Tensor) -> torch.Tensor:

@@ -153,13 +153,14 @@ def join(first, lines, places, own, own_norms, shared, shared_norms, out):  # ty
 
 @compiled_in_any_order
 def log_sum_exp(logits, out):  # type: ignore[no-untyped-def]
-    """Logarithm of the sum of the exponentials of each row: float32 (n, m) -> float64 (n,)."""
+    """Logarithm of the sum of the exponentials of each row: (n, m) -> float64 (n,)."""
     n_rows, width = logits.shape
     for row in range(n_rows):
-        highest = logits[row, 0]
+        highest = widened(logits[row, 0])
         for j in range(width):
-            highest = logits[row, j] if logits[row, j] > highest else highest
+            logit = widened(logits[row, j])
+            highest = logit if logit > highest else highest
         total = np.float32(0)
         for j in range(width):
-            total += _two_to_the((logits[row, j] - highest) * _LOG2_E)
+            total += _two_to_the((widened(logits[row, j]) - highest) * _LOG2_E)
         out[row] = highest + np.log(np.float64(total))

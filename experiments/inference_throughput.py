@@ -15,7 +15,6 @@ down; all are in the CSV. How far each system is from the same model in float32 
 """
 
 import os
-import platform
 import statistics
 import sys
 import tempfile
@@ -33,6 +32,7 @@ import torch
 import transformers
 from lm_eval.api.instance import Instance
 from lm_eval.models.huggingface import HFLM
+from machine import machine
 
 from debias.inference.benchmark import measure_engine
 from debias.inference.demonstrations import draw_demonstrations
@@ -168,21 +168,6 @@ def profile(
         "in attention, %": f"{known[1]:.0f}",
         "in the rest, %": f"{100 - sum(known):.0f}",
     }
-
-
-def machine() -> str:
-    """One line about where this ran."""
-    model = platform.processor() or platform.machine()
-    if Path("/proc/cpuinfo").exists():
-        names = [
-            line for line in Path("/proc/cpuinfo").read_text().splitlines() if line.startswith("model name")
-        ]
-        model = names[0].split(":", 1)[1].strip() if names else model
-    return (
-        f"{model}, {os.cpu_count()} cores, {torch.get_num_threads()} threads;"
-        f" Python {platform.python_version()}, torch {torch.__version__},"
-        f" transformers {transformers.__version__}"
-    )
 
 
 def write_report(times: pd.DataFrame, close: pd.DataFrame, parts: pd.DataFrame) -> str:

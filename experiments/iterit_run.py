@@ -16,8 +16,6 @@ experiments/results/iterit_run.csv and iterit_run.md.
 
 import argparse
 import json
-import platform
-import time
 import tomllib
 import warnings
 from pathlib import Path
@@ -25,6 +23,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import torch
+from machine import machine
 
 from debias.inference.transformers import TransformersEngine
 from iterit.complexity import score_complexity
@@ -117,7 +116,6 @@ class Comparison:
         trainer.train()
         report = RoundsReport(iterit.rounds.checkpoint(), title=f"{name}: its rounds")
         facts = {"markdown": render_markdown(report), "seconds": float(report.costs["seconds"].sum())}
-        facts["overlap"] = float(report.rounds["overlap"].mean())
         return iterit.rounds.state.picks["row"].to_numpy(), facts, trainer
 
     def fixed(self, name: str, rows: np.ndarray, epochs: int) -> tuple[np.ndarray, dict, object]:
@@ -129,9 +127,8 @@ class Comparison:
         trainer.data_collator = PaddedBatch(
             pad_token_of(trainer.processing_class, len(trainer.processing_class))
         )
-        begun = time.perf_counter()
         trainer.train()
-        return np.tile(rows, epochs), {"seconds": time.perf_counter() - begun}, trainer
+        return np.tile(rows, epochs), {}, trainer
 
     def picked_once(self, mode: str) -> np.ndarray:
         """Rows that the untrained model's scores pick."""
@@ -144,7 +141,7 @@ class Comparison:
 
     def ways(self) -> dict:
         """All ways by their names, each a function that trains."""
-        found = {UNTRAINED: lambda: (np.empty(0, np.int64), {"seconds": 0.0}, self.trainer("base", 1))}
+        found = {UNTRAINED: lambda: (np.empty(0, np.int64), {}, self.trainer("base", 1))}
         for name, mode in ROUNDS.items():
             found[name] = lambda name=name, mode=mode: self.in_rounds(name, mode)
         epochs = self.settings["rounds"]
@@ -271,15 +268,6 @@ def said(table: pd.DataFrame, measure: str) -> str:
     )
 
 
-def machine() -> str:
-    """One line about where this ran."""
-    name = platform.processor() or platform.machine()
-    if Path("/proc/cpuinfo").exists():
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-        name = next((line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), name)
-    return f"{name}, {torch.get_num_threads()} threads"
-
-
 def main() -> None:
     """Run what the command line asks for."""
     parser = argparse.ArgumentParser(
@@ -300,6 +288,8 @@ def main() -> None:
     done = comparison.run(options.only, train=not options.report)
     if options.only:
         return
+    if ITERIT not in done:
+        parser.error(f"--report needs {ITERIT}, which was not trained yet")
     table = bootstrap(done, settings)
     options.out.mkdir(exist_ok=True)
     table.to_csv(options.out / "iterit_run.csv", index=False, float_format="%.5f")

@@ -14,7 +14,6 @@ CSV to begin anew.
 
 import argparse
 import os
-import platform
 import time
 import tomllib
 from collections.abc import Callable, Sequence
@@ -26,7 +25,7 @@ os.environ.setdefault("HF_HUB_OFFLINE", "1")
 import numpy as np
 import pandas as pd
 import torch
-import transformers
+from machine import machine
 
 from debias.inference.benchmark import matrix_product_peak
 from debias.inference.plain_copy import plain_copy
@@ -203,20 +202,6 @@ def report(table: pd.DataFrame, close: pd.DataFrame, achieved: float, peak: floa
     )
     results.with_suffix(".md").write_text(text)
     return text
-
-
-def machine() -> str:
-    """One line about where this ran."""
-    model = platform.processor() or platform.machine()
-    if Path("/proc/cpuinfo").exists():
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-        model = next(
-            (line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), model
-        )
-    return (
-        f"{model}, {os.cpu_count()} cores, {torch.get_num_threads()} threads; Python"
-        f" {platform.python_version()}, torch {torch.__version__}, transformers {transformers.__version__}"
-    )
 
 
 def markdown(frame: pd.DataFrame) -> str:

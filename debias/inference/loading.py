@@ -132,12 +132,11 @@ def fast_in_bfloat16(device: str = "cpu") -> bool:
     """Whether a device has instructions for bfloat16 (on a CPU: AMX or AVX-512 BF16)."""
     import torch
 
+    from debias.inference.passes.processor import multiplies_bfloat16
+
     if device.startswith("cuda"):
         return bool(torch.cuda.is_bf16_supported())
-    capabilities = torch.cpu.get_capabilities() if hasattr(torch.cpu, "get_capabilities") else {}
-    return device == "cpu" and any(
-        bool(capabilities.get(name)) for name in ("amx_bf16", "amx_tile", "avx512_bf16")
-    )
+    return device == "cpu" and multiplies_bfloat16()
 
 
 @contextlib.contextmanager

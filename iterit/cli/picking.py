@@ -10,6 +10,7 @@ from debias.terminal.screen import print_lines
 if TYPE_CHECKING:
     import numpy as np
 
+    from iterit.ngrams import NgramCounts
     from iterit.records import Records
 
 Ratio = Annotated[float, typer.Option(help="Share of the records to pick.")]
@@ -85,7 +86,9 @@ def without_copies(records: "Records", threshold: float | None) -> "np.ndarray[A
     return found.kept
 
 
-def embeddings_of(records: "Records", mode: str, name: str) -> "np.ndarray[Any, Any] | None":
+def embeddings_of(
+    records: "Records", mode: str, name: str, counts: "NgramCounts | None" = None
+) -> "np.ndarray[Any, Any] | None":
     """Return vectors of the answers where a mode needs them.
 
     Parameters
@@ -94,11 +97,13 @@ def embeddings_of(records: "Records", mode: str, name: str) -> "np.ndarray[Any, 
     mode : str
     name : str
         "ngrams", or a model by name.
+    counts : NgramCounts, optional
+        Of the answers, where they are at hand.
 
     Raises
     ------
     ParameterError
-        The mode is unknown.
+        The mode is unknown, or needs no vectors of a model.
     ModelError
         The model cannot be loaded.
     """
@@ -107,8 +112,10 @@ def embeddings_of(records: "Records", mode: str, name: str) -> "np.ndarray[Any, 
     from iterit.ngrams import count_ngrams
 
     if "embeddings" not in mode_called(mode).needs:
+        if name != NGRAMS:
+            raise ParameterError(f"--embeddings is for --mode facility_location; the mode is {mode}")
         return None
     if name != NGRAMS:
         return sentence_embeddings(records.responses, name)
-    counts = count_ngrams(records.responses)
+    counts = counts or count_ngrams(records.responses)
     return ngram_embeddings(counts, min(_DIMENSIONS, counts.n_columns - 1))

@@ -109,7 +109,8 @@ def select(
     records = read(files, format, limit, refused, source_field, max_characters)
     candidates = without_copies(records, drop_copies)
     n_picks = n_picks_of(ratio, len(candidates))
-    vectors = embeddings_of(records, mode, embeddings)
+    counts = count_ngrams(records.responses)
+    vectors = embeddings_of(records, mode, embeddings, counts)
     table = None
     if scores is not None:
         table = read_scores(scores, records)
@@ -118,7 +119,7 @@ def select(
             table = scores_of(records, made, str(template), max_tokens, cache)
     chosen = select_rows(
         table,
-        count_ngrams(records.responses),
+        counts,
         n_picks,
         mode=mode,
         decay=decay,

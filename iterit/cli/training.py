@@ -171,7 +171,8 @@ def train(
     )
     out.mkdir(parents=True, exist_ok=True)
     base = trainable_folder(model, out)
-    with scorer_of(engine, base, str(score_dtype), settings, vllm_memory) as iterit.engine:
+    with scorer_of(engine, base, str(score_dtype), settings, vllm_memory) as scorer:
+        iterit.engine = scorer
         trainer = iterit.attach(make_trainer(base, out, settings))
         resumed = last_whole_checkpoint(out, trainer.args.world_size)
         if resumed is not None and trainer.is_world_process_zero():

@@ -56,7 +56,8 @@ class RoundSettings:
     stale_share : float, default=0.1
         Share of the window ``top`` for rows outside of it, those with the oldest scores first, so
         that no score stays that of round 0 for ever.
-    min_ifd, max_ifd : float or None
+    min_ifd : float, optional
+    max_ifd : float, default=1.0
         A row may be picked where ``min_ifd <= IFD < max_ifd``.
     seed : int, default=0
         Of the order in which picked rows are trained, and of the random modes of selection.

@@ -85,7 +85,7 @@ class RoundDriver:
         self.state, self.history = kept.state, kept.history
         self._logged_step = step
 
-    def rows_for_epoch(self, trainer: Any, epoch: int) -> RowArray:
+    def rows_for_epoch(self, trainer: Any, epoch: int, rows_per_step: int) -> RowArray:
         """Rows to train in an epoch, in their order; the first epoch of a round scores and picks.
 
         Called by all processes.
@@ -95,6 +95,8 @@ class RoundDriver:
         trainer : transformers.Trainer
         epoch : int
             From 0 on.
+        rows_per_step : int
+            That the optimiser steps on, in all processes.
 
         Returns
         -------
@@ -104,13 +106,8 @@ class RoundDriver:
         if number >= self.state.round:
             self._begin_round(trainer)
         self._training_since = time.perf_counter()
-        return training_order(
-            self.state.rows_of(number),
-            self.settings.seed,
-            epoch,
-            self.encoded.lengths,
-            rows_per_step(trainer),
-        )
+        picked, lengths = self.state.rows_of(number), self.encoded.lengths
+        return training_order(picked, self.settings.seed, epoch, lengths, rows_per_step)
 
     def _begin_round(self, trainer: Any) -> None:
         """Score and pick."""
@@ -160,14 +157,3 @@ class RoundDriver:
         """Return the run as it is to be kept."""
         self.note_training_time()
         return RoundsCheckpoint(self.state, self.history, self.identity, self.facts, self.records)
-
-
-def rows_per_step(trainer: Any) -> int:
-    """Return how many rows a trainer's optimiser steps on, in all processes.
-
-    Parameters
-    ----------
-    trainer : transformers.Trainer
-    """
-    arguments = trainer.args
-    return int(arguments.train_batch_size * arguments.gradient_accumulation_steps * arguments.world_size)

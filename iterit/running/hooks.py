@@ -59,8 +59,13 @@ class RoundsTrainer(_Base):
     def _get_train_sampler(self, train_dataset: Any = None) -> RoundSampler:
         """Return the sampler of rounds; the Trainer asks for it when it makes its data loader."""
         if self.args.world_size > 1:
-            self.round_sampler.multiple = self._train_batch_size * self.args.world_size
+            self.round_sampler.multiple = self.rows_at_once
         return self.round_sampler
+
+    @property
+    def rows_at_once(self) -> int:
+        """Rows that all processes take together before they add up gradients."""
+        return int(self._train_batch_size * self.args.world_size)
 
 
 class RoundsCallback(TrainerCallback):  # type: ignore[misc]
@@ -91,7 +96,8 @@ class RoundsCallback(TrainerCallback):  # type: ignore[misc]
         batches = len(more["train_dataloader"])
         steps = max(math.ceil(batches / args.gradient_accumulation_steps), 1)
         epoch = state.global_step // steps
-        self.trainer.round_sampler.rows = self.rounds.rows_for_epoch(self.trainer, epoch)
+        per_step = self.trainer.rows_at_once * args.gradient_accumulation_steps
+        self.trainer.round_sampler.rows = self.rounds.rows_for_epoch(self.trainer, epoch, per_step)
 
     def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **more: Any) -> None:
         """Note the loss."""

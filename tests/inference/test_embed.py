@@ -64,6 +64,9 @@ def test_servers_and_engines_without_vectors():
         with pytest.raises(EngineError, match="not finite"):
             engine(toy, retries=1).embed(TEXTS)
         assert engine(toy).embed(["", " "]).shape == (2, 0)
+    other = ToyServer(plan=lambda number, body: "other model")
+    with serving(other) as toy, pytest.raises(EngineError, match="'another' answered"):
+        engine(toy).embed(TEXTS)
 
     class Mute(Engine):
         context_length = 10
@@ -93,4 +96,4 @@ def test_servers_and_engines_without_vectors():
 )
 def test_answers_that_cannot_be_right(content):
     with pytest.raises(WrongAnswerError):
-        read_vectors(content, 2)
+        read_vectors(content, 2, NAME)

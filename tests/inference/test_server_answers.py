@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from debias.errors import EngineError, LabelError, ModelError, ParameterError
 from debias.inference.servers.label_matching import find_text
 from debias.inference.servers.openai_probe import read_listed
-from debias.inference.servers.openai_requests import _same_model
+from debias.inference.servers.openai_requests import same_model
 from debias.inference.servers.served_tokenizer import ServedTokenizer
 from debias.inference.servers.server_answers import (
     Token,
@@ -167,14 +167,14 @@ def test_usage_where_the_server_tells():
     ],
 )
 def test_names_under_which_a_model_may_answer(asked, answered):
-    assert _same_model(asked, answered) == answered
-    assert _same_model(asked, None) is None
+    assert same_model(asked, answered) == answered
+    assert same_model(asked, None) is None
 
 
 @pytest.mark.parametrize("answered", ["m-mini", "other", "mm"])
 def test_another_model_is_refused_with_its_name(answered):
     with pytest.raises(EngineError, match=f"give model='{answered}'"):
-        _same_model("m", answered)
+        same_model("m", answered)
 
 
 def test_the_list_of_models():

@@ -199,6 +199,7 @@ def test_all_weights_can_be_trained_and_every_setting_reaches_the_run(here, mode
         (["select", "your.jsonl", "--ratio", "2"], "ratio is 2"),
         (["select", "your.jsonl", "--mode", "best"], "best"),
         (["select", "your.jsonl", "--mode", "facility_location", "--embeddings", "./no"], "'./no' cannot be"),
+        (["select", "your.jsonl", "--embeddings", "demo"], "--embeddings is for --mode facility_location"),
         (["train", "your.jsonl", "--engine", "vllm", "--full"], "--full trains none"),
         (["train", "your.jsonl", "--max-characters", "0"], "--max-characters is 0"),
         (["select", "your.jsonl", "--out", "your.jsonl"], "is an input of the command"),

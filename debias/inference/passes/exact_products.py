@@ -36,7 +36,7 @@ def products_of_bfloat16(states: torch.Tensor, weight: torch.Tensor) -> Iterator
     False
     """
     products: Any = getattr(torch.backends.mkldnn, "matmul", None)
-    if not hasattr(products, "fp32_precision") or not _are_bfloat16(states, weight):
+    if not hasattr(products, "fp32_precision") or not are_bfloat16(states, weight):
         yield False
         return
     before = products.fp32_precision
@@ -47,8 +47,13 @@ def products_of_bfloat16(states: torch.Tensor, weight: torch.Tensor) -> Iterator
         products.fp32_precision = before
 
 
-def _are_bfloat16(states: torch.Tensor, weight: torch.Tensor) -> bool:
-    """Whether all numbers are bfloat16 ones, on a CPU."""
+def are_bfloat16(states: torch.Tensor, weight: torch.Tensor) -> bool:
+    """Whether all numbers are bfloat16 ones, on a CPU.
+
+    Parameters
+    ----------
+    states, weight : tensor
+    """
     if states.device.type != "cpu" or weight.dtype != torch.bfloat16:
         return False
     return bool((states == states.bfloat16().float()).all())

@@ -4,8 +4,8 @@ The beginning that all contexts share goes through the model once; its keys and 
 before every batch. The vocabulary is projected on only where a probability is read, in float32.
 """
 
-import math
-from collections.abc import Iterable, Iterator, Sequence
+import functools
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -270,48 +270,42 @@ def project(
 
     Examples
     --------
-    >>> h, w = torch.eye(2), torch.tensor([[0.0, 0.0], [math.log(3.0), 0.0]])
+    >>> h, w = torch.eye(2), torch.tensor([[0.0, 0.0], [np.log(3.0), 0.0]])
     >>> np.exp(project(h, w, None, torch.tensor([0, 1]), torch.tensor([1, 1]))).round(3)
     array([0.75, 0.5 ])
     """
     own = torch.einsum("ew,ew->e", states[reads], weight[tokens].float())
     if bias is not None:
         own = own + bias[tokens].float()
-    total = _log_sums(states, weight, bias, (own, reads) if near and bias is None else None)
+    near = near and bias is None and shifted_products.pays(states, weight)
+    n_exact = _VOCABULARY_AT_ONCE if near else len(weight)
+    total = _log_sums(states, weight[:n_exact], None if bias is None else bias[:n_exact])
+    if n_exact < len(weight):
+        rounded, rest = states.bfloat16(), weight[n_exact:]
+        shifts = shifted_products.shifts_of(total, own, reads)
+        total = torch.logaddexp(
+            total, _over_slices(lambda piece: shifted_products.log_sums(rounded, rest[piece], shifts), rest)
+        )
     answer: FloatArray = (own.double() - total[reads]).cpu().numpy()
     return answer
 
 
-def _log_sums(
-    states: torch.Tensor,
-    weight: torch.Tensor,
-    bias: torch.Tensor | None,
-    near: tuple[torch.Tensor, torch.Tensor] | None,
-) -> torch.Tensor:
-    """Logarithm of the sum of the exponentials of all logits of each state, float64."""
+def _log_sums(states: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None) -> torch.Tensor:
+    """Logarithm of the sum of the exponentials of the logits of each state, float64."""
 
-    def exactly(start: int) -> torch.Tensor:
-        piece = slice(start, start + _VOCABULARY_AT_ONCE)
-        logits = torch.nn.functional.linear(
-            states, weight[piece].float(), None if bias is None else bias[piece].float()
-        )
-        return _log_sum_exp(logits)
+    def summed(piece: slice) -> torch.Tensor:
+        own_bias = None if bias is None else bias[piece].float()
+        return _log_sum_exp(torch.nn.functional.linear(states, weight[piece].float(), own_bias))
 
-    total = torch.full((len(states),), -math.inf, device=states.device, dtype=torch.float64)
-    starts = range(0, len(weight), _VOCABULARY_AT_ONCE)
-    summed = exactly
-    if near is not None and len(starts) > 1 and shifted_products.pays(states, weight):
-        total, starts = exactly(0), starts[1:]
-        shifts, rounded = shifted_products.shifts_of(total, *near), states.bfloat16()
-
-        def nearly(start: int) -> torch.Tensor:
-            return shifted_products.log_sums(rounded, weight[start : start + _VOCABULARY_AT_ONCE], shifts)
-
-        summed = nearly
     with products_of_bfloat16(states, weight):
-        for sums in side_by_side(summed, starts) if states.device.type == "cpu" else map(summed, starts):
-            total = torch.logaddexp(total, sums)
-    return total
+        return _over_slices(summed, weight)
+
+
+def _over_slices(summed: Callable[[slice], torch.Tensor], weight: torch.Tensor) -> torch.Tensor:
+    """Join logarithms of sums over slices of the vocabulary."""
+    slices = [slice(at, at + _VOCABULARY_AT_ONCE) for at in range(0, len(weight), _VOCABULARY_AT_ONCE)]
+    parts = side_by_side(summed, slices) if weight.device.type == "cpu" else map(summed, slices)
+    return functools.reduce(torch.logaddexp, parts)
 
 
 def _log_sum_exp(logits: torch.Tensor) -> torch.Tensor:

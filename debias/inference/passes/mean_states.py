@@ -29,6 +29,7 @@ def mean_states(
         Zeros for a text without tokens.
     """
     import torch
+    from torch.nn.utils.rnn import pad_sequence
 
     base = getattr(model, "base_model", model)
     if not len(texts):
@@ -41,12 +42,10 @@ def mean_states(
     base.eval()
     try:
         for rows in _batches(order, encoded, tokens_per_batch):
-            longest = max(1, len(encoded[rows[-1]]))
-            ids = torch.zeros((len(rows), longest), dtype=torch.long)
-            mask = torch.zeros((len(rows), longest), dtype=torch.long)
-            for place, row in enumerate(rows):
-                ids[place, : len(encoded[row])] = torch.tensor(encoded[row], dtype=torch.long)
-                mask[place, : len(encoded[row])] = 1
+            some = [torch.tensor(encoded[row] or [0]) for row in rows]
+            ids = pad_sequence(some, batch_first=True)
+            lengths = torch.tensor([len(encoded[row]) for row in rows])
+            mask = (torch.arange(ids.shape[1]) < lengths[:, None]).long()
             seen = torch.where(mask.any(1, keepdim=True), mask, 1)  # nothing to see gives no number
             with torch.inference_mode():
                 hidden = base(input_ids=ids.to(device), attention_mask=seen.to(device))[0].float().cpu()

@@ -9,7 +9,9 @@ probability is not, and errors of single tokens, at random up or down, are of th
 import numpy as np
 import torch
 
+from debias.inference.passes.exact_products import are_bfloat16
 from debias.inference.passes.layer_kernels import log_sum_exp
+from debias.inference.passes.processor import has_matrix_units, multiplies_bfloat16
 from debias.inference.passes.workspace import as_array
 
 
@@ -24,12 +26,7 @@ def pays(states: torch.Tensor, weight: torch.Tensor) -> bool:
     states : float32 tensor, shape (n_reads, width)
     weight : tensor, shape (vocabulary, width)
     """
-    if states.device.type != "cpu" or weight.dtype != torch.bfloat16:
-        return False
-    able = torch.cpu.get_capabilities() if hasattr(torch.cpu, "get_capabilities") else {}
-    if not able.get("avx512_bf16") or able.get("amx_tile") or able.get("amx_bf16"):
-        return False
-    return bool((states == states.bfloat16().float()).all())
+    return multiplies_bfloat16() and not has_matrix_units() and are_bfloat16(states, weight)
 
 
 def shifts_of(total: torch.Tensor, own: torch.Tensor, reads: torch.Tensor) -> torch.Tensor:

@@ -28,8 +28,8 @@ _AROUND_TEXT = 16
 # What a server may add to the name of a model that it was asked for.
 _VERSION = re.compile(r"[-@:](latest|v?\d[\w.-]*)")
 _AROUND_CHAT = 512
-# Prompts in one request.
-_AT_ONCE = 64
+TEXTS_AT_ONCE = 64
+"""Texts in one request."""
 # Tokens that are named in one request: vLLM allows 128.
 _IDS_AT_ONCE = 64
 # Enough for a word that follows another one.
@@ -118,7 +118,7 @@ class Requests:
         -------
         list of lists of Token
         """
-        size = _AT_ONCE if self.abilities.many else 1
+        size = TEXTS_AT_ONCE if self.abilities.many else 1
         batches = [list(prompts[start : start + size]) for start in range(0, len(prompts), size)]
         answers = []
         for batch in batches:
@@ -135,7 +135,7 @@ class Requests:
             _check_count(content, batch)
             return [_echoed(choice, prompt, generated) for choice, prompt in zip(choices, batch, strict=True)]
 
-        return await self._post("/completions", body, read, sum(map(_most_tokens, batch)), subject)
+        return await self._post("/completions", body, read, sum(map(most_tokens, batch)), subject)
 
     async def next_tokens(self, prompt: Prompt, subject: str) -> TopTokens:
         """Return the most probable tokens after a prompt."""
@@ -147,7 +147,7 @@ class Requests:
             _check_count(content, [prompt])
             return self._named(read_top(self._choices(content, 1)[0], self.abilities.top))
 
-        return await self._post("/completions", body, read, _most_tokens(prompt), subject)
+        return await self._post("/completions", body, read, most_tokens(prompt), subject)
 
     async def chosen(
         self, prompts: Sequence[list[int]], wanted: Sequence[int], subject: str
@@ -167,7 +167,7 @@ class Requests:
         list of dict
             From token ids to log-probabilities, one for each prompt.
         """
-        size = _AT_ONCE if self.abilities.many else 1
+        size = TEXTS_AT_ONCE if self.abilities.many else 1
         answers: list[dict[int, float]] = []
         for start in range(0, len(prompts), size):
             batch = list(prompts[start : start + size])
@@ -196,7 +196,7 @@ class Requests:
                 answers.append({one: check_logprob(found.get(one), f"token id {one}") for one in wanted})
             return answers
 
-        return await self._post("/completions", body, read, sum(map(_most_tokens, batch)), subject)
+        return await self._post("/completions", body, read, sum(map(most_tokens, batch)), subject)
 
     async def prompt_tokens(self, prompt: str, subject: str) -> int | None:
         """Count the tokens of a prompt; None where the server does not say."""
@@ -206,7 +206,7 @@ class Requests:
             self._choices(content, 1)
             return read_prompt_tokens(content)
 
-        return await self._post("/completions", body, read, _most_tokens(prompt), subject)
+        return await self._post("/completions", body, read, most_tokens(prompt), subject)
 
     async def shows_spaces(self, prompt: str, subject: str) -> bool:
         """Whether tokens that follow a prompt are shown with the spaces that they begin with."""
@@ -215,7 +215,7 @@ class Requests:
         def read(content: Any) -> bool:
             return opens_with_space(self._choices(content, 1)[0])
 
-        return await self._post("/completions", body, read, _most_tokens(prompt) + _SOME_TOKENS, subject)
+        return await self._post("/completions", body, read, most_tokens(prompt) + _SOME_TOKENS, subject)
 
     async def _chat(self, prompt: str, subject: str) -> TopTokens:
         body = {
@@ -232,7 +232,7 @@ class Requests:
         def read(content: Any) -> TopTokens:
             return self._named(read_top(self._choices(content, 1)[0], self.abilities.top))
 
-        return await self._post("/chat/completions", body, read, _most_tokens(prompt) + _AROUND_CHAT, subject)
+        return await self._post("/chat/completions", body, read, most_tokens(prompt) + _AROUND_CHAT, subject)
 
     async def _post(self, path: str, body: Mapping[str, Any], read: Any, tokens: int, subject: str) -> Any:
         return await self.connection.post(
@@ -250,7 +250,7 @@ class Requests:
         """Return the choices, having checked that the same model answered as before."""
         if self.answered_as == "":
             choices = read_choices(content, count)
-            self.answered_as = _same_model(self.model, content.get("model"))
+            self.answered_as = same_model(self.model, content.get("model"))
         else:
             choices = read_choices(content, count, self.answered_as)
         if isinstance(content.get("system_fingerprint"), str):
@@ -264,8 +264,24 @@ class Requests:
         return top
 
 
-def _same_model(asked: str, answered: Any) -> str | None:
-    """Return the name that answered, when it can be that of the model that was asked for."""
+def same_model(asked: str, answered: Any) -> str | None:
+    """Return the name that answered, when it can be that of the model that was asked for.
+
+    Parameters
+    ----------
+    asked : str
+    answered : object
+        What the server says; None where it says nothing.
+
+    Returns
+    -------
+    str or None
+
+    Raises
+    ------
+    EngineError
+        It is another one.
+    """
     if answered is None:
         return None
     if not isinstance(answered, str) or not answered:
@@ -279,8 +295,17 @@ def _same_model(asked: str, answered: Any) -> str | None:
     )
 
 
-def _most_tokens(prompt: Prompt) -> int:
-    """Return the most tokens that a prompt and one more can have: a token is one byte at least."""
+def most_tokens(prompt: Prompt) -> int:
+    """Return the most tokens that a prompt and one more can have: a token is one byte at least.
+
+    Parameters
+    ----------
+    prompt : str or list of int
+
+    Returns
+    -------
+    int
+    """
     return len(prompt.encode()) + _AROUND_TEXT if isinstance(prompt, str) else len(prompt) + 1
 
 

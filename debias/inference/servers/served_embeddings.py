@@ -8,12 +8,9 @@ from numpy.typing import NDArray
 
 from debias.errors import EngineError
 from debias.inference.servers.concurrent_asking import ask_all
+from debias.inference.servers.openai_requests import TEXTS_AT_ONCE, most_tokens, same_model
 from debias.inference.servers.server_answers import WrongAnswerError
 from debias.inference.servers.server_connection import ServerConnection
-
-_TEXTS_AT_ONCE = 64
-# What a server puts around a text, in tokens, at the most.
-_AROUND_TEXT = 16
 
 
 async def embed_all(
@@ -40,17 +37,17 @@ async def embed_all(
     EngineError
         The server has no vectors, or gives no usable ones.
     """
-    starts = range(0, len(texts), _TEXTS_AT_ONCE)
-    batches = [list(texts[start : start + _TEXTS_AT_ONCE]) for start in starts]
+    starts = range(0, len(texts), TEXTS_AT_ONCE)
+    batches = [list(texts[start : start + TEXTS_AT_ONCE]) for start in starts]
     found: list[NDArray[np.float32]] = [np.empty((0, 0), np.float32) for _ in batches]
 
     async def ask(number: int, batch: list[str]) -> NDArray[np.float32]:
-        first = number * _TEXTS_AT_ONCE
+        first = number * TEXTS_AT_ONCE
         return await connection.post(
             "/embeddings",
             {"model": model, "input": batch, "encoding_format": "float"},
-            lambda content: read_vectors(content, len(batch)),
-            tokens=sum(len(text.encode()) + _AROUND_TEXT for text in batch),
+            lambda content: read_vectors(content, len(batch), model),
+            tokens=sum(map(most_tokens, batch)),
             subject=f"the vectors of texts[{first}:{first + len(batch)}]",
         )
 
@@ -64,7 +61,7 @@ async def embed_all(
     return np.concatenate(found)
 
 
-def read_vectors(content: Any, count: int) -> NDArray[np.float32]:
+def read_vectors(content: Any, count: int, model: str) -> NDArray[np.float32]:
     """Return the vectors of an answer, in the order of the texts.
 
     Parameters
@@ -73,6 +70,8 @@ def read_vectors(content: Any, count: int) -> NDArray[np.float32]:
         The answer, parsed.
     count : int
         How many texts were sent.
+    model : str
+        Which model was asked.
 
     Returns
     -------
@@ -82,21 +81,24 @@ def read_vectors(content: Any, count: int) -> NDArray[np.float32]:
     ------
     WrongAnswerError
         They are not as many, not numbered, or not of finite numbers of one length.
+    EngineError
+        Another model answered.
 
     Examples
     --------
-    >>> read_vectors({"data": [{"index": 1, "embedding": [0, 1]}, {"index": 0, "embedding": [1, 0]}]}, 2)
+    >>> read_vectors({"data": [{"index": 1, "embedding": [0, 1]}, {"index": 0, "embedding": [1, 0]}]}, 2, "m")
     array([[1., 0.],
            [0., 1.]], dtype=float32)
     """
     rows = content.get("data") if isinstance(content, Mapping) else None
     if not isinstance(rows, list) or not all(isinstance(row, Mapping) for row in rows):
         raise WrongAnswerError("there is no list of vectors in it")
-    if sorted(str(row.get("index")) for row in rows) != sorted(map(str, range(count))):
+    same_model(model, content.get("model"))
+    by_index = {row.get("index"): row.get("embedding") for row in rows}
+    if len(rows) != count or set(by_index) != set(range(count)):
         raise WrongAnswerError(f"{count} vectors were asked for, and it numbers {len(rows)} otherwise")
-    vectors = [row.get("embedding") for row in sorted(rows, key=lambda row: int(row["index"]))]
     try:
-        array = np.array(vectors, dtype=np.float32)
+        array = np.array([by_index[number] for number in range(count)], dtype=np.float32)
     except (TypeError, ValueError):
         raise WrongAnswerError("its vectors are no numbers, or differ in length") from None
     if array.ndim != 2 or not array.size or not np.isfinite(array).all():

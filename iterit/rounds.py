@@ -83,21 +83,19 @@ def run_round(
     return with_picks(state, table), facts
 
 
-def training_order(
-    rows: RowArray, seed: int, epoch: int, lengths: RowArray | None = None, rows_per_step: int = 1
-) -> RowArray:
-    """Order in which picked rows are trained: shuffled, from the seed and the epoch alone.
+def training_order(rows: RowArray, seed: int, epoch: int, lengths: RowArray, rows_per_step: int) -> RowArray:
+    """Order in which picked rows are trained: steps of the optimiser shuffled by seed and epoch alone.
 
-    Within a step of the optimiser, which adds up the gradients of its batches in any order, longer rows
-    come first: batches then hold rows of like length, and little padding.
+    Within a step longer rows come first: batches then hold rows of like length, and little padding.
+    The Trainer's loss is a mean over all tokens of a step, whatever batches they come in.
 
     Parameters
     ----------
     rows : int64 array
     seed, epoch : int
-    lengths : int64 array, optional
-        Of every record; without them a step's rows stay as shuffled.
-    rows_per_step : int, default=1
+    lengths : int64 array
+        Of every record.
+    rows_per_step : int
         That all batches and processes of a step take together.
 
     Returns
@@ -111,8 +109,6 @@ def training_order(
     array([3, 1, 2, 0])
     """
     order = np.random.default_rng([seed, epoch]).permutation(rows)
-    if lengths is None:
-        return order
     steps = np.arange(len(order)) // rows_per_step
     return order[np.lexsort((-lengths[order], steps))]
 

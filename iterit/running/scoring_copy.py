@@ -79,5 +79,5 @@ def rounded(values: torch.Tensor, dtype: torch.dtype, seed: int = 0) -> torch.Te
         0, 1 << 16, bits.shape, generator=generator, device=values.device, dtype=torch.int32
     )
     # The upper half of a float32 is a bfloat16; what is added carries into it as often as it should.
-    found = ((bits + below) & -(1 << 16)).view(torch.float32)
+    found = below.add_(bits).bitwise_and_(-(1 << 16)).view(torch.float32)
     return torch.where(torch.isfinite(values) & torch.isfinite(found), found, values).to(torch.bfloat16)

@@ -193,18 +193,18 @@ def test_bounds_below_and_above():
 
 
 def test_the_training_order_depends_on_seed_and_epoch_alone():
-    rows = np.arange(50)
-    first = training_order(rows, 0, 1)
-    np.testing.assert_array_equal(first, training_order(rows, 0, 1))
+    rows, lengths = np.arange(50), np.ones(50, dtype=np.int64)
+    first = training_order(rows, 0, 1, lengths, 8)
+    np.testing.assert_array_equal(first, training_order(rows, 0, 1, lengths, 8))
     assert sorted(first) == list(rows)
-    assert not np.array_equal(first, training_order(rows, 0, 2))
-    assert not np.array_equal(first, training_order(rows, 1, 1))
+    assert not np.array_equal(first, training_order(rows, 0, 2, lengths, 8))
+    assert not np.array_equal(first, training_order(rows, 1, 1, lengths, 8))
 
 
 @pytest.mark.parametrize("rows_per_step", [1, 4, 7, 100])
 def test_each_step_trains_the_same_rows_long_ones_first(rows_per_step):
     rows, lengths = np.arange(10, 60, 2), np.random.default_rng(0).integers(1, 9, size=60)
-    plain = training_order(rows, 3, 1)
+    plain = training_order(rows, 3, 1, lengths, 1)
     found = training_order(rows, 3, 1, lengths, rows_per_step)
     for start in range(0, len(rows), rows_per_step):
         step = found[start : start + rows_per_step]

@@ -14,6 +14,7 @@ from iterit.running.rescoring import adapter_folder, model_to_score, refuse_scat
 from iterit.running.rows import PaddedBatch, RoundSampler, pad_token_of
 from iterit.running.scoring_copy import rounded, scoring_copy
 from iterit.training import TrainingSettings, make_trainer, trainable_folder, with_adapter
+from tests.inference.tiny_models import byte_tokenizer
 from tests.iterit.small_runs import model_of
 
 
@@ -37,6 +38,18 @@ def test_an_adapter_changes_nothing_before_it_is_trained():
         torch.testing.assert_close(plain(tokens).logits, adapted(tokens).logits)
     trained = [name for name, one in adapted.named_parameters() if one.requires_grad]
     assert trained and all("lora_" in name for name in trained)
+
+
+@pytest.mark.parametrize(("lora", "below"), [(True, torch.bfloat16), (False, torch.float32)])
+def test_what_is_trained_in_mixed_precision_stays_in_float32(tmp_path, lora, below):
+    model_of("qwen2").save_pretrained(tmp_path)
+    byte_tokenizer().save_pretrained(tmp_path)
+    settings = TrainingSettings(bf16=True, lora=lora, device="cpu")
+    model = make_trainer(tmp_path, tmp_path / "run", settings).model
+    trained = {one.dtype for one in model.parameters() if one.requires_grad}
+    kept = {one.dtype for name, one in model.named_parameters() if "lora_" not in name}
+    assert trained == {torch.float32}
+    assert kept == {below}
 
 
 def test_without_peft_the_extra_is_named(monkeypatch):

@@ -29,6 +29,7 @@ os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 import numpy as np
 import pandas as pd
 import torch
+from markdown_table import markdown
 
 from debias.inference.collect import collect
 from debias.inference.engine import Engine, LabelScores
@@ -184,16 +185,10 @@ def report(kills: pd.DataFrame, tables: pd.DataFrame) -> str:
         f"- {int((kills['half_written_files'] > 0).sum())} kills left a half-written file, the unfinished"
         " table among them; none is left in the end.",
         "",
-        _markdown(tables),
+        markdown(tables),
         "",
     ]
     return "\n".join(lines)
-
-
-def _markdown(frame: pd.DataFrame) -> str:
-    """Return a Markdown table."""
-    rows = [list(frame.columns), ["---"] * frame.shape[1], *frame.astype(str).to_numpy().tolist()]
-    return "\n".join(f"| {' | '.join(map(str, row))} |" for row in rows)
 
 
 def main() -> None:

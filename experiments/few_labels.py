@@ -19,6 +19,7 @@ from types import SimpleNamespace
 import numpy as np
 import pandas as pd
 from joblib import Parallel, delayed
+from markdown_table import markdown
 
 from debias.confusion import cobias_of_accuracies
 from debias.corrections import correct, decide
@@ -164,14 +165,6 @@ def wide(table: pd.DataFrame, kind: str, value: str, digits: str) -> str:
     own = table[table.kind == kind]
     means = own.pivot_table(index="method", columns="labels", values=value, sort=False).loc[METHODS]
     return markdown(means.map(digits.format))
-
-
-def markdown(table: pd.DataFrame) -> str:
-    """Write a DataFrame of text as a Markdown table, its index first."""
-    head = [str(table.index.name), *map(str, table.columns)]
-    lines = [head, ["---"] * len(head)]
-    lines += [[str(name), *row] for name, row in zip(table.index, table.to_numpy().tolist(), strict=True)]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
 def coverage(promised: pd.DataFrame) -> str:

@@ -33,6 +33,7 @@ import transformers
 from lm_eval.api.instance import Instance
 from lm_eval.models.huggingface import HFLM
 from machine import machine
+from markdown_table import markdown
 
 from debias.inference.benchmark import measure_engine
 from debias.inference.demonstrations import draw_demonstrations
@@ -197,7 +198,7 @@ def write_report(times: pd.DataFrame, close: pd.DataFrame, parts: pd.DataFrame) 
             f"SmolLM2-135M-Instruct, {counts} prompts, {SETTINGS['shots']}-shot, {SETTINGS['dtype']},"
             f" {SETTINGS['rounds']} rounds in turns. {machine()}.",
             "",
-            _markdown(speeds),
+            markdown(speeds),
             "",
             *lines,
             "",
@@ -207,23 +208,17 @@ def write_report(times: pd.DataFrame, close: pd.DataFrame, parts: pd.DataFrame) 
             " are those of one core. The rest is normalisation, rotary positions, activations, copies,"
             " reading the vocabulary's sums, tokenisation and Python.",
             "",
-            _markdown(parts),
+            markdown(parts),
             "",
             "## How near to float32",
             "",
-            _markdown(close),
+            markdown(close),
             "",
         ]
     )
     times.to_csv(RESULTS.with_suffix(".csv"), index=False)
     RESULTS.with_suffix(".md").write_text(text)
     return text
-
-
-def _markdown(frame: pd.DataFrame) -> str:
-    """Return a Markdown table."""
-    lines = [list(frame.columns), ["---"] * frame.shape[1], *frame.astype(str).to_numpy().tolist()]
-    return "\n".join(f"| {' | '.join(map(str, line))} |" for line in lines)
 
 
 def main() -> None:

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from markdown_table import markdown
 
 from debias.corrections import Correction, Triangle, correct, decide
 from debias.families import Family, ensemble, gaussians, sigmoids, trapezoids, weights
@@ -126,13 +127,6 @@ The log-bias against the scale of 30 steps: {", ".join(words)}.
 """
     (results / "log_bias.md").write_text(text)
     print(text)
-
-
-def markdown(table: pd.DataFrame) -> str:
-    """Write a DataFrame of text as a Markdown table, its index first."""
-    lines = [[table.index.name, *table.columns], ["---"] * (table.shape[1] + 1)]
-    lines += [[name, *row] for name, row in zip(table.index, table.to_numpy().tolist(), strict=True)]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
 if __name__ == "__main__":

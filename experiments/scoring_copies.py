@@ -21,7 +21,7 @@ import numpy as np
 import pandas as pd
 import torch
 from machine import machine
-from scoring_throughput import markdown
+from markdown_table import markdown
 
 from debias.inference.passes import shifted_products
 from debias.inference.transformers import TransformersEngine

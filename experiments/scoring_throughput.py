@@ -26,6 +26,7 @@ import numpy as np
 import pandas as pd
 import torch
 from machine import machine
+from markdown_table import markdown
 
 from debias.inference.benchmark import matrix_product_peak
 from debias.inference.plain_copy import plain_copy
@@ -202,12 +203,6 @@ def report(table: pd.DataFrame, close: pd.DataFrame, achieved: float, peak: floa
     )
     results.with_suffix(".md").write_text(text)
     return text
-
-
-def markdown(frame: pd.DataFrame) -> str:
-    """Return a Markdown table."""
-    lines = [list(frame.columns), ["---"] * frame.shape[1], *frame.astype(str).to_numpy().tolist()]
-    return "\n".join(f"| {' | '.join(map(str, line))} |" for line in lines)
 
 
 def main() -> None:

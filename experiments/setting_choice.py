@@ -18,6 +18,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from markdown_table import markdown
 
 from debias.corrections import correct, decide
 from debias.cross_validation import cross_validate
@@ -194,13 +195,6 @@ which they do not ask for. Where one class is most of the rows (ddi), no correct
 
 {markdown(chosen)}
 """
-
-
-def markdown(table: pd.DataFrame) -> str:
-    """Write a DataFrame of text as a Markdown table, its index first."""
-    lines = [[table.index.name, *table.columns], ["---"] * (table.shape[1] + 1)]
-    lines += [[name, *row] for name, row in zip(table.index, table.to_numpy().tolist(), strict=True)]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
 if __name__ == "__main__":

@@ -92,6 +92,7 @@ def test_servers_and_engines_without_vectors():
         {"data": [{"index": 0, "embedding": ["a"]}, {"index": 1, "embedding": ["b"]}]},
         {"data": [{"index": 0, "embedding": []}, {"index": 1, "embedding": []}]},
         {"data": [{"index": 0, "embedding": [1.0]}, {"index": 1}]},
+        {"data": [{"index": [0], "embedding": [1.0]}, {"index": {}, "embedding": [1.0]}]},
     ],
 )
 def test_answers_that_cannot_be_right(content):

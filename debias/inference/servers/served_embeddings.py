@@ -94,11 +94,12 @@ def read_vectors(content: Any, count: int, model: str) -> NDArray[np.float32]:
     if not isinstance(rows, list) or not all(isinstance(row, Mapping) for row in rows):
         raise WrongAnswerError("there is no list of vectors in it")
     same_model(model, content.get("model"))
-    by_index = {row.get("index"): row.get("embedding") for row in rows}
-    if len(rows) != count or set(by_index) != set(range(count)):
+    by_index = {str(row.get("index")): row.get("embedding") for row in rows}
+    numbers = [str(number) for number in range(count)]
+    if len(rows) != count or set(by_index) != set(numbers):
         raise WrongAnswerError(f"{count} vectors were asked for, and it numbers {len(rows)} otherwise")
     try:
-        array = np.array([by_index[number] for number in range(count)], dtype=np.float32)
+        array = np.array([by_index[number] for number in numbers], dtype=np.float32)
     except (TypeError, ValueError):
         raise WrongAnswerError("its vectors are no numbers, or differ in length") from None
     if array.ndim != 2 or not array.size or not np.isfinite(array).all():

@@ -77,7 +77,7 @@ def process(*arguments, module="debias.cli", **options):
     )
 
 
-def test_the_documented_way(folder):
+def test_the_documented_way(folder, monkeypatch):
     out = works("fit", "opt.parquet", "--method", "ensemble", "--out", "correction.json").stdout
     debiaser = load("correction.json")
     for sentence in debiaser.explain()["sentence"]:
@@ -97,6 +97,7 @@ def test_the_documented_way(folder):
     assert "The classes are more even" in out
     assert Path("report.html").read_text(encoding="utf-8").startswith("<!doctype html>")
 
+    monkeypatch.setenv("COLUMNS", "160")  # how wide its figures are decides whether names are wrapped
     out = works("compare", "opt.parquet", "--test", "test.parquet", "--out", "comparison.csv").stdout
     frame = pd.read_csv("comparison.csv", index_col="method")
     for method in frame.index:

@@ -1,6 +1,6 @@
 """A whole run of rounds on a CPU, then what each way to pick does for held-out answers.
 
-Run it from the repository root (about an hour on two cores; stopped, it goes on):
+Run it from the repository root (more than an hour on two cores; stopped, it goes on):
 
     python experiments/iterit_run.py ../shared/data/instructions/alpaca_52k.jsonl.gz
 

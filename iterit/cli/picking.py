@@ -86,15 +86,36 @@ def without_copies(records: "Records", threshold: float | None) -> "np.ndarray[A
     return found.kept
 
 
+def needs_embeddings(mode: str, name: str) -> bool:
+    """Whether a mode picks by vectors of the answers.
+
+    Parameters
+    ----------
+    mode : str
+    name : str
+        "ngrams", or a model by name.
+
+    Raises
+    ------
+    ParameterError
+        The mode is unknown, or is given a model that it does not need.
+    """
+    from iterit.modes import mode_called
+
+    needed = "embeddings" in mode_called(mode).needs
+    if not needed and name != NGRAMS:
+        raise ParameterError(f"--embeddings is for --mode facility_location; the mode is {mode}")
+    return needed
+
+
 def embeddings_of(
-    records: "Records", mode: str, name: str, counts: "NgramCounts | None" = None
-) -> "np.ndarray[Any, Any] | None":
-    """Return vectors of the answers where a mode needs them.
+    records: "Records", name: str, counts: "NgramCounts | None" = None
+) -> "np.ndarray[Any, Any]":
+    """Return vectors of the answers.
 
     Parameters
     ----------
     records : Records
-    mode : str
     name : str
         "ngrams", or a model by name.
     counts : NgramCounts, optional
@@ -102,19 +123,12 @@ def embeddings_of(
 
     Raises
     ------
-    ParameterError
-        The mode is unknown, or needs no vectors of a model.
     ModelError
         The model cannot be loaded.
     """
     from iterit.embeddings import ngram_embeddings, sentence_embeddings
-    from iterit.modes import mode_called
     from iterit.ngrams import count_ngrams
 
-    if "embeddings" not in mode_called(mode).needs:
-        if name != NGRAMS:
-            raise ParameterError(f"--embeddings is for --mode facility_location; the mode is {mode}")
-        return None
     if name != NGRAMS:
         return sentence_embeddings(records.responses, name)
     counts = counts or count_ngrams(records.responses)

@@ -43,6 +43,7 @@ from iterit.cli.picking import (
     Quota,
     Ratio,
     embeddings_of,
+    needs_embeddings,
     quotas_of,
     without_copies,
 )
@@ -106,11 +107,12 @@ def select(
         check_output(why, TABLE_FORMATS, (*files, out), "--why")
     needs = mode_called(mode).needs
     quotas = quotas_of(quota)
+    by_vectors = needs_embeddings(mode, embeddings)
     records = read(files, format, limit, refused, source_field, max_characters)
     candidates = without_copies(records, drop_copies)
     n_picks = n_picks_of(ratio, len(candidates))
     counts = count_ngrams(records.responses)
-    vectors = embeddings_of(records, mode, embeddings, counts)
+    vectors = embeddings_of(records, embeddings, counts) if by_vectors else None
     table = None
     if scores is not None:
         table = read_scores(scores, records)

@@ -37,6 +37,7 @@ from iterit.cli.picking import (
     Quota,
     Ratio,
     embeddings_of,
+    needs_embeddings,
     quotas_of,
     without_copies,
 )
@@ -145,9 +146,9 @@ def train(
     if bf16 and score_dtype == Dtype.auto:
         score_dtype = Dtype.bfloat16
     quotas = quotas_of(quota)
+    by_vectors = needs_embeddings(mode, embeddings)
     records = read(files, format, limit, refused, source_field, max_characters)
-    vectors = embeddings_of(records, mode, embeddings)
-    selection: dict[str, Any] = {} if vectors is None else {"embeddings": vectors}
+    selection: dict[str, Any] = {"embeddings": embeddings_of(records, embeddings)} if by_vectors else {}
     iterit = IterIT(
         records,
         ratio,

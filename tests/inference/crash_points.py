@@ -11,7 +11,7 @@ from pathlib import Path
 
 from debias.inference.collect import collect
 
-from .plain_engine import LABELS, TASK, TEXTS, PlainEngine, read_log, times_asked
+from tests.inference.plain_engine import LABELS, TASK, TEXTS, PlainEngine, read_log, times_asked
 
 EVENTS = ("fsync", "replace", "unlink", "mkdir", "ftruncate", "pwrite", "rename")
 N_ROWS, CHUNK = 10, 6

@@ -8,8 +8,8 @@ import pytest
 from debias.errors import ModelError
 from debias.inference.adapters import read_adapter
 
-from .small_adapter import write_adapter
-from .tiny_models import tiny_model
+from tests.inference.small_adapter import write_adapter
+from tests.inference.tiny_models import tiny_model
 
 
 @pytest.fixture(scope="module")

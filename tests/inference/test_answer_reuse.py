@@ -7,7 +7,7 @@ from debias.errors import ParameterError
 from debias.inference.collect import collect
 from debias.inference.tasks import Task
 
-from .plain_engine import LABELS, TASK, TEXTS, PlainEngine, uniform
+from tests.inference.plain_engine import LABELS, TASK, TEXTS, PlainEngine, uniform
 
 
 def run(engine, texts=TEXTS, labels=LABELS, **options):

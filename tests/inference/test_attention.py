@@ -11,7 +11,7 @@ from debias.inference.passes.attention import Stretches, plan
 from debias.inference.passes.forward import Abilities, Forward
 from debias.inference.passes.packing import Row
 
-from .tiny_models import tiny_engine, tiny_model
+from tests.inference.tiny_models import tiny_engine, tiny_model
 
 
 class Configuration:

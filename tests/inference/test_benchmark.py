@@ -12,7 +12,7 @@ from debias.errors import ParameterError
 from debias.inference.benchmark import matrix_product_peak, measure_engine
 from debias.inference.engine import Engine
 
-from .tiny_models import LABELS, PROMPTS, tiny_engine
+from tests.inference.tiny_models import LABELS, PROMPTS, tiny_engine
 
 
 class Even(Engine):

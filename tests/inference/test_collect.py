@@ -23,7 +23,7 @@ from debias.inference.engine import Engine
 from debias.inference.tasks import Demonstration, Task, load_task
 from debias.tables import ProbabilityTable
 
-from .tiny_models import naive_label_logprobs, tiny_engine
+from tests.inference.tiny_models import naive_label_logprobs, tiny_engine
 
 TASK = Task(
     "answer-type",

@@ -14,7 +14,7 @@ from debias.inference.collect import collect
 from debias.inference.collect_stream import collect_stream
 from debias.tables import ProbabilityTable
 
-from .plain_engine import LABELS, TASK, TEXTS, PlainEngine
+from tests.inference.plain_engine import LABELS, TASK, TEXTS, PlainEngine
 
 ROOT = Path(__file__).resolve().parents[2]
 ENVIRONMENT = os.environ | {"PYTHONPATH": str(ROOT)}

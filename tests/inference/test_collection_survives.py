@@ -34,7 +34,7 @@ from debias.inference.collecting.run_folder import RunFolder
 from debias.inference.engine import LabelScores
 from debias.tables import ProbabilityTable
 
-from .plain_engine import LABELS, TASK, TEXTS, PlainEngine, read_log, times_asked
+from tests.inference.plain_engine import LABELS, TASK, TEXTS, PlainEngine, read_log, times_asked
 
 ROOT = Path(__file__).resolve().parents[2]
 ENVIRONMENT = os.environ | {"PYTHONPATH": str(ROOT)}

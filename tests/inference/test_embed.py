@@ -11,8 +11,8 @@ from debias.inference.servers.served_embeddings import read_vectors
 from debias.inference.servers.server_answers import WrongAnswerError
 from debias.inference.transformers import TransformersEngine
 
-from .tiny_models import byte_tokenizer, tiny_model
-from .toy_server import NAME, ToyServer, serving, vector
+from tests.inference.tiny_models import byte_tokenizer, tiny_model
+from tests.inference.toy_server import NAME, ToyServer, serving, vector
 
 TEXTS = ["a good day", "what a night this was, and what a day", "x", "good day to you all"]
 

@@ -12,8 +12,8 @@ from debias.inference.passes.packing import Row
 from debias.inference.passes.workspace import as_array
 from debias.inference.transformers import TransformersEngine
 
-from .test_attention import rows_of_many_lengths
-from .tiny_models import LABELS, PROMPTS, byte_tokenizer, naive_label_logprobs, tiny_engine, tiny_model
+from tests.inference.test_attention import rows_of_many_lengths
+from tests.inference.tiny_models import LABELS, PROMPTS, byte_tokenizer, naive_label_logprobs, tiny_engine, tiny_model
 
 OURS = Abilities(projects=True, shares=True, branches=True, layers=True)
 DTYPES = {torch.float32: 2e-6, torch.bfloat16: 2**-8}

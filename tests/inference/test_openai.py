@@ -9,8 +9,8 @@ import pytest
 from debias.errors import ContextLengthError, EngineError, LabelError, ParameterError
 from debias.inference.openai import OpenAIEngine
 
-from .tiny_models import LABELS, PROMPTS, byte_tokenizer, merging_tokenizer
-from .toy_server import (
+from tests.inference.tiny_models import LABELS, PROMPTS, byte_tokenizer, merging_tokenizer
+from tests.inference.toy_server import (
     NAME,
     ToyServer,
     chat_text,

@@ -10,8 +10,8 @@ from debias.inference.collect import collect
 from debias.inference.openai import OpenAIEngine
 from debias.inference.tasks import Task
 
-from .tiny_models import byte_tokenizer
-from .toy_server import KEY, NAME, ToyServer, exact_label_logprobs, serving
+from tests.inference.tiny_models import byte_tokenizer
+from tests.inference.toy_server import KEY, NAME, ToyServer, exact_label_logprobs, serving
 
 TASK = Task("kind", labels=["Person", "Number of things", "Number of places"], answer_prefix="Answer Type: ")
 TEXTS = [f"Question: Who wrote the book {number} ?" for number in range(30)]

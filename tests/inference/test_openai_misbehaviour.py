@@ -23,8 +23,8 @@ from debias.inference.servers.pace import Pace
 from debias.inference.servers.server_connection import _retry_after
 from debias.inference.servers.spending import Spending
 
-from .tiny_models import PROMPTS, byte_tokenizer
-from .toy_server import KEY, NAME, ToyServer, exact_label_logprobs, serving
+from tests.inference.tiny_models import PROMPTS, byte_tokenizer
+from tests.inference.toy_server import KEY, NAME, ToyServer, exact_label_logprobs, serving
 
 LABELS = [" Person", " Number of things", " Number of places"]
 MANY = [f"{prompt} {number}\nAnswer Type:" for number in range(4) for prompt in PROMPTS]

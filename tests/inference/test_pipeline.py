@@ -13,8 +13,8 @@ from debias.estimators import EnsembleDebiaser
 from debias.inference.collect import collect
 from debias.inference.pipeline import LabelProbabilities
 
-from .test_collect import LABELS, SHOWN, TASK, TEXTS
-from .tiny_models import tiny_engine
+from tests.inference.test_collect import LABELS, SHOWN, TASK, TEXTS
+from tests.inference.tiny_models import tiny_engine
 
 
 @pytest.fixture(scope="module")

@@ -11,7 +11,7 @@ from debias.inference.plain_copy import plain_copy, save_plain_copy
 from debias.inference.tokenization import Tokenization
 from debias.inference.transformers import TransformersEngine
 
-from .tiny_models import LABELS, PROMPTS, byte_tokenizer, merging_tokenizer, tiny_model
+from tests.inference.tiny_models import LABELS, PROMPTS, byte_tokenizer, merging_tokenizer, tiny_model
 
 
 @pytest.fixture

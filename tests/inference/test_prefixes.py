@@ -9,7 +9,7 @@ from debias.inference.passes.forward import Abilities, Forward
 from debias.inference.passes.packing import Row
 from debias.inference.passes.prefixes import divide
 
-from .tiny_models import tiny_model
+from tests.inference.tiny_models import tiny_model
 
 contexts = st.lists(st.lists(st.integers(0, 2), min_size=1, max_size=12), max_size=20)
 

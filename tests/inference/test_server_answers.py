@@ -24,7 +24,7 @@ from debias.inference.servers.server_answers import (
     read_usage,
 )
 
-from .tiny_models import PROMPTS, byte_tokenizer, merging_tokenizer
+from tests.inference.tiny_models import PROMPTS, byte_tokenizer, merging_tokenizer
 
 
 @given(st.integers(0, 10**6), st.integers(2, 40), st.integers(1, 12), st.booleans())

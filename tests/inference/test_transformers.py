@@ -12,8 +12,8 @@ from debias.inference.engine import Engine
 from debias.inference.tasks import Task, load_task
 from debias.inference.transformers import TransformersEngine
 
-from ..published_tables import published
-from .tiny_models import (
+from tests.published_tables import published
+from tests.inference.tiny_models import (
     ARCHITECTURES,
     LABELS,
     OPENING,

@@ -22,7 +22,7 @@ from debias.inference.vllm import VLLMEngine
 from debias.inference.vllm_asking import Ways
 from debias.inference.vllm_start import ENVIRONMENT
 
-from .small_adapter import merge_adapter, write_adapter
+from tests.inference.small_adapter import merge_adapter, write_adapter
 
 pytestmark = [
     pytest.mark.vllm,

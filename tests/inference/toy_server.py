@@ -19,7 +19,7 @@ from scipy.special import log_softmax
 
 from debias.inference.labels import split_labels, split_pairs
 
-from .tiny_models import byte_tokenizer
+from tests.inference.tiny_models import byte_tokenizer
 
 NAME = "toy"
 KEY = "sk-very-secret-0123456789"

@@ -10,70 +10,78 @@ from typing import TYPE_CHECKING, Any
 from debias.version import __version__ as __version__
 
 if TYPE_CHECKING:
-    from debias.constrained import Constrained
-    from debias.corrections import Correction, Function, Triangle, Weight
-    from debias.ensemble_cv import EnsembleDebiaserCV
+    from debias.corrections.correction import Correction, Function, Triangle, Weight
+    from debias.corrections.families import (
+        Family,
+        ensemble,
+        gaussians,
+        memberships,
+        sigmoids,
+        trapezoids,
+        weights,
+    )
+    from debias.corrections.shapes import Gaussian, Scaled, Sigmoid, Trapezoid
     from debias.errors import DebiasError
-    from debias.estimators import EnsembleDebiaser, FuzzyDebiaser, WeightDebiaser, load
-    from debias.families import Family, ensemble, gaussians, memberships, sigmoids, trapezoids, weights
-    from debias.inference.collect import collect
-    from debias.inference.collect_stream import collect_stream
+    from debias.estimators.debiasers import EnsembleDebiaser, FuzzyDebiaser, WeightDebiaser, load
+    from debias.estimators.log_bias import LogBiasDebiaser
+    from debias.estimators.tuning.ensemble_cv import EnsembleDebiaserCV
+    from debias.inference.collection.from_lists import collect
+    from debias.inference.collection.from_streams import collect_stream
+    from debias.inference.collection.grid import collect_many
     from debias.inference.engine import Engine
-    from debias.inference.openai import OpenAIEngine
+    from debias.inference.openai.openai_engine import OpenAIEngine
     from debias.inference.pipeline import LabelProbabilities
-    from debias.inference.tasks import Task, load_task
-    from debias.inference.transformers import TransformersEngine
-    from debias.inference.vllm import VLLMEngine
-    from debias.log_bias import LogBiasDebiaser
-    from debias.many_runs import collect_many
-    from debias.objective import Objective
-    from debias.reports.summary import Report
+    from debias.inference.texts.tasks import Task, load_task
+    from debias.inference.transformers.transformers_engine import TransformersEngine
+    from debias.inference.vllm.vllm_engine import VLLMEngine
+    from debias.reports.correction_report import Report
     from debias.search.certificate import Certificate
-    from debias.search.milp import IntegerProgram
-    from debias.shapes import Gaussian, Scaled, Sigmoid, Trapezoid
-    from debias.tables import ProbabilityTable, check_disjoint, remove_overlap
+    from debias.search.constraints import Constrained
+    from debias.search.milp.integer_program import IntegerProgram
+    from debias.search.objective import Objective
+    from debias.tables.table import ProbabilityTable, check_disjoint, remove_overlap
 
 _HOME = {
     "Certificate": "debias.search.certificate",
-    "Constrained": "debias.constrained",
-    "Correction": "debias.corrections",
+    "Constrained": "debias.search.constraints",
+    "Correction": "debias.corrections.correction",
     "DebiasError": "debias.errors",
     "Engine": "debias.inference.engine",
-    "EnsembleDebiaser": "debias.estimators",
-    "EnsembleDebiaserCV": "debias.ensemble_cv",
-    "Family": "debias.families",
-    "Function": "debias.corrections",
-    "FuzzyDebiaser": "debias.estimators",
-    "Gaussian": "debias.shapes",
-    "IntegerProgram": "debias.search.milp",
+    "EnsembleDebiaser": "debias.estimators.debiasers",
+    "EnsembleDebiaserCV": "debias.estimators.tuning.ensemble_cv",
+    "Family": "debias.corrections.families",
+    "Function": "debias.corrections.correction",
+    "FuzzyDebiaser": "debias.estimators.debiasers",
+    "Gaussian": "debias.corrections.shapes",
+    "IntegerProgram": "debias.search.milp.integer_program",
     "LabelProbabilities": "debias.inference.pipeline",
-    "LogBiasDebiaser": "debias.log_bias",
-    "Objective": "debias.objective",
-    "OpenAIEngine": "debias.inference.openai",
-    "ProbabilityTable": "debias.tables",
-    "Report": "debias.reports.summary",
-    "Scaled": "debias.shapes",
-    "Sigmoid": "debias.shapes",
-    "Task": "debias.inference.tasks",
-    "TransformersEngine": "debias.inference.transformers",
-    "Trapezoid": "debias.shapes",
-    "Triangle": "debias.corrections",
-    "VLLMEngine": "debias.inference.vllm",
-    "Weight": "debias.corrections",
-    "WeightDebiaser": "debias.estimators",
-    "check_disjoint": "debias.tables",
-    "collect": "debias.inference.collect",
-    "collect_many": "debias.many_runs",
-    "collect_stream": "debias.inference.collect_stream",
-    "ensemble": "debias.families",
-    "gaussians": "debias.families",
-    "load": "debias.estimators",
-    "load_task": "debias.inference.tasks",
-    "memberships": "debias.families",
-    "remove_overlap": "debias.tables",
-    "sigmoids": "debias.families",
-    "trapezoids": "debias.families",
-    "weights": "debias.families",
+    "LogBiasDebiaser": "debias.estimators.log_bias",
+    "Objective": "debias.search.objective",
+    "OpenAIEngine": "debias.inference.openai.openai_engine",
+    "ProbabilityTable": "debias.tables.table",
+    "Report": "debias.reports.correction_report",
+    "Scaled": "debias.corrections.shapes",
+    "Sigmoid": "debias.corrections.shapes",
+    "Task": "debias.inference.texts.tasks",
+    "TransformersEngine": "debias.inference.transformers.transformers_engine",
+    "Trapezoid": "debias.corrections.shapes",
+    "Triangle": "debias.corrections.correction",
+    "VLLMEngine": "debias.inference.vllm.vllm_engine",
+    "Weight": "debias.corrections.correction",
+    "WeightDebiaser": "debias.estimators.debiasers",
+    "check_disjoint": "debias.tables.table",
+    "collect": "debias.inference.collection.from_lists",
+    "collect_many": "debias.inference.collection.grid",
+    "collect_stream": "debias.inference.collection.from_streams",
+    "ensemble": "debias.corrections.families",
+    "gaussians": "debias.corrections.families",
+    "load": "debias.estimators.debiasers",
+    "load_task": "debias.inference.texts.tasks",
+    "memberships": "debias.corrections.families",
+    "remove_overlap": "debias.tables.table",
+    "sigmoids": "debias.corrections.families",
+    "trapezoids": "debias.corrections.families",
+    "weights": "debias.corrections.families",
 }
 
 __all__ = [

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING
 from debias.errors import ParameterError
 
 if TYPE_CHECKING:
-    from debias.debiaser import Debiaser
-    from debias.reports.summary import Report
-    from debias.tables import ProbabilityTable
+    from debias.estimators.debiaser import Debiaser
+    from debias.reports.correction_report import Report
+    from debias.tables.table import ProbabilityTable
 
 TASK = "agnews"
 SHOTS = 1
@@ -100,8 +100,8 @@ def run_demo(
         on_stage(f"Using the tables in {out}, which an earlier run collected.")
     opt, test = tables
     on_stage(f"Fitting one correction per class on the {len(opt):,} opt rows.")
-    from debias.estimators import EnsembleDebiaser
-    from debias.reports.summary import Report
+    from debias.estimators.debiasers import EnsembleDebiaser
+    from debias.reports.correction_report import Report
 
     debiaser = EnsembleDebiaser(n_jobs=n_jobs, random_state=seed).fit(opt.probabilities, opt.labels)
     debiaser.save(files["correction"])
@@ -112,7 +112,7 @@ def run_demo(
 
 def _read_both(files: dict[str, Path], sizes: dict[str, int], seed: int) -> "list[ProbabilityTable] | None":
     """Return the tables of an earlier run of the same demonstration, if there are any: no model is needed."""
-    from debias.tables import ProbabilityTable
+    from debias.tables.table import ProbabilityTable
 
     if not all(files[split].exists() for split in sizes):
         return None
@@ -130,10 +130,10 @@ def _collect_both(
     files: dict[str, Path], sizes: dict[str, int], seed: int, on_stage: Callable[[str], object]
 ) -> "list[ProbabilityTable]":
     """Ask the model about both splits, with the same demonstration, none of them in either."""
-    from debias.inference.collect import collect
-    from debias.inference.transformers import TransformersEngine
-    from debias.splits import load_prompted_rows
-    from debias.tables import check_disjoint
+    from debias.inference.collection.from_lists import collect
+    from debias.inference.texts.prompted_rows import load_prompted_rows
+    from debias.inference.transformers.transformers_engine import TransformersEngine
+    from debias.tables.table import check_disjoint
 
     on_stage("Reading AG News texts and loading SmolLM2-135M-Instruct.")
     rows = {

@@ -31,11 +31,11 @@ import pandas as pd
 import torch
 from markdown_table import markdown
 
-from debias.inference.collect import collect
+from debias.inference.collection.from_lists import collect
 from debias.inference.engine import Engine, LabelScores
-from debias.inference.tasks import load_task
-from debias.inference.transformers import TransformersEngine
-from debias.splits import load_prompted_rows
+from debias.inference.texts.prompted_rows import load_prompted_rows
+from debias.inference.texts.tasks import load_task
+from debias.inference.transformers.transformers_engine import TransformersEngine
 
 SETTINGS = tomllib.loads(Path(__file__).with_suffix(".toml").read_text())
 RESULTS = Path(__file__).resolve().parent / "results" / "collection_kills"

@@ -20,11 +20,11 @@ from statistics import median
 import pandas as pd
 from search_quality import markdown, read
 
-from debias.families import ensemble
-from debias.objective import Objective
-from debias.search.automatic import search
-from debias.search.descent import descend
+from debias.corrections.families import ensemble
+from debias.search.descent.coordinate_descent import descend
+from debias.search.objective import Objective
 from debias.search.problem import TOLERANCE, build_problem
+from debias.search.solve import search
 
 HERE = Path(__file__).parent
 

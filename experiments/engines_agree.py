@@ -30,14 +30,14 @@ os.environ.setdefault("HF_HUB_OFFLINE", "1")
 import numpy as np
 import pandas as pd
 
-from debias.inference.demonstrations import draw_demonstrations
 from debias.inference.engine import Engine
-from debias.inference.openai import OpenAIEngine
-from debias.inference.plain_copy import plain_copy
-from debias.inference.sources import load_split
-from debias.inference.tasks import load_task
-from debias.inference.transformers import TransformersEngine
-from debias.inference.vllm import VLLMEngine
+from debias.inference.models.export import plain_copy
+from debias.inference.openai.openai_engine import OpenAIEngine
+from debias.inference.texts.demonstrations import draw_demonstrations
+from debias.inference.texts.sources import load_split
+from debias.inference.texts.tasks import load_task
+from debias.inference.transformers.transformers_engine import TransformersEngine
+from debias.inference.vllm.vllm_engine import VLLMEngine
 
 HERE = Path(__file__).resolve().parent
 SETTINGS = tomllib.loads(Path(__file__).with_suffix(".toml").read_text())

@@ -22,12 +22,12 @@ import numpy as np
 import pandas as pd
 from search_quality import markdown, read
 
-from debias.families import ensemble
-from debias.objective import Objective
-from debias.search.exact import ExactSearch, Known
+from debias.corrections.families import ensemble
+from debias.search.objective import Objective
 from debias.search.problem import build_problem
-from debias.search.walk import walk
-from debias.search.walk_state import new_state
+from debias.search.proof.enumeration import walk
+from debias.search.proof.enumeration_state import new_state
+from debias.search.proof.exact_search import ExactSearch, Known
 
 HERE = Path(__file__).parent
 

@@ -20,12 +20,12 @@ import pandas as pd
 import torch
 from search_quality import markdown, read
 
-from debias.families import ensemble
-from debias.objective import Objective
-from debias.search.descent import descend
+from debias.corrections.families import ensemble
+from debias.search.descent.coordinate_descent import descend
 from debias.search.device import DeviceSearch
-from debias.search.exact import ExactResult, ExactSearch
+from debias.search.objective import Objective
 from debias.search.problem import build_problem
+from debias.search.proof.exact_search import ExactResult, ExactSearch
 
 HERE = Path(__file__).parent
 

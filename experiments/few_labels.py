@@ -21,15 +21,15 @@ import pandas as pd
 from joblib import Parallel, delayed
 from markdown_table import markdown
 
-from debias.confusion import cobias_of_accuracies
-from debias.corrections import correct, decide
-from debias.families import Family, ensemble
-from debias.few_labels import choose_from_few, cross_validate_choice
-from debias.objective import Objective, confusion_counts
-from debias.paired import paired_intervals
-from debias.search.descent import descend
+from debias.corrections.correction import correct, decide
+from debias.corrections.families import Family, ensemble
+from debias.estimators.few_labels.shrinkage import choose_from_few, cross_validate_choice
+from debias.metrics.confusion import cobias_of_accuracies
+from debias.metrics.paired_bootstrap import paired_intervals
+from debias.search.descent.coordinate_descent import descend
+from debias.search.descent.regularization_path import shrink
+from debias.search.objective import Objective, confusion_counts
 from debias.search.problem import build_problem
-from debias.search.shrinking import shrink
 
 HERE = Path(__file__).parent
 UNCORRECTED, BEST = "uncorrected", "best on the rows"

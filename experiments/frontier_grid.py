@@ -26,16 +26,16 @@ import numpy as np
 import pandas as pd
 from search_quality import markdown, read
 
-from debias.constrained import Constrained
-from debias.families import ensemble
-from debias.frontier import frontier_of
-from debias.metrics import cobias_from_accuracies
-from debias.objective import Objective
-from debias.search.annealing import anneal
-from debias.search.automatic import search
-from debias.search.fronts import Fronts, fronts_of
+from debias.corrections.families import ensemble
+from debias.estimators.frontier_table import frontier_of
+from debias.metrics.scores import cobias_from_accuracies
+from debias.search.constraints import Constrained
+from debias.search.descent.annealing import anneal
+from debias.search.descent.pareto_local_search import trace
+from debias.search.objective import Objective
+from debias.search.pareto import Fronts, fronts_of
 from debias.search.problem import Problem, build_problem
-from debias.search.tracing import trace
+from debias.search.solve import search
 
 HERE = Path(__file__).parent
 

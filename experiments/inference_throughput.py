@@ -36,11 +36,11 @@ from machine import machine
 from markdown_table import markdown
 
 from debias.inference.benchmark import measure_engine
-from debias.inference.demonstrations import draw_demonstrations
-from debias.inference.loading import load_model, quiet
-from debias.inference.sources import load_split
-from debias.inference.tasks import load_task
-from debias.inference.transformers import TransformersEngine
+from debias.inference.models.loading import load_model, quiet
+from debias.inference.texts.demonstrations import draw_demonstrations
+from debias.inference.texts.sources import load_split
+from debias.inference.texts.tasks import load_task
+from debias.inference.transformers.transformers_engine import TransformersEngine
 
 HERE = Path(__file__).resolve().parent
 SETTINGS = tomllib.loads(Path(__file__).with_suffix(".toml").read_text())

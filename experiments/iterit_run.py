@@ -25,20 +25,20 @@ import pandas as pd
 import torch
 from machine import machine
 
-from debias.inference.transformers import TransformersEngine
-from iterit.complexity import score_complexity
-from iterit.ngrams import count_ngrams
-from iterit.planning.state import n_picks_of
-from iterit.records import Records, read_records
-from iterit.reports.pages import render_markdown
+from debias.inference.transformers.transformers_engine import TransformersEngine
+from iterit.ngrams.ngram_counts import count_ngrams
+from iterit.records.instruction_records import Records, read_records
+from iterit.reports.rounds_pages import render_markdown
 from iterit.reports.rounds_report import RoundsReport
-from iterit.running.rescoring import model_to_score
-from iterit.running.rows import PaddedBatch, TrainingRows, pad_token_of
-from iterit.running.scoring_copy import scoring_copy
-from iterit.selection import select
-from iterit.templates import template_for
-from iterit.trainer import IterIT
-from iterit.training import TrainingSettings, make_trainer, trainable_folder
+from iterit.rounds.round_state import n_picks_of
+from iterit.scoring.complexity import score_complexity
+from iterit.selection.selection import select
+from iterit.templates.named_templates import template_for
+from iterit.training.rescoring import model_to_score
+from iterit.training.scoring_copy import scoring_copy
+from iterit.training.trainer import IterIT
+from iterit.training.trainer_setup import TrainingSettings, make_trainer, trainable_folder
+from iterit.training.training_rows import PaddedBatch, TrainingRows, pad_token_of
 
 HERE = Path(__file__).parent
 OWN = HERE.parent / "data" / "instructions.jsonl"
@@ -114,9 +114,9 @@ class Comparison:
         )
         iterit.attach(trainer)
         trainer.train()
-        report = RoundsReport(iterit.rounds.checkpoint(), title=f"{name}: its rounds")
+        report = RoundsReport(iterit.rounds.round.checkpoint(), title=f"{name}: its rounds")
         facts = {"markdown": render_markdown(report), "seconds": float(report.costs["seconds"].sum())}
-        return iterit.rounds.state.picks["row"].to_numpy(), facts, trainer
+        return iterit.rounds.round.state.picks["row"].to_numpy(), facts, trainer
 
     def fixed(self, name: str, rows: np.ndarray, epochs: int) -> tuple[np.ndarray, dict, object]:
         """Train the same rows in every epoch."""

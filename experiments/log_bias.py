@@ -17,14 +17,14 @@ import numpy as np
 import pandas as pd
 from markdown_table import markdown
 
-from debias.corrections import Correction, Triangle, correct, decide
-from debias.families import Family, ensemble, gaussians, sigmoids, trapezoids, weights
-from debias.metrics import cobias
-from debias.objective import Objective, confusion_counts
-from debias.search.descent import descend
-from debias.search.log_bias_descent import descend_log_bias, polish
+from debias.corrections.correction import Correction, Triangle, correct, decide
+from debias.corrections.families import Family, ensemble, gaussians, sigmoids, trapezoids, weights
+from debias.corrections.shapes import scale
+from debias.metrics.scores import cobias
+from debias.search.descent.coordinate_descent import descend
+from debias.search.log_bias.log_bias_descent import descend_log_bias, polish
+from debias.search.objective import Objective, confusion_counts
 from debias.search.problem import build_problem
-from debias.shapes import scale
 
 HERE = Path(__file__).parent
 IDENTITY = Triangle(0, 1, 1, id=17)

@@ -22,11 +22,11 @@ import numpy as np
 import pandas as pd
 from search_quality import markdown
 
-from debias.families import ensemble
-from debias.objective import Objective
-from debias.search.many_classes import descend_many
+from debias.corrections.families import ensemble
+from debias.search.descent.iterated_local_search import descend_many
+from debias.search.objective import Objective
 from debias.search.problem import build_problem
-from debias.search.radius import look_around
+from debias.search.proof.radius import look_around
 
 HERE = Path(__file__).parent
 

@@ -23,9 +23,9 @@ import numpy as np
 import pandas as pd
 from search_quality import markdown
 
-from iterit.diversity import weigh
-from iterit.ngrams import count_ngrams
-from iterit.picking.lazy_greedy import lazy_greedy
+from iterit.ngrams.ngram_counts import count_ngrams
+from iterit.ngrams.ngram_weights import weigh
+from iterit.selection.lazy_greedy import lazy_greedy
 
 HERE = Path(__file__).parent
 

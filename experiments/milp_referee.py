@@ -20,10 +20,10 @@ import highspy
 import numpy as np
 import pandas as pd
 
-from debias.families import Family, ensemble, weights
-from debias.objective import Objective
-from debias.search.descent import descend
-from debias.search.milp import IntegerProgram
+from debias.corrections.families import Family, ensemble, weights
+from debias.search.descent.coordinate_descent import descend
+from debias.search.milp.integer_program import IntegerProgram
+from debias.search.objective import Objective
 from debias.search.problem import build_problem
 
 HERE = Path(__file__).parent

@@ -23,12 +23,12 @@ import numpy as np
 import pandas as pd
 from search_quality import markdown, predict, read
 
-from debias.families import Family, ensemble
-from debias.objective import Objective, confusion_counts
-from debias.search.automatic import search
-from debias.search.exact import ExactSearch
-from debias.search.milp import IntegerProgram
+from debias.corrections.families import Family, ensemble
+from debias.search.milp.integer_program import IntegerProgram
+from debias.search.objective import Objective, confusion_counts
 from debias.search.problem import build_problem
+from debias.search.proof.exact_search import ExactSearch
+from debias.search.solve import search
 
 HERE = Path(__file__).parent
 

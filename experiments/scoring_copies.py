@@ -23,14 +23,14 @@ import torch
 from machine import machine
 from markdown_table import markdown
 
-from debias.inference.passes import shifted_products
-from debias.inference.transformers import TransformersEngine
-from iterit.complexity import score_complexity
-from iterit.records import Records, read_records
-from iterit.running.rows import PaddedBatch, TrainingRows
-from iterit.running.scoring_copy import scoring_copy
-from iterit.templates import template_for
-from iterit.training import TrainingSettings, make_trainer, trainable_folder
+from debias.inference.transformers.transformers_engine import TransformersEngine
+from debias.inference.transformers.vocabulary import shifted_products
+from iterit.records.instruction_records import Records, read_records
+from iterit.scoring.complexity import score_complexity
+from iterit.templates.named_templates import template_for
+from iterit.training.scoring_copy import scoring_copy
+from iterit.training.trainer_setup import TrainingSettings, make_trainer, trainable_folder
+from iterit.training.training_rows import PaddedBatch, TrainingRows
 
 HERE = Path(__file__).parent
 Copy = Callable[[object], object]

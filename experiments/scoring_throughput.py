@@ -29,12 +29,12 @@ from machine import machine
 from markdown_table import markdown
 
 from debias.inference.benchmark import matrix_product_peak
-from debias.inference.plain_copy import plain_copy
-from debias.inference.transformers import TransformersEngine
-from iterit.complexity import score_complexity
-from iterit.records import Records, read_records
-from iterit.templates import template_for
-from iterit.templating.template import Template
+from debias.inference.models.export import plain_copy
+from debias.inference.transformers.transformers_engine import TransformersEngine
+from iterit.records.instruction_records import Records, read_records
+from iterit.scoring.complexity import score_complexity
+from iterit.templates.named_templates import template_for
+from iterit.templates.template import Template
 
 SETTINGS = tomllib.loads(Path(__file__).with_suffix(".toml").read_text())
 RESULTS = Path(__file__).resolve().parent / "results" / "scoring_throughput"

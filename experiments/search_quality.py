@@ -22,12 +22,12 @@ from statistics import median
 import numpy as np
 import pandas as pd
 
-from debias.corrections import correct, decide
-from debias.families import Family, ensemble
-from debias.metrics import cobias
-from debias.objective import Objective, confusion_counts
-from debias.search.annealing import anneal
-from debias.search.descent import descend
+from debias.corrections.correction import correct, decide
+from debias.corrections.families import Family, ensemble
+from debias.metrics.scores import cobias
+from debias.search.descent.annealing import anneal
+from debias.search.descent.coordinate_descent import descend
+from debias.search.objective import Objective, confusion_counts
 from debias.search.problem import build_problem
 from debias.search.result import SearchResult
 

@@ -19,10 +19,10 @@ from million_rows import read_responses
 from search_quality import markdown
 from selection_speed import some_complexity
 
-from iterit.embeddings import ngram_embeddings
-from iterit.modes import MODES
-from iterit.ngrams import count_ngrams
-from iterit.selection import select
+from iterit.ngrams.ngram_counts import count_ngrams
+from iterit.selection.embeddings import ngram_embeddings
+from iterit.selection.modes import MODES
+from iterit.selection.selection import select
 
 HERE = Path(__file__).parent
 

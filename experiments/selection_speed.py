@@ -25,9 +25,9 @@ import pandas as pd
 from million_rows import most_memory, read_responses
 from search_quality import markdown
 
-from iterit.diversity import Weights, weigh
-from iterit.ngrams import count_ngrams
-from iterit.picking.lazy_greedy import lazy_greedy
+from iterit.ngrams.ngram_counts import count_ngrams
+from iterit.ngrams.ngram_weights import Weights, weigh
+from iterit.selection.lazy_greedy import lazy_greedy
 
 HERE = Path(__file__).parent
 

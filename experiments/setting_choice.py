@@ -20,17 +20,17 @@ import numpy as np
 import pandas as pd
 from markdown_table import markdown
 
-from debias.corrections import correct, decide
-from debias.cross_validation import cross_validate
-from debias.estimators import EnsembleDebiaser
-from debias.folds import make_folds
-from debias.metrics import cobias, worst_class_accuracy
-from debias.search.annealing import anneal
-from debias.search.descent import descend
+from debias.corrections.correction import correct, decide
+from debias.estimators.debiasers import EnsembleDebiaser
+from debias.estimators.tuning.cross_validation import cross_validate
+from debias.estimators.tuning.folds import make_folds
+from debias.estimators.tuning.selection_rules import RULES, order_by
+from debias.estimators.tuning.settings import PUBLISHED_N_WEIGHTS, Setting, combine, published_objectives
+from debias.metrics.scores import cobias, worst_class_accuracy
+from debias.search.descent.annealing import anneal
+from debias.search.descent.coordinate_descent import descend
+from debias.search.descent.multi_objective import search_together
 from debias.search.problem import Problem, build_problem
-from debias.search.shared import search_together
-from debias.setting_rules import RULES, order_by
-from debias.settings import PUBLISHED_N_WEIGHTS, Setting, combine, published_objectives
 
 HERE = Path(__file__).parent
 SETTINGS = combine(published_objectives(), PUBLISHED_N_WEIGHTS, "ensemble")

@@ -23,11 +23,11 @@ os.environ.setdefault("HF_HUB_OFFLINE", "1")
 import numpy as np
 import pandas as pd
 
-from debias.inference.demonstrations import draw_demonstrations
 from debias.inference.labels import split_labels
-from debias.inference.sources import load_split
-from debias.inference.tasks import load_task
-from debias.inference.vllm import VLLMEngine
+from debias.inference.texts.demonstrations import draw_demonstrations
+from debias.inference.texts.sources import load_split
+from debias.inference.texts.tasks import load_task
+from debias.inference.vllm.vllm_engine import VLLMEngine
 
 HERE = Path(__file__).resolve().parent
 SETTINGS = tomllib.loads(Path(__file__).with_suffix(".toml").read_text())

@@ -10,24 +10,24 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
-    from iterit.complexity import score_complexity
-    from iterit.near_copies import near_copies
-    from iterit.ngrams import count_ngrams
-    from iterit.records import Records, read_records
-    from iterit.selection import Selection, select
-    from iterit.templates import template_for
-    from iterit.trainer import IterIT
+    from iterit.ngrams.ngram_counts import count_ngrams
+    from iterit.records.instruction_records import Records, read_records
+    from iterit.scoring.complexity import score_complexity
+    from iterit.selection.near_duplicates import near_copies
+    from iterit.selection.selection import Selection, select
+    from iterit.templates.named_templates import template_for
+    from iterit.training.trainer import IterIT
 
 _HOME = {
-    "IterIT": "iterit.trainer",
-    "Records": "iterit.records",
-    "Selection": "iterit.selection",
-    "count_ngrams": "iterit.ngrams",
-    "near_copies": "iterit.near_copies",
-    "read_records": "iterit.records",
-    "score_complexity": "iterit.complexity",
-    "select": "iterit.selection",
-    "template_for": "iterit.templates",
+    "IterIT": "iterit.training.trainer",
+    "Records": "iterit.records.instruction_records",
+    "Selection": "iterit.selection.selection",
+    "count_ngrams": "iterit.ngrams.ngram_counts",
+    "near_copies": "iterit.selection.near_duplicates",
+    "read_records": "iterit.records.instruction_records",
+    "score_complexity": "iterit.scoring.complexity",
+    "select": "iterit.selection.selection",
+    "template_for": "iterit.templates.named_templates",
 }
 
 __all__ = [

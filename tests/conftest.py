@@ -5,7 +5,7 @@ import signal
 
 import pytest
 
-from debias.inference.transformers import TransformersEngine
+from debias.inference.transformers.transformers_engine import TransformersEngine
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -13,7 +13,8 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).resolve().parents[1]
+from tests.support.paths import ROOT
+
 README = ROOT / "README.md"
 HELP_PAGE = ROOT / "docs" / "command-line.md"
 ITERIT_COMMANDS = ["", "score", "select", "train", "report"]
@@ -116,7 +117,7 @@ def test_the_python_of_the_readme_works_in_order(tmp_path):
 
 
 def test_the_python_of_the_page_on_rounds_works_in_order(tmp_path):
-    from tests.inference.tiny_models import byte_tokenizer, tiny_model
+    from tests.support.tiny_models import byte_tokenizer, tiny_model
 
     tokenizer = copy.deepcopy(byte_tokenizer())
     tokenizer.pad_token = tokenizer.eos_token

@@ -7,15 +7,15 @@ from typing import Annotated
 
 import typer
 
-from debias.cli.applying import apply, report
-from debias.cli.benchmarking import bench_engine
-from debias.cli.collecting import collect
-from debias.cli.comparing import compare
-from debias.cli.fitting import fit
-from debias.cli.lists import SpelledLists
-from debias.cli.showing import demo
-from debias.cli.tracing import frontier
-from debias.terminal.errors import OneLineErrors
+from debias.cli.apply import apply, report
+from debias.cli.bench_engine import bench_engine
+from debias.cli.collect import collect
+from debias.cli.compare import compare
+from debias.cli.demo_command import demo
+from debias.cli.fit import fit
+from debias.cli.frontier import frontier
+from debias.cli.list_options import SpelledLists
+from debias.console.command_group import OneLineErrors
 
 app = typer.Typer(
     cls=OneLineErrors,

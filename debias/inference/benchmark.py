@@ -16,10 +16,10 @@ from typing import TYPE_CHECKING, Any
 
 from debias.errors import ParameterError
 from debias.inference.engine import Engine, check_texts
-from debias.inference.passes.work import Work
+from debias.inference.transformers.token_counts import Work
 
 if TYPE_CHECKING:
-    from debias.inference.transformers import TransformersEngine
+    from debias.inference.transformers.transformers_engine import TransformersEngine
 
 _PEAK_TOKENS = 4096
 _PEAK_TURNS = 5
@@ -170,7 +170,7 @@ def _matrices(engine: "TransformersEngine") -> list[tuple[int, int]]:
     """Shapes of the matrices that every token goes through."""
     from torch.nn import Embedding
 
-    from debias.inference.passes.forward import decoder_of
+    from debias.inference.transformers.passes.forward import decoder_of
 
     return [
         tuple(module.weight.shape)

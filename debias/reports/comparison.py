@@ -10,14 +10,19 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from debias.calibration import BatchCalibration, LogisticRegressionBaseline, MajorityClass, Uncorrected
-from debias.constrained import Goal
+from debias.console.number_formats import HIGHER_IS_BETTER, METRIC_NAMES
 from debias.errors import TableError
-from debias.estimators import EnsembleDebiaser, FuzzyDebiaser, WeightDebiaser
-from debias.metrics import intervals
+from debias.estimators.baselines.calibration import (
+    BatchCalibration,
+    LogisticRegressionBaseline,
+    MajorityClass,
+    Uncorrected,
+)
+from debias.estimators.debiasers import EnsembleDebiaser, FuzzyDebiaser, WeightDebiaser
+from debias.metrics.scores import intervals
 from debias.reports.findings import describe_interval
-from debias.reports.wording import HIGHER_IS_BETTER, METRIC_NAMES
-from debias.tables import ProbabilityTable, check_disjoint
+from debias.search.constraints import Goal
+from debias.tables.table import ProbabilityTable, check_disjoint
 
 SUPERVISED = "logistic regression"
 """The honest reference: where it is better in both accuracy and COBias, it should be used."""
@@ -40,7 +45,7 @@ def default_methods(
     objective : Objective or Constrained, optional
         What the corrections minimise.
     n_weights, n_starts, n_jobs, seed
-        As in :class:`debias.estimators.EnsembleDebiaser`.
+        As in :class:`debias.estimators.debiasers.EnsembleDebiaser`.
 
     Returns
     -------

@@ -9,7 +9,7 @@ from debias.reports.findings import Finding
 
 
 class Contents(Protocol):
-    """Everything that a page shows; a :class:`~debias.reports.summary.Report` has it."""
+    """Everything that a page shows; a :class:`~debias.reports.correction_report.Report` has it."""
 
     classes: tuple[str, ...]
     corrections: list[Any]

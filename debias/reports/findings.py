@@ -8,7 +8,7 @@ from typing import Literal
 
 import pandas as pd
 
-from debias.reports.wording import (
+from debias.console.number_formats import (
     HIGHER_IS_BETTER,
     METRIC_NAMES,
     listed,
@@ -78,7 +78,7 @@ def headline(overall: pd.DataFrame) -> str:
     Parameters
     ----------
     overall : DataFrame
-        As :attr:`debias.reports.summary.Report.overall`.
+        As :attr:`debias.reports.correction_report.Report.overall`.
 
     Returns
     -------
@@ -110,7 +110,7 @@ def describe_results(overall: pd.DataFrame, by_class: pd.DataFrame, level: float
     Parameters
     ----------
     overall, by_class : DataFrame
-        As the attributes of :class:`debias.reports.summary.Report`.
+        As the attributes of :class:`debias.reports.correction_report.Report`.
     level : float
         Confidence level of the intervals.
 
@@ -155,7 +155,7 @@ def describe_rows(by_class: pd.DataFrame, overall: pd.DataFrame) -> list[Finding
     Parameters
     ----------
     by_class, overall : DataFrame
-        As the attributes of :class:`debias.reports.summary.Report`.
+        As the attributes of :class:`debias.reports.correction_report.Report`.
 
     Returns
     -------

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from debias.atomic_file import atomic_path
+from debias.console.number_formats import counted
 from debias.reports.plots import AFTER, BEFORE, GRID, INK, QUIET, blank
 from debias.reports.tradeoffs import Tradeoffs
-from debias.reports.wording import counted
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -41,7 +41,7 @@ def frontier_plot(tradeoffs: Tradeoffs, picked: int | None = None) -> "Figure":
 
     Examples
     --------
-    >>> from debias.estimators import WeightDebiaser
+    >>> from debias.estimators.debiasers import WeightDebiaser
     >>> from debias.reports.tradeoffs import tradeoffs_of
     >>> X = np.array([[0.6, 0.4], [0.7, 0.3], [0.9, 0.1], [0.8, 0.2]])
     >>> figure = frontier_plot(tradeoffs_of(WeightDebiaser(n_weights=10).fit(X, [1, 0, 0, 1])))

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from debias.corrections import Correction
+from debias.corrections.correction import Correction
 from debias.errors import MissingDependencyError
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ def accuracy_plot(by_class: pd.DataFrame) -> "Figure":
     Parameters
     ----------
     by_class : DataFrame
-        As :attr:`debias.reports.summary.Report.by_class`.
+        As :attr:`debias.reports.correction_report.Report.by_class`.
 
     Returns
     -------
@@ -49,7 +49,7 @@ def accuracy_plot(by_class: pd.DataFrame) -> "Figure":
 
     Examples
     --------
-    >>> from debias.reports.summary import Report
+    >>> from debias.reports.correction_report import Report
     >>> figure = accuracy_plot(Report(["a", "b"], ["a", "a"], ["a", "b"]).by_class)
     >>> [line.get_label() for line in figure.axes[0].lines if line.get_label()[0] != "_"]
     ['before', 'after']
@@ -103,7 +103,7 @@ def correction_plot(
 
     Examples
     --------
-    >>> from debias.corrections import Weight
+    >>> from debias.corrections.correction import Weight
     >>> figure = correction_plot(Weight(15, 30), own=[0.2, 0.9], others=[0.1])
     >>> [line.get_label() for line in figure.axes[0].lines]
     ['unchanged', 'corrected']

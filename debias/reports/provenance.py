@@ -4,15 +4,15 @@ from typing import Any
 
 import pandas as pd
 
-from debias.class_probabilities import fingerprint_of
-from debias.constrained import Constrained, is_feasible
-from debias.debiaser import Debiaser
 from debias.errors import OverlapError
-from debias.objective import confusion_counts
-from debias.outcome import came_later
-from debias.prediction import matched_probabilities
+from debias.estimators.debiaser import Debiaser
+from debias.estimators.prediction import matched_probabilities
+from debias.estimators.summary import came_later
 from debias.reports.findings import Finding, Kind
-from debias.tables import ProbabilityTable, check_disjoint
+from debias.search.constraints import Constrained, is_feasible
+from debias.search.objective import confusion_counts
+from debias.tables.class_columns import fingerprint_of
+from debias.tables.table import ProbabilityTable, check_disjoint
 
 SHOWN_DIGITS = 16
 """Digits of a fingerprint that a report shows."""
@@ -38,7 +38,7 @@ def describe_provenance(debiaser: Debiaser, table: ProbabilityTable) -> dict[str
 
     Examples
     --------
-    >>> from debias.estimators import WeightDebiaser
+    >>> from debias.estimators.debiasers import WeightDebiaser
     >>> table = ProbabilityTable([[0.6, 0.4], [0.9, 0.1]], [0, 1], metadata={"model": "demo"})
     >>> debiaser = WeightDebiaser().fit(table.probabilities, table.labels)
     >>> describe_provenance(debiaser, table)["Correction"]["labels used"]
@@ -109,7 +109,7 @@ def notes_on_rows(
 
     Examples
     --------
-    >>> from debias.estimators import WeightDebiaser
+    >>> from debias.estimators.debiasers import WeightDebiaser
     >>> table = ProbabilityTable([[0.9, 0.1], [0.2, 0.8]], [0, 1])
     >>> debiaser = WeightDebiaser().fit(table.probabilities, table.labels)
     >>> [finding.kind for finding in notes_on_rows(debiaser, table)]
@@ -180,7 +180,7 @@ def is_fitted_on(debiaser: Debiaser, table: ProbabilityTable) -> bool:
 
     Examples
     --------
-    >>> from debias.estimators import WeightDebiaser
+    >>> from debias.estimators.debiasers import WeightDebiaser
     >>> table = ProbabilityTable([[0.9, 0.1], [0.2, 0.8], [0.3, 0.7]], [0, 1, 1])
     >>> debiaser = WeightDebiaser().fit(table.probabilities, table.labels)
     >>> is_fitted_on(debiaser, table), is_fitted_on(debiaser, table.take([0, 2]))

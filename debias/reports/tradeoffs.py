@@ -6,12 +6,12 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from debias.debiaser import Debiaser
-from debias.metrics import class_accuracy, cobias_from_accuracies
-from debias.outcome import fitted_counts
-from debias.prediction import predict_table
+from debias.estimators.debiaser import Debiaser
+from debias.estimators.prediction import predict_table
+from debias.estimators.summary import fitted_counts
+from debias.metrics.scores import class_accuracy, cobias_from_accuracies
 from debias.search.problem import TOLERANCE
-from debias.tables import ProbabilityTable, check_disjoint
+from debias.tables.table import ProbabilityTable, check_disjoint
 
 METRICS = ("accuracy", "cobias", "worst_class_accuracy")
 
@@ -98,7 +98,7 @@ def tradeoffs_of(debiaser: Debiaser, test: ProbabilityTable | None = None) -> Tr
 
     Examples
     --------
-    >>> from debias.estimators import WeightDebiaser
+    >>> from debias.estimators.debiasers import WeightDebiaser
     >>> X = np.array([[0.6, 0.4], [0.7, 0.3], [0.9, 0.1], [0.8, 0.2]])
     >>> found = tradeoffs_of(WeightDebiaser(n_weights=10).fit(X, [1, 0, 0, 1]))
     >>> found.to_frame()[["row", "accuracy", "cobias", "mark"]]

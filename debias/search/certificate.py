@@ -3,7 +3,7 @@
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
-from debias.constrained import INFEASIBLE
+from debias.search.constraints import INFEASIBLE
 
 Status = Literal["optimal", "radius", "heuristic"]
 

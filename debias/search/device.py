@@ -13,14 +13,14 @@ import numpy.typing as npt
 import torch
 
 from debias.errors import ParameterError
-from debias.search.bounds import TOLERANCE
 from debias.search.device_lanes import DeviceLanes, fit_prefixes
 from debias.search.device_values import Values, least_objectives, value_counts
-from debias.search.exact import ExactSearch, Known, Walked
 from debias.search.offers import offer_choices, offer_pairs
 from debias.search.problem import Candidate, IndexArray, Problem
-from debias.search.walk import bound_prefixes
-from debias.search.walk_state import Found, new_state
+from debias.search.proof.bounds import TOLERANCE
+from debias.search.proof.enumeration import bound_prefixes
+from debias.search.proof.enumeration_state import Found, new_state
+from debias.search.proof.exact_search import ExactSearch, Known, Walked
 
 MEMORY = 1 << 32
 """Bytes of the device that a search takes at most, beside what torch itself needs."""
@@ -66,7 +66,7 @@ def resolve_device(name: str) -> torch.device:
 
 
 class DeviceSearch(ExactSearch):
-    """Branch and bound like :class:`~debias.search.exact.ExactSearch`, on a device of torch.
+    """Branch and bound like :class:`~debias.search.proof.exact_search.ExactSearch`, on a device of torch.
 
     Algorithm
     ---------
@@ -96,8 +96,8 @@ class DeviceSearch(ExactSearch):
 
     Examples
     --------
-    >>> from debias.families import weights
-    >>> from debias.objective import Objective
+    >>> from debias.corrections.families import weights
+    >>> from debias.search.objective import Objective
     >>> from debias.search.problem import build_problem
     >>> P = np.array([[0.6, 0.4], [0.7, 0.3], [0.9, 0.1]])
     >>> problem = build_problem(P, np.array([1, 0, 0]), weights(4), Objective(pmi=0))

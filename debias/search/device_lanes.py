@@ -1,6 +1,6 @@
 """Lanes on a device of torch: the samples that classes win, and all counts of a batch by matrix products.
 
-The counterpart of :mod:`debias.search.lane_kernels` for many prefixes at once. A sample that a
+The counterpart of :mod:`debias.search.proof.bit_table_kernels` for many prefixes at once. A sample that a
 class keeps is a product of zeros and ones, so the kept samples of all lanes of the last two
 classes together are one matrix product. Products of zeros and ones, and sums of them below
 2 ** 24, are exact in float32, in TF32 too.
@@ -10,8 +10,8 @@ import numpy as np
 import torch
 
 from debias.errors import ParameterError
-from debias.search.lanes import Lanes, Words
 from debias.search.problem import IndexArray
+from debias.search.proof.bit_tables import Lanes, Words
 
 _BYTES_OF_A_BIT = 8
 """For every sample and lane: the bit unpacked, then as float32, with room for what is freed late."""

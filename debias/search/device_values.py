@@ -1,8 +1,8 @@
 """What counts are worth, and bounds of it, for many choices at once on a device of torch.
 
 The counterparts of compiled functions: :func:`least_objectives` of
-:func:`debias.search.bounds.least_objective`, :func:`value_counts` of
-:func:`debias.search.lane_kernels.level_lanes`, operation by operation, so that the numbers are
+:func:`debias.search.proof.bounds.least_objective`, :func:`value_counts` of
+:func:`debias.search.proof.bit_table_kernels.level_lanes`, operation by operation, so that the numbers are
 the same to the last bit.
 """
 
@@ -11,8 +11,8 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
-from debias.constrained import BOUND_TOLERANCE, INFEASIBLE
-from debias.search.bounds import TOLERANCE, Terms
+from debias.search.constraints import BOUND_TOLERANCE, INFEASIBLE
+from debias.search.proof.bounds import TOLERANCE, Terms
 
 
 class Values(NamedTuple):
@@ -53,9 +53,9 @@ def value_counts(counts: torch.Tensor, terms: Terms) -> Values:
 
     Examples
     --------
-    >>> from debias.families import weights
-    >>> from debias.objective import Objective
-    >>> from debias.search.bounds import terms_of
+    >>> from debias.corrections.families import weights
+    >>> from debias.search.objective import Objective
+    >>> from debias.search.proof.bounds import terms_of
     >>> from debias.search.problem import build_problem
     >>> P = np.array([[0.6, 0.4], [0.7, 0.3], [0.9, 0.1]])
     >>> problem = build_problem(P, np.array([1, 0, 0]), weights(4), Objective(pmi=0))

@@ -3,7 +3,7 @@
 from typing import Any
 
 from debias.compilation import compiled
-from debias.search.walk import consider, keep_pair
+from debias.search.proof.enumeration import consider, keep_pair
 
 
 @compiled

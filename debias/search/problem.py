@@ -12,10 +12,10 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from debias.constrained import Constrained, Goal
+from debias.corrections.families import Family
 from debias.errors import TableError
-from debias.families import Family
-from debias.objective import Counts, confusion_counts
+from debias.search.constraints import Constrained, Goal
+from debias.search.objective import Counts, confusion_counts
 
 FloatArray = npt.NDArray[np.float64]
 IndexArray = npt.NDArray[np.int64]
@@ -170,8 +170,8 @@ def build_problem(probabilities: FloatArray, y: IndexArray, family: Family, obje
 
     Examples
     --------
-    >>> from debias.families import weights
-    >>> from debias.objective import Objective
+    >>> from debias.corrections.families import weights
+    >>> from debias.search.objective import Objective
     >>> P = np.array([[0.62, 0.38], [0.7, 0.3], [0.9, 0.1]])
     >>> problem = build_problem(P, np.array([1, 0, 0]), weights(2), Objective(pmi=0))
     >>> problem.evaluate([1, 1])  # the identity: one of three wrong, recalls 1 and 0

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from debias.search.certificate import Certificate
-from debias.search.fronts import Fronts
+from debias.search.pareto import Fronts
 from debias.search.problem import Candidate
 
 

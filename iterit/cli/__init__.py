@@ -7,11 +7,11 @@ from typing import Annotated
 
 import typer
 
-from debias.terminal.errors import OneLineErrors
-from iterit.cli.reporting import report
-from iterit.cli.scoring import score
-from iterit.cli.selecting import select
-from iterit.cli.training import train
+from debias.console.command_group import OneLineErrors
+from iterit.cli.report import report
+from iterit.cli.score import score
+from iterit.cli.select import select
+from iterit.cli.train import train
 
 
 class IteritCommands(OneLineErrors):

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from debias.atomic_file import atomic_path
 from debias.errors import ParameterError
-from iterit.reports.pages import Section, render_html, render_markdown, sections_of
+from iterit.reports.rounds_pages import Section, render_html, render_markdown, sections_of
 from iterit.reports.rounds_tables import RoundsTables
 
 

@@ -11,8 +11,8 @@ import numpy as np
 import pandas as pd
 
 from debias.errors import ParameterError
-from iterit.planning.state import RoundSettings, pickable
-from iterit.running.checkpoints import FOLDER, RoundsCheckpoint, checkpoint_step, read_checkpoint
+from iterit.rounds.round_state import RoundSettings, pickable
+from iterit.training.checkpoints import FOLDER, RoundsCheckpoint, checkpoint_step, read_checkpoint
 
 _PARTS = ("scoring", "selecting", "training")
 _PASSES = {"scoring": 2, "training": 6}

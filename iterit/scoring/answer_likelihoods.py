@@ -11,10 +11,10 @@ import numpy as np
 
 from debias.errors import EngineError
 from debias.inference.engine import Engine, FloatArray
-from iterit.records import Records
+from iterit.records.instruction_records import Records
 from iterit.scoring.score_cache import Score
-from iterit.templating.encoding import Encoded
-from iterit.templating.template import Template
+from iterit.templates.encoding import Encoded
+from iterit.templates.template import Template
 
 
 class Item(NamedTuple):

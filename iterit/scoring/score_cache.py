@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 from debias.atomic_file import atomic_path, write_durably
 from debias.errors import StorageError
-from debias.inference.collecting.digests import digest
+from debias.inference.collection.hash_index import digest
 
 _MOST_FILES = 16
 
@@ -88,7 +88,7 @@ class ScoreCache:
         Parameters
         ----------
         digest : str
-            See :attr:`iterit.records.Records.digests`.
+            See :attr:`iterit.records.instruction_records.Records.digests`.
         """
         return self._scores.get(digest)
 

@@ -11,8 +11,7 @@ from debias.cli import app
 from debias.errors import ParameterError
 from debias.inference.benchmark import matrix_product_peak, measure_engine
 from debias.inference.engine import Engine
-
-from tests.inference.tiny_models import LABELS, PROMPTS, tiny_engine
+from tests.support.tiny_models import LABELS, PROMPTS, tiny_engine
 
 
 class Even(Engine):

@@ -6,13 +6,12 @@ import torch
 
 from debias.errors import EngineError, ParameterError
 from debias.inference.engine import Engine
-from debias.inference.openai import OpenAIEngine
-from debias.inference.servers.served_embeddings import read_vectors
-from debias.inference.servers.server_answers import WrongAnswerError
-from debias.inference.transformers import TransformersEngine
-
-from tests.inference.tiny_models import byte_tokenizer, tiny_model
-from tests.inference.toy_server import NAME, ToyServer, serving, vector
+from debias.inference.openai.connection.server_answers import WrongAnswerError
+from debias.inference.openai.openai_engine import OpenAIEngine
+from debias.inference.openai.served_embeddings import read_vectors
+from debias.inference.transformers.transformers_engine import TransformersEngine
+from tests.support.tiny_models import byte_tokenizer, tiny_model
+from tests.support.toy_server import NAME, ToyServer, serving, vector
 
 TEXTS = ["a good day", "what a night this was, and what a day", "x", "good day to you all"]
 

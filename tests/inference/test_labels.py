@@ -15,8 +15,7 @@ from debias.inference.labels import (
     split_labels,
     split_pairs,
 )
-
-from tests.inference.tiny_models import LABELS, byte_tokenizer, merging_tokenizer
+from tests.support.tiny_models import LABELS, byte_tokenizer, merging_tokenizer
 
 TOKENIZERS = {"bytes": byte_tokenizer, "merging": merging_tokenizer}
 WORDS = st.sampled_from(["Question: ", "\n", "Who", " wrote", " it ?", "Answer", " Type:", ":", " ", "\n\n"])

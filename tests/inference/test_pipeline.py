@@ -9,12 +9,11 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 
 from debias.errors import ParameterError
-from debias.estimators import EnsembleDebiaser
-from debias.inference.collect import collect
+from debias.estimators.debiasers import EnsembleDebiaser
+from debias.inference.collection.from_lists import collect
 from debias.inference.pipeline import LabelProbabilities
-
-from tests.inference.test_collect import LABELS, SHOWN, TASK, TEXTS
-from tests.inference.tiny_models import tiny_engine
+from tests.inference.collection.test_collect import LABELS, SHOWN, TASK, TEXTS
+from tests.support.tiny_models import tiny_engine
 
 
 @pytest.fixture(scope="module")

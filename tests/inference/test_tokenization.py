@@ -4,8 +4,7 @@ import pytest
 
 from debias.inference import tokenization
 from debias.inference.tokenization import Tokenization
-
-from tests.inference.tiny_models import byte_tokenizer
+from tests.support.tiny_models import byte_tokenizer
 
 TEXTS = ["Where is the Nile ?", "", "Who wrote it ?", "Where is the Nile ?"]
 

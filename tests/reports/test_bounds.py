@@ -5,8 +5,8 @@ import re
 import pytest
 
 from debias import Constrained, WeightDebiaser
+from debias.reports.correction_report import Report
 from debias.reports.provenance import describe_provenance, notes_on_rows
-from debias.reports.summary import Report
 from tests.reports.test_summary import skewed_table
 
 

@@ -6,11 +6,11 @@ import pytest
 from sklearn.dummy import DummyClassifier
 
 from debias.errors import OverlapError, TableError
-from debias.metrics import intervals
+from debias.metrics.scores import intervals
 from debias.reports.comparison import CORRECTIONS, compare, default_methods, formatted, labels_used, remarks
-from debias.tables import ProbabilityTable
-from tests.published_tables import CLASSES, published_path
+from debias.tables.table import ProbabilityTable
 from tests.reports.test_summary import skewed_table
+from tests.support.published_tables import CLASSES, published_path
 
 
 @pytest.fixture(scope="module")

@@ -7,13 +7,13 @@ from html.parser import HTMLParser
 import numpy as np
 import pytest
 
-from debias.corrections import Triangle, Weight
+from debias.corrections.correction import Triangle, Weight
 from debias.errors import MissingDependencyError
 from debias.pages.markdown import escape, markdown_table
+from debias.reports.correction_report import Report
 from debias.reports.findings import NOT_SOCIAL_BIAS
-from debias.reports.html import inline_svg
+from debias.reports.html_page import inline_svg
 from debias.reports.plots import accuracy_plot, correction_plot
-from debias.reports.summary import Report
 
 HOSTILE = '<script>alert("x")</script>'
 VOID = {"meta", "link", "br", "hr", "img", "input"}

@@ -5,11 +5,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from debias.corrections import Weight
+from debias.corrections.correction import Weight
 from debias.errors import ParameterError, TableError
-from debias.estimators import EnsembleDebiaser, WeightDebiaser
-from debias.reports.summary import Report
-from debias.tables import ProbabilityTable
+from debias.estimators.debiasers import EnsembleDebiaser, WeightDebiaser
+from debias.reports.correction_report import Report
+from debias.tables.table import ProbabilityTable
 
 NAMES = ["World", "Sports", "Arts"]
 

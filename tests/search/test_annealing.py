@@ -5,13 +5,13 @@ import math
 import numpy as np
 import pytest
 
-from debias.families import ensemble, memberships
-from debias.objective import Objective
-from debias.search.annealing import SCHEDULES, Schedule, anneal
-from debias.search.descent import descend
+from debias.corrections.families import ensemble, memberships
+from debias.search.descent.annealing import SCHEDULES, Schedule, anneal
+from debias.search.descent.coordinate_descent import descend
+from debias.search.objective import Objective
 from debias.search.problem import build_problem
-from tests.published_tables import published
 from tests.search.test_problem import random_rows
+from tests.support.published_tables import published
 
 
 def test_135_temperatures_from_2e5_down_to_200():

@@ -7,19 +7,19 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from debias.constrained import INFEASIBLE, Constrained
-from debias.families import ensemble, memberships, weights
-from debias.objective import Objective
-from debias.search.annealing import anneal
-from debias.search.automatic import search
-from debias.search.descent import descend
-from debias.search.kernels import score
+from debias.corrections.families import ensemble, memberships, weights
+from debias.search.constraints import INFEASIBLE, Constrained
+from debias.search.counting.objective_terms import tabulate
+from debias.search.counting.rank_kernels import score
+from debias.search.counting.sweeps import RankSweeper, sweepers
+from debias.search.descent.annealing import anneal
+from debias.search.descent.coordinate_descent import descend
+from debias.search.objective import Objective
 from debias.search.problem import build_problem
-from debias.search.sweeps import RankSweeper, sweepers
-from debias.search.terms import tabulate
-from tests.published_tables import published
+from debias.search.solve import search
+from tests.search.test_constraints import constraints, counted
 from tests.search.test_problem import SMALL_FAMILY, literal_counts, random_rows
-from tests.test_constrained import constraints, counted
+from tests.support.published_tables import published
 
 
 @settings(deadline=None)

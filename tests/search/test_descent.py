@@ -8,12 +8,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from debias.families import ensemble, memberships, weights
-from debias.objective import Objective
-from debias.search.descent import descend
+from debias.corrections.families import ensemble, memberships, weights
+from debias.search.descent.coordinate_descent import descend
+from debias.search.objective import Objective
 from debias.search.problem import build_problem
-from tests.published_tables import published
 from tests.search.test_problem import SMALL_FAMILY, literal_counts, random_rows
+from tests.support.published_tables import published
 
 # z that the best known search reaches with error = cobias = 1, pmi = .2, smoothing = 4000.
 TARGETS = {"trec": 0.7331, "sst5": 0.6504, "agnews": 0.2891, "ddi": 0.4404, "pubmedqa": 0.6973}

@@ -9,21 +9,21 @@ import numpy as np
 import pytest
 import torch
 
-from debias.constrained import Constrained
+from debias.corrections.families import ensemble, memberships, weights
 from debias.errors import ParameterError
-from debias.estimators import WeightDebiaser
-from debias.families import ensemble, memberships, weights
-from debias.objective import Objective
-from debias.search.automatic import search
-from debias.search.bounds import least_objective, terms_of
-from debias.search.descent import descend
+from debias.estimators.debiasers import WeightDebiaser
+from debias.search.constraints import Constrained
+from debias.search.descent.coordinate_descent import descend
 from debias.search.device import DeviceSearch, resolve_device
 from debias.search.device_lanes import DeviceLanes, fit_prefixes
 from debias.search.device_values import least_objectives, value_counts
-from debias.search.exact import ExactSearch
+from debias.search.objective import Objective
 from debias.search.problem import build_problem
-from tests.published_tables import published
+from debias.search.proof.bounds import least_objective, terms_of
+from debias.search.proof.exact_search import ExactSearch
+from debias.search.solve import search
 from tests.search.test_problem import SMALL_FAMILY, random_rows
+from tests.support.published_tables import published
 
 NO_CUDA = "there is no CUDA device here"
 DEVICES = [
@@ -279,9 +279,9 @@ def test_every_search_that_proves_has_the_same_answer_on_a_device(method, device
     probabilities, y = random_rows(5, n_samples=80, n_classes=3, steps=100)
     problem = build_problem(probabilities, y, weights(12), Objective())
     if device == "cpu":  # which stands for the compiled search otherwise
-        monkeypatch.setattr("debias.search.automatic._prover", lambda _: partial(DeviceSearch, device="cpu"))
+        monkeypatch.setattr("debias.search.solve._prover", lambda _: partial(DeviceSearch, device="cpu"))
     said = []
-    monkeypatch.setattr("debias.search.automatic.LONG", 0.0)
+    monkeypatch.setattr("debias.search.solve.LONG", 0.0)
     found = search(problem, method, n_starts=2, announce=said.append, device=device)
     monkeypatch.undo()
     compiled = search(problem, method, n_starts=2)

@@ -7,19 +7,19 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from debias.constrained import Constrained
+from debias.corrections.families import ensemble, memberships, weights
 from debias.errors import ParameterError
-from debias.families import ensemble, memberships, weights
-from debias.metrics import cobias_from_accuracies
-from debias.objective import Objective
-from debias.search import duels
-from debias.search.bounds import least_objective, terms_of
-from debias.search.descent import descend
-from debias.search.exact import ExactSearch, fits
+from debias.metrics.scores import cobias_from_accuracies
+from debias.search.constraints import Constrained
+from debias.search.counting import pairwise_wins as duels
+from debias.search.descent.coordinate_descent import descend
+from debias.search.objective import Objective
 from debias.search.problem import build_problem
-from tests.published_tables import published
+from debias.search.proof.bounds import least_objective, terms_of
+from debias.search.proof.exact_search import ExactSearch, fits
 from tests.search.test_descent import enumerate_best
 from tests.search.test_problem import SMALL_FAMILY, random_rows
+from tests.support.published_tables import published
 
 GOALS = [
     Objective(),
@@ -148,7 +148,7 @@ def test_a_person_who_interrupts_keeps_the_best_so_far(monkeypatch):
         n_batches += 1
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("debias.search.exact.wait", interrupted_once)
+    monkeypatch.setattr("debias.search.proof.exact_search.wait", interrupted_once)
     result = ExactSearch(problem).run()
     assert n_batches == 1 and result.interrupted
     assert result.certificate.lower_bound <= result.best.objective
@@ -226,7 +226,7 @@ def test_six_classes_are_proved():
 
 @pytest.mark.parametrize("at_call", [1, 2, 3])
 def test_an_interrupt_between_two_batches_keeps_what_was_found(at_call, monkeypatch):
-    monkeypatch.setattr("debias.search.exact.BATCH", 5)
+    monkeypatch.setattr("debias.search.proof.exact_search.BATCH", 5)
     rng = np.random.default_rng(5)
     y = np.concatenate([np.arange(4), rng.integers(4, size=56)])
     problem = build_problem(rng.dirichlet(np.ones(4), 60), y, ensemble(8), Objective())

@@ -7,17 +7,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from debias.constrained import Constrained
-from debias.corrections import correct, decide
+from debias.corrections.correction import correct, decide
+from debias.corrections.families import ensemble, weights
 from debias.errors import TableError
-from debias.families import ensemble, weights
-from debias.objective import Objective, confusion_counts
-from debias.search.descent import descend
-from debias.search.log_bias import END_WIDTH, FARTHEST, LogBiasProblem
-from debias.search.log_bias_descent import descend_log_bias, polish
+from debias.search.constraints import Constrained
+from debias.search.descent.coordinate_descent import descend
+from debias.search.log_bias.log_bias_descent import descend_log_bias, polish
+from debias.search.log_bias.log_bias_problem import END_WIDTH, FARTHEST, LogBiasProblem
+from debias.search.objective import Objective, confusion_counts
 from debias.search.problem import build_problem
-from tests.published_tables import CLASSES, published
 from tests.search.test_problem import random_rows
+from tests.support.published_tables import CLASSES, published
 
 GOALS = [
     Objective(),
@@ -194,7 +194,7 @@ def test_two_classes_are_solved_and_three_nearly(seed):
 def test_pairs_move_where_no_class_alone_improves(monkeypatch):
     cases = [random_rows(seed, n_samples=40, n_classes=3, steps=1000) for seed in range(20)]
     paired = [descend_log_bias(P, P, y, Objective(), n_starts=1) for P, y in cases]
-    monkeypatch.setattr("debias.search.log_bias_descent.MOST_LINE_SEARCHES", 0)
+    monkeypatch.setattr("debias.search.log_bias.log_bias_descent.MOST_LINE_SEARCHES", 0)
     single = [descend_log_bias(P, P, y, Objective(), n_starts=1) for P, y in cases]
     gains = [one.objective - two.objective for one, two in zip(single, paired, strict=True)]
     assert min(gains) >= -1e-12

@@ -10,16 +10,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from debias.constrained import INFEASIBLE, Constrained
+from debias.corrections.families import ensemble, memberships, weights
 from debias.errors import ParameterError, SolverError, TableError
-from debias.families import ensemble, memberships, weights
-from debias.objective import Objective
-from debias.search.descent import descend
-from debias.search.milp import IntegerProgram
+from debias.search.constraints import INFEASIBLE, Constrained
+from debias.search.descent.coordinate_descent import descend
+from debias.search.milp.integer_program import IntegerProgram
+from debias.search.milp.program_model import force_gaps
+from debias.search.objective import Objective
 from debias.search.problem import build_problem
-from debias.search.program_model import force_gaps
-from tests.published_tables import published
 from tests.search.test_problem import SMALL_FAMILY, literal_counts, random_rows
+from tests.support.published_tables import published
 
 LINEAR = Objective(pmi=0)
 OBJECTIVES = [
@@ -321,9 +321,9 @@ def test_an_answer_that_does_not_stand_is_an_error():
 def test_without_the_solver_it_says_what_to_install(package):
     code = (
         f"import sys; sys.modules[{package!r}] = None\n"
-        "from debias.search.milp import IntegerProgram\n"
-        "from debias.families import weights\n"
-        "from debias.objective import Objective\n"
+        "from debias.search.milp.integer_program import IntegerProgram\n"
+        "from debias.corrections.families import weights\n"
+        "from debias.search.objective import Objective\n"
         "IntegerProgram([[0.6, 0.4], [0.3, 0.7]], [0, 1], weights(2), Objective(pmi=0)).solve()\n"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
@@ -333,6 +333,9 @@ def test_without_the_solver_it_says_what_to_install(package):
 
 
 def test_importing_the_module_loads_no_solver():
-    code = "import sys, debias.search.milp; print('pyomo' in sys.modules, 'highspy' in sys.modules)"
+    code = (
+        "import sys, debias.search.milp.integer_program; "
+        "print('pyomo' in sys.modules, 'highspy' in sys.modules)"
+    )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.split() == ["False", "False"]

@@ -7,10 +7,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from debias.corrections import Function, Triangle, Weight, correct, decide
+from debias.corrections.correction import Function, Triangle, Weight, correct, decide
+from debias.corrections.families import Family, ensemble, memberships, weights
 from debias.errors import TableError
-from debias.families import Family, ensemble, memberships, weights
-from debias.objective import Objective, confusion_counts
+from debias.search.objective import Objective, confusion_counts
 from debias.search.problem import Candidate, build_problem
 
 # Coarse probabilities, so that ties between classes and rows of zeros are common.

@@ -7,18 +7,18 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from debias.families import ensemble, memberships, weights
-from debias.objective import Objective
-from debias.search.automatic import METHODS, search
+from debias.corrections.families import ensemble, memberships, weights
 from debias.search.certificate import Certificate
-from debias.search.descent import descend
-from debias.search.fronts import fronts_of
-from debias.search.many_classes import descend_many
+from debias.search.descent.coordinate_descent import descend
+from debias.search.descent.iterated_local_search import descend_many
+from debias.search.objective import Objective
+from debias.search.pareto import fronts_of
 from debias.search.problem import build_problem
-from debias.search.radius import look_around, pair_bound
-from tests.published_tables import published
+from debias.search.proof.radius import look_around, pair_bound
+from debias.search.solve import METHODS, search
 from tests.search.test_descent import enumerate_best
 from tests.search.test_problem import SMALL_FAMILY, random_rows
+from tests.support.published_tables import published
 
 
 @settings(deadline=None, max_examples=15)
@@ -50,7 +50,7 @@ def test_without_time_only_what_is_quick_is_tried(monkeypatch):
     problem = build_problem(probabilities, y, ensemble(30), Objective())
     start = descend(problem, n_starts=1).best
     assert look_around(problem, start, time_limit=1e-9).radius == 2
-    monkeypatch.setattr("debias.search.radius.ALWAYS", 0)
+    monkeypatch.setattr("debias.search.proof.radius.ALWAYS", 0)
     assert look_around(problem, start, time_limit=1e-9).radius == 1
 
 

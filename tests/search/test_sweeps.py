@@ -8,11 +8,11 @@ from numba import njit
 from numba.core.caching import CacheImpl
 
 from debias.compilation import compiled
-from debias.families import ensemble, memberships, weights
-from debias.objective import Objective
-from debias.search.duels import build_duels, n_bytes
+from debias.corrections.families import ensemble, memberships, weights
+from debias.search.counting.pairwise_wins import build_duels, n_bytes
+from debias.search.counting.sweeps import DuelSweeper, RankSweeper, sweepers
+from debias.search.objective import Objective
 from debias.search.problem import build_problem
-from debias.search.sweeps import DuelSweeper, RankSweeper, sweepers
 from tests.search.test_problem import random_rows
 
 

@@ -1,0 +1,288 @@
+"""Corrections: functions [0, 1] -> [0, 1] of one class's probability, and how they decide.
+
+Triangles come from scikit-fuzzy; its other shapes are in :mod:`debias.corrections.shapes`. Ids are the
+published ones (DCS, arXiv 2503.05157): 0 to 18 for membership functions, from 19 for weights.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from debias.errors import ParameterError
+
+FloatArray = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Correction:
+    """One correction: call it on probabilities to get the corrected values.
+
+    To write your own, use :class:`Function`, or derive from this class and define
+    ``_values``.
+
+    Attributes
+    ----------
+    id : int or None
+        Published id; a :class:`~debias.corrections.families.Family` numbers corrections
+        without one from 1000 on.
+    """
+
+    id: int | None = field(default=None, kw_only=True)
+
+    kind = "correction"
+
+    @property
+    def name(self) -> str:
+        """What a report calls it."""
+        return self.kind
+
+    @property
+    def is_identity(self) -> bool:
+        """Whether it leaves every probability as it is."""
+        return False
+
+    def _values(self, p: FloatArray) -> FloatArray:
+        raise TypeError(f"{type(self).__name__} must define _values(p), the corrected values.")
+
+    def __call__(self, p: npt.ArrayLike) -> FloatArray:
+        """Return the corrected values.
+
+        Parameters
+        ----------
+        p : array-like
+            Probabilities in [0, 1], of any shape.
+
+        Returns
+        -------
+        ndarray of float64
+            Values in [0, 1], of the same shape.
+
+        Raises
+        ------
+        ParameterError
+            The function leaves [0, 1] or changes the shape.
+
+        Examples
+        --------
+        >>> Triangle(0.25, 0.5, 0.75)([0.25, 0.375, 0.5, 0.7])
+        array([0. , 0.5, 1. , 0.2])
+        """
+        given = np.asarray(p, dtype=np.float64)
+        values = np.asarray(self._values(given.ravel()), dtype=np.float64)
+        if values.shape != given.ravel().shape:
+            raise ParameterError(
+                f"correction {self.name!r}: {given.size} probabilities gave values of shape {values.shape}; "
+                "one value per probability is needed."
+            )
+        bad = ~((values >= 0) & (values <= 1))
+        if bad.any():
+            at = int(np.argmax(bad))
+            raise ParameterError(
+                f"correction {self.name!r}: the value at {given.ravel()[at]:.6g} is {values[at]!r}; "
+                "a correction maps [0, 1] into [0, 1]."
+            )
+        return values.reshape(given.shape)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Describe the correction as plain data, so that a saved file holds no code.
+
+        Examples
+        --------
+        >>> Weight(7, 30, id=25).to_dict()
+        {'kind': 'weight', 'id': 25, 'steps': 7, 'of': 30}
+        """
+        return {"kind": self.kind, "id": self.id}
+
+
+@dataclass(frozen=True)
+class Triangle(Correction):
+    """A triangular membership function (FuRud, arXiv 2412.19018).
+
+    It rises from `left` to `peak` and falls from `peak` to `right`; where two of them
+    coincide that side is a shoulder.
+
+    Parameters
+    ----------
+    left, peak, right : float
+        ``left <= peak <= right``.
+
+    Examples
+    --------
+    >>> Triangle(0, 1, 1).is_identity  # "Don't Change"
+    True
+    >>> Triangle(0, 0, 0.5)([0, 0.25, 0.5])
+    array([1. , 0.5, 0. ])
+    """
+
+    left: float
+    peak: float
+    right: float
+
+    kind = "membership"
+
+    def __post_init__(self) -> None:
+        if not (self.left <= self.peak <= self.right and self.left < self.right):
+            raise ParameterError(
+                f"a triangle needs left <= peak <= right and left < right; "
+                f"got ({self.left!r}, {self.peak!r}, {self.right!r})."
+            )
+
+    @property
+    def name(self) -> str:
+        """Its three corners."""
+        if self.is_identity:
+            return "identity"
+        return f"triangle ({self.left:g}, {self.peak:g}, {self.right:g})"
+
+    @property
+    def is_identity(self) -> bool:
+        """Whether it is the triangle (0, 1, 1), which is p itself."""
+        return (self.left, self.peak, self.right) == (0, 1, 1)
+
+    def _values(self, p: FloatArray) -> FloatArray:
+        from skfuzzy.membership import trimf
+
+        return np.asarray(trimf(p, [self.left, self.peak, self.right]))
+
+    def to_dict(self) -> dict[str, Any]:
+        """Describe the triangle as plain data."""
+        return {**super().to_dict(), "left": self.left, "peak": self.peak, "right": self.right}
+
+
+@dataclass(frozen=True)
+class Weight(Correction):
+    """Multiply the probability by ``steps / of`` (DNIP, arXiv 2405.07623).
+
+    Parameters
+    ----------
+    steps, of : int
+        The weight is ``steps / of``, with ``1 <= steps <= of``.
+
+    Examples
+    --------
+    >>> Weight(15, 30)([0.2, 1.0])
+    array([0.1, 0.5])
+    """
+
+    steps: int
+    of: int
+
+    kind = "weight"
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.steps <= self.of:
+            raise ParameterError(
+                f"a weight is steps / of with 1 <= steps <= of; got {self.steps!r} / {self.of!r}."
+            )
+
+    @property
+    def weight(self) -> float:
+        """The factor."""
+        return self.steps / self.of
+
+    @property
+    def name(self) -> str:
+        """The factor as a fraction."""
+        return "identity" if self.is_identity else f"weight {self.steps}/{self.of}"
+
+    @property
+    def is_identity(self) -> bool:
+        """Whether the factor is one."""
+        return self.steps == self.of
+
+    def _values(self, p: FloatArray) -> FloatArray:
+        return p * self.weight
+
+    def to_dict(self) -> dict[str, Any]:
+        """Describe the weight as plain data."""
+        return {**super().to_dict(), "steps": self.steps, "of": self.of}
+
+
+@dataclass(frozen=True)
+class Function(Correction):
+    """A correction of your own: any function from [0, 1] to [0, 1], applied to an array.
+
+    A saved correction holds its label only (a file holds no code): pass the same family
+    to :func:`debias.load` to read it back.
+
+    Parameters
+    ----------
+    label : str
+        The name in reports.
+    function : callable
+        Takes and returns an array of shape (n_samples,).
+
+    Examples
+    --------
+    >>> Function("square root", np.sqrt)([0.25])
+    array([0.5])
+    """
+
+    label: str
+    function: Callable[[FloatArray], npt.ArrayLike]
+
+    kind = "function"
+
+    @property
+    def name(self) -> str:
+        """Its label."""
+        return self.label
+
+    def _values(self, p: FloatArray) -> FloatArray:
+        return np.asarray(self.function(p), dtype=np.float64)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Describe the function by its label."""
+        return {**super().to_dict(), "label": self.label}
+
+
+def correct(probabilities: FloatArray, corrections: Sequence[Correction]) -> FloatArray:
+    """Apply one correction per column.
+
+    Parameters
+    ----------
+    probabilities : ndarray of shape (n_samples, n_classes)
+        Class probabilities.
+    corrections : sequence of length n_classes
+        One correction per column.
+
+    Returns
+    -------
+    ndarray of shape (n_samples, n_classes)
+        Corrected values, not renormalised.
+
+    Examples
+    --------
+    >>> correct(np.array([[0.4, 0.6]]), [Triangle(0, 1, 1), Weight(1, 3)])
+    array([[0.4, 0.2]])
+    """
+    columns = [correction(column) for correction, column in zip(corrections, probabilities.T, strict=True)]
+    return np.stack(columns, axis=1)
+
+
+def decide(corrected: FloatArray, probabilities: FloatArray) -> npt.NDArray[np.int64]:
+    """Return the predicted column of every row.
+
+    The largest corrected value wins, the first column among equals; a row whose corrected
+    values are all zero is decided by its original probabilities (methods of DCS).
+
+    Parameters
+    ----------
+    corrected, probabilities : ndarray of shape (n_samples, n_classes)
+        Corrected values and original probabilities.
+
+    Returns
+    -------
+    ndarray of shape (n_samples,)
+        Column indices.
+
+    Examples
+    --------
+    >>> decide(np.array([[0.5, 0.5], [0.0, 0.0]]), np.array([[0.1, 0.9], [0.1, 0.9]]))
+    array([0, 1])
+    """
+    empty = ~np.any(corrected, axis=1)
+    return np.argmax(np.where(empty[:, None], probabilities, corrected), axis=1)

@@ -1,0 +1,252 @@
+"""More shapes of corrections, from scikit-fuzzy: trapezoids, Gaussians and sigmoids; and factors.
+
+A factor multiplies what another correction gives: a weight that need not be a step of a scale.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from math import isfinite
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from debias.corrections.correction import Correction, FloatArray
+from debias.errors import ParameterError
+
+NARROWEST = 1e-6
+"""Least deviation of a Gaussian: narrower, it is a single point."""
+
+STEEPEST = 500.0
+"""Greatest slope of a sigmoid: steeper, it is a step, and its exponential could overflow."""
+
+
+@dataclass(frozen=True)
+class Trapezoid(Correction):
+    """A trapezoidal membership function.
+
+    It rises from `left` to `left_top`, is one up to `right_top` and falls to `right`; where two of
+    them coincide that side is a shoulder.
+
+    Parameters
+    ----------
+    left, left_top, right_top, right : float
+        ``left <= left_top <= right_top <= right`` and ``left < right``.
+
+    Examples
+    --------
+    >>> Trapezoid(0, 0.25, 0.5, 1)([0.125, 0.25, 0.5, 0.75])
+    array([0.5, 1. , 1. , 0.5])
+    """
+
+    left: float
+    left_top: float
+    right_top: float
+    right: float
+
+    kind = "trapezoid"
+
+    def __post_init__(self) -> None:
+        corners = (self.left, self.left_top, self.right_top, self.right)
+        if not (all(map(isfinite, corners)) and sorted(corners) == [*corners] and self.left < self.right):
+            raise ParameterError(
+                "a trapezoid needs finite left <= left_top <= right_top <= right and left < right; "
+                f"got {corners!r}."
+            )
+
+    @property
+    def name(self) -> str:
+        """Its four corners."""
+        if self.is_identity:
+            return "identity"
+        corners = (self.left, self.left_top, self.right_top, self.right)
+        return f"trapezoid ({', '.join(f'{corner:g}' for corner in corners)})"
+
+    @property
+    def is_identity(self) -> bool:
+        """Whether it rises from 0 to 1, which is p itself."""
+        return (self.left, self.left_top) == (0, 1)
+
+    def _values(self, p: FloatArray) -> FloatArray:
+        from skfuzzy.membership import trapmf
+
+        return np.asarray(trapmf(p, [self.left, self.left_top, self.right_top, self.right]))
+
+    def to_dict(self) -> dict[str, Any]:
+        """Describe the trapezoid as plain data."""
+        corners = {name: getattr(self, name) for name in ("left", "left_top", "right_top", "right")}
+        return {**super().to_dict(), **corners}
+
+
+@dataclass(frozen=True)
+class Gaussian(Correction):
+    """A Gaussian membership function: one at its mean, nowhere zero.
+
+    Parameters
+    ----------
+    mean : float
+        In [0, 1].
+    deviation : float
+        Standard deviation, at least :data:`NARROWEST`.
+
+    Examples
+    --------
+    >>> Gaussian(0.5, 0.25)([0.25, 0.5, 1.0]).round(3)
+    array([0.607, 1.   , 0.135])
+    """
+
+    mean: float
+    deviation: float
+
+    kind = "gaussian"
+
+    def __post_init__(self) -> None:
+        if not (0 <= self.mean <= 1 and self.deviation >= NARROWEST and isfinite(self.deviation)):
+            raise ParameterError(
+                f"a Gaussian needs a mean in [0, 1] and a finite deviation of at least {NARROWEST:g}; "
+                f"got mean {self.mean!r} and deviation {self.deviation!r}."
+            )
+
+    @property
+    def name(self) -> str:
+        """Its mean and deviation."""
+        return f"Gaussian (mean {self.mean:g}, deviation {self.deviation:g})"
+
+    def _values(self, p: FloatArray) -> FloatArray:
+        from skfuzzy.membership import gaussmf
+
+        return np.asarray(gaussmf(p, self.mean, self.deviation))
+
+    def to_dict(self) -> dict[str, Any]:
+        """Describe the Gaussian as plain data."""
+        return {**super().to_dict(), "mean": self.mean, "deviation": self.deviation}
+
+
+@dataclass(frozen=True)
+class Sigmoid(Correction):
+    """A sigmoid: 1 / (1 + exp(-slope * (p - center))), nowhere zero.
+
+    Parameters
+    ----------
+    center : float
+        Where it is one half, in [0, 1].
+    slope : float
+        Rises where positive, falls where negative; not 0 and at most :data:`STEEPEST` in size.
+
+    Examples
+    --------
+    >>> Sigmoid(0.25, 16)([0.0, 0.25, 0.5]).round(3)
+    array([0.018, 0.5  , 0.982])
+    """
+
+    center: float
+    slope: float
+
+    kind = "sigmoid"
+
+    def __post_init__(self) -> None:
+        if not (0 <= self.center <= 1 and 0 < abs(self.slope) <= STEEPEST):
+            raise ParameterError(
+                f"a sigmoid needs a center in [0, 1] and a slope from -{STEEPEST:g} to {STEEPEST:g} that "
+                f"is not 0; got center {self.center!r} and slope {self.slope!r}."
+            )
+
+    @property
+    def name(self) -> str:
+        """Its center and slope."""
+        return f"sigmoid (center {self.center:g}, slope {self.slope:g})"
+
+    def _values(self, p: FloatArray) -> FloatArray:
+        from skfuzzy.membership import sigmf
+
+        return np.asarray(sigmf(p, self.center, self.slope))
+
+    def to_dict(self) -> dict[str, Any]:
+        """Describe the sigmoid as plain data."""
+        return {**super().to_dict(), "center": self.center, "slope": self.slope}
+
+
+@dataclass(frozen=True)
+class Scaled(Correction):
+    """Another correction times a factor: a log-bias of log(factor), as a continuous search finds it.
+
+    Parameters
+    ----------
+    correction : Correction
+        What is scaled; not itself Scaled.
+    factor : float
+        In (0, 1].
+
+    Examples
+    --------
+    >>> from debias.corrections.correction import Triangle
+    >>> half = Scaled(Triangle(0, 1, 1), 0.5)
+    >>> half.name, half([0.2, 1.0])
+    ('factor 0.5', array([0.1, 0.5]))
+    """
+
+    correction: Correction
+    factor: float
+
+    kind = "scaled"
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.correction, Correction) or isinstance(self.correction, Scaled):
+            raise ParameterError(
+                "Scaled needs a correction that is not itself Scaled (multiply the factors instead); "
+                f"got {self.correction!r}."
+            )
+        if not 0 < self.factor <= 1:
+            raise ParameterError(f"Scaled needs a factor in (0, 1]; got {self.factor!r}.")
+
+    @property
+    def name(self) -> str:
+        """The factor, after the name of what is scaled."""
+        if self.factor == 1:
+            return self.correction.name
+        shown = f"{self.factor:.3g}" if f"{self.factor:.3g}" != "1" else repr(float(self.factor))
+        return f"factor {shown}" if self.correction.is_identity else f"{self.correction.name} times {shown}"
+
+    @property
+    def is_identity(self) -> bool:
+        """Whether the factor is one and what is scaled is the identity."""
+        return self.factor == 1 and self.correction.is_identity
+
+    def _values(self, p: FloatArray) -> FloatArray:
+        return self.correction(p) * self.factor
+
+    def to_dict(self) -> dict[str, Any]:
+        """Describe the factor, and the correction in it, as plain data."""
+        return {**super().to_dict(), "factor": self.factor, "correction": self.correction.to_dict()}
+
+
+def scale(corrections: Sequence[Correction], factors: npt.ArrayLike) -> list[Correction]:
+    """Multiply corrections by factors; a factor of one changes nothing.
+
+    Parameters
+    ----------
+    corrections : sequence of Correction
+        One per class.
+    factors : array-like of shape (n_classes,)
+        In (0, 1].
+
+    Returns
+    -------
+    list of Correction
+        Each with the id of the correction that it scales.
+
+    Examples
+    --------
+    >>> from debias.corrections.correction import Weight
+    >>> [c.name for c in scale([Weight(1, 2, id=5), Weight(1, 4, id=6)], [1.0, 0.9])]
+    ['weight 1/2', 'weight 1/4 times 0.9']
+    """
+    pairs = zip(corrections, np.asarray(factors, dtype=np.float64).tolist(), strict=True)
+    return [correction if factor == 1 else _times(correction, factor) for correction, factor in pairs]
+
+
+def _times(correction: Correction, factor: float) -> Scaled:
+    """Multiply one correction by a factor."""
+    if isinstance(correction, Scaled):
+        return replace(correction, factor=correction.factor * factor)
+    return Scaled(correction, factor, id=correction.id)

@@ -1,0 +1,1 @@
+"""What a correction must be compared with: calibrations and supervised references."""

@@ -1,0 +1,92 @@
+"""The base of every estimator here: class probabilities in, one column per class, labels out.
+
+How columns stand for classes, and what input is refused, is the same for debiasers and baselines.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+from sklearn.base import BaseEstimator, ClassifierMixin, TransformerMixin
+from sklearn.utils import Tags
+from sklearn.utils.multiclass import check_classification_targets
+from sklearn.utils.validation import check_is_fitted, column_or_1d, validate_data
+
+from debias.errors import ParameterError, TableError
+from debias.tables.class_columns import (
+    ClassColumns,
+    FloatArray,
+    match_classes,
+    plain_labels,
+    validate_probabilities,
+)
+
+
+class ColumnClassifier(ClassifierMixin, TransformerMixin, BaseEstimator):
+    """A classifier and transformer whose features are class probabilities.
+
+    Attributes
+    ----------
+    classes_ : ndarray of shape (n_classes,)
+        Class labels, sorted.
+    columns_ : ndarray of shape (n_classes,)
+        Column of each of these classes.
+    """
+
+    classes: Sequence[Any] | None
+    _uses_labels = True
+
+    def __sklearn_tags__(self) -> Tags:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.positive_only = True
+        tags.target_tags.required = self._uses_labels
+        return tags
+
+    def _match(self, X: Any, y: Any) -> tuple[ClassColumns, FloatArray]:
+        """Validate the input, match its columns to the classes and keep that.
+
+        Without labels, where none are needed, every column is a class.
+        """
+        if y is None and self._uses_labels:
+            raise ParameterError(
+                f"{type(self).__name__} requires y to be passed, but the target y is None: it uses labels."
+            )
+        if y is None:
+            probabilities = validate_data(self, X, dtype=np.float64, ensure_all_finite=False)
+        else:
+            y = plain_labels(y)
+            probabilities, y = validate_data(self, X, y, dtype=np.float64, ensure_all_finite=False)
+            y = column_or_1d(y, warn=True)
+            check_classification_targets(y)
+        names = getattr(self, "feature_names_in_", None)
+        validate_probabilities(probabilities, names)
+        frame = X if isinstance(X, pd.DataFrame) else pd.DataFrame(probabilities)
+        classes = names if self.classes is None and not isinstance(X, pd.DataFrame) else self.classes
+        if y is None:
+            y = np.asarray(frame.columns if classes is None else classes)
+        match = match_classes(frame, y, classes)
+        self.classes_ = match.classes
+        self.columns_ = match.columns
+        return match, probabilities
+
+    def _validated(self, X: Any) -> FloatArray:
+        """Return the probabilities of new rows, columns as when fitted."""
+        check_is_fitted(self)
+        probabilities = validate_data(self, X, dtype=np.float64, ensure_all_finite=False, reset=False)
+        unnamed = not isinstance(X, pd.DataFrame) or isinstance(X.columns, pd.RangeIndex)
+        if not unnamed and not hasattr(self, "feature_names_in_"):  # scikit-learn compares text only
+            expected = self._by_column().tolist()
+            if X.columns.tolist() != expected:
+                raise TableError(f"the columns must be {expected}, as when fitted; got {X.columns.tolist()}.")
+        return validate_probabilities(probabilities, getattr(self, "feature_names_in_", None))
+
+    def _by_column(self) -> npt.NDArray[Any]:
+        """Return the class labels in the order of the columns."""
+        check_is_fitted(self)
+        return np.asarray(self.classes_[np.argsort(self.columns_)])
+
+    def get_feature_names_out(self, input_features: Any = None) -> npt.NDArray[np.object_]:
+        """Return the class names, in the order of the columns."""
+        return np.array([str(name) for name in self._by_column()], dtype=object)

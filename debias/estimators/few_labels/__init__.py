@@ -1,0 +1,1 @@
+"""Few labels: shrinkage towards the identity, and what to expect of new rows."""

@@ -1,0 +1,129 @@
+"""A fitted correction applied to a probability table, classes matched by name.
+
+The order of a table's columns does not matter; a class that only one of both has is refused.
+"""
+
+import numpy as np
+import pandas as pd
+
+from debias.errors import TableError
+from debias.estimators.debiaser import Debiaser
+from debias.tables.table import ProbabilityTable
+
+
+def correction_classes(debiaser: Debiaser) -> list[str]:
+    """Return the class names of a fitted correction, in the order of its columns.
+
+    Parameters
+    ----------
+    debiaser : Debiaser
+        Fitted.
+
+    Returns
+    -------
+    list of str
+        Names; integer classes as text.
+
+    Examples
+    --------
+    >>> from debias.estimators.debiasers import WeightDebiaser
+    >>> X = pd.DataFrame({"yes": [0.6, 0.7], "no": [0.4, 0.3]})
+    >>> correction_classes(WeightDebiaser().fit(X, ["yes", "no"]))
+    ['yes', 'no']
+    """
+    return [str(name) for name in debiaser.get_feature_names_out()]
+
+
+def matched_probabilities(debiaser: Debiaser, table: ProbabilityTable) -> pd.DataFrame:
+    """Return the probabilities of a table with its columns in the order of the correction.
+
+    Parameters
+    ----------
+    debiaser : Debiaser
+        Fitted.
+    table : ProbabilityTable
+        Rows sum to one.
+
+    Returns
+    -------
+    DataFrame of shape (n_samples, n_classes)
+        One column per class.
+
+    Raises
+    ------
+    TableError
+        The classes of both are not the same.
+
+    Examples
+    --------
+    >>> from debias.estimators.debiasers import WeightDebiaser
+    >>> X = pd.DataFrame({"yes": [0.6, 0.7], "no": [0.4, 0.3]})
+    >>> debiaser = WeightDebiaser().fit(X, ["yes", "no"])
+    >>> matched_probabilities(debiaser, ProbabilityTable(X[["no", "yes"]])).columns.tolist()
+    ['yes', 'no']
+    >>> matched_probabilities(debiaser, ProbabilityTable([[0.2, 0.8]], classes=["no", "maybe"]))
+    Traceback (most recent call last):
+        ...
+    debias.errors.TableError: the correction is for the classes 'yes', 'no', the table has 'no',
+    'maybe': only the correction has 'yes'; only the table has 'maybe'. ...
+    """
+    wanted, given = correction_classes(debiaser), list(table.classes)
+    if set(wanted) != set(given):
+        only = [
+            f"only the {owner} has {_names(sorted(set(mine) - set(its)))}"
+            for owner, mine, its in (("correction", wanted, given), ("table", given, wanted))
+            if set(mine) - set(its)
+        ]
+        raise TableError(
+            f"the correction is for the classes {_names(wanted)}, the table has {_names(given)}: "
+            f"{'; '.join(only)}. Fit on a table with these classes, or name its columns after them."
+        )
+    return table.probabilities[wanted]
+
+
+def predict_table(debiaser: Debiaser, table: ProbabilityTable) -> pd.DataFrame:
+    """Predict every row of a table, without the correction and with it.
+
+    Parameters
+    ----------
+    debiaser : Debiaser
+        Fitted.
+    table : ProbabilityTable
+        Labelled or not.
+
+    Returns
+    -------
+    DataFrame of length n_samples
+        Columns: id, text and label where the table has them, uncorrected and prediction (class
+        names), and ``p_<class>``, the corrected values of each row divided by their sum.
+
+    Raises
+    ------
+    TableError
+        The classes of both are not the same, or a row is no distribution.
+
+    Examples
+    --------
+    >>> from debias.estimators.debiasers import WeightDebiaser
+    >>> table = ProbabilityTable([[0.6, 0.4], [0.9, 0.1]], ["no", "yes"], classes=["yes", "no"])
+    >>> debiaser = WeightDebiaser(shrink=False).fit(table.probabilities, table.labels)
+    >>> predict_table(debiaser, table).drop(columns=["p_yes", "p_no"])
+      id label uncorrected prediction
+    0  0    no         yes         no
+    1  1   yes         yes        yes
+    """
+    probabilities = matched_probabilities(debiaser, table)
+    names = np.array(probabilities.columns.tolist(), dtype=object)
+    X = probabilities if hasattr(debiaser, "feature_names_in_") else probabilities.to_numpy()
+    optional = {"text": table.texts, "label": table.labels}
+    frame = pd.DataFrame({"id": table.ids} | {k: v for k, v in optional.items() if v is not None})
+    frame["uncorrected"] = names[probabilities.to_numpy().argmax(axis=1)]
+    frame["prediction"] = [str(name) for name in debiaser.predict(X)]
+    corrected = pd.DataFrame(debiaser.predict_proba(X), columns=[str(name) for name in debiaser.classes_])
+    return frame.join(corrected[names.tolist()].add_prefix("p_"))
+
+
+def _names(names: list[str]) -> str:
+    """List some names for a message."""
+    shown = ", ".join(map(repr, names[:20]))
+    return f"{shown}, ... ({len(names)} in all)" if len(names) > 20 else shown

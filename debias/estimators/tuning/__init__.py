@@ -1,0 +1,1 @@
+"""Choosing objective weights and families by cross-validation."""

@@ -1,0 +1,111 @@
+"""Folds of labelled rows: what is searched on, and what it is judged by."""
+
+import warnings
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from sklearn.model_selection import ShuffleSplit, StratifiedKFold, check_cv
+
+from debias.errors import ParameterError, TableError
+from debias.search.objective import IndexArray
+
+DEV_SHARE = 0.05
+"""Share of the rows that the published protocol holds out."""
+
+Fold = tuple[IndexArray, IndexArray]
+
+
+def make_folds(y: IndexArray, labels: Sequence[Any], cv: Any, random_state: int) -> list[Fold]:
+    """Divide labelled rows into train and dev rows, once or several times.
+
+    Parameters
+    ----------
+    y : ndarray of shape (n_samples,)
+        Labels, as column indices.
+    labels : sequence
+        Class label of each column, for messages.
+    cv : int, "holdout", splitter or iterable
+        A number of stratified, shuffled folds; ``"holdout"`` for the published 95 / 5 split,
+        which is not stratified; or what scikit-learn takes.
+    random_state : int
+        Seed of what is shuffled here.
+
+    Returns
+    -------
+    list of (ndarray, ndarray)
+        Positions of train and dev rows.
+
+    Raises
+    ------
+    ParameterError
+        Another `cv`, or rows that are train and dev at once.
+    TableError
+        Too few rows for so many folds, or train rows of one class only.
+
+    Warns
+    -----
+    UserWarning
+        A class has fewer rows than there are folds, so that it is missing from some.
+
+    Examples
+    --------
+    >>> y = np.array([0, 0, 0, 0, 1, 1])
+    >>> [np.bincount(y[dev]).tolist() for train, dev in make_folds(y, ["no", "yes"], 2, 0)]
+    [[2, 1], [2, 1]]
+    """
+    if isinstance(cv, (int, np.integer)) and not isinstance(cv, (bool, np.bool_)):
+        folds = _stratified(y, labels, int(cv), random_state)
+    elif isinstance(cv, str) and cv == "holdout":
+        folds = list(ShuffleSplit(1, test_size=DEV_SHARE, random_state=random_state).split(y))
+    else:
+        folds = _as_given(y, cv)
+    for train, dev in folds:
+        if len(np.intersect1d(train, dev)):
+            raise ParameterError(f"cv: {len(np.intersect1d(train, dev)):,} rows are train and dev at once.")
+        if len(np.unique(y[train])) < 2 or not len(dev):
+            raise TableError(
+                f"cv={cv!r} leaves {len(train):,} train rows of {len(np.unique(y[train]))} classes and "
+                f"{len(dev):,} dev rows; two classes and a dev row are needed: use fewer folds, or more rows."
+            )
+    return folds
+
+
+def _stratified(y: IndexArray, labels: Sequence[Any], n_folds: int, random_state: int) -> list[Fold]:
+    """Shuffle the rows of each class and deal them out; name the classes too small for that."""
+    support = np.bincount(y, minlength=len(labels))
+    if n_folds < 2 or support.max() < n_folds:
+        raise ParameterError(
+            f"cv must be from 2 to {support.max():,}, the rows of the largest class; got {n_folds}."
+        )
+    few = [
+        f"{labels[k]} ({support[k]})" for k in np.flatnonzero((support > 0) & (support < n_folds)).tolist()
+    ]
+    if few:
+        warnings.warn(
+            f"fewer rows than the {n_folds} folds: {', '.join(few)}. Some folds do not judge "
+            f"{'this class' if len(few) == 1 else 'these classes'}; label more rows, or use fewer folds.",
+            UserWarning,
+            stacklevel=4,
+        )
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="The least populated class", category=UserWarning)
+        splitter = StratifiedKFold(n_folds, shuffle=True, random_state=random_state)
+        return list(splitter.split(np.zeros((len(y), 1)), y))
+
+
+def _as_given(y: IndexArray, cv: Any) -> list[Fold]:
+    """Return the folds of a splitter of scikit-learn, or of an iterable of train and dev rows."""
+    if cv is None or isinstance(cv, (str, bool, float)):
+        raise ParameterError(
+            f"cv must be a number of folds, 'holdout', or a splitter of scikit-learn; got {cv!r}."
+        )
+    try:
+        pairs = list(check_cv(cv).split(np.zeros((len(y), 1)), y))
+    except (TypeError, ValueError) as error:
+        raise ParameterError(f"cv={cv!r} does not split these {len(y):,} rows: {error}") from error
+    rows = np.arange(len(y))
+    folds = [(rows[np.asarray(train)], rows[np.asarray(dev)]) for train, dev in pairs]
+    if not folds:
+        raise ParameterError(f"cv={cv!r} has no folds.")
+    return folds

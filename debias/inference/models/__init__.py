@@ -1,0 +1,1 @@
+"""Models as files: loading, adapters, exports and digests."""

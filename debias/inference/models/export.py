@@ -1,0 +1,75 @@
+"""An ordinary model folder out of any model that transformers loads, for engines that read no GGUF.
+
+A model that was read from a GGUF file cannot be saved as it is: its numbers are copied into a fresh
+model of the same configuration.
+"""
+
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from debias.inference.models.loading import load_model, quiet
+
+
+def save_plain_copy(
+    model: str | Path, folder: str | Path, tokenizer: Any = None, dtype: str = "float32"
+) -> Path:
+    """Write a model and its tokenizer as ``config.json``, ``model.safetensors`` and ``tokenizer.json``.
+
+    Parameters
+    ----------
+    model : str or Path
+        "demo", a GGUF file, a folder, or a name on the Hugging Face hub.
+    folder : str or Path
+        Where to write; made when it is not there.
+    tokenizer : str, Path or tokenizer, optional
+        The model's own when left out.
+    dtype : {"float32", "bfloat16", "float16"}, default="float32"
+        Number format of the copy. An engine that is left to choose takes that of the file.
+
+    Returns
+    -------
+    Path
+        The folder.
+
+    Raises
+    ------
+    ModelError
+        When the model cannot be loaded.
+
+    Examples
+    --------
+    >>> folder = save_plain_copy("demo", "demo-model")  # doctest: +SKIP
+    """
+    import transformers
+
+    loaded, reader = load_model(model, tokenizer, dtype=dtype, device="cpu")
+    settings = loaded.config.to_dict()
+    settings.pop("quantization_config", None)
+    config = type(loaded.config).from_dict(settings)
+    with quiet():
+        plain = transformers.AutoModelForCausalLM.from_config(config, dtype=loaded.dtype)
+        plain.load_state_dict(loaded.state_dict())
+        plain.save_pretrained(folder)
+        reader.save_pretrained(folder)
+    return Path(folder)
+
+
+@contextmanager
+def plain_copy(model: str | Path, tokenizer: Any = None, dtype: str = "float32") -> Iterator[Path]:
+    """Keep a plain copy of a model in a temporary folder for as long as the context lasts.
+
+    Parameters
+    ----------
+    model, tokenizer, dtype
+        As for :func:`save_plain_copy`.
+
+    Yields
+    ------
+    Path
+        The folder, deleted at the end.
+    """
+    with tempfile.TemporaryDirectory(prefix="debias-model-") as folder:
+        yield save_plain_copy(model, folder, tokenizer, dtype)

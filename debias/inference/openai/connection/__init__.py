@@ -1,0 +1,1 @@
+"""Requests to a server: connection, rate limit, budget, and reading answers."""

@@ -1,0 +1,342 @@
+"""The requests of the OpenAI protocol: prompts echoed with probabilities, next tokens, chats.
+
+Each is sent through a connection, and its answer is checked before it is believed.
+"""
+
+import dataclasses
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from debias.errors import EngineError
+from debias.inference.openai.connection.server_answers import (
+    Token,
+    TopTokens,
+    WrongAnswerError,
+    check_logprob,
+    opens_with_space,
+    read_choices,
+    read_echo,
+    read_prompt_tokens,
+    read_top,
+)
+from debias.inference.openai.connection.server_connection import ServerConnection
+
+Prompt = str | list[int]
+# What a server puts around a text or a chat, in tokens, at the most.
+_AROUND_TEXT = 16
+# What a server may add to the name of a model that it was asked for.
+_VERSION = re.compile(r"[-@:](latest|v?\d[\w.-]*)")
+_AROUND_CHAT = 512
+TEXTS_AT_ONCE = 64
+"""Texts in one request."""
+# Tokens that are named in one request: vLLM allows 128.
+_IDS_AT_ONCE = 64
+# Enough for a word that follows another one.
+_SOME_TOKENS = 16
+
+
+@dataclasses.dataclass(frozen=True)
+class Abilities:
+    """What a server can do, as it was found or asked for.
+
+    Parameters
+    ----------
+    style : {"echo", "completions", "chat"}
+    top : int
+        How many of the most probable tokens it returns.
+    names_ids : bool
+        Whether it names tokens by their ids.
+    takes_ids : bool
+        Whether prompts may be token ids.
+    asks_ids : bool
+        Whether it returns the probabilities of tokens that are named.
+    echo_tokens : int
+        Tokens that it must generate to echo a prompt.
+    many : bool
+        Whether one request may hold several prompts.
+    keeps_spaces : bool
+        Whether it shows the spaces that tokens begin with.
+    length_name : str
+        What it calls the number of tokens to generate in a chat.
+    """
+
+    style: str
+    top: int = 20
+    names_ids: bool = False
+    takes_ids: bool = False
+    asks_ids: bool = False
+    echo_tokens: int = 0
+    many: bool = True
+    keeps_spaces: bool = True
+    length_name: str = "max_tokens"
+
+    @property
+    def lookup(self) -> str:
+        """How probabilities are found: what decides whether they are exact."""
+        if self.style == "echo":
+            return "echoed prompts"
+        return "named tokens" if self.asks_ids else f"the {self.top} most probable tokens"
+
+
+@dataclasses.dataclass
+class Requests:
+    """Asks one model on a server.
+
+    Parameters
+    ----------
+    connection : ServerConnection
+    model : str
+    abilities : Abilities
+    answered_as : str or None
+        What the server calls the model in its answers; "" as long as it gave none.
+    retries : int, optional
+        How often answers that cannot be right are asked for again; as anything else when left out.
+    """
+
+    connection: ServerConnection
+    model: str
+    abilities: Abilities
+    answered_as: str | None = ""
+    retries: int | None = None
+    fingerprints: set[str] = dataclasses.field(default_factory=set)
+
+    def with_abilities(self, **changes: Any) -> "Requests":
+        """Return the same requests with other abilities."""
+        return dataclasses.replace(self, abilities=dataclasses.replace(self.abilities, **changes))
+
+    async def echo(self, prompts: Sequence[Prompt], subject: str) -> list[list[Token]]:
+        """Tokens of each prompt with their log-probabilities; the first of each has none.
+
+        Parameters
+        ----------
+        prompts : sequence of str or of token ids
+        subject : str
+            What is asked about, for messages.
+
+        Returns
+        -------
+        list of lists of Token
+        """
+        size = TEXTS_AT_ONCE if self.abilities.many else 1
+        batches = [list(prompts[start : start + size]) for start in range(0, len(prompts), size)]
+        answers = []
+        for batch in batches:
+            answers += await self._echo(batch, subject)
+        return answers
+
+    async def _echo(self, batch: list[Prompt], subject: str) -> list[list[Token]]:
+        generated = self.abilities.echo_tokens
+        body = self._body(batch if self.abilities.many else batch[0])
+        body |= {"echo": True, "max_tokens": generated, "logprobs": 1}
+
+        def read(content: Any) -> list[list[Token]]:
+            choices = self._choices(content, len(batch))
+            _check_count(content, batch)
+            return [_echoed(choice, prompt, generated) for choice, prompt in zip(choices, batch, strict=True)]
+
+        return await self._post("/completions", body, read, sum(map(most_tokens, batch)), subject)
+
+    async def next_tokens(self, prompt: Prompt, subject: str) -> TopTokens:
+        """Return the most probable tokens after a prompt."""
+        if self.abilities.style == "chat":
+            return await self._chat(str(prompt), subject)
+        body = self._body(prompt) | {"max_tokens": 1, "logprobs": self.abilities.top}
+
+        def read(content: Any) -> TopTokens:
+            _check_count(content, [prompt])
+            return self._named(read_top(self._choices(content, 1)[0], self.abilities.top))
+
+        return await self._post("/completions", body, read, most_tokens(prompt), subject)
+
+    async def chosen(
+        self, prompts: Sequence[list[int]], wanted: Sequence[int], subject: str
+    ) -> list[dict[int, float]]:
+        """Log-probabilities of the tokens that are wanted after each prompt.
+
+        Parameters
+        ----------
+        prompts : sequence of token ids
+        wanted : sequence of int
+            Token ids.
+        subject : str
+            What is asked about, for messages.
+
+        Returns
+        -------
+        list of dict
+            From token ids to log-probabilities, one for each prompt.
+        """
+        size = TEXTS_AT_ONCE if self.abilities.many else 1
+        answers: list[dict[int, float]] = []
+        for start in range(0, len(prompts), size):
+            batch = list(prompts[start : start + size])
+            rows: list[dict[int, float]] = [{} for _ in batch]
+            for first in range(0, len(wanted), _IDS_AT_ONCE):
+                parts = await self._chosen(batch, wanted[first : first + _IDS_AT_ONCE], subject)
+                for row, part in zip(rows, parts, strict=True):
+                    row.update(part)
+            answers += rows
+        return answers
+
+    async def _chosen(
+        self, batch: list[list[int]], wanted: Sequence[int], subject: str
+    ) -> list[dict[int, float]]:
+        prompts: list[Prompt] = list(batch)
+        body = self._body(prompts if self.abilities.many else prompts[0])
+        body |= {"max_tokens": 1, "logprobs": 1, "logprob_token_ids": sorted(set(wanted))}
+
+        def read(content: Any) -> list[dict[int, float]]:
+            choices = self._choices(content, len(batch))
+            _check_count(content, prompts)
+            answers = []
+            for choice in choices:
+                top = self._named(read_top(choice, len(wanted)))
+                found = {one.id: one.logprob for one in top.tokens}
+                answers.append({one: check_logprob(found.get(one), f"token id {one}") for one in wanted})
+            return answers
+
+        return await self._post("/completions", body, read, sum(map(most_tokens, batch)), subject)
+
+    async def prompt_tokens(self, prompt: str, subject: str) -> int | None:
+        """Count the tokens of a prompt; None where the server does not say."""
+        body = self._body(prompt) | {"max_tokens": 1}
+
+        def read(content: Any) -> int | None:
+            self._choices(content, 1)
+            return read_prompt_tokens(content)
+
+        return await self._post("/completions", body, read, most_tokens(prompt), subject)
+
+    async def shows_spaces(self, prompt: str, subject: str) -> bool:
+        """Whether tokens that follow a prompt are shown with the spaces that they begin with."""
+        body = self._body(prompt) | {"max_tokens": _SOME_TOKENS, "logprobs": self.abilities.top}
+
+        def read(content: Any) -> bool:
+            return opens_with_space(self._choices(content, 1)[0])
+
+        return await self._post("/completions", body, read, most_tokens(prompt) + _SOME_TOKENS, subject)
+
+    async def _chat(self, prompt: str, subject: str) -> TopTokens:
+        body = {
+            "model": self.model,
+            "messages": [{"role": "user", "content": prompt}],
+            "temperature": 0,
+            "logprobs": True,
+            "top_logprobs": self.abilities.top,
+            self.abilities.length_name: 1,
+        }
+        if self.abilities.names_ids:
+            body["return_tokens_as_token_ids"] = True
+
+        def read(content: Any) -> TopTokens:
+            return self._named(read_top(self._choices(content, 1)[0], self.abilities.top))
+
+        return await self._post("/chat/completions", body, read, most_tokens(prompt) + _AROUND_CHAT, subject)
+
+    async def _post(self, path: str, body: Mapping[str, Any], read: Any, tokens: int, subject: str) -> Any:
+        return await self.connection.post(
+            path, body, read, tokens=tokens, subject=subject, retries=self.retries
+        )
+
+    def _body(self, prompt: Prompt | list[Prompt]) -> dict[str, Any]:
+        """Return what all completions share; temperature 0 changes what is drawn, not its probability."""
+        body: dict[str, Any] = {"model": self.model, "prompt": prompt, "temperature": 0}
+        if self.abilities.names_ids:
+            body["return_tokens_as_token_ids"] = True
+        return body
+
+    def _choices(self, content: Any, count: int) -> list[Mapping[str, Any]]:
+        """Return the choices, having checked that the same model answered as before."""
+        if self.answered_as == "":
+            choices = read_choices(content, count)
+            self.answered_as = same_model(self.model, content.get("model"))
+        else:
+            choices = read_choices(content, count, self.answered_as)
+        if isinstance(content.get("system_fingerprint"), str):
+            self.fingerprints.add(content["system_fingerprint"])
+        return choices
+
+    def _named(self, top: TopTokens) -> TopTokens:
+        """Check that tokens are named as they were before: all by ids, or all by texts."""
+        if any((one.id is not None) != self.abilities.names_ids for one in top.tokens):
+            raise WrongAnswerError("tokens are not named as they were before, by ids or by texts")
+        return top
+
+
+def same_model(asked: str, answered: Any) -> str | None:
+    """Return the name that answered, when it can be that of the model that was asked for.
+
+    Parameters
+    ----------
+    asked : str
+    answered : object
+        What the server says; None where it says nothing.
+
+    Returns
+    -------
+    str or None
+
+    Raises
+    ------
+    EngineError
+        It is another one.
+    """
+    if answered is None:
+        return None
+    if not isinstance(answered, str) or not answered:
+        raise WrongAnswerError(f"the answering model is {answered!r}")
+    ends = [name.rstrip("/").rpartition("/")[2] for name in (asked, answered)]
+    if ends[0] == ends[1] or _VERSION.fullmatch(answered.removeprefix(asked)):
+        return answered
+    raise EngineError(
+        f"model {asked!r} was asked for, and {answered!r} answered; give model={answered!r} if that"
+        " is the one"
+    )
+
+
+def most_tokens(prompt: Prompt) -> int:
+    """Return the most tokens that a prompt and one more can have: a token is one byte at least.
+
+    Parameters
+    ----------
+    prompt : str or list of int
+
+    Returns
+    -------
+    int
+    """
+    return len(prompt.encode()) + _AROUND_TEXT if isinstance(prompt, str) else len(prompt) + 1
+
+
+def _check_count(content: Any, prompts: Sequence[Prompt]) -> None:
+    """Raise when the server read other prompts than those sent as ids, a shortened one above all."""
+    count = read_prompt_tokens(content)
+    if count is None or any(isinstance(prompt, str) for prompt in prompts):
+        return
+    sent = sum(map(len, prompts))
+    if count != sent:
+        raise WrongAnswerError(f"{sent} tokens were sent, the server counts {count}")
+
+
+def _echoed(choice: Mapping[str, Any], prompt: Prompt, generated: int) -> list[Token]:
+    """Return the tokens of one prompt, having checked that they are those of what was sent."""
+    tokens = read_echo(choice, generated)
+    if isinstance(prompt, str):
+        written = "".join(token.text for token in tokens)
+        known = not any(token.id is not None or token.piece is None for token in tokens)
+        text = choice.get("text")
+        if known and not _squeezed(written).endswith(_squeezed(prompt)):
+            raise WrongAnswerError(f"the echoed tokens are those of {written[-60:]!r}")
+        if isinstance(text, str) and _squeezed(prompt) not in _squeezed(text):
+            raise WrongAnswerError(f"the echoed text is {text[-60:]!r}")
+    elif len(tokens) != len(prompt) or any(
+        token.id is not None and token.id != sent for token, sent in zip(tokens, prompt, strict=True)
+    ):
+        raise WrongAnswerError(f"{len(prompt)} tokens were sent, {len(tokens)} other ones echoed")
+    return tokens
+
+
+def _squeezed(text: str) -> str:
+    """Return a text without spaces, which tokenizers may leave out at its beginning."""
+    return text.replace(" ", "")

@@ -1,0 +1,1 @@
+"""Tasks, the sources of their texts, and demonstrations."""

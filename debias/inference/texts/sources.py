@@ -1,0 +1,245 @@
+"""From a task and the name of a split to texts, class names and ids.
+
+Sources are the StaICC wheel, local CSV, JSON Lines, JSON and Parquet files, and the Hugging Face hub.
+"""
+
+import hashlib
+import json
+from collections.abc import Hashable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from debias.errors import MissingDependencyError, ParameterError, TaskError
+from debias.inference.texts.source_rows import Source, class_name, render
+from debias.inference.texts.staicc import read_staicc
+from debias.inference.texts.tasks import Task, load_task
+from debias.tables.splitting import plain_text
+
+
+class LabelledTexts(NamedTuple):
+    """Texts of a split with their class names and ids, and how many repeated texts were left out."""
+
+    texts: list[str]
+    labels: list[str] | None
+    ids: list[str]
+    n_duplicates: int = 0
+
+
+def load_split(
+    task: str | Path | Task,
+    split: str,
+    limit: int | None = None,
+    seed: int = 0,
+    *,
+    data: str | Path | Source | None = None,
+    require_labels: bool = True,
+) -> LabelledTexts:
+    """Load the texts of one split of a task.
+
+    Which rows belong to a split depends on their texts alone, so two splits share no text whatever
+    ``limit`` and ``seed`` are. Of rows with the same text the first is kept.
+
+    Parameters
+    ----------
+    task : str, Path or Task
+    split : str
+        Name of the split, such as "opt" or "test".
+    limit : int, optional
+        Take this many rows at random, in the order of the source; all when left out or fewer.
+    seed : int, default=0
+        Decides which rows ``limit`` takes.
+    data : str, Path or Source, optional
+        A local file (.csv, .jsonl, .json, .parquet) or a Source, in place of the task's own source.
+    require_labels : bool, default=True
+        Whether a missing label column is an error; otherwise ``labels`` is None then.
+
+    Returns
+    -------
+    LabelledTexts
+        Texts (list of str), class names (list of str), ids (unique str).
+
+    Raises
+    ------
+    TaskError
+        When there is no such split or file, or a row has no text or no known label.
+    MissingDependencyError
+        When the source needs a package that is not installed.
+
+    Examples
+    --------
+    >>> texts, labels, ids, _ = load_split("trec", "opt", limit=2)
+    >>> labels, ids
+    (['Description', 'Description'], ['trec-3776', 'trec-5023'])
+    """
+    task = load_task(task)
+    source = _find_source(task, split, data)
+    frame = _rename(_read(source), source)
+    rows = _extract(task, source, frame, require_labels)
+    if rows.empty:
+        raise TaskError(
+            f"task {task.name!r}: split {split!r} has no rows in {source.path!r} (part {source.part})"
+        )
+    unique = rows.drop_duplicates("text")
+    if limit is not None and limit < len(unique):
+        if limit < 1:
+            raise ParameterError(f"limit is {limit!r}; it must be at least 1")
+        chosen = np.random.default_rng(seed).choice(len(unique), size=limit, replace=False)
+        unique = unique.iloc[np.sort(chosen)]
+    labels = unique["label"].tolist() if "label" in unique else None
+    return LabelledTexts(
+        unique["text"].tolist(), labels, unique["id"].tolist(), len(rows) - rows["text"].nunique()
+    )
+
+
+def _find_source(task: Task, split: str, data: str | Path | Source | None) -> Source:
+    """Return the source to read: the one given, or the task's."""
+    if isinstance(data, Source):
+        return data
+    if data is not None:
+        return Source("file", str(data))
+    if split not in task.sources:
+        known = ", ".join(map(repr, task.sources)) or "none"
+        raise TaskError(
+            f"task {task.name!r} has no source for split {split!r} (it has {known}); give a local file"
+            f" with the columns {', '.join([*task.text_columns, task.label_column])} (data=...), or add"
+            f" [sources.{split}] to a task file of your own"
+        )
+    return task.sources[split]
+
+
+def _read(source: Source) -> pd.DataFrame:
+    """Read all rows of a source."""
+    if source.kind == "staicc":
+        return read_staicc(source.path)
+    if source.kind == "huggingface":
+        return _read_hub(source)
+    return _read_file(Path(source.path))
+
+
+def _read_file(path: Path) -> pd.DataFrame:
+    """Read a local file by its ending; labels and ids keep the form they have in it."""
+    readers: dict[str, Any] = {
+        ".csv": lambda p: pd.read_csv(p, keep_default_na=False, dtype=str),
+        ".tsv": lambda p: pd.read_csv(p, sep="\t", keep_default_na=False, dtype=str),
+        ".jsonl": _read_json_lines,
+        ".json": _read_json,
+        ".parquet": pd.read_parquet,
+    }
+    if path.suffix not in readers:
+        raise TaskError(f"{str(path)!r} ends in {path.suffix!r}; allowed are {', '.join(readers)}")
+    if not path.is_file():
+        raise TaskError(f"{str(path)!r} does not exist; check the path")
+    try:
+        frame: pd.DataFrame = readers[path.suffix](path)
+    except (ValueError, OSError, AttributeError, TypeError) as error:
+        raise TaskError(f"{str(path)!r} cannot be read as {path.suffix[1:]}: {error}") from error
+    return frame
+
+
+def _read_json_lines(path: Path) -> pd.DataFrame:
+    """Read one JSON object per line."""
+    lines = path.read_text(encoding="utf-8").splitlines()
+    return pd.DataFrame([json.loads(line) for line in lines if line.strip()])
+
+
+def _read_json(path: Path) -> pd.DataFrame:
+    """Read a JSON list of objects, or an object of objects whose keys become the column ``id``."""
+    content = json.loads(path.read_text(encoding="utf-8"))
+    if isinstance(content, dict):
+        return pd.DataFrame([{"id": key, **value} for key, value in content.items()])
+    return pd.DataFrame(content)
+
+
+def _read_hub(source: Source) -> pd.DataFrame:
+    """Read a data set of the Hugging Face hub, or a local folder in its form."""
+    try:
+        import datasets
+    except ImportError as error:
+        raise MissingDependencyError(
+            f"the Hugging Face data set {source.path!r} needs the datasets package; run:"
+            ' pip install "debias-iterit[datasets]"'
+        ) from error
+    try:
+        data = datasets.load_dataset(source.path, source.config or None, split=source.split or "train")
+    except (OSError, ValueError) as error:
+        raise TaskError(
+            f"the Hugging Face data set {source.path!r} cannot be loaded: {error}; check the name and the"
+            " connection, or give a local file"
+        ) from error
+    frame: pd.DataFrame = data.to_pandas()
+    return frame
+
+
+def _rename(frame: pd.DataFrame, source: Source) -> pd.DataFrame:
+    """Give columns the names that the task uses; a dotted name reaches into a column of mappings."""
+    for old, new in source.rename.items():
+        column, _, inner = old.partition(".")
+        if column not in frame:
+            raise TaskError(f"{source.path!r} has no column {column!r}; it has {list(frame.columns)}")
+        frame[new] = [value[inner] for value in frame[column]] if inner else frame[column]
+    return frame
+
+
+def _extract(task: Task, source: Source, frame: pd.DataFrame, require_labels: bool) -> pd.DataFrame:
+    """Turn the source's columns into text, label and id, for the rows of the source's part."""
+    wanted = list(task.text_columns) + ([task.label_column] if require_labels else [])
+    missing = [column for column in wanted if column not in frame]
+    if missing:
+        raise TaskError(
+            f"{source.path!r} has no column {missing[0]!r}; it has {list(map(str, frame.columns))}"
+        )
+    records = frame.to_dict("records")
+    out = pd.DataFrame({"text": [_text(task, source, n, row) for n, row in enumerate(records)]}, dtype=object)
+    if task.label_column in frame:
+        out["label"] = [_label(task, source, n, row[task.label_column]) for n, row in enumerate(records)]
+    out["id"] = _ids(task, source, frame, out["text"])
+    low, high = source.part
+    if (low, high) != (0.0, 1.0):
+        place = out["text"].map(_place)
+        out = out[(place >= low) & (place < high)]
+    return out
+
+
+def _text(task: Task, source: Source, row: int, record: dict[Hashable, Any]) -> str:
+    """Text of one row; an empty one is refused."""
+    text = render(
+        {str(k): v for k, v in record.items()}, task.text_columns, task.text_template, task.list_separator
+    )
+    if not text.strip():
+        raise TaskError(f"{source.path!r}, row {row}: the text is empty; leave the row out or mend it")
+    return text
+
+
+def _label(task: Task, source: Source, row: int, value: Any) -> str:
+    """Class name of one row; an unknown label is refused."""
+    name = class_name(value, task.class_names, task.labels, source.label_map or task.label_map)
+    if name is None:
+        raise TaskError(
+            f"{source.path!r}, row {row}: label {value!r} is unknown; allowed are {list(task.class_names)},"
+            f" positions 0 .. {task.n_classes - 1} and the keys of label_map"
+        )
+    return name
+
+
+def _ids(task: Task, source: Source, frame: pd.DataFrame, texts: "pd.Series[str]") -> list[str]:
+    """Ids of all rows: the task's column, the row in the wheel's file, or a digest of the text."""
+    if task.id_column and task.id_column in frame:
+        ids = frame[task.id_column].astype(str).tolist()
+        if len(set(ids)) < len(ids):
+            repeated = frame[task.id_column].astype(str).value_counts().index[0]
+            raise TaskError(
+                f"{source.path!r}: id {repeated!r} stands there more than once; ids must be unique"
+            )
+        return ids
+    if source.kind == "staicc":
+        return [f"{source.path}-{row}" for row in frame["row"]]
+    return [hashlib.sha256(text.encode()).hexdigest()[:16] for text in texts]
+
+
+def _place(text: str) -> float:
+    """Place of a text in [0, 1) by a hash: the same on every machine, blind to case and spacing."""
+    digest = hashlib.sha256(plain_text(text).encode()).digest()
+    return int.from_bytes(digest[:8], "big") / 2**64

@@ -1,0 +1,324 @@
+"""A task: the fixed words of a classification prompt, its labels, and where its texts come from.
+
+A task is a few lines of TOML or a ``Task(...)`` call. The prompt format is the one published with
+DNIP, FuRud and DCS (Lin and You, arXiv 2405.07623, 2412.19018, 2503.05157), byte for byte.
+"""
+
+import tomllib
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from debias.errors import TaskError
+from debias.inference.texts.source_rows import Source, check_template, source_from_settings
+
+
+class Demonstration(NamedTuple):
+    """A solved example that stands before the question in a few-shot prompt.
+
+    ``label`` is the class name. ``id`` says which row it was, so that tables can name it.
+    """
+
+    text: str
+    label: str
+    id: str = ""
+
+
+@dataclass(frozen=True)
+class Task:
+    r"""The words of a classification prompt.
+
+    A prompt is ``prefix`` and a blank line, then for each demonstration
+    ``question_prefix + text + "\n" + answer_prefix + label + separator``, then
+    ``question_prefix + text + "\n" + answer_prefix`` without its last space, which goes to the label.
+
+    Parameters
+    ----------
+    name : str
+        Name of the task, for files and tables.
+    labels : sequence of str
+        The words put after the prompt and scored, one per class, in class order.
+    class_names : sequence of str, optional
+        What tables and reports call the classes; the labels themselves when left out.
+    prefix : str, default=""
+        Instruction at the top of the prompt.
+    question_prefix, answer_prefix : str
+        Words before each text and before each label.
+    separator : str
+        What follows each demonstration.
+    text_columns : sequence of str, default=("text",)
+        Columns of the data that hold the text.
+    text_template : str, optional
+        How several columns become one text, such as ``"{premise}\nquestion: {hypothesis}"``.
+    list_separator : str, default=" "
+        What joins the items of a column that holds lists.
+    label_column : str, default="label"
+        Column that holds the label.
+    label_map : mapping, optional
+        From values in the label column to class names. Without it, a value is a class name, a
+        label, or a class position 0 .. K-1.
+    id_column : str, optional
+        Column that holds row ids; without it an id is made from the text.
+    keep_from : str, optional
+        When a long text is shortened, the part from the last place of these words on stays whole.
+    sources : mapping of split name to Source, optional
+        Where the texts of each split are.
+    notes : str, optional
+        Where the data comes from and what is known about it.
+
+    Raises
+    ------
+    TaskError
+        When a field has a value that is not allowed: the message says which, what was received,
+        what is allowed and how to mend it.
+
+    Examples
+    --------
+    >>> task = Task("weather", labels=["sun", "rain"], question_prefix="Report: ", answer_prefix="Sky: ")
+    >>> print(task.prompt("dark clouds", [("blue all day", "sun")]))
+    Report: blue all day
+    Sky: sun
+    <BLANKLINE>
+    ====
+    <BLANKLINE>
+    Report: dark clouds
+    Sky:
+    >>> task.continuations
+    (' sun', ' rain')
+    >>> Task("weather", labels=["sun"])
+    Traceback (most recent call last):
+    debias.errors.TaskError: task 'weather': labels is ['sun']; at least two labels are needed
+    """
+
+    name: str
+    labels: tuple[str, ...]
+    class_names: tuple[str, ...] = ()
+    prefix: str = ""
+    question_prefix: str = ""
+    answer_prefix: str = "Answer: "
+    separator: str = "\n\n====\n\n"
+    text_columns: tuple[str, ...] = ("text",)
+    text_template: str = ""
+    list_separator: str = " "
+    label_column: str = "label"
+    label_map: Mapping[str, str] = field(default_factory=dict)
+    id_column: str = ""
+    keep_from: str = ""
+    sources: Mapping[str, Source] = field(default_factory=dict)
+    notes: str = ""
+
+    def __init__(self, name: str, labels: Sequence[str], **settings: Any) -> None:
+        known = {f.name: f for f in fields(self)}
+        for key in settings:
+            if key not in known:
+                raise TaskError(f"task {name!r}: unknown field {key!r}; known fields are {', '.join(known)}")
+        values = {"name": name, "labels": labels, **settings}
+        for key, spec in known.items():
+            default = spec.default_factory() if callable(spec.default_factory) else spec.default
+            object.__setattr__(self, key, _typed(name, key, values.get(key, default), default))
+        if not self.class_names:
+            object.__setattr__(self, "class_names", self.labels)
+        _check(self)
+
+    @property
+    def n_classes(self) -> int:
+        """Number of classes K."""
+        return len(self.labels)
+
+    @property
+    def continuations(self) -> tuple[str, ...]:
+        """The labels as they follow the prompt: with the space that the prompt leaves out."""
+        space = " " if self.answer_prefix.endswith(" ") else ""
+        return tuple(space + label for label in self.labels)
+
+    @property
+    def template(self) -> dict[str, Any]:
+        """Everything that decides a prompt, JSON-able (sources and columns left out)."""
+        keys = ("name", "labels", "class_names", "prefix", "question_prefix", "answer_prefix", "separator")
+        return {k: list(v) if isinstance(v, tuple) else v for k, v in asdict(self).items() if k in keys}
+
+    def prompt(self, text: str, demonstrations: Sequence[tuple[str, ...]] = ()) -> str:
+        """Build the prompt for one text.
+
+        Parameters
+        ----------
+        text : str
+        demonstrations : sequence of Demonstration or (text, class name)
+            Solved examples, in the order they are shown.
+
+        Returns
+        -------
+        str
+            The prompt, which ends where the label begins.
+        """
+        return self.opening(demonstrations) + self.question(text)
+
+    def opening(self, demonstrations: Sequence[tuple[str, ...]] = ()) -> str:
+        """Everything before the question: the same for all texts."""
+        parts = [f"{self.prefix}\n\n"] if self.prefix else []
+        for text, class_name in (d[:2] for d in demonstrations):
+            label = self.labels[self.class_index(class_name)]
+            parts.append(f"{self.question_prefix}{text}\n{self.answer_prefix}{label}{self.separator}")
+        return "".join(parts)
+
+    def question(self, text: str) -> str:
+        """Return the last part of a prompt: the text and the opening of its answer."""
+        return f"{self.question_prefix}{text}\n{self.answer_prefix.removesuffix(' ')}"
+
+    def class_index(self, class_name: str) -> int:
+        """Position of a class; TaskError when there is no such class."""
+        if class_name not in self.class_names:
+            allowed = ", ".join(map(repr, self.class_names))
+            raise TaskError(
+                f"task {self.name!r}: no class is named {class_name!r}; the classes are {allowed}"
+            )
+        return self.class_names.index(class_name)
+
+    def split_text(self, text: str) -> tuple[str, str]:
+        """Divide a text into the part that may be shortened and the part that must stay.
+
+        The end from the last ``keep_from`` on stays whole, and without it a closing question mark.
+
+        Examples
+        --------
+        >>> Task("t", ["a", "b"]).split_text("Who wrote it ?")
+        ('Who wrote it', ' ?')
+        >>> Task("t", ["a", "b"], keep_from="question:").split_text("Long story. question: True or False?")
+        ('Long story. ', 'question: True or False?')
+        """
+        if self.keep_from and self.keep_from in text:
+            cut = text.rindex(self.keep_from)
+            return text[:cut], text[cut:]
+        if text.rstrip().endswith("?"):
+            body = text.rstrip().removesuffix("?").rstrip()
+            return body, text[len(body) :]
+        return text, ""
+
+
+def load_task(name_or_path: "str | Path | Task") -> Task:
+    """Load a task by name, or from a TOML file of your own.
+
+    Parameters
+    ----------
+    name_or_path : str, Path or Task
+        The name of a task that ships with the package (see :func:`task_names`), or the path of a
+        TOML file whose keys are the fields of :class:`Task`. A Task is returned as it is.
+
+    Returns
+    -------
+    Task
+
+    Raises
+    ------
+    TaskError
+        When there is no such task, or its file is not valid.
+
+    Examples
+    --------
+    >>> load_task("trec").class_names
+    ('Number', 'Location', 'Person', 'Description', 'Entity', 'Abbreviation')
+    >>> load_task("no-such-task")
+    Traceback (most recent call last):
+    debias.errors.TaskError: there is no task 'no-such-task'; choose one of agnews, dbpedia, ddi, ...
+    """
+    if isinstance(name_or_path, Task):
+        return name_or_path
+    path = Path(name_or_path)
+    if path.suffix != ".toml":
+        path = task_folder() / f"{name_or_path}.toml"
+        if str(name_or_path) not in task_names():
+            raise TaskError(
+                f"there is no task {str(name_or_path)!r}; choose one of {', '.join(task_names())},"
+                " or give the path of a TOML file that ends in .toml"
+            )
+    return _read_task(path)
+
+
+def task_names() -> list[str]:
+    """Names of the tasks that ship with the package.
+
+    Examples
+    --------
+    >>> task_names()
+    ['agnews', 'dbpedia', 'ddi', 'pubmedqa', 'rte', 'sst5', 'trec']
+    """
+    return sorted(path.stem for path in task_folder().glob("*.toml"))
+
+
+def task_folder() -> Path:
+    """Folder of the shipped task files: inside the wheel, or in the checkout it runs from."""
+    package = Path(__file__).resolve().parents[2]
+    candidates = (package / "data" / "tasks", package.parent / "data" / "tasks")
+    for folder in candidates:
+        if folder.is_dir():
+            return folder
+    raise TaskError(f"the task files are missing from {candidates[0]}; install debias-iterit again")
+
+
+def _read_task(path: Path) -> Task:
+    """Read one TOML file."""
+    try:
+        settings = tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise TaskError(f"task file {str(path)!r} does not exist; check the path") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as error:
+        raise TaskError(f"task file {str(path)!r} cannot be read as TOML: {error}") from error
+    name = settings.pop("name", path.stem)
+    if "labels" not in settings:
+        raise TaskError(
+            f'task {name!r}: labels is missing; add labels = ["first", "second"] to {str(path)!r}'
+        )
+    raw = settings.pop("sources", {})
+    if not isinstance(raw, dict):
+        raise TaskError(f"task {name!r}: sources is {raw!r}; write one [sources.SPLIT] table per split")
+    sources = {split: source_from_settings(name, split, value, path.parent) for split, value in raw.items()}
+    return Task(name, settings.pop("labels"), sources=sources, **settings)
+
+
+def _typed(task: str, key: str, value: Any, default: Any) -> Any:
+    """Return a field's value in the type its default has, or raise TaskError."""
+    if key == "labels" or isinstance(default, tuple):
+        if (
+            isinstance(value, str)
+            or not isinstance(value, Sequence)
+            or not all(isinstance(v, str) for v in value)
+        ):
+            raise TaskError(f"task {task!r}: {key} is {value!r}; it must be a list of strings")
+        return tuple(value)
+    if isinstance(default, dict):
+        if not isinstance(value, Mapping):
+            raise TaskError(f"task {task!r}: {key} is {value!r}; it must be a mapping")
+        return {str(k): v for k, v in value.items()}
+    if not isinstance(value, str):
+        raise TaskError(f"task {task!r}: {key} is {value!r}; it must be a string")
+    return value
+
+
+def _check(task: Task) -> None:
+    """Raise TaskError for values that are of the right type but make no task."""
+    where = f"task {task.name!r}"
+    if not task.name.strip():
+        raise TaskError(f"task name is {task.name!r}; give it a name")
+    if len(task.labels) < 2:
+        raise TaskError(f"{where}: labels is {list(task.labels)!r}; at least two labels are needed")
+    for key, values in (("labels", task.labels), ("class_names", task.class_names)):
+        if any(not value.strip() for value in values):
+            raise TaskError(f"{where}: {key} is {list(values)!r}; every entry needs at least one letter")
+        if len(set(values)) < len(values):
+            raise TaskError(f"{where}: {key} is {list(values)!r}; each may stand there once")
+    if len(task.class_names) != len(task.labels):
+        raise TaskError(
+            f"{where}: {len(task.class_names)} class_names for {len(task.labels)} labels;"
+            " give one name per label"
+        )
+    unknown = {v for v in task.label_map.values() if v not in task.class_names}
+    if unknown:
+        raise TaskError(
+            f"{where}: label_map leads to {sorted(map(str, unknown))}; allowed are the class_names"
+            f" {list(task.class_names)}"
+        )
+    for split, source in task.sources.items():
+        if not isinstance(source, Source):
+            raise TaskError(f"{where}: sources[{split!r}] is {source!r}; it must be a Source")
+    check_template(where, task.text_columns, task.text_template)

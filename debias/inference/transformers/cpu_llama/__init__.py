@@ -1,0 +1,1 @@
+"""A forward pass of its own for Llama-like models on CPUs."""

@@ -1,0 +1,125 @@
+"""Which shortcuts a model gets right: each is tried once on made-up tokens against the plain pass.
+
+No list of architectures is kept. What cannot be seen on a few tokens (sliding windows, rotary
+embeddings that change with the length, scaled logits) is read from the configuration.
+"""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import torch
+
+from debias.inference.labels import chain_tree, label_tree
+from debias.inference.transformers.passes.forward import Abilities, Forward, decoder_of
+from debias.inference.transformers.passes.packing import Row
+
+_TOLERANCE = {torch.float32: 2e-4, torch.float64: 2e-4}
+_LOW_PRECISION_TOLERANCE = 0.5
+_ERRORS = (
+    ArithmeticError,
+    AttributeError,
+    IndexError,
+    KeyError,
+    NotImplementedError,
+    RuntimeError,
+    TypeError,
+    ValueError,
+)
+
+
+def probe(model: Any) -> tuple[Abilities, dict[str, str]]:
+    """Find out which shortcuts give the plain pass's answers.
+
+    Parameters
+    ----------
+    model : PreTrainedModel
+
+    Returns
+    -------
+    abilities : Abilities
+    reasons : dict
+        For each shortcut that is left out, why.
+    """
+    config = model.config.get_text_config() if hasattr(model.config, "get_text_config") else model.config
+    plain = Abilities(window=_window(config), batches=not _length_dependent(config))
+    reasons: dict[str, str] = {}
+    odd_head = _odd_head(model, config)
+    if odd_head:
+        reasons["projects"] = odd_head
+    if not plain.batches:
+        reasons |= dict.fromkeys(("shares", "branches"), "rotary embeddings depend on the length")
+    chains, trees = _trial_rows(_vocabulary(model, config))
+    abilities = plain
+    steps = (("projects", chains), ("shares", chains), ("branches", trees))
+    for name, rows in (*steps, ("stretches", trees), ("layers", trees)):
+        missing = [other for other, _ in steps if other in reasons]
+        if name not in dict(steps) and missing:
+            reasons[name] = f"it needs the others: {', '.join(missing)}"
+        if name not in reasons:
+            more = replace(abilities, **{name: True})
+            reason = _fault(model, rows, plain, more)
+            if reason:
+                reasons[name] = reason
+            else:
+                abilities = more
+    return abilities, reasons
+
+
+def _fault(model: Any, rows: Sequence[Row], plain: Abilities, trial: Abilities) -> str:
+    """Say what is wrong with the answers under ``trial``, or an empty string."""
+    try:
+        expected = Forward(model, 1, plain).score(rows)
+        received = Forward(model, 10_000, trial).score(rows)
+    except _ERRORS as error:
+        return f"{type(error).__name__}: {error}"
+    gap = max(float(np.abs(a - b).max()) for a, b in zip(expected, received, strict=True))
+    right = gap <= _TOLERANCE.get(model.dtype, _LOW_PRECISION_TOLERANCE)
+    return "" if right else f"log-probabilities differ by {gap:.2g} from the plain pass"
+
+
+def _trial_rows(vocabulary: int) -> tuple[list[Row], list[Row]]:
+    """Rows with a shared beginning and different lengths, and the same with a branching tree."""
+    generator = np.random.default_rng(0)
+    low = vocabulary // 4
+    known = np.arange(low, max(vocabulary, low + 40)) % vocabulary
+    tokens: list[int] = generator.choice(known, size=40, replace=False).tolist()
+    contexts = [tokens[:10], [*tokens[:7], *tokens[20:28]]]
+    a, b, c, d = tokens[30:34]
+    tree = label_tree(((a, b, c), (a, c), (b, d, a), (d,)))
+    plain = [Row(context, chain_tree((a, b))) for context in contexts]
+    return plain, [Row(context, tree) for context in contexts]
+
+
+def _vocabulary(model: Any, config: Any) -> int:
+    """Return the number of tokens that the model knows."""
+    return int(getattr(config, "vocab_size", 0) or model.get_input_embeddings().num_embeddings)
+
+
+def _window(config: Any) -> int:
+    """Longest row on which no layer's window is felt."""
+    sizes = [
+        getattr(config, name, None) for name in ("sliding_window", "attention_chunk_size", "window_size")
+    ]
+    if getattr(config, "use_sliding_window", True) is False:
+        sizes[0] = None
+    known = [int(size) for size in sizes if isinstance(size, int) and size > 0]
+    return min(known, default=Abilities().window)
+
+
+def _length_dependent(config: Any) -> bool:
+    """Whether rotary embeddings change with the longest row of a batch."""
+    rope = getattr(config, "rope_parameters", None) or getattr(config, "rope_scaling", None) or {}
+    kinds = [rope, *[v for v in rope.values() if isinstance(v, dict)]]
+    return any(kind.get("rope_type", kind.get("type")) in ("dynamic", "longrope") for kind in kinds)
+
+
+def _odd_head(model: Any, config: Any) -> str:
+    """Why hidden states times a matrix may not be the logits, or an empty string."""
+    if type(model.get_output_embeddings()) is not torch.nn.Linear:
+        return "the output layer is not a plain matrix"
+    scaled = [k for k, v in config.to_dict().items() if "logit" in k and v not in (None, False, 1, 1.0)]
+    if scaled:
+        return f"the configuration changes logits: {', '.join(scaled)}"
+    return "the decoder is not known" if decoder_of(model) is model else ""

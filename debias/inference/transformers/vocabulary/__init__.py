@@ -1,0 +1,1 @@
+"""Reading the vocabulary: matrix products with the output embeddings."""

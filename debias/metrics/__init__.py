@@ -1,0 +1,1 @@
+"""Metrics of a classifier from confusion counts, with confidence intervals."""

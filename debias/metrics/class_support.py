@@ -1,0 +1,76 @@
+"""Classes with so few labelled rows that their accuracy cannot be known: named, never passed over."""
+
+import warnings
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from debias.errors import FewRowsWarning
+from debias.tables.class_columns import IndexArray
+
+FEW_ROWS = 5
+"""Rows of a class below which its accuracy is not worth a number."""
+
+
+def warn_of_few_rows(names: npt.NDArray[Any], support: IndexArray) -> None:
+    """Name the classes without rows, of which nothing is known, and those with a few.
+
+    Parameters
+    ----------
+    names : ndarray of shape (n_classes,)
+        Class labels, in the order of the columns.
+    support : ndarray of shape (n_classes,)
+        Rows of each.
+
+    Warns
+    -----
+    UserWarning
+        Classes without rows.
+    FewRowsWarning
+        Classes with fewer than :data:`FEW_ROWS`.
+
+    Examples
+    --------
+    >>> with warnings.catch_warnings(record=True) as caught:
+    ...     warnings.simplefilter("always")
+    ...     warn_of_few_rows(np.array(["Entity", "Abbreviation"]), np.array([40, 2]))
+    >>> print(caught[0].message)
+    Abbreviation has 2 labelled rows: its class accuracy cannot be known.
+    """
+    missing = [str(name) for name, rows in zip(names, support, strict=True) if rows == 0]
+    if missing:
+        warnings.warn(
+            f"no labelled row of {', '.join(missing)}: left out of COBias, and its correction is a guess.",
+            UserWarning,
+            stacklevel=3,
+        )
+    few = describe_few_rows(names, support)
+    if few:
+        warnings.warn(few, FewRowsWarning, stacklevel=3)
+
+
+def describe_few_rows(names: Sequence[Any] | npt.NDArray[Any], support: npt.ArrayLike) -> str:
+    """Say which classes have rows, but fewer than :data:`FEW_ROWS`; nothing where none has.
+
+    Parameters
+    ----------
+    names : sequence
+        Class labels.
+    support : array-like of int
+        Rows of each.
+
+    Examples
+    --------
+    >>> describe_few_rows(["yes", "no", "maybe"], [30, 1, 4])
+    'no has 1 labelled row, maybe has 4: their class accuracies cannot be known.'
+    """
+    few = [(name, rows) for name, rows in zip(names, np.asarray(support), strict=True) if 0 < rows < FEW_ROWS]
+    if not few:
+        return ""
+    (first, rows), others = few[0], few[1:]
+    counted = [f"{first} has {rows} labelled row{'' if rows == 1 else 's'}"]
+    counted += [f"{name} has {number}" for name, number in others]
+    known = "their class accuracies" if others else "its class accuracy"
+    return f"{', '.join(counted)}: {known} cannot be known."

@@ -1,0 +1,353 @@
+"""How right and how even a classifier is: class accuracies, COBias, worst class, intervals.
+
+COBias is the mean gap between the accuracies of two classes (DNIP, arXiv 2405.07623). Alone it
+means nothing, since a classifier that is always wrong has 0: report it beside the accuracy.
+"""
+
+import warnings
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+from scipy import stats
+from sklearn.metrics import make_scorer
+
+from debias.errors import ParameterError
+from debias.metrics.confusion import (
+    FloatArray,
+    IndexArray,
+    accuracies_of,
+    accuracy_of,
+    cobias_of_accuracies,
+    confusion,
+    overall_metrics,
+)
+
+
+def class_accuracy(y_true: Any, y_pred: Any, labels: Any = None) -> pd.Series:
+    """Return the share of each class's samples that is predicted right, its recall.
+
+    Parameters
+    ----------
+    y_true, y_pred : array-like of shape (n_samples,)
+        Labels and predictions.
+    labels : sequence, optional
+        Classes in the order of the result; default: those of `y_true`, sorted.
+
+    Returns
+    -------
+    Series of float64 of shape (n_classes,)
+        In [0, 1], indexed by class; NaN for a class without samples.
+
+    Examples
+    --------
+    >>> class_accuracy(["yes", "yes", "no"], ["yes", "no", "no"], labels=["yes", "no", "maybe"])
+    class
+    yes      0.5
+    no       1.0
+    maybe    NaN
+    Name: accuracy, dtype: float64
+    """
+    counts = confusion(y_true, y_pred, labels)
+    return pd.Series(accuracies_of(counts.to_numpy()), index=counts.index, name="accuracy")
+
+
+def cobias_from_accuracies(accuracies: npt.ArrayLike) -> float:
+    """Return COBias, the mean absolute difference between the accuracies of two classes.
+
+    With the N accuracies sorted ascending it is ``2 / (N (N-1)) * sum_k (2k - N - 1) A_(k)``,
+    the same number as the mean over all pairs (methods of DNIP, arXiv 2405.07623).
+
+    Parameters
+    ----------
+    accuracies : array-like of shape (n_classes,)
+        Class accuracies in [0, 1]; NaN for a class without samples.
+
+    Returns
+    -------
+    float
+        In [0, 1]; 0 where fewer than two classes have samples, since no two can differ.
+
+    Warns
+    -----
+    UserWarning
+        A class has no samples and is left out, or fewer than two classes have any.
+
+    Examples
+    --------
+    >>> cobias_from_accuracies([0.5, 1.0, 0.75])  # gaps .5, .25, .25
+    0.3333333333333333
+    """
+    values = np.asarray(accuracies, dtype=np.float64)
+    if values.ndim != 1:
+        raise ParameterError(f"accuracies must have one value per class; got the shape {values.shape}.")
+    return float(cobias_of_accuracies(_without_empty(values)))
+
+
+def cobias(y_true: Any, y_pred: Any, labels: Any = None) -> float:
+    """Return COBias, the mean gap between two classes' accuracies; lower is more even.
+
+    Parameters
+    ----------
+    y_true, y_pred : array-like of shape (n_samples,)
+        Labels and predictions.
+    labels : sequence, optional
+        Classes; default: those of `y_true`.
+
+    Returns
+    -------
+    float
+        In [0, 1], see :func:`cobias_from_accuracies`, also for its warnings.
+
+    Examples
+    --------
+    >>> cobias(["yes", "yes", "no", "no"], ["yes", "no", "no", "no"])
+    0.5
+    """
+    return cobias_from_accuracies(class_accuracy(y_true, y_pred, labels))
+
+
+def worst_class_accuracy(y_true: Any, y_pred: Any, labels: Any = None) -> float:
+    """Return the lowest class accuracy.
+
+    Parameters
+    ----------
+    y_true, y_pred : array-like of shape (n_samples,)
+        Labels and predictions.
+    labels : sequence, optional
+        Classes; default: those of `y_true`.
+
+    Returns
+    -------
+    float
+        In [0, 1].
+
+    Warns
+    -----
+    UserWarning
+        A class has no samples and is left out.
+
+    Examples
+    --------
+    >>> worst_class_accuracy(["yes", "yes", "no", "no"], ["yes", "no", "no", "no"])
+    0.5
+    """
+    return float(_without_empty(class_accuracy(y_true, y_pred, labels).to_numpy()).min())
+
+
+def accuracy_minus_cobias(y_true: Any, y_pred: Any, labels: Any = None) -> float:
+    """Return accuracy less COBias: one number to choose settings by that rewards both.
+
+    Parameters
+    ----------
+    y_true, y_pred : array-like of shape (n_samples,)
+        Labels and predictions.
+    labels : sequence, optional
+        Classes; default: those of `y_true`.
+
+    Returns
+    -------
+    float
+        In [-1, 1], higher is better.
+
+    Examples
+    --------
+    >>> accuracy_minus_cobias(["yes", "yes", "no", "no"], ["yes", "no", "no", "no"])
+    0.25
+    """
+    counts = confusion(y_true, y_pred, labels).to_numpy()
+    return float(accuracy_of(counts) - cobias_from_accuracies(accuracies_of(counts)))
+
+
+cobias_scorer = make_scorer(cobias, greater_is_better=False)
+"""Scorer for cross-validation: minus COBias, so that higher is better."""
+
+worst_class_accuracy_scorer = make_scorer(worst_class_accuracy)
+"""Scorer for cross-validation: the lowest class accuracy."""
+
+accuracy_minus_cobias_scorer = make_scorer(accuracy_minus_cobias)
+"""Scorer for cross-validation: accuracy less COBias."""
+
+
+def bootstrap_interval(
+    metric: Callable[[Any, Any], float],
+    y_true: Any,
+    y_pred: Any,
+    level: float = 0.95,
+    n_resamples: int = 1000,
+    seed: int = 0,
+) -> tuple[float, float]:
+    """Return a percentile bootstrap interval of any metric, resampled within each class.
+
+    Resampling within classes keeps the number of samples of each, as class accuracies take it for
+    given: no class can vanish, and the interval leaves out the chance in how often a class occurs.
+
+    Parameters
+    ----------
+    metric : callable
+        ``metric(y_true, y_pred)`` returns a number.
+    y_true, y_pred : array-like of shape (n_samples,)
+        Labels and predictions.
+    level : float, default=0.95
+        Share of resamples inside the interval.
+    n_resamples : int, default=1000
+        Number of resamples.
+    seed : int, default=0
+        Seed of the resampling.
+
+    Returns
+    -------
+    low, high : float
+        The interval, in the units of the metric.
+
+    See Also
+    --------
+    intervals : the usual metrics at once, from counts, many times faster.
+
+    Examples
+    --------
+    >>> y_true, y_pred = ["yes"] * 50 + ["no"] * 50, ["yes"] * 40 + ["no"] * 60
+    >>> low, high = bootstrap_interval(cobias, y_true, y_pred, n_resamples=200)
+    >>> 0.05 < low < 0.2 < high < 0.35
+    True
+    """
+    _check_resampling(level, n_resamples)
+    confusion(y_true, y_pred)  # refuses what does not fit together
+    truth, predicted = np.asarray(y_true), np.asarray(y_pred)
+    rows_of_class = tuple(np.flatnonzero(truth == name) for name in np.unique(truth))
+    # scipy wants two or more values per sample; a class of one row is the same when doubled
+    samples = tuple(np.repeat(rows, 2) if len(rows) == 1 else rows for rows in rows_of_class)
+
+    def statistic(*resampled: IndexArray) -> float:
+        """Return the metric of one resample."""
+        pairs = zip(resampled, rows_of_class, strict=True)
+        rows = np.concatenate([drawn[: len(own)] for drawn, own in pairs])
+        return metric(truth[rows], predicted[rows])
+
+    result = stats.bootstrap(
+        samples,
+        statistic,
+        n_resamples=n_resamples,
+        confidence_level=level,
+        method="percentile",
+        vectorized=False,
+        rng=np.random.default_rng(seed),
+    )
+    return float(result.confidence_interval.low), float(result.confidence_interval.high)
+
+
+def intervals(
+    y_true: Any,
+    y_pred: Any,
+    labels: Any = None,
+    level: float = 0.95,
+    n_resamples: int = 1000,
+    seed: int = 0,
+) -> pd.DataFrame:
+    """Return accuracy, COBias, worst class, macro F1 and class accuracies with their intervals.
+
+    Accuracy, COBias, worst class accuracy and macro F1 have percentile bootstrap intervals,
+    resampled within classes as in :func:`bootstrap_interval`: the predictions of one class are
+    then multinomial counts, drawn as such. Class accuracies have Wilson's interval, which, unlike
+    the bootstrap, is not a single point where all samples of a class are right, or none.
+
+    Parameters
+    ----------
+    y_true, y_pred : array-like of shape (n_samples,)
+        Labels and predictions.
+    labels : sequence, optional
+        Classes in the order of the rows; default: those of `y_true`, sorted.
+    level : float, default=0.95
+        Confidence level.
+    n_resamples : int, default=1000
+        Number of resamples.
+    seed : int, default=0
+        Seed of the resampling.
+
+    Returns
+    -------
+    DataFrame
+        Columns value, low, high (all in [0, 1]) and n_samples. The index has the levels metric
+        (accuracy, cobias, worst_class_accuracy, macro_f1, class_accuracy) and class (``""`` for the
+        overall metrics). A class without samples has NaN and is left out of the overall metrics.
+
+    Warns
+    -----
+    UserWarning
+        A class has no samples, or fewer than two classes have any.
+
+    Examples
+    --------
+    >>> frame = intervals(["yes"] * 50 + ["no"] * 50, ["yes"] * 40 + ["no"] * 60)
+    >>> frame.loc["class_accuracy"].round(3)
+           value    low   high  n_samples
+    class
+    no       1.0  0.929  1.000         50
+    yes      0.8  0.670  0.888         50
+    >>> frame.loc["cobias"].round(2)
+           value   low  high  n_samples
+    class
+             0.2  0.1  0.32        100
+    """
+    _check_resampling(level, n_resamples)
+    table = confusion(y_true, y_pred, labels)
+    counts = table.to_numpy()
+    support = counts.sum(axis=1)
+    _without_empty(accuracies_of(counts))  # warns once for all
+    rng = np.random.default_rng(seed)
+    drawn = np.stack([_resample(rng, row, n_resamples) for row in counts], axis=1)
+    tails = [(1 - level) / 2, (1 + level) / 2]
+    resampled = overall_metrics(drawn)
+    rows = {
+        (name, ""): (float(value), *np.quantile(resampled[name], tails), support.sum())
+        for name, value in overall_metrics(counts).items()
+    }
+    for name, row, size in zip(table.index, np.diag(counts), support, strict=True):
+        rows["class_accuracy", name] = (*_wilson(int(row), int(size), level), size)
+    frame = pd.DataFrame.from_dict(rows, orient="index", columns=["value", "low", "high", "n_samples"])
+    frame.index = pd.MultiIndex.from_tuples(rows, names=["metric", "class"])
+    return frame.astype({"n_samples": np.int64})
+
+
+def _check_resampling(level: float, n_resamples: int) -> None:
+    """Refuse a level or a number of resamples that gives no interval."""
+    if not 0 < level < 1:
+        raise ParameterError(f"level must lie between 0 and 1; got {level!r}.")
+    if n_resamples < 1:
+        raise ParameterError(f"n_resamples must be 1 or more; got {n_resamples!r}.")
+
+
+def _resample(rng: np.random.Generator, row: IndexArray, n_resamples: int) -> IndexArray:
+    """Draw the predictions of one class's samples again: shape (n_resamples, n_classes + 1)."""
+    size = int(row.sum())
+    shares = row / size if size else np.eye(len(row))[0]
+    return np.asarray(rng.multinomial(size, shares, size=n_resamples))
+
+
+def _wilson(correct: int, size: int, level: float) -> tuple[float, float, float]:
+    """Return a class accuracy with Wilson's interval, all NaN without samples."""
+    if size == 0:
+        return (float("nan"),) * 3
+    interval = stats.binomtest(correct, size).proportion_ci(level, method="wilson")
+    return correct / size, float(interval.low), float(interval.high)
+
+
+def _without_empty(accuracies: FloatArray) -> FloatArray:
+    """Return the accuracies of classes with samples, with a warning where there are others."""
+    present = accuracies[~np.isnan(accuracies)]
+    if len(present) < 2:
+        warnings.warn(
+            "fewer than two classes have samples, so no two class accuracies can differ: COBias is 0.",
+            UserWarning,
+            stacklevel=3,
+        )
+    elif len(present) < len(accuracies):
+        warnings.warn(
+            f"{len(accuracies) - len(present)} of {len(accuracies)} classes have no samples and no accuracy: "
+            "they are left out.",
+            UserWarning,
+            stacklevel=3,
+        )
+    return present

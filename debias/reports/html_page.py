@@ -1,0 +1,149 @@
+"""A report as one HTML page that loads nothing: styles and plots stand inside it.
+
+All text is escaped by the template engine; plots take their colours from the page, so that they
+are readable on a light and on a dark one.
+"""
+
+import io
+import re
+import warnings
+from typing import TYPE_CHECKING, Any
+
+from markupsafe import Markup
+
+from debias.console.number_formats import METRIC_NAMES, percent, plain, signed, signed_span, span
+from debias.pages.environment import page_environment
+from debias.reports import plots
+from debias.reports.contents import Contents
+from debias.reports.findings import NOT_SOCIAL_BIAS, describe_interval
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+
+MOST_MOVES = 30
+"""Rows of the table of moves."""
+
+WIDEST_MATRIX = 15
+"""Classes up to which the moves are shown as a matrix."""
+
+_VARIABLES = {
+    plots.INK: "var(--ink)",
+    plots.QUIET: "var(--quiet)",
+    plots.GRID: "var(--line)",
+    plots.BEFORE: "var(--before)",
+    plots.AFTER: "var(--after)",
+}
+
+
+def render_html(report: Contents) -> str:
+    """Return a report as one self-contained page.
+
+    Parameters
+    ----------
+    report : Report
+        The report.
+
+    Returns
+    -------
+    str
+        HTML.
+
+    Raises
+    ------
+    MissingDependencyError
+        matplotlib is not installed.
+
+    Examples
+    --------
+    >>> from debias.reports.correction_report import Report
+    >>> page = render_html(Report(["a", "<b>"], ["a", "a"], ["a", "<b>"]))
+    >>> page.startswith("<!doctype html>"), "<b>" in page, "&lt;b&gt;" in page
+    (True, False, True)
+    """
+    environment = page_environment("debias")
+    environment.filters |= {"percent": percent, "signed": signed, "plain": plain, "count": "{:,}".format}
+    environment.filters["bound"] = lambda text: text.replace(" %", "\N{NO-BREAK SPACE}%")
+    template = environment.get_template("report.html.jinja")
+    return template.render(
+        report=report,
+        metric_names=METRIC_NAMES,
+        not_social_bias=NOT_SOCIAL_BIAS,
+        interval=describe_interval,
+        span=span,
+        signed_span=signed_span,
+        accuracy_plot=_accuracy_plot(report),
+        cards=_cards(report),
+        moves=report.move_outcomes.head(MOST_MOVES),
+        show_matrix=len(report.classes) <= WIDEST_MATRIX,
+    )
+
+
+def inline_svg(figure: "Figure", name: str, description: str) -> Markup:
+    """Return a figure as an SVG element that can stand in a page beside others.
+
+    Parameters
+    ----------
+    figure : matplotlib.figure.Figure
+        The figure.
+    name : str
+        Letters and digits that no other figure of the page has, for its ids.
+    description : str
+        What readers who do not see it are told.
+
+    Returns
+    -------
+    Markup
+        The element, with the colours of the page and text as text.
+    """
+    import matplotlib as mpl
+
+    buffer = io.StringIO()
+    with mpl.rc_context({"svg.fonttype": "none", "svg.hashsalt": name}), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Glyph .* missing", UserWarning)  # the browser has other fonts
+        no_metadata = dict.fromkeys(("Date", "Creator", "Format", "Type"))
+        figure.savefig(buffer, format="svg", metadata=no_metadata)
+    svg = buffer.getvalue()
+    svg = svg[svg.index("<svg") :]
+    svg = re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.DOTALL)
+    svg = re.sub(r'\bid="', f'id="{name}-', svg)
+    svg = re.sub(r'(url\(#|href="#)', rf"\g<1>{name}-", svg)
+    svg = re.sub(r' xmlns(:\w+)?="[^"]*"', "", svg).replace("xlink:href", "href")
+    for colour, variable in _VARIABLES.items():
+        svg = svg.replace(colour, variable)
+    label = Markup('<svg role="img" aria-label="{}"').format(description)
+    return Markup(svg.replace("<svg", str(label), 1))
+
+
+def _accuracy_plot(report: Contents) -> Markup:
+    """Return the plot of class accuracies; the table below it holds the same numbers."""
+    changes = "; ".join(
+        f"{name} {percent(row['before'])} before, {percent(row['after'])} after"
+        for name, row in report.by_class.iterrows()
+    )
+    return inline_svg(plots.accuracy_plot(report.by_class), "accuracies", f"Accuracy by class: {changes}.")
+
+
+def _cards(report: Contents) -> list[dict[str, Any]]:
+    """Return name, correction, sentence and plot of every class that has a correction."""
+    cards = []
+    labels = report.rows["label"].to_numpy()
+    for k, (name, correction) in enumerate(zip(report.classes, report.corrections, strict=True)):
+        if correction is None:
+            continue
+        own = others = None
+        if report.probabilities is not None:
+            values, is_own = report.probabilities[:, k], labels == name
+            own, others = values[is_own], values[~is_own]
+        figure = plots.correction_plot(correction, own, others)
+        description = f"Correction of {name}, {correction.name}: corrected value over probability."
+        cards.append(
+            {
+                "name": name,
+                "correction": correction.name,
+                "is_identity": correction.is_identity,
+                "sentence": report.sentences[k],
+                "plot": inline_svg(figure, f"class{k}", description),
+            }
+        )
+    return cards

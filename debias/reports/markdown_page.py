@@ -1,0 +1,117 @@
+"""A report as Markdown: for a terminal, a pull request or a paper's appendix."""
+
+from debias.console.number_formats import METRIC_NAMES, plain
+from debias.pages.markdown import escape, markdown_table
+from debias.reports.contents import Contents
+from debias.reports.findings import NOT_SOCIAL_BIAS, describe_interval
+
+MOST_MOVES = 20
+"""Rows of the table of moves."""
+
+_SIGNS = {"warning": "**Warning:** ", "worse": "**Worse:** ", "unclear": "Unclear: ", "better": "Better: "}
+
+
+def render_markdown(report: Contents) -> str:
+    """Return a report as Markdown.
+
+    Parameters
+    ----------
+    report : Report
+        The report.
+
+    Returns
+    -------
+    str
+        The page.
+
+    Examples
+    --------
+    >>> from debias.reports.correction_report import Report
+    >>> print(render_markdown(Report(["a", "b"], ["a", "a"], ["a", "b"])).splitlines()[0])
+    # Class accuracies before and after correction
+    """
+    parts = [
+        f"# {escape(report.title)}",
+        escape(report.headline),
+        "\n".join(f"- {_SIGNS.get(f.kind, '')}{escape(f.text)}" for f in report.findings),
+        NOT_SOCIAL_BIAS,
+        "## Overall",
+        _overall(report),
+        f"All values on a scale of 0 to 100, with {100 * report.level:g} % intervals; COBias is the mean gap "
+        "between two class accuracies, lower is better.",
+        "## By class",
+        _by_class(report),
+        *_sentences(report),
+        *_moves(report),
+        *_settings(report),
+    ]
+    return "\n\n".join(parts) + "\n"
+
+
+def _overall(report: Contents) -> str:
+    """Return the overall metrics."""
+    rows = [
+        [
+            METRIC_NAMES[str(m)],
+            *(describe_interval(r, s) for s in ("before", "after", "difference")),
+            r["verdict"],
+        ]
+        for m, r in report.overall.iterrows()
+    ]
+    return markdown_table(["metric", "before", "after", "difference", "verdict"], rows)
+
+
+def _by_class(report: Contents) -> str:
+    """Return accuracies, corrections and moved rows per class."""
+    header = ["class", "correction", "rows", "accuracy before", "after", "moved in", "of these right"]
+    rows = [
+        [
+            name,
+            r["correction"] or "–",
+            f"{r['support']:,}",
+            describe_interval(r, "before"),
+            describe_interval(r, "after"),
+            f"{r['moved_in']:,}",
+            f"{r['gained']:,}",
+            f"{r['moved_out']:,}",
+            f"{r['lost']:,}",
+        ]
+        for name, r in report.by_class.iterrows()
+    ]
+    return markdown_table([*header, "moved out", "of these right before"], rows, n_names=2)
+
+
+def _sentences(report: Contents) -> list[str]:
+    """Return a sentence per class, where they are known."""
+    known = [sentence for sentence in report.sentences if sentence]
+    if not known:
+        return []
+    return [
+        "## Why",
+        "Numbers in these sentences are of the rows that the correction was fitted on.",
+        "\n".join(f"- {escape(sentence)}" for sentence in known),
+    ]
+
+
+def _moves(report: Contents) -> list[str]:
+    """Return the most frequent moves between classes."""
+    moves = report.move_outcomes
+    if moves.empty:
+        return []
+    rows = [[*pair, *(f"{n:,}" for n in row)] for pair, row in moves.head(MOST_MOVES).iterrows()]  # type: ignore[misc]
+    header = ["from", "to", "rows", "became right", "became wrong", "stayed wrong"]
+    left = len(moves) - len(rows)
+    return [
+        "## Moved predictions",
+        markdown_table(header, rows, n_names=2),
+        *([f"And {left} more."] if left else []),
+    ]
+
+
+def _settings(report: Contents) -> list[str]:
+    """Return settings and provenance."""
+    parts = []
+    for section, entries in report.settings.items():
+        rows = [[name, plain(value)] for name, value in entries.items()]
+        parts += [f"## {escape(section)}", markdown_table(["setting", "value"], rows, n_names=2)]
+    return parts

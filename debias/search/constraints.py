@@ -1,0 +1,319 @@
+"""Constraints beside the objective: the best choice among those that keep COBias or accuracies in bounds.
+
+A choice out of bounds is worth :data:`INFEASIBLE` and how far out it is, so that every search
+which minimises a number finds the best choice that exists, or else the closest to the bounds.
+"""
+
+import math
+from typing import Any, Self
+
+import numpy as np
+import numpy.typing as npt
+from sklearn.base import BaseEstimator
+
+from debias.errors import ParameterError
+from debias.search.objective import Counts, FloatArray, Objective
+
+INFEASIBLE = 1000.0
+"""Above every value of a feasible choice; what comes on top is the sum of what is out of bounds."""
+
+BOUND_TOLERANCE = 1e-12
+"""Out of bounds by no more than this, all bounds together, is within: that is rounding only."""
+
+UNCORRECTED = "uncorrected"
+
+_COBIAS = Objective(error=0.0, cobias=1.0, pmi=0.0)
+_EVEN_AMONG_RIGHT = Objective(error=1.0, cobias=1e-6, pmi=0.0)
+_RIGHT_AMONG_EVEN = Objective(error=1e-6, cobias=1.0, pmi=0.0)
+
+
+class Constrained(BaseEstimator):
+    """An objective to be minimised within bounds; give at least one bound.
+
+    Goes wherever an :class:`~debias.search.objective.Objective` does. Bounds hold on the rows that the
+    search sees; on other rows they may be missed.
+
+    Parameters
+    ----------
+    max_cobias : float, optional
+        COBias may be at most this, a fraction: 0.10 is 10 points.
+    min_accuracy : float or "uncorrected", optional
+        Accuracy must be at least this, a fraction, or at least that of the uncorrected model.
+    min_class_accuracy : float, optional
+        The accuracy of every class with rows must be at least this, a fraction.
+    objective : Objective, optional
+        What is minimised within the bounds. If not given, what the bounds leave open: they
+        bound unevenness (`max_cobias`, `min_class_accuracy`), so the error is minimised, and
+        COBias among equal errors; or they bound the error alone (`min_accuracy`), so COBias is
+        minimised, and the error among equal COBias. The second counts a millionth of the first.
+
+    Examples
+    --------
+    >>> within = Constrained(max_cobias=0.25)
+    >>> round(within(correct=[3, 2], predicted=[5, 3], support=[4, 4]), 6)
+    0.375
+    >>> within(correct=[4, 2], predicted=[6, 2], support=[4, 4])
+    1000.25
+
+    The second is right more often, but its class accuracies 1 and .5 are .25 too far apart.
+    """
+
+    def __init__(
+        self,
+        max_cobias: float | None = None,
+        min_accuracy: float | str | None = None,
+        min_class_accuracy: float | None = None,
+        objective: Objective | None = None,
+    ):
+        self.max_cobias = max_cobias
+        self.min_accuracy = min_accuracy
+        self.min_class_accuracy = min_class_accuracy
+        self.objective = objective
+
+    @property
+    def inner(self) -> Objective:
+        """What is minimised within the bounds."""
+        if self.objective is not None:
+            return self.objective
+        only_accuracy = self.max_cobias is None and self.min_class_accuracy is None
+        return _RIGHT_AMONG_EVEN if only_accuracy else _EVEN_AMONG_RIGHT
+
+    def validate(self) -> Self:
+        """Return self, or say which parameter is not allowed.
+
+        Raises
+        ------
+        ParameterError
+            No bound is given, a bound is not a fraction, or the objective is not one.
+
+        Examples
+        --------
+        >>> Constrained(max_cobias=10).validate()
+        Traceback (most recent call last):
+        debias.errors.ParameterError: Constrained: max_cobias must be a fraction in [0, 1], for example
+        0.1 for 10 points or per cent; got 10.
+        """
+        if self.max_cobias is self.min_accuracy is self.min_class_accuracy is None:
+            raise ParameterError(
+                "Constrained: no bound is given; give max_cobias, min_accuracy or min_class_accuracy, or "
+                "use Objective(...)."
+            )
+        for name in ("max_cobias", "min_accuracy", "min_class_accuracy"):
+            _check_bound(name, getattr(self, name))
+        if not isinstance(self.inner, Objective):
+            raise ParameterError(
+                f"Constrained: objective must be an Objective(...) or None; got {self.objective!r}."
+            )
+        self.inner.validate()
+        return self
+
+    def resolve(self, uncorrected: Counts) -> "Constrained":
+        """Return the same with ``min_accuracy="uncorrected"`` as a number.
+
+        Parameters
+        ----------
+        uncorrected : Counts
+            Confusion counts of the uncorrected model, each of shape (n_classes,).
+
+        Returns
+        -------
+        Constrained
+            Ready to be called.
+
+        Raises
+        ------
+        ParameterError
+            Weights so large that a choice within bounds could be worth more than one outside.
+
+        Examples
+        --------
+        >>> Constrained(min_accuracy="uncorrected").resolve(Counts([3, 2], [5, 3], [4, 4])).min_accuracy
+        0.625
+        """
+        self.validate()
+        support = np.asarray(uncorrected.support)
+        n_samples = int(support.sum())
+        # The largest z there could be: nothing right, every class named for all, accuracies 1 apart.
+        nothing, all_named = np.zeros_like(support), np.full_like(support, n_samples)
+        largest = float(self.inner(nothing, all_named, support)) + self.inner.cobias
+        if largest >= INFEASIBLE:
+            raise ParameterError(
+                f"Constrained: the weights of {self.inner!r} are too large: z could be {largest:.0f} and has "
+                f"to stay below {INFEASIBLE:.0f}; divide them all by {1 + math.ceil(largest / INFEASIBLE)}."
+            )
+        resolved = Constrained(self.max_cobias, self.min_accuracy, self.min_class_accuracy, self.objective)
+        if self.min_accuracy == UNCORRECTED:
+            resolved.min_accuracy = float(np.sum(uncorrected.correct) / n_samples)
+        return resolved
+
+    def least_correct(self, n_samples: int) -> int:
+        """Return how many samples must be right for `min_accuracy`.
+
+        Parameters
+        ----------
+        n_samples : int
+            Of how many.
+
+        Raises
+        ------
+        ParameterError
+            It is still ``"uncorrected"``: what that is depends on rows, see :meth:`resolve`.
+
+        Examples
+        --------
+        >>> Constrained(min_accuracy=0.7).least_correct(10), Constrained(max_cobias=0.1).least_correct(10)
+        (7, 0)
+        """
+        if isinstance(self.min_accuracy, str):
+            raise ParameterError(
+                "Constrained: min_accuracy='uncorrected' is a number only for given rows; use "
+                "resolve(counts of the uncorrected model)."
+            )
+        # An accuracy that was computed from counts is met by these counts, however it was rounded.
+        return max(0, math.ceil(((self.min_accuracy or 0.0) - 1e-9) * n_samples))
+
+    def __call__(
+        self, correct: npt.ArrayLike, predicted: npt.ArrayLike, support: npt.ArrayLike
+    ) -> float | FloatArray:
+        """Return z per sample within the bounds, and outside INFEASIBLE plus what is out of bounds.
+
+        Parameters
+        ----------
+        correct, predicted, support : array-like of shape (..., n_classes)
+            Confusion counts, see :class:`~debias.search.objective.Counts`; `support` is the same for all.
+
+        Returns
+        -------
+        float or ndarray of shape (...)
+            The smaller, the better.
+        """
+        out = self.violation(correct, support)
+        value = np.where(out > 0, INFEASIBLE + out, self.inner(correct, predicted, support))
+        return float(value) if value.ndim == 0 else value
+
+    def violation(self, correct: npt.ArrayLike, support: npt.ArrayLike) -> FloatArray:
+        """Return how far out of bounds counts are.
+
+        Parameters
+        ----------
+        correct, support : array-like of shape (..., n_classes)
+            Confusion counts.
+
+        Returns
+        -------
+        ndarray of shape (...)
+            COBias above its bound, plus the share of samples that are missing to the bound of
+            accuracy, plus what each class accuracy is below its bound; 0 within all bounds.
+
+        Examples
+        --------
+        >>> round(float(Constrained(min_accuracy=0.8, min_class_accuracy=0.5).violation([4, 1], [4, 4])), 6)
+        0.5
+        """
+        c, b = np.asarray(correct, dtype=np.float64), np.asarray(support, dtype=np.float64)
+        n_samples = int(b.reshape(-1, b.shape[-1])[0].sum())
+        missing = np.maximum(0.0, self.least_correct(n_samples) - c.sum(axis=-1)) / n_samples
+        low = (self.min_class_accuracy or 0.0) - c / np.where(b > 0, b, 1.0)
+        out = missing + np.where(b > 0, np.maximum(0.0, low), 0.0).sum(axis=-1)
+        if self.max_cobias is not None:
+            out = out + np.maximum(0.0, np.asarray(_COBIAS(c, c, b)) - self.max_cobias)
+        return np.where(out > BOUND_TOLERANCE, out, 0.0)
+
+    def describe(self) -> str:
+        """Return the bounds in words.
+
+        Examples
+        --------
+        >>> Constrained(max_cobias=0.1, min_accuracy="uncorrected").describe()
+        'COBias at most 10 points, accuracy at least that of the uncorrected model'
+        """
+        bounds = []
+        if self.max_cobias is not None:
+            points = _bound(self.max_cobias)
+            bounds.append(f"COBias at most {points} point{'' if points == '1' else 's'}")
+        if isinstance(self.min_accuracy, str):
+            bounds.append("accuracy at least that of the uncorrected model")
+        elif self.min_accuracy is not None:
+            bounds.append(f"accuracy at least {_bound(self.min_accuracy)} %")
+        if self.min_class_accuracy is not None:
+            bounds.append(f"every class accuracy at least {_bound(self.min_class_accuracy)} %")
+        return ", ".join(bounds)
+
+    def unmet(self, correct: npt.ArrayLike, support: npt.ArrayLike) -> list[str]:
+        """Return in words each bound that counts do not keep, and what they reach instead.
+
+        Parameters
+        ----------
+        correct, support : array-like of shape (n_classes,)
+            Confusion counts.
+
+        Returns
+        -------
+        list of str
+            Empty within all bounds.
+
+        Examples
+        --------
+        >>> Constrained(max_cobias=0.1, min_class_accuracy=0.5).unmet([4, 1], [4, 4])
+        ['COBias at most 10 points (75 is reached)', 'every class accuracy at least 50 % (25 is reached)']
+        """
+        c, b = np.asarray(correct, dtype=np.float64), np.asarray(support, dtype=np.float64)
+        present = b > 0
+        reached = {
+            "max_cobias": float(_COBIAS(c, c, b)),
+            "min_accuracy": float(c.sum() / b.sum()),
+            "min_class_accuracy": float((c[present] / b[present]).min()),
+        }
+        found = []
+        for name, value in reached.items():
+            bound = getattr(self, name)
+            alone = None if bound is None else Constrained(**{name: bound})
+            if alone is not None and alone.violation(c, b) > 0:
+                found.append(f"{alone.describe()} ({_apart(value, bound)} is reached)")
+        return found
+
+
+Goal = Objective | Constrained
+"""What a search can minimise."""
+
+
+def is_feasible(goal: Goal, value: float) -> bool:
+    """Tell whether a choice keeps all bounds, from its value.
+
+    Parameters
+    ----------
+    goal : Objective or Constrained
+        What was minimised.
+    value : float
+        What the choice is worth.
+
+    Examples
+    --------
+    >>> is_feasible(Constrained(max_cobias=0.1), 1000.02), is_feasible(Objective(), 0.5)
+    (False, True)
+    """
+    return not isinstance(goal, Constrained) or value < INFEASIBLE
+
+
+def _check_bound(name: str, bound: Any) -> None:
+    """Refuse a bound that is not a fraction."""
+    if bound is None or (name == "min_accuracy" and isinstance(bound, str) and bound == UNCORRECTED):
+        return
+    is_number = isinstance(bound, (int, float, np.number)) and not isinstance(bound, bool)
+    if not (is_number and 0 <= bound <= 1):
+        also = ', or "uncorrected"' if name == "min_accuracy" else ""
+        raise ParameterError(
+            f"Constrained: {name} must be a fraction in [0, 1], for example 0.1 for 10 points or per "
+            f"cent{also}; got {bound!r}."
+        )
+
+
+def _bound(fraction: float) -> str:
+    """Write a bound on a scale of 0 to 100."""
+    return f"{100 * fraction:.6g}"
+
+
+def _apart(value: float, bound: float) -> str:
+    """Write what is reached on that scale, with as many digits as tell it from the bound."""
+    digits = next((d for d in range(1, 9) if round(100 * value, d) != round(100 * bound, d)), 9)
+    return f"{round(100 * value, digits):.12g}"

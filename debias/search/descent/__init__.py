@@ -1,0 +1,1 @@
+"""Searches that find good choices and prove nothing: descents, local search, annealing."""

@@ -1,0 +1,1 @@
+"""The mixed-integer program in Pyomo: an independent referee for small problems."""

@@ -1,0 +1,1 @@
+"""Searches that prove: branch and bound over bit tables, and radius certificates."""

@@ -1,0 +1,147 @@
+"""Compiled bounds: the least z that any choice can have when classes have at most so many right.
+
+With the class accuracies in a box, errors and COBias together are smallest where every level t
+of accuracy is held by the right set of classes: z is an integral over t of a function of the
+set of classes above t, and each level is minimised on its own. The PMI is largest when all
+errors are predicted as the one class that has most right.
+"""
+
+import math
+from typing import NamedTuple
+
+import numpy as np
+
+from debias.compilation import compiled
+from debias.search.constraints import Constrained
+from debias.search.counting.objective_terms import tabulate
+from debias.search.objective import FloatArray, IndexArray
+from debias.search.problem import Problem
+
+TOLERANCE = 1e-12
+_PRICES = (0.125, 0.25, 0.5, 1.0, 2.0, 4.0)
+"""What breaking a constraint by one may cost, in bounds."""
+
+
+class Terms(NamedTuple):
+    """What z is made of, for compiled functions.
+
+    Attributes
+    ----------
+    support, by_support : ndarray of shape (n_classes,)
+        Samples per class, and the classes with samples first, by falling support.
+    n_samples : int
+        Samples in all.
+    weights, log_joint, log_predicted : ndarray
+        See :func:`debias.search.counting.objective_terms.tabulate`.
+    multipliers : ndarray of shape (n_multipliers, 3)
+        For each bound, what is added to the factors of a right sample and of the summed gaps and
+        to the constant: a choice that keeps the constraints gains nothing from it (Lagrange).
+    smoothing, constant : float
+        Smoothing of the PMI; what its sum would be if every class were predicted as often as
+        it is right.
+    """
+
+    support: IndexArray
+    by_support: IndexArray
+    n_samples: int
+    weights: FloatArray
+    log_joint: FloatArray
+    log_predicted: FloatArray
+    multipliers: FloatArray
+    smoothing: float
+    constant: float
+
+
+def terms_of(problem: Problem) -> Terms:
+    """Return the terms of the objective of a problem."""
+    objective = problem.objective.inner if isinstance(problem.objective, Constrained) else problem.objective
+    weights, log_joint, log_predicted = tabulate(problem.objective, problem.support)
+    constant = problem.n_classes * (log_joint[0] - log_predicted[0]) if objective.pmi else 0.0
+    return Terms(
+        support=problem.support,
+        by_support=np.argsort(-problem.support, kind="stable"),
+        n_samples=problem.n_samples,
+        weights=weights,
+        log_joint=log_joint,
+        log_predicted=log_predicted,
+        multipliers=_multipliers(weights, problem.n_samples),
+        smoothing=float(objective.smoothing),
+        constant=float(constant),
+    )
+
+
+def _multipliers(weights: FloatArray, n_samples: int) -> FloatArray:
+    """Return multipliers for the constraints; a row of zeros, the objective alone, comes first."""
+    rows = [[0.0, 0.0, 0.0]]
+    for size in _PRICES:
+        if np.isfinite(weights[4]):
+            rows.append([0.0, size * weights[7], -size * weights[4]])
+        if weights[5]:
+            rows.append([size / n_samples, 0.0, size * weights[5] / n_samples])
+    return np.array(rows)
+
+
+@compiled
+def least_objective(most, terms, levels):
+    """Return at most z of every choice with no more than ``most`` right samples in each class.
+
+    It is 1000 and more where no such choice meets the constraints. ``levels`` is scratch of
+    shape (n_classes,).
+    """
+    n_present = right = 0
+    lacking = 0.0
+    for k in range(most.shape[0]):
+        right += most[k]
+        if terms.support[k] > 0:
+            level = most[k] / terms.support[k]
+            lacking += max(0.0, terms.weights[6] - level)
+            place = n_present
+            while place > 0 and levels[place - 1] > level:
+                levels[place] = levels[place - 1]
+                place -= 1
+            levels[place] = level
+            n_present += 1
+    lacking += max(0.0, terms.weights[5] - right) / terms.n_samples
+    if lacking > TOLERANCE:
+        return 1000.0 + lacking
+    least = -math.inf
+    for row in range(terms.multipliers.shape[0]):
+        least = max(least, least_of_levels(most, terms, levels, n_present, row))
+    if terms.weights[2] > 0:
+        least -= terms.weights[2] * most_information(right, most, terms)
+    return least
+
+
+@compiled
+def least_of_levels(most, terms, levels, n_present, row):
+    """Return at most z without its PMI, breaking constraints at the price of a row of multipliers.
+
+    Between two levels the classes that may lie above stay the same: the best of them, largest
+    first, are taken.
+    """
+    right_factor = terms.weights[0] + terms.multipliers[row, 0]
+    gap_factor = terms.weights[1] + terms.multipliers[row, 1]
+    least = terms.weights[3] + terms.multipliers[row, 2]
+    below = 0.0
+    for m in range(n_present):
+        if levels[m] > below:
+            best = gain = 0.0
+            size = 0
+            for position in range(n_present):
+                k = terms.by_support[position]
+                if most[k] > below * terms.support[k] + 1e-9:
+                    size += 1
+                    gain += right_factor * terms.support[k]
+                    best = min(best, gap_factor * size * (n_present - size) - gain)
+            least += (levels[m] - below) * best
+            below = levels[m]
+    return least
+
+
+@compiled
+def most_information(right, most, terms):
+    """Return at least the sum of PMIs of every choice with so many right samples, by class and in all."""
+    largest = 0
+    for k in range(most.shape[0]):
+        largest = max(largest, most[k])
+    return terms.constant - math.log1p(max(0, terms.n_samples - right) / (largest + terms.smoothing))

@@ -1,0 +1,192 @@
+"""Which format a file of class probabilities has, and reading and writing it as a whole.
+
+| format | what | keeps |
+|---|---|---|
+| parquet | the project's own | everything, bit by bit |
+| csv | one column per class | everything but metadata |
+| text | the published format: index, label, argmax, six-decimal probabilities | labels, rounded |
+| lm-eval | ``samples_*.jsonl`` of lm-evaluation-harness (read only) | – |
+"""
+
+import inspect
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from debias.atomic_file import atomic_path
+from debias.errors import ParameterError, TableError
+from debias.tables.formats.csv_columns import read_csv, write_csv
+from debias.tables.formats.harness_samples import read_harness_samples
+from debias.tables.formats.parquet_table import read_parquet, write_parquet
+from debias.tables.formats.published_text import is_published_text, read_published_text, write_published_text
+from debias.tables.table_parts import TableParts
+
+READERS: dict[str, Callable[..., TableParts]] = {
+    "parquet": read_parquet,
+    "csv": read_csv,
+    "text": read_published_text,
+    "lm-eval": read_harness_samples,
+}
+WRITERS: dict[str, Callable[..., None]] = {
+    "parquet": write_parquet,
+    "csv": write_csv,
+    "text": write_published_text,
+}
+SUFFIXES = {
+    ".parquet": "parquet",
+    ".pq": "parquet",
+    ".csv": "csv",
+    ".tsv": "csv",
+    ".txt": "text",
+    ".jsonl": "lm-eval",
+}
+
+
+def read_parts(path: str | os.PathLike[str], format: str | None = None, **options: Any) -> TableParts:
+    """Read the contents of a table from a file.
+
+    Parameters
+    ----------
+    path : path-like
+        The file.
+    format : {"parquet", "csv", "text", "lm-eval"}, optional
+        Default: told by the suffix .parquet, .pq, .csv, .tsv or .jsonl, else by the content.
+    **options
+        Passed to the reader of the format.
+
+    Returns
+    -------
+    TableParts
+        The contents, not yet checked.
+
+    Raises
+    ------
+    TableError
+        The file is missing, empty, damaged, or its format cannot be told.
+    ParameterError
+        There is no such format, or it has no such option.
+    """
+    file = Path(path)
+    if not file.is_file():
+        raise TableError(f"{file}: there is no such file.")
+    if file.stat().st_size == 0:
+        raise TableError(f"{file}: the file is empty.")
+    name = format or infer_format(file)
+    reader = _choose(READERS, name, options, n_fixed=1)
+    try:
+        return reader(file, **options)
+    except OSError as error:
+        raise TableError(f"{file}: cannot be read: {error}.") from error
+
+
+def write_parts(
+    path: str | os.PathLike[str], parts: TableParts, format: str | None = None, **options: Any
+) -> None:
+    """Write the contents of a table to a file, whole or not at all.
+
+    Parameters
+    ----------
+    path : path-like
+        The file; an older one is replaced.
+    parts : TableParts
+        The contents, checked.
+    format : {"parquet", "csv", "text"}, optional
+        Default: told by the suffix .parquet, .pq, .csv, .tsv or .txt.
+    **options
+        Passed to the writer of the format.
+
+    Raises
+    ------
+    TableError
+        The file cannot be written, or the format cannot hold the table.
+    ParameterError
+        There is no such format, or it has no such option.
+    """
+    suffix = Path(path).suffix.lower()
+    name = format or SUFFIXES.get(suffix, f"of the suffix {suffix!r}")
+    writer = _choose(WRITERS, name, options, n_fixed=2)
+    if name == "csv" and suffix == ".tsv":
+        options.setdefault("delimiter", "\t")
+    write_atomically(path, lambda temporary: writer(temporary, parts, **options))
+
+
+def infer_format(path: Path) -> str:
+    """Tell the format of a file from its suffix or, where that says nothing, from its beginning.
+
+    Parameters
+    ----------
+    path : Path
+        An existing file.
+
+    Returns
+    -------
+    str
+        One of the keys of :data:`READERS`.
+
+    Raises
+    ------
+    TableError
+        Neither tells.
+    """
+    suffix = path.suffix.lower()
+    if suffix in SUFFIXES and suffix != ".txt":
+        return SUFFIXES[suffix]
+    with path.open("rb") as file:
+        start = file.read(4096)
+    line = start.decode("utf-8", errors="replace").lstrip("\ufeff \r\n").split("\n")[0]
+    if start.startswith(b"PAR1"):
+        return "parquet"
+    if line.startswith("{"):
+        return "lm-eval"
+    if is_published_text(line):
+        return "text"
+    if "," in line or "\t" in line:
+        return "csv"
+    raise TableError(f"{path}: the format cannot be told; pass format= one of {sorted(READERS)}.")
+
+
+def _choose(
+    known: dict[str, Callable[..., Any]], name: str, options: dict[str, Any], n_fixed: int
+) -> Callable[..., Any]:
+    """Return the reader or writer of a format, which must know the options."""
+    if name not in known:
+        raise ParameterError(f"there is no format {name!r} here; pass format= one of {sorted(known)}.")
+    allowed = list(inspect.signature(known[name]).parameters)[n_fixed:]
+    unknown = [option for option in options if option not in allowed]
+    if unknown:
+        raise ParameterError(f"format {name!r} has no option {unknown[0]!r}; it has {allowed}.")
+    return known[name]
+
+
+def write_atomically(path: str | os.PathLike[str], write: Callable[[Path], object]) -> None:
+    """Write a file of rows so that its name never stands for half of it.
+
+    Parameters
+    ----------
+    path : path-like
+        Where the file shall be; an older file there is replaced.
+    write : callable
+        Gets the path of a temporary file in the same folder, and writes it.
+
+    Raises
+    ------
+    TableError
+        The folder does not exist or cannot be written.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     write_atomically(f"{folder}/a.txt", lambda temporary: temporary.write_text("whole"))
+    ...     os.listdir(folder)
+    ['a.txt']
+    """
+    target = Path(path)
+    if not target.parent.is_dir():
+        raise TableError(f"{target}: the folder {str(target.parent)!r} does not exist; create it first.")
+    try:
+        with atomic_path(target) as temporary:
+            write(temporary)
+    except (OSError, UnicodeEncodeError) as error:
+        raise TableError(f"{target}: cannot be written: {error}.") from error

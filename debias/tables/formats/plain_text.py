@@ -1,0 +1,122 @@
+"""What the formats in plain text share: decoding, parsing numbers, and noticing a cut end."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from debias.errors import TableError
+from debias.tables.checks import SUM_TOLERANCE
+from debias.tables.table_parts import FloatArray
+
+
+def decode(path: Path, encoding: str = "utf-8") -> str:
+    """Return the text of a file.
+
+    Parameters
+    ----------
+    path : Path
+        The file.
+    encoding : str, default="utf-8"
+        Its encoding; a byte order mark is dropped.
+
+    Returns
+    -------
+    str
+        The text.
+
+    Raises
+    ------
+    TableError
+        The file has another encoding, or is empty but for white space.
+    """
+    try:
+        text = path.read_bytes().decode(encoding).removeprefix("\ufeff")
+    except UnicodeDecodeError as error:
+        raise TableError(
+            f"{path}: byte {error.start} is not {encoding}; save the file as utf-8, or "
+            "read it in Python with encoding=... (for example 'latin-1')."
+        ) from error
+    except LookupError as error:
+        raise TableError(
+            f"{path}: there is no encoding {encoding!r}; common ones are 'utf-8', 'latin-1'."
+        ) from error
+    if "\0" in text:
+        raise TableError(f"{path}: holds zero bytes, so it is not text; check the file and its encoding.")
+    if not text.strip():
+        raise TableError(f"{path}: the file is empty.")
+    return text
+
+
+def parse_column(path: Path, name: str, cells: Sequence[str]) -> FloatArray:
+    """Return the numbers of a column, exactly as they are written.
+
+    Parameters
+    ----------
+    path : Path
+        The file, for the message.
+    name : str
+        Name of the column, for the message.
+    cells : sequence of str
+        One per row.
+
+    Returns
+    -------
+    ndarray of float64 of shape (n_samples,)
+        The numbers.
+
+    Raises
+    ------
+    TableError
+        A cell is no number.
+
+    Examples
+    --------
+    >>> parse_column(Path("a.csv"), "yes", ["0.5", "0,5"])
+    Traceback (most recent call last):
+        ...
+    debias.errors.TableError: a.csv: row 1, column 'yes': '0,5' is not a number.
+    """
+    numbers = np.empty(len(cells))
+    for row, cell in enumerate(cells):
+        try:
+            numbers[row] = float(cell)
+        except (TypeError, ValueError) as error:
+            what = "the value is missing" if not str(cell).strip() else f"{cell!r} is not a number"
+            raise TableError(f"{path}: row {row}, column {name!r}: {what}.") from error
+    return numbers
+
+
+def refuse_cut_end(path: Path, text: str, probabilities: FloatArray) -> None:
+    r"""Refuse a file that ends in the middle of its last number.
+
+    Such a file has no line break at its end, and its last row alone does not sum to one.
+
+    Parameters
+    ----------
+    path : Path
+        The file, for the message.
+    text : str
+        Its content.
+    probabilities : ndarray of shape (n_samples, n_classes)
+        What was read.
+
+    Raises
+    ------
+    TableError
+        The file was cut.
+
+    Examples
+    --------
+    >>> refuse_cut_end(Path("a.txt"), "0 0 0 .7 .3\n1 1 1 .25 .7", np.array([[0.7, 0.3], [0.25, 0.7]]))
+    Traceback (most recent call last):
+        ...
+    debias.errors.TableError: a.txt: the file is cut short: it ends within row 1, which sums to 0.95 while
+    all others sum to 1.
+    """
+    off = np.abs(probabilities.sum(axis=1) - 1) > SUM_TOLERANCE
+    if not text.endswith(("\n", "\r")) and len(off) > 1 and off[-1] and not off[:-1].any():
+        raise TableError(
+            f"{path}: the file is cut short: it ends within row {len(off) - 1}, which sums to "
+            f"{probabilities[-1].sum():.6g} while all others sum to 1."
+        )

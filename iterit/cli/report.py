@@ -1,0 +1,33 @@
+"""``iterit report``: what a run of rounds picked, how scores moved, what it cost."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from debias.console.output_files import check_output
+from debias.console.screen import print_lines
+from iterit.cli.train import print_report
+
+
+def report(
+    run: Annotated[Path, typer.Argument(help="Folder of a run, also while it trains, or a checkpoint.")],
+    out: Annotated[Path, typer.Option(help="The report: .html (one page that loads nothing) or .md.")] = Path(
+        "report.html"
+    ),
+    title: Annotated[str, typer.Option(help="Heading of the report.")] = "Rounds of picked instructions",
+    price_per_hour: Annotated[
+        float | None, typer.Option(help="Price of an hour of the machine, to say what each part cost.")
+    ] = None,
+) -> None:
+    """Report a run: picks and their overlap, moves of scores, lengths, sources, loss, time and cost.
+
+    Example: iterit report iterit-run --out report.html
+    """
+    check_output(out, (".html", ".md"))
+    from iterit.reports.rounds_report import RoundsReport
+
+    made = RoundsReport.from_folder(run, title=title, price_per_hour=price_per_hour)
+    made.write(out)
+    print_report(made)
+    print_lines([f"Wrote {out}."])

@@ -1,0 +1,95 @@
+"""``iterit score``: how hard each record is for a model."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from debias.console.output_files import check_output
+from debias.console.screen import print_lines, print_table
+from iterit.cli.shared_options import (
+    CACHE,
+    Cache,
+    Device,
+    Dtype,
+    DtypeOption,
+    EngineName,
+    EngineOption,
+    Files,
+    Limit,
+    MaxCharacters,
+    MaxTokens,
+    Model,
+    RecordFormat,
+    Refused,
+    SourceField,
+    TemplateName,
+    TemplateOption,
+    engine_of,
+    read,
+    scores_of,
+    write_frame,
+)
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from iterit.records.instruction_records import Records
+
+TABLE_FORMATS = (".parquet", ".csv", ".jsonl")
+
+
+def score(
+    files: Files,
+    model: Model = "demo",
+    out: Annotated[Path, typer.Option(help="The scores, one row each: .parquet, .csv or .jsonl.")] = Path(
+        "scores.parquet"
+    ),
+    engine: EngineOption = EngineName.transformers,
+    template: TemplateOption = TemplateName.auto,
+    max_tokens: MaxTokens = None,
+    dtype: DtypeOption = Dtype.auto,
+    device: Device = "auto",
+    format: RecordFormat = "auto",
+    source_field: SourceField = None,
+    limit: Limit = None,
+    max_characters: MaxCharacters = None,
+    refused: Refused = None,
+    cache: Cache = CACHE,
+) -> None:
+    """Score how hard each record is for a model (IFD).
+
+    Columns written: row, ifd, conditional and direct (mean negative log-likelihoods of the answer, in
+    nats), n_tokens, status and source. Stopped and started again, it goes on where it stopped.
+
+    Example: iterit score alpaca.jsonl --model demo --out scores.parquet
+    """
+    check_output(out, TABLE_FORMATS, tuple(files))
+    records = read(files, format, limit, refused, source_field, max_characters)
+    with engine_of(engine, model, str(dtype), device) as made:
+        scores = scores_of(records, made, str(template), max_tokens, cache)
+    write_frame(scores.reset_index().assign(source=records.sources), out)
+    print_table(*describe_scores(scores))
+    print_hardest(scores, records)
+    print_lines([f"Wrote {out}: {len(scores):,} records."])
+
+
+def describe_scores(scores: "pd.DataFrame") -> tuple[str, list[str], list[list[str]]]:
+    """Return title, header and rows of a table on scores."""
+    rows = []
+    for status, own in scores.groupby("status"):
+        quantiles = own["ifd"].quantile([0.1, 0.5, 0.9])
+        values = ["–" if value != value else f"{value:.3f}" for value in quantiles]
+        rows.append([str(status), f"{len(own):,}", f"{own['n_tokens'].mean():.1f}", *values])
+    return "Difficulty (IFD)", ["status", "records", "tokens", "10 %", "median", "90 %"], rows
+
+
+def print_hardest(scores: "pd.DataFrame", records: "Records", n_shown: int = 3) -> None:
+    """Print how the hardest records below the bound of 1 begin."""
+    hardest = scores[scores["status"] == "ok"].nlargest(n_shown, "ifd")
+    lines = []
+    for row, ifd in hardest["ifd"].items():
+        answer = " ".join(records[int(str(row))].messages[-1].content.split())
+        lines.append(f"{ifd:.3f}  row {row}: {answer[:80]}")
+    if lines:
+        print_lines(["Hardest answers that a question still helps with:", *lines])

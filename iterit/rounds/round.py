@@ -1,0 +1,140 @@
+"""A round as a pure function: score a window with the model as it is, pick k rows, remember both.
+
+What scores and what picks are given, so that nothing here knows a model. See methods of IterIT
+(Jia et al., arXiv 2412.17365).
+"""
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from debias.errors import ParameterError
+from iterit.rounds.round_state import (
+    SCORED,
+    RoundSettings,
+    RoundState,
+    RowArray,
+    pickable,
+    with_picks,
+    with_scores,
+)
+from iterit.rounds.windows import next_rows, window_of
+
+Score = Callable[[RowArray], pd.DataFrame]
+"""Scores rows with the model as it is: a DataFrame indexed by row, see :mod:`iterit.scoring.complexity`."""
+
+Pick = Callable[[RowArray, pd.DataFrame, int], pd.DataFrame]
+"""Picks from candidates, given the newest scores of all rows and the round: a table of picks."""
+
+
+def run_round(
+    state: RoundState, settings: RoundSettings, score: Score, pick: Pick
+) -> tuple[RoundState, dict[str, Any]]:
+    """Score a window, widen it until it holds enough rows to pick, and pick.
+
+    Where all rows together hold too few, the picks are completed with the rows whose IFD is nearest
+    to the bounds, so that every round trains the same number of rows; the table of picks says which.
+
+    Parameters
+    ----------
+    state : RoundState
+    settings : RoundSettings
+    score : callable
+        Scores rows with the model as it is.
+    pick : callable
+        Picks from candidates.
+
+    Returns
+    -------
+    state : RoundState
+        In which the next round begins.
+    facts : dict
+        Counts: n_scored, n_top, n_stale, n_above, n_widened, n_candidates, n_completed.
+
+    Raises
+    ------
+    ParameterError
+        Fewer rows than are to be picked have a score at all.
+    """
+    window = window_of(state, settings)
+    rows = window.rows
+    state = with_scores(state, score(rows), settings)
+    while (missing := settings.n_picks - _n_pickable(state, settings, rows)) > 0:
+        more = next_rows(state, settings, rows, max(missing, math.ceil(0.1 * settings.window_size)))
+        if not len(more):
+            break
+        state = with_scores(state, score(more), settings)
+        rows = np.concatenate([rows, more])
+    newest = state.newest()
+    candidates = np.sort(rows[pickable(newest, settings)[rows]])
+    table = _completed(pick(candidates, newest, state.round), newest, settings)
+    facts = {
+        "n_scored": len(rows),
+        "n_top": window.n_top,
+        "n_stale": window.n_stale,
+        "n_above": window.n_above,
+        "n_widened": len(rows) - len(window.rows),
+        "n_candidates": len(candidates),
+        "n_completed": int(table["completed"].sum()),
+    }
+    return with_picks(state, table), facts
+
+
+def training_order(rows: RowArray, seed: int, epoch: int, lengths: RowArray, rows_per_step: int) -> RowArray:
+    """Order in which picked rows are trained: steps of the optimiser shuffled by seed and epoch alone.
+
+    Within a step longer rows come first: batches then hold rows of like length, and little padding.
+    The Trainer's loss is a mean over all tokens of a step, whatever batches they come in.
+
+    Parameters
+    ----------
+    rows : int64 array
+    seed, epoch : int
+    lengths : int64 array
+        Of every record.
+    rows_per_step : int
+        That all batches and processes of a step take together.
+
+    Returns
+    -------
+    int64 array
+
+    Examples
+    --------
+    >>> lengths = np.array([10, 30, 20, 40])
+    >>> training_order(np.array([0, 1, 2, 3]), 0, 0, lengths, rows_per_step=4)
+    array([3, 1, 2, 0])
+    """
+    order = np.random.default_rng([seed, epoch]).permutation(rows)
+    steps = np.arange(len(order)) // rows_per_step
+    return order[np.lexsort((-lengths[order], steps))]
+
+
+def _n_pickable(state: RoundState, settings: RoundSettings, rows: RowArray) -> int:
+    """How many of these rows may be picked."""
+    return int(pickable(state.newest(), settings)[rows].sum())
+
+
+def _completed(table: pd.DataFrame, newest: pd.DataFrame, settings: RoundSettings) -> pd.DataFrame:
+    """Fill a table of picks up to the number that every round trains."""
+    table = table.assign(completed=False)
+    missing = settings.n_picks - len(table)
+    if missing <= 0:
+        return table
+    ifd = newest["ifd"].to_numpy().astype(np.float64)
+    usable = newest["status"].isin(SCORED).to_numpy() & np.isfinite(ifd)
+    usable[table["row"].to_numpy(dtype=np.int64)] = False
+    low = -np.inf if settings.min_ifd is None else settings.min_ifd
+    gap = np.maximum(np.maximum(low - ifd, ifd - settings.max_ifd), 0)
+    rows = np.flatnonzero(usable)
+    rows = rows[np.lexsort((-ifd[rows], gap[rows]))][:missing]
+    if len(rows) < missing:
+        raise ParameterError(
+            f"only {len(table) + len(rows)} of {len(newest)} records have an IFD, and {settings.n_picks} are"
+            " to be picked in each round: give a smaller ratio, or records whose answers fit into the context"
+        )
+    more = pd.DataFrame({"row": rows, "complexity": ifd[rows], "completed": True})
+    return more if table.empty else pd.concat([table, more], ignore_index=True)

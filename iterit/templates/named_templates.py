@@ -1,0 +1,108 @@
+"""The templates by name: a tokenizer's own for chats, or Alpaca's plain one for base models."""
+
+from typing import Any
+
+from debias.errors import ParameterError
+from iterit.records.instruction_records import Record
+from iterit.records.record_formats import Message
+from iterit.templates.chat_template import ChatTemplate
+from iterit.templates.encoding import Encoded, EncodedRecords
+from iterit.templates.template import Borders, Template, Turn, answered_places
+
+__all__ = ["AlpacaTemplate", "ChatTemplate", "Encoded", "EncodedRecords", "Template", "Turn", "template_for"]
+
+TEMPLATES = ("auto", "chat", "alpaca")
+
+
+class AlpacaTemplate(Template):
+    """The plain template of Alpaca, for base models without a chat template.
+
+    A system message takes the place of the opening sentence; later turns follow after an empty line.
+    Every answer ends with the tokenizer's end-of-text token.
+
+    Parameters
+    ----------
+    tokenizer : PreTrainedTokenizerBase
+
+    Raises
+    ------
+    ParameterError
+        The tokenizer has no end-of-text token.
+    """
+
+    name = "alpaca"
+    opening = "### Response:\n"
+    _headers = (
+        "Below is an instruction that describes a task. Write a response that appropriately completes the"
+        " request.",
+        "Below is an instruction that describes a task, paired with an input that provides further context."
+        " Write a response that appropriately completes the request.",
+    )
+
+    def __init__(self, tokenizer: Any) -> None:
+        super().__init__(tokenizer)
+        self.ending = tokenizer.eos_token or ""
+        if not self.ending:
+            raise ParameterError("the tokenizer has no end-of-text token (eos_token); give it one")
+
+    @property
+    def _words(self) -> Any:
+        return [*self._headers, self.opening, self.ending]
+
+    def layout(self, record: Record) -> tuple[str, list[Borders]]:
+        """Return the text of a record with plain headings, and where its answers are."""
+        last = answered_places(record.messages)[-1]
+        system = [m.content for m in record.messages if m.role == "system"]
+        text = "\n".join(system) or self._headers[bool(record.input.strip())]
+        borders = []
+        for message in record.messages[: last + 1]:
+            if message.role == "user":
+                text += f"\n\n{self._question(record, message)}"
+            elif message.role == "assistant":
+                opening, start = len(text) + 2, len(text) + 2 + len(self.opening)
+                text += f"\n\n{self.opening}{message.content}{self.ending}"
+                if message.content.strip():
+                    borders.append(Borders(opening, start, len(text)))
+        return text, borders
+
+    def _question(self, record: Record, message: Message) -> str:
+        """Question under its heading; an input has one of its own."""
+        if not record.input.strip():
+            return f"### Instruction:\n{message.content}"
+        return f"### Instruction:\n{record.instruction}\n\n### Input:\n{record.input}"
+
+
+def template_for(tokenizer: Any, name: str = "auto") -> Template:
+    r"""Return the template for a tokenizer.
+
+    Parameters
+    ----------
+    tokenizer : PreTrainedTokenizerBase
+    name : {"auto", "chat", "alpaca"}, default="auto"
+        The tokenizer's chat template, or Alpaca's plain one; "auto" takes the former where there is one.
+
+    Returns
+    -------
+    Template
+
+    Raises
+    ------
+    ParameterError
+        The name is unknown, or the tokenizer cannot be used with the template.
+
+    Examples
+    --------
+    >>> from debias.inference.models.loading import load_tokenizer  # doctest: +SKIP
+    >>> template = template_for(load_tokenizer("demo"))  # doctest: +SKIP
+    >>> records = Records.from_rows([{"question": "1 + 1?", "answer": "2"}])  # doctest: +SKIP
+    >>> template.turns(records[0])[0].opening, template.turns(records[0])[0].answer  # doctest: +SKIP
+    ('<|im_start|>assistant\n', '2<|im_end|>')
+    >>> template_for(None, "plain")
+    Traceback (most recent call last):
+    debias.errors.ParameterError: template is 'plain'; allowed are 'auto', 'chat', 'alpaca'
+    """
+    if name not in TEMPLATES:
+        raise ParameterError(f"template is {name!r}; allowed are {', '.join(map(repr, TEMPLATES))}")
+    if name == "auto":
+        name = "chat" if getattr(tokenizer, "chat_template", None) else "alpaca"
+    return ChatTemplate(tokenizer) if name == "chat" else AlpacaTemplate(tokenizer)

@@ -1,0 +1,257 @@
+"""How a record becomes the text that a model is trained on, and scored on, token for token.
+
+A record is tokenised once and whole. Its answers are found by the tokenizer's offsets: a token that
+straddles the border of an answer belongs to the answer.
+"""
+
+from abc import ABC, abstractmethod
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import islice
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from debias.errors import ParameterError
+from debias.inference.collection.hash_index import digest
+from debias.inference.tokenization import Tokenization
+from iterit.records.instruction_records import Record, Records
+from iterit.records.record_files import to_json
+from iterit.records.record_formats import Message
+from iterit.templates.encoding import Encoded, EncodedRecords, Span
+
+_TEXTS_AT_ONCE = 512
+
+
+class Borders(NamedTuple):
+    """Where an answer is in its text, in characters: the turn's opening, then the answer."""
+
+    opening: int
+    start: int
+    stop: int
+
+
+@dataclass(frozen=True)
+class Turn:
+    """One answer and what stands before it.
+
+    Parameters
+    ----------
+    prompt : str
+        All text before the answer.
+    opening : str
+        The template's opening of an assistant's turn alone: what stands before the answer when it is
+        read without its question.
+    answer : str
+        The answer with the text that ends the turn.
+    """
+
+    prompt: str
+    opening: str
+    answer: str
+
+
+class Template(ABC):
+    """Turns records into text and tokens; the same in scoring and in training.
+
+    Parameters
+    ----------
+    tokenizer : PreTrainedTokenizerBase
+        A fast one, which tells offsets.
+
+    Attributes
+    ----------
+    opening : str
+        What opens an assistant's turn.
+    ending : str
+        What ends it.
+
+    Raises
+    ------
+    ParameterError
+        The tokenizer is not fast.
+    """
+
+    name = ""
+    opening = ""
+    ending = ""
+
+    def __init__(self, tokenizer: Any) -> None:
+        if not getattr(tokenizer, "is_fast", False):
+            raise ParameterError(
+                f"tokenizer is {type(tokenizer).__name__}, which does not tell where its tokens are in a"
+                " text; give a fast one (of the tokenizers library)"
+            )
+        self.tokenizer = tokenizer
+        self.tokenization = Tokenization(tokenizer)
+        self._leading = list(self.tokenization.leading)
+        self._before = ""
+
+    @abstractmethod
+    def layout(self, record: Record) -> tuple[str, list[Borders]]:
+        """Return the text of a record up to the end of its last answer, and where its answers are.
+
+        Parameters
+        ----------
+        record : Record
+
+        Returns
+        -------
+        text : str
+            Without the tokens that open every text.
+        borders : list of Borders
+            Of every answer that is not only white space, in order.
+
+        Raises
+        ------
+        RecordsError
+            The template cannot take this record.
+        """
+
+    @property
+    @abstractmethod
+    def _words(self) -> Any:
+        """What else decides the text."""
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """Digest of what decides the tokens: template and vocabulary."""
+        return digest(to_json([self.name, self._words, self._leading, self.tokenization.digest])).hex()
+
+    def turns(self, record: Record, max_tokens: int | None = None) -> list[Turn]:
+        """Return the answers of a record, each with what stands before it.
+
+        Parameters
+        ----------
+        record : Record
+        max_tokens : int, optional
+            A longer text is cut after as many tokens, between two of its signs.
+
+        Returns
+        -------
+        list of Turn
+            An answer of white space only is none.
+
+        Raises
+        ------
+        RecordsError
+            The template cannot take this record.
+        """
+        text, borders = self.layout(record)
+        end = len(text) if max_tokens is None else self._end(text, max_tokens)
+        return [
+            Turn(
+                self._before + text[:start], self._before + text[opening:start], text[start : min(stop, end)]
+            )
+            for opening, start, stop in borders
+            if start < end
+        ]
+
+    def _end(self, text: str, max_tokens: int) -> int:
+        """Where a text ends that has no more than some tokens and no part of a sign."""
+        offsets = self.tokenizer([text], add_special_tokens=False, verbose=False).encodings[0].offsets
+        last = max_tokens - len(self._leading)
+        if last >= len(offsets):
+            return len(text)
+        while last > 0 and offsets[last][0] < offsets[last - 1][1]:
+            last -= 1
+        return int(offsets[last - 1][1]) if last > 0 else 0
+
+    def encode(self, record: Record, max_tokens: int | None = None) -> Encoded:
+        """Return a record as tokens.
+
+        Parameters
+        ----------
+        record : Record
+        max_tokens : int, optional
+            A longer sequence is cut at its end.
+
+        Returns
+        -------
+        Encoded
+            With ``input_ids`` and ``labels``, which are -100 outside of answers.
+
+        Raises
+        ------
+        RecordsError
+            The template cannot take this record.
+        """
+        return next(self._encoded([record], max_tokens))
+
+    def encode_all(
+        self, records: Records, rows: ArrayLike | None = None, max_tokens: int | None = None
+    ) -> EncodedRecords:
+        """Return many records as tokens, held compactly, to be scored and trained on.
+
+        Parameters
+        ----------
+        records : Records
+        rows : sequence of int, optional
+            All when left out.
+        max_tokens : int, optional
+            Longer sequences are cut at their ends.
+
+        Returns
+        -------
+        EncodedRecords
+
+        Raises
+        ------
+        RecordsError
+            The template cannot take a record.
+        """
+        numbers = np.arange(len(records)) if rows is None else np.asarray(rows, dtype=np.int64)
+        chosen = records if rows is None else (records[int(row)] for row in numbers)
+        return EncodedRecords(numbers, self._encoded(chosen, max_tokens), self.fingerprint)
+
+    def _encoded(self, records: Iterable[Record], max_tokens: int | None) -> Iterator[Encoded]:
+        """Tokenise some hundred texts at a time."""
+        if max_tokens is not None and (not isinstance(max_tokens, int) or max_tokens < 1):
+            raise ParameterError(f"max_tokens is {max_tokens!r}; give a number from 1 on, or None")
+        layouts = (self.layout(record) for record in records)
+        while some := list(islice(layouts, _TEXTS_AT_ONCE)):
+            batch = self.tokenizer([text for text, _ in some], add_special_tokens=False, verbose=False)
+            for encoding, (_, borders) in zip(batch.encodings, some, strict=True):
+                whole = self._with_spans(encoding, borders)
+                yield whole if max_tokens is None else whole.cut(max_tokens)
+
+    def _with_spans(self, encoding: Any, borders: Sequence[Borders]) -> Encoded:
+        """Find answers by the offsets of the tokens."""
+        offsets, shift = encoding.offsets, len(self._leading)
+
+        def ending_after(character: int) -> int:
+            return bisect_right(offsets, character, key=lambda offset: offset[1]) + shift
+
+        def starting_at(character: int) -> int:
+            return bisect_left(offsets, character, key=lambda offset: offset[0]) + shift
+
+        spans = [
+            Span(
+                ending_after(opening),
+                ending_after(start),
+                starting_at(stop),
+            )
+            for opening, start, stop in borders
+        ]
+        # Of an answer of signs that the tokenizer leaves out, nothing stands before its ending.
+        filled = tuple(
+            span
+            for span, border in zip(spans, borders, strict=True)
+            if span.start < starting_at(border.stop - len(self.ending))
+        )
+        tokens = np.array(self._leading + encoding.ids, dtype=np.int32)
+        return Encoded(tokens, filled, False, shift)
+
+
+def answered_places(messages: Sequence[Message]) -> list[int]:
+    """Return the places of the answers that are not only white space.
+
+    Examples
+    --------
+    >>> answered_places([Message("user", "a"), Message("assistant", "b"), Message("assistant", " ")])
+    [1]
+    """
+    return [n for n, m in enumerate(messages) if m.role == "assistant" and m.content.strip()]

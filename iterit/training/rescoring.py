@@ -1,0 +1,236 @@
+"""Scores rows with the weights as they are: in the trainer's own model, or in vLLM with its adapter.
+
+All processes share the rows of a scoring by the trainer's own model. Scoring leaves every random
+generator as it was, so that a run that is resumed after it goes on as if it had never stopped.
+"""
+
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from debias.errors import ParameterError
+from debias.inference.models.loading import DTYPES
+from iterit.rounds.round_state import RowArray
+from iterit.training.distributed import everywhere, in_first, process_numbers
+from iterit.training.scoring_copy import scoring_copy
+
+if TYPE_CHECKING:
+    from debias.inference.engine import Engine
+
+ScoreRows = Callable[["Engine", RowArray, int], pd.DataFrame]
+"""Scores rows with an engine after so many training steps: a DataFrame indexed by row."""
+
+
+@dataclass
+class Spent:
+    """What scoring took so far.
+
+    Parameters
+    ----------
+    seconds : float
+        Of the first process.
+    tokens : int
+        That went through the model, in all processes; 0 where the engine does not count.
+    """
+
+    seconds: float = 0.0
+    tokens: int = 0
+
+
+class Rescorer:
+    """Scores rows in the middle of a training run.
+
+    Parameters
+    ----------
+    score_rows : callable
+        Scores rows with an engine.
+    lengths : int64 array
+        Of every row, by which processes share the work.
+    engine : Engine, optional
+        With a method ``use_adapter(folder)``, such as a VLLMEngine: it is given the adapter as it is,
+        and only the first process asks it. The trainer's own model when left out.
+    dtype : {"auto", "bfloat16", "float16", "float32"}, default="auto"
+        Number format in which the trainer's own model scores: "auto" is the model itself, another one
+        takes a copy for each scoring, with an adapter merged in.
+
+    Raises
+    ------
+    ParameterError
+        The engine takes no adapter.
+    """
+
+    def __init__(
+        self, score_rows: ScoreRows, lengths: RowArray, engine: Any = None, dtype: str = "auto"
+    ) -> None:
+        if engine is not None and not hasattr(engine, "use_adapter"):
+            raise ParameterError(
+                f"engine is {type(engine).__name__}, which cannot be given the weights as they are; leave it"
+                " out, so that the trainer's own model scores, or give a VLLMEngine with enable_lora=True"
+            )
+        if dtype not in DTYPES:
+            raise ParameterError(f"score_dtype is {dtype!r}; allowed are {', '.join(map(repr, DTYPES))}")
+        self.score_rows, self.lengths, self.engine = score_rows, lengths, engine
+        self.dtype = dtype
+        self.spent = Spent()
+
+    def __call__(self, trainer: Any, rows: RowArray) -> pd.DataFrame:
+        """Score rows with the model of a trainer as it is; called by all processes.
+
+        Parameters
+        ----------
+        trainer : transformers.Trainer
+        rows : int64 array
+
+        Returns
+        -------
+        DataFrame
+            Indexed by row, in the order of ``rows``; the same in all processes.
+
+        Raises
+        ------
+        ParameterError
+            The trainer's weights lie apart on several devices, or are no adapter.
+        """
+        begun = time.perf_counter()
+        with unchanged_randomness():
+            if self.engine is None:
+                parts = everywhere(lambda: self._own_share(trainer, rows))
+            else:
+                parts = [in_first(lambda: self._with_adapter(trainer, rows))]
+        self.spent.seconds += time.perf_counter() - begun
+        self.spent.tokens += sum(tokens for _, tokens in parts)
+        return pd.concat([table for table, _ in parts]).loc[rows]
+
+    def _own_share(self, trainer: Any, rows: RowArray) -> tuple[pd.DataFrame, int]:
+        """Score the rows of this process with its own copy of the model."""
+        from debias.inference.transformers.transformers_engine import TransformersEngine
+
+        refuse_scattered(trainer)
+        index, count = process_numbers()
+        # Long and short rows in turn, so that all processes have as much to do.
+        own = rows[np.argsort(self.lengths[rows], kind="stable")][index::count]
+        with model_to_score(trainer.model, self.dtype) as model:
+            engine = TransformersEngine(model, trainer.processing_class)
+            return self.score_rows(engine, np.sort(own), step_of(trainer)), engine.work.tokens
+
+    def _with_adapter(self, trainer: Any, rows: RowArray) -> tuple[pd.DataFrame, int]:
+        """Score rows in another engine, with the adapter as it is."""
+        with adapter_folder(trainer.model) as folder:
+            self.engine.use_adapter(folder)
+            return self.score_rows(self.engine, rows, step_of(trainer)), 0
+
+
+def step_of(trainer: Any) -> int:
+    """Return how many steps a trainer has trained."""
+    return int(trainer.state.global_step)
+
+
+@contextmanager
+def model_to_score(model: Any, dtype: str = "auto") -> Iterator[Any]:
+    """Give the model that is trained as one to score with, and put it back as it was.
+
+    Mixed precision, which accelerate wraps around the forward pass, is left out: weights decide.
+
+    Parameters
+    ----------
+    model : PreTrainedModel or PeftModel
+    dtype : {"auto", "bfloat16", "float16", "float32"}, default="auto"
+        "auto" is the model itself; another one takes a copy, see :mod:`iterit.training.scoring_copy`.
+
+    Yields
+    ------
+    PreTrainedModel or PeftModel
+    """
+    import torch
+
+    training = {name: module.training for name, module in model.named_modules()}
+    wrapped = model.__dict__.get("forward") if "_original_forward" in model.__dict__ else None
+    if wrapped is not None:
+        model.forward = model._original_forward
+    try:
+        wanted = None if dtype == "auto" else getattr(torch, dtype)
+        same = wanted is None or (wanted == model.dtype and not hasattr(model, "merge_and_unload"))
+        yield model if same else scoring_copy(model, getattr(torch, dtype))
+    finally:
+        if wrapped is not None:
+            model.forward = wrapped
+        for name, module in model.named_modules():
+            module.training = training[name]
+
+
+def refuse_scattered(trainer: Any) -> None:
+    """Refuse a trainer whose processes hold only parts of the weights.
+
+    Parameters
+    ----------
+    trainer : transformers.Trainer
+
+    Raises
+    ------
+    ParameterError
+    """
+    if trainer.is_fsdp_enabled or trainer.is_deepspeed_enabled:
+        kind = "FSDP" if trainer.is_fsdp_enabled else "DeepSpeed"
+        raise ParameterError(
+            f"the trainer uses {kind}, and no process holds the whole model to score with; train with several"
+            " processes without it, or give engine=VLLMEngine(..., enable_lora=True) and train an adapter"
+        )
+
+
+@contextmanager
+def adapter_folder(model: Any) -> Iterator[Path]:
+    """Keep a model's adapter in a temporary folder for as long as the context lasts.
+
+    Parameters
+    ----------
+    model : PeftModel
+
+    Yields
+    ------
+    Path
+
+    Raises
+    ------
+    ParameterError
+        The model has no adapter.
+    """
+    if not hasattr(model, "peft_config"):
+        raise ParameterError(
+            "engine can only be given an adapter, and the model that is trained has none; train with LoRA"
+            " (peft), or leave engine out, so that the trainer's own model scores"
+        )
+    with tempfile.TemporaryDirectory(prefix="iterit-adapter-") as folder:
+        model.save_pretrained(folder)
+        yield Path(folder)
+
+
+@contextmanager
+def unchanged_randomness() -> Iterator[None]:
+    """Leave the random generators of Python, numpy and torch as they were before the block.
+
+    Examples
+    --------
+    >>> np.random.seed(0)
+    >>> with unchanged_randomness():
+    ...     _ = np.random.rand(5)
+    >>> float(np.random.rand()) == float(np.random.RandomState(0).rand())
+    True
+    """
+    import random
+
+    import torch
+
+    python, legacy = random.getstate(), np.random.get_state()  # noqa: NPY002 - others may use it
+    with torch.random.fork_rng():
+        try:
+            yield
+        finally:
+            random.setstate(python)
+            np.random.set_state(legacy)  # noqa: NPY002

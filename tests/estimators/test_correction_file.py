@@ -1,0 +1,199 @@
+"""Saved corrections: readable, whole or absent, the same again, and refused when not theirs."""
+
+import copy
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from debias import EnsembleDebiaser, Function, FuzzyDebiaser, Objective, WeightDebiaser, load, weights
+from debias.errors import CorrectionFileError
+from debias.estimators.correction_file import LARGEST_FILE
+
+NAMES = ["sun", "rain", "fög"]
+
+
+@pytest.fixture(scope="module")
+def rows():
+    rng = np.random.default_rng(0)
+    y = np.repeat(np.arange(3), 30)
+    logits = rng.normal(size=(90, 3)) + 1.5 * np.eye(3)[y] + [0, 1, 2]
+    X = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
+    return pd.DataFrame(X, columns=NAMES), np.array(NAMES)[y]
+
+
+@pytest.fixture(scope="module")
+def document(rows, tmp_path_factory):
+    path = tmp_path_factory.mktemp("saved") / "correction.json"
+    EnsembleDebiaser(n_starts=2).fit(*rows).save(path)
+    return json.loads(path.read_text(encoding="utf-8"))
+
+
+@pytest.mark.parametrize("kind", [WeightDebiaser, FuzzyDebiaser, EnsembleDebiaser])
+def test_the_same_again(kind, rows, tmp_path):
+    X, y = rows
+    debiaser = kind(n_starts=2, objective=Objective(cobias=2.0)).fit(X, y)
+    debiaser.save(tmp_path / "correction.json")
+    again = load(tmp_path / "correction.json")
+    assert type(again) is kind
+    np.testing.assert_array_equal(again.predict(X), debiaser.predict(X))
+    np.testing.assert_array_equal(again.transform(X), debiaser.transform(X))
+    np.testing.assert_array_equal(again.predict_proba(X), debiaser.predict_proba(X))
+    pd.testing.assert_frame_equal(again.explain(), debiaser.explain())
+    assert again.summary() == debiaser.summary()
+    for name in ("choice_", "classes_", "objective_value_", "n_labels_", "data_fingerprint_", "improved_"):
+        np.testing.assert_array_equal(getattr(again, name), getattr(debiaser, name))
+    assert again.objective_.cobias == 2.0
+    again.save(tmp_path / "again.json")
+    assert (tmp_path / "again.json").read_text() == (tmp_path / "correction.json").read_text()
+    assert again.fit(X, y).choice_.tolist() == debiaser.choice_.tolist()
+
+
+def test_integer_classes_stay_integers(rows, tmp_path):
+    X, y = rows
+    integers = np.array([NAMES.index(label) for label in y])
+    debiaser = WeightDebiaser(n_starts=1).fit(X.to_numpy(), integers)
+    debiaser.save(tmp_path / "c.json")
+    predicted = load(tmp_path / "c.json").predict(X.to_numpy())
+    assert predicted.dtype.kind == "i"
+    np.testing.assert_array_equal(predicted, debiaser.predict(X.to_numpy()))
+
+
+def test_fitted_with_classes_it_can_be_fitted_again(rows, tmp_path):
+    X, y = rows
+    debiaser = WeightDebiaser(n_starts=1, classes=NAMES).fit(X.to_numpy(), y)
+    debiaser.save(tmp_path / "c.json")
+    again = load(tmp_path / "c.json")
+    assert again.fit(X.to_numpy(), y).choice_.tolist() == debiaser.choice_.tolist()
+
+
+def test_a_person_can_read_it(document):
+    assert document["format"] == "debias correction"
+    assert [entry["label"] for entry in document["classes"]] == NAMES
+    assert set(document["versions"]) == {"python", "debias-iterit", "numpy", "scikit-learn", "scikit-fuzzy"}
+    assert document["summary"].startswith(
+        f"{sum(c['correction']['id'] != 17 for c in document['classes'])} of 3"
+    )
+
+
+def test_a_function_of_ones_own_needs_its_family(rows, tmp_path):
+    X, y = rows
+    family = [*weights(1), Function("square", np.square)]
+    debiaser = EnsembleDebiaser(family=family, n_starts=2).fit(X, y)
+    assert 1000 in debiaser.choice_
+    debiaser.save(tmp_path / "c.json")
+    with pytest.raises(CorrectionFileError, match="'square' is a function of your own.*family="):
+        load(tmp_path / "c.json")
+    np.testing.assert_array_equal(load(tmp_path / "c.json", family=family).predict(X), debiaser.predict(X))
+
+
+def test_nothing_is_left_when_writing_fails(rows, tmp_path, monkeypatch):
+    debiaser = WeightDebiaser(n_starts=1).fit(*rows)
+    path = tmp_path / "c.json"
+    debiaser.save(path)
+    before = path.read_text()
+    debiaser.objective_value_ = float("nan")
+    with pytest.raises(ValueError, match="JSON compliant|Out of range"):
+        debiaser.save(path)
+    assert path.read_text() == before
+    assert [p.name for p in tmp_path.iterdir()] == ["c.json"]
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"", "not JSON"),
+        (b"{", "not JSON"),
+        (b"\xff\xfe\x00", "not JSON"),
+        (b"[" * 100_000, "not JSON"),
+        (b"[]", "not a correction"),
+        (b'"debias correction"', "not a correction"),
+        (b"null", "not a correction"),
+        (b'{"format": "something else"}', "not a correction"),
+        (b'{"format": "debias correction"}', "schema version None"),
+        (b'{"format": "debias correction", "schema_version": 99}', "schema version 99"),
+        (b'{"format": "debias correction", "schema_version": 1}', "'method' is missing"),
+        (b"\x80\x04\x95", "not JSON"),
+    ],
+)
+def test_files_that_are_something_else(content, message, tmp_path):
+    path = tmp_path / "c.json"
+    path.write_bytes(content)
+    with pytest.raises(CorrectionFileError, match=message):
+        load(path)
+
+
+def test_missing_and_huge_files(tmp_path):
+    with pytest.raises(CorrectionFileError, match="cannot be read: No such file"):
+        load(tmp_path / "none.json")
+    with pytest.raises(CorrectionFileError, match="cannot be read"):
+        load(tmp_path)
+    with (tmp_path / "huge.json").open("wb") as file:
+        file.truncate(LARGEST_FILE + 1)
+    with pytest.raises(CorrectionFileError, match="too large"):
+        load(tmp_path / "huge.json")
+
+
+def put(document, path, value):
+    changed = copy.deepcopy(document)
+    at = changed
+    for key in path[:-1]:
+        at = at[key]
+    at[path[-1]] = value
+    return changed
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "message"),
+    [
+        (["method"], "Exploit", "method must be one of"),
+        (["method"], 3, "method must be text"),
+        (["objective"], {"error": "x"}, "could not convert"),
+        (["objective"], {"__class__": 1}, "unexpected keyword"),
+        (["objective"], [], "items"),
+        (["objective_value"], True, "finite number"),
+        (["n_labels"], -1, "whole number"),
+        (["n_weights"], 1.5, "whole number"),
+        (["classes"], {}, "a list of two or more"),
+        (["classes", 0, "label"], 3, "all text or all integers"),
+        (["classes", 0, "label"], "rain", "must differ"),
+        (["classes", 0, "correction"], "x", "must be an object"),
+        (["classes", 0, "correction", "kind"], "eval", "function of your own"),
+        (["classes", 0, "correction"], {"kind": "weight", "id": 1, "steps": 9, "of": 3}, "1 <= steps <= of"),
+        (["classes", 0, "facts", "quartiles"], [1], "unpack"),
+        (["classes", 0, "facts", "support"], "many", "whole number"),
+        (["data_fingerprint"], None, "must be text"),
+    ],
+)
+def test_fields_that_are_not_as_they_should_be(path, value, message, document, tmp_path):
+    file = tmp_path / "c.json"
+    file.write_text(json.dumps(put(document, path, value)))
+    with pytest.raises(CorrectionFileError, match=message) as caught:
+        load(file)
+    assert str(file) in str(caught.value)
+
+
+@settings(deadline=None, max_examples=150)
+@given(data=st.data())
+def test_a_damaged_file_loads_or_is_refused_but_nothing_else(data, document, tmp_path_factory):
+    text = json.dumps(document)
+    at = data.draw(st.integers(0, len(text) - 1))
+    length = data.draw(st.integers(0, 40))
+    filling = data.draw(st.text(max_size=5))
+    path = tmp_path_factory.mktemp("damaged") / "c.json"
+    path.write_text(text[:at] + filling + text[at + length :], encoding="utf-8", errors="replace")
+    try:
+        debiaser = load(path)
+    except CorrectionFileError:
+        return
+    assert debiaser.predict(
+        np.full((1, 3), 1 / 3)
+        if not hasattr(debiaser, "feature_names_in_")
+        else pd.DataFrame(
+            np.full((1, len(debiaser.feature_names_in_)), 1 / len(debiaser.feature_names_in_)),
+            columns=debiaser.feature_names_in_,
+        )
+    ).shape == (1,)

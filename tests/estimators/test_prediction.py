@@ -1,0 +1,60 @@
+"""A correction on a table: classes matched by name, whatever the order of the columns."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from debias.errors import TableError
+from debias.estimators.debiasers import EnsembleDebiaser, WeightDebiaser
+from debias.estimators.prediction import matched_probabilities, predict_table
+from debias.tables.table import ProbabilityTable
+
+
+def random_table(n=60, classes=("yes", "no", "maybe"), seed=0, labelled=True, **parts):
+    rng = np.random.default_rng(seed)
+    values = rng.dirichlet(np.ones(len(classes)), n)
+    labels = [classes[rng.choice(len(classes), p=row)] for row in values] if labelled else None
+    return ProbabilityTable(values, labels, classes=classes, **parts)
+
+
+def test_the_order_of_columns_does_not_matter():
+    table = random_table()
+    debiaser = EnsembleDebiaser(n_starts=2).fit(table.probabilities, table.labels)
+    turned = ProbabilityTable(table.probabilities[["maybe", "yes", "no"]], table.labels, ids=table.ids)
+    pd.testing.assert_frame_equal(predict_table(debiaser, table), predict_table(debiaser, turned))
+
+
+def test_columns_and_values():
+    table = random_table(texts=[f"text {row}" for row in range(60)])
+    debiaser = EnsembleDebiaser(n_starts=2).fit(table.probabilities, table.labels)
+    frame = predict_table(debiaser, table)
+    assert frame.columns.tolist() == [
+        *("id", "text", "label", "uncorrected", "prediction"),
+        *("p_yes", "p_no", "p_maybe"),
+    ]
+    assert frame["prediction"].tolist() == debiaser.predict(table.probabilities).tolist()
+    assert frame["uncorrected"].tolist() == table.probabilities.idxmax(axis=1).tolist()
+    np.testing.assert_allclose(frame[["p_yes", "p_no", "p_maybe"]].sum(axis=1), 1)
+
+
+def test_a_correction_fitted_on_an_array_fits_a_table_of_numbered_classes():
+    table = random_table(classes=("0", "1", "2"))
+    debiaser = WeightDebiaser(n_starts=2).fit(table.to_numpy(), table.label_indices)
+    expected = [str(label) for label in debiaser.predict(table.to_numpy())]
+    assert predict_table(debiaser, table)["prediction"].tolist() == expected
+
+
+def test_an_unlabelled_table_has_no_label_column():
+    table = random_table()
+    debiaser = WeightDebiaser(n_starts=2).fit(table.probabilities, table.labels)
+    assert "label" not in predict_table(debiaser, random_table(labelled=False, seed=1))
+
+
+def test_other_classes_are_refused_by_name():
+    table = random_table()
+    debiaser = WeightDebiaser(n_starts=2).fit(table.probabilities, table.labels)
+    with pytest.raises(TableError, match="only the correction has 'maybe'; only the table has 'perhaps'"):
+        matched_probabilities(debiaser, random_table(classes=("yes", "no", "perhaps")))
+    with pytest.raises(TableError, match="only the correction has 'maybe'.") as caught:
+        matched_probabilities(debiaser, random_table(classes=("yes", "no")))
+    assert "only the table" not in str(caught.value)

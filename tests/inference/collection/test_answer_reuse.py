@@ -1,0 +1,102 @@
+"""Answers are looked up before they are asked for: in this run, in others, and for equal prompts."""
+
+import numpy as np
+import pytest
+
+from debias.errors import ParameterError
+from debias.inference.collection.from_lists import collect
+from debias.inference.texts.tasks import Task
+from tests.support.plain_engine import LABELS, TASK, TEXTS, PlainEngine, uniform
+
+
+def run(engine, texts=TEXTS, labels=LABELS, **options):
+    return collect(engine, TASK, texts, labels, **{"progress": False, "chunk_size": 6, **options})
+
+
+def test_other_runs_of_the_folder_are_asked_first(tmp_path):
+    first = run(PlainEngine(), TEXTS[:30], LABELS[:30], out=tmp_path / "a.parquet")
+    more = PlainEngine()
+    table = run(more, TEXTS[:40], ["bad"] * 40, ids=[f"q{n}" for n in range(40)], out=tmp_path / "b.parquet")
+    assert more.asked == [TASK.prompt(text) for text in TEXTS[30:40]]
+    np.testing.assert_array_equal(table.to_numpy()[:30], first.to_numpy())
+    assert table.metadata["reused_rows"] == 30
+    none = PlainEngine()
+    mixed = run(none, TEXTS[35:10:-1], LABELS[:25], out=tmp_path / "c.parquet")
+    assert none.asked == [] and mixed.metadata["reused_rows"] == 25
+    np.testing.assert_array_equal(mixed.to_numpy(), table.to_numpy()[35:10:-1])
+
+
+def test_runs_that_are_named_are_asked_too(tmp_path):
+    for name in ("one", "two"):
+        (tmp_path / name).mkdir()
+    run(PlainEngine(), TEXTS[:20], LABELS[:20], out=tmp_path / "one" / "a.parquet")
+    for number, named in enumerate(["one/a.parquet", "one/a.parquet.run", "one"]):
+        out = tmp_path / "two" / f"{number}.parquet"
+        engine = PlainEngine()
+        run(engine, TEXTS[:20], LABELS[:20], out=out, reuse=[tmp_path / named], keep=False)
+        assert engine.asked == []
+        assert not out.with_name(out.name + ".run").exists()
+    engine = PlainEngine()
+    run(engine, TEXTS[:20], LABELS[:20], reuse=tmp_path / "one")
+    assert engine.asked == []
+    with pytest.raises(ParameterError, match="reuse names .*nowhere.*, where no run is"):
+        run(engine, out=tmp_path / "x.parquet", reuse=[tmp_path / "nowhere"])
+
+
+def test_other_engines_labels_and_prompts_are_asked_anew(tmp_path):
+    run(PlainEngine(), out=tmp_path / "a.parquet")
+    other = PlainEngine(name="other")
+    run(other, out=tmp_path / "b.parquet")
+    assert len(other.asked) == 60
+    shown = PlainEngine()
+    run(shown, demonstrations=[("a text", "bad")], out=tmp_path / "c.parquet")
+    assert len(shown.asked) == 60
+    task = Task("mood", labels=["bad", "fine", "superb"], question_prefix="Text: ", answer_prefix="Mood: ")
+    words = PlainEngine()
+    collect(words, task, TEXTS, out=tmp_path / "d.parquet", progress=False)
+    assert len(words.asked) == 60
+    names = Task(
+        "names",
+        labels=["bad", "fine", "great"],
+        class_names=["-", "0", "+"],
+        question_prefix="Text: ",
+        answer_prefix="Mood: ",
+    )
+    again = PlainEngine()
+    collect(again, names, TEXTS, out=tmp_path / "e.parquet", progress=False)
+    assert again.asked == []  # class names are no words of the prompt
+
+
+def test_answers_of_a_run_at_work_are_used(tmp_path):
+    class Within(PlainEngine):
+        def label_scores(self, prompts, labels, on_answer=None):
+            if len(self.asked) == 30:
+                other = PlainEngine()
+                run(other, out=tmp_path / "other.parquet")
+                self.other = other.asked
+            return super().label_scores(prompts, labels, on_answer)
+
+    engine = Within()
+    run(engine, out=tmp_path / "mood.parquet")
+    assert engine.other == [TASK.prompt(text) for text in TEXTS[30:]]
+
+
+def test_equal_prompts_are_asked_once(tmp_path):
+    texts = [TEXTS[number % 7] for number in range(50)]
+    for out in (None, tmp_path / "mood.parquet"):
+        engine = PlainEngine()
+        table = run(engine, texts, None, out=out, chunk_size=3)
+        assert engine.asked == [TASK.prompt(text) for text in TEXTS[:7]]
+        assert table.metadata["repeated_texts"] == 43
+        np.testing.assert_array_equal(table.to_numpy()[:7], table.to_numpy()[42:49])
+
+
+def test_bounds_are_counted_by_class(tmp_path):
+    table = run(PlainEngine(singly=True), out=tmp_path / "mood.parquet")
+    bound = np.array([[uniform(c + TASK.prompt(text)) < 0.1 for c in TASK.continuations] for text in TEXTS])
+    expected = {name: int(n) for name, n in zip(TASK.class_names, bound.sum(axis=0), strict=True)}
+    assert bound.any() and min(expected.values()) > 0
+    assert table.metadata["bounds"] == {"rows": int(bound.any(axis=1).sum()), "labels": expected}
+    again = run(PlainEngine(singly=True, fail_after=0), out=tmp_path / "again.parquet")
+    assert again.metadata["bounds"] == table.metadata["bounds"]
+    assert run(PlainEngine()).metadata["bounds"] == {"rows": 0, "labels": {}}

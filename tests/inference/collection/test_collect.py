@@ -1,0 +1,353 @@
+"""Collecting: what is recorded, refused, shortened, and that a killed run loses and repeats nothing."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+
+from debias.errors import (
+    ContextLengthError,
+    LabelError,
+    OverlapError,
+    ParameterError,
+    ResumeError,
+    TaskError,
+)
+from debias.inference.collection.from_lists import collect
+from debias.inference.engine import Engine
+from debias.inference.texts.tasks import Demonstration, Task, load_task
+from debias.tables.table import ProbabilityTable
+from tests.support.paths import ROOT
+from tests.support.tiny_models import naive_label_logprobs, tiny_engine
+
+TASK = Task(
+    "answer-type",
+    labels=["Number of things", "Number of places", "Person"],
+    class_names=["things", "places", "people"],
+    question_prefix="Question: ",
+    answer_prefix="Answer Type: ",
+)
+SHOWN = (Demonstration("Who wrote it ?", "people", "row-9"),)
+TEXTS = [
+    f"How many {word} are there ?"
+    for word in ["books", "planets", "rivers", "towns", "words", "stars", "seas", "men", "laws", "days"]
+]
+LABELS = ["things"] * 7 + ["people", "things", "places"]
+
+
+class CountingEngine(Engine):
+    """Passes every call on to a real engine, counts prompts, and can be interrupted after some."""
+
+    def __init__(self, engine: Engine, stop_after: int = 10**9) -> None:
+        self.engine, self.stop_after, self.asked = engine, stop_after, []
+
+    context_length = property(lambda self: self.engine.context_length)
+    fingerprint = property(lambda self: self.engine.fingerprint)
+
+    def encode(self, texts):
+        return self.engine.encode(texts)
+
+    def continuation_logprobs(self, prompts, continuations):
+        return self.engine.continuation_logprobs(prompts, continuations)
+
+    def label_logprobs(self, prompts, labels):
+        if len(self.asked) >= self.stop_after:
+            raise KeyboardInterrupt
+        self.asked.extend(prompts)
+        return self.engine.label_logprobs(prompts, labels)
+
+
+def run(engine, texts=TEXTS, labels=LABELS, **options):
+    return collect(engine, TASK, texts, labels, **{"demonstrations": SHOWN, "progress": False, **options})
+
+
+@pytest.fixture(scope="module")
+def engine():
+    return tiny_engine("qwen2")
+
+
+def test_probabilities_are_those_of_the_labels(engine):
+    table = run(engine, seed=3, ids=[f"q{n}" for n in range(10)], metadata={"note": "mine"})
+    naive = naive_label_logprobs(engine, [TASK.prompt(t, SHOWN) for t in TEXTS], TASK.continuations)
+    expected = np.exp(naive)
+    mass = expected.sum(axis=1)
+    np.testing.assert_allclose(table.to_numpy(), expected / mass[:, None], atol=1e-4)
+    np.testing.assert_allclose(table.label_mass, mass, atol=1e-4)
+    assert table.classes == ("things", "places", "people") and list(table.labels) == LABELS
+    assert list(table.ids)[:2] == ["q0", "q1"] and list(table.texts) == TEXTS
+    facts = table.metadata
+    assert facts["model"] == engine.fingerprint["model"] and facts["task"] == "answer-type"
+    assert facts["shots"] == 1 and facts["seed"] == 3 and facts["demonstrations"] == ["row-9"]
+    assert facts["note"] == "mine" and facts["normalised"] is True
+    assert facts["template"]["labels"] == list(TASK.labels)
+    assert {"debias", "python", "numpy", "torch", "transformers"} <= set(facts["versions"])
+    assert facts["truncated"] == {"rows": 0, "ids": []} and facts["repeated_texts"] == 0
+
+
+def test_little_label_mass_is_counted(engine):
+    table = run(engine, low_mass=0.0)
+    threshold = float(np.median(table.label_mass))
+    facts = run(engine, low_mass=threshold).metadata["label_mass"]
+    assert facts["rows_below"] == int((table.label_mass < threshold).sum()) > 0
+    assert facts["threshold"] == threshold and table.metadata["label_mass"]["rows_below"] == 0
+    assert facts["mean"] == pytest.approx(table.label_mass.mean(), abs=1e-5)
+
+
+def test_repeated_texts_have_equal_rows_and_are_counted(engine):
+    table = run(engine, [*TEXTS, TEXTS[0]], [*LABELS, "people"])
+    assert table.metadata["repeated_texts"] == 1
+    np.testing.assert_array_equal(table.to_numpy()[0], table.to_numpy()[-1])
+
+
+def test_labels_may_be_positions_or_left_out(engine):
+    assert list(run(engine, labels=np.array([0, 1, 2] * 3 + [0])).labels)[:3] == [
+        "things",
+        "places",
+        "people",
+    ]
+    assert run(engine, labels=None).labels is None
+
+
+def test_a_finished_table_is_read_back_without_the_model(engine, tmp_path):
+    out = tmp_path / "opt.parquet"
+    first = CountingEngine(engine)
+    table = run(first, out=out, chunk_size=4)
+    assert first.asked == [TASK.prompt(t, SHOWN) for t in TEXTS]
+    assert sorted(os.listdir(tmp_path)) == ["opt.parquet", "opt.parquet.run"]
+    second = CountingEngine(engine)
+    again = run(second, out=out, chunk_size=3)
+    assert second.asked == [] and again.equals(table) and ProbabilityTable.read(out).equals(table)
+
+
+@pytest.mark.parametrize("stop_after", [0, 1, 4, 8])
+def test_an_interrupted_run_goes_on_without_repeating_or_losing_a_row(engine, tmp_path, stop_after):
+    out = tmp_path / "opt.parquet"
+    whole = run(engine, chunk_size=2)
+    first, second = CountingEngine(engine, stop_after), CountingEngine(engine)
+    with pytest.raises(KeyboardInterrupt):
+        run(first, out=out, chunk_size=2)
+    assert not out.exists()
+    table = run(second, out=out, chunk_size=5)  # the chunks of the beginning are kept
+    assert first.asked + second.asked == [TASK.prompt(t, SHOWN) for t in TEXTS]
+    np.testing.assert_allclose(table.to_numpy(), whole.to_numpy(), atol=1e-6)
+    assert sorted(os.listdir(tmp_path)) == ["opt.parquet", "opt.parquet.run"]
+
+
+KILLED = """
+import sys, time
+sys.path.insert(0, {root!r})
+import torch
+torch.set_num_threads(1)
+from tests.inference.collection.test_collect import CountingEngine, run
+from tests.support.tiny_models import tiny_engine
+
+class Slow(CountingEngine):
+    def label_logprobs(self, prompts, labels):
+        time.sleep(0.2)
+        return super().label_logprobs(prompts, labels)
+
+run(Slow(tiny_engine("qwen2")), out={out!r}, chunk_size=1)
+"""
+
+
+def test_a_run_killed_outright_goes_on(engine, tmp_path):
+    out, root = tmp_path / "opt.parquet", ROOT
+    process = subprocess.Popen([sys.executable, "-c", KILLED.format(root=str(root), out=str(out))])
+    parts = tmp_path / "opt.parquet.run"
+    try:
+        deadline = time.monotonic() + 120
+        while len(list(parts.glob("rows-*.parquet"))) < 3:
+            assert process.poll() is None and time.monotonic() < deadline
+            time.sleep(0.01)
+    finally:
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+    done = len(list(parts.glob("rows-*.parquet")))
+    assert 3 <= done < 10 and not out.exists()
+    rest = CountingEngine(engine)
+    table = run(rest, out=out)
+    assert rest.asked == [TASK.prompt(t, SHOWN) for t in TEXTS[done:]]
+    np.testing.assert_allclose(table.to_numpy(), run(engine).to_numpy(), atol=1e-5)
+
+
+def test_a_damaged_chunk_is_computed_again(engine, tmp_path):
+    out = tmp_path / "opt.parquet"
+    with pytest.raises(KeyboardInterrupt):
+        run(CountingEngine(engine, stop_after=6), out=out, chunk_size=2)
+    parts = sorted((tmp_path / "opt.parquet.run").glob("rows-*.parquet"))
+    parts[1].write_bytes(parts[1].read_bytes()[:50])
+    rest = CountingEngine(engine)
+    run(rest, out=out)
+    assert rest.asked == [TASK.prompt(TEXTS[n], SHOWN) for n in (2, 3, 6, 7, 8, 9)]
+
+
+OTHER_ROWS = [
+    ({"texts": TEXTS[:-1] + ["Who ?"]}, "data.texts was"),
+    ({"texts": TEXTS[:-1], "labels": LABELS[:-1]}, "data.rows was 10 and is now 9"),
+    ({"labels": ["people", *LABELS[1:]]}, "data.labels was"),
+    ({"labels": None}, "data.labels was '.*' and is now None"),
+    ({"ids": list("abcdefghij")}, "data.ids was"),
+]
+OTHER_SETTINGS = [
+    ({"demonstrations": ()}, "demonstrations was .*Who wrote it"),
+    ({"too_long": "truncate"}, "too_long was 'error' and is now 'truncate'"),
+]
+
+
+@pytest.mark.parametrize("finished", [False, True])
+def test_other_settings_are_refused_and_named(engine, tmp_path, finished):
+    out = tmp_path / "opt.parquet"
+    if finished:
+        run(engine, out=out)
+    else:
+        with pytest.raises(KeyboardInterrupt):
+            run(CountingEngine(engine, stop_after=4), out=out, chunk_size=2)
+    before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+    for options, words in OTHER_SETTINGS:
+        with pytest.raises(ResumeError, match=words):
+            run(engine, out=out, **options)
+    with pytest.raises(ResumeError, match="engine.weights was '.*; use the same settings"):
+        run(tiny_engine("qwen2", seed=1), out=out)
+    other = Task(**{**TASK.__dict__, "answer_prefix": "Type: "})
+    with pytest.raises(ResumeError, match="task.answer_prefix was 'Answer Type: ' and is now 'Type: '"):
+        collect(engine, other, TEXTS, LABELS, demonstrations=SHOWN, out=out, progress=False)
+    assert {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()} == before
+
+
+def test_a_finished_table_is_never_replaced_by_one_of_other_rows(engine, tmp_path):
+    out = tmp_path / "opt.parquet"
+    run(engine, out=out)
+    written = out.read_bytes()
+    for options, words in OTHER_ROWS:
+        with pytest.raises(ResumeError, match=f"{words}.*rows that were answered are not asked about again"):
+            run(CountingEngine(engine, stop_after=0), out=out, **options)
+    assert out.read_bytes() == written
+
+
+def test_an_unfinished_run_may_go_on_with_other_rows(engine, tmp_path):
+    out = tmp_path / "opt.parquet"
+    with pytest.raises(KeyboardInterrupt):
+        run(CountingEngine(engine, stop_after=6), out=out, chunk_size=2)
+    more, rest = ["Who ?", *reversed(TEXTS), "Where ?"], CountingEngine(engine)
+    table = run(rest, more, ["people", *reversed(LABELS), "places"], out=out)
+    assert rest.asked == [TASK.prompt(t, SHOWN) for t in more if t not in TEXTS[:6]]
+    assert list(table.texts) == more and table.metadata["reused_rows"] == 0
+    np.testing.assert_allclose(table.to_numpy()[1:-1], run(engine).to_numpy()[::-1], atol=1e-6)
+
+
+def test_files_of_others_are_not_touched(engine, tmp_path):
+    out, parts = tmp_path / "opt.parquet", tmp_path / "opt.parquet.run"
+    ProbabilityTable([[0.5, 0.5]]).write(out)
+    with pytest.raises(ResumeError, match="was not made by collect"):
+        run(engine, out=out)
+    out.unlink()
+    parts.mkdir()
+    (parts / "mine.parquet").write_text("mine")
+    with pytest.raises(ResumeError, match="holds files but no manifest"):
+        run(engine, out=out)
+    (parts / "manifest.json").write_text("{")
+    with pytest.raises(ResumeError, match="cannot be read"):
+        run(engine, out=out)
+    assert (parts / "mine.parquet").read_text() == "mine"
+
+
+def _limited(length):
+    engine = tiny_engine("qwen2")
+    engine.model.config.max_position_embeddings = length
+    return engine
+
+
+def test_prompts_that_are_too_long_are_named():
+    engine = _limited(120)
+    texts = [TEXTS[0], "Where is the Nile ? " * 30 + "Is it far ?", *TEXTS[1:]]
+    with pytest.raises(ContextLengthError, match=r"1 of 11 prompts .* row 1 \(\d+ tokens\)"):
+        run(CountingEngine(engine, stop_after=0), texts, labels=None)
+
+
+def test_only_the_text_is_shortened(engine):
+    short = CountingEngine(_limited(120))
+    long = "Where is the Nile ? " * 30 + "Is it far ?"
+    table = run(short, [TEXTS[0], long, "x" * 900], labels=None, too_long="truncate", ids=["a", "b", "c"])
+    assert table.metadata["truncated"] == {"rows": 2, "ids": ["b", "c"]}
+    assert list(table.texts)[1] == long
+    opening, prompt = TASK.opening(SHOWN) + "Question: ", short.asked[1]
+    assert short.asked[0] == TASK.prompt(TEXTS[0], SHOWN)
+    assert prompt.startswith(opening + "Where is the Nile ? ") and prompt.endswith(" ?\nAnswer Type:")
+    kept = prompt.removeprefix(opening).removesuffix(" ?\nAnswer Type:")
+    assert long.startswith(kept) and long[len(kept)] == " "
+    # It is the longest that fits: one word more is too long.
+    longer = long[: long.index(" ", len(kept) + 1)] + " ?"
+    room = 120 - max(len(tokens) for tokens in engine.encode(TASK.continuations))
+    fits = [len(engine.encode([text])[0]) <= room for text in (prompt, TASK.prompt(longer, SHOWN))]
+    assert fits == [True, False]
+    assert short.asked[2].endswith("xx\nAnswer Type:")
+
+
+def test_the_question_of_a_long_text_stays(engine):
+    short, task = CountingEngine(_limited(400)), load_task("rte")
+    collect(
+        short, task, ["word " * 300 + "\nquestion: Who ? True or False?"], too_long="truncate", progress=False
+    )
+    assert short.asked[0].endswith("word\nquestion: Who ? True or False?\nanswer:")
+
+
+def test_demonstrations_that_fill_the_context_are_an_error():
+    with pytest.raises(ContextLengthError, match="row 0: .* even without its text"):
+        run(_limited(40), labels=None, too_long="truncate")
+
+
+@pytest.mark.parametrize(
+    ("options", "error", "words"),
+    [
+        ({"texts": []}, ParameterError, "texts is empty"),
+        ({"texts": "abc"}, ParameterError, "texts is one string"),
+        ({"texts": [*TEXTS[:9], " "]}, TaskError, r"texts\[9\] is ' '"),
+        ({"texts": [*TEXTS[:9], "who  wrote it ?"]}, OverlapError, r"texts\[9\] is also a demonstration"),
+        ({"labels": LABELS[:3]}, ParameterError, "3 labels for 10 texts"),
+        ({"labels": [*LABELS[:9], "planets"]}, TaskError, r"labels\[9\] is 'planets'"),
+        ({"labels": [0] * 9 + [3]}, TaskError, r"labels\[9\] is 3"),
+        ({"ids": ["a"]}, ParameterError, "1 ids for 10 texts"),
+        ({"ids": ["a"] * 10}, ParameterError, "id 'a' stands there more than once"),
+        ({"chunk_size": 0}, ParameterError, "chunk_size is 0"),
+        ({"low_mass": 2}, ParameterError, "low_mass is 2"),
+        ({"too_long": "cut"}, ParameterError, "too_long is 'cut'"),
+        ({"out": "table.csv"}, ParameterError, "must end in .parquet"),
+        ({"out": "no/such/folder/opt.parquet"}, ParameterError, "does not exist; make it first"),
+        ({"demonstrations": [("x", "towns")]}, TaskError, "no class is named 'towns'"),
+    ],
+)
+def test_nothing_is_asked_when_something_is_wrong(engine, options, error, words):
+    asked = CountingEngine(engine)
+    with pytest.raises(error, match=words):
+        run(asked, **options)
+    assert asked.asked == []
+
+
+def test_labels_that_cannot_be_told_apart_are_refused_before_the_run(engine):
+    task = Task("t", labels=["Number", "Number of things"], class_names=["a", "b"])
+    asked = CountingEngine(engine)
+    with pytest.raises(LabelError, match="begins with all tokens"):
+        collect(asked, task, TEXTS, progress=False)
+    assert asked.asked == []
+
+
+def test_an_engine_that_shows_no_tokens_is_not_checked_by_tokens():
+    class Blind(Engine):
+        context_length, fingerprint = 10, {"model": "blind"}
+
+        def continuation_logprobs(self, prompts, continuations):
+            return [np.log([0.5 / len(text)]) for text in continuations]
+
+    table = collect(Blind(), TASK, TEXTS, progress=False)
+    expected = 1 / np.array([len(label) for label in TASK.continuations])
+    np.testing.assert_allclose(table.to_numpy()[0], expected / expected.sum())
+
+
+def test_the_progress_bar_goes_to_the_error_stream(engine, capfd):
+    run(engine, progress=True)
+    captured = capfd.readouterr()
+    assert captured.out == "" and "answer-type" in captured.err and "10/10" in captured.err

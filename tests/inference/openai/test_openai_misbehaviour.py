@@ -1,0 +1,343 @@
+"""Servers that misbehave on purpose: the answers stay right, caps hold, and nothing answered is lost."""
+
+import json
+import logging
+import os
+import random
+import signal
+import subprocess
+import sys
+import threading
+import time
+from email.utils import formatdate
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from debias.errors import EngineError, ParameterError, SpendLimitError
+from debias.inference.openai.connection.budget import Spending
+from debias.inference.openai.connection.rate_limit import Pace
+from debias.inference.openai.connection.server_connection import _retry_after
+from debias.inference.openai.openai_engine import OpenAIEngine
+from tests.support.paths import ROOT
+from tests.support.tiny_models import PROMPTS, byte_tokenizer
+from tests.support.toy_server import KEY, NAME, ToyServer, exact_label_logprobs, serving
+
+LABELS = [" Person", " Number of things", " Number of places"]
+MANY = [f"{prompt} {number}\nAnswer Type:" for number in range(4) for prompt in PROMPTS]
+BAD = [
+    "slow",
+    "429",
+    "429 after",
+    "500",
+    "503",
+    "malformed",
+    "cut",
+    "no logprobs",
+    "wrong token",
+    "nan",
+    "positive",
+    "other model",
+    "fewer choices",
+]
+STYLES = {
+    "echo": {"style": "echo"},
+    "echo by ids": {"style": "echo", "tokenizer": byte_tokenizer()},
+    "named tokens": {"tokenizer": byte_tokenizer()},
+}
+
+
+@pytest.fixture(autouse=True)
+def no_proxy_and_no_key(monkeypatch):
+    for name in ("http_proxy", "https_proxy", "all_proxy"):
+        monkeypatch.delenv(name, raising=False)
+        monkeypatch.delenv(name.upper(), raising=False)
+    monkeypatch.delenv("OPENAI_API_KEY", raising=False)
+
+
+def engine(toy, **options):
+    return OpenAIEngine(
+        toy.url, NAME, **{"retries": 8, "longest_wait": 0.03, "timeout": 5, "concurrency": 4, **options}
+    )
+
+
+# Waiting is slow, and the same for all.
+ALONE = [(bad, style) for bad in BAD for style in STYLES if bad != "slow" or style == "echo"]
+
+
+@pytest.mark.parametrize(("bad", "style"), ALONE)
+def test_each_misbehaviour_alone_changes_no_answer(bad, style):
+    toy = ToyServer(plan=lambda number, body: bad if number % 3 == 0 else None, slow=0.8)
+    # The look at the server is its own test: here it is over when the misbehaviour begins.
+    with serving(toy):
+        asked = engine(toy, timeout=0.4 if bad == "slow" else 5, **STYLES[style])
+        plan, toy.plan = toy.plan, lambda number, body: None
+        asked.fingerprint  # noqa: B018
+        toy.plan = plan
+        prompts = MANY[:5] if bad == "slow" or style == "named tokens" else MANY
+        scores = asked.label_scores(prompts, LABELS)
+    np.testing.assert_allclose(scores.logprobs, exact_label_logprobs(prompts, LABELS), atol=1e-9)
+    assert not scores.is_bound.any()
+    assert sum(asked.usage()["asked_again"].values()) > 0
+    assert asked.usage()["requests"] == toy.requests
+
+
+@pytest.mark.parametrize("style", STYLES)
+@pytest.mark.parametrize("seed", range(3))
+def test_random_mixtures_change_no_answer(seed, style):
+    draw = random.Random(seed)
+    kinds = [kind for kind in BAD if kind != "slow"]
+    toy = ToyServer(plan=lambda number, body: draw.choice(kinds) if draw.random() < 0.4 else None)
+    with serving(toy):
+        asked = engine(toy, retries=30, longest_wait=0.02, concurrency=6, **STYLES[style] | {"style": "echo"})
+        scores = asked.label_scores(MANY, LABELS)
+    np.testing.assert_allclose(scores.logprobs, exact_label_logprobs(MANY, LABELS), atol=1e-9)
+    assert asked.usage()["requests"] == toy.requests
+    assert toy.most_at_once <= 6
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_random_mixtures_in_chats_change_no_answer(seed):
+    draw = random.Random(seed)
+    words = ["Answer", "Question", "Type", "goo", "pla"]
+    with serving(ToyServer(completions=False)) as toy:
+        expected = engine(toy).label_scores(MANY, words)
+    kinds = [kind for kind in BAD if kind != "slow"]
+    toy = ToyServer(completions=False, plan=lambda number, body: draw.choice(kinds) if number % 2 else None)
+    with serving(toy):
+        scores = engine(toy, style="chat", retries=30, longest_wait=0.02).label_scores(MANY, words)
+    np.testing.assert_array_equal(scores.logprobs, expected.logprobs)
+    np.testing.assert_array_equal(scores.is_bound, expected.is_bound)
+
+
+@pytest.mark.parametrize("bad", BAD)
+def test_a_server_that_never_recovers(bad):
+    # It answers twelve prompts, and then nothing any more.
+    with serving(ToyServer(slow=1.0)) as toy:
+        asked = engine(
+            toy, style="echo", tokenizer=byte_tokenizer(), retries=2, timeout=0.5 if bad == "slow" else 5
+        )
+        asked.fingerprint  # noqa: B018
+        toy.answered.clear()
+        start = toy.requests
+        toy.plan = lambda number, body: bad if number > start + 12 else None
+        handed = {}
+        with pytest.raises(EngineError, match=r"prompts\[\d+\] \(it ends .*no usable answer in .* attempt"):
+            asked.label_scores(MANY, LABELS, lambda row, scores: handed.setdefault(row, scores))
+        assert len(handed) == len(toy.answered) == 12
+        exact = exact_label_logprobs(MANY, LABELS)
+        for row, scores in handed.items():
+            np.testing.assert_allclose(scores.logprobs[0], exact[row], atol=1e-9)
+        # Nothing new was begun after the first prompt was given up.
+        assert toy.requests <= start + 12 + 4 * 3
+
+
+def test_no_server_at_all():
+    with serving(ToyServer()) as toy:
+        pass
+    with pytest.raises(EngineError, match=r"the list of models.* could not be reached"):
+        engine(toy, retries=1).label_scores(MANY, LABELS)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_the_cap_on_requests_holds_with_repetitions_and_concurrency(seed):
+    draw = random.Random(seed)
+    toy = ToyServer(
+        plan=lambda number, body: draw.choice(["500", "cut", "nan", None, None]) if number > 6 else None
+    )
+    with serving(toy):
+        asked = engine(
+            toy, style="echo", tokenizer=byte_tokenizer(), retries=20, concurrency=6, max_requests=17
+        )
+        handed = {}
+        with pytest.raises(SpendLimitError, match="max_requests is 17"):
+            asked.label_scores(MANY, LABELS, lambda row, scores: handed.setdefault(row, scores))
+        assert toy.requests == asked.usage()["requests"] == 17
+        answered = [json.loads(body) for body in toy.answered[-len(handed) :]]
+        assert len(handed) > 0 and all(body["echo"] for body in answered)
+        with pytest.raises(SpendLimitError):
+            asked.label_scores(MANY, LABELS)
+        assert toy.requests == 17
+
+
+@pytest.mark.parametrize("cap", [700, 1500, 2500])
+@pytest.mark.parametrize("tokenizer", [None, byte_tokenizer()], ids=["texts", "ids"])
+def test_the_cap_on_tokens_holds(cap, tokenizer):
+    draw = random.Random(cap)
+    toy = ToyServer(
+        plan=lambda number, body: draw.choice(["500", "malformed", None, None]) if number > 6 else None
+    )
+    with serving(toy):
+        asked = engine(toy, style="echo", tokenizer=tokenizer, retries=20, concurrency=6, max_tokens=cap)
+        handed = {}
+        with pytest.raises(SpendLimitError, match=f"max_tokens is {cap}"):
+            asked.label_scores(MANY * 3, LABELS, lambda row, scores: handed.setdefault(row, scores))
+        # The server counts what it answered; the engine counts what may have been.
+        assert toy.tokens <= asked.usage()["tokens"] <= cap
+    exact = exact_label_logprobs(MANY * 3, LABELS)
+    assert all(np.allclose(scores.logprobs[0], exact[row], atol=1e-9) for row, scores in handed.items())
+
+
+@given(
+    st.lists(st.tuples(st.integers(1, 40), st.none() | st.integers(0, 40)), max_size=40), st.integers(1, 200)
+)
+def test_spending_never_exceeds_its_cap(requests, cap):
+    spending = Spending(max_tokens=cap)
+    open_ones = []
+    for most, used in requests:
+        try:
+            reservation = spending.reserve(most)
+        except SpendLimitError:
+            continue
+        if reservation is not None:
+            open_ones.append((reservation, used))
+        elif open_ones:
+            reservation, used = open_ones.pop(0)
+            spending.settle(reservation, None if used is None else min(used, reservation.tokens))
+        assert spending.tokens + sum(one.tokens for one, _ in open_ones) <= cap
+
+
+def test_concurrency_stays_below_its_limit_and_is_used():
+    with serving(ToyServer(delay=0.03)) as toy:
+        engine(toy, style="echo", concurrency=5).label_scores(MANY, LABELS)
+    assert toy.most_at_once == 5
+
+
+def test_the_rate_holds_across_calls():
+    with serving(ToyServer()) as toy:
+        asked = engine(toy, style="echo", tokenizer=byte_tokenizer(), requests_per_minute=1500)
+        asked.label_scores(MANY[:8], LABELS)
+        asked.label_scores(MANY[8:16], LABELS)
+    arrivals = np.array(toy.arrivals)
+    # 40 ms apart: in any stretch of ten requests there is at least the time for nine, less a late arrival.
+    assert len(arrivals) >= 18
+    assert np.all(arrivals[9:] - arrivals[:-9] > 9 * 0.04 - 0.03)
+
+
+def test_what_the_server_asks_to_wait_is_waited():
+    with serving(ToyServer()) as toy:
+        asked = engine(toy, style="echo", longest_wait=1.0)
+        asked.fingerprint  # noqa: B018
+        start = toy.requests
+        toy.plan = lambda number, body: "429 after" if number == start + 1 else None
+        asked.label_scores(MANY[:1], LABELS)
+        assert toy.arrivals[-1] - toy.arrivals[-2] >= 0.015
+    assert _retry_after("2.5") == 2.5
+    assert _retry_after("soon") == _retry_after("") == _retry_after("nan") == _retry_after("-3") == 0
+    assert 50 < _retry_after(formatdate(time.time() + 60, usegmt=True)) < 61
+    pace = Pace()
+    pace.hold(5)
+    assert 4 < pace.next_wait() <= 5
+
+
+def test_a_server_that_asks_to_wait_too_long_is_given_up():
+    with serving(ToyServer(plan=lambda number, body: "429 after")) as toy:
+        with pytest.raises(EngineError, match="longest_wait is 0.01: run again later"):
+            engine(toy, longest_wait=0.01).label_scores(MANY, LABELS)
+        assert toy.requests == 1
+
+
+def test_what_on_answer_raises_ends_the_call():
+    def full(row, scores):
+        raise OSError("no space left")
+
+    with serving(ToyServer()) as toy, pytest.raises(OSError, match="no space left"):
+        engine(toy).label_scores(MANY, LABELS, full)
+
+
+def test_no_key_in_anything_that_is_written(monkeypatch, caplog, capfd):
+    caplog.set_level(logging.DEBUG)
+    monkeypatch.setenv("OPENAI_API_KEY", KEY)
+    written = []
+    with serving(ToyServer(wants_key=True)) as toy:
+        asked = engine(toy, retries=1, style="echo")
+        asked.label_scores(MANY[:2], LABELS)
+        written += [
+            repr(asked),
+            str(vars(asked)),
+            json.dumps(asked.facts()),
+            json.dumps(asked.usage()),
+            json.dumps(asked.fingerprint),
+        ]
+        written.append(json.dumps(asked.versions()))
+        # This server repeats the header that it got in every failure.
+        for plan in ("500", "other model"):
+            toy.plan = lambda number, body, plan=plan: plan
+            with pytest.raises(EngineError) as error:
+                asked.label_scores(MANY[:2], LABELS)
+            written += [str(error.value), repr(error.value), repr(error.value.__cause__)]
+        monkeypatch.setenv("OPENAI_API_KEY", KEY + "9")
+        with pytest.raises(EngineError, match="401.*OPENAI_API_KEY") as error:
+            engine(toy).label_scores(MANY[:2], LABELS)
+        written.append(str(error.value))
+        # The variable may have changed since the request was sent.
+        toy.plan = lambda number, body: os.environ.pop("OPENAI_API_KEY", None) and "500"
+        monkeypatch.setenv("OPENAI_API_KEY", KEY)
+        with pytest.raises(EngineError, match=r"failed on Bearer \[key\]|wrong key") as error:
+            engine(toy, retries=0).label_scores(MANY[:2], LABELS)
+        written.append(str(error.value))
+        monkeypatch.setenv("OPENAI_API_KEY", KEY + "\ninjected: header")
+        with pytest.raises(ParameterError, match="OPENAI_API_KEY does not hold a key") as refused:
+            engine(toy).label_scores(MANY[:2], LABELS)
+        written.append(str(refused.value))
+    written += [caplog.text, *capfd.readouterr()]
+    assert KEY not in "".join(written)
+
+
+def test_the_key_is_sent_only_when_it_is_named(monkeypatch):
+    monkeypatch.setenv("OTHER_KEY", KEY)
+    with serving(ToyServer(wants_key=True)) as toy:
+        assert engine(toy, api_key_variable="OTHER_KEY").label_logprobs(MANY[:1], LABELS).shape == (1, 3)
+        monkeypatch.setenv("OPENAI_API_KEY", KEY)
+        with pytest.raises(EngineError, match="401"):
+            engine(toy, api_key_variable=None).label_logprobs(MANY[:1], LABELS)
+
+
+INTERRUPTED = """
+import asyncio, sys
+from debias.inference.openai.openai_engine import OpenAIEngine
+def ask():
+    print("asking", flush=True)
+    OpenAIEngine(sys.argv[1], "toy", style="echo").label_scores([str(i) for i in range(100)], ["a", "b"])
+async def notebook():
+    ask()
+try:
+    if sys.argv[2] == "script":
+        ask()
+    elif sys.argv[2] == "asyncio.run":
+        asyncio.run(notebook())
+    else:  # where a loop runs and Ctrl-C is not handled by it
+        asyncio.new_event_loop().run_until_complete(notebook())
+except KeyboardInterrupt:
+    print("interrupted", flush=True)
+"""
+
+
+@pytest.mark.skipif(os.name == "nt", reason="signals of POSIX")
+@pytest.mark.parametrize("where", ["script", "asyncio.run", "notebook"])
+def test_ctrl_c_ends_what_is_under_way_at_once(where):
+    with serving(ToyServer(delay=30)) as toy:
+        root = ROOT
+        child = subprocess.Popen(
+            [sys.executable, "-c", INTERRUPTED, toy.url, where],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            cwd=root,
+            env={name: value for name, value in os.environ.items() if "proxy" not in name.lower()},
+        )
+        killer = threading.Timer(60, child.kill)
+        killer.start()
+        try:
+            while not toy.requests and child.poll() is None:
+                time.sleep(0.05)
+            start = time.monotonic()
+            child.send_signal(signal.SIGINT)
+            out, _ = child.communicate(timeout=20)
+        finally:
+            killer.cancel()
+            child.kill()
+        assert time.monotonic() - start < 10
+        assert "interrupted" in out

@@ -1,0 +1,222 @@
+"""The command line of iterit as people type it: score, select, train, report, and what it refuses."""
+
+import json
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import torch
+from typer.testing import CliRunner
+
+from iterit.cli import app
+from tests.support.small_runs import rows
+from tests.support.tiny_models import byte_tokenizer, tiny_model
+
+pytestmark = pytest.mark.filterwarnings(
+    "ignore::UserWarning", "ignore::FutureWarning", "ignore::ResourceWarning"
+)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def one_thread():
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory):
+    """A tiny random model in a folder, as any user's model is."""
+    path = tmp_path_factory.mktemp("model")
+    tiny_model("qwen2").save_pretrained(path)
+    byte_tokenizer().save_pretrained(path)
+    return path
+
+
+@pytest.fixture
+def here(tmp_path, monkeypatch):
+    """A folder with records, one of them unusable."""
+    monkeypatch.chdir(tmp_path)
+    lines = [*rows(), {"instruction": "Say nothing.", "input": "", "output": " "}]
+    Path("your.jsonl").write_text("\n".join(map(json.dumps, lines)))
+    return tmp_path
+
+
+def run(*words):
+    done = CliRunner().invoke(app, [str(word) for word in words])
+    return done.exit_code, done.stdout, done.stderr
+
+
+def lines_of(path):
+    return [json.loads(line) for line in Path(path).read_text().splitlines()]
+
+
+def test_score_then_select_is_select_alone_and_a_rerun_scores_nothing(here, model):
+    code, out, err = run(
+        "score", "your.jsonl", "--model", model, "--out", "scores.csv", "--refused", "bad.jsonl"
+    )
+    assert code == 0, err
+    assert "1 rows are left out: 1 empty answer; see bad.jsonl" in err
+    assert lines_of("bad.jsonl")[0]["line"] == 41
+    assert "Wrote scores.csv: 40 records." in out
+    scores = pd.read_csv("scores.csv")
+    assert scores.columns[:3].tolist() == ["row", "ifd", "conditional"]
+    shown = [line for line in out.splitlines() if "  row " in line]
+    assert len(shown) == 3
+    select = ("select", "your.jsonl", "--ratio", 0.1, "--max-ifd", 5)
+    assert run(*select, "--scores", "scores.csv", "--out", "a.jsonl")[0] == 0
+    code, out, err = run(*select, "--model", model, "--out", "b.jsonl", "--why", "why.csv")
+    assert code == 0, err
+    assert "scoring" not in err  # all is known
+    assert lines_of("a.jsonl") == lines_of("b.jsonl")
+    why = pd.read_csv("why.csv")
+    assert why["rank"].tolist() == [1, 2, 3, 4]
+    original = rows()
+    assert lines_of("b.jsonl") == [original[row] for row in why["row"]]
+    words = [len(original[row]["output"].split()) for row in why["row"]]
+    picked = next(line.split() for line in out.splitlines() if line.strip().startswith("picked"))
+    assert picked[1:3] == ["4", f"{sum(words) / 4:.1f}"]
+
+
+def test_modes_that_need_no_model_ask_none(here):
+    longest = max(rows(), key=lambda row: len(row["output"].split()))
+    code, _, err = run(
+        "select", "your.jsonl", "--model", "no/such/model", "--mode", "longest", "--ratio", 0.025
+    )
+    assert code == 0, err
+    assert len(lines_of("selected.jsonl")[0]["output"].split()) == len(longest["output"].split())
+
+
+def test_quotas_and_copies(here):
+    Path("more.jsonl").write_text(Path("your.jsonl").read_text())
+    words = ("select", "your.jsonl", "more.jsonl", "--mode", "random", "--ratio", 0.5)
+    code, out, err = run(*words, "--quota", "more.jsonl=0.25")
+    assert code == 0, err
+    assert next(line.split() for line in out.splitlines() if "more.jsonl" in line)[1] == "10"
+    code, out, _ = run(*words, "--drop-copies", 0.9)
+    assert code == 0
+    assert "Left out as copies: 4" in out  # 40 exact ones, and short answers that were equal before
+    assert {json.dumps(row) for row in lines_of("selected.jsonl")} <= {json.dumps(row) for row in rows()}
+
+
+def test_sources_by_a_field(here):
+    lines = [{**row, "origin": "odd" if number % 2 else "even"} for number, row in enumerate(rows())]
+    Path("told.jsonl").write_text("\n".join(map(json.dumps, lines)))
+    words = ("select", "told.jsonl", "--mode", "random", "--ratio", 0.5, "--source-field", "origin")
+    code, _, err = run(*words, "--quota", "odd=4")
+    assert code == 0, err
+    assert sum(row["origin"] == "odd" for row in lines_of("selected.jsonl")) == 4
+
+
+def test_facility_location_by_ngrams_or_by_a_model(here, model):
+    words = ("select", "your.jsonl", "--model", model, "--mode", "facility_location", "--max-ifd", 5)
+    picked = []
+    for embeddings in ("ngrams", model):
+        code, _, err = run(*words, "--ratio", 0.1, "--embeddings", embeddings, "--why", "why.csv")
+        assert code == 0, err
+        why = pd.read_csv("why.csv")
+        gains = why["diversity"].to_numpy()
+        assert len(why) == 4
+        assert (gains > 0).all()
+        picked.append(why["row"].tolist())
+    assert picked[0] != picked[1]
+
+
+def test_what_is_too_long_is_refused_and_counted(here):
+    limit = 40
+    code, out, err = run(
+        "select",
+        "your.jsonl",
+        "--mode",
+        "random",
+        "--ratio",
+        1,
+        "--max-characters",
+        limit,
+        "--refused",
+        "bad.jsonl",
+    )
+    assert code == 0, err
+    long = [row for row in rows() if len(row["instruction"]) + len(row["output"]) > limit]
+    assert [line["reason"] for line in lines_of("bad.jsonl")].count("too long") == len(long) > 0
+    assert len(lines_of("selected.jsonl")) == len(rows()) - len(long)
+
+
+TRAIN = (
+    "train",
+    "your.jsonl",
+    "--ratio",
+    0.2,
+    "--max-ifd",
+    5,
+    "--batch-size",
+    4,
+    "--gradient-accumulation",
+    1,
+)
+
+
+def test_train_goes_on_where_it_stopped_and_reports(here, model):
+    first = (*TRAIN, "--model", model, "--device", "cpu", "--rounds", 2, "--out", "run", "--save-steps", 1)
+    code, out, err = run(*first)
+    assert code == 0, err
+    assert "2 rounds of 8 picks out of 40 records" in out
+    assert (here / "run" / "model" / "adapter_model.safetensors").exists()
+    assert Path("run/report.html").read_text().startswith("<!doctype html>")
+    picks = Path("run/iterit/picks.parquet").read_bytes()
+    for name in ("iterit/rounds.json", "checkpoint-4/trainer_state.json"):
+        (Path("run") / name).unlink()  # as if it had been killed while it wrote the last step
+    code, out, err = run(*first)
+    assert code == 0, err
+    assert "Going on from run/checkpoint-3." in out
+    assert Path("run/iterit/picks.parquet").read_bytes() == picks
+    code, out, err = run("report", "run", "--out", "again.md", "--price-per-hour", 2)
+    assert code == 0, err
+    assert "cost" in Path("again.md").read_text()
+    code, _, err = run(*first, "--decay", 0.5)
+    assert code == 2
+    assert "decay was 0.1 and is 0.5" in err
+
+
+def test_all_weights_can_be_trained_and_every_setting_reaches_the_run(here, model):
+    words = (*TRAIN, "--model", model, "--full", "--device", "cpu", "--rounds", 1, "--out", "full")
+    settings = {"above_share": 0.2, "stale_share": 0.3, "epochs_per_round": 2, "score_dtype": "bfloat16"}
+    options = [word for name, value in settings.items() for word in (f"--{name.replace('_', '-')}", value)]
+    code, _, err = run(*words, *options, "--mode", "facility_location")
+    assert code == 0, err
+    assert (here / "full" / "model" / "model.safetensors").exists()
+    kept = json.loads(Path("full/iterit/rounds.json").read_text())["settings"]
+    assert {name: kept[name] for name in settings} == settings
+    assert kept["mode"] == "facility_location"
+    assert "embeddings" in kept["selection"]
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["select", "none.jsonl"], "none.jsonl"),
+        (["select", "your.jsonl", "--ratio", "2"], "ratio is 2"),
+        (["select", "your.jsonl", "--mode", "best"], "best"),
+        (["select", "your.jsonl", "--mode", "facility_location", "--embeddings", "./no"], "'./no' cannot be"),
+        (["select", "your.jsonl", "--embeddings", "demo"], "--embeddings is for --mode facility_location"),
+        (["train", "your.jsonl", "--engine", "vllm", "--full"], "--full trains none"),
+        (["train", "your.jsonl", "--max-characters", "0"], "--max-characters is 0"),
+        (["select", "your.jsonl", "--out", "your.jsonl"], "is an input of the command"),
+        (["select", "your.jsonl", "--out", "x.txt"], "must end in .jsonl or .json or .parquet"),
+        (["select", "your.jsonl", "--quota", "a"], "--quota must be SOURCE=SHARE"),
+        (["select", "your.jsonl", "--scores", "your.jsonl"], "no columns row, ifd and status"),
+        (["score", "your.jsonl", "--model", "no/such/model"], "cannot be loaded"),
+        (["score", "your.jsonl", "--engine", "vllm", "--device", "cpu"], "--device is for"),
+        (["train", "your.jsonl", "--rounds", "0"], "rounds is 0; it must be at least 1"),
+        (["train", "your.jsonl", "--window", "x"], "window is 'x'"),
+        (["report", "nowhere"], "nowhere holds no rounds of iterit"),
+        (["report", "nowhere", "--out", "x.pdf"], "must end in .html or .md"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_refusals_are_one_line(here, words, message):
+    code, _, err = run(*words)
+    assert code == 2
+    last = err.strip().splitlines()[-1]
+    assert last.startswith("iterit: error: ") and message in last

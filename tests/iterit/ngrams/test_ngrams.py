@@ -1,0 +1,202 @@
+"""n-gram counts and weights: scikit-learn is the referee, in whatever way the work is split."""
+
+import random
+
+import numpy as np
+import pytest
+import regex
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.sparse import csr_array
+from sklearn.feature_extraction.text import CountVectorizer, TfidfVectorizer
+
+import iterit.ngrams.ngram_counts
+from debias.errors import ParameterError
+from iterit.ngrams.gram_numbers import NO_KEY, group_keys, number_in_order
+from iterit.ngrams.ngram_counts import count_ngrams
+from iterit.ngrams.ngram_weights import weigh
+from iterit.ngrams.tokenizer import mixed, scan
+from iterit.ngrams.word_kinds import (
+    ALONE_CHARACTERS,
+    EXTENDING_CHARACTERS,
+    JOINING_CHARACTERS,
+    word_kind,
+)
+
+# What words are made of in many scripts, with what stands between them and what belongs to none.
+ALPHABET = "ab ABéÉßİΣς_-'.9٣½〇水が ไทย न मस्ते\u0301\u200d\ud83d\x00\n\u3000😀ffiŒ"
+TEXTS = st.lists(st.text(st.one_of(st.sampled_from(ALPHABET), st.characters())), max_size=8)
+
+
+def by_name(counts):
+    """Return the counts as one dictionary per row."""
+    matrix = counts.matrix
+    return [
+        {counts.ngram(c): int(n) for c, n in zip(row.indices, row.data, strict=True)}
+        for row in (matrix[[i]] for i in range(counts.n_rows))
+    ]
+
+
+def scikit_learn_by_name(texts, **options):
+    vectorizer = CountVectorizer(**options)
+    try:
+        matrix = vectorizer.fit_transform(texts)
+    except ValueError:  # no words at all
+        return [{} for _ in texts]
+    names = vectorizer.get_feature_names_out()
+    rows = []
+    for i in range(len(texts)):
+        row = matrix[[i]]
+        rows.append({str(names[c]): int(n) for c, n in zip(row.indices, row.data, strict=True)})
+    return rows
+
+
+@settings(max_examples=150, deadline=None)
+@given(TEXTS, st.sampled_from([(1, 3), (1, 1), (2, 2), (2, 4), (3, 3)]))
+def test_the_counts_are_those_of_scikit_learn(texts, ngram_range):
+    counts = count_ngrams(texts, ngram_range, n_jobs=1)
+    assert by_name(counts) == scikit_learn_by_name(texts, ngram_range=ngram_range)
+
+
+@settings(max_examples=150, deadline=None)
+@given(TEXTS)
+def test_words_of_any_script_are_those_of_an_expression(texts):
+    kind = word_kind("unicode")
+    others = f"(?:(?!{ALONE_CHARACTERS}){JOINING_CHARACTERS})"
+    alone = f"(?:(?={ALONE_CHARACTERS}){JOINING_CHARACTERS}{EXTENDING_CHARACTERS}*)"
+    expression = f"{alone}|{others}(?:{others}|{EXTENDING_CHARACTERS})*"
+    found = scan(texts, kind)
+    words = [found.vocabulary[token] for token in found.tokens]
+    expected = [regex.findall(expression, kind.prepare(text)) for text in texts]
+    assert found.lengths.tolist() == [len(row) for row in expected]
+    assert words == [word for row in expected for word in row]
+
+
+def test_words_in_scripts_without_spaces_and_with_marks():
+    counts = count_ngrams(["我喝水。", "水", "नमस्ते दुनिया", "Straße STRASSE", "a=1"], (1, 1), tokens="unicode")
+    assert by_name(counts) == [
+        {"我": 1, "喝": 1, "水": 1},
+        {"水": 1},
+        {"नमस्ते": 1, "दुनिया": 1},
+        {"strasse": 2},
+        {"a": 1, "1": 1},
+    ]
+
+
+def some_texts(n=300, seed=0):
+    source = random.Random(seed)
+    words = ["".join(source.choices("abcdefgh", k=source.randint(1, 4))) for _ in range(200)]
+    return [" ".join(source.choices(words, k=source.randint(0, 60))) for _ in range(n)]
+
+
+@pytest.mark.parametrize("rows", [None, range(0, 300, 7), [5, 3, 3, 250]])
+def test_weights_are_those_of_scikit_learn_on_the_same_slice(rows):
+    texts = some_texts()
+    counts = count_ngrams(texts)
+    weights = weigh(counts, None if rows is None else np.array(rows))
+    kept = texts if rows is None else [texts[row] for row in rows]
+    vectorizer = TfidfVectorizer(ngram_range=(1, 3))
+    expected = vectorizer.fit_transform(kept)
+    column = {name: number for number, name in enumerate(vectorizer.get_feature_names_out())}
+    columns = [column[counts.ngram(c)] for c in weights.indices]
+    found = csr_array((weights.data, columns, weights.indptr), shape=expected.shape)
+    assert np.array_equal(np.diff(found.indptr), np.diff(expected.indptr))
+    assert abs(found - expected).max() < 1e-12
+
+
+def same(one, other):
+    for name in ("indptr", "indices", "counts", "n_words"):
+        assert np.array_equal(getattr(one, name), getattr(other, name)), name
+    assert one.words == other.words
+    assert all(map(np.array_equal, one.keys, other.keys))
+
+
+@pytest.mark.parametrize("n_jobs", [1, 2, 5])
+def test_threads_chunks_and_memory_change_nothing(n_jobs, monkeypatch):
+    texts = some_texts(2000)
+    expected = count_ngrams(texts, n_jobs=1)
+    same(count_ngrams(iter(texts), n_jobs=n_jobs), expected)
+    monkeypatch.setattr(iterit.ngrams.ngram_counts, "KEYS_PER_PART", 500)
+    monkeypatch.setattr(iterit.ngrams.ngram_counts, "chunked", lambda texts: ([text] for text in texts))
+    same(count_ngrams(texts, n_jobs=n_jobs), expected)
+    weights, others = weigh(expected, n_jobs=1), weigh(expected, n_jobs=n_jobs)
+    assert np.array_equal(weights.data, others.data)
+
+
+def test_more_than_32_bits_can_number(monkeypatch):
+    texts = some_texts(200)
+    expected = count_ngrams(texts)
+    monkeypatch.setattr(iterit.ngrams.ngram_counts, "LARGEST_INT32", 100)
+    wide = count_ngrams(texts)
+    assert wide.indices.dtype == np.int64
+    same(wide, expected)
+    assert np.array_equal(weigh(wide).data, weigh(expected).data)
+
+
+def test_keys_that_fall_into_one_slot_stay_apart():
+    candidates = np.arange(2_000_000, dtype=np.uint64)
+    slots = np.array([mixed(key) & np.uint64(4095) for key in candidates[:400_000]])
+    colliding = candidates[:400_000][slots == 7]  # about a hundred keys for one slot
+    keys = np.concatenate([colliding, colliding[::-1], [NO_KEY]]).astype(np.uint64)
+    first = np.full(len(keys), -1, dtype=np.int32)
+    group_keys(keys, 0, 1, first)
+    n = number_in_order(first, keys)
+    assert n == len(colliding) > 50
+    assert first.tolist() == [*range(n), *range(n - 1, -1, -1), -1]
+    assert np.array_equal(keys[:n], colliding)
+
+
+def test_many_words_stay_apart():
+    words = [f"w{number:x}" for number in range(60_000)]
+    found = scan([" ".join(words), " ".join(reversed(words))], word_kind("scikit-learn"))
+    assert found.vocabulary == words
+    assert found.tokens.tolist() == [*range(60_000), *range(59_999, -1, -1)]
+
+
+def test_the_end_of_text_string_becomes_a_word_of_every_row():
+    counts = count_ngrams(["one two", ""], (1, 1), end_of_text="<|endoftext|>")
+    assert by_name(counts) == [{"one": 1, "two": 1, "endoftext": 1}, {"endoftext": 1}]
+    texts = ["one two<|endoftext|>", "<|endoftext|>"]
+    assert by_name(counts) == scikit_learn_by_name(texts, ngram_range=(1, 1))
+
+
+def test_texts_without_words():
+    counts = count_ngrams(["", "a b c", "!"])
+    assert counts.n_columns == 0
+    assert weigh(counts).sums().tolist() == [0, 0, 0]
+    assert count_ngrams([]).n_rows == 0
+    assert weigh(count_ngrams([])).n_rows == 0
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"ngram_range": (2, 1)}, "ngram_range is"),
+        ({"ngram_range": 3}, "ngram_range is 3"),
+        ({"tokens": "bytes"}, "tokens is 'bytes'"),
+        ({"n_jobs": 0}, "n_jobs is 0"),
+        ({"max_memory": "lots"}, "max_memory is 'lots'"),
+        ({"max_memory": 1000}, "may need"),
+    ],
+)
+def test_what_is_not_allowed_is_said(options, words):
+    with pytest.raises(ParameterError, match=words):
+        count_ngrams(["some text here", "and there"], **options)
+
+
+def test_texts_that_are_none():
+    with pytest.raises(ParameterError, match="text 1 is of type NoneType"):
+        count_ngrams(["text", None])
+    with pytest.raises(ParameterError, match="one string"):
+        count_ngrams("text")
+    counts = count_ngrams(["some text"])
+    for wrong in (-1, counts.n_columns):
+        with pytest.raises(ParameterError, match="column is"):
+            counts.ngram(wrong)
+    with pytest.raises(ParameterError, match="rows"):
+        weigh(counts, [0.5])
+
+
+def test_the_memory_of_the_arrays_is_told():
+    counts = count_ngrams(some_texts(50))
+    assert counts.n_bytes >= counts.indices.nbytes + counts.counts.nbytes

@@ -1,0 +1,163 @@
+"""Reports on rounds: figures worked out by hand, the same in tables, Markdown and HTML."""
+
+import json
+import re
+from dataclasses import replace
+from html.parser import HTMLParser
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from debias.errors import ParameterError, ResumeError
+from iterit.reports.rounds_report import RoundsReport
+from iterit.rounds.round_state import RoundSettings, first_state, with_picks, with_scores
+from iterit.training.checkpoints import RoundsCheckpoint, read_checkpoint
+
+RULES = RoundSettings(n_picks=2, update_ratio=2)
+HISTORY = {
+    "n_scored": 5, "n_top": 5, "n_stale": 0, "n_above": 0, "n_widened": 0, "n_candidates": 4,
+    "n_completed": 0,
+    "step": 0, "scored_tokens": 1000, "trained_tokens": 100, "seconds_scoring": 6.0, "seconds_selecting": 1.0,
+    "seconds_training": 3.0, "loss_sum": 3.0, "loss_steps": 2,
+}  # fmt: skip
+
+
+def scores(ifd, rows):
+    status = ["ifd_ge_1" if value >= 1 else "ok" if value == value else "empty" for value in ifd]
+    return pd.DataFrame({"ifd": np.float32(ifd), "status": status}, index=rows)
+
+
+@pytest.fixture
+def kept():
+    """Two rounds of five records: row 0 falls, row 2 rises to the hard ones, row 3 passes the bound."""
+    state = with_scores(first_state(5), scores([0.9, 0.8, 0.7, 0.6, np.nan], range(5)), RULES)
+    state = with_picks(state, pd.DataFrame({"row": [0, 1], "complexity": [0.9, 0.8]}))
+    state = with_scores(state, scores([0.5, 0.75, 0.85, 1.1], range(4)), RULES)
+    state = with_picks(state, pd.DataFrame({"row": [2, 1], "complexity": [0.85, 0.75]}))
+    records = pd.DataFrame(
+        {
+            "words": [10, 20, 60, 5, 0],
+            "tokens": [30, 40, 80, 25, 20],
+            "source": ["a|b", "a|b", "<c>", "<c>", "<c>"],
+        }
+    )
+    history = [
+        {"round": 0, **HISTORY},
+        {"round": 1, **HISTORY, "n_scored": 4, "n_completed": 1, "n_widened": 1},
+    ]
+    facts = {"n_parameters": 10**9, "n_refused": 3, "model": "demo"}
+    return RoundsCheckpoint(state, history, dict(vars(RULES)), facts, records)
+
+
+def test_picks_and_their_overlap(kept):
+    rounds = RoundsReport(kept).rounds
+    assert rounds["n_overlap"].tolist() == [0, 1]
+    assert rounds["overlap"].iloc[1] == 0.5 and np.isnan(rounds["overlap"].iloc[0])
+    assert rounds["n_new"].tolist() == [2, 1]
+    assert rounds["n_distinct"].tolist() == [2, 3]
+    assert rounds["loss"].tolist() == [1.5, 1.5]
+    assert rounds["ifd"].to_numpy() == pytest.approx([0.85, 0.8])
+
+
+def test_moves_of_scores_and_hard_rows(kept):
+    report = RoundsReport(kept)
+    row = report.scores.loc[1]
+    assert row["n_again"] == 4
+    assert row["mean_move"] == pytest.approx(np.mean([-0.4, -0.05, 0.15, 0.5]), abs=1e-6)
+    assert row["median_size"] == pytest.approx(np.median([0.4, 0.05, 0.15, 0.5]), abs=1e-6)
+    assert row["share_up"] == 0.5
+    assert row["rank_correlation"] == pytest.approx(-1)  # their order is turned round
+    assert (row["n_rose"], row["n_fell"]) == (1, 0)
+    assert (row["n_hard"], row["n_newly_hard"]) == (2, 1)  # 0 and 1 before, 2 and 1 after
+    assert report.moves["before"].tolist() == pytest.approx([0.9, 0.8, 0.7, 0.6])
+
+
+def test_lengths_sources_and_costs(kept):
+    report = RoundsReport(kept, price_per_hour=360.0)
+    assert report.lengths["mean"].tolist() == [19.0, 15.0, 40.0]
+    assert report.sources.to_dict("list") == {"all": [3, 2], "0": [0, 2], "1": [1, 1]}
+    costs = report.costs
+    assert costs.loc[(0, "scoring"), "share"] == pytest.approx(0.3)
+    assert costs.loc[(0, "scoring"), "teraflop"] == pytest.approx(2.0)
+    assert costs.loc[(1, "training"), "teraflop"] == pytest.approx(0.6)
+    assert costs["cost"].sum() == pytest.approx(2.0)
+    assert "cost" not in RoundsReport(kept).costs
+
+
+def test_a_report_says_what_is_unwelcome(kept):
+    text = RoundsReport(kept).to_markdown()
+    for words in (
+        "2 rounds of 2 picks out of 5 records, 3 different ones in all; 60.0 % of 20 seconds",
+        "up to 2.1 times as long as all answers",
+        "1 picks complete the number",
+        "1 rows were scored beyond the window",
+        "50.0 % of the hard rows were not hard before",
+        "3 rows of the files were refused",
+        "1 records have no score: empty",
+    ):
+        assert words in text
+
+
+class Cells(HTMLParser):
+    """Reads the cells of a page's tables."""
+
+    def __init__(self, page):
+        super().__init__()
+        self.cells, self.inside = [], False
+        self.feed(page)
+
+    def handle_starttag(self, tag, attrs):
+        self.inside = tag in ("td", "th")
+        if self.inside:
+            self.cells.append("")
+
+    def handle_endtag(self, tag):
+        self.inside = False
+
+    def handle_data(self, data):
+        if self.inside:
+            self.cells[-1] += data
+
+
+def test_both_pages_hold_every_table_and_show_names_as_they_are(kept):
+    report = RoundsReport(kept, title="A <b>run</b>")
+    page, text = report.to_html(), report.to_markdown()
+    cells = Cells(page).cells
+    for section in report.sections():
+        for row in [section.header, *section.rows]:
+            assert all(cell in cells for cell in row)
+    assert "<c>" not in page and "&lt;c&gt;" in page
+    assert "A <b>run" not in page
+    assert "a\\|b" in text and "&lt;c&gt;" in text
+    assert not re.search(r"(src|href)=\"(?!data:)", page)
+
+
+def test_a_run_is_read_back_whole_and_reported_from_its_newest_checkpoint(kept, tmp_path):
+    kept.write(tmp_path / "checkpoint-20")
+    replace(kept, history=kept.history[:1]).write(tmp_path / "checkpoint-3")
+    report = RoundsReport.from_folder(tmp_path)
+    assert len(report.rounds) == 2
+    assert report.kept.state.newest().equals(kept.state.newest())
+    assert report.to_markdown() == RoundsReport(kept).to_markdown()
+    assert RoundsReport.from_folder(tmp_path / "checkpoint-20").rounds.equals(report.rounds)
+    for name in ("report.html", "report.md"):
+        assert report.write(tmp_path / name).stat().st_size > 1000
+
+
+def test_what_cannot_be_reported_is_said(kept, tmp_path):
+    with pytest.raises(ResumeError, match="holds no rounds"):
+        RoundsReport.from_folder(tmp_path)
+    with pytest.raises(ParameterError, match="nothing to report"):
+        RoundsReport(replace(kept, history=[]))
+    with pytest.raises(ParameterError, match=r"must end in \.html or \.md"):
+        RoundsReport(kept).write(tmp_path / "report.pdf")
+    kept.write(tmp_path)
+    facts = tmp_path / "iterit" / "rounds.json"
+    content = json.loads(facts.read_text())
+    facts.write_text(json.dumps({**content, "version": 9}))
+    with pytest.raises(ResumeError, match="version 9"):
+        read_checkpoint(tmp_path)
+    facts.write_text("{")
+    with pytest.raises(ResumeError, match="is damaged"):
+        read_checkpoint(tmp_path)

@@ -1,0 +1,281 @@
+"""Templates: answers lie where the offsets say, the same in scoring and training, for every kind of chat."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+import transformers
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from debias.errors import ParameterError, RecordsError
+from iterit.records.instruction_records import Record, Records
+from iterit.records.record_formats import Message
+from iterit.templates.encoding import Encoded, EncodedRecords, Span
+from iterit.templates.named_templates import template_for
+from tests.support.small_templates import (
+    BRACKETS,
+    CHATML,
+    FORCED_THOUGHT,
+    HEADERS,
+    MOVING,
+    THOUGHTS,
+    chat_tokenizer,
+    pair_tokenizer,
+)
+from tests.support.tiny_models import byte_tokenizer, merging_tokenizer
+
+KINDS = {
+    "chatml": chat_tokenizer(CHATML),
+    "headers, template opens": chat_tokenizer(HEADERS),
+    "headers, both open": chat_tokenizer(HEADERS, opens=True),
+    "brackets": chat_tokenizer(BRACKETS, opens=True),
+    "thoughts": chat_tokenizer(THOUGHTS),
+    "forced thought": chat_tokenizer(FORCED_THOUGHT),
+    "alpaca": byte_tokenizer(),
+    "alpaca, no byte level": merging_tokenizer(),
+}
+
+
+def record(*contents: str, system: str = "") -> Record:
+    """A conversation that begins with a question."""
+    turns = [Message(("user", "assistant")[n % 2], content) for n, content in enumerate(contents)]
+    return Record(0, (*([Message("system", system)] if system else []), *turns))
+
+
+def trained(encoded: Encoded) -> list[tuple[int, ...]]:
+    """Tokens of each answer as the labels have them: stretches without -100."""
+    found: list[tuple[int, ...]] = []
+    inside = False
+    for token, label in zip(encoded.input_ids, encoded.labels, strict=True):
+        assert label in (-100, token)
+        if label != -100:
+            found = [*found[:-1], (*found[-1], label)] if inside else [*found, (label,)]
+        inside = label != -100
+    return found
+
+
+def brute_force(tokenizer: Any, prompt: str, answer: str) -> tuple[list[int], list[int]]:
+    """Tokens before and of an answer: one tokenisation, one look at every token's offsets."""
+    batch = tokenizer(prompt + answer, add_special_tokens=False, return_offsets_mapping=True)
+    before, own = [], []
+    for token, (_, end) in zip(batch["input_ids"], batch["offset_mapping"], strict=True):
+        (own if end > len(prompt) else before).append(token)
+    return before, own
+
+
+texts = st.text("ab e.\n:?é😀", min_size=1, max_size=12).filter(str.strip)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@settings(deadline=None, max_examples=40)
+@given(contents=st.lists(texts, min_size=2, max_size=6).filter(lambda c: len(c) % 2 == 0))
+def test_scoring_and_training_have_the_same_tokens(kind, contents):
+    template = template_for(KINDS[kind])
+    one = record(*contents)
+    encoded, turns = template.encode(one), template.turns(one)
+    assert len(turns) == len(encoded.spans) == len(contents) // 2
+    answers = [tuple(encoded.tokens[span.start : span.stop].tolist()) for span in encoded.spans]
+    assert trained(encoded) == answers
+    for span, turn in zip(encoded.spans, turns, strict=True):
+        before, own = brute_force(template.tokenizer, turn.prompt, turn.answer)
+        begin = len(encoded.tokens[: span.start]) - len(before)
+        assert encoded.input_ids[begin : span.stop] == before + own
+        assert encoded.input_ids[:begin] == (
+            [1] if kind in ("headers, both open", "brackets", "alpaca, no byte level") else []
+        )
+        alone, same = brute_force(template.tokenizer, turn.opening, turn.answer)
+        if kind != "alpaca, no byte level":  # which puts a space before the opening, where there was none
+            assert (encoded.direct(span)[begin:], encoded.input_ids[span.start : span.stop]) == (alone, same)
+    assert encoded.spans[-1].stop == len(encoded)
+
+
+@pytest.mark.parametrize(
+    ("kind", "prompt", "opening", "answer"),
+    [
+        (
+            "chatml",
+            "<|im_start|>system\nBe kind.<|im_end|>\n<|im_start|>user\nq<|im_end|>\n<|im_start|>assistant\n",
+            "<|im_start|>assistant\n",
+            " a <|im_end|>",
+        ),
+        (
+            "headers, template opens",
+            "<s><|start|>user<|end|>\n\nq<|eot|><|start|>assistant<|end|>\n\n",
+            "<s><|start|>assistant<|end|>\n\n",
+            "a<|eot|>",
+        ),
+        (
+            "headers, both open",
+            "<|start|>user<|end|>\n\nq<|eot|><|start|>assistant<|end|>\n\n",
+            "<|start|>assistant<|end|>\n\n",
+            "a<|eot|>",
+        ),
+        ("brackets", "[INST] q [/INST]", "", "  a <end>"),
+        (
+            "thoughts",
+            "<|im_start|>user\nq<|im_end|>\n<|im_start|>assistant\n",
+            "<|im_start|>assistant\n",
+            "<think>\n\n</think>\n\n a <|im_end|>",
+        ),
+        (
+            "forced thought",
+            "<|im_start|>user\nq<|im_end|>\n<|im_start|>assistant\n",
+            "<|im_start|>assistant\n",
+            " a <|im_end|>",
+        ),
+        (
+            "alpaca",
+            "Below is an instruction that describes a task. Write a response that appropriately completes the"
+            " request.\n\n### Instruction:\nq\n\n### Response:\n",
+            "### Response:\n",
+            " a <end>",
+        ),
+    ],
+)
+def test_turns_by_hand(kind, prompt, opening, answer):
+    (turn,) = template_for(KINDS[kind]).turns(record("q", " a "))
+    assert (turn.prompt, turn.opening, turn.answer) == (prompt, opening, answer)
+
+
+def test_a_token_that_straddles_the_border_belongs_to_the_answer():
+    template = template_for(pair_tokenizer())
+    encoded = template.encode(record("xya", "bz"))
+    assert template.tokenizer.convert_ids_to_tokens(encoded.input_ids) == ["x", "y", "ab", "z", "<end>"]
+    assert encoded.spans == (Span(2, 2, 5),) and encoded.labels[:2] == [-100, -100]
+    assert template.encode(record("xy", "bz")).spans == (Span(2, 2, 5),)
+
+
+def test_an_earlier_answer_is_as_it_is_in_the_whole():
+    turns = template_for(KINDS["thoughts"]).turns(record("q", "a", "r", "b"))
+    assert [turn.answer for turn in turns] == ["a<|im_end|>", "<think>\n\n</think>\n\nb<|im_end|>"]
+    assert turns[1].prompt.startswith(turns[0].prompt + "a<|im_end|>\n")
+
+
+def test_white_space_is_no_answer_and_what_follows_the_last_one_is_left_out():
+    template = template_for(KINDS["chatml"])
+    turns = template.turns(record("q", " ", "r", "b", "s", "\n", "t"))
+    assert len(turns) == 1 and turns[0].answer == "b<|im_end|>"
+    encoded = template.encode(record("q", " ", "r", "b", "s"))
+    assert template.tokenizer.decode(encoded.input_ids).endswith("b<|im_end|>")
+
+
+def test_an_answer_that_the_tokenizer_leaves_out_has_no_span():
+    template = template_for(KINDS["chatml"])
+    encoded = template.encode(record("q", "\u200b\u200b", "r", "b"))
+    assert [template.tokenizer.decode(list(own)) for own in trained(encoded)] == ["b<|im_end|>"]
+    assert template.encode(record("q", "\u200b")).spans == ()
+
+
+def test_alpaca_keeps_its_input_and_gives_the_heading_to_a_system_message():
+    template = template_for(KINDS["alpaca"], "alpaca")
+    records = Records.from_rows(
+        [
+            {"instruction": "Add.", "input": "1, 2", "output": "3"},
+            {"instruction": "Add.", "output": "3", "system": "You count."},
+        ]
+    )
+    (first,), (second,) = map(template.turns, records)
+    assert first.prompt.startswith("Below is an instruction that describes a task, paired with an input")
+    assert first.prompt.endswith("\n\n### Instruction:\nAdd.\n\n### Input:\n1, 2\n\n### Response:\n")
+    assert second.prompt == "You count.\n\n### Instruction:\nAdd.\n\n### Response:\n"
+
+
+def test_a_sequence_is_cut_at_its_end_and_says_what_it_lost():
+    template = template_for(pair_tokenizer())
+    whole = template.encode(record("xy", "abz", "x", "cd"))
+    assert whole.spans == (Span(2, 2, 5), Span(6, 6, 8))
+    for length, spans, lost in [
+        (9, whole.spans, False),
+        (8, whole.spans, False),
+        (7, (Span(2, 2, 5), Span(6, 6, 7)), True),
+        (6, (Span(2, 2, 5),), True),
+        (2, (), True),
+    ]:
+        cut = template.encode(record("xy", "abz", "x", "cd"), max_tokens=length)
+        assert (len(cut), cut.spans, cut.is_truncated) == (min(length, 8), spans, lost)
+        assert cut.input_ids == whole.input_ids[:length] and cut.n_answer_tokens == sum(
+            map(len, trained(cut))
+        )
+    with pytest.raises(ParameterError, match="max_tokens is 0"):
+        template.encode(record("x", "y"), max_tokens=0)
+
+
+@given(length=st.integers(1, 60))
+def test_a_text_is_cut_between_its_signs_into_no_more_tokens(length):
+    template = template_for(KINDS["headers, both open"])
+    one = record("q😀", "é😀é a", "r", "b😀😀")
+    whole, cut = template.turns(one), template.turns(one, length)
+    room = template.encode(one, max_tokens=length)
+    assert len(cut) <= len(room.spans)
+    for turn, full in zip(cut, whole, strict=False):
+        assert (turn.prompt, turn.opening) == (full.prompt, full.opening) and full.answer.startswith(
+            turn.answer
+        )
+        assert 0 < len(template.tokenizer(turn.prompt + turn.answer)["input_ids"]) <= length
+
+
+def test_many_records_are_held_compactly_and_found_by_row():
+    template = template_for(KINDS["chatml"])
+    records = Records.from_rows([{"question": "q" * n, "answer": "a" * (7 - n)} for n in range(1, 7)])
+    held = template.encode_all(records, [4, 0, 2], max_tokens=40)
+    assert isinstance(held, EncodedRecords) and held.fingerprint == template.fingerprint
+    for place, row in enumerate((4, 0, 2)):
+        one = template.encode(records[row], max_tokens=40)
+        for other in (held[place], held.of(row), list(held)[place]):
+            assert (other.input_ids, other.spans, other.labels) == (one.input_ids, one.spans, one.labels)
+    assert held.lengths.tolist() == [len(one) for one in held] and held.rows.tolist() == [4, 0, 2]
+    with pytest.raises(ParameterError, match="row 1 was not encoded"):
+        held.of(1)
+    assert len(template.encode_all(records)) == 6 and len(template.encode_all(records, [])) == 0
+
+
+def test_the_fingerprint_changes_with_what_decides_the_tokens():
+    chats = [chat_tokenizer(text) for text in (CHATML, CHATML, HEADERS)]
+    chats.append(chat_tokenizer(CHATML, opens=True))
+    prints = [template_for(one).fingerprint for one in chats] + [template_for(chats[0], "alpaca").fingerprint]
+    assert prints[0] == prints[1] and len(set(prints)) == 4
+
+
+def test_auto_takes_the_chat_template_where_there_is_one():
+    assert template_for(KINDS["chatml"]).name == "chat" and template_for(KINDS["alpaca"]).name == "alpaca"
+    assert template_for(KINDS["chatml"], "alpaca").name == "alpaca"
+    with pytest.raises(ParameterError, match="no chat template"):
+        template_for(KINDS["alpaca"], "chat")
+
+
+@pytest.mark.parametrize(
+    ("template", "turns", "said"),
+    [(BRACKETS, ("q", "a", "r"), ""), (MOVING, ("q", "a", "r", "b"), "is changed by what follows")],
+)
+def test_a_record_that_a_template_cannot_take_is_named(template, turns, said):
+    tokenizer = chat_tokenizer(template)
+    if not said:  # two questions in a row
+        turns, said = (
+            [Message("user", "q"), Message("user", "r"), Message("assistant", "a")],
+            "must alternate",
+        )
+        one = Record(17, tuple(turns))
+    else:
+        one = Record(17, record(*turns).messages)
+    with pytest.raises(RecordsError, match=f"record 17: .*{said}"):
+        template_for(tokenizer).encode(one)
+    assert template_for(tokenizer, "alpaca").turns(one)
+
+
+def test_tokenizers_that_cannot_be_used_are_refused():
+    class Slow:
+        is_fast = False
+
+    with pytest.raises(ParameterError, match="Slow, which does not tell where"):
+        template_for(Slow())
+    endless = transformers.PreTrainedTokenizerFast(tokenizer_object=byte_tokenizer()._tokenizer)
+    with pytest.raises(ParameterError, match="eos_token"):
+        template_for(endless)
+    odd = chat_tokenizer("{{ messages | length }}{{ messages[0].content }}{{ messages[-1].content }}")
+    with pytest.raises(ParameterError, match="changes a question when it is answered"):
+        template_for(odd)
+
+
+def test_labels_of_nothing_are_all_ignored():
+    assert Encoded(np.array([3, 4], np.int32), ()).labels == [-100, -100]

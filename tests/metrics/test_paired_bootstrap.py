@@ -1,0 +1,90 @@
+"""Paired differences: hand-solved values, and a literal bootstrap over rows as the referee."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from debias.errors import ParameterError
+from debias.metrics.paired_bootstrap import paired_intervals
+from debias.metrics.scores import class_accuracy, cobias, intervals, worst_class_accuracy
+
+NAMES = ["a", "b", "c"]
+
+
+def test_hand_solved_values():
+    truth = ["a"] * 4 + ["b"] * 4
+    before = ["a"] * 4 + ["a", "a", "a", "b"]  # accuracies 1 and 1/4
+    after = ["a", "a", "b", "b"] + ["a", "b", "b", "b"]  # accuracies 1/2 and 3/4
+    frame = paired_intervals(truth, before, after, n_resamples=50)
+    assert frame["before"].tolist()[:3] == [5 / 8, 3 / 4, 1 / 4]
+    assert frame["after"].tolist()[:3] == [5 / 8, 1 / 4, 1 / 2]
+    assert frame["difference"].tolist()[:3] == [0, -1 / 2, 1 / 4]
+    assert frame.loc[("class_accuracy", "a"), "difference"] == -1 / 2
+    assert frame.loc[("class_accuracy", "b"), "difference"] == 1 / 2
+    assert frame["n_samples"].tolist() == [8, 8, 8, 8, 4, 4]
+
+
+def test_sides_are_the_intervals_of_the_metrics_module():
+    rng = np.random.default_rng(0)
+    truth, before, after = (rng.choice(NAMES, 60) for _ in range(3))
+    frame = paired_intervals(truth, before, after, NAMES, seed=3)
+    for side, predicted in (("before", before), ("after", after)):
+        alone = intervals(truth, predicted, NAMES, seed=3)
+        columns = frame[[side, f"{side}_low", f"{side}_high"]]
+        np.testing.assert_array_equal(columns.to_numpy(), alone[["value", "low", "high"]].to_numpy())
+
+
+def test_differences_agree_with_a_literal_bootstrap_over_rows():
+    rng = np.random.default_rng(1)
+    truth = np.repeat(NAMES, [120, 60, 90])
+    before = np.where(rng.random(270) < 0.6, truth, rng.choice(NAMES, 270))
+    after = np.where(rng.random(270) < 0.3, truth, before)
+    frame = paired_intervals(truth, before, after, NAMES, n_resamples=4000)
+    own = [np.flatnonzero(truth == name) for name in NAMES]
+    metrics = {"cobias": cobias, "worst_class_accuracy": worst_class_accuracy}
+    drawn: dict[str, list[float]] = {name: [] for name in [*metrics, "class b"]}
+    for _ in range(600):
+        rows = np.concatenate([rng.choice(one, len(one)) for one in own])
+        for name, metric in metrics.items():
+            drawn[name].append(metric(truth[rows], after[rows]) - metric(truth[rows], before[rows]))
+        shares = [class_accuracy(truth[rows], y[rows])["b"] for y in (before, after)]
+        drawn["class b"].append(shares[1] - shares[0])
+    drawn_by_key = {(name, ""): drawn[name] for name in metrics} | {("class_accuracy", "b"): drawn["class b"]}
+    for key, values in drawn_by_key.items():
+        expected = np.quantile(values, [0.025, 0.975])
+        found = frame.loc[key, ["difference_low", "difference_high"]].to_numpy(dtype=float)
+        np.testing.assert_allclose(found, expected, atol=0.025)
+
+
+def test_pairs_are_resampled_together():
+    """One row in a hundred changes: unpaired intervals would be ten times as wide."""
+    truth = ["a"] * 100 + ["b"] * 100
+    before = ["a"] * 50 + ["b"] * 150
+    after = ["a"] * 51 + ["b"] * 149
+    frame = paired_intervals(truth, before, after)
+    row = frame.loc[("class_accuracy", "a")]
+    assert 0 <= row["difference_low"] <= 0.01 <= row["difference_high"] <= 0.04
+    assert frame.loc[("class_accuracy", "b"), ["difference_low", "difference_high"]].tolist() == [0, 0]
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.lists(st.tuples(*[st.sampled_from(NAMES)] * 3), min_size=1, max_size=30))
+def test_no_change_is_no_difference_and_order_is_sign(rows):
+    truth, before, after = zip(*rows, strict=True)
+    same = paired_intervals(truth, before, before, NAMES, n_resamples=20).dropna()
+    assert (same[["difference", "difference_low", "difference_high"]] == 0).all(axis=None)
+    there = paired_intervals(truth, before, after, NAMES, n_resamples=20)["difference"]
+    back = paired_intervals(truth, after, before, NAMES, n_resamples=20)["difference"]
+    np.testing.assert_array_equal(there.to_numpy(), -back.to_numpy())
+
+
+def test_a_class_without_rows_is_nan_and_left_out():
+    frame = paired_intervals(["a", "b"], ["a", "a"], ["a", "b"], NAMES)
+    assert frame.loc[("class_accuracy", "c")].drop("n_samples").isna().all()
+    assert frame.loc[("cobias", ""), ["before", "after"]].tolist() == [1, 0]
+
+
+def test_other_rows_are_refused():
+    with pytest.raises(ParameterError, match="same rows; got 2 and 1"):
+        paired_intervals(["a", "b"], ["a", "a"], ["a"])

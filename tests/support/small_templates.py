@@ -1,0 +1,78 @@
+"""Chat templates of the usual kinds, written small, and tokenizers to try them with."""
+
+from typing import Any
+
+import transformers
+from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
+
+from tests.support.tiny_models import CORPUS
+
+CHATML = (
+    "{% for m in messages %}"
+    "{% if loop.first and m.role != 'system' %}<|im_start|>system\nBe kind.<|im_end|>\n{% endif %}"
+    "<|im_start|>{{ m.role }}\n{{ m.content }}<|im_end|>\n{% endfor %}"
+    "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
+)
+HEADERS = (  # the text is trimmed, and the template puts the opening token itself
+    "{{ bos_token }}{% for m in messages %}<|start|>{{ m.role }}<|end|>\n\n{{ m.content | trim }}<|eot|>"
+    "{% endfor %}{% if add_generation_prompt %}<|start|>assistant<|end|>\n\n{% endif %}"
+)
+BRACKETS = (  # no opening of an assistant's turn at all, and alternation is insisted on
+    "{{ bos_token }}{% for m in messages %}"
+    "{% if (m.role == 'user') != (loop.index0 % 2 == 0) %}{{ raise_exception('roles must alternate') }}"
+    "{% endif %}{% if m.role == 'user' %}[INST] {{ m.content }} [/INST]"
+    "{% else %} {{ m.content }}{{ eos_token }}{% endif %}"
+    "{% endfor %}"
+)
+THOUGHTS = (  # the last answer, and only the last, has a place for thoughts
+    "{% for m in messages %}<|im_start|>{{ m.role }}\n"
+    "{% if m.role == 'assistant' and loop.last %}<think>\n\n</think>\n\n{% endif %}"
+    "{{ m.content }}<|im_end|>\n{% endfor %}{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
+)
+FORCED_THOUGHT = (  # the generation prompt begins a thought that no answer of the data has
+    "{% for m in messages %}<|im_start|>{{ m.role }}\n{{ m.content }}<|im_end|>\n{% endfor %}"
+    "{% if add_generation_prompt %}<|im_start|>assistant\n<think>\n{% endif %}"
+)
+MOVING = (  # what the last question is told is told to no other one
+    "{% for m in messages %}[{{ m.role }}]{% if m.role == 'user' and loop.revindex0 <= 1 %}(last){% endif %}"
+    "{{ m.content }}</s>{% endfor %}{% if add_generation_prompt %}[assistant]{% endif %}"
+)
+JOINED = (  # question and answer touch, so that a token may be of both
+    "{% for m in messages %}{{ m.content }}{% if m.role == 'assistant' %}<end>{% endif %}{% endfor %}"
+)
+SPECIAL = ["<|im_start|>", "<|im_end|>", "<|start|>", "<|end|>", "<|eot|>", "<think>", "</think>", "</s>"]
+
+
+def chat_tokenizer(template: str | None, opens: bool = False) -> Any:
+    """A byte-level tokenizer with a chat template; ``opens`` puts ``<s>`` before every text.
+
+    The sign U+200B is left out of every text, as some tokenizers leave out signs they do not know.
+    """
+    tokenizer = Tokenizer(models.BPE())
+    tokenizer.normalizer = normalizers.Replace("\u200b", "")
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokenizer.decoder = decoders.ByteLevel()
+    trainer = trainers.BpeTrainer(
+        vocab_size=340,
+        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+        special_tokens=["<end>", "<s>", *SPECIAL],
+        show_progress=False,
+    )
+    tokenizer.train_from_iterator(CORPUS, trainer)
+    if opens:
+        tokenizer.post_processor = processors.TemplateProcessing(single="<s> $A", special_tokens=[("<s>", 1)])
+    whole = transformers.PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer, bos_token="<s>", eos_token="<end>", additional_special_tokens=SPECIAL
+    )
+    whole.chat_template = template
+    return whole
+
+
+def pair_tokenizer() -> Any:
+    """A tokenizer that knows letters and the pairs "ab" and "cd", and cuts nowhere beforehand."""
+    letters = {sign: number for number, sign in enumerate(["<end>", *"abcdxyz .", "ab", "cd"])}
+    tokenizer = Tokenizer(models.BPE(vocab=letters, merges=[("a", "b"), ("c", "d")]))
+    tokenizer.add_special_tokens(["<end>"])
+    whole = transformers.PreTrainedTokenizerFast(tokenizer_object=tokenizer, eos_token="<end>")
+    whole.chat_template = JOINED
+    return whole

@@ -1,0 +1,613 @@
+"""Probability tables in files: exact round trips, real files of others, and damaged ones.
+
+``tests/data/samples_toy_*.jsonl`` were written by lm-evaluation-harness 0.4.13 itself: SmolLM2-135M-Instruct
+on five sentences made up for this test, four ways to state the same four choices.
+"""
+
+import json
+import os
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from debias.errors import DebiasError, OverlapError, ParameterError, TableError
+from debias.metrics.scores import cobias
+from debias.tables.formats.file_formats import READERS, infer_format
+from debias.tables.formats.parquet_table import SCHEMA_KEY
+from debias.tables.table import ProbabilityTable, check_disjoint
+from tests.support.paths import HARNESS, SHARED
+
+PUBLISHED = SHARED / "probabilities"
+HARD_NAMES = ["id", "label", "p_id", "text, or\nnot", "label_mass", "Größe ≥ 1"]
+TEXT = "0 1 1 0.250000 0.750000\n1 0 0 0.600001 0.400000\n2 1 0 0.500000 0.500000\n"
+CSV = "id,label,no,yes\na,yes,0.25,0.75\nb,no,0.6,0.4\n"
+
+
+def hard_table():
+    """Return a table with awkward names, texts and floats."""
+    rng = np.random.default_rng(0)
+    values = rng.dirichlet(np.full(6, 0.1), 50)
+    values[0, 0] = 5e-324  # the smallest float there is
+    texts = ['"quoted", \r\n two lines', "", " spaces ", "NA", "naïve 漢字 \u2028 line", "\t"] + ["x"] * 44
+    return ProbabilityTable(
+        values,
+        rng.integers(0, 6, 50),
+        classes=HARD_NAMES,
+        ids=[f"id {row}" for row in range(50)],
+        label_mass=rng.random(50),
+        texts=texts,
+        metadata={"model": "demo", "nested": {"seeds": [0, 1], "none": None}, "π": 3.14},
+    )
+
+
+def write_text(tmp_path, content, name="table.txt"):
+    """Write a file and return its path."""
+    path = tmp_path / name
+    path.write_bytes(content if isinstance(content, bytes) else content.encode())
+    return path
+
+
+# Parquet ---------------------------------------------------------------------------------------
+
+
+def test_parquet_keeps_everything_bit_by_bit(tmp_path):
+    table = hard_table()
+    table.write(tmp_path / "table.parquet")
+    again = ProbabilityTable.read(tmp_path / "table.parquet")
+    assert again.equals(table)
+    assert again.fingerprint == table.fingerprint
+    least = ProbabilityTable([[0.5, 0.5]])
+    least.write(tmp_path / "least.pq")
+    assert ProbabilityTable.read(tmp_path / "least.pq").equals(least)
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.lists(st.lists(st.floats(0, 1), min_size=3, max_size=3).filter(any), min_size=1, max_size=5))
+def test_any_probabilities_survive_parquet_and_csv(tmp_path_factory, rows):
+    folder = tmp_path_factory.mktemp("files")
+    table = ProbabilityTable(rows, classes=["a", "b", "c"])
+    for name in ("table.parquet", "table.csv"):
+        table.write(folder / name)
+        assert ProbabilityTable.read(folder / name).equals(table)
+
+
+def test_rows_taken_before_writing_are_recognised_after_reading(tmp_path):
+    table = ProbabilityTable(np.random.default_rng(0).dirichlet(np.ones(3), 40))
+    opt, test = table.split()
+    opt.write(tmp_path / "opt.parquet")
+    test.write(tmp_path / "test.parquet")
+    opt, test = (ProbabilityTable.read(tmp_path / f"{name}.parquet") for name in ("opt", "test"))
+    check_disjoint(opt, test)
+    with pytest.raises(OverlapError, match="share 20 of the 40"):
+        check_disjoint(table, test)
+
+
+def test_parquet_is_readable_by_others(tmp_path):
+    hard_table().write(tmp_path / "table.parquet")
+    frame = pd.read_parquet(tmp_path / "table.parquet")
+    assert list(frame.columns) == ["id", "label", "text", "label_mass", *[f"p_{name}" for name in HARD_NAMES]]
+
+
+def test_parquet_cut_anywhere_is_refused(tmp_path):
+    hard_table().write(tmp_path / "whole.parquet")
+    content = (tmp_path / "whole.parquet").read_bytes()
+    for size in (1, 4, len(content) // 2, len(content) - 1):
+        path = write_text(tmp_path, content[:size], "cut.parquet")
+        with pytest.raises(TableError, match=r"cut\.parquet: not a whole Parquet file"):
+            ProbabilityTable.read(path)
+
+
+def rewrite_header(path, change):
+    """Change the description that stands in the schema of a Parquet file."""
+    table = pq.read_table(path)
+    raw = change(table.schema.metadata[SCHEMA_KEY])
+    pq.write_table(table.replace_schema_metadata({} if raw is None else {SCHEMA_KEY: raw}), path)
+
+
+def with_key(key, value):
+    """Return a change that sets one key of the description."""
+    return lambda raw: json.dumps(json.loads(raw) | {key: value}).encode()
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda raw: None, "no probability table of this project"),
+        (lambda raw: raw[:-3], "damaged"),
+        (lambda raw: b"[]", "damaged"),
+        (lambda raw: b"{}", "damaged"),
+        (with_key("schema_version", 99), "version 99 .*upgrade"),
+        (with_key("classes", "ab"), "wrong or no 'classes'"),
+        (with_key("classes", ["id", "nothing"]), "column 'p_nothing' is missing"),
+        (with_key("classes", ["id"]), "two or more classes"),
+        (with_key("metadata", None), "wrong or no 'metadata'"),
+        (with_key("ids_given", "yes"), "wrong or no 'ids_given'"),
+    ],
+)
+def test_parquet_with_a_wrong_description_is_refused(tmp_path, change, message):
+    path = tmp_path / "table.parquet"
+    hard_table().write(path)
+    rewrite_header(path, change)
+    with pytest.raises(TableError, match=message):
+        ProbabilityTable.read(path)
+
+
+@pytest.mark.parametrize(
+    ("column", "values", "message"),
+    [
+        ("p_0", pa.array([None, 0.5], pa.float64()), "row 0, column '0': nan"),
+        ("p_1", pa.array(["x", "y"]), "'p_1' holds no floating-point"),
+        ("id", pa.array(["a", "a"]), "both are 'a'"),
+        ("label", pa.array(["0", "2"]), "row 1, column 'label': '2'"),
+    ],
+)
+def test_parquet_with_wrong_values_is_refused(tmp_path, column, values, message):
+    path = tmp_path / "table.parquet"
+    ProbabilityTable([[0.5, 0.5], [0.4, 0.6]], [0, 1]).write(path)
+    table = pq.read_table(path)
+    pq.write_table(table.set_column(table.column_names.index(column), column, values), path)
+    with pytest.raises(TableError, match=message) as caught:
+        ProbabilityTable.read(path)
+    assert str(path) in str(caught.value)
+
+
+# CSV -------------------------------------------------------------------------------------------
+
+
+def test_csv_keeps_all_but_metadata(tmp_path):
+    table = hard_table()
+    names = {"id_column": "ID", "label_column": "gold", "text_column": "input", "label_mass_column": "mass"}
+    table.write(tmp_path / "table.csv", **names)
+    again = ProbabilityTable.read(tmp_path / "table.csv", **names)
+    assert again.metadata == {"normalised": False}
+    pd.testing.assert_frame_equal(again.probabilities, table.probabilities, check_exact=True)
+    for part in ("labels", "ids", "texts", "label_mass"):
+        pd.testing.assert_series_equal(getattr(again, part), getattr(table, part), check_exact=True)
+
+
+@pytest.mark.parametrize("odd", ["plain", "\r", '"', "\r\n", ","])
+def test_csv_quotes_what_needs_it_in_every_column(tmp_path, odd):
+    names = [f"a{odd}", f"b{odd}"]
+    table = ProbabilityTable(
+        [[0.5, 0.5], [0.25, 0.75]], names, classes=names, ids=[f"1{odd}", f"2{odd}"], label_mass=[0.5, 0.25]
+    )
+    table.write(tmp_path / "table.csv")
+    assert ProbabilityTable.read(tmp_path / "table.csv").equals(table)
+
+
+@pytest.mark.parametrize("name", ["table.csv", "table.parquet"])
+def test_text_that_is_no_unicode_cannot_be_written(tmp_path, name):
+    with pytest.raises(TableError, match="cannot be written: .*surrogates"):
+        ProbabilityTable([[0.5, 0.5]], texts=["half \ud800"]).write(tmp_path / name)
+    assert os.listdir(tmp_path) == []
+
+
+def test_csv_refuses_two_columns_of_one_name(tmp_path):
+    with pytest.raises(TableError, match="two columns of the CSV file would be called 'id'"):
+        hard_table().write(tmp_path / "table.csv")
+    assert os.listdir(tmp_path) == []
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    st.lists(
+        st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0")), min_size=1, max_size=4
+    )
+)
+def test_any_text_survives_csv(tmp_path_factory, texts):
+    path = tmp_path_factory.mktemp("files") / "table.csv"
+    table = ProbabilityTable([[0.5, 0.5]] * len(texts), texts=texts, classes=["a", "b"])
+    table.write(path)
+    assert ProbabilityTable.read(path).texts.tolist() == texts
+
+
+def test_csv_recognises_columns_and_delimiter(tmp_path):
+    table = ProbabilityTable.read(write_text(tmp_path, CSV, "t.csv"))
+    assert table.classes == ("no", "yes")
+    assert table.ids.tolist() == ["a", "b"]
+    assert table.labels.tolist() == ["yes", "no"]
+    tabs = write_text(tmp_path, CSV.replace(",", "\t"), "t.tsv")
+    assert ProbabilityTable.read(tabs).equals(table)
+    semicolons = write_text(tmp_path, CSV.replace(",", ";"), "s.csv")
+    assert ProbabilityTable.read(semicolons, delimiter=";").equals(table)
+    with pytest.raises(TableError, match="delimiter="):
+        ProbabilityTable.read(semicolons)
+    marked = write_text(tmp_path, b"\xef\xbb\xbf" + CSV.encode(), "bom.csv")
+    assert ProbabilityTable.read(marked).equals(table)
+    table.write(tmp_path / "w.tsv")
+    assert (tmp_path / "w.tsv").read_text().startswith("id\tlabel\tno")
+
+
+def test_csv_takes_the_classes_named_and_leaves_other_columns(tmp_path):
+    path = write_text(tmp_path, "id,note,text,label,no\n1,x,0.75,text,0.25\n", "t.csv")
+    table = ProbabilityTable.read(path, classes=["no", "text"])
+    assert table.to_numpy().tolist() == [[0.25, 0.75]]
+    assert table.texts is None
+    assert table.labels.tolist() == ["text"]
+
+
+def test_csv_labels_may_be_positions_or_absent(tmp_path):
+    positions = write_text(tmp_path, "label,no,yes\n1,0.2,0.8\n0,0.5,0.5\n", "t.csv")
+    assert ProbabilityTable.read(positions).labels.tolist() == ["yes", "no"]
+    absent = write_text(tmp_path, "label,no,yes\n,0.2,0.8\n,0.5,0.5\n", "u.csv")
+    assert ProbabilityTable.read(absent).labels is None
+    numbers = write_text(tmp_path, "label,1,2\n1,0.2,0.8\n2,0.5,0.5\n", "v.csv")
+    assert ProbabilityTable.read(numbers).label_indices.tolist() == [0, 1]  # names, as in the header
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("", "the file is empty"),
+        (" \n\n", "the file is empty"),
+        ("id,label,no,yes\n", "a header, but no rows"),
+        (CSV[:-5] + "\n", "row 1, column 'yes': (the value is missing|'' is not)"),
+        (CSV[:-1].replace("0.4", "0."), "cut short: it ends within row 1"),
+        (CSV + "c,no,0.5,0.5,0.1\n", "not a whole CSV file: .*line 4"),
+        (CSV + 'c,"no,0.5,0.5\n', "not a whole CSV file"),
+        (CSV.replace("0.25", "a quarter"), "row 0, column 'no': 'a quarter' is not a number"),
+        (CSV.replace("0.25", ""), "row 0, column 'no': the value is missing"),
+        (CSV.replace("0.25", "nan"), "row 0, column 'no': nan"),
+        (CSV.replace("0.25", "-0.25"), "row 0, column 'no': -0.25"),
+        (CSV.replace("0.25", "25"), "row 0, column 'no': 25.0 .*normalise=True"),
+        (CSV.replace("b,no", "b,never"), "row 1, column 'label': 'never' is none of"),
+        (CSV.replace("b,no", "b,"), "row 1, column 'label': '' is none of"),
+        (CSV.replace("b,no", "a,no"), "rows 0 and 1, column 'id'"),
+        (CSV.replace("no,yes\n", "no,no\n"), "two columns are called 'no'"),
+        (CSV.replace("id,", ","), "column 0 has no name"),
+        ("id,label,no\na,no,1.0\n", "two or more classes"),
+        (b"\xff\xfe" + CSV.encode("utf-16-le"), "byte 0 is not utf-8"),
+        (CSV.replace("b", "f\xfcr").encode("latin-1"), "is not utf-8; save .* encoding="),
+        (CSV.replace("b", "\0"), "zero bytes"),
+    ],
+)
+def test_damaged_csv_is_refused_by_row_and_column(tmp_path, content, message):
+    path = write_text(tmp_path, content, "t.csv")
+    with pytest.raises(TableError, match=message) as caught:
+        ProbabilityTable.read(path)
+    assert str(path) in str(caught.value)
+
+
+def test_csv_options_name_existing_columns_and_encodings(tmp_path):
+    path = write_text(tmp_path, CSV.replace("b,no", "f\xfcr,no").encode("latin-1"), "t.csv")
+    assert ProbabilityTable.read(path, encoding="latin-1").ids.tolist() == ["a", "f\xfcr"]
+    with pytest.raises(TableError, match="no encoding 'latin-x'"):
+        ProbabilityTable.read(path, encoding="latin-x")
+    with pytest.raises(TableError, match="no column 'gold'"):
+        ProbabilityTable.read(path, encoding="latin-1", label_column="gold")
+    with pytest.raises(TableError, match="class 'perhaps' has no column"):
+        ProbabilityTable.read(path, encoding="latin-1", classes=["no", "perhaps"])
+
+
+# Published text format -------------------------------------------------------------------------
+
+
+def test_published_text_is_kept_as_it_is(tmp_path):
+    path = write_text(tmp_path, TEXT)
+    table = ProbabilityTable.read(path, classes=["no", "yes"])
+    assert table.to_numpy()[1].tolist() == [0.600001, 0.4]  # rounded by its writer, not by us
+    assert table.metadata == {"normalised": False}
+    assert table.labels.tolist() == ["yes", "no", "yes"]
+    assert table.ids.tolist() == ["0", "1", "2"]
+    assert ProbabilityTable.read(path).classes == ("0", "1")
+    stars = ProbabilityTable.read(path, classes=["1", "2"])
+    assert stars.labels.tolist() == ["2", "1", "2"]
+    table.write(tmp_path / "again.txt")
+    assert (tmp_path / "again.txt").read_text() == TEXT
+
+
+def test_published_text_has_one_column_per_class_named(tmp_path):
+    with pytest.raises(TableError, match="2 probability columns, but classes names 3"):
+        ProbabilityTable.read(write_text(tmp_path, TEXT), classes=["a", "b", "c"])
+
+
+def test_published_text_needs_labels(tmp_path):
+    with pytest.raises(TableError, match="needs labels"):
+        ProbabilityTable([[0.5, 0.5]]).write(tmp_path / "t.txt")
+    assert os.listdir(tmp_path) == []
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (TEXT[:-10], "row 2 has 4 columns in place of 5"),
+        (TEXT[:-8], "cut short: it ends within row 2, which sums to 0.5 "),
+        (TEXT + "3 1 1 0.2 0.3 0.5\n", "row 3 has 6 columns in place of 5"),
+        ("0 1 1 1.0\n", "row 0 has 4 columns in place of 5"),
+        (TEXT.replace("2 1 0", "2 2 0"), "row 2, column 'label': '2' is no class; allowed are 0 .. 1"),
+        (TEXT.replace("2 1 0", "2 -1 0"), "row 2, column 'label': '-1'"),
+        (TEXT.replace("0 1 1", "0 1 0"), "row 0, column 'argmax': 0, but the largest .* at 1"),
+        (TEXT.replace("2 1 0", "1 1 0"), "rows 1 and 2, column 'id'"),
+        (TEXT.replace("0.750000", "nan"), "row 0, column '1': nan"),
+        (TEXT.replace("0.250000", "-0.25000"), "row 0, column '0': -0.25"),
+        (TEXT.replace("0.250000", "1/4"), "row 0, column '0': '1/4' is not a number"),
+        ("\n", "empty"),
+    ],
+)
+def test_damaged_published_text_is_refused_by_row_and_column(tmp_path, content, message):
+    with pytest.raises(TableError, match=message):
+        ProbabilityTable.read(write_text(tmp_path, content), format="text")
+
+
+def test_rows_that_sum_to_something_else_are_kept(tmp_path):
+    path = write_text(tmp_path, "0 1 1 0.2 0.3\n1 0 0 0.2 0.1")
+    assert ProbabilityTable.read(path).to_numpy().tolist() == [[0.2, 0.3], [0.2, 0.1]]
+    divided = ProbabilityTable.read(path, normalise=True)
+    np.testing.assert_allclose(divided.to_numpy(), [[0.4, 0.6], [2 / 3, 1 / 3]])
+    assert divided.metadata["normalised"] is True
+
+
+@pytest.mark.parametrize(
+    ("task", "n_opt", "accuracy", "gap"),
+    [
+        ("trec", 5452, 0.026, 0.346),
+        ("sst5", 8544, 0.220, 0.426),
+        ("agnews", 4600, 0.648, 0.358),
+        ("rte", 2490, 0.498, 0.822),
+        ("ddi", 3500, 0.830, 0.399),
+        ("pubmedqa", 500, 0.356, 0.627),
+    ],
+)
+def test_published_tables_reproduce_their_reference_scores(task, n_opt, accuracy, gap):
+    """Accuracy and COBias of the uncorrected model, as measured when the tables were made."""
+    folder = PUBLISHED / f"{task}_shot1_seed0"
+    if not folder.is_dir():
+        pytest.skip(f"no folder {folder}: the published tables are not on this machine")
+    opt, test = (ProbabilityTable.read(folder / f"{name}.txt") for name in ("opt", "test"))
+    assert len(opt) == n_opt
+    assert np.abs(opt.to_numpy().sum(axis=1) - 1).max() < 1e-5
+    check_disjoint(opt, test)  # two files that number their rows alike
+    predicted = test.to_numpy().argmax(axis=1)
+    assert np.mean(predicted == test.label_indices) == pytest.approx(accuracy, abs=6e-4)
+    assert cobias(test.label_indices, predicted) == pytest.approx(gap, abs=6e-4)
+
+
+# lm-evaluation-harness -------------------------------------------------------------------------
+
+
+def harness_file(name):
+    """Return one of the files that the harness wrote."""
+    (path,) = HARNESS.glob(f"samples_toy_{name}_*.jsonl")
+    return path
+
+
+def harness_records(name="index"):
+    """Return the lines of one of these files."""
+    return [json.loads(line) for line in harness_file(name).read_text(encoding="utf-8").splitlines()]
+
+
+def write_records(tmp_path, records):
+    """Write lines of JSON and return the path."""
+    lines = "".join(json.dumps(record) + "\n" for record in records)
+    return write_text(tmp_path, lines, "samples_toy.jsonl")
+
+
+@pytest.mark.parametrize("name", ["index", "choice", "mutual"])
+def test_harness_samples_of_one_task_stated_three_ways(name):
+    """Target as a position, as a choice, and with the extra requests of mutual information."""
+    table = ProbabilityTable.read(harness_file(name), text_field="text")
+    records = harness_records(name)
+    assert table.classes == ("World", "Sports", "Business", "Technology")
+    assert table.labels.tolist() == ["World", "Sports", "Business", "Technology", "Sports"]
+    assert table.texts.tolist() == [record["doc"]["text"] for record in records]
+    assert table.metadata == {
+        "format": "lm-eval",
+        "normalised": True,
+        "filter": "none",
+        "task": f"toy_{name}",
+    }
+    # the accuracy that the harness itself gave each sample
+    right = table.to_numpy().argmax(axis=1) == table.label_indices
+    assert right.tolist() == [record["acc"] == 1.0 for record in records]
+
+
+def test_harness_probabilities_are_the_softmax_over_choices():
+    """By hand from the first line: exponentials of four log-likelihoods, and their sum."""
+    table = ProbabilityTable.read(harness_file("index"))
+    exponentials = [np.exp(float(pair[0][0])) for pair in harness_records()[0]["resps"]]
+    np.testing.assert_allclose(table.to_numpy()[0], np.array(exponentials) / sum(exponentials), rtol=1e-12)
+    assert table.label_mass[0] == pytest.approx(sum(exponentials), rel=1e-12)
+    assert 0 < table.label_mass.max() < 1
+
+
+def test_harness_targets_that_could_be_either_are_refused(tmp_path):
+    """Choices "1" to "4": a target of 1 may be the first choice or the second position; a 0 tells."""
+    table = ProbabilityTable.read(harness_file("stars"))
+    right = table.to_numpy().argmax(axis=1) == table.label_indices
+    assert right.tolist() == [record["acc"] == 1.0 for record in harness_records("stars")]
+    path = write_records(tmp_path, harness_records("stars")[1:])
+    with pytest.raises(
+        TableError, match="target '1' is a position and a choice; read it in Python with targets="
+    ):
+        ProbabilityTable.read(path)
+    assert ProbabilityTable.read(path, targets="index").labels.tolist() == ["2", "3", "4", "2"]
+    assert ProbabilityTable.read(path, targets="choice").labels.tolist() == ["1", "2", "3", "1"]
+    with pytest.raises(TableError, match="the target '0' is none of the choices"):
+        ProbabilityTable.read(harness_file("stars"), targets="choice")
+    with pytest.raises(ParameterError, match="targets must be"):
+        ProbabilityTable.read(path, targets="gold")
+
+
+def test_harness_documents_are_recognised_in_another_file():
+    first = ProbabilityTable.read(harness_file("index"))
+    second = ProbabilityTable.read(harness_file("stars"))
+    with pytest.raises(OverlapError, match="share 5 of the 5"):
+        check_disjoint(first, second)  # the same sentences, with other choices
+    check_disjoint(first.take([0, 1]), second.take([2, 3, 4]))
+
+
+def test_harness_files_of_earlier_versions(tmp_path):
+    """Numbers in place of strings, pairs as one string, arguments as lists; no document."""
+    records = harness_records()
+    expected = ProbabilityTable.read(harness_file("index"))
+    for record in records:
+        record["resps"] = [[[float(pair[0][0]), False]] for pair in record["resps"]]
+        record["arguments"] = [[a["arg_0"], a["arg_1"]] for a in record["arguments"].values()]
+    numbers = ProbabilityTable.read(write_records(tmp_path, records))
+    np.testing.assert_array_equal(numbers.to_numpy(), expected.to_numpy())
+    assert numbers.classes == expected.classes
+    for record in records:
+        record["resps"] = [[f"({pair[0][0]!r}, False)"] for pair in record["resps"]]
+        del record["arguments"], record["doc"]
+    pairs = ProbabilityTable.read(write_records(tmp_path, records))
+    np.testing.assert_array_equal(pairs.to_numpy(), expected.to_numpy())
+    assert pairs.classes == ("0", "1", "2", "3")
+    assert pairs.label_indices.tolist() == expected.label_indices.tolist()
+
+
+def test_harness_choices_that_change_are_classes_by_position(tmp_path):
+    records = harness_records("choice")
+    for record in records[1:]:
+        for arguments in record["arguments"].values():
+            arguments["arg_1"] += "!"
+        record["target"] += "!"
+    table = ProbabilityTable.read(write_records(tmp_path, records))
+    assert table.classes == ("0", "1", "2", "3")
+    assert table.label_indices.tolist() == [0, 1, 2, 3, 1]
+    named = ProbabilityTable.read(write_records(tmp_path, records), classes=list("ABCD"))
+    assert named.labels.tolist() == ["A", "B", "C", "D", "B"]
+
+
+def test_harness_filters_repeat_the_samples(tmp_path):
+    records = harness_records()
+    other = [record | {"filter": "other"} for record in records]
+    path = write_records(tmp_path, records + other[:2])
+    assert len(ProbabilityTable.read(path)) == 5
+    assert len(ProbabilityTable.read(path, filter="other")) == 2
+    with pytest.raises(TableError, match="no sample has the filter 'third'; the file has .'none', 'other'."):
+        ProbabilityTable.read(path, filter="third")
+
+
+def test_harness_documents_that_repeat_have_ids_of_their_own(tmp_path):
+    records = harness_records()
+    ids = ProbabilityTable.read(write_records(tmp_path, [records[0], records[1], records[0]])).ids
+    assert ids[2] == f"{ids[0]}#2"
+
+
+def test_least_likely_choices_keep_their_ratio(tmp_path):
+    """Log-likelihoods whose exponentials are all 0 in floating point: ratio e, by hand."""
+    record = harness_records()[0] | {"resps": [[["-2000", "False"]], [["-2001", "False"]]], "arguments": None}
+    table = ProbabilityTable.read(write_records(tmp_path, [record]))
+    np.testing.assert_allclose(table.to_numpy()[0], [np.e / (1 + np.e), 1 / (1 + np.e)])
+    assert table.label_mass[0] == 0
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"resps": [[["-1", "False"]]]}, "line 2: .*two or more choices"),
+        ({"resps": [["a generated text"], ["another"]]}, "line 2, choice 0: .*holds no log-likelihood"),
+        ({"resps": [[["nan", "False"]], [["-1", "False"]]]}, "line 2, choice 0: nan is no log-likelihood"),
+        ({"resps": [[["-1", "False"]], [["0.5", "False"]]]}, "line 2, choice 1: 0.5 is no log-likelihood"),
+        ({"resps": [[["-1", "False"]]] * 3}, "line 2: 3 choices, but 4 in the first"),
+        ({"target": "4"}, "line 2: the target '4' is none of the choices"),
+        ({"target": "[0, 2]"}, "line 2: .*one right choice"),
+    ],
+)
+def test_harness_samples_that_are_no_classification_are_refused(tmp_path, change, message):
+    records = harness_records()
+    records[1] |= change
+    with pytest.raises(TableError, match=message):
+        ProbabilityTable.read(write_records(tmp_path, records))
+
+
+def test_harness_file_cut_in_a_line_is_refused(tmp_path):
+    content = harness_file("index").read_bytes()
+    for size in (10, len(content) // 2, len(content) - 2):
+        with pytest.raises(TableError, match="is not whole JSON .*cut short"):
+            ProbabilityTable.read(write_text(tmp_path, content[:size], "samples_cut.jsonl"))
+
+
+def test_other_json_lines_are_refused(tmp_path):
+    with pytest.raises(TableError, match="line 1 has no 'resps'"):
+        ProbabilityTable.read(write_text(tmp_path, '{"text": "x", "label": 0}\n', "data.jsonl"))
+    with pytest.raises(TableError, match="line 1 has no 'resps'"):
+        ProbabilityTable.read(write_text(tmp_path, "[1]\n", "data.jsonl"))
+    with pytest.raises(TableError, match="'doc' has no text 'question'; it has .'text', 'label', 'name'."):
+        ProbabilityTable.read(harness_file("index"), text_field="question")
+    with pytest.raises(TableError, match="4 choices per sample, but classes names 2"):
+        ProbabilityTable.read(harness_file("index"), classes=["a", "b"])
+
+
+# Any format ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "expected"),
+    [
+        ("t.csv", "anything", "csv"),
+        ("t.TSV", "anything", "csv"),
+        ("t.txt", TEXT, "text"),
+        ("t.txt", CSV, "csv"),
+        ("t.dat", "\n" + TEXT, "text"),
+        ("t", CSV, "csv"),
+        ("t", '{"resps": []}', "lm-eval"),
+        ("t", "PAR1...", "parquet"),
+    ],
+)
+def test_format_is_told_by_suffix_or_content(tmp_path, name, content, expected):
+    assert infer_format(write_text(tmp_path, content, name)) == expected
+
+
+def test_unknown_formats_and_options_are_refused(tmp_path):
+    path = write_text(tmp_path, "hello", "t.doc")
+    with pytest.raises(TableError, match="format cannot be told; pass format="):
+        ProbabilityTable.read(path)
+    with pytest.raises(ParameterError, match="no format 'xlsx' .*'csv', 'lm-eval', 'parquet', 'text'"):
+        ProbabilityTable.read(path, format="xlsx")
+    with pytest.raises(
+        ParameterError, match="format 'text' has no option 'delimiter'; it has .'classes', 'encoding'."
+    ):
+        ProbabilityTable.read(path, format="text", delimiter=";")
+    table = ProbabilityTable([[0.5, 0.5]])
+    for name in ("t.xlsx", "samples.jsonl"):
+        with pytest.raises(ParameterError, match="there is no format"):
+            table.write(tmp_path / name)
+
+
+@pytest.mark.parametrize("format", sorted(READERS))
+def test_missing_and_empty_files_are_refused_in_every_format(tmp_path, format):
+    with pytest.raises(TableError, match="no such file"):
+        ProbabilityTable.read(tmp_path / "nothing", format=format)
+    with pytest.raises(TableError, match="no such file"):
+        ProbabilityTable.read(tmp_path, format=format)
+    with pytest.raises(TableError, match="the file is empty"):
+        ProbabilityTable.read(write_text(tmp_path, ""), format=format)
+
+
+@pytest.mark.parametrize("format", sorted(READERS))
+@given(content=st.binary(min_size=1, max_size=200))
+@settings(max_examples=40, deadline=None)
+def test_any_bytes_are_a_table_or_a_clear_error(tmp_path_factory, format, content):
+    path = write_text(tmp_path_factory.mktemp("files"), content, "any")
+    try:
+        table = ProbabilityTable.read(path, format=format)
+    except DebiasError as error:
+        assert str(path) in str(error)
+    else:
+        assert len(table) >= 1
+
+
+def test_failed_write_leaves_the_old_file_and_nothing_else(tmp_path):
+    path = tmp_path / "table.txt"
+    ProbabilityTable([[0.5, 0.5]], [0]).write(path)
+    before = path.read_bytes()
+    with pytest.raises(TableError, match="needs labels"):
+        ProbabilityTable([[0.5, 0.5]]).write(path)
+    assert path.read_bytes() == before
+    assert os.listdir(tmp_path) == ["table.txt"]
+
+
+def test_places_that_cannot_be_written_are_refused(tmp_path):
+    table = ProbabilityTable([[0.5, 0.5]])
+    with pytest.raises(TableError, match="folder .* does not exist; create it"):
+        table.write(tmp_path / "nowhere" / "t.parquet")
+    (tmp_path / "folder.parquet").mkdir()
+    with pytest.raises(TableError, match="cannot be written"):
+        table.write(tmp_path / "folder.parquet")
+    assert os.listdir(tmp_path) == ["folder.parquet"]

@@ -1,12 +1,196 @@
 """Every error this project raises on purpose: each is also a standard Python exception.
 
-A message says which parameter, row or file is meant, what was received, what is allowed
-and how to mend it, so that catching :class:`DebiasError` is enough to show one clear line.
+An error has fields, not only a sentence: which parameter, row or file is meant, what was received,
+what is allowed and how to fix it. It renders itself in the words of Python or of a command line,
+so that nothing ever has to read a sentence.
 """
+
+import re
+from collections.abc import Callable, Mapping
+from copy import copy
+from typing import Self
+
+_REFERENCE = re.compile("\x00([^\x00\x01]*)(?:\x01([^\x00]*))?\x00")
+_LONGEST = 200
+
+
+class _Nothing:
+    """Stands for a value that was not given, where None is a value."""
+
+    def __repr__(self) -> str:
+        return "NOTHING"
+
+    def __reduce__(self) -> str:
+        return "NOTHING"
+
+
+NOTHING = _Nothing()
+
+
+def param(name: str, value: str | bool | None = None) -> str:
+    """Return a reference to a parameter, for the sentences of an error.
+
+    Parameters
+    ----------
+    name : str
+        Name of the parameter in Python.
+    value : str or True, optional
+        The value to give it: code of Python, or True for a switch.
+
+    Returns
+    -------
+    str
+        To be put into `problem`, `allowed` or `fix`; it is rendered as ``name=value`` for Python and
+        as ``--name value`` for a command line.
+
+    Examples
+    --------
+    >>> error = ParameterError("a row sums to 2", fix=f"pass {param('normalise', True)} to divide it")
+    >>> print(error)
+    a row sums to 2; pass normalise=True to divide it.
+    >>> print(error.render({"normalise": "--normalise"}))
+    a row sums to 2; pass --normalise to divide it.
+    """
+    return f"\x00{name}\x00" if value is None else f"\x00{name}\x01{value}\x00"
 
 
 class DebiasError(Exception):
-    """Base class of the project's own errors."""
+    """Base class of the project's own errors.
+
+    Parameters
+    ----------
+    problem : str, optional
+        What is wrong, as the end of a sentence; not needed where `parameter` and `allowed` say it.
+    parameter : str, optional
+        Name of the parameter that is wrong, as in Python.
+    received : object, optional
+        What was received.
+    allowed : str, optional
+        What is allowed, such as "a positive integer".
+    fix : str, optional
+        What to do, as a sentence without its full stop.
+    file : str, optional
+        The file that was read or written.
+    row : int, optional
+        The row, counted from 0.
+    column : str, optional
+        The column.
+
+    Examples
+    --------
+    >>> error = ParameterError(parameter="n_starts", allowed="a positive integer", received=0)
+    >>> print(error)
+    n_starts must be a positive integer, got 0.
+    >>> print(error.render({"n_starts": "--starts"}))
+    --starts must be a positive integer, got 0.
+    >>> error.parameter, error.received
+    ('n_starts', 0)
+    >>> print(TableError("the value is missing", row=3, column="text").at(file="table.csv"))
+    table.csv: row 3, column 'text': the value is missing.
+    """
+
+    def __init__(
+        self,
+        problem: str | None = None,
+        *,
+        parameter: str | None = None,
+        received: object = NOTHING,
+        allowed: str | None = None,
+        fix: str | None = None,
+        file: object = None,
+        row: int | None = None,
+        column: object = None,
+    ) -> None:
+        self.problem = problem
+        self.parameter = parameter
+        self.received = received
+        self.allowed = allowed
+        self.fix = fix
+        self.file = None if file is None else str(file)
+        self.row = row
+        self.column = column
+        super().__init__(str(self))
+
+    def at(self, *, file: object = None, row: int | None = None, column: object = None) -> Self:
+        """Return the same error with the place where it was found; what is known already stays."""
+        placed = copy(self)
+        placed.file = self.file if self.file is not None or file is None else str(file)
+        placed.row = self.row if self.row is not None else row
+        placed.column = self.column if self.column is not None else column
+        placed.args = (str(placed),)
+        return placed
+
+    def render(self, options: Mapping[str, str] | None = None) -> str:
+        """Return the error as one sentence or two.
+
+        Parameters
+        ----------
+        options : mapping of str to str, optional
+            Options of a command by the parameters that they set; the words of Python if not given.
+
+        Returns
+        -------
+        str
+            Parameters without an option keep their names.
+        """
+        names = {} if options is None else options
+        sentence = ": ".join(filter(None, [self._place(), self._problem(names)]))
+        parts = [sentence, self.fix or ""]
+        text = "; ".join(part.strip().removesuffix(".") for part in parts if part)
+        text = _REFERENCE.sub(_referrer(names), text)
+        return text if not text or text.endswith("?") else f"{text}."
+
+    def _place(self) -> str:
+        row = "" if self.row is None else f"row {self.row}"
+        column = "" if self.column is None else f"column {self.column!r}"
+        return ": ".join(filter(None, [self.file or "", ", ".join(filter(None, [row, column]))]))
+
+    def _problem(self, names: Mapping[str, str]) -> str:
+        """Return what is wrong, from the fields where no sentence was given."""
+        got = "" if self.received is NOTHING else f", got {shortened(self.received)}"
+        if self.problem is None:
+            subject = "" if self.parameter is None else names.get(self.parameter, self.parameter)
+            return f"{subject} must be {self.allowed}{got}".strip() if self.allowed else subject
+        return self.problem
+
+    def __str__(self) -> str:
+        return self.render()
+
+    def __reduce__(self) -> tuple[Callable[..., "DebiasError"], tuple[type, dict[str, object]]]:
+        return _rebuild, (type(self), self.__dict__)
+
+
+def shortened(value: object) -> str:
+    """Return a value as code, at most 200 characters of it.
+
+    Examples
+    --------
+    >>> shortened("a"), len(shortened("a" * 1000))
+    ("'a'", 200)
+    """
+    text = repr(value)
+    return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 4]}...{text[-1]}"
+
+
+def _referrer(names: Mapping[str, str]) -> Callable[[re.Match[str]], str]:
+    """Return what writes a reference to a parameter in the words that are wanted."""
+
+    def refer(match: re.Match[str]) -> str:
+        name, value = match[1], match[2]
+        if name in names:
+            given = "" if value in (None, "True") else " " + value.strip("'\"")
+            return names[name] + given
+        return name if value is None else f"{name}={value}"
+
+    return refer
+
+
+def _rebuild(kind: type[DebiasError], fields: dict[str, object]) -> DebiasError:
+    """Return an error that was pickled, without calling what made it."""
+    error = kind.__new__(kind)
+    error.__dict__.update(fields)
+    error.args = (str(error),)
+    return error
 
 
 class ParameterError(DebiasError, ValueError):
@@ -38,7 +222,7 @@ class ContextLengthError(DebiasError, ValueError):
 
 
 class ResumeError(DebiasError, ValueError):
-    """A collection cannot be continued: it was started with other settings."""
+    """A collection cannot be resumed: it was started with other settings."""
 
 
 class RunInUseError(ResumeError):

@@ -1,0 +1,37 @@
+"""How rows are picked: one object in Python, on the command line and in the saved run."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from debias.settings import Settings, setting
+from iterit.selection.modes import MODES
+
+
+@dataclass(frozen=True)
+class SelectionSettings(Settings):
+    """How rows are picked.
+
+    Parameters
+    ----------
+    mode : str, default="published"
+        See :data:`iterit.selection.modes.MODES`.
+    decay : float, default=0.1
+        What a pick multiplies the weights of its n-grams by: lambda of the paper, 0.1 for general
+        data, 0 for one domain.
+    min_ifd, max_ifd : float, optional
+        Only rows with ``min_ifd <= IFD < max_ifd`` are picked.
+    quotas : mapping of source to int or float, optional
+        The most rows of a source, as a number of rows (int) or a share of the picks (float).
+    seed : int, default=0
+        For the mode "random".
+    """
+
+    mode: str = setting("published", "What the picks maximise.", one_of=tuple(MODES))
+    decay: float = setting(
+        0.1, "What a pick multiplies the weights of its n-grams by (lambda).", least=0, most=1
+    )
+    min_ifd: float | None = setting(None, "Pick no record with a lower IFD.")
+    max_ifd: float | None = setting(1.0, "Pick no record with this IFD or a higher one.")
+    quotas: Mapping[Any, float] | None = setting(None, "The most rows of a source.")
+    seed: int = setting(0, "Seed of the random mode.", least=0)

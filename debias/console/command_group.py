@@ -6,14 +6,14 @@ Interrupted by Ctrl-C, a command says what is kept and exits with 130.
 import errno
 import sys
 import warnings
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from typing import Annotated, Any, TextIO
 
 import typer
 from typer.core import TyperGroup
 
 from debias.console.option_groups import takes_settings
-from debias.errors import DebiasError
+from debias.errors import DebiasError, kept_by
 
 BAD_INPUT = 2
 INTERRUPTED = 130
@@ -63,8 +63,9 @@ class OneLineErrors(TyperGroup):
             try:
                 return super().invoke(ctx)
             except (KeyboardInterrupt, Interrupted) as error:
-                kept = "; ".join(_kept(error, {})) or str(error) or self.kept
-                say(f"{self.program}: interrupted: {kept.removesuffix('.')}.")
+                run = kept_by(error)
+                kept = run.render({}) if run else f"{str(error) or self.kept}."
+                say(f"{self.program}: interrupted: {kept}")
                 raise typer.Exit(INTERRUPTED) from error
             except (DebiasError, OSError, _UsageError) as error:
                 if (isinstance(error, OSError) and error.errno == errno.EPIPE) or ctx.params.get("debug"):
@@ -75,7 +76,8 @@ class OneLineErrors(TyperGroup):
                     path = " ".join(filter(None, (self.program, ctx.invoked_subcommand)))
                     sentence = f"{error.format_message()} Try: {path} --help"  # type: ignore[attr-defined]
                 elif isinstance(error, DebiasError):
-                    sentence = " ".join([error.render(options), *_kept(error, options)])
+                    run = kept_by(error)
+                    sentence = error.render(options) + (f" {run.render(options)}" if run else "")
                 else:
                     sentence = f"{error.filename}: {error.strerror}." if error.filename else str(error)
                 say(f"{self.program}: error: {sentence}")
@@ -151,12 +153,6 @@ def make_program(
     for command in commands:
         app.command()(takes_settings(command))
     return app
-
-
-def _kept(error: BaseException, options: Mapping[str, str]) -> list[str]:
-    """Return what a run that was stopped says of what it has kept."""
-    kept = getattr(error, "kept", None)
-    return getattr(error, "__notes__", []) if kept is None else [kept.render(options)]
 
 
 def _show_warning(

@@ -197,7 +197,7 @@ def describe_proof(debiaser: "Debiaser") -> list[str]:
     certificate = debiaser.certificate_
     if certificate is None:
         return []
-    return [f"Proved{came_later(debiaser)}: {certificate.proved}."]
+    return [f"Proved{came_later(debiaser.fitted_)}: {certificate.proved}."]
 
 
 def make_debiaser(

@@ -1,10 +1,10 @@
 """The base of every estimator here: class probabilities in, one column per class, labels out.
 
-How columns stand for classes, and what input is refused, is the same for debiasers and baselines.
+How columns stand for classes, and which input is refused, is the same for debiasers and baselines.
 """
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -18,10 +18,17 @@ from debias.errors import ParameterError, TableError
 from debias.tables.class_columns import (
     ClassColumns,
     FloatArray,
+    IndexArray,
     match_classes,
     plain_labels,
     validate_probabilities,
 )
+
+Rows: TypeAlias = npt.ArrayLike | pd.DataFrame
+"""Class probabilities of shape (n_samples, n_classes)."""
+Labels: TypeAlias = npt.ArrayLike | pd.Series
+LabelArray: TypeAlias = npt.NDArray[np.generic]
+RandomState: TypeAlias = int | np.random.RandomState | None
 
 
 class ColumnClassifier(ClassifierMixin, TransformerMixin, BaseEstimator):
@@ -35,7 +42,9 @@ class ColumnClassifier(ClassifierMixin, TransformerMixin, BaseEstimator):
         Column of each of these classes.
     """
 
-    classes: Sequence[Any] | None
+    classes: Sequence[object] | None
+    classes_: LabelArray
+    columns_: IndexArray
     _uses_labels = True
 
     def __sklearn_tags__(self) -> Tags:
@@ -44,14 +53,14 @@ class ColumnClassifier(ClassifierMixin, TransformerMixin, BaseEstimator):
         tags.target_tags.required = self._uses_labels
         return tags
 
-    def _match(self, X: Any, y: Any) -> tuple[ClassColumns, FloatArray]:
+    def _match(self, X: Rows, y: Labels | None) -> tuple[ClassColumns, FloatArray]:
         """Validate the input, match its columns to the classes and keep that.
 
         Without labels, where none are needed, every column is a class.
         """
         if y is None and self._uses_labels:
             raise ParameterError(
-                f"{type(self).__name__} requires y to be passed, but the target y is None: it uses labels."
+                f"{type(self).__name__} requires y to be passed, but the target y is None", parameter="y"
             )
         if y is None:
             probabilities = validate_data(self, X, dtype=np.float64, ensure_all_finite=False)
@@ -67,26 +76,27 @@ class ColumnClassifier(ClassifierMixin, TransformerMixin, BaseEstimator):
         if y is None:
             y = np.asarray(frame.columns if classes is None else classes)
         match = match_classes(frame, y, classes)
-        self.classes_ = match.classes
-        self.columns_ = match.columns
+        self.classes_, self.columns_ = match.classes, match.columns
         return match, probabilities
 
-    def _validated(self, X: Any) -> FloatArray:
+    def _validated(self, X: Rows) -> FloatArray:
         """Return the probabilities of new rows, columns as when fitted."""
         check_is_fitted(self)
         probabilities = validate_data(self, X, dtype=np.float64, ensure_all_finite=False, reset=False)
         unnamed = not isinstance(X, pd.DataFrame) or isinstance(X.columns, pd.RangeIndex)
         if not unnamed and not hasattr(self, "feature_names_in_"):  # scikit-learn compares text only
-            expected = self._by_column().tolist()
-            if X.columns.tolist() != expected:
-                raise TableError(f"the columns must be {expected}, as when fitted; got {X.columns.tolist()}.")
+            expected, columns = self._by_column().tolist(), list(X.columns)
+            if columns != expected:
+                raise TableError(
+                    parameter="the columns", allowed=f"{expected}, as in the fit", received=columns
+                )
         return validate_probabilities(probabilities, getattr(self, "feature_names_in_", None))
 
-    def _by_column(self) -> npt.NDArray[Any]:
+    def _by_column(self) -> LabelArray:
         """Return the class labels in the order of the columns."""
         check_is_fitted(self)
         return np.asarray(self.classes_[np.argsort(self.columns_)])
 
-    def get_feature_names_out(self, input_features: Any = None) -> npt.NDArray[np.object_]:
+    def get_feature_names_out(self, input_features: object = None) -> npt.NDArray[np.object_]:
         """Return the class names, in the order of the columns."""
         return np.array([str(name) for name in self._by_column()], dtype=object)

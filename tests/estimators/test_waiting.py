@@ -12,7 +12,8 @@ import time
 import numpy as np
 import pytest
 
-from debias import EnsembleDebiaser, WeightDebiaser, load, waiting
+from debias import EnsembleDebiaser, WeightDebiaser, load
+from debias.console import progress as waiting
 from debias.search import solve as automatic
 from debias.search.proof.exact_search import ExactSearch
 from debias.tables.table import ProbabilityTable

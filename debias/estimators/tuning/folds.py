@@ -1,11 +1,11 @@
 """Folds of labelled rows: what is searched on, and what it is judged by."""
 
 import warnings
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Iterable, Sequence
+from typing import TypeAlias
 
 import numpy as np
-from sklearn.model_selection import ShuffleSplit, StratifiedKFold, check_cv
+from sklearn.model_selection import BaseCrossValidator, ShuffleSplit, StratifiedKFold, check_cv
 
 from debias.errors import ParameterError, TableError
 from debias.search.objective import IndexArray
@@ -13,10 +13,12 @@ from debias.search.objective import IndexArray
 DEV_SHARE = 0.05
 """Share of the rows that the published protocol holds out."""
 
-Fold = tuple[IndexArray, IndexArray]
+Fold: TypeAlias = tuple[IndexArray, IndexArray]
+Splitter: TypeAlias = int | str | BaseCrossValidator | Iterable[tuple[IndexArray, IndexArray]]
+"""What divides rows into folds: their number, "holdout", or what scikit-learn takes."""
 
 
-def make_folds(y: IndexArray, labels: Sequence[Any], cv: Any, random_state: int) -> list[Fold]:
+def make_folds(y: IndexArray, labels: Sequence[object], cv: Splitter, random_state: int) -> list[Fold]:
     """Divide labelled rows into train and dev rows, once or several times.
 
     Parameters
@@ -71,7 +73,7 @@ def make_folds(y: IndexArray, labels: Sequence[Any], cv: Any, random_state: int)
     return folds
 
 
-def _stratified(y: IndexArray, labels: Sequence[Any], n_folds: int, random_state: int) -> list[Fold]:
+def _stratified(y: IndexArray, labels: Sequence[object], n_folds: int, random_state: int) -> list[Fold]:
     """Shuffle the rows of each class and deal them out; name the classes too small for that."""
     support = np.bincount(y, minlength=len(labels))
     if n_folds < 2 or support.max() < n_folds:
@@ -94,7 +96,7 @@ def _stratified(y: IndexArray, labels: Sequence[Any], n_folds: int, random_state
         return list(splitter.split(np.zeros((len(y), 1)), y))
 
 
-def _as_given(y: IndexArray, cv: Any) -> list[Fold]:
+def _as_given(y: IndexArray, cv: Splitter) -> list[Fold]:
     """Return the folds of a splitter of scikit-learn, or of an iterable of train and dev rows."""
     if cv is None or isinstance(cv, (str, bool, float)):
         raise ParameterError(

@@ -27,7 +27,7 @@ import pandas as pd
 from search_quality import markdown, read
 
 from debias.corrections.families import ensemble
-from debias.estimators.frontier_table import frontier_of
+from debias.estimators.fitted_correction import Frontier
 from debias.metrics.scores import cobias_from_accuracies
 from debias.search.constraints import Constrained
 from debias.search.descent.annealing import anneal

@@ -22,7 +22,7 @@ from debias.errors import CorrectionFileError, DebiasError
 from debias.estimators.few_labels.generalization import Change, Expectation
 from debias.estimators.fitted_correction import FittedCorrection
 from debias.estimators.summary import describe_outcome
-from debias.search.certificate import Certificate, Status
+from debias.search.certificate import Certificate, Limit, Status
 from debias.search.constraints import Constrained, Goal
 from debias.search.objective import Objective
 
@@ -240,8 +240,8 @@ def _read_certificate(document: Entry, objective_value: float) -> Certificate | 
         objective=_number(entry, "objective"),
         lower_bound=_number(entry, "lower_bound"),
         n_evaluations=_count(entry, "n_evaluations"),
-        seconds=_number(entry, "seconds"),
         interrupted=_flag(entry, "interrupted"),
+        limit=_one_of(entry, "limit", get_args(Limit)) if "limit" in entry else "",  # type: ignore[arg-type]
     )
     n_classes, gap = len(document["classes"]), certificate.gap
     radii = {"optimal": (n_classes,), "radius": range(1, n_classes), "heuristic": (0,)}
@@ -254,7 +254,6 @@ def _read_certificate(document: Entry, objective_value: float) -> Certificate | 
         and (shrunk or certificate.objective >= objective_value - same)  # a polish may lower it afterwards
         and gap >= -same
         and (status != "optimal" or gap <= same)
-        and certificate.seconds >= 0
     )
     if not fits_together:
         raise CorrectionFileError(

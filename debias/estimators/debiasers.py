@@ -8,10 +8,9 @@ from dataclasses import dataclass, replace
 from os import PathLike
 from typing import Self
 
-import joblib
 import numpy as np
 
-from debias.console.progress import waiting
+from debias.console.progress import progress_on_stderr
 from debias.corrections.correction import Correction, correct
 from debias.corrections.families import Family, ensemble, memberships, weights
 from debias.corrections.shapes import scale
@@ -25,12 +24,11 @@ from debias.estimators.fitted_correction import FittedCorrection
 from debias.estimators.log_bias import LogBiasDebiaser
 from debias.metrics.class_support import warn_of_few_rows
 from debias.search.constraints import Goal
-from debias.search.descent.annealing import SCHEDULES, anneal
+from debias.search.descent.annealing import SCHEDULES
 from debias.search.log_bias.log_bias_descent import polish
-from debias.search.problem import Problem, build_problem
-from debias.search.result import SearchResult
+from debias.search.problem import build_problem
 from debias.search.search_settings import SearchSettings
-from debias.search.solve import search
+from debias.search.solve import solve
 from debias.tables.class_columns import FloatArray, IndexArray
 
 
@@ -66,7 +64,8 @@ class FamilyDebiaser(Debiaser):
         problem = build_problem(probabilities, match.y, family, objective)
         warn_of_few_rows(match.by_column, problem.support)
         seed = self._seed()
-        result = self._search(problem, settings, seed)
+        with progress_on_stderr(self.verbose) as progress:
+            result = solve(problem, settings, seed, progress)
         identity = problem.candidate(problem.identity_choice)
         best = result.best if result.best.beats(identity) else identity
         few = None
@@ -97,22 +96,6 @@ class FamilyDebiaser(Debiaser):
         return self._keep(fitted)
 
     fit.__doc__ = Debiaser.fit.__doc__
-
-    def _search(self, problem: Problem, settings: SearchSettings, seed: int) -> SearchResult:
-        """Search for the best choice, and show progress to whoever waits."""
-        if settings.search in SCHEDULES:
-            return anneal(problem, SCHEDULES[settings.search], seed)
-        n_threads = joblib.effective_n_jobs(settings.n_jobs)
-        with waiting(self.verbose) as voice:
-            return search(
-                problem,
-                settings.search,  # type: ignore[arg-type]
-                settings.n_starts,
-                seed,
-                n_threads,
-                settings.time_limit,
-                *voice,
-            )
 
     def _choosing(self, family: Family, objective: Goal, seed: int) -> Choosing:
         """Return how corrections are chosen, on the rows of a fit and on those of its folds."""
@@ -163,14 +146,16 @@ class EnsembleDebiaser(FamilyDebiaser):
     objective : Objective or Constrained, optional
         What is minimised, with or without bounds; ``Objective()`` by default.
     search : {"auto", "exact", "enumerate", "descent", "annealing-3/6", "annealing-150/300"}, default="auto"
-        ``"auto"`` descends, then proves the optimum where the default budget allows it, or else that
-        no choice within a radius is better. ``"exact"`` proves the optimum; ``"enumerate"``
-        evaluates every choice, which completes the frontier; ``"descent"`` proves nothing. A
+        ``"auto"`` descends, then proves the optimum if that takes no more than a fixed amount of
+        work, else that no choice within a radius is better. ``"exact"`` proves the optimum;
+        ``"enumerate"`` evaluates every choice, which completes the frontier; ``"descent"`` proves nothing. A
         published annealing schedule is a baseline.
     n_starts : int, default=32
         Starts of the descent.
     time_limit : float, optional
-        Seconds for a proof. When they run out, the best choice is kept, with what is proved of it.
+        Seconds for a proof. By default ``"auto"`` counts work, not seconds, and ``"exact"`` and
+        ``"enumerate"`` have no limit, so the answer is the same on any machine, under any load. At
+        the time limit the best choice so far is kept, with what is proved of it.
     polish : bool, default=False
         Then multiply each corrected value by a continuous factor in (0, 1], found by exact
         line searches: a lower objective than steps allow. The certificate stays that of the

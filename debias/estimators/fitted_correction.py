@@ -21,7 +21,7 @@ from debias.metrics.confusion import cobias_of_accuracies
 from debias.search.certificate import Certificate
 from debias.search.constraints import Goal, is_feasible
 from debias.search.objective import Counts, confusion_counts
-from debias.search.pareto import Fronts
+from debias.search.pareto import ParetoFronts
 from debias.search.problem import Problem
 from debias.search.result import SearchResult
 from debias.tables.class_columns import ClassColumns, FloatArray, IndexArray, fingerprint_of
@@ -53,7 +53,7 @@ class Frontier:
     family: Family
 
     @classmethod
-    def of(cls, problem: Problem, fronts: Fronts, complete: bool, family: Family) -> Self:
+    def of(cls, problem: Problem, pareto: ParetoFronts, complete: bool, family: Family) -> Self:
         """Return the frontier of all that a search has met.
 
         Examples
@@ -65,16 +65,16 @@ class Frontier:
         >>> P = np.array([[0.6, 0.4], [0.7, 0.3], [0.9, 0.1], [0.8, 0.2]])
         >>> problem = build_problem(P, np.array([1, 0, 0, 1]), weights(10), Objective(pmi=0))
         >>> result = ExactSearch(problem).run(prune=False)
-        >>> frontier = Frontier.of(problem, result.fronts, result.frontier_complete, weights(10))
+        >>> frontier = Frontier.of(problem, result.pareto, result.frontier_complete, weights(10))
         >>> frontier.to_frame(["no", "yes"], [0, 1])[["accuracy", "cobias", "choice"]]
            accuracy  cobias    choice
         0      0.75     0.5  (24, 28)
         1      0.50     0.0  (22, 28)
         """
-        rows = fronts.not_dominated()[::-1]
-        counts = [problem.counts(choice) for choice in fronts.choice[rows]]
+        rows = pareto.not_dominated()[::-1]
+        counts = [problem.counts(choice) for choice in pareto.choice[rows]]
         correct, predicted = (np.array([getattr(one, name) for one in counts]) for name in Counts._fields[:2])
-        return cls(fronts.choice[rows], correct, predicted, problem.support, complete, family)
+        return cls(pareto.choice[rows], correct, predicted, problem.support, complete, family)
 
     def to_frame(self, labels: Sequence[object], columns: npt.ArrayLike) -> pd.DataFrame:
         """Return one row per choice.
@@ -224,7 +224,7 @@ class FittedCorrection:
             )
             for k in match.columns
         )
-        fronts = result.fronts
+        pareto = result.pareto
         return cls(
             method=method,
             search=search,
@@ -243,7 +243,7 @@ class FittedCorrection:
             interrupted=result.interrupted,
             certificate=result.certificate,
             frontier=(
-                None if fronts is None else Frontier.of(problem, fronts, result.frontier_complete, family)
+                None if pareto is None else Frontier.of(problem, pareto, result.frontier_complete, family)
             ),
         )
 

@@ -13,11 +13,12 @@ import joblib
 import numpy as np
 import pandas as pd
 
-from debias.console.progress import waiting
+from debias.console.progress import progress_on_stderr
 from debias.corrections.correction import Correction, correct, decide
 from debias.metrics.confusion import cobias_of_accuracies
 from debias.search.constraints import Constrained, Goal
 from debias.search.objective import FloatArray, IndexArray, confusion_counts
+from debias.search.solve import announce_compilation
 
 N_FOLDS, N_REPEATS = 5, 4
 LEVEL = 0.95
@@ -172,10 +173,11 @@ def expect_change(
     cobias      0.95   0.03       -0.92 -0.99 -0.74
     """
     n_folds = min(N_FOLDS, len(y))
-    with waiting(verbose) as voice:
+    with progress_on_stderr(verbose) as progress:
+        announce_compilation(progress)
 
         def show(share: float) -> None:
-            voice.on_progress("cross-validation", share)
+            progress.show("cross-validation", share)
 
         n_threads = joblib.effective_n_jobs(n_jobs)
         predicted = _held_out(probabilities, y, choose, n_folds, random_state, n_threads, show)

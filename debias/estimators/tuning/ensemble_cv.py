@@ -9,7 +9,7 @@ import joblib
 import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
-from debias.console.progress import waiting
+from debias.console.progress import progress_on_stderr
 from debias.errors import InterruptedWarning
 from debias.estimators.column_classifier import Labels, RandomState, Rows
 from debias.estimators.debiaser import Debiaser
@@ -22,6 +22,7 @@ from debias.estimators.tuning.selection_rules import Rule, check_rule, order_by
 from debias.estimators.tuning.settings import PUBLISHED_N_WEIGHTS, Setting, combine, published_objectives
 from debias.search.objective import Objective
 from debias.search.search_settings import SearchSettings
+from debias.search.solve import announce_compilation
 from debias.tables.class_columns import FloatArray, IndexArray
 
 
@@ -171,9 +172,10 @@ class EnsembleDebiaserCV(Debiaser):
         """Judge every setting, when interrupted by the finished folds; return the number of folds, too."""
         folds = make_folds(y, labels, self.cv, seed)
         n_threads = joblib.effective_n_jobs(self.n_jobs)
-        with waiting(self.verbose) as voice:
+        with progress_on_stderr(self.verbose) as progress:
+            announce_compilation(progress)
             found = cross_validate(
-                probabilities, y, settings, folds, self.n_starts, seed, n_threads, voice.on_progress
+                probabilities, y, settings, folds, self.n_starts, seed, n_threads, progress.show
             )
         return found, len(folds)
 

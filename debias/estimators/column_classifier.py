@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 from sklearn.base import BaseEstimator, ClassifierMixin, TransformerMixin
-from sklearn.utils import Tags
+from sklearn.utils import Tags, check_random_state
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, column_or_1d, validate_data
 
@@ -29,6 +29,17 @@ Rows: TypeAlias = npt.ArrayLike | pd.DataFrame
 Labels: TypeAlias = npt.ArrayLike | pd.Series
 LabelArray: TypeAlias = npt.NDArray[np.generic]
 RandomState: TypeAlias = int | np.random.RandomState | None
+
+
+def seed_of(random_state: RandomState) -> int:
+    """Return the seed of all random starts and folds.
+
+    Examples
+    --------
+    >>> seed_of(0) == seed_of(0)
+    True
+    """
+    return int(check_random_state(random_state).randint(np.iinfo(np.int32).max))
 
 
 class ColumnClassifier(ClassifierMixin, TransformerMixin, BaseEstimator):
@@ -72,7 +83,8 @@ class ColumnClassifier(ClassifierMixin, TransformerMixin, BaseEstimator):
         names = getattr(self, "feature_names_in_", None)
         validate_probabilities(probabilities, names)
         frame = X if isinstance(X, pd.DataFrame) else pd.DataFrame(probabilities)
-        classes = names if self.classes is None and not isinstance(X, pd.DataFrame) else self.classes
+        given = None if self.classes is None else np.asarray(self.classes)
+        classes = names if given is None and not isinstance(X, pd.DataFrame) else given
         if y is None:
             y = np.asarray(frame.columns if classes is None else classes)
         match = match_classes(frame, y, classes)
@@ -83,14 +95,14 @@ class ColumnClassifier(ClassifierMixin, TransformerMixin, BaseEstimator):
         """Return the probabilities of new rows, columns as when fitted."""
         check_is_fitted(self)
         probabilities = validate_data(self, X, dtype=np.float64, ensure_all_finite=False, reset=False)
-        unnamed = not isinstance(X, pd.DataFrame) or isinstance(X.columns, pd.RangeIndex)
-        if not unnamed and not hasattr(self, "feature_names_in_"):  # scikit-learn compares text only
+        names = getattr(self, "feature_names_in_", None)
+        if names is None and isinstance(X, pd.DataFrame) and not isinstance(X.columns, pd.RangeIndex):
             expected, columns = self._by_column().tolist(), list(X.columns)
-            if columns != expected:
+            if columns != expected:  # scikit-learn compares text only
                 raise TableError(
                     parameter="the columns", allowed=f"{expected}, as in the fit", received=columns
                 )
-        return validate_probabilities(probabilities, getattr(self, "feature_names_in_", None))
+        return validate_probabilities(probabilities, names)
 
     def _by_column(self) -> LabelArray:
         """Return the class labels in the order of the columns."""

@@ -4,7 +4,6 @@ How corrections are found is left to the classes derived from it.
 """
 
 import copy
-import warnings
 from collections.abc import Callable
 from dataclasses import replace
 from os import PathLike
@@ -12,19 +11,24 @@ from typing import Generic, Self, TypeVar
 
 import numpy as np
 import pandas as pd
-from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
 from debias.corrections.correction import correct, decide
 from debias.corrections.explanations import explain_class
-from debias.errors import InfeasibleWarning, InterruptedWarning, ParameterError
-from debias.estimators.column_classifier import ColumnClassifier, LabelArray, Labels, RandomState, Rows
+from debias.errors import ParameterError
+from debias.estimators.column_classifier import (
+    ColumnClassifier,
+    LabelArray,
+    Labels,
+    RandomState,
+    Rows,
+    seed_of,
+)
 from debias.estimators.correction_file import write_correction
 from debias.estimators.few_labels.generalization import Expectation
 from debias.estimators.fitted_correction import FittedCorrection
-from debias.estimators.summary import describe_infeasible, describe_outcome
-from debias.search.constraints import Constrained, Goal
-from debias.search.objective import Objective
+from debias.estimators.summary import describe_outcome
+from debias.search.constraints import Goal
 from debias.tables.class_columns import FloatArray, IndexArray, fingerprint_of
 
 T = TypeVar("T")
@@ -108,29 +112,6 @@ class Debiaser(ColumnClassifier):
         """Cross-validate on labelled rows."""
         raise TypeError(f"{type(self).__name__} must define _expect(probabilities, y, seed).")
 
-    def _seed(self) -> int:
-        """Return the seed of all random starts and folds."""
-        return int(check_random_state(self.random_state).randint(np.iinfo(np.int32).max))
-
-    def _goal(self) -> Goal:
-        """Return what is minimised."""
-        objective = Objective() if self.objective is None else self.objective
-        if not isinstance(objective, (Objective, Constrained)):
-            raise ParameterError(
-                parameter="objective", allowed="an Objective or Constrained", received=objective
-            )
-        return objective
-
-    def _keep(self, fitted: FittedCorrection) -> Self:
-        """Keep what was learned, and warn where it is not what was asked for."""
-        self.fitted_ = fitted
-        if fitted.interrupted:
-            sentence = "the search was interrupted; the best choice met so far is kept."
-            warnings.warn(sentence, InterruptedWarning, stacklevel=3)
-        if not fitted.feasible:
-            warnings.warn(describe_infeasible(fitted), InfeasibleWarning, stacklevel=3)
-        return self
-
     def _restore(self, fitted: FittedCorrection, named: bool) -> Self:
         """Take over what another debiaser learned, its columns included."""
         self.fitted_ = fitted
@@ -178,7 +159,7 @@ class Debiaser(ColumnClassifier):
         match, probabilities = self._match(X, y)
         if fingerprint_of(probabilities, match.y) != self.data_fingerprint_:
             raise ParameterError(parameter="X and y", allowed="the fitted rows")
-        expectation = self._expect(probabilities, match.y, self._seed())
+        expectation = self._expect(probabilities, match.y, seed_of(self.random_state))
         self.fitted_ = replace(self.fitted_, expectation=expectation)
         return expectation
 

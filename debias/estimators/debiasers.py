@@ -15,15 +15,16 @@ from debias.corrections.correction import Correction, correct
 from debias.corrections.families import Family, ensemble, memberships, weights
 from debias.corrections.shapes import scale
 from debias.errors import ParameterError
-from debias.estimators.column_classifier import Labels, RandomState, Rows
+from debias.estimators.column_classifier import Labels, RandomState, Rows, seed_of
 from debias.estimators.correction_file import read_correction
 from debias.estimators.debiaser import Debiaser
 from debias.estimators.few_labels.generalization import Expectation
 from debias.estimators.few_labels.shrinkage import FEW_LABELS, Choosing, cross_validate_choice, shrink_choice
 from debias.estimators.fitted_correction import FittedCorrection
 from debias.estimators.log_bias import LogBiasDebiaser
+from debias.estimators.summary import warn_of_outcome
 from debias.metrics.class_support import warn_of_few_rows
-from debias.search.constraints import Goal
+from debias.search.constraints import Goal, goal_of
 from debias.search.descent.annealing import SCHEDULES
 from debias.search.log_bias.log_bias_descent import polish
 from debias.search.problem import build_problem
@@ -59,19 +60,20 @@ class FamilyDebiaser(Debiaser):
             search=self.search, n_starts=self.n_starts, time_limit=self.time_limit, n_jobs=self.n_jobs
         )
         self._check_shrink()
-        objective, family = self._goal(), self._family()
+        objective, family = goal_of(self.objective), self._family()
         match, probabilities = self._match(X, y)
         problem = build_problem(probabilities, match.y, family, objective)
         warn_of_few_rows(match.by_column, problem.support)
-        seed = self._seed()
+        seed = seed_of(self.random_state)
         with progress_on_stderr(self.verbose) as progress:
             result = solve(problem, settings, seed, progress)
         identity = problem.candidate(problem.identity_choice)
         best = result.best if result.best.beats(identity) else identity
         few = None
         if self._shrinks(len(match.y)) and not result.interrupted:
+            choosing = self._choosing(family, objective, seed)
             try:
-                few = shrink_choice(self._choosing(family, objective, seed), problem, probabilities, match.y, best)
+                few = shrink_choice(choosing, problem, probabilities, match.y, best)
             except KeyboardInterrupt:
                 result = replace(result, interrupted=True)
         by_column = [family[index] for index in (best if few is None else few.choice).choice]
@@ -93,7 +95,10 @@ class FamilyDebiaser(Debiaser):
         if few is not None:
             path = few.path_frame(family, match.columns, match.classes.tolist())
             fitted = replace(fitted, shrunk=True, expectation=few.expectation, shrinkage_path=path)
-        return self._keep(fitted)
+        self.fitted_ = fitted
+        if fitted.interrupted or not fitted.feasible:
+            warn_of_outcome(fitted)
+        return self
 
     fit.__doc__ = Debiaser.fit.__doc__
 

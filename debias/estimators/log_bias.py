@@ -13,12 +13,13 @@ import numpy as np
 from debias.corrections.correction import Correction, Triangle
 from debias.corrections.families import Family
 from debias.corrections.shapes import Scaled, scale
-from debias.estimators.column_classifier import Labels, RandomState, Rows
+from debias.estimators.column_classifier import Labels, RandomState, Rows, seed_of
 from debias.estimators.debiaser import Debiaser
 from debias.estimators.few_labels.generalization import Expectation, expect_change
 from debias.estimators.fitted_correction import FittedCorrection
+from debias.estimators.summary import warn_of_outcome
 from debias.metrics.class_support import warn_of_few_rows
-from debias.search.constraints import Goal
+from debias.search.constraints import Goal, goal_of
 from debias.search.log_bias.log_bias_descent import descend_log_bias
 from debias.search.problem import build_problem
 from debias.search.result import SearchResult
@@ -77,10 +78,10 @@ class LogBiasDebiaser(Debiaser):
 
     def fit(self, X: Rows, y: Labels) -> Self:  # noqa: D102
         SearchSettings(n_starts=self.n_starts)
-        objective = self._goal()
+        objective = goal_of(self.objective)
         match, probabilities = self._match(X, y)
         found = descend_log_bias(
-            probabilities, probabilities, match.y, objective, self.n_starts, self._seed()
+            probabilities, probabilities, match.y, objective, self.n_starts, seed_of(self.random_state)
         )
         # What was found is a family of its own: the identity and one correction per changed class.
         factors = np.exp(found.biases).tolist()
@@ -103,7 +104,10 @@ class LogBiasDebiaser(Debiaser):
             method=type(self).__name__,
             search="log-bias descent",
         )
-        return self._keep(fitted)
+        self.fitted_ = fitted
+        if fitted.interrupted or not fitted.feasible:
+            warn_of_outcome(fitted)
+        return self
 
     fit.__doc__ = Debiaser.fit.__doc__
 

@@ -1,7 +1,9 @@
 """The outcome of a fit in one or two sentences: for `summary()`, the screen, files and reports."""
 
+import warnings
 from typing import NamedTuple
 
+from debias.errors import InfeasibleWarning, InterruptedWarning
 from debias.estimators.few_labels.shrinkage import FEW_LABELS
 from debias.estimators.fitted_correction import FittedCorrection
 from debias.metrics.class_support import describe_few_rows
@@ -40,8 +42,8 @@ def describe_outcome(fitted: FittedCorrection) -> str:
     n_changed = sum(not correction.is_identity for correction in fitted.corrections)
     evaluated = f"Nothing was changed: of {fitted.n_evaluations:,} choices evaluated"
     if n_changed:
-        changed = f"{n_changed} of {len(fitted.classes)} classes {'is' if n_changed == 1 else 'are'} corrected"
-        said = f"{changed}: on {_change(fitted)}."
+        corrected = "is corrected" if n_changed == 1 else "are corrected"
+        said = f"{n_changed} of {len(fitted.classes)} classes {corrected}: on {_change(fitted)}."
     elif fitted.picked_row is not None:
         said = "Nothing is changed: this row is the uncorrected model."
     elif _is_shrunk_away(fitted):
@@ -97,6 +99,21 @@ def describe_infeasible(fitted: FittedCorrection) -> str:
         f"{figures.worst:.1f} %; loosen the bound{'s' if len(unmet) > 1 else ''}, or choose from more "
         "corrections."
     )
+
+
+def warn_of_outcome(fitted: FittedCorrection) -> None:
+    """Warn where a fit was interrupted, or keeps no bounds.
+
+    Warns
+    -----
+    InterruptedWarning, InfeasibleWarning
+        What was kept instead.
+    """
+    if fitted.interrupted:
+        sentence = "the search was interrupted; the best choice met so far is kept."
+        warnings.warn(sentence, InterruptedWarning, stacklevel=3)
+    if not fitted.feasible:
+        warnings.warn(describe_infeasible(fitted), InfeasibleWarning, stacklevel=3)
 
 
 def came_later(fitted: FittedCorrection) -> str:
@@ -202,9 +219,7 @@ def _what_was_asked(fitted: FittedCorrection) -> str:
     if not isinstance(fitted.objective, Constrained):
         return f"beats the uncorrected model (objective {fitted.objective_value:.4f})"
     figures = _figures(fitted.counts())
-    model = (
-        f"the uncorrected model (accuracy {figures.accuracy:.1f} %, COBias {figures.cobias:.1f} points)"
-    )
+    model = f"the uncorrected model (accuracy {figures.accuracy:.1f} %, COBias {figures.cobias:.1f} points)"
     return f"{'within the bounds beats' if fitted.feasible else 'comes closer to the bounds than'} {model}"
 
 

@@ -11,7 +11,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from debias.console.progress import progress_on_stderr
 from debias.errors import InterruptedWarning
-from debias.estimators.column_classifier import Labels, RandomState, Rows
+from debias.estimators.column_classifier import Labels, RandomState, Rows, seed_of
 from debias.estimators.debiaser import Debiaser
 from debias.estimators.debiasers import EnsembleDebiaser, FamilyDebiaser, FuzzyDebiaser, WeightDebiaser
 from debias.estimators.few_labels.generalization import Expectation
@@ -19,7 +19,12 @@ from debias.estimators.summary import describe_outcome
 from debias.estimators.tuning.cross_validation import CrossValidation, cross_validate
 from debias.estimators.tuning.folds import Splitter, make_folds
 from debias.estimators.tuning.selection_rules import Rule, check_rule, order_by
-from debias.estimators.tuning.settings import PUBLISHED_N_WEIGHTS, Setting, combine, published_objectives
+from debias.estimators.tuning.tuning_settings import (
+    PUBLISHED_N_WEIGHTS,
+    Setting,
+    combine,
+    published_objectives,
+)
 from debias.search.objective import Objective
 from debias.search.search_settings import SearchSettings
 from debias.search.solve import announce_compilation
@@ -39,7 +44,7 @@ class EnsembleDebiaserCV(Debiaser):
     ----------
     settings : sequence of Objective, optional
         What may be minimised; by default the 76 published objectives, see
-        :func:`~debias.estimators.tuning.settings.published_objectives`.
+        :func:`~debias.estimators.tuning.tuning_settings.published_objectives`.
     n_weights : int or sequence of int, default=(30, 50, 70, 90)
         Steps of the scale of weights.
     families : str or sequence of str, default=("ensemble",)
@@ -139,7 +144,7 @@ class EnsembleDebiaserCV(Debiaser):
         objectives = published_objectives() if self.settings is None else list(self.settings)
         settings = combine(objectives, self.n_weights, self.families)
         match, probabilities = self._match(X, y)
-        seed = self._seed()
+        seed = seed_of(self.random_state)
         found, n_asked = self._cross_validate(
             probabilities, match.y, settings, match.by_column.tolist(), seed
         )

@@ -7,7 +7,7 @@ import copy
 from collections.abc import Callable
 from dataclasses import replace
 from os import PathLike
-from typing import Generic, Self, TypeVar
+from typing import Generic, NoReturn, Self, TypeVar
 
 import numpy as np
 import pandas as pd
@@ -42,6 +42,9 @@ class Learned(Generic[T]):
 
     def __get__(self, debiaser: "Debiaser", kind: type | None = None) -> T:
         return self._read(debiaser.fitted_)
+
+    def __set__(self, debiaser: "Debiaser", value: object) -> NoReturn:
+        raise AttributeError("a learned attribute is a part of fitted_, which is replaced as a whole.")
 
 
 class Debiaser(ColumnClassifier):

@@ -13,7 +13,6 @@ from debias.cli.fit_options import (
     WeightOptions,
     make_debiaser,
     make_goal,
-    was_interrupted,
 )
 from debias.cli.table_options import TABLE_HELP, Seed, TableOptions
 from debias.cli.tuning_options import TuningOptions, make_chooser, print_settings
@@ -77,7 +76,7 @@ def fit(
     print_explanation(debiaser, f"{table.name}: {len(rows):,} labelled rows, the rows it was fitted on")
     print_lines(["", debiaser.summary(), *describe_proof(debiaser)])
     print_lines([f"Wrote {out}. Judge it on other rows: debias report."])
-    if was_interrupted(debiaser):
+    if debiaser.interrupted_:
         raise Interrupted(f"the best choice met so far is kept in {out}")
 
 
@@ -86,7 +85,7 @@ def describe_proof(debiaser: "Debiaser") -> list[str]:
     from debias.estimators.summary import came_later
 
     certificate = debiaser.certificate_
-    return [] if certificate is None else [f"Proved{came_later(debiaser)}: {certificate.proved}."]
+    return [] if certificate is None else [f"Proved{came_later(debiaser.fitted_)}: {certificate.proved}."]
 
 
 def print_explanation(debiaser: "Debiaser", title: str) -> None:

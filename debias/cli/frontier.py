@@ -15,7 +15,6 @@ from debias.cli.fit_options import (
     WeightSteps,
     make_debiaser,
     make_goal,
-    was_interrupted,
 )
 from debias.cli.table_options import TABLE_HELP, Seed, TableOptions
 from debias.console.command_group import Interrupted
@@ -120,7 +119,7 @@ def frontier(
         picked.save(files.picked)
         use = f"Wrote {files.picked}. Use it: debias apply --correction {files.picked}"
         print_lines(["", picked.summary(), use])
-    if was_interrupted(debiaser):
+    if debiaser.interrupted_:
         raise Interrupted("the trade-offs met so far are shown")
 
 

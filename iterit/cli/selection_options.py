@@ -76,11 +76,11 @@ def without_copies(records: "Records", threshold: float | None) -> "np.ndarray[A
     """Return the rows that are no near copies of earlier ones."""
     import numpy as np
 
-    from iterit.selection.near_duplicates import near_copies
+    from iterit.selection.near_duplicates import near_duplicates
 
     if threshold is None:
         return np.arange(len(records))
-    found = near_copies(records.responses, threshold=threshold)
+    found = near_duplicates(records.responses, threshold=threshold)
     kinds = found.table["kind"].value_counts()
     print_lines([f"Left out as copies: {kinds.get('exact', 0):,} exact, {kinds.get('near', 0):,} near."])
     return found.kept

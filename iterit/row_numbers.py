@@ -1,12 +1,14 @@
-"""Row numbers that a caller passes, checked against the number of rows."""
+"""Checks row numbers that a caller passes against the number of rows."""
 
 import numpy as np
 import numpy.typing as npt
 
 from debias.errors import ParameterError
 
+RowArray = npt.NDArray[np.int64]
 
-def row_numbers(rows: npt.ArrayLike, n_rows: int, parameter: str = "rows") -> npt.NDArray[np.int64]:
+
+def row_numbers(rows: npt.ArrayLike, n_rows: int, parameter: str = "rows") -> RowArray:
     """Return row numbers as an array.
 
     Raises

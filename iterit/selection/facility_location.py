@@ -13,8 +13,9 @@ import numpy.typing as npt
 
 from debias.compilation import compiled
 from debias.errors import ParameterError
+from iterit.row_numbers import RowArray
 from iterit.selection.eligibility import SourceRoom, source_room
-from iterit.selection.lazy_greedy import Floats, Picks, RowArray
+from iterit.selection.lazy_greedy import Floats, Picks
 from iterit.threads import n_threads, run_in_threads
 
 AT_ONCE = 16

@@ -17,6 +17,7 @@ import numpy.typing as npt
 from debias.compilation import compiled
 from iterit.ngrams.ngram_weights import Weights
 from iterit.ngrams.row_sums import count_pick, row_bound, row_sum, row_sums
+from iterit.row_numbers import RowArray
 from iterit.selection.eligibility import SourceRoom, source_room
 
 PICKS_AT_ONCE = 512
@@ -25,7 +26,6 @@ SIZE, PICKED, BOUNDS, SUMS = range(4)
 """Places in the counters: rows in the heap, picks so far, bounds and exact sums computed."""
 
 Floats = npt.NDArray[np.float64]
-RowArray = npt.NDArray[np.int64]
 
 
 class Picks(NamedTuple):

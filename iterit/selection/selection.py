@@ -15,9 +15,10 @@ import pandas as pd
 from debias.errors import ParameterError
 from iterit.ngrams.ngram_counts import NgramCounts
 from iterit.ngrams.ngram_weights import Weights, diversity_of_picks, weigh
+from iterit.row_numbers import RowArray
 from iterit.selection.eligibility import SourceRoom, eligible, source_room, within_room
 from iterit.selection.facility_location import cover_greedily
-from iterit.selection.lazy_greedy import Floats, Picks, RowArray, lazy_greedy
+from iterit.selection.lazy_greedy import Floats, Picks, lazy_greedy
 from iterit.selection.modes import MODES, Mode
 from iterit.selection.selection_inputs import Inputs, checked_inputs
 from iterit.selection.selection_settings import SelectionSettings
@@ -166,8 +167,9 @@ def _by_gain(pool: _Candidates, weights: Weights | None, embeddings: npt.NDArray
     assert weights is not None
     complexity = pool.complexity if "complexity" in pool.mode.needs else np.ones(weights.n_rows)
     divisors = np.maximum(weights.n_distinct, 1).astype(np.float64) ** pool.mode.length_power
-    limits = {"eligible": pool.places, "by_source": pool.by_source}
-    return lazy_greedy(weights, complexity, k, pool.decay, divisors=divisors, **limits)
+    return lazy_greedy(
+        weights, complexity, k, pool.decay, eligible=pool.places, divisors=divisors, by_source=pool.by_source
+    )
 
 
 def _filled(picks: Picks, pool: _Candidates) -> Picks:

@@ -9,8 +9,8 @@ import pandas as pd
 
 from debias.errors import ParameterError, param
 from iterit.ngrams.ngram_counts import NgramCounts
-from iterit.row_numbers import row_numbers
-from iterit.selection.lazy_greedy import Floats, RowArray
+from iterit.row_numbers import RowArray, row_numbers
+from iterit.selection.lazy_greedy import Floats
 from iterit.selection.modes import MODES
 from iterit.selection.selection_settings import SelectionSettings
 

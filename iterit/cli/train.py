@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -97,22 +97,18 @@ def train(
     shares = quotas_of(quotas)
     by_vectors = picks.needs_vectors(selection.mode)
     records = reading.read(files)
-    given: dict[str, Any] = asdict(window)
-    given |= {name: getattr(selection, name) for name in ("mode", "decay", "min_ifd", "max_ifd")}
-    if by_vectors:
-        given["embeddings"] = picks.vectors(records)
     iterit = IterIT(
         records,
         picks.ratio,
-        quotas=shares,
         rows=picks.candidates(records),
         template=scorer.template,
         score_dtype=scorer.dtype(training) if scorer.engine == "trainer" else "auto",
         max_tokens=scorer.max_tokens,
         epochs_per_round=training.epochs_per_round,
         cache=out / "scores",
-        seed=training.seed,
-        **given,
+        embeddings=picks.vectors(records) if by_vectors else None,
+        **asdict(replace(selection, quotas=shares, seed=training.seed)),
+        **asdict(window),
     )
     out.mkdir(parents=True, exist_ok=True)
     base = trainable_folder(model, out)

@@ -22,7 +22,7 @@ SCORE_COLUMNS = {
     "conditional": "float64",
     "direct": "float64",
     "n_tokens": "int64",
-    "status": "object",
+    "status": "str",
 }
 PICK_COLUMNS = {
     "row": "int64",

@@ -149,7 +149,7 @@ def main() -> None:
                 continue
             seconds: dict[str, list[float]] = {which: [] for which in checkouts}
             found = {}
-            for which, checkout in checkouts.items():
+            for checkout in checkouts.values():
                 run(checkout, program, arguments)  # compiles, fills the file cache
                 clean(Path(temporary))
             for _ in range(settings["turns"]):
@@ -176,8 +176,8 @@ def main() -> None:
     out = HERE / "results" / "two_checkouts"
     table.to_csv(out.with_suffix(".csv"), index=False)
     out.with_suffix(".md").write_text(
-        f"# Two checkouts in turns\n\n{time.strftime('%Y-%m-%d')}; {machine()}; medians of {settings['turns']} turns."
-        f" The ratio is the median of the ratios of the turns.\n\n{markdown(table)}\n"
+        f"# Two checkouts in turns\n\n{time.strftime('%Y-%m-%d')}; {machine()}; medians of"
+        f" {settings['turns']} turns. The ratio is the median of the ratios of the turns.\n\n{markdown(table)}\n"
     )
 
 

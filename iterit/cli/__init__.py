@@ -37,7 +37,7 @@ app = typer.Typer(
 def _version(wanted: bool) -> None:
     """Print the version and stop."""
     if wanted:
-        from iterit import __version__
+        from debias.version import __version__
 
         typer.echo(f"iterit {__version__}")
         raise typer.Exit()

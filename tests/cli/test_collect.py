@@ -21,8 +21,7 @@ from debias.cli.collection_tables import describe_collection
 from debias.cli.list_options import LIST_OPTIONS, numbers, repeated, shots_of
 from debias.tables.table import ProbabilityTable
 from tests.support.paths import ROOT
-
-from .inference.tiny_models import byte_tokenizer, tiny_model
+from tests.support.tiny_models import byte_tokenizer, tiny_model
 
 TASK = 'labels = ["good", "bad"]\nquestion_prefix = "Review: "\nanswer_prefix = "Verdict: "\n'
 

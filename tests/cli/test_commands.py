@@ -12,17 +12,15 @@ import numpy as np
 import pandas as pd
 import pytest
 import transformers
-from typer.testing import CliRunner
 
 import debias
-from debias.cli import app
 from debias.cli.fit import Method, Search
 from debias.estimators.debiasers import load
 from debias.estimators.prediction import predict_table
 from debias.estimators.search_call import SEARCHES
 from debias.tables.table import ProbabilityTable
 from iterit.cli import app as iterit_app
-from tests.reports.test_summary import skewed_table
+from tests.support.commands import process, refused, run, works
 from tests.support.paths import ROOT
 from tests.support.tiny_models import byte_tokenizer, tiny_model
 
@@ -33,48 +31,6 @@ class_names = ["praise", "blame"]
 question_prefix = "Review: "
 answer_prefix = "Verdict: "
 """
-
-
-@pytest.fixture
-def folder(tmp_path, monkeypatch):
-    """A folder with two tables that share no row, in which commands run."""
-    monkeypatch.chdir(tmp_path)
-    opt, test = skewed_table(400, texts=[f"text {row}" for row in range(400)]).split(0.5)
-    opt.write("opt.parquet")
-    test.write("test.parquet")
-    return tmp_path
-
-
-def run(*arguments, application=app):
-    return CliRunner().invoke(application, [str(argument) for argument in arguments])
-
-
-def works(*arguments):
-    result = run(*arguments)
-    assert result.exit_code == 0, result.stderr
-    return result
-
-
-def refused(*arguments):
-    """Run a command that must fail; return its one line."""
-    result = run(*arguments)
-    assert result.exit_code == 2, result.output
-    assert isinstance(result.exception, SystemExit)
-    lines = result.stderr.splitlines()
-    assert len(lines) == 1, lines
-    assert lines[0].startswith("debias: error: ")
-    return lines[0]
-
-
-def process(*arguments, module="debias.cli", **options):
-    return subprocess.run(
-        [sys.executable, "-m", module, *arguments],
-        capture_output=True,
-        text=True,
-        env=os.environ | {"PYTHONPATH": str(ROOT)},
-        check=False,
-        **options,
-    )
 
 
 def test_the_documented_way(folder, monkeypatch):

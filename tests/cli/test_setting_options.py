@@ -7,10 +7,10 @@ import pytest
 from debias import EnsembleDebiaserCV, load
 from debias.estimators.tuning.settings import published_objectives
 from debias.tables.table import ProbabilityTable
-from tests.cli.test_commands import folder, refused, works  # noqa: F401  (a fixture)
+from tests.support.commands import refused, works
 
 
-def test_settings_are_chosen_shown_and_saved(folder):  # noqa: F811
+def test_settings_are_chosen_shown_and_saved(folder):
     words = ["--choose-settings", "--method", "weight", "--n-weights", 8, "--folds", 3, "--n-starts", 2]
     result = works("fit", "opt.parquet", *words)
     shown = result.stdout
@@ -26,7 +26,7 @@ def test_settings_are_chosen_shown_and_saved(folder):  # noqa: F811
     assert load("correction.json").choice_.tolist() == expected.choice_.tolist()
 
 
-def test_the_published_protocol(folder):  # noqa: F811
+def test_the_published_protocol(folder):
     words = ["--method", "fuzzy", "--folds", "holdout", "--rule", "accuracy-cobias"]
     shown = works("fit", "opt.parquet", "--choose-settings", *words).stdout
     assert "by the rule accuracy-cobias" in shown
@@ -45,5 +45,5 @@ def test_the_published_protocol(folder):  # noqa: F811
         (["--folds", "3"], "--folds 3 is for --choose-settings"),
     ],
 )
-def test_what_is_refused(folder, words, message):  # noqa: F811
+def test_what_is_refused(folder, words, message):
     assert message in refused("fit", "opt.parquet", *words)

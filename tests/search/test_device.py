@@ -22,8 +22,8 @@ from debias.search.problem import build_problem
 from debias.search.proof.bounds import least_objective, terms_of
 from debias.search.proof.exact_search import ExactSearch
 from debias.search.solve import search
-from tests.search.test_problem import SMALL_FAMILY, random_rows
 from tests.support.published_tables import published
+from tests.support.small_problems import SMALL_FAMILY, random_rows
 
 NO_CUDA = "there is no CUDA device here"
 DEVICES = [

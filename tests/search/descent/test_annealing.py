@@ -10,8 +10,8 @@ from debias.search.descent.annealing import SCHEDULES, Schedule, anneal
 from debias.search.descent.coordinate_descent import descend
 from debias.search.objective import Objective
 from debias.search.problem import build_problem
-from tests.search.test_problem import random_rows
 from tests.support.published_tables import published
+from tests.support.small_problems import random_rows
 
 
 def test_135_temperatures_from_2e5_down_to_200():

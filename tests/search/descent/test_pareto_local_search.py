@@ -9,8 +9,8 @@ from debias.search.pareto import no_fronts
 from debias.search.problem import build_problem
 from debias.search.proof.exact_search import ExactSearch
 from debias.search.solve import search
-from tests.search.test_problem import random_rows
 from tests.support.published_tables import published
+from tests.support.small_problems import random_rows
 
 
 def least_from_the_right(cobias):

@@ -12,20 +12,11 @@ from debias.corrections.families import ensemble, memberships, weights
 from debias.search.descent.coordinate_descent import descend
 from debias.search.objective import Objective
 from debias.search.problem import build_problem
-from tests.search.test_problem import SMALL_FAMILY, literal_counts, random_rows
 from tests.support.published_tables import published
+from tests.support.small_problems import SMALL_FAMILY, enumerate_best, literal_counts, random_rows
 
 # z that the best known search reaches with error = cobias = 1, pmi = .2, smoothing = 4000.
 TARGETS = {"trec": 0.7331, "sst5": 0.6504, "agnews": 0.2891, "ddi": 0.4404, "pubmedqa": 0.6973}
-
-
-def enumerate_best(problem):
-    """The best of all choices, by the rules, one after another."""
-    best = problem.candidate(problem.identity_choice)
-    for choice in itertools.product(range(problem.n_corrections), repeat=problem.n_classes):
-        candidate = problem.candidate(choice)
-        best = candidate if candidate.beats(best) else best
-    return best
 
 
 @settings(deadline=None, max_examples=40)

@@ -13,7 +13,7 @@ from debias.search.counting.pairwise_wins import build_duels, n_bytes
 from debias.search.counting.sweeps import DuelSweeper, RankSweeper, sweepers
 from debias.search.objective import Objective
 from debias.search.problem import build_problem
-from tests.search.test_problem import random_rows
+from tests.support.small_problems import random_rows
 
 
 @settings(deadline=None, max_examples=60)

@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 from debias.cli import app
 from debias.console.option_names import with_options
 from debias.console.screen import print_table
-from tests.reports.test_summary import skewed_table
+from tests.support.small_tables import skewed_table
 
 ROWS = [
     [

@@ -8,13 +8,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from debias.errors import MissingDependencyError, ModelError, ParameterError
+from debias.errors import MissingDependencyError, ModelError
+from debias.settings import Settings, setting
 
 _RATES = {True: 2e-4, False: 2e-5}
 
 
 @dataclass(frozen=True)
-class TrainingSettings:
+class TrainingSettings(Settings):
     """How rounds are trained.
 
     Parameters
@@ -53,28 +54,21 @@ class TrainingSettings:
     2e-05
     >>> TrainingSettings(rounds=0)
     Traceback (most recent call last):
-    debias.errors.ParameterError: rounds is 0; it must be at least 1
+    debias.errors.ParameterError: rounds must be a positive integer, got 0.
     """
 
-    rounds: int = 3
-    epochs_per_round: int = 1
-    lora: bool = True
-    lora_rank: int = 16
-    learning_rate: float | None = None
-    warmup_share: float = 0.03
-    batch_size: int = 4
-    gradient_accumulation: int = 8
-    bf16: bool = False
-    save_steps: int | None = None
-    device: str = "auto"
-    seed: int = 0
-
-    def __post_init__(self) -> None:
-        for name in ("rounds", "epochs_per_round", "lora_rank", "batch_size", "gradient_accumulation"):
-            if getattr(self, name) < 1:
-                raise ParameterError(f"{name} is {getattr(self, name)}; it must be at least 1")
-        if not 0 <= self.warmup_share < 1:
-            raise ParameterError(f"warmup_share is {self.warmup_share}; give a share from 0 up to 1")
+    rounds: int = setting(3, "How often to score, pick and train.", least=1)
+    epochs_per_round: int = setting(1, "Passes over the picks of a round.", least=1)
+    lora: bool = setting(True, "Train an adapter, or all weights.", option="--lora/--full")
+    lora_rank: int = setting(16, "Rank of the adapter.", least=1)
+    learning_rate: float | None = setting(None, "2e-4 for an adapter and 2e-5 for all weights by default.")
+    warmup_share: float = setting(0.03, "", least=0, most=1)
+    batch_size: int = setting(4, "Records in a batch.", least=1)
+    gradient_accumulation: int = setting(8, "Batches before a step.", least=1)
+    bf16: bool = setting(False, "Train in mixed precision, and score in bfloat16.")
+    save_steps: int | None = setting(None, "Steps between checkpoints; one per round by default.")
+    device: str = setting("auto", "auto, cpu, cuda, cuda:1, ... (transformers).")
+    seed: int = setting(0, "Seed of everything that is drawn at random.")
 
     @property
     def rate(self) -> float:

@@ -20,7 +20,7 @@ from debias.corrections.families import Family
 from debias.corrections.serialization import correction_from_dict
 from debias.errors import CorrectionFileError, DebiasError
 from debias.estimators.few_labels.generalization import Change, Expectation
-from debias.search.certificate import Certificate, Status
+from debias.search.certificate import Certificate, Limit, Status
 from debias.search.constraints import Constrained, Goal, is_feasible
 from debias.search.objective import Objective
 
@@ -202,8 +202,8 @@ def _read_certificate(document: dict[str, Any], objective_value: float) -> Certi
         objective=_number(entry, "objective"),
         lower_bound=_number(entry, "lower_bound"),
         n_evaluations=_count(entry, "n_evaluations"),
-        seconds=_number(entry, "seconds"),
         interrupted=_flag(entry, "interrupted"),
+        limit=_one_of(entry, "limit", get_args(Limit)) if "limit" in entry else "",  # type: ignore[arg-type]
     )
     n_classes, gap = len(document["classes"]), certificate.gap
     radii = {"optimal": (n_classes,), "radius": range(1, n_classes), "heuristic": (0,)}
@@ -216,7 +216,6 @@ def _read_certificate(document: dict[str, Any], objective_value: float) -> Certi
         and (shrunk or certificate.objective >= objective_value - same)  # a polish may lower it afterwards
         and gap >= -same
         and (certificate.status != "optimal" or gap <= same)
-        and certificate.seconds >= 0
     )
     if not fits_together:
         raise ValueError(

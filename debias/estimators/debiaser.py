@@ -14,6 +14,7 @@ import pandas as pd
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
+from debias.console.progress import progress_on_stderr
 from debias.corrections.correction import Correction, correct, decide
 from debias.corrections.explanations import ClassFacts, explain_class
 from debias.corrections.families import Family
@@ -24,7 +25,6 @@ from debias.estimators.correction_file import write_correction
 from debias.estimators.few_labels.expecting import LearnsFromFew
 from debias.estimators.few_labels.shrinkage import FewLabels, check_shrink, path_frame
 from debias.estimators.frontier_table import Frontier, frontier_of
-from debias.estimators.search_call import check_search, run_search
 from debias.estimators.summary import describe_infeasible, describe_outcome
 from debias.metrics.class_support import warn_of_few_rows
 from debias.search.constraints import Constrained, Goal, is_feasible
@@ -32,6 +32,8 @@ from debias.search.log_bias.log_bias_descent import polish
 from debias.search.objective import Objective, confusion_counts
 from debias.search.problem import Problem, build_problem
 from debias.search.result import SearchResult
+from debias.search.search_settings import SearchSettings
+from debias.search.solve import solve
 from debias.tables.class_columns import ClassColumns, FloatArray, fingerprint_of
 
 
@@ -45,7 +47,6 @@ class Debiaser(LearnsFromFew, ColumnClassifier):
     objective: Goal | None
     n_starts: int
     time_limit: float | None
-    device: str | None = None
 
     def fit(self, X: Any, y: Any) -> Self:
         """Choose one correction per class.
@@ -70,7 +71,7 @@ class Debiaser(LearnsFromFew, ColumnClassifier):
         ParameterError
             A parameter has a value that is not allowed.
         """
-        check_search(self.search, self.n_starts, self.time_limit, self.n_jobs, self.device)
+        settings = SearchSettings(self.search, self.n_starts, self.time_limit, self.n_jobs)
         check_shrink(self.shrink, self.search, self.polish)
         objective = Objective() if self.objective is None else self.objective
         if not isinstance(objective, (Objective, Constrained)):
@@ -82,16 +83,8 @@ class Debiaser(LearnsFromFew, ColumnClassifier):
         problem = build_problem(probabilities, match.y, family, objective)
         warn_of_few_rows(match.by_column, problem.support)
         seed = int(check_random_state(self.random_state).randint(np.iinfo(np.int32).max))
-        result = run_search(
-            problem,
-            self.search,
-            self.n_starts,
-            seed,
-            self.n_jobs,
-            self.time_limit,
-            self.verbose,
-            self.device,
-        )
+        with progress_on_stderr(self.verbose) as progress:
+            result = solve(problem, settings, seed, progress)
         result, few = self._shrink(problem, probabilities, match.y, family, result, seed)
         if result.interrupted:
             warnings.warn(
@@ -143,7 +136,7 @@ class Debiaser(LearnsFromFew, ColumnClassifier):
         )
         self.picked_row_: int | None = None
         self.frontier_rows_ = (
-            None if result.fronts is None else frontier_of(problem, result.fronts, result.frontier_complete)
+            None if result.pareto is None else frontier_of(problem, result.pareto, result.frontier_complete)
         )
         before = problem.counts(problem.identity_choice)
         self.facts_ = [

@@ -26,18 +26,16 @@ class EnsembleDebiaser(Debiaser):
     objective : Objective or Constrained, optional
         What is minimised, within bounds or without; ``Objective()`` if not given.
     search : {"auto", "exact", "enumerate", "descent", "annealing-3/6", "annealing-150/300"}, default="auto"
-        ``"auto"`` descends, then proves the optimum if that fits the time limit, else that no
-        choice within a radius is better. ``"exact"`` proves the optimum; ``"enumerate"``
+        ``"auto"`` descends, then proves the optimum if that takes no more than a fixed amount of work,
+        else that no choice within a radius is better. ``"exact"`` proves the optimum; ``"enumerate"``
         evaluates every choice, which completes the frontier; ``"descent"`` proves nothing. A
         published annealing schedule is a baseline.
     n_starts : int, default=32
         Starts of the descent.
     time_limit : float, optional
-        Seconds for a proof; 3 for ``"auto"`` and no limit for ``"exact"`` and ``"enumerate"``
-        if not given. Out of time, the best so far is kept, with what is proved of it.
-    device : str, optional
-        Where optima are proved: compiled, on the processor, if not given; ``"cuda"`` or
-        ``"cuda:1"`` by torch on a GPU, with the same answer; ``"auto"`` on a GPU where there is one.
+        Seconds for a proof. By default ``"auto"`` counts work, not seconds, and ``"exact"`` and
+        ``"enumerate"`` have no limit: so the answer is the same on any machine, under any load. At the
+        time limit the best so far is kept, with what is proved of it.
     polish : bool, default=False
         Then multiply each corrected value by a continuous factor in (0, 1], found by exact
         line searches: a lower objective than steps allow. The certificate stays that of the
@@ -110,7 +108,6 @@ class EnsembleDebiaser(Debiaser):
         search: str = "auto",
         n_starts: int = 32,
         time_limit: float | None = None,
-        device: str | None = None,
         polish: bool = False,
         shrink: bool | str = "auto",
         classes: Sequence[Any] | None = None,
@@ -124,7 +121,6 @@ class EnsembleDebiaser(Debiaser):
         self.search = search
         self.n_starts = n_starts
         self.time_limit = time_limit
-        self.device = device
         self.polish = polish
         self.shrink = shrink
         self.classes = classes
@@ -143,7 +139,7 @@ class WeightDebiaser(Debiaser):
     ----------
     n_weights : int, default=30
         Steps of the weight scale; published values are 30, 50, 70 and 90.
-    objective, search, n_starts, time_limit, device, polish, shrink, classes, n_jobs, random_state, verbose
+    objective, search, n_starts, time_limit, polish, shrink, classes, n_jobs, random_state, verbose
         As in :class:`EnsembleDebiaser`, as are the attributes.
 
     Examples
@@ -164,7 +160,6 @@ class WeightDebiaser(Debiaser):
         search: str = "auto",
         n_starts: int = 32,
         time_limit: float | None = None,
-        device: str | None = None,
         polish: bool = False,
         shrink: bool | str = "auto",
         classes: Sequence[Any] | None = None,
@@ -177,7 +172,6 @@ class WeightDebiaser(Debiaser):
         self.search = search
         self.n_starts = n_starts
         self.time_limit = time_limit
-        self.device = device
         self.polish = polish
         self.shrink = shrink
         self.classes = classes
@@ -194,7 +188,7 @@ class FuzzyDebiaser(Debiaser):
 
     Parameters
     ----------
-    objective, search, n_starts, time_limit, device, polish, shrink, classes, n_jobs, random_state, verbose
+    objective, search, n_starts, time_limit, polish, shrink, classes, n_jobs, random_state, verbose
         As in :class:`EnsembleDebiaser`, as are the attributes.
 
     Examples
@@ -214,7 +208,6 @@ class FuzzyDebiaser(Debiaser):
         search: str = "auto",
         n_starts: int = 32,
         time_limit: float | None = None,
-        device: str | None = None,
         polish: bool = False,
         shrink: bool | str = "auto",
         classes: Sequence[Any] | None = None,
@@ -226,7 +219,6 @@ class FuzzyDebiaser(Debiaser):
         self.search = search
         self.n_starts = n_starts
         self.time_limit = time_limit
-        self.device = device
         self.polish = polish
         self.shrink = shrink
         self.classes = classes

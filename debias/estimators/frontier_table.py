@@ -11,7 +11,7 @@ import pandas as pd
 from debias.corrections.families import Family
 from debias.metrics.scores import cobias_from_accuracies
 from debias.search.objective import IndexArray
-from debias.search.pareto import Fronts
+from debias.search.pareto import ParetoFronts
 from debias.search.problem import Problem
 
 
@@ -73,14 +73,14 @@ class Frontier:
         return frame
 
 
-def frontier_of(problem: Problem, fronts: Fronts, complete: bool) -> Frontier:
+def frontier_of(problem: Problem, fronts: ParetoFronts, complete: bool) -> Frontier:
     """Return the frontier that a search has met.
 
     Parameters
     ----------
     problem : Problem
         What was searched.
-    fronts : Fronts
+    fronts : ParetoFronts
         What it has met.
     complete : bool
         Whether it has met everything.
@@ -99,7 +99,7 @@ def frontier_of(problem: Problem, fronts: Fronts, complete: bool) -> Frontier:
     >>> P = np.array([[0.6, 0.4], [0.7, 0.3], [0.9, 0.1], [0.8, 0.2]])
     >>> problem = build_problem(P, np.array([1, 0, 0, 1]), weights(10), Objective(pmi=0))
     >>> result = ExactSearch(problem).run(prune=False)
-    >>> frontier = frontier_of(problem, result.fronts, result.frontier_complete)
+    >>> frontier = frontier_of(problem, result.pareto, result.frontier_complete)
     >>> frontier.to_frame(weights(10), ["no", "yes"], [0, 1])[["accuracy", "cobias", "choice"]]
        accuracy  cobias    choice
     0      0.75     0.5  (24, 28)

@@ -12,7 +12,7 @@ import joblib
 import numpy as np
 import pandas as pd
 
-from debias.console.progress import waiting
+from debias.console.progress import progress_on_stderr
 from debias.corrections.correction import Correction, correct
 from debias.corrections.families import Family
 from debias.corrections.shapes import scale
@@ -25,6 +25,7 @@ from debias.search.descent.regularization_path import N_STARTS, Shrinkage, quick
 from debias.search.descent.smoothed_bootstrap import N_COPIES
 from debias.search.log_bias.log_bias_descent import polish as polish_factors
 from debias.search.problem import TOLERANCE, Candidate, FloatArray, IndexArray, Problem, build_problem
+from debias.search.solve import announce_compilation
 
 if TYPE_CHECKING:
     from debias.estimators.few_labels.expecting import LearnsFromFew
@@ -229,10 +230,11 @@ def cross_validate(
         What to expect of new rows.
     """
     n_threads = joblib.effective_n_jobs(debiaser.n_jobs)
-    with waiting(debiaser.verbose) as voice:
+    with progress_on_stderr(debiaser.verbose) as progress:
+        announce_compilation(progress)
 
         def show(share: float) -> None:
-            voice.on_progress("cross-validation", share)
+            progress.show("cross-validation", share)
 
         return expect_change(probabilities, y, choose, objective, seed, n_threads, show)
 

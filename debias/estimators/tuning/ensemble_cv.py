@@ -10,17 +10,18 @@ import numpy as np
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
-from debias.console.progress import waiting
+from debias.console.progress import progress_on_stderr
 from debias.corrections.families import Family
 from debias.estimators.debiaser import Debiaser
 from debias.estimators.debiasers import EnsembleDebiaser, FuzzyDebiaser, WeightDebiaser
-from debias.estimators.search_call import check_search
 from debias.estimators.summary import describe_outcome
 from debias.estimators.tuning.cross_validation import CrossValidation, cross_validate
 from debias.estimators.tuning.folds import make_folds
 from debias.estimators.tuning.selection_rules import Rule, check_rule, order_by
 from debias.estimators.tuning.settings import PUBLISHED_N_WEIGHTS, Setting, combine, published_objectives
 from debias.search.objective import Objective
+from debias.search.search_settings import SearchSettings
+from debias.search.solve import announce_compilation
 from debias.tables.class_columns import FloatArray, IndexArray
 
 
@@ -170,7 +171,7 @@ class EnsembleDebiaserCV(Debiaser):
         ParameterError
             A parameter has a value that is not allowed.
         """
-        check_search(self.search, self.n_starts, self.time_limit, self.n_jobs)
+        SearchSettings(self.search, self.n_starts, self.time_limit, self.n_jobs)  # checks them
         check_rule(self.rule)
         objectives = published_objectives() if self.settings is None else list(self.settings)
         settings = combine(objectives, self.n_weights, self.families)
@@ -194,9 +195,10 @@ class EnsembleDebiaserCV(Debiaser):
         """Judge every setting; interrupted, by the folds that are done."""
         folds = make_folds(y, labels, self.cv, seed)
         n_threads = joblib.effective_n_jobs(self.n_jobs)
-        with waiting(self.verbose) as voice:
+        with progress_on_stderr(self.verbose) as progress:
+            announce_compilation(progress)
             found = cross_validate(
-                probabilities, y, settings, folds, self.n_starts, seed, n_threads, voice.on_progress
+                probabilities, y, settings, folds, self.n_starts, seed, n_threads, progress.show
             )
         if found.interrupted:
             warnings.warn(

@@ -86,7 +86,7 @@ def describe_proof(debiaser: "Debiaser") -> list[str]:
     from debias.estimators.summary import came_later
 
     certificate = debiaser.certificate_
-    return [] if certificate is None else [f"Proved{came_later(debiaser)}: {certificate.proved}."]
+    return [] if certificate is None else [f"Proved{came_later(debiaser.fitted_)}: {certificate.proved}."]
 
 
 def print_explanation(debiaser: "Debiaser", title: str) -> None:

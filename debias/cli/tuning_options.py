@@ -89,7 +89,7 @@ def make_chooser(
         A weight or a bound is given.
     """
     from debias.estimators.tuning.ensemble_cv import EnsembleDebiaserCV
-    from debias.estimators.tuning.settings import PUBLISHED_N_WEIGHTS, published_objectives
+    from debias.estimators.tuning.tuning_settings import PUBLISHED_N_WEIGHTS, published_objectives
 
     smoothing = {name: value for name, value in weights.given().items() if name == "smoothing"}
     fixed = [name for name in (*weights.given(), *bounds.given()) if name not in smoothing]

@@ -6,7 +6,7 @@ import pytest
 
 from debias import EnsembleDebiaserCV, load
 from debias.errors import ParameterError
-from debias.estimators.tuning.settings import published_objectives
+from debias.estimators.tuning.tuning_settings import published_objectives
 from debias.tables.table import ProbabilityTable
 from tests.support.commands import refusal, works
 

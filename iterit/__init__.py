@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from iterit.ngrams.ngram_counts import count_ngrams
     from iterit.records.instruction_records import Records, read_records
     from iterit.scoring.complexity import score_complexity
-    from iterit.selection.near_duplicates import near_copies
+    from iterit.selection.near_duplicates import near_duplicates
     from iterit.selection.selection import Selection, select
     from iterit.templates.named_templates import template_for
     from iterit.training.trainer import IterIT
@@ -23,7 +23,7 @@ _HOME = {
     "Records": "iterit.records.instruction_records",
     "Selection": "iterit.selection.selection",
     "count_ngrams": "iterit.ngrams.ngram_counts",
-    "near_copies": "iterit.selection.near_duplicates",
+    "near_duplicates": "iterit.selection.near_duplicates",
     "read_records": "iterit.records.instruction_records",
     "score_complexity": "iterit.scoring.complexity",
     "select": "iterit.selection.selection",
@@ -35,7 +35,7 @@ __all__ = [
     "Records",
     "Selection",
     "count_ngrams",
-    "near_copies",
+    "near_duplicates",
     "read_records",
     "score_complexity",
     "select",

@@ -47,11 +47,11 @@ class PickOptions(Settings):
         """Return the rows that are not near copies of earlier ones."""
         import numpy as np
 
-        from iterit.selection.near_duplicates import near_copies
+        from iterit.selection.near_duplicates import near_duplicates
 
         if self.threshold is None:
             return np.arange(len(records))
-        found = near_copies(records.responses, threshold=self.threshold)
+        found = near_duplicates(records.responses, threshold=self.threshold)
         kinds = found.table["kind"].value_counts()
         print_lines([f"Excluded as copies: {kinds.get('exact', 0):,} exact, {kinds.get('near', 0):,} near."])
         return found.kept

@@ -1,23 +1,21 @@
-"""Kill a collection 50 times at random moments: the table is the one that it would have been.
+"""Kills a collection 50 times at random moments and compares the finished table with an undisturbed one.
 
 Run:
 
     python experiments/collection_kills.py
 
-A real model is loaded once. Every start of the collection is a process of its own (a fork), killed by
-SIGKILL at a moment drawn at random, and another one goes on; when one comes to its end first, its table
-is compared byte by byte with that of an uninterrupted process, and a new collection begins. The
-engine notes what it is asked and when it has answered in a file, so that what was asked twice can be
-counted: nothing may be but the chunk that was under way at a kill.
+A real model is loaded once. Each attempt at the collection runs in its own process (a fork), which is
+killed by SIGKILL at a random moment; the next attempt resumes it. When an attempt finishes first, its table
+is compared byte by byte with that of an uninterrupted process, and a new collection begins. The engine
+logs each request and each answer, so that repeated requests can be counted: only the chunk in progress
+at a kill may be requested again.
 """
 
 import os
-import platform
 import shutil
 import signal
 import tempfile
 import time
-import tomllib
 import zlib
 from collections import Counter
 from collections.abc import Callable
@@ -29,7 +27,7 @@ os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 import numpy as np
 import pandas as pd
 import torch
-from markdown_table import markdown
+from common import RESULTS, machine, markdown, settings_of
 
 from debias.inference.collection.from_lists import collect
 from debias.inference.engine import Engine, LabelScores
@@ -37,12 +35,11 @@ from debias.inference.texts.prompted_rows import load_prompted_rows
 from debias.inference.texts.tasks import load_task
 from debias.inference.transformers.transformers_engine import TransformersEngine
 
-SETTINGS = tomllib.loads(Path(__file__).with_suffix(".toml").read_text())
-RESULTS = Path(__file__).resolve().parent / "results" / "collection_kills"
+SETTINGS = settings_of(__file__)
 
 
-class Noting(Engine):
-    """An engine that notes in a file what it is asked, and when it has answered."""
+class LoggingEngine(Engine):
+    """An engine that logs each request and each answer in a file."""
 
     def __init__(self, engine: Engine, log: Path) -> None:
         self.engine = engine
@@ -60,7 +57,7 @@ class Noting(Engine):
         return self.engine.continuation_logprobs(prompts, continuations)
 
     def label_scores(self, prompts: Any, labels: Any, on_answer: Any = None) -> LabelScores:
-        """Ask the engine, and note it."""
+        """Ask the engine, and log it."""
         names = " ".join(str(hash_of(prompt)) for prompt in prompts)
         os.write(self.file, f"asked {names}\n".encode())
         scores = self.engine.label_scores(prompts, labels, on_answer)
@@ -69,17 +66,17 @@ class Noting(Engine):
 
 
 def hash_of(prompt: str) -> int:
-    """Return a number that stands for a prompt, the same in every process."""
+    """Return a number that identifies a prompt, the same in every process."""
     return zlib.crc32(prompt.encode())
 
 
-def noted(log: Path) -> list[list[str]]:
-    """Lines of a log, in words."""
+def logged(log: Path) -> list[list[str]]:
+    """Return the lines of a log as lists of words."""
     return [line.split() for line in log.read_text().splitlines()] if log.exists() else []
 
 
 def start(work: Callable[[], object]) -> int:
-    """Begin something in a process of its own; return its id."""
+    """Start some work in its own process; return the process id."""
     child = os.fork()
     if child == 0:
         status = 1
@@ -92,7 +89,7 @@ def start(work: Callable[[], object]) -> int:
 
 
 def ended_within(child: int, seconds: float) -> bool:
-    """Wait for a process, at most some time; raise when it failed."""
+    """Wait for a process for some seconds at most; raise if it failed."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
         found, status = os.waitpid(child, os.WNOHANG)
@@ -105,25 +102,25 @@ def ended_within(child: int, seconds: float) -> bool:
 
 
 def kill(child: int) -> None:
-    """Kill a process outright."""
+    """Kill a process."""
     os.kill(child, signal.SIGKILL)
     os.waitpid(child, 0)
 
 
 def state(out: Path, log: Path, before: int) -> dict[str, Any]:
-    """Return what a kill left: finished files of answers, and whether a question was under way."""
+    """Return what a kill left: files of answers, and whether a request was in progress."""
     run = out.with_name(f"{out.name}.run")
-    lines = noted(log)[before:]
+    lines = logged(log)[before:]
     return {
         "files_of_answers": len(list(run.glob("rows-*.parquet"))),
         "half_written_files": len(list(run.glob(".*"))),
-        "questions": sum(words[0] == "asked" for words in lines),
-        "under_way": bool(lines) and lines[-1][0] == "asked",
+        "requests": sum(words[0] == "asked" for words in lines),
+        "in_progress": bool(lines) and lines[-1][0] == "asked",
     }
 
 
 def kill_often(begin: Callable[[Path, Path], Callable[[], object]], expected: bytes, folder: Path) -> Any:
-    """Kill until there were enough kills; return one row per kill and one per finished table."""
+    """Kill until there are enough kills; return one row per kill and one per finished table."""
     rng = np.random.default_rng(SETTINGS["seed"])
     kills: list[dict[str, Any]] = []
     tables: list[dict[str, Any]] = []
@@ -132,7 +129,7 @@ def kill_often(begin: Callable[[Path, Path], Callable[[], object]], expected: by
         place.mkdir()
         out, log, own = place / "table.parquet", place / "log", 0
         while True:
-            before = len(noted(log))
+            before = len(logged(log))
             moment = float(rng.uniform(0, SETTINGS["longest"])) if len(kills) < SETTINGS["kills"] else 600.0
             child = start(begin(out, log))
             if ended_within(child, moment):
@@ -148,8 +145,8 @@ def kill_often(begin: Callable[[Path, Path], Callable[[], object]], expected: by
 
 
 def verdict(out: Path, log: Path, expected: bytes, kills: list[dict[str, Any]]) -> dict[str, Any]:
-    """Compare a finished table, and count what was asked how often."""
-    lines = noted(log)
+    """Compare a finished table, and count how often each prompt was asked."""
+    lines = logged(log)
     asked = Counter(name for words in lines if words[0] == "asked" for name in words[1:])
     answered = Counter(name for words in lines if words[0] == "answered" for name in words[1:])
     return {
@@ -162,28 +159,28 @@ def verdict(out: Path, log: Path, expected: bytes, kills: list[dict[str, Any]]) 
 
 
 def report(kills: pd.DataFrame, tables: pd.DataFrame) -> str:
-    """Write what came out."""
+    """Return the report in Markdown."""
     same, size = int(tables["identical"].sum()), SETTINGS["chunk_size"]
     again = int((tables["asked_in_all"] - tables["prompts"]).sum())
-    under_way = int(kills["under_way"].sum())
+    in_progress = int(kills["in_progress"].sum())
     all_same = "all of them identical" if same == len(tables) else f"only {same} of them identical"
     lines = [
         "# A collection killed at random moments",
         "",
         f"{SETTINGS['rows']} {SETTINGS['task']} rows, {SETTINGS['shots']}-shot, model"
-        f" {SETTINGS['model']} in {SETTINGS['dtype']}, {size} prompts between two savings;"
-        f" {len(kills)} kills (SIGKILL) at moments up to {SETTINGS['longest']} seconds after a start."
-        f" Python {platform.python_version()}, torch {torch.__version__}, {SETTINGS['threads']} thread.",
+        f" {SETTINGS['model']} in {SETTINGS['dtype']}, {size} prompts per chunk;"
+        f" {len(kills)} kills (SIGKILL) up to {SETTINGS['longest']} seconds after a start."
+        f" {machine('torch')}.",
         "",
-        f"- **{len(tables)} tables came to their end, {all_same} byte by byte with that of an"
+        f"- **{len(tables)} tables were finished, {all_same}, byte by byte, to the table of an"
         " uninterrupted process.**",
-        f"- {under_way} of the kills came while the engine was at work on a chunk, {len(kills) - under_way}"
-        " at other moments (before the first question, between answer and file, while writing).",
+        f"- {in_progress} of the kills came while the engine was scoring a chunk, {len(kills) - in_progress}"
+        " at other moments (before the first request, between answer and file, while writing).",
         f"- {int(tables['prompts'].sum()):,} prompts were asked {int(tables['asked_in_all'].sum()):,} times:"
-        f" {again:,} times again, at most {size} prompts per kill."
-        f" {int(tables['answered_twice'].sum())} were answered twice: answered and not yet saved at a kill.",
-        f"- {int((kills['half_written_files'] > 0).sum())} kills left a half-written file, the unfinished"
-        " table among them; none is left in the end.",
+        f" {again:,} repeats, at most {size} prompts per kill."
+        f" {int(tables['answered_twice'].sum())} were answered twice: answered but not yet saved at a kill.",
+        f"- {int((kills['half_written_files'] > 0).sum())} kills left a partly written file; none remained at"
+        " the end.",
         "",
         markdown(tables),
         "",
@@ -202,7 +199,7 @@ def main() -> None:
 
     def begin(out: Path, log: Path) -> Callable[[], object]:
         return lambda: collect(
-            Noting(engine, log),
+            LoggingEngine(engine, log),
             task,
             rows.texts,
             rows.labels,
@@ -222,9 +219,9 @@ def main() -> None:
         print(f"uninterrupted: {time.monotonic() - began:.1f} s", flush=True)
         expected = (whole / "table.parquet").read_bytes()
         kills, tables = kill_often(begin, expected, Path(folder))
-    kills.to_csv(RESULTS.with_suffix(".csv"), index=False)
+    kills.to_csv(RESULTS / "collection_kills.csv", index=False)
     text = report(kills, tables)
-    RESULTS.with_suffix(".md").write_text(text)
+    (RESULTS / "collection_kills.md").write_text(text)
     print(text)
 
 

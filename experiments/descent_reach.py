@@ -1,32 +1,27 @@
-"""Show 2: how soon, and how often in 100 seeds, the descent reaches the proved optimum.
+"""Counts how often, over 100 seeds, the descent reaches the proved optimum, and times it.
 
 Run it from the repository root:
 
     python experiments/descent_reach.py ../shared/data/probabilities
 
 The folder holds TASK_shot1_seed0/opt.txt in the published text format. The optimum of each table is
-proved first, in this run. One start is a descent from one beginning; the search takes 32 of them
-and finishes the best. Writes experiments/results/descent_reach.csv and .md.
+proved first, in this run. A search makes 32 descents, each from its own start, and continues from the
+best. Writes experiments/results/descent_reach.csv and .md.
 """
 
 import argparse
-import os
-import platform
 import time
-import tomllib
 from pathlib import Path
 from statistics import median
 
 import pandas as pd
-from search_quality import markdown, read
+from common import RESULTS, machine, markdown, read, rounded, settings_of
 
 from debias.corrections.families import ensemble
 from debias.search.descent.coordinate_descent import descend
 from debias.search.objective import Objective
 from debias.search.problem import TOLERANCE, build_problem
 from debias.search.solve import search
-
-HERE = Path(__file__).parent
 
 
 def measure(task: str, folder: Path, pmi: float, settings: dict) -> dict:
@@ -62,25 +57,23 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("folder", type=Path, help="folder with TASK_shot1_seed0/opt.txt")
     folder = parser.parse_args().folder
-    settings = tomllib.loads((HERE / "descent_reach.toml").read_text())
+    settings = settings_of(__file__)
     table = pd.DataFrame()
     for task in settings["tasks"]:
         for pmi in settings["pmi"]:
             row = measure(task, folder, pmi, settings)
             print(row, flush=True)
             table = pd.concat([table, pd.DataFrame([row])], ignore_index=True)
-    results = HERE / "results"
-    table.to_csv(results / "descent_reach.csv", index=False, float_format="%.6f")
-    machine = f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}"
+    table.to_csv(RESULTS / "descent_reach.csv", index=False, float_format="%.6f")
     text = f"""# How often the descent reaches the proved optimum
 
-Settings: `experiments/descent_reach.toml`; error = cobias = 1. One thread on {machine}; medians.
-A search is {settings["n_starts"]} starts and what follows from the best. Expected seconds until reached:
-those of a search over the share of seeds that reach it.
+Settings: `experiments/descent_reach.toml`; error = cobias = 1. One thread on {machine()}; medians.
+A search makes {settings["n_starts"]} descents and continues from the best. Expected seconds until reached:
+those of a search divided by the share of seeds that reach it.
 
-{markdown(table)}
+{markdown(rounded(table))}
 """
-    (results / "descent_reach.md").write_text(text)
+    (RESULTS / "descent_reach.md").write_text(text)
     print(text)
 
 

@@ -1,25 +1,23 @@
-"""The same prompts through every engine: how far the answers are apart, and how fast they come.
+"""Compares the answers and the speed of every engine on the same prompts.
 
-Run, in the environment that `make test-vllm` makes:
+Run it in the environment that `make test-vllm` creates:
 
     .venv-vllm/bin/python experiments/engines_agree.py
 
-TransformersEngine in float32 is what the others are compared with. vLLM runs in the process, and as a
-server on 127.0.0.1 that OpenAIEngine asks. Labels of one token each, and labels of several that share
-some of their beginnings. Loading is not timed; each engine answers a few prompts before the clock runs.
+TransformersEngine in float32 is the reference. vLLM runs in this process, and as a server on 127.0.0.1
+that OpenAIEngine queries. The labels have one token each, or several tokens with shared first ones.
+Loading is not timed; each engine answers a few prompts as a warm-up.
 Writes experiments/results/engines_agree.csv and .md.
 """
 
 import contextlib
 import os
-import platform
 import signal
 import socket
 import subprocess
 import sys
 import tempfile
 import time
-import tomllib
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
@@ -29,27 +27,15 @@ os.environ.setdefault("HF_HUB_OFFLINE", "1")
 
 import numpy as np
 import pandas as pd
+from common import RESULTS, machine, make_prompts, markdown, settings_of
 
 from debias.inference.engine import Engine
 from debias.inference.models.export import plain_copy
 from debias.inference.openai.openai_engine import OpenAIEngine
-from debias.inference.texts.demonstrations import draw_demonstrations
-from debias.inference.texts.sources import load_split
-from debias.inference.texts.tasks import load_task
 from debias.inference.transformers.transformers_engine import TransformersEngine
 from debias.inference.vllm.vllm_engine import VLLMEngine
 
-HERE = Path(__file__).resolve().parent
-SETTINGS = tomllib.loads(Path(__file__).with_suffix(".toml").read_text())
-RESULTS = HERE / "results" / "engines_agree"
-
-
-def make_prompts(count: int) -> tuple[list[str], tuple[str, ...]]:
-    """Prompts of rows with one drawn demonstration, and the labels with their space."""
-    task, shots, seed = load_task(SETTINGS["task"]), SETTINGS["shots"], SETTINGS["seed"]
-    split = load_split(task, SETTINGS["split"], limit=count + shots, seed=seed)
-    shown, rows = draw_demonstrations(task, split.texts, split.labels, shots, seed=seed)
-    return [task.prompt(split.texts[row], shown) for row in rows[:count]], task.continuations
+SETTINGS = settings_of(__file__)
 
 
 @contextlib.contextmanager
@@ -146,24 +132,22 @@ def table_of(jobs: dict[str, tuple], kept: dict) -> pd.DataFrame:
 
 def main() -> None:
     """Measure and write the report."""
-    single, labels = make_prompts(SETTINGS["single"])
+    single, labels = make_prompts(SETTINGS["task"], SETTINGS["single"], SETTINGS)
     several = single[: SETTINGS["several"]]
     jobs = {"one token": (single, labels), "several tokens": (several, tuple(SETTINGS["labels"]))}
     table = table_of(jobs, measure(jobs)).sort_values("labels", kind="stable")
-    table.to_csv(RESULTS.with_suffix(".csv"), index=False)
-    lines = [list(table.columns), ["---"] * table.shape[1], *table.astype(str).to_numpy().tolist()]
-    page = "\n".join(f"| {' | '.join(map(str, line))} |" for line in lines)
+    table.to_csv(RESULTS / "engines_agree.csv", index=False)
     text = f"""# The same prompts through every engine
 
 SmolLM2-135M-Instruct, {len(single)} {SETTINGS["task"].upper()} prompts with the task's labels, and
 {len(several)} of them with the labels {", ".join(repr(one) for one in SETTINGS["labels"])}.
-{SETTINGS["shots"]}-shot. {platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}.
-Differences are to TransformersEngine in float32, of log-probabilities that are no bounds; a bound holds
-when the float32 answer is not above it by more than bfloat16 allows (0.5).
+{SETTINGS["shots"]}-shot. {machine("torch", "transformers")}.
+Differences are from TransformersEngine in float32, over the log-probabilities that are not bounds. A bound
+holds if the float32 answer exceeds it by no more than the error of bfloat16 (0.5).
 
-{page}
+{markdown(table)}
 """
-    RESULTS.with_suffix(".md").write_text(text)
+    (RESULTS / "engines_agree.md").write_text(text)
     print(text)
 
 

@@ -1,26 +1,24 @@
-"""Show 3: evaluations per second of the enumeration against what the machine's memory could feed.
+"""Compares the evaluations per second of the enumeration with the bandwidth of the machine's memory.
 
 Run it from the repository root, with nothing else running:
 
     python experiments/enumeration_rate.py ../shared/data/probabilities
 
 The folder holds TASK_shot1_seed0/opt.txt in the published text format. An evaluation reads one bit
-per sample of the tables, padded to whole words. The limit is that over the bandwidth of a copy,
-once through main memory and once of a block as large as the tables of one row of the
-enumeration, which stay in the nearest caches. Writes experiments/results/enumeration_rate.csv and .md.
+per sample of the tables, padded to whole words. The limit is the bandwidth of a copy divided by
+those bytes: once for a copy through main memory, and once for a block as large as the tables of one
+row of the enumeration, which stay in the nearest caches. Writes
+experiments/results/enumeration_rate.csv and .md.
 """
 
 import argparse
-import os
-import platform
 import time
-import tomllib
 from pathlib import Path
 from statistics import median
 
 import numpy as np
 import pandas as pd
-from search_quality import markdown, read
+from common import RESULTS, machine, markdown, read, rounded, settings_of
 
 from debias.corrections.families import ensemble
 from debias.search.objective import Objective
@@ -28,8 +26,6 @@ from debias.search.problem import build_problem
 from debias.search.proof.enumeration import walk
 from debias.search.proof.enumeration_state import new_state
 from debias.search.proof.exact_search import ExactSearch, Known
-
-HERE = Path(__file__).parent
 
 
 def bandwidth(n_bytes: int, seconds: float = 0.5) -> float:
@@ -46,7 +42,7 @@ def bandwidth(n_bytes: int, seconds: float = 0.5) -> float:
 
 
 def measure(task: str, folder: Path, settings: dict) -> dict:
-    """Time the enumeration of some parts on one thread, the best of some turns."""
+    """Time the enumeration of some parts on one thread, several times."""
     problem = build_problem(
         *read(folder / f"{task}_shot1_seed0" / "opt.txt"), ensemble(settings["n_weights"]), Objective(pmi=0.0)
     )
@@ -85,16 +81,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("folder", type=Path, help="folder with TASK_shot1_seed0/opt.txt")
     folder = parser.parse_args().folder
-    settings = tomllib.loads((HERE / "enumeration_rate.toml").read_text())
+    settings = settings_of(__file__)
     table = pd.DataFrame([measure(task, folder, settings) for task in settings["tasks"]])
-    results = HERE / "results"
-    table.to_csv(results / "enumeration_rate.csv", index=False, float_format="%.4f")
-    machine = f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}"
+    table.to_csv(RESULTS / "enumeration_rate.csv", index=False, float_format="%.4f")
     text = f"""# Enumeration against the bandwidth of the machine
 
-Settings: `experiments/enumeration_rate.toml`. One thread on {machine}; medians of {settings["turns"]} turns.
+Settings: `experiments/enumeration_rate.toml`. One thread on {machine()}; medians of {settings["turns"]} runs.
 
-{markdown(table)}
+{markdown(rounded(table))}
 
 Where the gap is: one row of the enumeration reads tables of some ten kilobytes again and again, so they
 stay in the caches and the rate can lie above what main memory could feed. Below the caches' limit it is held
@@ -104,7 +98,7 @@ else); by the words that do not fill a block of eight, which are counted two at 
 gaps of the class accuracies, N (N - 1) / 2 differences per evaluation, which read nothing from the tables.
 Where a table has few rows, those gaps are most of an evaluation.
 """
-    (results / "enumeration_rate.md").write_text(text)
+    (RESULTS / "enumeration_rate.md").write_text(text)
     print(text)
 
 

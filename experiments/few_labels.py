@@ -1,4 +1,4 @@
-"""Few labels: what shrinking does to figures on test rows, and whether the intervals hold.
+"""Measures, with few labels, how shrinkage changes figures on test rows and whether intervals hold.
 
 Run it from the repository root (about half an hour on two cores):
 
@@ -10,20 +10,17 @@ experiments/results/few_labels.csv, few_labels_intervals.csv and few_labels.md.
 """
 
 import argparse
-import tomllib
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
+from common import RESULTS, markdown, predict, read, settings_of
 from joblib import Parallel, delayed
-from markdown_table import markdown
 
-from debias.corrections.correction import correct, decide
 from debias.corrections.families import Family, ensemble
-from debias.estimators.few_labels.shrinkage import choose_from_few, cross_validate_choice
+from debias.estimators.few_labels.shrinkage import Choosing, cross_validate_choice, shrink_choice
 from debias.metrics.confusion import cobias_of_accuracies
 from debias.metrics.paired_bootstrap import paired_intervals
 from debias.search.descent.coordinate_descent import descend
@@ -31,21 +28,13 @@ from debias.search.descent.regularization_path import shrink
 from debias.search.objective import Objective, confusion_counts
 from debias.search.problem import build_problem
 
-HERE = Path(__file__).parent
 UNCORRECTED, BEST = "uncorrected", "best on the rows"
 BEST_CHECKED = f"{BEST}, cross-validated"
 ONE_ERROR, SMOOTH = "one standard error", "smoothed"
 SMOOTH_ONE_ERROR = "smoothed, one standard error"
 DEFAULT = "smoothed, one standard error, cross-validated"
 METHODS = [UNCORRECTED, BEST, BEST_CHECKED, ONE_ERROR, SMOOTH, SMOOTH_ONE_ERROR, DEFAULT]
-QUIET = SimpleNamespace(n_jobs=1, verbose=0, search="descent", polish=False)
 Rows = tuple[np.ndarray, np.ndarray]
-
-
-def read(path: Path) -> Rows:
-    """Return probabilities and labels."""
-    rows = np.loadtxt(path)
-    return np.ascontiguousarray(rows[:, 3:]), rows[:, 1].astype(np.int64)
 
 
 def draw(rows: Rows, size: int, seed: int) -> Rows:
@@ -67,7 +56,7 @@ def draw_thinned(rows: Rows, size: int, n_of_class: int, seed: int) -> Rows:
 
 
 def simulate(size: int, settings: dict, seed: list[int]) -> Rows:
-    """Return rows of a model that is as right about each class."""
+    """Return rows of a model that is equally accurate on each class."""
     rng = np.random.default_rng(seed)
     n_classes = settings["n_classes"]
     y = rng.permutation(np.arange(size) % n_classes)
@@ -76,21 +65,17 @@ def simulate(size: int, settings: dict, seed: list[int]) -> Rows:
     return values / values.sum(axis=1, keepdims=True), y
 
 
-def predict(probabilities: np.ndarray, family: Family, choice: tuple[int, ...]) -> np.ndarray:
-    """Return predicted columns."""
-    return decide(correct(probabilities, [family[index] for index in choice]), probabilities)
-
-
 def measure(kind: str, task: str, size: int, seed: int, opt: Rows, test: Rows, settings: dict) -> tuple:
-    """Choose in every way, and judge on the test rows: figures, and intervals with what they are to hold."""
+    """Choose by every method; return figures on the test rows, and intervals with the true differences."""
     family, objective = ensemble(settings["n_weights"]), Objective(**settings["objective"])
     problem = build_problem(*opt, family, objective)
     identity = problem.candidate(problem.identity_choice)
     best = descend(problem, settings["n_starts"], seed).best
     best = best if best.beats(identity) else identity
     plain = shrink(*opt, family, objective, best, n_copies=1, random_state=seed)
-    few = choose_from_few(QUIET, problem, *opt, family, best, seed)
-    alone = cross_validate_choice(QUIET, problem, *opt, family, False, seed)
+    choosing = Choosing(family, objective, "descent", seed=seed)
+    few = shrink_choice(choosing, problem, *opt, best)
+    alone = cross_validate_choice(choosing, *opt, shrunk=False)
     shrunk = few.shrinkage
     chosen = {
         UNCORRECTED: identity.choice,
@@ -119,7 +104,7 @@ def judge(
 
 
 def promises(about, opt, test, family, best, shrunk, expectation) -> Iterator[dict]:
-    """Yield intervals of differences, and the differences on the test rows (classes with labels alone)."""
+    """Yield intervals of differences and the true differences, over the classes that have labels."""
     present = np.unique(opt[1])
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -145,7 +130,7 @@ def promises(about, opt, test, family, best, shrunk, expectation) -> Iterator[di
 
 
 def jobs(folder: Path, settings: dict) -> Iterator[tuple]:
-    """Yield what is to be measured."""
+    """Yield the arguments of every measurement."""
     thin, even = settings["thinned"], settings["even"]
     for task in settings["tasks"]:
         opt, test = (read(folder / f"{task}_shot1_seed0" / f"{side}.txt") for side in ("opt", "test"))
@@ -161,14 +146,14 @@ def jobs(folder: Path, settings: dict) -> Iterator[tuple]:
 
 
 def wide(table: pd.DataFrame, kind: str, value: str, digits: str) -> str:
-    """Write the means of a column, methods by labels, as Markdown."""
+    """Return the means of a column as Markdown: methods by number of labels."""
     own = table[table.kind == kind]
     means = own.pivot_table(index="method", columns="labels", values=value, sort=False).loc[METHODS]
     return markdown(means.map(digits.format))
 
 
 def coverage(promised: pd.DataFrame) -> str:
-    """Write how often intervals held, and how far off their middles were on average."""
+    """Return how often intervals held, and the mean error of their centres."""
     real = promised[promised.kind == "real"].copy()
     real["held"] = (real.low - 1e-9 <= real.true) & (real.true <= real.high + 1e-9)
     real["off"] = 100 * (real.promised - real.true)
@@ -177,11 +162,11 @@ def coverage(promised: pd.DataFrame) -> str:
         means = real.pivot_table(index=index, columns="labels", values=column, sort=False)
         means.index = pd.Index([", ".join(names) for names in means.index], name="source, metric")
         parts.append(markdown(means.map(digits.format)))
-    return "\n\nMean of promised less true difference, in points:\n\n".join(parts)
+    return "\n\nMean of the promised less the true difference, in points:\n\n".join(parts)
 
 
 def by_task(table: pd.DataFrame, settings: dict) -> str:
-    """Write z of the best and the default, a table a task."""
+    """Return z of the best and of the default by task."""
     own = table[(table.kind == "real") & table.method.isin([UNCORRECTED, BEST, DEFAULT])]
     means = own.pivot_table(index=["task", "method"], columns="labels", values="z", sort=False)
     means = means.loc[[(task, m) for task in settings["tasks"] for m in (UNCORRECTED, BEST, DEFAULT)]]
@@ -194,7 +179,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("folder", type=Path, help="folder with TASK_shot1_seed0/opt.txt and test.txt")
     folder = parser.parse_args().folder
-    settings = tomllib.loads((HERE / "few_labels.toml").read_text())
+    settings = settings_of(__file__)
     found = Parallel(settings["n_jobs"])(delayed(measure)(*job) for job in jobs(folder, settings))
     table = pd.DataFrame([row for figures, _ in found for row in figures])
     promised = pd.DataFrame([row for _, rows in found for row in rows])
@@ -202,11 +187,10 @@ def main() -> None:
     plain = table[table.method == UNCORRECTED].set_index(key).z
     uncorrected = plain.loc[list(zip(*table[key].to_numpy().T, strict=True))].to_numpy()
     table["worse"] = table.z.to_numpy() > uncorrected + 1e-9
-    results = HERE / "results"
-    table.to_csv(results / "few_labels.csv", index=False, float_format="%.6f")
-    promised.to_csv(results / "few_labels_intervals.csv", index=False, float_format="%.6f")
+    table.to_csv(RESULTS / "few_labels.csv", index=False, float_format="%.6f")
+    promised.to_csv(RESULTS / "few_labels_intervals.csv", index=False, float_format="%.6f")
     text = write(table, promised, settings)
-    (results / "few_labels.md").write_text(text)
+    (RESULTS / "few_labels.md").write_text(text)
     print(text)
 
 
@@ -222,7 +206,7 @@ def write(table: pd.DataFrame, promised: pd.DataFrame, settings: dict) -> str:
     thinned = table[table.kind == "thinned"].groupby("method", sort=False)[list(sections)].mean()
     return f"""# Few labels
 
-Settings: `experiments/few_labels.toml`: {settings["n_draws"]} draws of labelled rows a size and task,
+Settings: `experiments/few_labels.toml`: {settings["n_draws"]} draws of labelled rows per size and task,
 ensemble of {settings["n_weights"]} weights and 19 memberships, objective {settings["objective"]}.
 All figures are means over tasks and draws on all test rows; lower z is better.
 
@@ -230,7 +214,7 @@ All figures are means over tasks and draws on all test rows; lower z is better.
 - cross-validated: only if it beats the uncorrected model by cross-validation on the labelled rows.
 - one standard error: the fewest changed classes within one standard error of the best.
 - smoothed: the lowest objective on noisy copies of the rows.
-- **{DEFAULT}** is what `shrink` does.
+- **{DEFAULT}**: the default, `shrink`.
 
 ## Six tables
 
@@ -248,8 +232,7 @@ All figures are means over tasks and draws on all test rows; lower z is better.
 
 ## A model that needs no correction
 
-Simulated: {even["n_classes"]} classes, each as often right as the others. z, then the share of draws that
-are worse.
+Simulated: {even["n_classes"]} classes with equal accuracy. First z, then the share of draws that are worse.
 
 {wide(table, "even", "z", "{:.3f}")}
 
@@ -257,8 +240,9 @@ are worse.
 
 ## Do the intervals hold?
 
-How often the 95 % interval of the difference (corrected less uncorrected) holds the difference on the
-test rows: of a paired bootstrap of the rows that the best choice was fitted on, and of `expectation_`.
+How often the 95 % interval of the difference (corrected less uncorrected) contains the difference on the
+test rows: the interval of a paired bootstrap of the rows on which the best choice was fitted, and that
+of `expectation_`.
 
 {coverage(promised)}
 """

@@ -1,4 +1,4 @@
-"""How many files of the project one call enters: files in which a Python function begins on a warm call.
+"""Counts the files of the project that one warm call enters, that is, runs a Python function of.
 
 python experiments/files_entered.py
 """
@@ -42,7 +42,7 @@ def main() -> None:
     from debias import Engine, EnsembleDebiaser, collect
 
     class Even(Engine):
-        """An engine that thinks every continuation equally likely."""
+        """An engine to which every continuation is equally likely."""
 
         context_length, fingerprint = 100, {"model": "even"}  # noqa: RUF012
 

@@ -1,4 +1,4 @@
-"""Show 4: the frontier of each table against what the published schedule reaches over its whole grid.
+"""Compares the frontier of each table with what the published schedule reaches over its whole grid.
 
 Run it from the repository root:
 
@@ -7,13 +7,13 @@ Run it from the repository root:
 The folder holds TASK_shot1_seed0/opt.txt in the published text format. The published grid has 304
 settings: error weight, COBias weight, PMI weight and number of weight steps; each is annealed
 with the 3 / 6 schedule. Every point is compared with the frontier of accuracy and COBias over the
-same corrections: complete where all choices were enumerated, else traced from what the search met.
+same corrections: complete where all choices were enumerated, otherwise traced from the choices that
+the search evaluated.
 Writes experiments/results/frontier_grid.csv and .md and a plot per table.
 """
 
 import argparse
 import itertools
-import tomllib
 from dataclasses import replace
 from pathlib import Path
 
@@ -24,10 +24,10 @@ matplotlib.use("agg")
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
-from search_quality import markdown, read
+from common import RESULTS, markdown, read, rounded, settings_of
 
 from debias.corrections.families import ensemble
-from debias.estimators.frontier_table import frontier_of
+from debias.estimators.fitted_correction import Frontier
 from debias.metrics.scores import cobias_from_accuracies
 from debias.search.constraints import Constrained
 from debias.search.descent.annealing import anneal
@@ -37,11 +37,9 @@ from debias.search.pareto import Fronts, fronts_of
 from debias.search.problem import Problem, build_problem
 from debias.search.solve import search
 
-HERE = Path(__file__).parent
 
-
-def settings_of(grid: dict) -> list[Objective]:
-    """Return the objectives of the grid; where COBias alone counts, its weight does not matter."""
+def objectives_of(grid: dict) -> list[Objective]:
+    """Return the objectives of the grid, once where only COBias counts, whatever its weight."""
     objectives = [
         Objective(*weights) for weights in itertools.product(grid["error"], grid["cobias"], grid["pmi"])
     ]
@@ -58,7 +56,7 @@ def point(problem: Problem, choice: object) -> tuple[float, float]:
 def anneal_grid(problem: Problem, grid: dict, seed: int) -> list[tuple[float, float]]:
     """Anneal once for every setting; return accuracy and COBias of each answer."""
     answers = []
-    for objective in settings_of(grid):
+    for objective in objectives_of(grid):
         setting = replace(problem, objective=objective)
         answers.append(point(problem, anneal(setting, random_state=seed).best.choice))
     return answers
@@ -102,9 +100,8 @@ def measure(task: str, folder: Path, settings: dict) -> list[dict]:
             if not result.frontier_complete:
                 fronts = fronts.joined(trace(problem, fronts, settings["most_traced"]).fronts)
                 fronts = fronts.joined(bounded(problem, fronts, points, settings))
-            frame = frontier_of(problem, fronts, result.frontier_complete).to_frame(
-                ensemble(n_weights), range(problem.n_classes), range(problem.n_classes)
-            )
+            frontier = Frontier.of(problem, fronts, result.frontier_complete, ensemble(n_weights))
+            frame = frontier.to_frame(range(problem.n_classes), range(problem.n_classes))
             mine, complete, of = frame[["accuracy", "cobias"]].to_numpy(), result.frontier_complete, n_weights
             line = {"lw": 1, "ls": "--"} if first else {"lw": 2}
             axes.step(100 * mine[:, 1], 100 * mine[:, 0], where="post", label=f"frontier, {of} steps", **line)
@@ -138,7 +135,7 @@ def measure(task: str, folder: Path, settings: dict) -> list[dict]:
     )
     axes.grid(alpha=0.3)
     axes.legend(fontsize=8)
-    figure.savefig(HERE / "results" / f"frontier_{task}.png", dpi=110)
+    figure.savefig(RESULTS / f"frontier_{task}.png", dpi=110)
     plt.close(figure)
     return rows
 
@@ -149,26 +146,25 @@ def main() -> None:
     parser.add_argument("folder", type=Path, help="folder with TASK_shot1_seed0/opt.txt")
     parser.add_argument("--tasks", help="only these, separated by commas; the others' rows are kept")
     given = parser.parse_args()
-    settings = tomllib.loads((HERE / "frontier_grid.toml").read_text())
-    results = HERE / "results"
+    settings = settings_of(__file__)
     tasks = given.tasks.split(",") if given.tasks else settings["tasks"]
     table = pd.DataFrame([row for task in tasks for row in measure(task, given.folder, settings)])
     if given.tasks:
-        known = pd.read_csv(results / "frontier_grid.csv")
+        known = pd.read_csv(RESULTS / "frontier_grid.csv")
         table = pd.concat([known[~known["task"].isin(tasks)], table])
         table = table.sort_values("task", key=lambda names: names.map(settings["tasks"].index), kind="stable")
-    table.to_csv(results / "frontier_grid.csv", index=False)
+    table.to_csv(RESULTS / "frontier_grid.csv", index=False)
     plots = "\n\n".join(f"![frontier of {task}](frontier_{task}.png)" for task in settings["tasks"])
     text = f"""# Frontiers against the published grid
 
 Settings: `experiments/frontier_grid.toml`. Accuracy and COBias on the opt rows. `outside`: points of the
 schedule that no row of the frontier equals or beats in both; `beaten`: points that one beats in both.
 
-{markdown(table)}
+{markdown(rounded(table))}
 
 {plots}
 """
-    (results / "frontier_grid.md").write_text(text)
+    (RESULTS / "frontier_grid.md").write_text(text)
     print(text)
 
 

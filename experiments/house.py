@@ -1,9 +1,9 @@
-"""The house in numbers: rooms, floors and arrows between them, lines of code, parameters, ``Any``.
+"""Measures the house: rooms, floors and arrows between them, lines of code, parameters, ``Any``.
 
     python experiments/house.py [FOLDER] [--rooms] [--largest]
 
-A room is a folder or a file of `debias`; `iterit`, `experiments` and `tests` are one room each. An
-arrow is an import, type checking counted. FOLDER is another checkout, for a comparison.
+A room is a folder or a file directly in `debias`; `iterit` is one room. An arrow is an import of one room
+by another, imports for type checking included. FOLDER is another checkout, for a comparison.
 """
 
 import argparse

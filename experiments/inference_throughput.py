@@ -1,25 +1,23 @@
-"""Prompts per second of TransformersEngine and of lm-evaluation-harness, measured in turns.
+"""Compares the prompts per second of TransformersEngine and lm-evaluation-harness, interleaved.
 
-Run, in an environment of its own (the harness brings many packages):
+Run it in a separate environment (the harness brings many packages):
 
     python -m venv .venv-throughput
     .venv-throughput/bin/pip install -c constraints-cpu.txt -e . "lm-eval[hf]==0.4.13"
     .venv-throughput/bin/pip install --no-deps -r requirements-demo.txt
     .venv-throughput/bin/python experiments/inference_throughput.py ../shared/data
 
-The folder holds pubmedqa/ori_pqal.json; without it that task is left out. Both get the same prompts,
-labels, weights, precision and threads, in the same process; loading is not timed, and each has one pass
-before the clock runs. The harness keeps its own shortcuts (sorting by length, one forward for all
-one-token labels of a prompt). The best rounds decide, as other work on a machine only slows a round
-down; all are in the CSV. How far each system is from the same model in float32 is reported as well.
+The folder holds pubmedqa/ori_pqal.json; without it that task is omitted. Both systems get the same
+prompts, labels, weights, precision and threads in the same process; loading is not timed, and each makes
+one warm-up pass. The harness keeps its own shortcuts (sorting by length, one forward pass for all
+one-token labels of a prompt). The best rounds are compared, because other work on the machine can only
+slow a round down; the CSV holds all of them. The report also gives each system's difference from float32.
 """
 
 import os
 import statistics
 import sys
-import tempfile
 import time
-import tomllib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -29,46 +27,19 @@ os.environ.setdefault("HF_HUB_OFFLINE", "1")
 import numpy as np
 import pandas as pd
 import torch
-import transformers
+from common import RESULTS, machine, make_prompts, markdown, settings_of
 from lm_eval.api.instance import Instance
 from lm_eval.models.huggingface import HFLM
-from machine import machine
-from markdown_table import markdown
 
 from debias.inference.benchmark import measure_engine
-from debias.inference.models.loading import load_model, quiet
-from debias.inference.texts.demonstrations import draw_demonstrations
-from debias.inference.texts.sources import load_split
-from debias.inference.texts.tasks import load_task
+from debias.inference.models.export import plain_copy
+from debias.inference.models.loading import quiet
 from debias.inference.transformers.transformers_engine import TransformersEngine
 
-HERE = Path(__file__).resolve().parent
-SETTINGS = tomllib.loads(Path(__file__).with_suffix(".toml").read_text())
-RESULTS = HERE / "results" / "inference_throughput"
+SETTINGS = settings_of(__file__)
 Score = Callable[[], np.ndarray]
 OURS, OWN_CODE = "debias TransformersEngine", "the same, with the layers' own code"
 HARNESS = "lm-evaluation-harness 0.4.13 (hf)"
-
-
-def make_prompts(name: str, count: int, folder: Path | None) -> tuple[list[str], tuple[str, ...]]:
-    """Prompts of held-in rows with one drawn demonstration, and the labels with their space."""
-    task, shots, seed = load_task(name), SETTINGS["shots"], SETTINGS["seed"]
-    data = folder / "pubmedqa" / "ori_pqal.json" if folder and name == "pubmedqa" else None
-    split = load_split(task, SETTINGS["split"], limit=count + shots, seed=seed, data=data)
-    shown, rows = draw_demonstrations(task, split.texts, split.labels, shots, seed=seed)
-    return [task.prompt(split.texts[row], shown) for row in rows[:count]], task.continuations
-
-
-def save_plain_copy(folder: str) -> None:
-    """Write the demo weights as an ordinary model that both systems can load."""
-    model, tokenizer = load_model("demo", dtype="float32")
-    settings = model.config.to_dict()
-    settings.pop("quantization_config", None)
-    config = type(model.config).from_dict(settings)
-    plain = transformers.AutoModelForCausalLM.from_config(config)
-    plain.load_state_dict(model.state_dict())
-    plain.save_pretrained(folder)
-    tokenizer.save_pretrained(folder)
 
 
 def harness(folder: str, prompts: list[str], labels: tuple[str, ...]) -> Score:
@@ -95,7 +66,7 @@ def timed(score: Score) -> float:
 
 
 def measure(task: str, n_prompts: int, systems: dict[str, Score]) -> pd.DataFrame:
-    """One row per round and system, in turns."""
+    """Return one row per round and system, interleaved."""
     rows = []
     for number in range(SETTINGS["rounds"]):
         for name, score in systems.items():
@@ -182,21 +153,22 @@ def write_report(times: pd.DataFrame, close: pd.DataFrame, parts: pd.DataFrame) 
             continue
         for name in (OURS, OWN_CODE):
             ratios = (own[name] / own[HARNESS]).tolist()
-            # Other work on the machine only ever slows a round down, so the best rounds are compared.
+            # Other work on the machine can only slow a round down, so the best rounds are compared.
             best = own[name].max() / own[HARNESS].max()
             verdict = "reached" if best >= claim else "NOT reached"
             said = ", ".join(f"{ratio:.2f}" for ratio in ratios)
             lines.append(
-                f"- {task}, {name}: best round against best round {best:.2f} times"
-                f" ({claim:g} times: {verdict}); per round {said}; median {statistics.median(ratios):.2f}."
+                f"- {task}, {name}: {best:.2f}x, best round against best round"
+                f" (claim of {claim:g}x: {verdict}); per round {said};"
+                f" median {statistics.median(ratios):.2f}."
             )
     counts = ", ".join(f"{count} {task}" for task, count in SETTINGS["prompts"].items())
     text = "\n".join(
         [
-            "# Prompts per second, TransformersEngine against lm-evaluation-harness",
+            "# Throughput of TransformersEngine, interleaved with lm-evaluation-harness",
             "",
             f"SmolLM2-135M-Instruct, {counts} prompts, {SETTINGS['shots']}-shot, {SETTINGS['dtype']},"
-            f" {SETTINGS['rounds']} rounds in turns. {machine()}.",
+            f" {SETTINGS['rounds']} interleaved rounds. {machine('torch', 'transformers')}.",
             "",
             markdown(speeds),
             "",
@@ -205,19 +177,19 @@ def write_report(times: pd.DataFrame, close: pd.DataFrame, parts: pd.DataFrame) 
             "## Where the time goes",
             "",
             "The peak is that of plain matrix products of the model's widths on all cores; shares of time"
-            " are those of one core. The rest is normalisation, rotary positions, activations, copies,"
-            " reading the vocabulary's sums, tokenisation and Python.",
+            " are those of one core. The rest is normalization, rotary positions, activations, copies,"
+            " sums over the vocabulary, tokenization and Python.",
             "",
             markdown(parts),
             "",
-            "## How near to float32",
+            "## Difference from float32",
             "",
             markdown(close),
             "",
         ]
     )
-    times.to_csv(RESULTS.with_suffix(".csv"), index=False)
-    RESULTS.with_suffix(".md").write_text(text)
+    times.to_csv(RESULTS / "inference_throughput.csv", index=False)
+    (RESULTS / "inference_throughput.md").write_text(text)
     return text
 
 
@@ -225,8 +197,7 @@ def main() -> None:
     """Measure and write the report."""
     given = Path(sys.argv[1]) if len(sys.argv) > 1 else None
     times, close, parts = [], [], []
-    with tempfile.TemporaryDirectory() as folder:
-        save_plain_copy(folder)
+    with plain_copy("demo") as folder:
         dtype = SETTINGS["dtype"]
         ours = TransformersEngine(folder, dtype=dtype, device="cpu")
         own_code = TransformersEngine(folder, dtype=dtype, device="cpu")
@@ -235,7 +206,8 @@ def main() -> None:
         for task, count in SETTINGS["prompts"].items():
             if task == "pubmedqa" and given is None:
                 continue
-            prompts, labels = make_prompts(task, count, given)
+            data = given / "pubmedqa" / "ori_pqal.json" if given and task == "pubmedqa" else None
+            prompts, labels = make_prompts(task, count, SETTINGS, data)
             systems = {
                 OURS: lambda p=prompts, k=labels: ours.label_logprobs(p, k),
                 OWN_CODE: lambda p=prompts, k=labels: own_code.label_logprobs(p, k),

@@ -1,29 +1,27 @@
-"""A whole run of rounds on a CPU, then what each way to pick does for held-out answers.
+"""Trains a whole run of rounds on a CPU and compares ways to pick by their loss on held-out answers.
 
-Run it from the repository root (more than an hour on two cores; stopped, it goes on):
+Run it from the repository root (more than an hour on two cores; rerun it to resume):
 
     python experiments/iterit_run.py ../shared/data/instructions/alpaca_52k.jsonl.gz
 
-Without a file it takes the project's own 400 instructions. Records are drawn by the seed; held-out
-ones share no text with them. Every way trains as many samples, in as many steps, with the same
-schedule: ways that pick once train their picks in each round, "all rows" are drawn anew. The loss is
-the mean negative log-likelihood (nats) of held-out answers in float32, over all tokens (long answers
-count for more) and over records; intervals are percentile bootstraps over held-out records, and
-differences are paired. They do not cover another draw of
-records or another seed of training, of which the seeds of "random" give an idea. Writes
-experiments/results/iterit_run.csv and iterit_run.md.
+Without a file it uses the project's own 400 instructions. Records are drawn by the seed; held-out
+records share no text with them. Every way trains the same number of samples in the same number of steps
+with the same schedule: ways that pick once train their picks in each round, and "all rows" draws new ones.
+The loss is the mean negative log-likelihood (nats) of held-out answers in float32, over all tokens (so
+long answers weigh more) and over records. Intervals are percentile bootstraps over held-out records, and
+differences are paired. They do not cover another draw of records or another training seed; the seeds of
+"random" indicate how much those matter. Writes experiments/results/iterit_run.csv and iterit_run.md.
 """
 
 import argparse
 import json
-import tomllib
 import warnings
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import torch
-from machine import machine
+from common import RESULTS, machine, settings_of
 
 from debias.inference.transformers.transformers_engine import TransformersEngine
 from iterit.ngrams.ngram_counts import count_ngrams
@@ -40,8 +38,7 @@ from iterit.training.trainer import IterIT
 from iterit.training.trainer_setup import TrainingSettings, make_trainer, trainable_folder
 from iterit.training.training_rows import PaddedBatch, TrainingRows, pad_token_of
 
-HERE = Path(__file__).parent
-OWN = HERE.parent / "data" / "instructions.jsonl"
+OWN = RESULTS.parents[1] / "data" / "instructions.jsonl"
 UNTRAINED, ITERIT = "untrained", "IterIT"
 ROUNDS = {
     ITERIT: "published",
@@ -172,7 +169,7 @@ class Comparison:
                 facts["words"] = float(self.words[rows].mean()) if len(rows) else float(self.words.mean())
                 target.with_suffix(".json").write_text(json.dumps(facts))
             done[name] = (pd.read_parquet(target), json.loads(target.with_suffix(".json").read_text()))
-            print(f"{name}: {per_token(done[name][0]):.4f} nats a token", flush=True)
+            print(f"{name}: {per_token(done[name][0]):.4f} nats per token", flush=True)
         return done
 
 
@@ -188,7 +185,7 @@ def per_record(losses: pd.DataFrame, weights: np.ndarray | int = 1) -> float:
     return float((losses["loss"].to_numpy() * counts).sum() / counts.sum())
 
 
-MEASURES = {"a token": per_token, "a record": per_record}
+MEASURES = {"per token": per_token, "per record": per_record}
 
 
 def bootstrap(done: dict, settings: dict) -> pd.DataFrame:
@@ -223,19 +220,21 @@ def bootstrap(done: dict, settings: dict) -> pd.DataFrame:
     return table
 
 
-def markdown(table: pd.DataFrame, done: dict, comparison: Comparison) -> str:
+def page(table: pd.DataFrame, done: dict, comparison: Comparison) -> str:
     """Write the page of results."""
-    settings, ranked = comparison.settings, table.sort_values("loss a token")
+    settings, ranked = comparison.settings, table.sort_values("loss per token")
     minutes = done[ITERIT][1]["seconds"] / 60
     lines = [
-        "# A whole run of rounds on a CPU, and what each way to pick does\n",
-        f"{len(comparison.records):,} records, {comparison.n_picks} picks a round, {settings['rounds']}"
-        f" rounds, SmolLM2-135M-Instruct with LoRA. {machine()}. The run of rounds took {minutes:.1f} minutes"
-        f" (claim: under {settings['minutes']}): {'held' if minutes < settings['minutes'] else '**missed**'}."
-        f" {len(comparison.held_out):,} held-out records; every way trains as many samples.\n",
-        *(said(table, measure) for measure in MEASURES),
-        "A difference whose interval covers zero is not clear.\n",
-        "| way | samples | records | words | loss a token | minus random | loss a record | minus random |",
+        "# A whole run of rounds on a CPU, and ways to pick compared\n",
+        f"{len(comparison.records):,} records, {comparison.n_picks} picks per round, {settings['rounds']}"
+        f" rounds, SmolLM2-135M-Instruct with LoRA. {machine('torch', 'transformers')}."
+        f" The run of rounds took {minutes:.1f} minutes (claim of less than {settings['minutes']}:"
+        f" {'holds' if minutes < settings['minutes'] else 'does **not** hold'})."
+        f" {len(comparison.held_out):,} held-out records; every way trains the same number of samples.\n",
+        *(ranking(table, measure) for measure in MEASURES),
+        "A difference is unclear if its interval covers zero.\n",
+        "| way | samples | records | words | loss per token | minus random"
+        " | loss per record | minus random |",
         "| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: |",
     ]
     for row in ranked.to_dict("records"):
@@ -259,7 +258,7 @@ def ends(row: dict, name: str) -> tuple[float, float, float]:
     return row[name], row[f"{name}, low"], row[f"{name}, high"]
 
 
-def said(table: pd.DataFrame, measure: str) -> str:
+def ranking(table: pd.DataFrame, measure: str) -> str:
     """Say who has the lowest loss, and where IterIT stands."""
     trained = table[table["way"] != UNTRAINED].sort_values(f"loss {measure}")["way"].tolist()
     place = trained.index(ITERIT) + 1
@@ -269,18 +268,22 @@ def said(table: pd.DataFrame, measure: str) -> str:
 
 
 def main() -> None:
-    """Run what the command line asks for."""
+    """Train, compare and write the results."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("file", type=Path, nargs="?", default=OWN, help="instruction records")
-    parser.add_argument("--work", type=Path, default=Path("iterit-run-work"), help="what is kept in between")
-    parser.add_argument("--out", type=Path, default=HERE / "results", help="folder of the results")
-    parser.add_argument("--only", nargs="+", default=[], help="ways to train now; a later run goes on")
-    parser.add_argument("--report", action="store_true", help="report on what was trained, and train no more")
-    parser.add_argument("--tiny", action="store_true", help="a few records, to see that it runs")
+    parser.add_argument(
+        "--work", type=Path, default=Path("iterit-run-work"), help="folder of intermediate results"
+    )
+    parser.add_argument("--out", type=Path, default=RESULTS, help="folder of the results")
+    parser.add_argument(
+        "--only", nargs="+", default=[], help="ways to train now; a later run trains the rest"
+    )
+    parser.add_argument("--report", action="store_true", help="report what was trained, without training")
+    parser.add_argument("--tiny", action="store_true", help="a few records, as a smoke test")
     options = parser.parse_args()
-    settings = tomllib.loads((HERE / "iterit_run.toml").read_text(encoding="utf-8"))
+    settings = settings_of(__file__)
     if options.tiny:
         settings |= settings["tiny"]
     warnings.simplefilter("ignore", UserWarning)
@@ -289,11 +292,11 @@ def main() -> None:
     if options.only:
         return
     if ITERIT not in done:
-        parser.error(f"--report needs {ITERIT}, which was not trained yet")
+        parser.error(f"--report needs {ITERIT}, which has not been trained yet")
     table = bootstrap(done, settings)
     options.out.mkdir(exist_ok=True)
     table.to_csv(options.out / "iterit_run.csv", index=False, float_format="%.5f")
-    (options.out / "iterit_run.md").write_text(markdown(table, done, comparison), encoding="utf-8")
+    (options.out / "iterit_run.md").write_text(page(table, done, comparison), encoding="utf-8")
     print((options.out / "iterit_run.md").read_text(encoding="utf-8"))
 
 

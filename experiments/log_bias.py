@@ -1,4 +1,4 @@
-"""Continuous log-biases against steps of weights: the objective, and figures on held-out rows.
+"""Compares continuous log-biases with stepped weights: the objective, and figures on held-out rows.
 
 Run it from the repository root:
 
@@ -10,12 +10,11 @@ experiments/results/log_bias.csv and .md.
 """
 
 import argparse
-import tomllib
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from markdown_table import markdown
+from common import RESULTS, markdown, read, settings_of
 
 from debias.corrections.correction import Correction, Triangle, correct, decide
 from debias.corrections.families import Family, ensemble, gaussians, sigmoids, trapezoids, weights
@@ -26,7 +25,6 @@ from debias.search.log_bias.log_bias_descent import descend_log_bias, polish
 from debias.search.objective import Objective, confusion_counts
 from debias.search.problem import build_problem
 
-HERE = Path(__file__).parent
 IDENTITY = Triangle(0, 1, 1, id=17)
 UNCORRECTED, STEPS, LOG_BIAS, ENSEMBLE = "uncorrected", "weights, 30 steps", "log-bias", "ensemble"
 FAMILIES = {
@@ -38,12 +36,6 @@ FAMILIES = {
 POLISHED = (ENSEMBLE, "ensemble + shapes")
 ORDER = [UNCORRECTED, STEPS, "weights, 90 steps", LOG_BIAS, ENSEMBLE, f"{ENSEMBLE}, polished"]
 ORDER += ["ensemble + shapes", "ensemble + shapes, polished"]
-
-
-def read(path: Path) -> tuple[np.ndarray, np.ndarray]:
-    """Return probabilities and labels."""
-    rows = np.loadtxt(path)
-    return np.ascontiguousarray(rows[:, 3:]), rows[:, 1].astype(np.int64)
 
 
 def fit(probabilities: np.ndarray, y: np.ndarray, settings: dict) -> dict[str, list[Correction]]:
@@ -92,10 +84,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("folder", type=Path, help="folder with TASK_shot1_seed0/opt.txt and test.txt")
     folder = parser.parse_args().folder
-    settings = tomllib.loads((HERE / "log_bias.toml").read_text())
+    settings = settings_of(__file__)
     table = pd.DataFrame([row for task in settings["tasks"] for row in measure(task, folder, settings)])
-    results = HERE / "results"
-    table.to_csv(results / "log_bias.csv", index=False, float_format="%.6f")
+    table.to_csv(RESULTS / "log_bias.csv", index=False, float_format="%.6f")
     table["pair"] = [f"{a:.3f} / {b:.3f}" for a, b in table[["accuracy test", "COBias test"]].to_numpy()]
 
     def wide(column: str) -> pd.DataFrame:
@@ -109,13 +100,13 @@ def main() -> None:
 
 Settings: `experiments/log_bias.toml`: {settings["n_starts"]} starts, objective {settings["objective"]}.
 Every method is fitted on the opt rows alone; lower z is better. "Shapes" are the trapezoids, Gaussians
-and sigmoids; "polished" are the ensemble's corrections, each times a continuous factor.
+and sigmoids; "polished" multiplies each of the ensemble's corrections by a continuous factor.
 
 ## z on the opt rows
 
 {markdown(wide("z opt").map("{:.6f}".format))}
 
-The log-bias against the scale of 30 steps: {", ".join(words)}.
+The log-bias, compared with the scale of 30 steps: {", ".join(words)}.
 
 ## z on the test rows
 
@@ -125,7 +116,7 @@ The log-bias against the scale of 30 steps: {", ".join(words)}.
 
 {markdown(wide("pair"))}
 """
-    (results / "log_bias.md").write_text(text)
+    (RESULTS / "log_bias.md").write_text(text)
     print(text)
 
 

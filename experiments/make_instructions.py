@@ -1,10 +1,12 @@
-"""Writes data/instructions.jsonl: 400 small instructions of our own, for trials without other data.
+"""Writes data/instructions.jsonl: 400 small instructions of this project, to try `iterit` without other data.
 
-Run: python experiments/make_instructions.py
+Run it from the repository root:
 
-Drawn with a seed from the tables below, so that every answer is known to be right. They teach no
-model anything of worth; they have what selection looks at: easy and hard answers, short and long
-ones, many that repeat each other, a few without an answer.
+    python experiments/make_instructions.py
+
+They are drawn with a seed from the tables below, so every answer is known to be correct. They teach a
+model nothing useful, but they vary in what selection looks at: easy and hard answers, short and long
+ones, many that repeat each other, and a few that are empty.
 """
 
 import json

@@ -1,34 +1,27 @@
-"""Show 5: many classes: memory and time to a certificate of radius 1, and of radius 2 where it is quick.
+"""Measures memory and time to a certificate of radius 1 or 2 with many classes.
 
 Run it from the repository root:
 
     python experiments/many_classes.py
 
-Random class probabilities: softmax of normal logits with a bias per class and a bonus for the right
-class. Every size runs in a process of its own, whose peak memory is reported beside that of the
-probabilities and of one byte per class, correction and sample.
+Class probabilities are random: the softmax of normal logits with a bias per class and a bonus for the
+true class. Every size runs in its own process; its peak memory is reported next to the size of one byte
+per class, correction and sample.
 Writes experiments/results/many_classes.csv and .md.
 """
 
 import multiprocessing
-import os
-import platform
-import resource
 import time
-import tomllib
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from search_quality import markdown
+from common import RESULTS, machine, markdown, most_memory, rounded, settings_of
 
 from debias.corrections.families import ensemble
 from debias.search.descent.iterated_local_search import descend_many
 from debias.search.objective import Objective
 from debias.search.problem import build_problem
 from debias.search.proof.radius import look_around
-
-HERE = Path(__file__).parent
 
 
 def random_table(n_classes: int, n_rows: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
@@ -41,17 +34,12 @@ def random_table(n_classes: int, n_rows: int, seed: int) -> tuple[np.ndarray, np
     return probabilities / probabilities.sum(axis=1, keepdims=True), y
 
 
-def peak() -> float:
-    """Return the largest memory that this process has taken, in MB."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-
-
 def measure(size: dict, settings: dict) -> dict:
     """Search and certify one size."""
     warm = build_problem(*random_table(12, 240, 1), ensemble(4), Objective())
     look_around(warm, descend_many(warm, 1).best, 2)  # compiles
     probabilities, y = random_table(size["classes"], size["rows"], settings["seed"])
-    before = peak()
+    before = most_memory()
     started = time.perf_counter()
     problem = build_problem(probabilities, y, ensemble(settings["n_weights"]), Objective())
     ranked = time.perf_counter()
@@ -69,31 +57,29 @@ def measure(size: dict, settings: dict) -> dict:
         "seconds search": searched - ranked,
         "seconds certificate": certified - searched,
         "seconds in all": certified - started,
-        "peak MB above the start": peak() - before,
+        "peak MB above the start": 1024 * (most_memory() - before),
         "MB of N x R x M bytes": problem.n_classes * problem.n_corrections * problem.n_samples / 1e6,
     }
 
 
 def main() -> None:
     """Measure every size in a process of its own and write the results."""
-    settings = tomllib.loads((HERE / "many_classes.toml").read_text())
+    settings = settings_of(__file__)
     rows = []
     for size in settings["sizes"]:
         with multiprocessing.get_context("spawn").Pool(1) as pool:
             rows.append(pool.apply(measure, (size, settings)))
         print(rows[-1], flush=True)
     table = pd.DataFrame(rows)
-    results = HERE / "results"
-    table.to_csv(results / "many_classes.csv", index=False, float_format="%.6f")
-    machine = f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}"
+    table.to_csv(RESULTS / "many_classes.csv", index=False, float_format="%.6f")
     text = f"""# Many classes
 
 Settings: `experiments/many_classes.toml`; 48 corrections, error = cobias = 1, pmi = .2.
-{settings["n_jobs"]} threads on {machine}.
+{settings["n_jobs"]} threads on {machine()}.
 
-{markdown(table)}
+{markdown(rounded(table))}
 """
-    (results / "many_classes.md").write_text(text)
+    (RESULTS / "many_classes.md").write_text(text)
     print(text)
 
 

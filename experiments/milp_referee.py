@@ -1,24 +1,22 @@
-"""The integer program against the descent on rows of real tables: whether they agree, and up to what size.
+"""Compares the integer program with the descent on rows of real tables, up to the size it can prove.
 
 Run it from the repository root:
 
     python experiments/milp_referee.py ../shared/data/probabilities
 
 The folder holds TASK_shot1_seed0/opt.txt in the published text format. Each problem is solved by
-HiGHS alone, from the probabilities; the descent never helps it. "proved" is the program's own proof
+HiGHS alone, from the probabilities; the descent does not help it. "proved" is the program's own proof
 that no choice is better. Writes experiments/results/milp_referee.csv and .md.
 """
 
 import argparse
-import os
-import platform
 import time
-import tomllib
 from pathlib import Path
 
 import highspy
 import numpy as np
 import pandas as pd
+from common import RESULTS, machine, markdown, read, rounded, settings_of
 
 from debias.corrections.families import Family, ensemble, weights
 from debias.search.descent.coordinate_descent import descend
@@ -26,14 +24,14 @@ from debias.search.milp.integer_program import IntegerProgram
 from debias.search.objective import Objective
 from debias.search.problem import build_problem
 
-HERE = Path(__file__).parent
+DIGITS = {"z": 6, "lower bound": 6, "z of the descent": 6, "seconds to build": 1, "seconds": 1}
 
 
 def draw(path: Path, n_rows: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
     """Return probabilities and labels of some rows."""
-    rows = np.loadtxt(path)
-    drawn = rows[np.random.default_rng(seed).choice(len(rows), min(n_rows, len(rows)), replace=False)]
-    return np.ascontiguousarray(drawn[:, 3:]), drawn[:, 1].astype(np.int64)
+    probabilities, y = read(path)
+    drawn = np.random.default_rng(seed).choice(len(y), min(n_rows, len(y)), replace=False)
+    return probabilities[drawn], y[drawn]
 
 
 def measure(path: Path, n_rows: int, family: Family, settings: dict) -> dict:
@@ -63,7 +61,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("folder", type=Path, help="folder with TASK_shot1_seed0/opt.txt")
     folder = parser.parse_args().folder
-    settings = tomllib.loads((HERE / "milp_referee.toml").read_text())
+    settings = settings_of(__file__)
     families = {
         "ensemble": ensemble(settings["weights_in_ensemble"]),
         "weights": weights(settings["weights_alone"]),
@@ -77,35 +75,20 @@ def main() -> None:
                 print(row, flush=True)
                 measured.append(row)
                 if row["status"] != "proved":
-                    break  # more rows would not be quicker
+                    break  # more rows would take longer
     table = pd.DataFrame(measured)
-    results = HERE / "results"
-    table.to_csv(results / "milp_referee.csv", index=False, float_format="%.6f")
+    table.to_csv(RESULTS / "milp_referee.csv", index=False, float_format="%.6f")
     proved = table[table["status"] == "proved"]
     agree = int((abs(proved["z"] - proved["z of the descent"]) < 1e-9).sum())
-    (results / "milp_referee.md").write_text(f"""# The integer program as a referee
+    (RESULTS / "milp_referee.md").write_text(f"""# The integer program as a referee
 
 Settings: `experiments/milp_referee.toml`. One solve of at most {settings["time_limit"]:.0f} s each on
-{platform.machine()}, {os.cpu_count()} cores,
-HiGHS {highspy.Highs().version()}, Python {platform.python_version()}.
-Lower z is better. Rows grow until the time is not enough for a proof.
-Of {len(proved)} proved optima, the descent had found {agree}.
+{machine()}, HiGHS {highspy.Highs().version()}.
+Lower z is better. The number of rows grows until the time limit is too short for a proof.
+The descent found {agree} of {len(proved)} proved optima.
 
-{markdown(table)}
+{markdown(rounded(table, DIGITS))}
 """)
-
-
-def markdown(table: pd.DataFrame) -> str:
-    """Write a DataFrame as a Markdown table."""
-
-    def cell(name: str, value: object) -> str:
-        if not isinstance(value, float):
-            return str(value)
-        return f"{value:.1f}" if "seconds" in name else f"{value:.6f}"
-
-    lines = [list(table.columns), ["---"] * len(table.columns)]
-    lines += [[cell(name, row[name]) for name in table.columns] for row in table.to_dict("records")]
-    return "\n".join(f"| {' | '.join(map(str, line))} |" for line in lines)
 
 
 if __name__ == "__main__":

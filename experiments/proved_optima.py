@@ -1,27 +1,24 @@
-"""Show 1: the optimum of each table, proved, with the full ensemble of 48 corrections.
+"""Proves the optimum of each table with the full ensemble of 48 corrections.
 
 Run it from the repository root:
 
     python experiments/proved_optima.py ../shared/data/probabilities
 
 The folder holds TASK_shot1_seed0/opt.txt in the published text format. Every proof starts from
-nothing: the descent, the tables of the search and the branch and bound are all in its seconds;
-compiling (once per machine) is not. Confirmed by evaluating every choice literally where there
-are few enough, by complete enumeration, and on sub-samples by the integer program of HiGHS.
+scratch: its seconds include the descent, the tables of the search and the branch and bound, but not
+compiling (once per machine). The optima are confirmed by evaluating every choice literally where
+there are few, by complete enumeration, and on sub-samples by the integer program of HiGHS.
 Writes experiments/results/proved_optima.csv and .md, and proved_optima_referee.csv.
 """
 
 import argparse
 import itertools
-import os
-import platform
 import time
-import tomllib
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from search_quality import markdown, predict, read
+from common import RESULTS, machine, markdown, predict, read, settings_of
 
 from debias.corrections.families import Family, ensemble
 from debias.search.milp.integer_program import IntegerProgram
@@ -29,8 +26,6 @@ from debias.search.objective import Objective, confusion_counts
 from debias.search.problem import build_problem
 from debias.search.proof.exact_search import ExactSearch
 from debias.search.solve import search
-
-HERE = Path(__file__).parent
 
 
 def prove(task: str, folder: Path, pmi: float, settings: dict) -> dict:
@@ -107,7 +102,7 @@ def referee(task: str, folder: Path, settings: dict) -> dict:
 
 
 def as_text(table: pd.DataFrame) -> pd.DataFrame:
-    """Write z with six decimals, seconds with two, and nothing where nothing was computed."""
+    """Write z with six decimals, seconds with two, and an empty cell for what was not computed."""
     text = table.astype(object).where(table.notna(), "")
     for name in table.columns:
         digits = ".2f" if "seconds" in name or "ranking" in name else ".6f"
@@ -121,22 +116,20 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("folder", type=Path, help="folder with TASK_shot1_seed0/opt.txt")
     folder = parser.parse_args().folder
-    settings = tomllib.loads((HERE / "proved_optima.toml").read_text())
+    settings = settings_of(__file__)
     for pmi in settings["pmi"]:
         prove(settings["tasks"][0], folder, pmi, settings)  # compiles
     table = pd.DataFrame(
         [prove(t, folder, pmi, settings) for t in settings["tasks"] for pmi in settings["pmi"]]
     )
     checks = pd.DataFrame([referee(task, folder, settings) for task in settings["referee"]])
-    results = HERE / "results"
-    table.to_csv(results / "proved_optima.csv", index=False, float_format="%.9f")
-    checks.to_csv(results / "proved_optima_referee.csv", index=False, float_format="%.9f")
-    machine = f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}"
+    table.to_csv(RESULTS / "proved_optima.csv", index=False, float_format="%.9f")
+    checks.to_csv(RESULTS / "proved_optima_referee.csv", index=False, float_format="%.9f")
     text = f"""# Proved optima
 
 Settings: `experiments/proved_optima.toml`; error = cobias = 1, {settings["n_weights"]} weights and 19
-memberships, one identity. {settings["n_jobs"]} threads on {machine}.
-Seconds are those of the whole: ranking, descent, tables, proof.
+memberships, one identity. {settings["n_jobs"]} threads on {machine()}.
+Seconds cover ranking, descent, tables and proof.
 
 {markdown(as_text(table))}
 
@@ -144,7 +137,7 @@ Seconds are those of the whole: ranking, descent, tables, proof.
 
 {markdown(as_text(checks))}
 """
-    (results / "proved_optima.md").write_text(text)
+    (RESULTS / "proved_optima.md").write_text(text)
     print(text)
 
 

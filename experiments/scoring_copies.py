@@ -1,18 +1,17 @@
-"""How near a copy that scores in bfloat16 is to the weights that were trained, and what each part costs.
+"""Measures how closely a copy that scores in bfloat16 follows the trained weights, by kind of rounding.
 
-Run it from the repository root (some five minutes on two cores):
+Run it from the repository root (about five minutes on two cores):
 
     python experiments/scoring_copies.py ../shared/data/instructions/alpaca_52k.jsonl.gz
 
-Trains an adapter for an epoch on records drawn by the seed, above weights in bfloat16 as most
-checkpoints are. IFD of other records, by the trained weights in float32, is the referee for
-copies in bfloat16: rounded to nearest, rounded at random as `iterit` does, and the latter with the
-vocabulary read in float32. Writes experiments/results/scoring_copies.md.
+Trains an adapter for one epoch on records drawn by the seed, on top of weights in bfloat16, the format
+of most checkpoints. IFD of other records by the trained weights in float32 is the reference for
+copies in bfloat16: rounded to nearest, rounded stochastically as `iterit` does, and the latter with the
+vocabulary computed in float32. Writes experiments/results/scoring_copies.md.
 """
 
 import argparse
 import tempfile
-import tomllib
 from collections.abc import Callable
 from pathlib import Path
 from unittest import mock
@@ -20,8 +19,7 @@ from unittest import mock
 import numpy as np
 import pandas as pd
 import torch
-from machine import machine
-from markdown_table import markdown
+from common import RESULTS, machine, markdown, settings_of
 
 from debias.inference.transformers.transformers_engine import TransformersEngine
 from debias.inference.transformers.vocabulary import shifted_products
@@ -32,19 +30,18 @@ from iterit.training.scoring_copy import scoring_copy
 from iterit.training.trainer_setup import TrainingSettings, make_trainer, trainable_folder
 from iterit.training.training_rows import PaddedBatch, TrainingRows
 
-HERE = Path(__file__).parent
 Copy = Callable[[object], object]
 
 
 def to_nearest(model: object) -> object:
-    """Copy a model with its weights rounded to nearest; frequencies of positions stay as they are."""
+    """Copy a model with its weights rounded to nearest; rotary frequencies keep their precision."""
     copied = scoring_copy(model, torch.float32)
     for parameter in copied.parameters():
         parameter.data = parameter.data.bfloat16()
     return copied
 
 
-def at_random(model: object) -> object:
+def stochastically(model: object) -> object:
     """Copy a model as iterit does."""
     return scoring_copy(model, torch.bfloat16)
 
@@ -62,7 +59,7 @@ class Scoring:
         return score_complexity(self.records, engine, **options)["ifd"].to_numpy(np.float64)
 
     def in_float32(self, model: object) -> np.ndarray:
-        """Score by the weights themselves."""
+        """Score with the weights themselves."""
         return self(scoring_copy(model, torch.float32))
 
 
@@ -72,9 +69,9 @@ def measure(score: Scoring, model: object, before: np.ndarray) -> tuple[pd.DataF
     with mock.patch.object(shifted_products, "pays", lambda *_: False):
         found = {
             "to nearest": score(to_nearest(model)),
-            "at random, vocabulary in float32": score(at_random(model)),
+            "stochastically, vocabulary in float32": score(stochastically(model)),
         }
-    found["at random, as iterit scores"] = score(at_random(model))
+    found["stochastically, as iterit scores"] = score(stochastically(model))
     rows = []
     for name, own in found.items():
         error = own - exact
@@ -87,22 +84,24 @@ def measure(score: Scoring, model: object, before: np.ndarray) -> tuple[pd.DataF
                 "correlation of moves": f"{np.corrcoef(own - before, exact - before)[0, 1]:.5f}",
             }
         )
-    gap = np.abs(found["at random, as iterit scores"] - found["at random, vocabulary in float32"])
-    moved = f"{(exact - before).mean():+.4f} on average, {np.abs(exact - before).mean():.4f} in size"
+    gap = np.abs(found["stochastically, as iterit scores"] - found["stochastically, vocabulary in float32"])
+    moved = (
+        f"{(exact - before).mean():+.4f} on average, {np.abs(exact - before).mean():.4f} in absolute value"
+    )
     notes = (
-        f"Training moved IFD by {moved}. Reading the vocabulary in bfloat16 changes IFD by {gap.mean():.6f}"
-        f" on average, {gap.max():.6f} at most (0 on processors where it is read in float32 anyway)."
+        f"Training changed IFD by {moved}. Computing the vocabulary in bfloat16 changes IFD by"
+        f" {gap.mean():.6f} on average, {gap.max():.6f} at most (0 on processors that use float32 there)."
     )
     return pd.DataFrame(rows), notes
 
 
 def main() -> None:
-    """Train, compare and write."""
+    """Train, compare and write the results."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("file", type=Path, help="instruction records")
-    parser.add_argument("--out", type=Path, default=HERE / "results", help="folder of the results")
+    parser.add_argument("--out", type=Path, default=RESULTS, help="folder of the results")
     options = parser.parse_args()
-    settings = tomllib.loads((HERE / "scoring_copies.toml").read_text(encoding="utf-8"))
+    settings = settings_of(__file__)
     records = read_records(options.file)
     order = np.random.default_rng(settings["seed"]).permutation(len(records))
     trained, others = (
@@ -123,8 +122,9 @@ def main() -> None:
         table, notes = measure(score, trainer.model, before)
     text = (
         "# Copies that score in bfloat16, against the trained weights in float32\n\n"
-        f"SmolLM2-135M-Instruct above weights in bfloat16, an adapter trained on {len(trained)} records for"
-        f" an epoch; IFD of {len(others)} others. {machine()}.\n\n{markdown(table)}\n\n{notes}\n"
+        f"SmolLM2-135M-Instruct in bfloat16 with an adapter that was trained on {len(trained)} records for"
+        f" one epoch; IFD of {len(others)} other records. {machine('torch', 'transformers')}.\n\n"
+        f"{markdown(table)}\n\n{notes}\n"
     )
     options.out.mkdir(exist_ok=True)
     (options.out / "scoring_copies.md").write_text(text, encoding="utf-8")

@@ -1,21 +1,19 @@
-"""Rows scored per second: iterit against a plain transformers loop, in turns, block by block.
+"""Compares the rows scored per second by iterit and by a plain transformers loop, interleaved by block.
 
-Run (the demo model comes out of its wheel):
+Run (the demo model comes from its wheel):
 
     python experiments/scoring_throughput.py ../shared/data/instructions/alpaca_52k.jsonl.gz
-    python experiments/scoring_throughput.py instructions.jsonl --rows 64 --results /tmp/small
+    python experiments/scoring_throughput.py instructions.jsonl --rows 64 --results small
 
-The plain loop takes rows in file order, eight at a time, padded to the longest, computes all logits of
+The plain loop takes eight rows at a time in file order, pads them to the longest, computes all logits of
 the question with its answer and of the answer alone, and reads the answer's tokens from them. Both
-systems have the same weights, precision, threads, texts and tokens, and both are timed with tokenising.
-Blocks that were measured are kept: a run that is out of time is gone on with by the next one. Delete the
-CSV to begin anew.
+systems have the same weights, precision, threads, texts and tokens, and both times include tokenization.
+Measured blocks are kept: the next run resumes an interrupted one. Delete the CSV to start over.
 """
 
 import argparse
 import os
 import time
-import tomllib
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -25,8 +23,7 @@ os.environ.setdefault("HF_HUB_OFFLINE", "1")
 import numpy as np
 import pandas as pd
 import torch
-from machine import machine
-from markdown_table import markdown
+from common import RESULTS, machine, markdown, settings_of
 
 from debias.inference.benchmark import matrix_product_peak
 from debias.inference.models.export import plain_copy
@@ -36,8 +33,7 @@ from iterit.scoring.complexity import score_complexity
 from iterit.templates.named_templates import template_for
 from iterit.templates.template import Template
 
-SETTINGS = tomllib.loads(Path(__file__).with_suffix(".toml").read_text())
-RESULTS = Path(__file__).resolve().parent / "results" / "scoring_throughput"
+SETTINGS = settings_of(__file__)
 OURS, PLAIN = "iterit", "plain loop"
 Score = Callable[[Sequence[int]], pd.DataFrame]
 
@@ -101,7 +97,7 @@ def drawn_rows(records: Records, n_rows: int) -> list[np.ndarray]:
 def measure(
     systems: dict[str, Score], blocks: Sequence[np.ndarray], engine: Any, results: Path
 ) -> pd.DataFrame:
-    """One row per block and system, in turns; blocks that were measured before are not again."""
+    """Return one row per block and system, interleaved; skip blocks that were measured before."""
     path = results.with_suffix(".csv")
     table = pd.read_csv(path) if path.exists() else pd.DataFrame()
     n_rows = sum(map(len, blocks))
@@ -157,7 +153,7 @@ def agreement(systems: dict[str, Score], exact: Score, rows: Sequence[int]) -> p
 
 
 def arithmetic(table: pd.DataFrame, model: Any) -> float:
-    """Operations a second that the model's matrices asked for in our blocks, in GFLOP/s."""
+    """Return the arithmetic of the model's matrices in our blocks, in GFLOP/s."""
     own = table[table["system"] == OURS]
     layers = sum(p.numel() for name, p in model.named_parameters() if p.ndim == 2 and "embed" not in name)
     vocabulary = model.get_output_embeddings().weight.numel()
@@ -181,21 +177,21 @@ def report(table: pd.DataFrame, close: pd.DataFrame, achieved: float, peak: floa
             "# Rows scored per second, iterit against a plain loop",
             "",
             f"SmolLM2-135M-Instruct, {SETTINGS['dtype']}, {n_rows} of {of_rows} drawn rows in {len(blocks)}"
-            f" blocks, in turns; the plain loop takes {SETTINGS['batch']} rows at a time in file order and"
-            f" computes all logits. {machine()}.",
+            f" blocks, interleaved; the plain loop takes {SETTINGS['batch']} rows at a time in file order and"
+            f" computes all logits. {machine('torch', 'transformers')}.",
             "",
             markdown(shown),
             "",
-            f"- All rows of one against all rows of the other: {ratio:.2f} times"
-            f" ({claim:g} times: {'reached' if ratio >= claim else 'NOT reached'}); by block"
+            f"- Throughput over all rows: {ratio:.2f}x"
+            f" (claim of {claim:g}x: {'reached' if ratio >= claim else 'NOT reached'}); by block"
             f" {ratios.min():.2f} to {ratios.max():.2f}, median {ratios.median():.2f}.",
-            f"- iterit put {own['tokens'] / own['rows']:.0f} tokens a row through the model,"
-            f" {own['padding']:.0f} of padding in all, and read {own['reads'] / own['rows']:.0f} positions"
-            " a row.",
-            f"- Arithmetic: {achieved:.0f} GFLOP/s of {peak:.0f} that plain matrix products of the model's"
-            f" widths reach on this machine: {100 * achieved / peak:.0f} %.",
+            f"- iterit ran {own['tokens'] / own['rows']:.0f} tokens per row through the model,"
+            f" {own['padding']:.0f} of padding in total, and read {own['reads'] / own['rows']:.0f}"
+            " positions per row.",
+            f"- Arithmetic: {achieved:.0f} GFLOP/s, {100 * achieved / peak:.0f} % of the"
+            f" {peak:.0f} that plain matrix products of the model's widths reach on this machine.",
             "",
-            "## How near to float32",
+            "## Difference from float32",
             "",
             markdown(close),
             "",
@@ -210,7 +206,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("records", help="instruction records, such as alpaca_52k.jsonl.gz")
     parser.add_argument("--rows", type=int, default=SETTINGS["rows"])
-    parser.add_argument("--results", type=Path, default=RESULTS, help="where to write, without an ending")
+    parser.add_argument(
+        "--results",
+        type=Path,
+        default=RESULTS / "scoring_throughput",
+        help="where to write, without a suffix",
+    )
     given = parser.parse_args()
     records = read_records(given.records)
     blocks = drawn_rows(records, given.rows)

@@ -1,29 +1,26 @@
-"""Descent against the published annealing schedule: objective, evaluations per second, test figures.
+"""Compares the descent with the published annealing schedule: objective, speed, test figures.
 
 Run it from the repository root:
 
     python experiments/search_quality.py ../shared/data/probabilities
 
-The folder holds TASK_shot1_seed0/opt.txt and test.txt in the published text format. Both searches
-run in turns in this process. The published schedule is timed twice: evaluating a proposal literally,
-that is applying the corrections of all classes to all rows, as the published scripts do, and on the
-ranks that the descent works on. Writes experiments/results/search_quality.csv and .md.
+The folder holds TASK_shot1_seed0/opt.txt and test.txt in the published text format. The searches are
+interleaved in this process. The published schedule is timed twice: with each proposal evaluated
+literally, by applying the corrections of all classes to all rows, as the published scripts do; and on
+the ranks that the descent uses. Writes experiments/results/search_quality.csv and .md.
 """
 
 import argparse
 import itertools
-import os
-import platform
 import time
-import tomllib
 from pathlib import Path
 from statistics import median
 
 import numpy as np
 import pandas as pd
+from common import RESULTS, machine, markdown, predict, read, rounded, settings_of
 
-from debias.corrections.correction import correct, decide
-from debias.corrections.families import Family, ensemble
+from debias.corrections.families import ensemble
 from debias.metrics.scores import cobias
 from debias.search.descent.annealing import anneal
 from debias.search.descent.coordinate_descent import descend
@@ -31,24 +28,12 @@ from debias.search.objective import Objective, confusion_counts
 from debias.search.problem import build_problem
 from debias.search.result import SearchResult
 
-HERE = Path(__file__).parent
 LITERAL, RANKS, DESCENT = "annealing 3/6, literal", "annealing 3/6, on ranks", "descent"
 EVERY = "every choice, literal"
 
 
-def read(path: Path) -> tuple[np.ndarray, np.ndarray]:
-    """Return probabilities and labels."""
-    rows = np.loadtxt(path)
-    return np.ascontiguousarray(rows[:, 3:]), rows[:, 1].astype(np.int64)
-
-
-def predict(probabilities: np.ndarray, family: Family, choice: tuple[int, ...]) -> np.ndarray:
-    """Apply a choice from scratch: the function that is optimised, and the one that is deployed."""
-    return decide(correct(probabilities, [family[index] for index in choice]), probabilities)
-
-
 def measure(task: str, folder: Path, settings: dict) -> list[dict]:
-    """Run the searches in turns on one table."""
+    """Run the searches on one table, interleaved."""
     probabilities, y = read(folder / f"{task}_shot1_seed0" / "opt.txt")
     test, y_test = read(folder / f"{task}_shot1_seed0" / "test.txt")
     family, objective = ensemble(settings["n_weights"]), Objective(**settings["objective"])
@@ -64,7 +49,7 @@ def measure(task: str, folder: Path, settings: dict) -> list[dict]:
         RANKS: lambda: anneal(problem, random_state=seed),
         DESCENT: lambda: descend(problem, settings["n_starts"], seed, settings["n_jobs"]),
     }
-    if problem.n_classes == 2:  # few enough to look at all of them
+    if problem.n_classes == 2:  # few enough to evaluate them all
 
         def enumerate_all() -> SearchResult:
             started = time.perf_counter()
@@ -105,7 +90,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("folder", type=Path, help="folder with TASK_shot1_seed0/opt.txt and test.txt")
     folder = parser.parse_args().folder
-    settings = tomllib.loads((HERE / "search_quality.toml").read_text())
+    settings = settings_of(__file__)
     table = pd.DataFrame([row for task in settings["tasks"] for row in measure(task, folder, settings)])
     rate = table.pivot(index="task", columns="search", values="evaluations/s").loc[settings["tasks"]]
     ratios = pd.DataFrame(
@@ -114,37 +99,22 @@ def main() -> None:
             "descent / annealing on ranks": rate[DESCENT] / rate[RANKS],
         }
     )
-    results = HERE / "results"
-    table.to_csv(results / "search_quality.csv", index=False, float_format="%.6f")
+    table.to_csv(RESULTS / "search_quality.csv", index=False, float_format="%.6f")
     text = f"""# Search quality
 
 Settings: `experiments/search_quality.toml`; {settings["n_jobs"]} threads for the descent. Lower z
 is better; every z is evaluated literally, from the probabilities. Seconds are medians of
-{settings["turns"]} turns on {platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}.
-Ranking the corrected values is left out for all three, as is compiling (once per machine).
+{settings["turns"]} interleaved runs on {machine()}.
+They exclude ranking the corrected values and compiling (once per machine).
 
-{markdown(table)}
+{markdown(rounded(table))}
 
 ## Evaluations per second, as ratios within the same run
 
-{markdown(ratios.reset_index())}
+{markdown(rounded(ratios.reset_index()))}
 """
-    (results / "search_quality.md").write_text(text)
+    (RESULTS / "search_quality.md").write_text(text)
     print(text)
-
-
-def markdown(table: pd.DataFrame) -> str:
-    """Write a DataFrame as a Markdown table."""
-    form = {"z": "{:.6f}", "z uncorrected": "{:.6f}", "seconds": "{:.2f}"}
-
-    def cell(name: str, value: object) -> str:
-        if not isinstance(value, float):
-            return str(value)
-        return form.get(name, "{:,.0f}" if abs(value) >= 10 else "{:.3f}").format(value)
-
-    lines = [list(table.columns), ["---"] * len(table.columns)]
-    lines += [[cell(name, row[name]) for name in table.columns] for row in table.to_dict("records")]
-    return "\n".join(f"| {' | '.join(map(str, line))} |" for line in lines)
 
 
 if __name__ == "__main__":

@@ -1,30 +1,25 @@
-"""What each mode picks of Alpaca: how long its responses are, and how many rows two modes share.
+"""Compares the selection modes on Alpaca: the length of the picks, and the rows that modes share.
 
 Run it from the repository root:
 
     python experiments/selection_modes.py ../shared/data/instructions/alpaca_52k.jsonl.gz
 
-Complexity is seeded and uniform, so that it says nothing of a row and what differs is the diversity.
+Complexity is seeded and uniform: it says nothing about a row, so modes differ in diversity alone.
 Writes experiments/results/selection_modes.csv and .md.
 """
 
 import argparse
 import time
-import tomllib
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from million_rows import read_responses
-from search_quality import markdown
-from selection_speed import some_complexity
+from common import RESULTS, markdown, read_responses, rounded, settings_of, some_complexity
 
 from iterit.ngrams.ngram_counts import count_ngrams
 from iterit.selection.embeddings import ngram_embeddings
 from iterit.selection.modes import MODES
 from iterit.selection.selection import select
-
-HERE = Path(__file__).parent
 
 
 def main() -> None:
@@ -32,7 +27,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("file", type=Path, help="Alpaca as JSON lines, gzipped")
     texts = read_responses(parser.parse_args().file)
-    settings = tomllib.loads((HERE / "selection_modes.toml").read_text())
+    settings = settings_of(__file__)
     counts = count_ngrams(texts, settings["ngram_range"])
     complexity = some_complexity(len(texts), settings)
     vectors = ngram_embeddings(counts, settings["n_dimensions"])
@@ -62,22 +57,22 @@ def main() -> None:
             }
         )
     table = pd.DataFrame(lines)
-    results = HERE / "results"
-    table.to_csv(results / "selection_modes.csv", index=False, float_format="%.3f")
+    table.to_csv(RESULTS / "selection_modes.csv", index=False, float_format="%.3f")
     text = f"""# What each mode picks
 
 Settings: `experiments/selection_modes.toml`. {settings["k"]:,} of {len(texts):,} rows; all responses have
 {counts.n_words.mean():.0f} words on average (words of two or more characters). Complexity is uniform
-and says nothing of the rows, so lengths show what the diversity of each mode prefers. Seconds
-include the weights; facility location is on {settings["n_dimensions"]} dimensions of truncated SVD of
-the same n-grams, and picks the same share of {len(few):,} rows only, since it compares all with all.
+and says nothing about the rows, so lengths show what the diversity of each mode prefers. Seconds
+include the weights. Facility location uses {settings["n_dimensions"]} dimensions of a truncated SVD of
+the same n-grams and picks the same share of only {len(few):,} rows, because it compares all pairs.
 
-{markdown(table)}
+{markdown(rounded(table))}
 
-The mean of the weights of a row of norm 1 falls with the root of their number, so `length_debiased`
-picks answers of a word or two; dividing by that root (`length_neutral`) is nearly blind to length.
+The mean weight of a row of norm 1 falls with the square root of its number of n-grams, so
+`length_debiased` picks answers of one or two words. Dividing by that root instead (`length_neutral`)
+makes the mode nearly independent of length.
 """
-    (results / "selection_modes.md").write_text(text)
+    (RESULTS / "selection_modes.md").write_text(text)
     print(text)
 
 

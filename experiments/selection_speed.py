@@ -1,35 +1,38 @@
-"""Show 1: 2,600 of 52,002 Alpaca rows, by the lazy search and by the plain definition.
+"""Times the selection of 2,600 of 52,002 Alpaca rows by the lazy search and by the plain definition.
 
 Run it from the repository root, with nothing else running:
 
     python experiments/selection_speed.py ../shared/data/instructions/alpaca_52k.jsonl.gz
 
-Every part runs in a process of its own, so that its memory can be told. The plain definition is
-SciPy's: for each pick, sum all rows, take the first highest score, multiply the weights of its
+Every part runs in its own process, so that its memory can be measured. The plain definition uses SciPy:
+for each pick, sum all rows, take the first row with the highest score, and multiply the weights of its
 n-grams in the whole matrix. Writes experiments/results/selection_speed.csv and .md.
 """
 
 import argparse
 import json
-import os
-import platform
 import subprocess
 import sys
 import time
-import tomllib
 from pathlib import Path
 from statistics import median
 
 import numpy as np
 import pandas as pd
-from million_rows import most_memory, read_responses
-from search_quality import markdown
+from common import (
+    RESULTS,
+    machine,
+    markdown,
+    most_memory,
+    read_responses,
+    rounded,
+    settings_of,
+    some_complexity,
+)
 
 from iterit.ngrams.ngram_counts import count_ngrams
 from iterit.ngrams.ngram_weights import Weights, weigh
 from iterit.selection.lazy_greedy import lazy_greedy
-
-HERE = Path(__file__).parent
 
 
 def plain(weights: Weights, complexity: np.ndarray, k: int, decay: float) -> list[int]:
@@ -49,12 +52,6 @@ def plain(weights: Weights, complexity: np.ndarray, k: int, decay: float) -> lis
     return picked
 
 
-def some_complexity(n: int, settings: dict) -> np.ndarray:
-    """Return seeded uniform numbers in place of IFD."""
-    random = np.random.default_rng(settings["seed"])
-    return random.uniform(settings["lowest"], settings["highest"], size=n)
-
-
 def timed(work, turns: int = 1):
     """Return a result and the median of the seconds it took."""
     seconds = []
@@ -66,7 +63,7 @@ def timed(work, turns: int = 1):
 
 
 def measure(part: str, path: Path, settings: dict) -> dict:
-    """Run one part, and say what it took."""
+    """Run one part; return its seconds and memory."""
     texts = read_responses(path)
     small = weigh(count_ngrams(["compiles all that is compiled", "before it is timed"]))
     lazy_greedy(small, np.ones(2), 2, 0.1)
@@ -99,7 +96,7 @@ def measure(part: str, path: Path, settings: dict) -> dict:
 
 
 def in_a_process(part: str, path: Path) -> dict:
-    """Run one part in a process of its own."""
+    """Run one part in its own process."""
     command = [sys.executable, __file__, str(path), "--part", part]
     return json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
 
@@ -110,7 +107,7 @@ def main() -> None:
     parser.add_argument("file", type=Path, help="Alpaca as JSON lines, gzipped")
     parser.add_argument("--part", choices=["lazy", "plain", "scikit-learn"])
     arguments = parser.parse_args()
-    settings = tomllib.loads((HERE / "selection_speed.toml").read_text())
+    settings = settings_of(__file__)
     if arguments.part:
         print(json.dumps(measure(arguments.part, arguments.file, settings)))
         return
@@ -126,23 +123,21 @@ def write(parts: dict, settings: dict) -> None:
     names = {"lazy": "iterit", "plain": "plain definition", "scikit-learn": "TfidfVectorizer"}
     table = pd.DataFrame([{"": name, **{c: parts[p].get(c) for c in columns}} for p, name in names.items()])
     table = table.astype(dict.fromkeys(columns, float))
-    results = HERE / "results"
-    table.to_csv(results / "selection_speed.csv", index=False, float_format="%.3f")
-    machine = f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}"
+    table.to_csv(RESULTS / "selection_speed.csv", index=False, float_format="%.3f")
     k, faster = settings["k"], slow["picking, s"] / lazy["picking, s"]
-    text = f"""# The picks of the plain definition, sooner
+    text = f"""# The lazy search against the plain definition
 
-Settings: `experiments/selection_speed.toml`. {machine}; medians of {settings["turns"]} turns, the plain
+Settings: `experiments/selection_speed.toml`. {machine()}; medians of {settings["turns"]} runs, the plain
 definition once. {lazy["entries"]:,} entries.
 
-{markdown(table.astype(object).where(table.notna(), ""))}
+{markdown(rounded(table.astype(object).where(table.notna(), "")))}
 
 The {k:,} picks and their order are {"equal" if equal else "NOT EQUAL"}. The search is {faster:,.0f} times
-faster: for each pick it bounds {lazy["bounds"] / k:.1f} rows and sums {lazy["sums"] / k:.2f} exactly.
-TfidfVectorizer counts and weighs at once. The memory is what a process held at its peak
-above what it held with the texts read and everything compiled.
+faster: per pick it bounds {lazy["bounds"] / k:.1f} rows and sums {lazy["sums"] / k:.2f} exactly.
+TfidfVectorizer counts and weighs in one step. Memory is the peak of the process less what it held
+once the texts were read and everything was compiled.
 """
-    (results / "selection_speed.md").write_text(text)
+    (RESULTS / "selection_speed.md").write_text(text)
     print(text)
 
 

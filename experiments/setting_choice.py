@@ -1,4 +1,4 @@
-"""How the weights of the objective and the scale are best chosen: rules compared on test rows.
+"""Compares rules that choose the weights of the objective and the scale, on test rows.
 
 Run it from the repository root:
 
@@ -12,39 +12,31 @@ experiments/results/setting_choice.csv and .md.
 """
 
 import argparse
-import tomllib
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from markdown_table import markdown
+from common import RESULTS, markdown, read, settings_of
 
 from debias.corrections.correction import correct, decide
 from debias.estimators.debiasers import EnsembleDebiaser
 from debias.estimators.tuning.cross_validation import cross_validate
 from debias.estimators.tuning.folds import make_folds
 from debias.estimators.tuning.selection_rules import RULES, order_by
-from debias.estimators.tuning.settings import PUBLISHED_N_WEIGHTS, Setting, combine, published_objectives
+from debias.estimators.tuning.tuning_settings import PUBLISHED_N_WEIGHTS, Setting, combine, published_objectives
 from debias.metrics.scores import cobias, worst_class_accuracy
 from debias.search.descent.annealing import anneal
 from debias.search.descent.coordinate_descent import descend
 from debias.search.descent.multi_objective import search_together
 from debias.search.problem import Problem, build_problem
 
-HERE = Path(__file__).parent
 SETTINGS = combine(published_objectives(), PUBLISHED_N_WEIGHTS, "ensemble")
 UNCORRECTED, PUBLISHED = "uncorrected", "published protocol, annealed"
 
 
-def read(path: Path) -> tuple[np.ndarray, np.ndarray]:
-    """Return probabilities and labels."""
-    rows = np.loadtxt(path)
-    return np.ascontiguousarray(rows[:, 3:]), rows[:, 1].astype(np.int64)
-
-
 def figures(y: np.ndarray, predicted: np.ndarray) -> dict[str, float]:
-    """Return what predictions are worth."""
+    """Return the figures of predictions."""
     return {
         "accuracy": (predicted == y).mean(),
         "COBias": cobias(y, predicted),
@@ -53,7 +45,7 @@ def figures(y: np.ndarray, predicted: np.ndarray) -> dict[str, float]:
 
 
 def problems(probabilities: np.ndarray, y: np.ndarray) -> dict[int, Problem]:
-    """Return what is searched, by steps of the scale."""
+    """Return the search problems by number of weight steps."""
     return {
         setting.n_weights: build_problem(probabilities, y, setting.corrections(), setting.objective)
         for setting in SETTINGS[:: len(SETTINGS) // len(PUBLISHED_N_WEIGHTS)]
@@ -94,7 +86,7 @@ def refitted(
 
 
 def count_alone(probabilities: np.ndarray, y: np.ndarray, options: dict) -> dict[str, float]:
-    """Search some settings each on its own: what that takes, and how its answers compare."""
+    """Search some settings separately; count the evaluations and compare the answers."""
     problem = problems(probabilities, y)[30]
     together = search_together(problem, published_objectives(), options["n_starts"], options["seed"]).best
     chosen = np.random.default_rng(options["seed"]).choice(len(together), options["n_alone"], replace=False)
@@ -112,7 +104,7 @@ def count_alone(probabilities: np.ndarray, y: np.ndarray, options: dict) -> dict
 
 
 def measure(task: str, folder: Path, options: dict) -> tuple[list[dict], dict]:
-    """Choose by every rule on one table, and count what that takes."""
+    """Choose by every rule on one table, and count the evaluations."""
     opt, test = (read(folder / f"{task}_shot1_seed0" / f"{side}.txt") for side in ("opt", "test"))
     rows = [{"chosen by": UNCORRECTED, "setting": "", **figures(test[1], test[0].argmax(axis=1))}]
     published, n_annealed = published_protocol(opt, test, options["seed"])
@@ -139,18 +131,17 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("folder", type=Path, help="folder with TASK_shot1_seed0/opt.txt and test.txt")
     folder = parser.parse_args().folder
-    options = tomllib.loads((HERE / "setting_choice.toml").read_text())
+    options = settings_of(__file__)
     measured = [measure(task, folder, options) for task in options["tasks"]]
     table = pd.DataFrame([row for rows, _ in measured for row in rows])
     costs = pd.DataFrame([cost for _, cost in measured]).set_index("task")
-    results = HERE / "results"
-    table.to_csv(results / "setting_choice.csv", index=False, float_format="%.6f")
-    costs.to_csv(results / "setting_choice_evaluations.csv", float_format="%.0f")
-    (results / "setting_choice.md").write_text(page(table, costs, options))
+    table.to_csv(RESULTS / "setting_choice.csv", index=False, float_format="%.6f")
+    costs.to_csv(RESULTS / "setting_choice_evaluations.csv", float_format="%.0f")
+    (RESULTS / "setting_choice.md").write_text(page(table, costs, options))
 
 
 def page(table: pd.DataFrame, costs: pd.DataFrame, options: dict) -> str:
-    """Write the results for people."""
+    """Return the results in Markdown."""
     order = list(dict.fromkeys(table["chosen by"]))
     table["pair"] = [f"{a:.3f} / {b:.3f}" for a, b in zip(table["accuracy"], table["COBias"], strict=True)]
     pairs = table.pivot(index="chosen by", columns="task", values="pair").loc[order, options["tasks"]]
@@ -161,12 +152,12 @@ def page(table: pd.DataFrame, costs: pd.DataFrame, options: dict) -> str:
     chosen = chosen.loc[order[1:], options["tasks"]]
     counts = costs[["together", "each alone, about", "annealed", "alone worse", "alone better"]]
     folds, alone, starts = options["folds"], options["n_alone"], options["n_starts"]
-    return f"""# Which rule chooses the weights of the objective
+    return f"""# Rules that choose the weights of the objective
 
 Settings: `experiments/setting_choice.toml`. 304 published settings (76 objectives, scales of 30, 50,
-70 and 90 weights, ensemble), chosen on the opt rows alone, fitted on all of them, measured on the
-test rows. The published protocol anneals each setting on 95 % of the opt rows, chooses by the
-accuracy on the other 5 %, then by COBias, and does not fit again.
+70 and 90 weights, ensemble) are chosen on the opt rows alone, fitted on all of them and measured on
+the test rows. The published protocol anneals each setting on 95 % of the opt rows, chooses by the
+accuracy on the other 5 %, then by COBias, and does not refit.
 
 ## Accuracy / COBias on the test rows
 
@@ -176,22 +167,22 @@ accuracy on the other 5 %, then by COBias, and does not fit again.
 
 {markdown(means.map("{:.3f}".format))}
 
-The default of `EnsembleDebiaserCV` is accuracy-minus-cobias on {folds} folds. That it and
-one-standard-error lead in accuracy minus COBias is what they ask for; read the worst class beside it,
-which they do not ask for. Where one class is most of the rows (ddi), no correction may win.
+The default of `EnsembleDebiaserCV` is accuracy-minus-cobias on {folds} folds. It and
+one-standard-error lead in accuracy minus COBias because they maximize it; also compare the worst class,
+which they do not. Where most rows belong to one class (ddi), the uncorrected model may be best.
 
-## Choices counted
+## Evaluated choices
 
 - together: all settings in shared searches, on {folds} folds.
-- each alone, about: descents of {starts} starts, the mean of {alone} objectives drawn at random
-  (scale of 30, all opt rows) times all settings and folds; larger scales take more, so this is too low.
+- each alone, about: descents of {starts} starts, the mean of {alone} random objectives
+  (scale of 30, all opt rows) times all settings and folds: a low estimate, as larger scales need more.
 - annealed: every setting once, on the 95 / 5 split.
-- alone worse, better: of the {alone} objectives, those where the search alone ends above the shared
-  search, and below it.
+- alone worse, better: how many of the {alone} objectives end higher, or lower, in a separate search than
+  in the shared one.
 
 {markdown(counts.map("{:,.0f}".format))}
 
-## What was chosen
+## Chosen settings
 
 {markdown(chosen)}
 """

@@ -7,7 +7,7 @@ no model library.
 import importlib
 from typing import TYPE_CHECKING
 
-__version__ = "0.1.0"
+from debias.version import __version__ as __version__
 
 if TYPE_CHECKING:
     from iterit.ngrams.ngram_counts import count_ngrams

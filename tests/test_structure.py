@@ -1,6 +1,11 @@
-"""The house: imports go down, never up, and never in a circle; each file says what it is."""
+"""The house: its rules are checked from the names of folders, with imports for type checking counted.
+
+A room is a folder or a file directly below a package; `experiments/house.py` draws the rooms.
+"""
 
 import ast
+import runpy
+from collections import Counter
 from pathlib import Path
 
 import networkx as nx
@@ -8,144 +13,148 @@ import pytest
 
 from tests.support.paths import ROOT
 
-FILES = sorted([*(ROOT / "debias").rglob("*.py"), *(ROOT / "iterit").rglob("*.py")])
+HOUSE = runpy.run_path(str(ROOT / "experiments" / "house.py"))
+MEASURED = HOUSE["measure"](ROOT)
 
-# The floor of a file is that of the longest prefix here; files of one floor may import each other.
 FLOORS = {
-    "debias.errors": 0,
-    "debias.compilation": 0,
-    "debias.console": 0,
-    "debias.pages": 0,
-    "debias.version": 0,
-    "debias.atomic_file": 0,
-    "debias": 1,
-    "debias.search": 2,
-    "debias.inference": 2,
-    "debias.corrections.explanations": 3,
-    "debias.estimators.summary": 3,
-    "debias.estimators.correction_file": 3,
-    "debias.estimators.column_classifier": 3,
-    "debias.estimators.debiaser": 3,
-    "debias.estimators.log_bias": 3,
-    "debias.estimators.debiasers": 3,
-    "debias.estimators.few_labels.generalization": 3,
-    "debias.estimators.few_labels.expecting": 3,
-    "debias.estimators.few_labels.shrinkage": 3,
-    "debias.estimators.baselines.baseline": 3,
-    "debias.estimators.tuning.folds": 3,
-    "debias.estimators.tuning.cross_validation": 3,
-    "debias.estimators.tuning.ensemble_cv": 3,
-    "debias.estimators.baselines.calibration": 3,
-    "debias.estimators.search_call": 3,
-    "debias.console.progress": 3,
-    "debias.estimators.frontier_table": 3,
-    "debias.estimators.prediction": 3,
-    "debias.inference.texts.prompted_rows": 3,
-    "debias.inference.collection.grid": 3,
-    "debias.reports": 4,
-    "debias.cli": 5,
-    "debias.demo": 5,
-    "iterit.threads": 5,
-    "iterit.ngrams.row_sums": 5,
-    "iterit.selection.modes": 5,
-    "iterit.records": 5,
-    "iterit.ngrams": 5,
-    "iterit.rounds": 5,
-    "iterit.records.instruction_records": 6,
-    "iterit.ngrams.ngram_counts": 6,
-    "iterit.rounds.round": 6,
-    "iterit.templates": 7,
-    "iterit.ngrams.ngram_weights": 7,
-    "iterit.templates.named_templates": 8,
-    "iterit.scoring": 8,
-    "iterit.selection": 8,
-    "iterit.selection.near_duplicates": 8,
-    "iterit.selection.embeddings": 8,
-    "iterit.scoring.complexity": 9,
-    "iterit.selection.selection": 9,
-    "iterit.training": 10,
-    "iterit.training.trainer_setup": 10,
-    "iterit.training.trainer": 11,
-    "iterit.reports": 11,
-    "iterit.cli": 12,
-    "iterit": 12,
+    0: "console pages errors settings version atomic_file compilation",
+    1: "tables corrections",
+    2: "metrics",
+    3: "search inference",
+    4: "estimators guarantees serving",
+    5: "reports",
+    6: "cli",
 }
+FLOORS_OF_ITERIT = {
+    0: "threads",
+    1: "records ngrams",
+    2: "templates selection",
+    3: "scoring",
+    4: "rounds training",
+    5: "reports",
+    6: "cli",
+}
+FLOOR = {
+    f"{package}.{room}": floor
+    for package, floors in (("debias", FLOORS), ("iterit", FLOORS_OF_ITERIT))
+    for floor, rooms in floors.items()
+    for room in rooms.split()
+}
+SEEN_BY_ITERIT = {f"debias.{room}" for room in ("inference", *FLOORS[0].split())}
+"""What `iterit` may import of `debias`."""
+
+QUESTION_WORDS = ("What", "Which", "How", "Where", "When", "Why", "Who")
+
+FILES = sorted([*(ROOT / "debias").rglob("*.py"), *(ROOT / "iterit").rglob("*.py")])
+MODULES = {HOUSE["module_of"](path, ROOT): path for path in FILES}
+FRONTS = {"debias", "iterit"}
+"""Both lists of public names: they import every room, and no file of a room imports them."""
 
 
 def module_of(path: Path) -> str:
-    return ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
+    return HOUSE["module_of"](path, ROOT)
 
 
-def floor_of(module: str) -> int:
-    parts = module.split(".")
-    prefixes = [".".join(parts[:n]) for n in range(len(parts), 0, -1)]
-    return next(FLOORS[prefix] for prefix in prefixes if prefix in FLOORS)
+def room_of(module: str) -> str:
+    """The first folder or file below the package."""
+    return ".".join(module.split(".")[:2])
 
 
-def imports_of(path: Path) -> set[str]:
-    """Return the modules of ours that a file imports, anywhere in it, but for type checking."""
-    ours = {module_of(file) for file in FILES}
-    found = set()
-    tree = ast.parse(path.read_text(encoding="utf-8"))
-    checked_only = {
-        id(inner)
-        for node in ast.walk(tree)
-        if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING"
-        for inner in ast.walk(node)
-    }
-    for node in ast.walk(tree):
-        if id(node) in checked_only:
-            continue
-        if isinstance(node, ast.ImportFrom) and node.module:
-            found |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
-        elif isinstance(node, ast.Import):
-            found |= {alias.name for alias in node.names}
-    return (found & ours) - {"debias", "iterit", module_of(path)}
+def imports() -> list[tuple[str, str]]:
+    """Return every import of one file of ours by another, wherever it stands in the file."""
+    found = []
+    for module, path in MODULES.items():
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+        found += [(module, other) for other in HOUSE["imports_of"](tree, set(MODULES)) if other != module]
+    return found
 
 
-GRAPH = nx.DiGraph((module_of(path), other) for path in FILES for other in imports_of(path))
+FILE_IMPORTS = [(a, b) for a, b in imports() if a not in FRONTS]
+ROOM_IMPORTS = {(room_of(a), room_of(b)) for a, b in FILE_IMPORTS if room_of(a) != room_of(b)}
+GROUND_IMPORTS = {(a, b) for a, b in ROOM_IMPORTS if FLOOR.get(a) == FLOOR.get(b) == 0}
 
 
-def test_no_import_runs_upward():
-    upward = [f"{a} imports {b}" for a, b in GRAPH.edges if floor_of(b) > floor_of(a)]
-    assert not upward
+def circles(edges) -> list[set[str]]:
+    """Return what imports itself by way of others."""
+    return [group for group in nx.strongly_connected_components(nx.DiGraph(edges)) if len(group) > 1]
 
 
-def test_inference_and_search_do_not_know_each_other():
-    for a, b in GRAPH.edges:
-        assert not (a.startswith("debias.search") and b.startswith("debias.inference"))
-        assert not (a.startswith("debias.inference") and b.startswith("debias.search"))
+def test_every_room_has_a_floor():
+    assert {room_of(module) for module in MODULES} - FRONTS <= set(FLOOR)
 
 
-def test_iterit_imports_of_debias_the_engines_and_the_ground_floor_only():
-    strangers = [
-        (a, b)
-        for a, b in GRAPH.edges
-        if a.startswith("iterit")
-        and b.startswith("debias")
-        and not b.startswith("debias.inference")
-        and floor_of(b) > 0
-    ]
-    assert not strangers
+def test_a_room_imports_rooms_on_lower_floors_only():
+    """On the ground floor they may import each other, in no circle."""
+    within = [(a, b) for a, b in ROOM_IMPORTS - GROUND_IMPORTS if a.split(".")[0] == b.split(".")[0]]
+    assert not sorted(f"{a} imports {b}" for a, b in within if FLOOR.get(b, 99) >= FLOOR.get(a, 0))
 
 
-def test_rooms_of_iterit_do_not_know_what_stands_beside_them():
-    """What is read, counted, planned and picked stays apart from models and trainers."""
-    beside = {"reading", "counting", "planning", "picking"}
-    for a, b in GRAPH.edges:
-        room = a.split(".")[1] if a.startswith("iterit.") else ""
-        if room in beside:
-            assert not b.startswith(("debias.inference.", "iterit.scoring", "iterit.training")), f"{a} {b}"
+def test_no_room_imports_the_lists_of_public_names():
+    assert not [f"{a} imports {b}" for a, b in FILE_IMPORTS if b in FRONTS]
 
 
-def test_no_circles():
-    assert list(nx.simple_cycles(GRAPH)) == []
+def test_search_and_inference_never_see_each_other():
+    pair = {"debias.search", "debias.inference"}
+    assert not [edge for edge in ROOM_IMPORTS if set(edge) == pair]
+
+
+def test_iterit_sees_the_engines_and_the_ground_floor_of_debias_only():
+    seen = {b for a, b in ROOM_IMPORTS if a.startswith("iterit.") and b.startswith("debias.")}
+    assert seen <= SEEN_BY_ITERIT
+    assert not [edge for edge in ROOM_IMPORTS if edge[0].startswith("debias.") and "iterit" in edge[1]]
+
+
+def test_no_circles_between_files_or_rooms():
+    assert not circles(FILE_IMPORTS)
+    assert not circles(ROOM_IMPORTS)
+
+
+@pytest.mark.parametrize("package", ["debias", "iterit"])
+def test_a_file_name_is_used_once_in_a_package(package):
+    names = Counter(path.name for path in (ROOT / package).rglob("*.py") if not path.name.startswith("__"))
+    assert not [name for name, times in names.items() if times > 1]
+
+
+def test_a_folder_holds_at_most_ten_files():
+    files = Counter(path.parent for path in FILES if not path.name.startswith("__"))
+    assert not {str(folder.relative_to(ROOT)): n for folder, n in files.items() if n > 10}
+
+
+def test_the_house_can_be_drawn_from_memory():
+    assert MEASURED["rooms"] <= 20
+    assert MEASURED["floors"] <= 8
+    assert MEASURED["arrows between rooms"] <= 75
+    assert MEASURED["circles of rooms"] == 0
+
+
+def test_no_function_takes_more_than_twelve_parameters():
+    assert not {name: n for name, n in MEASURED["_parameters"].items() if n > 12}
 
 
 @pytest.mark.parametrize("path", FILES, ids=module_of)
-def test_each_file_opens_with_what_it_is_and_is_one_idea(path):
+def test_each_file_says_what_it_does_and_is_one_idea(path):
     text = path.read_text(encoding="utf-8")
     opening = ast.get_docstring(ast.parse(text))
     assert opening
     assert len(opening.splitlines()) <= 10
+    assert opening.split()[0] not in QUESTION_WORDS
     assert text.count("\n") <= 400
+
+
+def test_no_test_imports_another():
+    """What tests share stands in tests/support."""
+    borrowed = []
+    for path in sorted((ROOT / "tests").rglob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Import):
+                names = [alias.name for alias in node.names]
+            elif isinstance(node, ast.ImportFrom):
+                names = ["." * node.level + (node.module or "")]
+            else:
+                continue
+            borrowed += [
+                f"{path.relative_to(ROOT)} imports {name}"
+                for name in names
+                if name.startswith((".", "tests")) and not name.startswith("tests.support.")
+            ]
+    assert not borrowed

@@ -12,7 +12,7 @@ import pandas as pd
 
 from debias.console.number_formats import HIGHER_IS_BETTER, METRIC_NAMES
 from debias.errors import TableError
-from debias.estimators.baselines.calibration import (
+from debias.estimators.baselines import (
     BatchCalibration,
     LogisticRegressionBaseline,
     MajorityClass,

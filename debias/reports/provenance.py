@@ -70,7 +70,7 @@ def _describe_proof(debiaser: Debiaser) -> dict[str, Any]:
         return {"picked by hand": f"row {debiaser.picked_row_} of the frontier"}
     if debiaser.certificate_ is None:
         return {}
-    return {f"proved{came_later(debiaser).removeprefix(',')}": debiaser.certificate_.proved}
+    return {f"proved{came_later(debiaser.fitted_).removeprefix(',')}": debiaser.certificate_.proved}
 
 
 def _describe_objective(debiaser: Debiaser) -> dict[str, Any]:

@@ -8,7 +8,6 @@ import pandas as pd
 
 from debias.estimators.debiaser import Debiaser
 from debias.estimators.prediction import predict_table
-from debias.estimators.summary import fitted_counts
 from debias.metrics.scores import class_accuracy, cobias_from_accuracies
 from debias.search.problem import TOLERANCE
 from debias.tables.table import ProbabilityTable, check_disjoint
@@ -108,10 +107,10 @@ def tradeoffs_of(debiaser: Debiaser, test: ProbabilityTable | None = None) -> Tr
     """
     frontier = debiaser.frontier_
     picks = [debiaser.pick(row) for row in range(len(frontier))]
-    before = fitted_counts(debiaser, corrected=False)
+    before = debiaser.fitted_.counts(corrected=False)
     uncorrected = _figures(before.correct, before.support)
     best = min([debiaser, *picks], key=lambda one: one.objective_value_)  # a frontier may know a better one
-    after = fitted_counts(best)
+    after = best.fitted_.counts()
     chosen = _figures(after.correct, after.support)
     rows = frontier[[*METRICS, "n_changed"]].copy()
     if test is not None:

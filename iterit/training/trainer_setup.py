@@ -63,7 +63,7 @@ class TrainingSettings(Settings):
 
     rounds: int = setting(3, "How often to score, pick and train.", least=1)
     epochs_per_round: int = setting(1, "Passes over the picks of a round.", least=1)
-    lora: bool = setting(True, "Train an adapter, or all weights.")
+    lora: bool = setting(True, "Train an adapter, or all weights.", option="--lora/--full")
     lora_rank: int = setting(16, "Rank of the adapter.", least=1)
     learning_rate: float | None = setting(
         None, "By default 2e-4 for an adapter and 2e-5 for all weights.", above=0
@@ -73,7 +73,7 @@ class TrainingSettings(Settings):
     gradient_accumulation: int = setting(8, "Batches per step.", least=1)
     bf16: bool = setting(False, "Train in mixed precision, and score in bfloat16.")
     save_steps: int | None = setting(None, "Steps between checkpoints; one per epoch by default.", least=1)
-    device: str = setting("auto", "auto, cpu, cuda, ...")
+    device: str = setting("auto", "auto, cpu, cuda, cuda:1, ... (transformers).")
     seed: int = setting(0, "Seed of everything that is drawn at random.", least=0)
 
     @property

@@ -18,7 +18,7 @@ from sklearn.preprocessing import FunctionTransformer
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from debias.errors import DebiasError, ParameterError, TableError
-from debias.estimators.baselines.calibration import (
+from debias.estimators.baselines import (
     CONTENT_FREE_INPUTS,
     BatchCalibration,
     ContextualCalibration,
@@ -29,8 +29,8 @@ from debias.estimators.baselines.calibration import (
 )
 from debias.metrics.scores import cobias
 from debias.tables.table import ProbabilityTable
-from tests.estimators.test_debiasers import EXPECTED_FAILURES, NO_PROBABILITIES
 from tests.support.published_tables import CLASSES, published
+from tests.support.scikit_learn_checks import EXPECTED_FAILURES, NO_PROBABILITIES
 
 TWO_CLASSES = np.array([[0.5, 0.5], [0.7, 0.3]])
 FOUR_CLASSES = np.array([[0.4, 0.3, 0.2, 0.1], [0.2, 0.3, 0.2, 0.3]])

@@ -4,38 +4,21 @@ import numpy as np
 import pytest
 from sklearn.model_selection import PredefinedSplit, ShuffleSplit
 
-from debias import cross_validation
 from debias.corrections.correction import correct, decide
 from debias.errors import ParameterError, TableError
+from debias.estimators.tuning import cross_validation
 from debias.estimators.tuning.cross_validation import cross_validate
 from debias.estimators.tuning.folds import make_folds
-from debias.estimators.tuning.settings import combine
+from debias.estimators.tuning.tuning_settings import combine
 from debias.metrics.scores import cobias, worst_class_accuracy
-from debias.search.objective import Objective
 from debias.search.problem import build_problem
-from tests.search.test_descent import enumerate_best
-
-OBJECTIVES = [
-    Objective(1, 1, 0),
-    Objective(1, 0, 0),
-    Objective(0, 1, 0),
-    Objective(0.5, 2.7, 1),
-    Objective(2, 1, 5),
-]
-
-
-def rows(seed=0, n_samples=60, n_classes=3):
-    """Class probabilities that favour the last class, and labels."""
-    rng = np.random.default_rng(seed)
-    y = rng.permutation(np.arange(n_samples) % n_classes)
-    logits = (
-        rng.normal(size=(n_samples, n_classes)) + 1.5 * np.eye(n_classes)[y] + np.linspace(0, 2, n_classes)
-    )
-    return np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True), y
+from tests.support.small_problems import enumerate_best
+from tests.support.small_tables import skewed_rows
+from tests.support.tuning_objectives import OBJECTIVES
 
 
 def test_every_setting_gets_what_it_would_get_alone():
-    P, y = rows()
+    P, y = skewed_rows()
     settings = combine(OBJECTIVES, [4, 6], ("weights", "memberships"))
     folds = make_folds(y, range(3), 3, 0)
     found = cross_validate(P, y, settings, folds)
@@ -63,7 +46,7 @@ def test_every_setting_gets_what_it_would_get_alone():
 
 @pytest.mark.parametrize("seed", range(3))
 def test_what_is_known_of_dev_rows_does_not_change_what_a_fold_chooses(seed):
-    P, y = rows(seed)
+    P, y = skewed_rows(seed)
     rng = np.random.default_rng(seed)
     settings = combine(OBJECTIVES, 4, ("weights", "ensemble"))
     train, dev = next(ShuffleSplit(1, test_size=0.3, random_state=seed).split(P))
@@ -76,7 +59,7 @@ def test_what_is_known_of_dev_rows_does_not_change_what_a_fold_chooses(seed):
 
 
 def test_threads_and_other_families_do_not_change_anything():
-    P, y = rows(n_samples=90, n_classes=4)
+    P, y = skewed_rows(n_samples=90, n_classes=4)
     settings = combine(OBJECTIVES, [5, 30], ("ensemble", "weights"))
     folds = make_folds(y, range(4), 2, 0)
     one, two = (cross_validate(P, y, settings, folds, 4, n_threads=n) for n in (1, 2))
@@ -86,7 +69,7 @@ def test_threads_and_other_families_do_not_change_anything():
 
 
 def test_a_class_without_dev_rows_is_left_out_of_what_is_judged():
-    P, y = rows()
+    P, y = skewed_rows()
     train, dev = np.flatnonzero(y < 3), np.flatnonzero(y < 2)
     train = np.setdiff1d(train, dev[:20])
     found = cross_validate(P, y, combine(OBJECTIVES, 4, "weights"), [(train, dev[:20])])
@@ -104,7 +87,7 @@ def interrupt_after(n_tasks, monkeypatch):
 
 
 def test_interrupted_the_folds_that_are_done_count(monkeypatch):
-    P, y = rows()
+    P, y = skewed_rows()
     settings, folds = combine(OBJECTIVES, 4, "weights"), make_folds(y, range(3), 5, 0)
     whole = cross_validate(P, y, settings, folds)
     interrupt_after(3, monkeypatch)
@@ -115,7 +98,7 @@ def test_interrupted_the_folds_that_are_done_count(monkeypatch):
 
 
 def test_interrupted_before_a_fold_is_done_there_is_nothing(monkeypatch):
-    P, y = rows(n_samples=300, n_classes=5)
+    P, y = skewed_rows(n_samples=300, n_classes=5)
     settings, folds = combine(OBJECTIVES, 30, "ensemble"), make_folds(y, range(5), 2, 0)
     interrupt_after(0, monkeypatch)
     with pytest.raises(KeyboardInterrupt):

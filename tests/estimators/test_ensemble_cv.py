@@ -13,9 +13,10 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 from debias import EnsembleDebiaser, EnsembleDebiaserCV, FuzzyDebiaser, Objective, WeightDebiaser, load
 from debias.errors import ParameterError
 from debias.metrics.scores import accuracy_minus_cobias
-from tests.estimators.test_cross_validation import OBJECTIVES, rows
-from tests.estimators.test_debiasers import expected_failures
 from tests.support.published_tables import published
+from tests.support.scikit_learn_checks import expected_failures
+from tests.support.small_tables import skewed_rows
+from tests.support.tuning_objectives import OBJECTIVES
 
 
 @parametrize_with_checks([EnsembleDebiaserCV()], expected_failed_checks=expected_failures, xfail_strict=True)
@@ -26,7 +27,7 @@ def test_scikit_learn_checks(estimator, check):
 @pytest.fixture(scope="module")
 def table():
     """Rows of a biased model: (DataFrame, labels)."""
-    P, y = rows(n_samples=150)
+    P, y = skewed_rows(n_samples=150)
     names = ["sun", "rain", "fog"]
     return pd.DataFrame(P, columns=names), np.array(names)[y]
 

@@ -15,8 +15,8 @@ from debias import Constrained, LogBiasDebiaser, Objective, Scaled, WeightDebias
 from debias.errors import CorrectionFileError, ParameterError, TableError
 from debias.reports.correction_report import Report
 from debias.tables.table import ProbabilityTable
-from tests.estimators.test_debiasers import expected_failures
 from tests.support.published_tables import CLASSES, published
+from tests.support.scikit_learn_checks import expected_failures
 
 NAMES = ["sun", "rain", "fog", "snow"]
 

@@ -7,7 +7,7 @@ import pytest
 from debias import Constrained, WeightDebiaser
 from debias.reports.correction_report import Report
 from debias.reports.provenance import describe_provenance, notes_on_rows
-from tests.reports.test_summary import skewed_table
+from tests.support.small_tables import skewed_table
 
 
 @pytest.fixture(scope="module")

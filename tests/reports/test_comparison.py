@@ -9,8 +9,8 @@ from debias.errors import OverlapError, TableError
 from debias.metrics.scores import intervals
 from debias.reports.comparison import CORRECTIONS, compare, default_methods, formatted, labels_used, remarks
 from debias.tables.table import ProbabilityTable
-from tests.reports.test_summary import skewed_table
 from tests.support.published_tables import CLASSES, published_path
+from tests.support.small_tables import skewed_table
 
 
 @pytest.fixture(scope="module")

@@ -14,8 +14,8 @@ from debias.reports.correction_report import Report
 from debias.reports.findings import NOT_SOCIAL_BIAS
 from debias.reports.html_page import inline_svg
 from debias.reports.plots import accuracy_plot, correction_plot
+from tests.support.small_reports import HOSTILE, report
 
-HOSTILE = '<script>alert("x")</script>'
 VOID = {"meta", "link", "br", "hr", "img", "input"}
 
 
@@ -44,21 +44,6 @@ class Page(HTMLParser):
 
     def all(self, tag):
         return [attributes for name, attributes in self.tags if name == tag]
-
-
-def report(names=("World", "Sports"), **options):
-    first, second = names
-    truth = [first] * 60 + [second] * 60
-    before = [first] * 20 + [second] * 100
-    after = [first] * 55 + [second] * 65
-    rng = np.random.default_rng(0)
-    defaults = {
-        "corrections": [Triangle(0, 0.5, 1), Weight(5, 30)],
-        "sentences": [f"{first} is lifted.", f"{second} counts for 17 %."],
-        "probabilities": rng.dirichlet([1, 1], 120),
-        "settings": {"Correction": {"method": "EnsembleDebiaser", "labels used": 4600}},
-    }
-    return Report(truth, before, after, names, **(defaults | options))
 
 
 def test_the_page_loads_nothing():

@@ -10,6 +10,7 @@ from debias.errors import ParameterError, TableError
 from debias.estimators.debiasers import EnsembleDebiaser, WeightDebiaser
 from debias.reports.correction_report import Report
 from debias.tables.table import ProbabilityTable
+from tests.support.small_tables import skewed_table
 
 NAMES = ["World", "Sports", "Arts"]
 
@@ -28,14 +29,6 @@ HAND = [
 
 def hand_report(**options):
     return Report(*zip(*HAND, strict=True), NAMES, **options)
-
-
-def skewed_table(n=400, seed=0, **parts):
-    """Two classes of which the model names the second too rarely."""
-    rng = np.random.default_rng(seed)
-    truth = rng.integers(2, size=n)
-    score = np.clip(rng.normal(0.75 - 0.3 * truth, 0.12), 0.01, 0.99)
-    return ProbabilityTable(np.stack([score, 1 - score], axis=1), truth, classes=["no", "yes"], **parts)
 
 
 def kinds_with(report, words):

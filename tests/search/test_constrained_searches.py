@@ -17,9 +17,9 @@ from debias.search.descent.coordinate_descent import descend
 from debias.search.objective import Objective
 from debias.search.problem import build_problem
 from debias.search.solve import search
-from tests.search.test_constraints import constraints, counted
-from tests.search.test_problem import SMALL_FAMILY, literal_counts, random_rows
+from tests.support.drawn_constraints import constraints, counted
 from tests.support.published_tables import published
+from tests.support.small_problems import SMALL_FAMILY, literal_counts, random_rows
 
 
 @settings(deadline=None)

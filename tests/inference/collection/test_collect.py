@@ -19,24 +19,11 @@ from debias.errors import (
 )
 from debias.inference.collection.from_lists import collect
 from debias.inference.engine import Engine
-from debias.inference.texts.tasks import Demonstration, Task, load_task
+from debias.inference.texts.tasks import Task, load_task
 from debias.tables.table import ProbabilityTable
 from tests.support.paths import ROOT
+from tests.support.question_task import LABELS, SHOWN, TASK, TEXTS
 from tests.support.tiny_models import naive_label_logprobs, tiny_engine
-
-TASK = Task(
-    "answer-type",
-    labels=["Number of things", "Number of places", "Person"],
-    class_names=["things", "places", "people"],
-    question_prefix="Question: ",
-    answer_prefix="Answer Type: ",
-)
-SHOWN = (Demonstration("Who wrote it ?", "people", "row-9"),)
-TEXTS = [
-    f"How many {word} are there ?"
-    for word in ["books", "planets", "rivers", "towns", "words", "stars", "seas", "men", "laws", "days"]
-]
-LABELS = ["things"] * 7 + ["people", "things", "places"]
 
 
 class CountingEngine(Engine):

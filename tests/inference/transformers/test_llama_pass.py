@@ -11,7 +11,7 @@ from debias.inference.transformers.passes.buffers import as_array
 from debias.inference.transformers.passes.forward import Abilities, Forward
 from debias.inference.transformers.passes.packing import Row
 from debias.inference.transformers.transformers_engine import TransformersEngine
-from tests.inference.transformers.test_varlen_attention import rows_of_many_lengths
+from tests.support.prompt_rows import rows_of_many_lengths
 from tests.support.tiny_models import (
     LABELS,
     PROMPTS,

@@ -6,10 +6,9 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from debias.inference.labels import chain_tree, label_tree
 from debias.inference.transformers.passes.forward import Abilities, Forward
-from debias.inference.transformers.passes.packing import Row
 from debias.inference.transformers.passes.varlen_attention import Stretches, plan
+from tests.support.prompt_rows import rows_of_many_lengths
 from tests.support.tiny_models import tiny_engine, tiny_model
 
 
@@ -64,16 +63,6 @@ def test_the_models_own_attention_is_back_afterwards_even_after_an_error():
         assert configuration._attn_implementation != "sdpa"
         raise KeyboardInterrupt
     assert configuration._attn_implementation == "sdpa"
-
-
-def rows_of_many_lengths(n_rows, seed=0, opening=9):
-    rng = np.random.default_rng(seed)
-    shared = rng.integers(5, 90, opening).tolist()
-    trees = [label_tree(((5, 6, 7), (5, 8), (9,))), chain_tree((7, 8)), label_tree(((3,), (4,)))]
-    return [
-        Row(shared + rng.integers(5, 90, rng.integers(1, 30)).tolist(), trees[rng.integers(3)])
-        for _ in range(n_rows)
-    ]
 
 
 @pytest.mark.parametrize("name", ["gpt2", "qwen2", "gpt_neox", "phi"])

@@ -1,0 +1,103 @@
+"""Code that the experiments share: settings, tables, prompts, data, the machine in words, Markdown."""
+
+import gzip
+import json
+import os
+import platform
+import resource
+import tomllib
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from debias.corrections.correction import correct, decide
+from debias.corrections.families import Family
+from debias.inference.texts.demonstrations import draw_demonstrations
+from debias.inference.texts.sources import load_split
+from debias.inference.texts.tasks import load_task
+
+RESULTS = Path(__file__).resolve().parent / "results"
+DIGITS = {"z": 6, "z uncorrected": 6, "seconds": 2}
+
+
+def settings_of(script: str) -> dict[str, Any]:
+    """Read the settings beside a script, given its ``__file__``."""
+    return tomllib.loads(Path(script).with_suffix(".toml").read_text(encoding="utf-8"))
+
+
+def machine(*packages: str) -> str:
+    """Name the processor, its cores, Python and the versions of some packages."""
+    model = platform.processor() or platform.machine()
+    if Path("/proc/cpuinfo").exists():
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        named = (line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))
+        model = next(named, model)
+    cores = f"{os.cpu_count()} cores"
+    if "torch" in packages:
+        import torch
+
+        cores += f", {torch.get_num_threads()} threads"
+    versions = [f"Python {platform.python_version()}", *(f"{name} {version(name)}" for name in packages)]
+    return f"{model}, {cores}; {', '.join(versions)}"
+
+
+def markdown(table: pd.DataFrame) -> str:
+    """Write a table with its cells as they are; a named index becomes the first column."""
+    if table.index.name is not None:
+        table = table.reset_index()
+    lines = [list(table.columns), ["---"] * table.shape[1], *table.astype(str).to_numpy().tolist()]
+    return "\n".join(f"| {' | '.join(map(str, line))} |" for line in lines)
+
+
+def rounded(table: pd.DataFrame, digits: dict[str, int] | None = None) -> pd.DataFrame:
+    """Round the floats of a table for reading: to the digits of their column, else to about three."""
+    digits = DIGITS | (digits or {})
+
+    def cell(name: str, value: object) -> object:
+        if not isinstance(value, float):
+            return value
+        return format(value, f",.{digits.get(name, 0 if abs(value) >= 10 else 3)}f")
+
+    columns = {name: [cell(name, value) for value in table[name]] for name in table.columns}
+    return pd.DataFrame(columns, index=table.index, dtype=object)
+
+
+def read(path: Path) -> tuple[np.ndarray, np.ndarray]:
+    """Return the probabilities and labels of a table in the published text format."""
+    rows = np.loadtxt(path)
+    return np.ascontiguousarray(rows[:, 3:]), rows[:, 1].astype(np.int64)
+
+
+def predict(probabilities: np.ndarray, family: Family, choice: tuple[int, ...]) -> np.ndarray:
+    """Apply a choice from scratch, as a deployed correction does; return predicted columns."""
+    return decide(correct(probabilities, [family[index] for index in choice]), probabilities)
+
+
+def make_prompts(
+    name: str, count: int, settings: dict[str, Any], data: Path | None = None
+) -> tuple[list[str], tuple[str, ...]]:
+    """Return prompts of a task's rows with drawn demonstrations, and its labels with their space."""
+    task, shots, seed = load_task(name), settings["shots"], settings["seed"]
+    split = load_split(task, settings["split"], limit=count + shots, seed=seed, data=data)
+    shown, rows = draw_demonstrations(task, split.texts, split.labels, shots, seed=seed)
+    return [task.prompt(split.texts[row], shown) for row in rows[:count]], task.continuations
+
+
+def read_responses(path: Path) -> list[str]:
+    """Return the responses of an Alpaca file: JSON lines, gzipped."""
+    with gzip.open(path, "rt", encoding="utf-8") as lines:
+        return [json.loads(line)["output"] for line in lines]
+
+
+def some_complexity(n: int, settings: dict[str, Any]) -> np.ndarray:
+    """Return seeded uniform numbers in place of IFD."""
+    random = np.random.default_rng(settings["seed"])
+    return random.uniform(settings["lowest"], settings["highest"], size=n)
+
+
+def most_memory() -> float:
+    """Return the peak memory of this process, in GiB."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20

@@ -1,0 +1,162 @@
+"""Who waits is told, and who gives up keeps the best so far with an honest certificate."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import threading
+import time
+
+import numpy as np
+import pytest
+
+from debias import EnsembleDebiaser, WeightDebiaser, load
+from debias.console import progress as waiting
+from debias.search import solve as automatic
+from debias.search.proof.exact_search import ExactSearch
+from debias.tables.table import ProbabilityTable
+from tests.support.paths import ROOT
+from tests.support.published_tables import CLASSES, published_path
+
+TREC_OPTIMUM = 0.733055
+"""Least z there is, as proved by the exact search."""
+
+
+def large_problem(n=3000, n_classes=6):
+    rng = np.random.default_rng(0)
+    return rng.dirichlet(np.ones(n_classes), n), rng.integers(n_classes, size=n)
+
+
+def test_what_is_soon_done_is_silent(capsys):
+    P, y = large_problem(200, 2)
+    WeightDebiaser().fit(P, y)
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert all("compiled for this machine" in line for line in said.err.splitlines())
+
+
+def test_what_takes_long_is_said_ever_more_rarely(monkeypatch, capsys):
+    monkeypatch.setattr(waiting, "FIRST_WORD", 0.05)
+    with waiting.waiting(verbose=0) as voice:
+        voice.on_progress("descents", 0.25)
+        voice.announce("About 700 seconds.")
+        time.sleep(0.5)
+    lines = capsys.readouterr().err.splitlines()
+    assert "debias: About 700 seconds." in lines
+    spoken = [line for line in lines if "25% done after" in line]
+    assert 1 <= len(spoken) <= 5
+    assert re.fullmatch(r"debias: descents, 25% done after \d seconds. Ctrl-C keeps .*", spoken[0])
+    time.sleep(0.3)
+    assert capsys.readouterr().err == ""  # over is over
+
+
+def test_a_first_run_says_that_it_compiles(monkeypatch, capsys):
+    monkeypatch.setattr(waiting, "is_compiled", lambda: False)
+    P, y = large_problem(50, 2)
+    WeightDebiaser(n_starts=1, search="descent").fit(P, y)
+    assert "compiled for this machine first, once" in capsys.readouterr().err
+
+
+def test_a_bar_is_shown_where_it_is_asked_for(capsys):
+    P, y = large_problem(200, 3)
+    EnsembleDebiaser(verbose=1).fit(P, y)
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert re.search(r"descents .*100%", said.err)
+    assert re.search(r"proof .*100%", said.err)
+
+
+def test_a_long_proof_is_announced_with_its_estimate_and_may_be_stopped(monkeypatch, capsys):
+    P, y = large_problem()
+    say = waiting._say
+
+    def say_and_stop_soon(sentence):
+        say(sentence)
+        if "different choices" in sentence:
+            threading.Timer(1.0, os.kill, (os.getpid(), signal.SIGINT)).start()
+
+    monkeypatch.setattr(waiting, "_say", say_and_stop_soon)
+    with pytest.warns(UserWarning, match="interrupted") as caught:
+        debiaser = EnsembleDebiaser(search="enumerate", n_starts=2).fit(P, y)
+    assert len(caught) == 1
+    said = capsys.readouterr().err
+    assert re.search(r"[\d,]{9,} different choices: about \d+ seconds .*Ctrl-C keeps the best so far\.", said)
+    certificate = debiaser.certificate_
+    assert (certificate.status, certificate.interrupted) == ("heuristic", True)
+    assert certificate.lower_bound < certificate.objective
+    assert not debiaser.frontier_.attrs["complete"]
+
+
+@pytest.mark.parametrize("step", ["lower_bound", "estimate", "run"])
+def test_ctrl_c_between_the_parts_of_a_proof_keeps_the_descent(step, monkeypatch):
+    P, y = large_problem(300, 4)
+    expected = EnsembleDebiaser(search="descent").fit(P, y)
+
+    def stop(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(ExactSearch, step, stop)
+    with pytest.warns(UserWarning, match="interrupted"):
+        debiaser = EnsembleDebiaser(search="exact").fit(P, y)
+    assert debiaser.objective_value_ == expected.objective_value_
+    assert (debiaser.certificate_.status, debiaser.certificate_.interrupted) == ("heuristic", True)
+    assert debiaser.certificate_.lower_bound <= debiaser.objective_value_
+    assert "the search was stopped" in str(debiaser.certificate_)
+
+
+def test_a_time_limit_is_not_spent_twice(monkeypatch):
+    P, y = large_problem()
+    asked = []
+    look_around = automatic.look_around
+
+    def noted(problem, best, most_radius, seconds, n_threads):
+        asked.append(seconds)
+        return look_around(problem, best, 1, seconds, n_threads)
+
+    monkeypatch.setattr(automatic, "look_around", noted)
+    EnsembleDebiaser(search="enumerate", n_starts=2, time_limit=3.5).fit(P, y)
+    assert asked == [automatic.PROOF_SECONDS]
+
+
+def interrupted_fit(folder, *arguments):
+    """Start a fit, press Ctrl-C when its proof is under way, and return its last words and file."""
+    running = subprocess.Popen(
+        [sys.executable, "-m", "debias.cli", "fit", *map(str, arguments), "--search", "enumerate"],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=folder,
+        env=os.environ | {"PYTHONPATH": str(ROOT), "COLUMNS": "300"},
+    )  # fmt: skip
+    said = ""
+    while "to evaluate them all" not in said:
+        line = running.stderr.readline()
+        assert line, said
+        said += line
+    time.sleep(4)
+    running.send_signal(signal.SIGINT)
+    out, errors = running.communicate(timeout=120)
+    assert running.returncode == 130, errors
+    assert errors.splitlines()[-1].startswith("debias: interrupted: the best choice met so far is kept in ")
+    return out, json.loads((folder / "correction.json").read_text(encoding="utf-8"))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("real", [False, True], ids=["random", "trec"])
+def test_ctrl_c_during_a_long_proof_saves_the_best_so_far(tmp_path, real):
+    if real:
+        table = published_path("trec", "opt")
+        out, document = interrupted_fit(tmp_path, table, "--classes", ",".join(CLASSES["trec"]))
+    else:
+        P, y = large_problem()
+        ProbabilityTable(P, y).write(tmp_path / "opt.parquet")
+        out, document = interrupted_fit(tmp_path, "opt.parquet")
+    certificate = document["certificate"]
+    assert (certificate["status"], certificate["interrupted"]) == ("heuristic", True)
+    assert certificate["lower_bound"] < certificate["objective"]
+    assert "Proved: only that the best possible objective lies between" in out
+    assert "until the search was stopped." in out
+    again = load(tmp_path / "correction.json")
+    assert again.certificate_.gap == pytest.approx(certificate["gap"])
+    assert again.objective_value_ == pytest.approx(certificate["objective"])
+    if real:
+        assert certificate["lower_bound"] <= TREC_OPTIMUM <= certificate["objective"] + 1e-6

@@ -5,7 +5,7 @@ not change: a round makes a new one out of the last one.
 """
 
 import math
-from dataclasses import MISSING, dataclass, field, fields, replace
+from dataclasses import dataclass, field, fields, replace
 
 import numpy as np
 import pandas as pd
@@ -35,14 +35,14 @@ PICK_COLUMNS = {
 }
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True)
 class RoundSettings(SelectionSettings):
     """How rows are picked in each round, and which rows are scored again.
 
     Parameters
     ----------
-    n_picks : int
-        Rows to pick in each round (k).
+    n_picks : int, default=1
+        Rows to pick in each round (k); :class:`~iterit.training.trainer.IterIT` computes it from a ratio.
     window : {"top", "published"}, default="top"
         "top": the rows that are hardest by the newest scores, recomputed each round.
         "published": the first rows of the order that round 0 found, the same in each round.
@@ -73,15 +73,15 @@ class RoundSettings(SelectionSettings):
     """
 
     max_ifd: float = setting(1.0, "Pick no record with this IFD or a higher one.")
-    n_picks: int = setting(MISSING, "Records to pick in each round.", least=1)
+    n_picks: int = setting(1, "", least=1)
     window: str = setting(
         "top",
-        "Records that a later round scores again: the hardest by the newest scores, or those of round 0.",
+        "What a later round scores again: top (by the newest scores) or published (fixed).",
         one_of=("top", "published"),
     )
     update_ratio: float = setting(3.0, "Records scored again per record to pick.", least=1)
     above_share: float = setting(
-        0.1, "Share of what is scored again for records whose IFD is too high.", least=0
+        0.1, "Share of what is scored again for records of --max-ifd or above.", least=0
     )
     stale_share: float = setting(
         0.1, "Share of what is scored again for the records with the oldest scores.", least=0

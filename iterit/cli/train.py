@@ -11,7 +11,7 @@ import typer
 from debias.console.option_groups import Only
 from debias.console.screen import print_lines
 from debias.errors import ParameterError, param
-from debias.settings import Settings, setting
+from debias.settings import setting
 from iterit.cli.record_options import Files, RecordOptions
 from iterit.cli.report import print_report
 from iterit.cli.scoring_options import TemplateOptions

@@ -6,6 +6,7 @@ not change: a round makes a new one out of the last one.
 
 import math
 from dataclasses import dataclass, field, fields, replace
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -103,7 +104,7 @@ class RoundSettings(SelectionSettings):
         return math.floor(self.update_ratio * self.n_picks + 1e-9)
 
     @property
-    def selection(self) -> dict[str, object]:
+    def selection(self) -> dict[str, Any]:
         """Settings of a selection, as keywords of :func:`iterit.selection.selection.select`."""
         return {one.name: getattr(self, one.name) for one in fields(SelectionSettings)}
 

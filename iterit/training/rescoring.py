@@ -1,4 +1,4 @@
-"""Scores rows with the weights as they are: in the trainer's own model, or in vLLM with its adapter.
+"""Scores rows with the current weights: in the trainer's own model, or in vLLM with its adapter.
 
 All processes share the rows that the trainer's own model scores. Scoring leaves every random
 generator as it was, so that a run that resumes after it continues as if it had never stopped.
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from debias.inference.engine import Engine
 
 EngineScorer = Callable[["Engine", RowArray, int], pd.DataFrame]
-"""Scores rows with an engine after so many training steps: a DataFrame indexed by row."""
+"""Scores rows with an engine after a number of training steps: a DataFrame indexed by row."""
 
 
 @runtime_checkable
@@ -64,8 +64,8 @@ class Rescorer:
     lengths : int64 array
         Length of every row, by which processes share the work.
     engine : Engine, optional
-        With a method ``use_adapter(folder)``, such as a VLLMEngine: it is given the adapter as it is,
-        by the first process alone. The trainer's own model by default.
+        With a method ``use_adapter(folder)``, such as a VLLMEngine: it receives the current adapter
+        from the first process. The trainer's own model by default.
     dtype : {"auto", "bfloat16", "float16", "float32"}, default="auto"
         Number format in which the trainer's own model scores: "auto" is the model itself, another one
         takes a copy for each scoring, with an adapter merged in.
@@ -94,7 +94,7 @@ class Rescorer:
         self.spent = Spent()
 
     def __call__(self, trainer: "Trainer", rows: RowArray) -> pd.DataFrame:
-        """Score rows with the model of a trainer as it is; all processes call it.
+        """Score rows with the current model of a trainer; all processes call it.
 
         Returns
         -------
@@ -132,7 +132,7 @@ class Rescorer:
     def _with_adapter(
         self, engine: AdapterEngine, trainer: "Trainer", rows: RowArray
     ) -> tuple[pd.DataFrame, int]:
-        """Score rows in another engine, with the adapter as it is."""
+        """Score rows in another engine, with the current adapter."""
         with adapter_folder(trainer.model) as folder:
             engine.use_adapter(folder)
             return self.score_rows(cast("Engine", engine), rows, step_of(trainer)), 0

@@ -79,7 +79,7 @@ class IterITTrainer(_Base):
         Raises
         ------
         ResumeError
-            There is none, or it is of another run.
+            There is no complete checkpoint, or it is of another run.
         """
         if resume_from_checkpoint is True:
             found = last_whole_checkpoint(self.args.output_dir, self.args.world_size)

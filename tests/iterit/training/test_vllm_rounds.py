@@ -1,4 +1,4 @@
-"""Rounds whose records a real vLLM scores, with the adapter as it is: against the trainer's own model.
+"""Rounds whose records a real vLLM scores, with the current adapter: against the trainer's own model.
 
 `make test-vllm` runs this in an environment of its own.
 """

@@ -1,44 +1,71 @@
 # Every target sets up what it needs on a fresh machine and is quick the second time.
 # Needs only Python 3.11 or newer, pip, make and git.
+#
+# DEPENDENCIES=pinned (the versions that the tests last ran with), lowest (the lower bounds of
+# pyproject.toml) or newest; each has an environment of its own.
 PYTHON ?= python3
-VENV ?= .venv
+DEPENDENCIES ?= pinned
+VENV_pinned := .venv
+VENV_lowest := .venv-lowest
+VENV_newest := .venv-newest
+CONSTRAINTS_pinned := --constraint constraints-cpu.txt
+CONSTRAINTS_lowest := --constraint constraints-lowest.txt
+CONSTRAINTS_newest := --upgrade --upgrade-strategy eager
+VENV ?= $(VENV_$(DEPENDENCIES))
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+PIP_INSTALL := python -m pip install --quiet --disable-pip-version-check
 VLLM_VENV ?= .venv-vllm
 VLLM_TESTS := tests/inference/vllm/test_vllm_engine.py tests/inference/openai/test_openai_vllm.py tests/iterit/scoring/test_complexity_vllm.py tests/iterit/selection/test_embeddings_vllm.py tests/iterit/training/test_vllm_rounds.py
 VLLM_BIN := $(VLLM_VENV)/bin
 VLLM_STAMP := $(VLLM_VENV)/.installed
 
-.PHONY: install demo test test-slow test-vllm lint format types docs-check docs-write clean
+# Compiled kernels are shared by test processes, by runs and by the commands that tests start. A
+# kernel keeps the code of the kernels it calls, so a change to any of them empties the cache.
+export NUMBA_CACHE_DIR = $(CURDIR)/.numba-cache/$(DEPENDENCIES)
+KERNELS := $(shell grep -rl --include='*.py' 'import compiled' debias iterit) debias/compilation.py
+NUMBA_STAMP := .numba-cache/$(DEPENDENCIES)/.stamp
+
+.PHONY: install demo test test-slow test-vllm lint format types docs-check docs-write check clean
+
+ifeq ($(VENV),)
+$(error DEPENDENCIES must be pinned, lowest or newest, got $(DEPENDENCIES))
+endif
 
 install: $(STAMP)
 
-$(STAMP): pyproject.toml constraints-cpu.txt requirements-demo.txt
+$(STAMP): pyproject.toml constraints-cpu.txt constraints-lowest.txt requirements-demo.txt
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints-cpu.txt --editable ".[dev]"
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --requirement requirements-demo.txt
+	$(BIN)/$(PIP_INSTALL) $(CONSTRAINTS_$(DEPENDENCIES)) --editable ".[dev]"
+	$(BIN)/$(PIP_INSTALL) --no-deps --requirement requirements-demo.txt
 	touch $(STAMP)
 
-demo: install
+$(NUMBA_STAMP): $(KERNELS)
+	rm -rf $(@D)
+	mkdir -p $(@D)
+	touch $@
+
+demo: install $(NUMBA_STAMP)
 	$(BIN)/debias demo --out demo-output
 
 # Two processes at once; threads that wait do not spin, so that they leave the other one its core.
-test: install
+test: install $(NUMBA_STAMP)
 	OMP_WAIT_POLICY=passive $(BIN)/python -m pytest -m "not slow" -n 2 --dist worksteal --cov --cov-report=term --cov-fail-under=90
 
-test-slow: install
+test-slow: install $(NUMBA_STAMP)
 	$(BIN)/python -m pytest -m slow
 
 # A real vLLM on a CPU, in an environment of its own: a few minutes, most of them starting it.
+test-vllm: NUMBA_CACHE_DIR = $(CURDIR)/.numba-cache/vllm
 test-vllm: $(VLLM_STAMP)
 	$(VLLM_BIN)/python -m pytest -m vllm -W ignore::ResourceWarning $(VLLM_TESTS)
 
 $(VLLM_STAMP): requirements-vllm.txt requirements-demo.txt
 	$(PYTHON) -m venv $(VLLM_VENV)
-	$(VLLM_BIN)/python -m pip install --quiet --disable-pip-version-check --requirement requirements-vllm.txt
+	$(VLLM_BIN)/$(PIP_INSTALL) --requirement requirements-vllm.txt
 	$(VLLM_BIN)/python -m pip uninstall --quiet --yes torchvision torchaudio torchcodec
-	$(VLLM_BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --requirement requirements-demo.txt
-	$(VLLM_BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --editable .
+	$(VLLM_BIN)/$(PIP_INSTALL) --no-deps --requirement requirements-demo.txt
+	$(VLLM_BIN)/$(PIP_INSTALL) --no-deps --editable .
 	touch $(VLLM_STAMP)
 
 lint: install
@@ -58,5 +85,8 @@ docs-check: install
 docs-write: install
 	$(BIN)/python tests/test_docs.py
 
+# What continuous integration runs.
+check: lint types test
+
 clean:
-	rm -rf $(VENV) $(VLLM_VENV) build dist demo-output .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage
+	rm -rf .venv .venv-lowest .venv-newest $(VLLM_VENV) .numba-cache build dist demo-output .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage

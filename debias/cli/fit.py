@@ -90,8 +90,8 @@ def fit(
         Search,
         typer.Option(
             metavar="NAME",
-            help="auto: a descent, then the best proof that a fixed amount of work allows; exact: until the optimum "
-            "is proved; enumerate: every choice; descent: no proof; or a published schedule as a baseline: "
+            help="auto: a descent, then the best proof that a fixed amount of work allows; exact: until the "
+            "optimum is proved; enumerate: every choice; descent: no proof; or, as baselines, the schedules "
             "annealing-3/6, annealing-150/300.",
         ),
     ] = Search.auto,

@@ -24,7 +24,8 @@ from debias.corrections.families import ensemble
 from debias.search.descent.coordinate_descent import descend
 from debias.search.objective import Objective
 from debias.search.problem import TOLERANCE, build_problem
-from debias.search.solve import search
+from debias.search.search_settings import SearchSettings
+from debias.search.solve import solve
 
 HERE = Path(__file__).parent
 

@@ -25,8 +25,7 @@ from search_quality import markdown, read
 from debias.corrections.families import ensemble
 from debias.search.objective import Objective
 from debias.search.problem import build_problem
-from debias.search.proof.enumeration import walk
-from debias.search.proof.enumeration_state import new_state
+from debias.search.proof.enumeration import enumerate_choices, new_state
 from debias.search.proof.exact_search import ExactSearch, Known
 
 HERE = Path(__file__).parent

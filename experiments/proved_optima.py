@@ -28,7 +28,8 @@ from debias.search.milp.integer_program import IntegerProgram
 from debias.search.objective import Objective, confusion_counts
 from debias.search.problem import build_problem
 from debias.search.proof.exact_search import ExactSearch
-from debias.search.solve import search
+from debias.search.search_settings import SearchSettings
+from debias.search.solve import solve
 
 HERE = Path(__file__).parent
 

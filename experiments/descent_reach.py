@@ -35,7 +35,7 @@ def measure(task: str, folder: Path, pmi: float, settings: dict) -> dict:
     problem = build_problem(
         *read(folder / f"{task}_shot1_seed0" / "opt.txt"), ensemble(settings["n_weights"]), Objective(pmi=pmi)
     )
-    proof = search(problem, "exact", n_threads=2).certificate
+    proof = solve(problem, SearchSettings("exact", n_jobs=2)).certificate
     assert proof.status == "optimal"
     reached, single, seconds = 0, 0, []
     for seed in range(settings["seeds"]):

@@ -80,7 +80,9 @@ def bounded(problem: Problem, fronts: ParetoFronts, points: np.ndarray, settings
     found = []
     for cobias in sorted({float(p[1]) for p in missed}):
         within = replace(problem, objective=Constrained(max_cobias=cobias))
-        found.append(search(within, "exact", n_threads=2, time_limit=settings["bounded_limit"]).best)
+        found.append(
+            solve(within, SearchSettings("exact", time_limit=settings["bounded_limit"], n_jobs=2)).best
+        )
     return fronts_of(problem, [problem.candidate(candidate.choice) for candidate in found])
 
 
@@ -98,7 +100,8 @@ def measure(task: str, folder: Path, settings: dict) -> list[dict]:
             method = (
                 "enumerate" if len(ensemble(n_weights)) ** problem.n_classes <= settings["most"] else "auto"
             )
-            result = search(problem, method, n_threads=settings["n_jobs"], time_limit=settings["time_limit"])
+            how = SearchSettings(method, time_limit=settings["time_limit"], n_jobs=settings["n_jobs"])
+            result = solve(problem, how)
             fronts = result.pareto
             if not result.frontier_complete:
                 fronts = fronts.joined(pareto_local_search(problem, fronts, settings["most_traced"]).fronts)

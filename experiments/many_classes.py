@@ -57,7 +57,7 @@ def measure(size: dict, settings: dict) -> dict:
     ranked = time.perf_counter()
     found = iterated_local_search(problem, settings["n_starts"], settings["seed"], settings["n_jobs"])
     searched = time.perf_counter()
-    around = look_around(problem, found.best, size["radius"], None, settings["n_jobs"])
+    around = look_around(problem, found.best, size["radius"], n_threads=settings["n_jobs"])
     certified = time.perf_counter()
     return {
         "classes": size["classes"],

@@ -42,8 +42,10 @@ def prove(task: str, folder: Path, pmi: float, settings: dict) -> dict:
     started = time.perf_counter()
     problem = build_problem(probabilities, y, family, objective)
     built = time.perf_counter()
-    result = search(
-        problem, "exact", settings["n_starts"], settings["seed"], settings["n_jobs"], settings["time_limit"]
+    result = solve(
+        problem,
+        SearchSettings(settings["search"], settings["n_starts"], n_jobs=settings["n_jobs"]),
+        settings["seed"],
     )
     seconds = time.perf_counter() - started
     certificate = result.certificate
@@ -56,7 +58,7 @@ def prove(task: str, folder: Path, pmi: float, settings: dict) -> dict:
         "status": certificate.status,
         "gap": certificate.gap,
         "ids": " ".join(str(family[index].id) for index in result.best.choice),
-        "different choices": ExactSearch(problem).lanes.n_choices,
+        "different choices": ExactSearch(problem).tables.n_choices,
         "evaluated": certificate.n_evaluations,
         "seconds": seconds,
         "of which ranking": built - started,

@@ -300,8 +300,8 @@ def _check_bound(name: str, bound: object) -> None:
     """Refuse a bound that is not a fraction."""
     if bound is None or (name == "min_accuracy" and isinstance(bound, str) and bound == UNCORRECTED):
         return
-    is_number = isinstance(bound, (int, float, np.number)) and not isinstance(bound, bool)
-    if not (is_number and 0 <= bound <= 1):
+    numbers = (int, float, np.floating, np.integer)
+    if isinstance(bound, bool) or not isinstance(bound, numbers) or not 0 <= bound <= 1:
         also = f", or {UNCORRECTED!r}" if name == "min_accuracy" else ""
         raise ParameterError(
             parameter=name, allowed=f"a fraction from 0 to 1 (0.1 for 10 points){also}", received=bound

@@ -19,7 +19,7 @@ from debias.cli import app
 from debias.cli.fit import Method, Search
 from debias.estimators.debiasers import load
 from debias.estimators.prediction import predict_table
-from debias.estimators.search_call import SEARCHES
+from debias.search.search_settings import METHODS
 from debias.tables.table import ProbabilityTable
 from iterit.cli import app as iterit_app
 from tests.reports.test_summary import skewed_table
@@ -206,7 +206,7 @@ def test_bounds_that_are_none_are_refused(folder, options, message):
 
 
 def test_choices_offered_are_those_that_exist():
-    assert [str(search) for search in Search] == list(SEARCHES)
+    assert [str(search) for search in Search] == list(METHODS)
     assert [str(method) for method in Method] == ["ensemble", "weight", "fuzzy"]
 
 

@@ -15,7 +15,7 @@ from debias.search.constraints import Constrained
 from debias.search.counting import bit_tables
 from debias.search.counting.bit_tables import build_wins
 from debias.search.counting.sweeps import RankSweeper, WinSweeper, sweepers
-from debias.search.descent import multi_objective as shared
+from debias.search.descent import multi_objective
 from debias.search.descent.coordinate_descent import descend
 from debias.search.descent.multi_objective import factors_of, search_together, unit_objectives
 from debias.search.objective import Objective
@@ -66,7 +66,7 @@ def test_every_objective_gets_its_enumerated_optimum(seed, steps, n_classes):
 def test_descents_together_end_where_no_two_classes_improve(seed, steps, n_classes):
     problem = small_problem(seed, steps, n_classes)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(shared, "MOST_CHOICES", 0)
+        patch.setattr(multi_objective, "MOST_CHOICES", 0)
         found = search_together(problem, GRID, n_starts=8)
     assert found.radius == 2
     for objective, best in zip(GRID, found.best, strict=True):
@@ -82,7 +82,7 @@ def test_descents_together_end_where_no_two_classes_improve(seed, steps, n_class
 
 
 def test_with_four_classes_together_is_better_than_alone_far_more_often_than_worse(monkeypatch):
-    monkeypatch.setattr(shared, "MOST_CHOICES", 0)
+    monkeypatch.setattr(multi_objective, "MOST_CHOICES", 0)
     gaps = []
     for seed in range(12):
         problem = small_problem(seed, 100, 4)
@@ -124,8 +124,8 @@ def test_what_is_too_large_for_wins_goes_by_ranks_to_the_same_answer(monkeypatch
 
 def test_many_classes_move_one_at_a_time(monkeypatch):
     problem = small_problem(3, 100, 4)
-    monkeypatch.setattr(shared, "MOST_CHOICES", 0)
-    monkeypatch.setattr(shared, "MOST_TRIPLES", 0)
+    monkeypatch.setattr(multi_objective, "MOST_CHOICES", 0)
+    monkeypatch.setattr(multi_objective, "MOST_TRIPLES", 0)
     assert search_together(problem, GRID, n_starts=2).radius == 1
 
 

@@ -1,4 +1,4 @@
-"""Constraints beside the objective: the best choice among those that keep COBias or accuracies in bounds.
+"""Constraints on COBias or accuracies: the best choice among those that keep their bounds.
 
 A choice out of bounds is worth :data:`INFEASIBLE` and how far out it is, so that every search
 which minimises a number finds the best choice that exists, or else the closest to the bounds.
@@ -275,7 +275,7 @@ class Constrained(BaseEstimator):
 
 
 Goal = Objective | Constrained
-"""What a search can minimise."""
+"""Kinds of goals that a search minimises."""
 
 
 def is_feasible(goal: Goal, value: float) -> bool:

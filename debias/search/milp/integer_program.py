@@ -23,7 +23,7 @@ from debias.search.objective import Counts, Objective, confusion_counts
 from debias.tables.class_columns import match_classes, validate_probabilities
 
 TOLERANCE = 1e-9
-"""How exact the solver has to be: on rows, not shares, so that it weighs no more with many rows."""
+"""How exact the solver has to be: on rows, not shares, so that it is the same with many rows."""
 
 Outcome = Literal["optimal", "time limit", "nothing", "infeasible"]
 FloatArray = npt.NDArray[np.float64]
@@ -115,7 +115,7 @@ class IntegerProgram:
         Raises
         ------
         ParameterError
-            It is none, is not linear, is strict, or speaks of another model.
+            It is not a constraint, not linear, strict, or uses another model.
         """
         used = _check_constraint(constraint, self.model)
         gaps = {id(gap) for gap in self.model.gap.values()}

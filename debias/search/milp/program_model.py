@@ -62,7 +62,7 @@ def build_model(probabilities: FloatArray, y: IndexArray, family: Family, object
     family : Family
         The corrections to choose from.
     objective : Objective
-        What is minimised, its PMI term left aside.
+        What is minimised, its PMI term ignored.
 
     Returns
     -------

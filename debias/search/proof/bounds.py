@@ -30,7 +30,7 @@ from debias.search.problem import Problem
 
 TOLERANCE = 1e-12
 _PRICES = (0.125, 0.25, 0.5, 1.0, 2.0, 4.0)
-"""What breaking a constraint by one may cost, in bounds."""
+"""Prices, in bounds, of breaking a constraint by one."""
 
 
 class BoundTerms(NamedTuple):

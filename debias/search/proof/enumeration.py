@@ -77,7 +77,7 @@ class State(NamedTuple):
 
 
 class Found(NamedTuple):
-    """What an enumeration has found.
+    """The best choice and the pairs that an enumeration has met.
 
     Attributes
     ----------

@@ -37,7 +37,7 @@ _SEED = 0
 
 @dataclass(frozen=True)
 class ExactResult:
-    """What an exact search has found.
+    """The result of an exact search.
 
     Attributes
     ----------

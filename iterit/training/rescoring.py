@@ -118,7 +118,7 @@ class Rescorer:
         own = rows[np.argsort(self.lengths[rows], kind="stable")][index::count]
         with model_to_score(trainer.model, self.dtype) as model:
             engine = TransformersEngine(model, trainer.processing_class)
-            return self.score_rows(engine, np.sort(own), step_of(trainer)), engine.work.tokens
+            return self.score_rows(engine, np.sort(own), step_of(trainer)), engine.token_counts.tokens
 
     def _with_adapter(self, trainer: Any, rows: RowArray) -> tuple[pd.DataFrame, int]:
         """Score rows in another engine, with the adapter as it is."""

@@ -14,7 +14,7 @@ from debias.inference.engine import Engine
 from debias.inference.texts.tasks import Task, load_task
 
 
-class LabelProbabilities(TransformerMixin, BaseEstimator):  # type: ignore[misc]
+class LabelProbabilities(TransformerMixin, BaseEstimator):
     """Turn texts into the class probabilities of a prompted model.
 
     There is nothing to learn: ``fit`` only checks. Clones share the engine, so that a model is

@@ -221,11 +221,11 @@ def test_rows_are_scored_in_the_order_asked_for_and_equal_ones_once():
     pd.testing.assert_frame_equal(
         quiet_scores(RECORDS, engine, rows=[3, 0]), whole.loc[[3, 0]], atol=1e-5, rtol=0
     )
-    before = engine.work
-    once = (engine.work, quiet_scores(RECORDS, engine, rows=[0]))[1]
-    single = engine.work - before
+    before = engine.token_counts
+    once = (engine.token_counts, quiet_scores(RECORDS, engine, rows=[0]))[1]
+    single = engine.token_counts - before
     twice = quiet_scores(RECORDS.take([0, 0, 0]), engine)
-    assert (engine.work - before) - single == single and twice["ifd"].nunique() == 1
+    assert (engine.token_counts - before) - single == single and twice["ifd"].nunique() == 1
     assert twice["ifd"][0] == once["ifd"][0]
     assert quiet_scores(RECORDS, engine, rows=[]).empty
 
@@ -243,9 +243,9 @@ def test_each_conversation_and_the_shared_system_text_are_computed_once():
     wholes = held.lengths.sum() - 100 * (system + 1)
     openings = sum(len(one.direct(span)) for one in held for span in one.spans)
     alone = openings + sum(one.n_answer_tokens for one in held) - 200
-    assert engine.work.tokens <= wholes + alone + 2 * system
-    assert engine.work.padding == 0
-    assert engine.work.reads <= held.lengths.sum()
+    assert engine.token_counts.tokens <= wholes + alone + 2 * system
+    assert engine.token_counts.padding == 0
+    assert engine.token_counts.reads <= held.lengths.sum()
     assert scores["n_tokens"].sum() == sum(one.n_answer_tokens for one in held)
     encoded = quiet_scores(records, engine, encoded=held)
     pd.testing.assert_frame_equal(encoded, scores, atol=1e-5, rtol=0)
@@ -255,11 +255,11 @@ def test_a_second_run_asks_nothing(tmp_path):
     tokenizer = chat_tokenizer(CHATML)
     engine = tiny_engine("qwen2", tokenizer)
     first = quiet_scores(RECORDS, engine, rows=[0, 2], cache=tmp_path / "scores")
-    work = engine.work
+    work = engine.token_counts
     pd.testing.assert_frame_equal(
         quiet_scores(RECORDS, engine, rows=[2, 0], cache=tmp_path / "scores"), first.loc[[2, 0]]
     )
-    assert engine.work == work
+    assert engine.token_counts == work
     turned = Records.from_rows(reversed(ROWS))
     again = quiet_scores(turned, engine, cache=tmp_path / "scores")
     assert again.loc[[4, 2]].to_numpy().tolist() == first.to_numpy().tolist()
@@ -285,11 +285,11 @@ def test_what_decides_a_score_is_what_it_is_kept_under(tmp_path, changed):
         records = Records.from_rows([row | {"system": "Be short."} for row in ROWS])
     else:
         options[changed] += 1
-    work = engine.work
+    work = engine.token_counts
     fresh = quiet_scores(records, engine, **options | {"cache": None})
-    single = engine.work - work
+    single = engine.token_counts - work
     kept = quiet_scores(records, engine, **options)
-    assert engine.work - work - single == single and single.tokens > 0
+    assert engine.token_counts - work - single == single and single.tokens > 0
     pd.testing.assert_frame_equal(kept, fresh, atol=1e-5, rtol=0)
 
 

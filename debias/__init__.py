@@ -25,8 +25,8 @@ if TYPE_CHECKING:
     from debias.estimators.debiasers import EnsembleDebiaser, FuzzyDebiaser, WeightDebiaser, load
     from debias.estimators.log_bias import LogBiasDebiaser
     from debias.estimators.tuning.ensemble_cv import EnsembleDebiaserCV
-    from debias.inference.collection.from_lists import collect
-    from debias.inference.collection.from_streams import collect_stream
+    from debias.inference.collection.collection import collect
+    from debias.inference.collection.collection import collect_stream
     from debias.inference.collection.grid import collect_many
     from debias.inference.engine import Engine
     from debias.inference.openai.openai_engine import OpenAIEngine
@@ -70,9 +70,9 @@ _HOME = {
     "Weight": "debias.corrections.correction",
     "WeightDebiaser": "debias.estimators.debiasers",
     "check_disjoint": "debias.tables.table",
-    "collect": "debias.inference.collection.from_lists",
+    "collect": "debias.inference.collection.collection",
     "collect_many": "debias.inference.collection.grid",
-    "collect_stream": "debias.inference.collection.from_streams",
+    "collect_stream": "debias.inference.collection.collection",
     "ensemble": "debias.corrections.families",
     "gaussians": "debias.corrections.families",
     "load": "debias.estimators.debiasers",

@@ -31,7 +31,7 @@ import pandas as pd
 import torch
 from markdown_table import markdown
 
-from debias.inference.collection.from_lists import collect
+from debias.inference.collection.collection import collect
 from debias.inference.engine import Engine, LabelScores
 from debias.inference.texts.prompted_rows import load_prompted_rows
 from debias.inference.texts.tasks import load_task

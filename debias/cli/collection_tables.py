@@ -14,7 +14,7 @@ def describe_collection(table: "ProbabilityTable", path: Path) -> list[str]:
     Parameters
     ----------
     table : ProbabilityTable
-        As :func:`debias.inference.collection.from_lists.collect` made it.
+        As :func:`debias.inference.collection.collection.collect` made it.
     path : Path
         Where it was written.
 

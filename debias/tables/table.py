@@ -85,10 +85,19 @@ class ProbabilityTable:
         )
 
     @classmethod
-    def _checked(cls, parts: TableParts, normalise: bool = False) -> "ProbabilityTable":
-        """Make a table from parts that did not come through the constructor."""
+    def of_checked(cls, parts: TableParts) -> "ProbabilityTable":
+        """Make a table of parts that :func:`~debias.tables.checks.check_parts` has returned.
+
+        Parameters
+        ----------
+        parts : TableParts
+
+        Returns
+        -------
+        ProbabilityTable
+        """
         table = cls.__new__(cls)
-        table._parts = check_parts(parts, normalise)
+        table._parts = parts
         return table
 
     @property
@@ -200,7 +209,7 @@ class ProbabilityTable:
                 f"rows {rows!r} cannot be taken from a table of {len(self)} rows ({error}); pass a slice, "
                 "a boolean mask, or one or more positions."
             ) from error
-        return self._checked(self._parts.take(np.atleast_1d(index)))
+        return self.of_checked(check_parts(self._parts.take(np.atleast_1d(index))))
 
     def normalised(self) -> "ProbabilityTable":
         """Return the table with each row divided by its sum.
@@ -216,7 +225,7 @@ class ProbabilityTable:
         >>> table.to_numpy().tolist(), table.label_mass.tolist(), table.metadata
         ([[0.5, 0.5], [0.0, 1.0]], [0.2, 0.4], {'normalised': True})
         """
-        return self._checked(self._parts.take(np.arange(len(self))), normalise=True)
+        return self.of_checked(check_parts(self._parts.take(np.arange(len(self))), normalise=True))
 
     def split(
         self, test_size: float | int = 0.5, seed: int = 0
@@ -298,9 +307,9 @@ class ProbabilityTable:
         """
         parts = read_parts(path, format, **options)
         try:
-            return cls._checked(parts, normalise)
+            return cls.of_checked(check_parts(parts, normalise))
         except TableError as error:
-            raise TableError(f"{os.fspath(path)}: {error}") from error
+            raise error.at(file=os.fspath(path)) from error
 
     def write(self, path: str | os.PathLike[str], format: str | None = None, **options: Any) -> None:
         """Write the table to a file, whole or not at all.

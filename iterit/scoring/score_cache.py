@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 from debias.atomic_file import atomic_path, write_durably
 from debias.errors import StorageError
-from debias.inference.collection.hash_index import digest
+from debias.inference.collection.answer_store import digest
 
 _MOST_FILES = 16
 

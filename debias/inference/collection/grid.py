@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 
 from debias.errors import ParameterError
-from debias.inference.collection.from_lists import collect
+from debias.inference.collection.collection import collect
 from debias.inference.engine import Engine
 from debias.inference.texts.prompted_rows import PromptedRows, prompt_rows
 from debias.inference.texts.sources import load_split
@@ -90,7 +90,7 @@ def collect_many(
     """Collect a table for each task, number of demonstrations, and seed.
 
     The tables are ``TASK_SPLIT_shotN_seedS.parquet`` in the folder ``out``, zero-shot once and without a
-    seed; each is what :func:`~debias.inference.collection.from_lists.collect` makes alone.
+    seed; each is what :func:`~debias.inference.collection.collection.collect` makes alone.
     All rows are loaded and all
     demonstrations drawn before the model is asked. The same call goes on where it stopped.
 

@@ -7,6 +7,7 @@ DNIP, FuRud and DCS (Lin and You, arXiv 2405.07623, 2412.19018, 2503.05157), byt
 import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
+from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -232,6 +233,7 @@ def load_task(name_or_path: "str | Path | Task") -> Task:
                 f"there is no task {str(name_or_path)!r}; choose one of {', '.join(task_names())},"
                 " or give the path of a TOML file that ends in .toml"
             )
+        return _read_shipped_task(path)
     return _read_task(path)
 
 
@@ -254,6 +256,12 @@ def task_folder() -> Path:
         if folder.is_dir():
             return folder
     raise TaskError(f"the task files are missing from {candidates[0]}; install debias-iterit again")
+
+
+@cache
+def _read_shipped_task(path: Path) -> Task:
+    """Read a TOML file that does not change."""
+    return _read_task(path)
 
 
 def _read_task(path: Path) -> Task:

@@ -7,14 +7,14 @@ import pandas as pd
 import pytest
 
 from debias.errors import ParameterError, ResumeError
-from debias.inference.collection.from_lists import collect
+from debias.inference.collection.collection import collect
 from debias.inference.collection.grid import ManyTables, collect_many, uncorrected
 from debias.inference.texts.prompted_rows import load_prompted_rows
 from debias.inference.texts.tasks import Task
 from debias.metrics.scores import class_accuracy, cobias_from_accuracies
 from debias.tables.table import ProbabilityTable
 
-from .inference.plain_engine import PlainEngine
+from tests.support.plain_engine import PlainEngine
 
 WORDS = {"labels": ["bad", "fine", "great"], "question_prefix": "Text: ", "answer_prefix": "Mood: "}
 TASK = Task("mood", **WORDS)

@@ -13,7 +13,6 @@ from debias.inference.texts.prompted_rows import load_prompted_rows
 from debias.inference.texts.tasks import Task
 from debias.metrics.scores import class_accuracy, cobias_from_accuracies
 from debias.tables.table import ProbabilityTable
-
 from tests.support.plain_engine import PlainEngine
 
 WORDS = {"labels": ["bad", "fine", "great"], "question_prefix": "Text: ", "answer_prefix": "Mood: "}

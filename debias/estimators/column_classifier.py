@@ -15,13 +15,8 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, column_or_1d, validate_data
 
 from debias.errors import ParameterError, TableError
-from debias.tables.class_columns import (
-    ClassColumns,
-    FloatArray,
-    match_classes,
-    plain_labels,
-    validate_probabilities,
-)
+from debias.tables.checks import check_probabilities
+from debias.tables.class_columns import ClassColumns, FloatArray, match_classes, plain_labels
 
 
 class ColumnClassifier(ClassifierMixin, TransformerMixin, BaseEstimator):
@@ -61,7 +56,7 @@ class ColumnClassifier(ClassifierMixin, TransformerMixin, BaseEstimator):
             y = column_or_1d(y, warn=True)
             check_classification_targets(y)
         names = getattr(self, "feature_names_in_", None)
-        validate_probabilities(probabilities, names)
+        check_probabilities(probabilities, names, sum_to_one=True)
         frame = X if isinstance(X, pd.DataFrame) else pd.DataFrame(probabilities)
         classes = names if self.classes is None and not isinstance(X, pd.DataFrame) else self.classes
         if y is None:
@@ -80,7 +75,8 @@ class ColumnClassifier(ClassifierMixin, TransformerMixin, BaseEstimator):
             expected = self._by_column().tolist()
             if X.columns.tolist() != expected:
                 raise TableError(f"the columns must be {expected}, as when fitted; got {X.columns.tolist()}.")
-        return validate_probabilities(probabilities, getattr(self, "feature_names_in_", None))
+        names = getattr(self, "feature_names_in_", None)
+        return check_probabilities(probabilities, names, sum_to_one=True)
 
     def _by_column(self) -> npt.NDArray[Any]:
         """Return the class labels in the order of the columns."""

@@ -10,7 +10,8 @@ import pandas as pd
 from sklearn.model_selection import train_test_split
 
 from debias.errors import ParameterError
-from debias.tables.table_parts import IndexArray, TableParts, TextArray
+from debias.tables.class_columns import IndexArray, TextArray
+from debias.tables.table_parts import TableParts
 
 
 def plain_text(text: str) -> str:

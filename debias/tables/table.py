@@ -14,9 +14,10 @@ import pandas as pd
 
 from debias.errors import OverlapError, TableError
 from debias.tables.checks import check_parts, names_and_values
+from debias.tables.class_columns import FloatArray, IndexArray
 from debias.tables.formats.file_formats import read_parts, write_parts
 from debias.tables.splitting import choose_test_groups, describe_rows, groups_of_texts, shared_rows
-from debias.tables.table_parts import FloatArray, IndexArray, TableParts
+from debias.tables.table_parts import TableParts
 
 
 class ProbabilityTable:

@@ -14,7 +14,8 @@ from sklearn.linear_model import LogisticRegression
 
 from debias.errors import ParameterError, TableError
 from debias.estimators.baselines.baseline import Baseline
-from debias.tables.class_columns import ClassColumns, FloatArray, validate_probabilities
+from debias.tables.checks import check_probabilities
+from debias.tables.class_columns import ClassColumns, FloatArray
 from debias.tables.table import ProbabilityTable
 
 CONTENT_FREE_INPUTS = ("N/A", "", "[MASK]")
@@ -161,7 +162,7 @@ class ContextualCalibration(Baseline):
             raise TableError(
                 f"content_free_probabilities must be (n_inputs, {len(names)}); got {values.shape}."
             )
-        self.prior_ = _prior(validate_probabilities(values, names), match)
+        self.prior_ = _prior(check_probabilities(values, names, sum_to_one=True), match)
 
     def _corrected(self, probabilities: FloatArray) -> FloatArray:
         return np.asarray(probabilities / self.prior_)

@@ -215,7 +215,7 @@ class ParquetTableWriter:
 
     def __init__(self, path: Path) -> None:
         self._file = path.open("wb")
-        self._writer: pq.ParquetWriter | None = None
+        self._writer: Any = None
 
     def write(self, block: TableParts) -> None:
         """Write a block of rows, which has the same columns as the blocks before.

@@ -6,8 +6,10 @@ from pathlib import Path
 import numpy as np
 
 from debias.errors import TableError
-from debias.tables.checks import SUM_TOLERANCE
-from debias.tables.table_parts import FloatArray
+from debias.tables.class_columns import FloatArray
+
+_ROUNDING = 1e-5
+"""How far from 1 the sum of a whole row may be where its values have six decimals."""
 
 
 def decode(path: Path, encoding: str = "utf-8") -> str:
@@ -114,7 +116,7 @@ def refuse_cut_end(path: Path, text: str, probabilities: FloatArray) -> None:
     debias.errors.TableError: a.txt: the file is cut short: it ends within row 1, which sums to 0.95 while
     all others sum to 1.
     """
-    off = np.abs(probabilities.sum(axis=1) - 1) > SUM_TOLERANCE
+    off = np.abs(probabilities.sum(axis=1) - 1) > _ROUNDING
     if not text.endswith(("\n", "\r")) and len(off) > 1 and off[-1] and not off[:-1].any():
         raise TableError(
             f"{path}: the file is cut short: it ends within row {len(off) - 1}, which sums to "

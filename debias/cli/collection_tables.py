@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from debias.inference.collection.grid import ManyTables
+    from debias.inference.collection.grid import CollectedGrid
     from debias.tables.table import ProbabilityTable
 
 
@@ -67,12 +67,12 @@ def _bounds(facts: dict[str, Any]) -> list[str]:
     ]
 
 
-def many_tables(many: "ManyTables") -> tuple[list[list[str]], list[list[str]]]:
+def many_tables(many: "CollectedGrid") -> tuple[list[list[str]], list[list[str]]]:
     """Return the cells of two tables: each collected table, and each setting over seeds.
 
     Parameters
     ----------
-    many : ManyTables
+    many : CollectedGrid
 
     Returns
     -------

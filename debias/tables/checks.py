@@ -49,7 +49,7 @@ def check_parts(parts: TableParts, normalise: bool = False) -> TableParts:
     >>> checked.labels.tolist(), checked.ids.tolist(), checked.label_mass.tolist()
     (['yes'], ['0'], [0.4])
     """
-    values = np.asarray(parts.probabilities)
+    values = _numbers(lambda: np.asarray(parts.probabilities, dtype=np.float64))
     classes = check_classes(parts.classes, values.shape[1] if values.ndim == 2 else 0)
     probabilities = check_probabilities(values, classes, normalise=normalise).copy()
     n_samples = len(probabilities)

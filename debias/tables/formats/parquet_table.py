@@ -105,7 +105,7 @@ def read_header(path: Path) -> dict[str, Any]:
     try:
         schema = pq.read_schema(path)
     except (pa.ArrowException, OSError) as error:
-        raise TableError(f"{path}: not a whole Parquet file ({error}); write it again.") from error
+        raise TableError(f"not a whole Parquet file ({error})", file=path, fix="write it again") from error
     return _parquet_header(path, schema)
 
 
@@ -130,15 +130,15 @@ def read_parquet(path: Path) -> TableParts:
     try:
         table = pq.read_table(path)
     except (pa.ArrowException, OSError) as error:
-        raise TableError(f"{path}: not a whole Parquet file ({error}); write it again.") from error
+        raise TableError(f"not a whole Parquet file ({error})", file=path, fix="write it again") from error
     header = _parquet_header(path, table.schema)
     names = [CLASS_PREFIX + str(name) for name in header["classes"]]
     missing = [name for name in ["id", *names] if name not in table.column_names]
     if missing:
-        raise TableError(f"{path}: column {missing[0]!r} is missing; it has {table.column_names}.")
+        raise TableError(f"column {missing[0]!r} is missing; it has {table.column_names}", file=path)
     unexpected = [name for name in names if not pa.types.is_floating(table.schema.field(name).type)]
     if unexpected:
-        raise TableError(f"{path}: column {unexpected[0]!r} holds no floating-point numbers.")
+        raise TableError(f"column {unexpected[0]!r} holds no floating-point numbers", file=path)
     optional = {name: _values(table, name) for name in ("label", "text", "label_mass")}
     return TableParts(
         probabilities=np.column_stack([_values(table, name) for name in names]),
@@ -163,8 +163,9 @@ def _parquet_header(path: Path, schema: pa.Schema) -> dict[str, Any]:
     raw = (schema.metadata or {}).get(SCHEMA_KEY)
     if raw is None:
         raise TableError(
-            f"{path}: a Parquet file, but no probability table of this project; "
-            "load it with pandas and pass the class columns to ProbabilityTable(...)."
+            "a Parquet file, but no probability table of this project",
+            file=path,
+            fix="load it with pandas and pass the class columns to ProbabilityTable(...)",
         )
     expected: dict[str, Any] = {
         "classes": list,
@@ -176,15 +177,18 @@ def _parquet_header(path: Path, schema: pa.Schema) -> dict[str, Any]:
         header = json.loads(raw)
         version = header["schema_version"]
     except (ValueError, TypeError, KeyError) as error:
-        raise TableError(f"{path}: the description in the Parquet schema is damaged ({error!r}).") from error
+        raise TableError(
+            f"the description in the Parquet schema is damaged ({error!r})", file=path
+        ) from error
     if version != SCHEMA_VERSION:
         raise TableError(
-            f"{path}: written in version {version!r} of the format, this package reads version "
-            f"{SCHEMA_VERSION}; upgrade debias-iterit or write the table again."
+            f"written in version {version!r} of the format, this package reads version {SCHEMA_VERSION}",
+            file=path,
+            fix="upgrade debias-iterit or write the table again",
         )
     for key, kind in expected.items():
         if not isinstance(header.get(key, ...), kind):
-            raise TableError(f"{path}: the description in the Parquet schema has a wrong or no {key!r}.")
+            raise TableError(f"the description in the Parquet schema has a wrong or no {key!r}", file=path)
     return dict(header)
 
 

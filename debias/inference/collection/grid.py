@@ -156,7 +156,6 @@ def collect_many(
 def collect_planned(
     engine: Engine,
     planned: Sequence[PlannedTable],
-    *,
     **settings: Unpack[CollectionKeywords],
 ) -> CollectedGrid:
     """Collect planned tables; see :func:`collect_many`.

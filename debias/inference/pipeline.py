@@ -9,7 +9,7 @@ from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 
 from debias.errors import ParameterError
-from debias.inference.collection.from_lists import collect
+from debias.inference.collection.collection import collect
 from debias.inference.engine import Engine
 from debias.inference.texts.tasks import Task, load_task
 
@@ -26,7 +26,7 @@ class LabelProbabilities(TransformerMixin, BaseEstimator):
     task : str or Task
     demonstrations : sequence of Demonstration or (text, class name), default=()
     too_long : {"error", "truncate"}, default="error"
-        See :func:`~debias.inference.collection.from_lists.collect`.
+        See :func:`~debias.inference.collection.collection.collect`.
     progress : bool, default=False
         Whether to show a progress bar.
 

@@ -20,7 +20,8 @@ from debias.metrics.scores import cobias_from_accuracies
 from debias.search.milp.program_model import build_model, force_gaps, load_pyomo
 from debias.search.milp.program_result import ProgramResult, Status
 from debias.search.objective import Counts, Objective, confusion_counts
-from debias.tables.class_columns import match_classes, validate_probabilities
+from debias.tables.checks import check_probabilities
+from debias.tables.class_columns import match_classes
 
 TOLERANCE = 1e-9
 """How exact the solver has to be: on rows, not shares, so that it is the same with many rows."""
@@ -100,7 +101,7 @@ class IntegerProgram:
         self.objective = _without_pmi(objective)
         table = probabilities if isinstance(probabilities, pd.DataFrame) else np.asarray(probabilities)
         names = table.columns.tolist() if isinstance(table, pd.DataFrame) else None
-        self._probabilities = validate_probabilities(np.array(table, dtype=np.float64), names)
+        self._probabilities = check_probabilities(np.array(table, dtype=np.float64), names, sum_to_one=True)
         self._y = _column_indices(table, y)
         self.model = build_model(self._probabilities, self._y, self.family, self.objective)
 

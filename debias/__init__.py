@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from debias.estimators.debiasers import load as load
     from debias.estimators.log_bias import LogBiasDebiaser as LogBiasDebiaser
     from debias.estimators.tuning.ensemble_cv import EnsembleDebiaserCV as EnsembleDebiaserCV
-    from debias.inference.collection.from_lists import collect as collect
-    from debias.inference.collection.from_streams import collect_stream as collect_stream
+    from debias.inference.collection.collection import collect as collect
+    from debias.inference.collection.collection import collect_stream as collect_stream
     from debias.inference.collection.grid import collect_many as collect_many
     from debias.inference.engine import Engine as Engine
     from debias.inference.openai.openai_engine import OpenAIEngine as OpenAIEngine
@@ -40,8 +40,7 @@ _HOMES = {
     "estimators.debiasers": ("EnsembleDebiaser", "FuzzyDebiaser", "WeightDebiaser", "load"),
     "estimators.log_bias": ("LogBiasDebiaser",),
     "estimators.tuning.ensemble_cv": ("EnsembleDebiaserCV",),
-    "inference.collection.from_lists": ("collect",),
-    "inference.collection.from_streams": ("collect_stream",),
+    "inference.collection.collection": ("collect", "collect_stream"),
     "inference.collection.grid": ("collect_many",),
     "inference.engine": ("Engine",),
     "inference.openai.openai_engine": ("OpenAIEngine",),

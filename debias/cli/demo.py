@@ -167,7 +167,7 @@ def _collect_both(
     files: dict[str, Path], sizes: dict[str, int], seed: int, on_stage: Callable[[str], object]
 ) -> "list[ProbabilityTable]":
     """Ask the model about both splits, with the same demonstration, which is in neither."""
-    from debias.inference.collection.from_lists import collect
+    from debias.inference.collection.collection import collect
     from debias.inference.texts.prompted_rows import load_prompted_rows
     from debias.inference.transformers.transformers_engine import TransformersEngine
     from debias.tables.table import check_disjoint

@@ -259,3 +259,11 @@ class SolverError(DebiasError, RuntimeError):
 
 class FewRowsWarning(UserWarning):
     """A class has so few labelled rows that its accuracy cannot be known: the message names it."""
+
+
+class InterruptedWarning(UserWarning):
+    """Ctrl-C ended a search: the best that was met is kept, and ``interrupted_`` is True."""
+
+
+class InfeasibleWarning(UserWarning):
+    """No choice that was met keeps the bounds: the closest is kept, and ``feasible_`` is False."""

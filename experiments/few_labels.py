@@ -13,7 +13,6 @@ import argparse
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -21,7 +20,7 @@ from common import RESULTS, markdown, predict, read, settings_of
 from joblib import Parallel, delayed
 
 from debias.corrections.families import Family, ensemble
-from debias.estimators.few_labels.shrinkage import choose_from_few, cross_validate_choice
+from debias.estimators.few_labels.shrinkage import Choosing, cross_validate_choice, shrink_choice
 from debias.metrics.confusion import cobias_of_accuracies
 from debias.metrics.paired_bootstrap import paired_intervals
 from debias.search.descent.coordinate_descent import descend
@@ -35,7 +34,6 @@ ONE_ERROR, SMOOTH = "one standard error", "smoothed"
 SMOOTH_ONE_ERROR = "smoothed, one standard error"
 DEFAULT = "smoothed, one standard error, cross-validated"
 METHODS = [UNCORRECTED, BEST, BEST_CHECKED, ONE_ERROR, SMOOTH, SMOOTH_ONE_ERROR, DEFAULT]
-QUIET = SimpleNamespace(n_jobs=1, verbose=0, search="descent", polish=False)
 Rows = tuple[np.ndarray, np.ndarray]
 
 
@@ -75,8 +73,9 @@ def measure(kind: str, task: str, size: int, seed: int, opt: Rows, test: Rows, s
     best = descend(problem, settings["n_starts"], seed).best
     best = best if best.beats(identity) else identity
     plain = shrink(*opt, family, objective, best, n_copies=1, random_state=seed)
-    few = choose_from_few(QUIET, problem, *opt, family, best, seed)
-    alone = cross_validate_choice(QUIET, problem, *opt, family, False, seed)
+    choosing = Choosing(family, objective, "descent", seed=seed)
+    few = shrink_choice(choosing, problem, *opt, best)
+    alone = cross_validate_choice(choosing, *opt, shrunk=False)
     shrunk = few.shrinkage
     chosen = {
         UNCORRECTED: identity.choice,

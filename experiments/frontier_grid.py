@@ -27,7 +27,7 @@ import pandas as pd
 from common import RESULTS, markdown, read, rounded, settings_of
 
 from debias.corrections.families import ensemble
-from debias.estimators.frontier_table import frontier_of
+from debias.estimators.fitted_correction import Frontier
 from debias.metrics.scores import cobias_from_accuracies
 from debias.search.constraints import Constrained
 from debias.search.descent.annealing import anneal
@@ -100,9 +100,8 @@ def measure(task: str, folder: Path, settings: dict) -> list[dict]:
             if not result.frontier_complete:
                 fronts = fronts.joined(trace(problem, fronts, settings["most_traced"]).fronts)
                 fronts = fronts.joined(bounded(problem, fronts, points, settings))
-            frame = frontier_of(problem, fronts, result.frontier_complete).to_frame(
-                ensemble(n_weights), range(problem.n_classes), range(problem.n_classes)
-            )
+            frontier = Frontier.of(problem, fronts, result.frontier_complete, ensemble(n_weights))
+            frame = frontier.to_frame(range(problem.n_classes), range(problem.n_classes))
             mine, complete, of = frame[["accuracy", "cobias"]].to_numpy(), result.frontier_complete, n_weights
             line = {"lw": 1, "ls": "--"} if first else {"lw": 2}
             axes.step(100 * mine[:, 1], 100 * mine[:, 0], where="post", label=f"frontier, {of} steps", **line)

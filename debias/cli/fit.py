@@ -22,7 +22,7 @@ from debias.cli.table_options import TABLE_HELP, Classes, Format, Jobs, Normalis
 from debias.console.command_group import Interrupted, say
 from debias.console.output_files import check_output
 from debias.console.screen import print_lines, print_table
-from debias.errors import ParameterError
+from debias.errors import ParameterError, param
 
 if TYPE_CHECKING:
     from debias.estimators.debiaser import Debiaser
@@ -64,7 +64,7 @@ TimeLimit = Annotated[
     typer.Option(
         "--time-limit",
         metavar="SECONDS",
-        help="For the proof; 3 for auto and none for exact and enumerate when left out.",
+        help="Seconds for the proof; by default auto counts work instead, and the others have no limit.",
     ),
 ]
 
@@ -90,8 +90,8 @@ def fit(
         Search,
         typer.Option(
             metavar="NAME",
-            help="auto: a descent, then the best proof that fits the time; exact: until the optimum is "
-            "proved; enumerate: every choice; descent: no proof; or a published schedule as a baseline: "
+            help="auto: a descent, then the best proof that a fixed amount of work allows; exact: until the optimum "
+            "is proved; enumerate: every choice; descent: no proof; or a published schedule as a baseline: "
             "annealing-3/6, annealing-150/300.",
         ),
     ] = Search.auto,
@@ -99,10 +99,6 @@ def fit(
     polish: Annotated[
         bool, typer.Option("--polish", help="Afterwards a continuous factor per class (log-bias) on top.")
     ] = False,
-    device: Annotated[
-        str | None,
-        typer.Option(help="Search on a torch device, such as cuda; the processor when left out."),
-    ] = None,
     n_starts: Starts = 32,
     choose_settings: ChooseSettings = False,
     rule: RuleName = None,
@@ -127,8 +123,8 @@ def fit(
     check_output(out, (".json",), (table,))
     rows = read_table(table, classes, format, normalise)
     how: dict[str, Any] = {"search": str(search), "time_limit": time_limit, "n_starts": n_starts}
-    if choose_settings and (polish or device is not None):
-        raise ParameterError("--choose-settings goes without --polish and --device: leave them out.")
+    if choose_settings and polish:
+        raise ParameterError(f"{param('choose_settings')} and {param('polish')} exclude each other")
     chooser = None
     if choose_settings:
         chooser = make_chooser(context, method, rule, folds, **how, random_state=seed, n_jobs=jobs)
@@ -141,7 +137,7 @@ def fit(
         **how,
         seed=seed,
         jobs=jobs,
-        more={"polish": polish, "device": device},
+        more={"polish": polish},
     )
     _ = rows.label_indices  # an unlabelled table is refused with what to do about it
     interrupted = fit_aloud(debiaser, rows)
@@ -197,7 +193,7 @@ def describe_proof(debiaser: "Debiaser") -> list[str]:
     certificate = debiaser.certificate_
     if certificate is None:
         return []
-    return [f"Proved{came_later(debiaser)}: {certificate.proved}."]
+    return [f"Proved{came_later(debiaser.fitted_)}: {certificate.proved}."]
 
 
 def make_debiaser(

@@ -71,7 +71,7 @@ def make_chooser(
         A weight or bound is given beside, or the folds are not a number.
     """
     from debias.estimators.tuning.ensemble_cv import EnsembleDebiaserCV
-    from debias.estimators.tuning.settings import PUBLISHED_N_WEIGHTS, published_objectives
+    from debias.estimators.tuning.tuning_settings import PUBLISHED_N_WEIGHTS, published_objectives
 
     given = [f"--{name.replace('_', '-')}" for name in _FIXED if _is_given(context, name)]
     if given:

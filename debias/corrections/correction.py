@@ -1,12 +1,11 @@
-"""Corrections: functions [0, 1] -> [0, 1] of one class's probability, and how they decide.
+"""Corrections: functions [0, 1] -> [0, 1] of one class's probability, and the decision by them.
 
 Triangles come from scikit-fuzzy; its other shapes are in :mod:`debias.corrections.shapes`. Ids are the
 published ones (DCS, arXiv 2503.05157): 0 to 18 for membership functions, from 19 for weights.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass, field, fields
 
 import numpy as np
 import numpy.typing as npt
@@ -23,6 +22,11 @@ class Correction:
     To write your own, use :class:`Function`, or derive from this class and define
     ``_values``.
 
+    Examples
+    --------
+    >>> Weight(15, 30)(0.5)
+    array(0.25)
+
     Attributes
     ----------
     id : int or None
@@ -36,12 +40,12 @@ class Correction:
 
     @property
     def name(self) -> str:
-        """What a report calls it."""
+        """The name in reports."""
         return self.kind
 
     @property
     def is_identity(self) -> bool:
-        """Whether it leaves every probability as it is."""
+        """Whether it changes no probability."""
         return False
 
     def _values(self, p: FloatArray) -> FloatArray:
@@ -74,27 +78,31 @@ class Correction:
         values = np.asarray(self._values(given.ravel()), dtype=np.float64)
         if values.shape != given.ravel().shape:
             raise ParameterError(
-                f"correction {self.name!r}: {given.size} probabilities gave values of shape {values.shape}; "
-                "one value per probability is needed."
+                parameter=f"the result of the correction {self.name!r}",
+                allowed=f"one value for each of {given.size} probabilities",
+                received=values.shape,
             )
         bad = ~((values >= 0) & (values <= 1))
         if bad.any():
             at = int(np.argmax(bad))
             raise ParameterError(
-                f"correction {self.name!r}: the value at {given.ravel()[at]:.6g} is {values[at]!r}; "
-                "a correction maps [0, 1] into [0, 1]."
+                parameter=f"the value of the correction {self.name!r} at {given.ravel()[at]:.6g}",
+                allowed="in [0, 1]",
+                received=float(values[at]),
             )
         return values.reshape(given.shape)
 
-    def to_dict(self) -> dict[str, Any]:
-        """Describe the correction as plain data, so that a saved file holds no code.
+    def to_dict(self) -> dict[str, object]:
+        """Describe the correction by its numbers, so that a saved file holds no code.
 
         Examples
         --------
         >>> Weight(7, 30, id=25).to_dict()
         {'kind': 'weight', 'id': 25, 'steps': 7, 'of': 30}
         """
-        return {"kind": self.kind, "id": self.id}
+        values = {one.name: getattr(self, one.name) for one in fields(self) if one.name != "id"}
+        numbers = {name: value for name, value in values.items() if isinstance(value, (int, float))}
+        return {"kind": self.kind, "id": self.id, **numbers}
 
 
 @dataclass(frozen=True)
@@ -126,8 +134,9 @@ class Triangle(Correction):
     def __post_init__(self) -> None:
         if not (self.left <= self.peak <= self.right and self.left < self.right):
             raise ParameterError(
-                f"a triangle needs left <= peak <= right and left < right; "
-                f"got ({self.left!r}, {self.peak!r}, {self.right!r})."
+                parameter="the corners of a triangle",
+                allowed="left <= peak <= right, with left < right",
+                received=(self.left, self.peak, self.right),
             )
 
     @property
@@ -146,10 +155,6 @@ class Triangle(Correction):
         from skfuzzy.membership import trimf
 
         return np.asarray(trimf(p, [self.left, self.peak, self.right]))
-
-    def to_dict(self) -> dict[str, Any]:
-        """Describe the triangle as plain data."""
-        return {**super().to_dict(), "left": self.left, "peak": self.peak, "right": self.right}
 
 
 @dataclass(frozen=True)
@@ -175,7 +180,9 @@ class Weight(Correction):
     def __post_init__(self) -> None:
         if not 1 <= self.steps <= self.of:
             raise ParameterError(
-                f"a weight is steps / of with 1 <= steps <= of; got {self.steps!r} / {self.of!r}."
+                parameter="a weight",
+                allowed="steps / of with 1 <= steps <= of",
+                received=(self.steps, self.of),
             )
 
     @property
@@ -195,10 +202,6 @@ class Weight(Correction):
 
     def _values(self, p: FloatArray) -> FloatArray:
         return p * self.weight
-
-    def to_dict(self) -> dict[str, Any]:
-        """Describe the weight as plain data."""
-        return {**super().to_dict(), "steps": self.steps, "of": self.of}
 
 
 @dataclass(frozen=True)
@@ -234,7 +237,7 @@ class Function(Correction):
     def _values(self, p: FloatArray) -> FloatArray:
         return np.asarray(self.function(p), dtype=np.float64)
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, object]:
         """Describe the function by its label."""
         return {**super().to_dict(), "label": self.label}
 

@@ -1,4 +1,4 @@
-"""Why a correction was chosen, in a sentence per class, with the numbers that show it."""
+"""Explanations: why a correction was chosen, in a sentence per class, with the numbers that show it."""
 
 import math
 from dataclasses import dataclass
@@ -12,14 +12,14 @@ from debias.corrections.shapes import Gaussian, Scaled, Sigmoid, Trapezoid
 
 @dataclass(frozen=True)
 class ClassFacts:
-    """What the opt rows say about one class.
+    """Counts and probabilities of one class on the opt rows.
 
     Attributes
     ----------
     support : int
         Rows of the class.
     correct_before, correct_after : int
-        Those of them that were predicted right, without and with the correction of all classes.
+        Those of them that were predicted correctly, without and with the correction of all classes.
     predicted_before, predicted_after : int
         Rows predicted as the class.
     quartiles : tuple of three floats
@@ -45,7 +45,7 @@ class ClassFacts:
 
 
 def explain_class(name: str, correction: Correction, facts: ClassFacts) -> str:
-    """Say what was done to one class, why, and what came of it.
+    """Say what was done to one class, why, and with which result.
 
     Parameters
     ----------
@@ -65,85 +65,80 @@ def explain_class(name: str, correction: Correction, facts: ClassFacts) -> str:
     --------
     >>> facts = ClassFacts(1000, 310, 600, 400, 950, (0.1, 0.2, 0.3))
     >>> print(explain_class("World", Weight(8, 30), facts))
-    World counts for 27 % of its probability (weight 8/30), because the model named it for 400 rows
-    and 1,000 belong to it, mostly giving its own rows 10 to 30 %; 60 % of its rows are now right,
-    before it was 31 %.
+    The probability of World is multiplied by 0.27 (weight 8/30), because 400 rows were predicted as World
+    and 1,000 belong to it, mostly with probabilities of 10 to 30 %; 60 % of its rows are now classified
+    correctly (31 % before).
     """
+    effect = _effect(correction)
     if not facts.support:
-        return f"{name} has no labelled row, so nothing is known of it: {_effect(correction)}."
-    return f"{name} {_effect(correction)}, {_reason(correction, facts)}; {_outcome(facts)}."
+        return f"{name} has no labelled row, so nothing is known about it: its probability {effect}."
+    return f"The probability of {name} {effect}, {_reason(name, correction, facts)}; {_result(facts)}."
 
 
 def _effect(correction: Correction) -> str:
-    """Say what the correction does to the probability."""
+    """Say what the correction does, as the predicate of "the probability"."""
     if correction.is_identity:
-        return "keeps its probability as it is"
-    cut = correction.factor if isinstance(correction, Scaled) else 1.0
+        return "is unchanged"
+    factor = correction.factor if isinstance(correction, Scaled) else 1.0
     shape = correction.correction if isinstance(correction, Scaled) else correction
     weight = shape.weight if isinstance(shape, Weight) else 1.0
     if isinstance(shape, Weight) or shape.is_identity:
-        return f"counts for {_percent(cut * weight)} of its probability ({correction.name})"
+        return f"is multiplied by {_factor(factor * weight)} ({correction.name})"
     if isinstance(shape, Gaussian):
-        words = _bell(shape)
+        words = _gaussian(shape)
     elif isinstance(shape, Sigmoid):
-        words = _slope(shape)
+        words = _sigmoid(shape)
     else:
-        words = _shape(shape)
-    return f"{words}{f', all cut to {_percent(cut)}' if cut < 1 else ''} ({correction.name})"
+        words = _raised(shape) + _corners(shape)
+    return f"{words}{f', then multiplied by {_factor(factor)}' if factor < 1 else ''} ({correction.name})"
 
 
-def _shape(shape: Correction) -> str:
-    """Say where a shape lifts a probability, and the corners that it has."""
+def _raised(shape: Correction) -> str:
+    """Say where a shape raises a probability."""
     grid = np.linspace(0, 1, 1001)
-    lifted = _region(grid, shape(grid) > grid + 1e-9)
-    words = f"is lifted when the model gives it {lifted}" if lifted else "is lowered at every probability"
+    region = _region(grid, shape(grid) > grid + 1e-9)
+    return f"is raised {region}" if region else "is lowered everywhere"
+
+
+def _corners(shape: Correction) -> str:
+    """Say where a triangle or a trapezoid is one, and where zero."""
     if isinstance(shape, Triangle):
-        words += f", counts fully at {_corner(shape.peak)}{_ignored(shape)}"
-    if isinstance(shape, Trapezoid):
-        words += f", counts fully {_top(shape)}{_ignored(shape)}"
-    return words
-
-
-def _top(shape: Trapezoid) -> str:
-    """Say where a trapezoid is one."""
-    low, high = _corner(max(shape.left_top, 0.0)), _corner(min(shape.right_top, 1.0))
+        top = (shape.peak, shape.peak)
+    elif isinstance(shape, Trapezoid):
+        top = (shape.left_top, shape.right_top)
+    else:
+        return ""
+    low, high = _corner(max(top[0], 0.0)), _corner(min(top[1], 1.0))
     if low == high:
-        return f"at {low}"
-    if shape.left_top <= 0:
-        return f"up to {high}"
-    return f"from {low} on" if shape.right_top >= 1 else f"at {low.removesuffix(' %')} to {high}"
+        one = f"at {low}"
+    elif top[0] <= 0:
+        one = f"up to {high}"
+    else:
+        one = f"from {low} upward" if top[1] >= 1 else f"from {low.removesuffix(' %')} to {high}"
+    left, right = _corner(shape.left), _corner(shape.right)
+    zero = f" and 0 below {left}" if shape.left > 0 else f" and 0 above {right}" if shape.right < 1 else ""
+    if shape.left > 0 and shape.right < 1:
+        zero = f" and 0 outside {left.removesuffix(' %')} to {right}"
+    return f", becomes 1 {one}{zero}"
 
 
-def _bell(shape: Gaussian) -> str:
+def _gaussian(shape: Gaussian) -> str:
     """Say where a Gaussian is one and where one half."""
     reach = shape.deviation * math.sqrt(2 * math.log(2))
     halves = [_percent(p) for p in (shape.mean - reach, shape.mean + reach) if 0 <= p <= 1]
-    half = f", half at {' and '.join(halves)}" if halves else ""
-    return f"counts fully when the model gives it {_corner(shape.mean)}{half}, less and less farther away"
+    half = f", one half at {' and '.join(halves)}" if halves else ""
+    return f"becomes 1 at {_corner(shape.mean)}{half} and less farther away"
 
 
-def _slope(shape: Sigmoid) -> str:
+def _sigmoid(shape: Sigmoid) -> str:
     """Say where a sigmoid is one half, nearly one and nearly zero (90 and 10 %)."""
     reach = math.log(9) / abs(shape.slope)
     low, high = shape.center - reach, shape.center + reach
     below = f"below {_percent(low)}" if low > 0 else ""
     above = f"above {_percent(high)}" if high < 1 else ""
-    full, hardly = (above, below) if shape.slope > 0 else (below, above)
-    ends = [f"{word} {where}" for word, where in (("nearly fully", full), ("hardly", hardly)) if where]
-    direction = "more the more" if shape.slope > 0 else "less the more"
-    return (
-        f"counts {direction} the model gives it: by half at {_corner(shape.center)}"
-        f"{''.join(f', {end}' for end in ends)}"
-    )
-
-
-def _ignored(shape: Triangle | Trapezoid) -> str:
-    """Say where a triangle or a trapezoid is zero."""
-    low, high = _corner(shape.left), _corner(shape.right)
-    below, above = shape.left > 0, shape.right < 1
-    if below and above:
-        return f" and not at all outside {low.removesuffix(' %')} to {high}"
-    return f" and not at all below {low}" if below else f" and not at all above {high}" if above else ""
+    one, zero = (above, below) if shape.slope > 0 else (below, above)
+    ends = [f", nearly {value} {where}" for value, where in ((1, one), (0, zero)) if where]
+    return f"becomes one half at {_corner(shape.center)}{''.join(ends)}"
 
 
 def _corner(share: float) -> str:
@@ -156,27 +151,29 @@ def _region(grid: npt.NDArray[np.float64], inside: npt.NDArray[np.bool_]) -> str
     if not inside.any():
         return ""
     points = grid[inside]
-    if not inside[:2].any():
-        return _span(points[0], points[-1]) if not inside[-2:].any() else f"{_percent(points[0])} or more"
-    return f"up to {_percent(points[-1])}"
+    if inside[:2].any():
+        return f"up to {_percent(points[-1])}"
+    return (
+        f"from {_percent(points[0])} upward" if inside[-2:].any() else f"from {_span(points[0], points[-1])}"
+    )
 
 
-def _reason(correction: Correction, facts: ClassFacts) -> str:
+def _reason(name: str, correction: Correction, facts: ClassFacts) -> str:
     """Say what was wrong before."""
-    named = f"{facts.predicted_before:,} row{'' if facts.predicted_before == 1 else 's'}"
-    support = f"{facts.support:,} belong{'s' if facts.support == 1 else ''} to it"
-    own = f"mostly giving its own rows {_span(facts.quartiles[0], facts.quartiles[2])}"
+    predicted = f"{facts.predicted_before:,} row{' was' if facts.predicted_before == 1 else 's were'}"
+    belong = f"{facts.support:,} belong{'s' if facts.support == 1 else ''} to it"
+    reason = f"{predicted} predicted as {name} and {belong}"
     if correction.is_identity:
-        return f"since the model named it for {named} and {support}"
-    return f"because the model named it for {named} and {support}, {own}"
+        return f"since {reason}"
+    return f"because {reason}, mostly with probabilities of {_span(facts.quartiles[0], facts.quartiles[2])}"
 
 
-def _outcome(facts: ClassFacts) -> str:
-    """Say what came of it."""
+def _result(facts: ClassFacts) -> str:
+    """Say how many rows are now classified correctly."""
     before, after = _percent(facts.accuracy_before), _percent(facts.accuracy_after)
     if facts.correct_before == facts.correct_after:
-        return f"{after} of its rows are right, as before"
-    return f"{after} of its rows are now right, before it was {before}"
+        return f"{after} of its rows are classified correctly, as before"
+    return f"{after} of its rows are now classified correctly ({before} before)"
 
 
 def _span(low: float, high: float) -> str:
@@ -193,3 +190,8 @@ def _percent(share: float) -> str:
     if 0 < number < 0.05:
         return f"{number:.1g} %"
     return f"{number:.1f} %" if 0 < number < 0.95 else f"{number:.0f} %"
+
+
+def _factor(factor: float) -> str:
+    """Write a factor with two decimals, or one digit where it is small."""
+    return f"{factor:.2f}" if factor >= 0.0095 else f"{factor:.1g}"

@@ -1,4 +1,4 @@
-"""Families: what a search may choose from, an ordered list of corrections with one identity.
+"""Families: the corrections that a search may choose from, an ordered list with one identity.
 
 The published ones are the weights (DNIP), the memberships (FuRud) and both together (DCS);
 ``|`` adds other shapes, and corrections of your own.
@@ -22,8 +22,8 @@ FIRST_GAUSSIAN_ID = 3000
 FIRST_SIGMOID_ID = 4000
 
 _HALVINGS = (0.0, 1 / 16, 1 / 8, 1 / 4, 1 / 2, 1.0)
-"""Where other shapes than the published ones stand. The probabilities of a row share one among the
-classes and the largest takes most of it, so the rest lie near 0: each point is half of the next."""
+"""Positions of the shapes that are not published. The largest probability of a row takes most of the
+sum of one, so the others are near 0: each point is half of the next."""
 
 _TRIANGLES = (
     [(0, 0, 0.5), (0, 0.5, 1), (0.5, 1, 1)]
@@ -40,7 +40,7 @@ class Family(Sequence[Correction]):
     Parameters
     ----------
     corrections : iterable of Correction
-        Later identities and repeated corrections are left out, so that a choice has one
+        Later identities and repeated corrections are omitted, so that a choice has one
         name; without an identity, the triangle (0, 1, 1) is put first.
 
     Raises
@@ -62,7 +62,7 @@ class Family(Sequence[Correction]):
     def __init__(self, corrections: Sequence[Correction]):
         strangers = [item for item in corrections if not isinstance(item, Correction)]
         if strangers:
-            raise ParameterError(f"a family holds Correction objects; got {strangers[0]!r}.")
+            raise ParameterError(parameter="corrections", allowed="Correction objects", received=strangers[0])
         identity = next((item for item in corrections if item.is_identity), Triangle(0.0, 1.0, 1.0, id=17))
         others = [item for item in corrections if not item.is_identity or item is identity]
         kept: dict[int, Correction] = {}
@@ -72,7 +72,10 @@ class Family(Sequence[Correction]):
             if kept.setdefault(numbered.id, numbered) != numbered:
                 raise ParameterError(
                     f"two corrections have the id {numbered.id}: {kept[numbered.id].name!r} and "
-                    f"{numbered.name!r}. Give one of them another id."
+                    f"{numbered.name!r}",
+                    parameter="id",
+                    received=numbered.id,
+                    fix="give one of them another id",
                 )
         self._corrections = tuple(kept.values())
         self.ids = np.array(list(kept), dtype=np.int64)
@@ -130,11 +133,13 @@ class Family(Sequence[Correction]):
         """
         found = np.flatnonzero(self.ids == correction_id)
         if not len(found):
-            raise ParameterError(f"no correction with id {correction_id!r}; ids are {self.ids.tolist()}.")
+            raise ParameterError(
+                parameter="id", allowed=f"one of {self.ids.tolist()}", received=correction_id
+            )
         return int(found[0])
 
     def values(self, p: npt.ArrayLike) -> FloatArray:
-        """Return what every correction makes of the probabilities.
+        """Return the corrected values by every correction.
 
         Parameters
         ----------
@@ -161,7 +166,13 @@ class Family(Sequence[Correction]):
 
 
 def memberships() -> Family:
-    """Return the 19 published membership functions, ids 0 to 18 (FuRud, arXiv 2412.19018)."""
+    """Return the 19 published membership functions, ids 0 to 18 (FuRud, arXiv 2412.19018).
+
+    Examples
+    --------
+    >>> memberships()[4].name
+    'triangle (0, 0.25, 0.5)'
+    """
     return Family([Triangle(*map(float, corners), id=index) for index, corners in enumerate(_TRIANGLES)])
 
 
@@ -177,9 +188,14 @@ def weights(n_weights: int = 30) -> Family:
     ------
     ParameterError
         Fewer than one step.
+
+    Examples
+    --------
+    >>> [weight.name for weight in weights(3)]
+    ['weight 1/3', 'weight 2/3', 'identity']
     """
     if not isinstance(n_weights, (int, np.integer)) or n_weights < 1:
-        raise ParameterError(f"n_weights must be an integer of at least 1; got {n_weights!r}.")
+        raise ParameterError(parameter="n_weights", allowed="a positive integer", received=n_weights)
     n = int(n_weights)
     return Family([Weight(steps, n, id=FIRST_WEIGHT_ID + steps - 1) for steps in range(1, n + 1)])
 
@@ -187,8 +203,13 @@ def weights(n_weights: int = 30) -> Family:
 def ensemble(n_weights: int = 30) -> Family:
     """Return memberships and weights together, one identity (DCS, arXiv 2503.05157).
 
-    The last weight is the identity that id 17 already is, so it is left out: with 30
-    weights there are 48 corrections.
+    The last weight is the identity, as id 17 is, so it is omitted: with 30 weights there are 48
+    corrections.
+
+    Examples
+    --------
+    >>> len(ensemble(30)), ensemble(30).ids[[0, -1]].tolist()
+    (48, [0, 47])
     """
     return memberships() | weights(n_weights)
 
@@ -222,7 +243,7 @@ def gaussians() -> Family:
     """Return 18 Gaussians, ids from 3000, and the identity.
 
     Means 0, 1/16, 1/8, 1/4, 1/2 and 1, as close as class probabilities crowd; deviations 1/16, 1/8
-    and 1/4. None is zero anywhere, so no row is left to its original probabilities.
+    and 1/4. They are zero nowhere, so the original probabilities never decide a row.
 
     Returns
     -------

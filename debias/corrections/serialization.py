@@ -1,33 +1,24 @@
-"""Corrections from plain data: the kinds that a file can hold, which is all but functions of your own."""
+"""Serialization: corrections from plain data, all but functions of your own, which a file cannot hold."""
 
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Mapping
+from dataclasses import fields
 
 from debias.corrections.correction import Correction, Triangle, Weight
 from debias.corrections.shapes import Gaussian, Scaled, Sigmoid, Trapezoid
 from debias.errors import ParameterError
 
-_READERS: dict[str, tuple[type[Correction], dict[str, type]]] = {
-    "membership": (Triangle, {"left": float, "peak": float, "right": float}),
-    "weight": (Weight, {"steps": int, "of": int}),
-    "trapezoid": (
-        Trapezoid,
-        {"left": float, "left_top": float, "right_top": float, "right": float},
-    ),
-    "gaussian": (Gaussian, {"mean": float, "deviation": float}),
-    "sigmoid": (Sigmoid, {"center": float, "slope": float}),
-}
+_SHAPES = {shape.kind: shape for shape in (Triangle, Weight, Trapezoid, Gaussian, Sigmoid)}
 
 
 def correction_from_dict(
-    description: dict[str, Any], read_other: Callable[[dict[str, Any]], Correction] | None = None
+    description: object, read_other: Callable[[dict[str, object]], Correction] | None = None
 ) -> Correction:
     """Build a correction from plain data, the inverse of :meth:`Correction.to_dict`.
 
     Parameters
     ----------
     description : dict
-        What ``to_dict`` gave.
+        The result of ``to_dict``.
     read_other : callable, optional
         Takes the description of a correction of another kind, also one that is scaled, and returns
         the correction.
@@ -43,46 +34,49 @@ def correction_from_dict(
     Weight(id=25, steps=7, of=30)
     """
     if not isinstance(description, dict):
-        raise ParameterError(f"a correction must be an object; got {description!r}.")
+        raise ParameterError(parameter="correction", allowed="an object", received=description)
     kind = description.get("kind")
     if kind == Scaled.kind:
         return _read_scaled(description, read_other)
-    if kind in _READERS:
-        return _read_shape(description, int)
+    if kind in _SHAPES:
+        return _read_numbers(_SHAPES[kind], description)
     if read_other is not None:
         return read_other(description)
-    raise ParameterError(
-        f"a saved correction is one of {sorted([*_READERS, Scaled.kind])}; got kind {kind!r}."
-    )
+    raise ParameterError(parameter="kind", allowed=f"one of {sorted([*_SHAPES, Scaled.kind])}", received=kind)
 
 
-def _read_shape(description: dict[str, Any], read_id: Callable[[Any], int | None]) -> Correction:
-    """Read a correction whose parameters are numbers."""
-    kind = description["kind"]
-    build, parameters = _READERS[kind]
+def _read_numbers(
+    shape: Callable[..., Correction],
+    description: Mapping[str, object],
+    needs_id: bool = True,
+    **given: Correction,
+) -> Correction:
+    """Build a correction from its numbers, and what is given already."""
+    number = description.get("id")
+    readers = {one.name: int if one.type is int else float for one in fields(shape)}  # type: ignore[arg-type]
+    names = [name for name in readers if name != "id" and name not in given]
     try:
-        values = {name: type_(description[name]) for name, type_ in parameters.items()}
-        return build(**values, id=read_id(description["id"]))
+        values = {name: readers[name](description[name]) for name in names}  # type: ignore[arg-type, call-overload]
+        own = None if number is None and not needs_id else int(number)  # type: ignore[call-overload]
     except (KeyError, TypeError, ValueError, OverflowError) as error:
-        raise ParameterError(f"a saved {kind} needs {sorted(parameters)} and id: {error!r}.") from error
+        problem = f"a saved {description['kind']} needs the numbers {sorted(names)} and an id: {error}"
+        raise ParameterError(problem, parameter="correction", received=dict(description)) from error
+    return shape(**values, **given, id=own)
 
 
 def _read_scaled(
-    description: dict[str, Any], read_other: Callable[[dict[str, Any]], Correction] | None
+    description: dict[str, object], read_other: Callable[[dict[str, object]], Correction] | None
 ) -> Correction:
-    """Read a correction times a factor; the one in it may be without an id."""
+    """Build a correction times a factor; the inner one may have no id."""
     inner = description.get("correction")
-    if not isinstance(inner, dict):
-        raise ParameterError(f"a saved scaled correction must hold a correction; got {inner!r}.")
-    if inner.get("kind") == Scaled.kind:  # however deep a file nests them
-        raise ParameterError("a saved scaled correction must not hold another one that is scaled.")
-    if inner.get("kind") in _READERS:
-        correction = _read_shape(inner, lambda number: None if number is None else int(number))
+    if not isinstance(inner, dict) or inner.get("kind") == Scaled.kind:  # however deep a file nests them
+        raise ParameterError(
+            parameter="correction", allowed="an object that is not itself scaled", received=inner
+        )
+    if inner.get("kind") in _SHAPES:
+        correction = _read_numbers(_SHAPES[inner["kind"]], inner, needs_id=False)
     elif read_other is not None and inner.get("id") is None:
         return read_other(description)  # a family knows it as a whole
     else:
         correction = correction_from_dict(inner, read_other)
-    try:
-        return Scaled(correction, float(description["factor"]), id=int(description["id"]))
-    except (KeyError, TypeError, ValueError, OverflowError) as error:
-        raise ParameterError(f"a saved scaled correction needs factor and id: {error!r}.") from error
+    return _read_numbers(Scaled, description, correction=correction)

@@ -1,12 +1,11 @@
 """More shapes of corrections, from scikit-fuzzy: trapezoids, Gaussians and sigmoids; and factors.
 
-A factor multiplies what another correction gives: a weight that need not be a step of a scale.
+A factor multiplies the values of another correction: a weight that is not tied to a scale.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from math import isfinite
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -19,6 +18,12 @@ NARROWEST = 1e-6
 
 STEEPEST = 500.0
 """Greatest slope of a sigmoid: steeper, it is a step, and its exponential could overflow."""
+
+
+def _check(parameter: str, is_allowed: bool, allowed: str, received: object) -> None:
+    """Refuse a parameter of a shape."""
+    if not is_allowed:
+        raise ParameterError(parameter=parameter, allowed=allowed, received=received)
 
 
 @dataclass(frozen=True)
@@ -50,8 +55,9 @@ class Trapezoid(Correction):
         corners = (self.left, self.left_top, self.right_top, self.right)
         if not (all(map(isfinite, corners)) and sorted(corners) == [*corners] and self.left < self.right):
             raise ParameterError(
-                "a trapezoid needs finite left <= left_top <= right_top <= right and left < right; "
-                f"got {corners!r}."
+                parameter="the corners of a trapezoid",
+                allowed="finite, with left <= left_top <= right_top <= right and left < right",
+                received=corners,
             )
 
     @property
@@ -71,11 +77,6 @@ class Trapezoid(Correction):
         from skfuzzy.membership import trapmf
 
         return np.asarray(trapmf(p, [self.left, self.left_top, self.right_top, self.right]))
-
-    def to_dict(self) -> dict[str, Any]:
-        """Describe the trapezoid as plain data."""
-        corners = {name: getattr(self, name) for name in ("left", "left_top", "right_top", "right")}
-        return {**super().to_dict(), **corners}
 
 
 @dataclass(frozen=True)
@@ -101,11 +102,9 @@ class Gaussian(Correction):
     kind = "gaussian"
 
     def __post_init__(self) -> None:
-        if not (0 <= self.mean <= 1 and self.deviation >= NARROWEST and isfinite(self.deviation)):
-            raise ParameterError(
-                f"a Gaussian needs a mean in [0, 1] and a finite deviation of at least {NARROWEST:g}; "
-                f"got mean {self.mean!r} and deviation {self.deviation!r}."
-            )
+        _check("mean", 0 <= self.mean <= 1, "in [0, 1]", self.mean)
+        wide = self.deviation >= NARROWEST and isfinite(self.deviation)
+        _check("deviation", wide, f"finite and at least {NARROWEST:g}", self.deviation)
 
     @property
     def name(self) -> str:
@@ -116,10 +115,6 @@ class Gaussian(Correction):
         from skfuzzy.membership import gaussmf
 
         return np.asarray(gaussmf(p, self.mean, self.deviation))
-
-    def to_dict(self) -> dict[str, Any]:
-        """Describe the Gaussian as plain data."""
-        return {**super().to_dict(), "mean": self.mean, "deviation": self.deviation}
 
 
 @dataclass(frozen=True)
@@ -145,11 +140,9 @@ class Sigmoid(Correction):
     kind = "sigmoid"
 
     def __post_init__(self) -> None:
-        if not (0 <= self.center <= 1 and 0 < abs(self.slope) <= STEEPEST):
-            raise ParameterError(
-                f"a sigmoid needs a center in [0, 1] and a slope from -{STEEPEST:g} to {STEEPEST:g} that "
-                f"is not 0; got center {self.center!r} and slope {self.slope!r}."
-            )
+        _check("center", 0 <= self.center <= 1, "in [0, 1]", self.center)
+        allowed = f"from -{STEEPEST:g} to {STEEPEST:g} and not 0"
+        _check("slope", 0 < abs(self.slope) <= STEEPEST, allowed, self.slope)
 
     @property
     def name(self) -> str:
@@ -160,10 +153,6 @@ class Sigmoid(Correction):
         from skfuzzy.membership import sigmf
 
         return np.asarray(sigmf(p, self.center, self.slope))
-
-    def to_dict(self) -> dict[str, Any]:
-        """Describe the sigmoid as plain data."""
-        return {**super().to_dict(), "center": self.center, "slope": self.slope}
 
 
 @dataclass(frozen=True)
@@ -191,13 +180,9 @@ class Scaled(Correction):
     kind = "scaled"
 
     def __post_init__(self) -> None:
-        if not isinstance(self.correction, Correction) or isinstance(self.correction, Scaled):
-            raise ParameterError(
-                "Scaled needs a correction that is not itself Scaled (multiply the factors instead); "
-                f"got {self.correction!r}."
-            )
-        if not 0 < self.factor <= 1:
-            raise ParameterError(f"Scaled needs a factor in (0, 1]; got {self.factor!r}.")
+        plain = isinstance(self.correction, Correction) and not isinstance(self.correction, Scaled)
+        _check("correction", plain, "a correction that is not itself Scaled", self.correction)
+        _check("factor", 0 < self.factor <= 1, "in (0, 1]", self.factor)
 
     @property
     def name(self) -> str:
@@ -215,9 +200,9 @@ class Scaled(Correction):
     def _values(self, p: FloatArray) -> FloatArray:
         return self.correction(p) * self.factor
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, object]:
         """Describe the factor, and the correction in it, as plain data."""
-        return {**super().to_dict(), "factor": self.factor, "correction": self.correction.to_dict()}
+        return {**super().to_dict(), "correction": self.correction.to_dict()}
 
 
 def scale(corrections: Sequence[Correction], factors: npt.ArrayLike) -> list[Correction]:

@@ -1,16 +1,16 @@
 """The base of every estimator here: class probabilities in, one column per class, labels out.
 
-How columns stand for classes, and what input is refused, is the same for debiasers and baselines.
+How columns stand for classes, and which input is refused, is the same for debiasers and baselines.
 """
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 from sklearn.base import BaseEstimator, ClassifierMixin, TransformerMixin
-from sklearn.utils import Tags
+from sklearn.utils import Tags, check_random_state
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, column_or_1d, validate_data
 
@@ -18,10 +18,28 @@ from debias.errors import ParameterError, TableError
 from debias.tables.class_columns import (
     ClassColumns,
     FloatArray,
+    IndexArray,
     match_classes,
     plain_labels,
     validate_probabilities,
 )
+
+Rows: TypeAlias = npt.ArrayLike | pd.DataFrame
+"""Class probabilities of shape (n_samples, n_classes)."""
+Labels: TypeAlias = npt.ArrayLike | pd.Series
+LabelArray: TypeAlias = npt.NDArray[np.generic]
+RandomState: TypeAlias = int | np.random.RandomState | None
+
+
+def seed_of(random_state: RandomState) -> int:
+    """Return the seed of all random starts and folds.
+
+    Examples
+    --------
+    >>> seed_of(0) == seed_of(0)
+    True
+    """
+    return int(check_random_state(random_state).randint(np.iinfo(np.int32).max))
 
 
 class ColumnClassifier(ClassifierMixin, TransformerMixin, BaseEstimator):
@@ -35,7 +53,9 @@ class ColumnClassifier(ClassifierMixin, TransformerMixin, BaseEstimator):
         Column of each of these classes.
     """
 
-    classes: Sequence[Any] | None
+    classes: Sequence[object] | None
+    classes_: LabelArray
+    columns_: IndexArray
     _uses_labels = True
 
     def __sklearn_tags__(self) -> Tags:
@@ -44,14 +64,14 @@ class ColumnClassifier(ClassifierMixin, TransformerMixin, BaseEstimator):
         tags.target_tags.required = self._uses_labels
         return tags
 
-    def _match(self, X: Any, y: Any) -> tuple[ClassColumns, FloatArray]:
+    def _match(self, X: Rows, y: Labels | None) -> tuple[ClassColumns, FloatArray]:
         """Validate the input, match its columns to the classes and keep that.
 
         Without labels, where none are needed, every column is a class.
         """
         if y is None and self._uses_labels:
             raise ParameterError(
-                f"{type(self).__name__} requires y to be passed, but the target y is None: it uses labels."
+                f"{type(self).__name__} requires y to be passed, but the target y is None", parameter="y"
             )
         if y is None:
             probabilities = validate_data(self, X, dtype=np.float64, ensure_all_finite=False)
@@ -63,30 +83,32 @@ class ColumnClassifier(ClassifierMixin, TransformerMixin, BaseEstimator):
         names = getattr(self, "feature_names_in_", None)
         validate_probabilities(probabilities, names)
         frame = X if isinstance(X, pd.DataFrame) else pd.DataFrame(probabilities)
-        classes = names if self.classes is None and not isinstance(X, pd.DataFrame) else self.classes
+        given = None if self.classes is None else np.asarray(self.classes)
+        classes = names if given is None and not isinstance(X, pd.DataFrame) else given
         if y is None:
             y = np.asarray(frame.columns if classes is None else classes)
         match = match_classes(frame, y, classes)
-        self.classes_ = match.classes
-        self.columns_ = match.columns
+        self.classes_, self.columns_ = match.classes, match.columns
         return match, probabilities
 
-    def _validated(self, X: Any) -> FloatArray:
+    def _validated(self, X: Rows) -> FloatArray:
         """Return the probabilities of new rows, columns as when fitted."""
         check_is_fitted(self)
         probabilities = validate_data(self, X, dtype=np.float64, ensure_all_finite=False, reset=False)
-        unnamed = not isinstance(X, pd.DataFrame) or isinstance(X.columns, pd.RangeIndex)
-        if not unnamed and not hasattr(self, "feature_names_in_"):  # scikit-learn compares text only
-            expected = self._by_column().tolist()
-            if X.columns.tolist() != expected:
-                raise TableError(f"the columns must be {expected}, as when fitted; got {X.columns.tolist()}.")
-        return validate_probabilities(probabilities, getattr(self, "feature_names_in_", None))
+        names = getattr(self, "feature_names_in_", None)
+        if names is None and isinstance(X, pd.DataFrame) and not isinstance(X.columns, pd.RangeIndex):
+            expected, columns = self._by_column().tolist(), list(X.columns)
+            if columns != expected:  # scikit-learn compares text only
+                raise TableError(
+                    parameter="the columns", allowed=f"{expected}, as in the fit", received=columns
+                )
+        return validate_probabilities(probabilities, names)
 
-    def _by_column(self) -> npt.NDArray[Any]:
+    def _by_column(self) -> LabelArray:
         """Return the class labels in the order of the columns."""
         check_is_fitted(self)
         return np.asarray(self.classes_[np.argsort(self.columns_)])
 
-    def get_feature_names_out(self, input_features: Any = None) -> npt.NDArray[np.object_]:
+    def get_feature_names_out(self, input_features: object = None) -> npt.NDArray[np.object_]:
         """Return the class names, in the order of the columns."""
         return np.array([str(name) for name in self._by_column()], dtype=object)

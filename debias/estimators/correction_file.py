@@ -2,14 +2,14 @@
 
 import json
 import math
-import os
 import platform
-from collections.abc import Sequence
-from dataclasses import asdict
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, fields
 from functools import partial
 from importlib.metadata import PackageNotFoundError, version
+from os import PathLike
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, TypeAlias, get_args
 
 import numpy as np
 
@@ -20,8 +20,10 @@ from debias.corrections.families import Family
 from debias.corrections.serialization import correction_from_dict
 from debias.errors import CorrectionFileError, DebiasError
 from debias.estimators.few_labels.generalization import Change, Expectation
-from debias.search.certificate import Certificate, Status
-from debias.search.constraints import Constrained, Goal, is_feasible
+from debias.estimators.fitted_correction import FittedCorrection
+from debias.estimators.summary import describe_outcome
+from debias.search.certificate import Certificate, Limit, Status
+from debias.search.constraints import Constrained, Goal
 from debias.search.objective import Objective
 
 FORMAT = "debias correction"
@@ -32,59 +34,67 @@ READABLE_VERSIONS = (1, 2)
 LARGEST_FILE = 16 << 20
 """Bytes; a correction of a thousand classes takes less than one."""
 
-_NUMBERS = ("objective_value", "baseline_objective_value", "search_seconds")
-_COUNTS = ("n_evaluations", "n_labels")
+Entry: TypeAlias = dict[str, Any]
+"""An object of a JSON file that was not checked yet."""
 
 
-def write_correction(debiaser: Any, path: str | os.PathLike[str]) -> None:
-    """Write a fitted debiaser.
+def write_correction(fitted: FittedCorrection, path: str | PathLike[str], named_columns: bool) -> None:
+    """Write what a fit learned.
 
     Parameters
     ----------
-    debiaser : WeightDebiaser, FuzzyDebiaser or EnsembleDebiaser
-        Fitted.
+    fitted : FittedCorrection
+        All that it learned.
     path : str or path-like
-        Where to; the file is there whole or not at all.
+        The file; it appears whole or not at all.
+    named_columns : bool
+        Whether it was fitted on columns with names.
     """
+    certificate, expectation = fitted.certificate, fitted.expectation
     document = {
         "format": FORMAT,
         "schema_version": SCHEMA_VERSION,
-        "summary": debiaser.summary(),
-        "method": type(debiaser).__name__,
-        "objective": _objective_entry(debiaser.objective_),
-        "feasible": debiaser.feasible_,
-        "certificate": None if debiaser.certificate_ is None else debiaser.certificate_.to_dict(),
-        "picked_row": debiaser.picked_row_,
-        "shrunk": debiaser.shrunk_,
-        "expectation": None if debiaser.expectation_ is None else debiaser.expectation_.to_dict(),
-        "search": debiaser.search,
-        **{name: getattr(debiaser, f"{name}_") for name in (*_NUMBERS, *_COUNTS)},
-        "named_columns": hasattr(debiaser, "feature_names_in_"),
-        "classes": [_class_entry(debiaser, k) for k in np.argsort(debiaser.columns_)],
-        "data_fingerprint": debiaser.data_fingerprint_,
+        "summary": describe_outcome(fitted),
+        "method": fitted.method,
+        "objective": _objective_entry(fitted.objective),
+        "feasible": fitted.feasible,
+        "certificate": None if certificate is None else certificate.to_dict(),
+        "picked_row": fitted.picked_row,
+        "shrunk": fitted.shrunk,
+        "expectation": None if expectation is None else asdict(expectation),
+        "search": fitted.search,
+        "objective_value": fitted.objective_value,
+        "baseline_objective_value": fitted.baseline_objective_value,
+        "search_seconds": fitted.search_seconds,
+        "n_evaluations": fitted.n_evaluations,
+        "n_labels": fitted.n_labels,
+        "named_columns": named_columns,
+        "classes": [_class_entry(fitted, k) for k in np.argsort(fitted.columns)],
+        "data_fingerprint": fitted.data_fingerprint,
+        "interrupted": fitted.interrupted,
         "versions": _versions(),
     }
-    if hasattr(debiaser, "n_weights"):
-        document["n_weights"] = debiaser.n_weights
+    if fitted.n_weights is not None:
+        document["n_weights"] = fitted.n_weights
     text = json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False)
     with atomic_path(path) as temporary:
         temporary.write_text(f"{text}\n", encoding="utf-8")
 
 
-def _objective_entry(objective: Goal) -> dict[str, Any]:
+def _objective_entry(objective: Goal) -> Entry:
     """Describe what was minimised; bounds as numbers, the objective within them in full."""
     if isinstance(objective, Constrained):
         return objective.get_params(deep=False) | {"objective": objective.inner.get_params()}
     return dict(objective.get_params())
 
 
-def _class_entry(debiaser: Any, k: int) -> dict[str, Any]:
+def _class_entry(fitted: FittedCorrection, k: int) -> Entry:
     """Describe one class."""
-    label = debiaser.classes_[k]
+    label = fitted.classes[k]
     return {
         "label": label.item() if isinstance(label, np.generic) else label,
-        "correction": debiaser.corrections_[k].to_dict(),
-        "facts": asdict(debiaser.facts_[k]),
+        "correction": fitted.corrections[k].to_dict(),
+        "facts": asdict(fitted.facts[k]),
     }
 
 
@@ -100,8 +110,8 @@ def _versions() -> dict[str, str]:
 
 
 def read_correction(
-    path: str | os.PathLike[str], methods: Sequence[str], family: Sequence[Correction] | None = None
-) -> tuple[str, dict[str, Any], dict[str, Any]]:
+    path: str | PathLike[str], methods: Sequence[str], family: Sequence[Correction] | None = None
+) -> tuple[FittedCorrection, bool]:
     """Read what :func:`write_correction` wrote.
 
     Parameters
@@ -115,72 +125,99 @@ def read_correction(
 
     Returns
     -------
-    method : str
-        One of `methods`.
-    parameters, attributes : dict
-        For the constructor, and learned.
+    fitted : FittedCorrection
+        What a fit learned.
+    named_columns : bool
+        Whether it was fitted on columns with names.
 
     Raises
     ------
     CorrectionFileError
-        Anything is missing or not as it should be; the message says what.
+        A field is missing or not as it should be; the error names file and field.
     """
-    document = _parse(Path(path))
     try:
-        method = _one_of(document, "method", tuple(methods))
-        objective = _read_objective(document["objective"])
-        parameters: dict[str, Any] = {"objective": objective}
-        if method != "LogBiasDebiaser":
-            parameters["search"] = _text(document, "search")
-        if method in ("WeightDebiaser", "EnsembleDebiaser"):
-            parameters["n_weights"] = _count(document, "n_weights")
-        attributes: dict[str, Any] = {f"{name}_": _number(document, name) for name in _NUMBERS}
-        attributes |= {f"{name}_": _count(document, name) for name in _COUNTS}
-        attributes |= {"objective_": objective, "data_fingerprint_": _text(document, "data_fingerprint")}
-        attributes["feasible_"] = is_feasible(objective, attributes["objective_value_"])
-        attributes |= _read_classes(document, family)
-        attributes["certificate_"] = _read_certificate(document, attributes["objective_value_"])
-        picked = document.get("picked_row") is not None
-        attributes["picked_row_"] = _count(document, "picked_row") if picked else None
-        attributes["shrunk_"] = "shrunk" in document and _flag(document, "shrunk")
-        attributes["expectation_"] = _read_expectation(document.get("expectation"))
-        attributes["shrinkage_path_"] = None
+        document = _parse(Path(path))
+        return _read_fitted(document, methods, family), document["named_columns"] is True
+    except CorrectionFileError as error:
+        raise error.at(file=path) from error.__cause__
     except KeyError as error:
-        raise CorrectionFileError(f"{path}: the field {error.args[0]!r} is missing.") from error
-    except (DebiasError, TypeError, ValueError, AttributeError, OverflowError) as error:
-        raise CorrectionFileError(f"{path}: {error}") from error
-    if "feature_names_in_" not in attributes and isinstance(document["classes"][0]["label"], str):
-        parameters["classes"] = [entry["label"] for entry in document["classes"]]
-    if family is not None and method == "EnsembleDebiaser":
-        parameters["family"] = family
-    return method, parameters, attributes
+        problem = f"the field {error.args[0]!r} is missing"
+        raise CorrectionFileError(problem, parameter=str(error.args[0]), file=path) from error
+    except DebiasError as error:  # a correction or an objective that is not allowed
+        raise CorrectionFileError(
+            error.problem,
+            parameter=error.parameter,
+            received=error.received,
+            allowed=error.allowed,
+            fix=error.fix,
+            file=path,
+        ) from error
+    except (TypeError, ValueError, AttributeError, OverflowError) as error:
+        raise CorrectionFileError(str(error), file=path) from error
 
 
-def _parse(path: Path) -> dict[str, Any]:
+def _parse(path: Path) -> Entry:
     """Read the JSON and check what kind of file it is."""
+    written_by = "a correction is written by .save() or `debias fit`"
     try:
         if path.stat().st_size > LARGEST_FILE:
-            raise CorrectionFileError(f"{path}: {path.stat().st_size:,} bytes is too large for a correction.")
+            raise CorrectionFileError(f"{path.stat().st_size:,} bytes is too large for a correction")
         document = json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
-        raise CorrectionFileError(f"{path}: cannot be read: {error.strerror or error}.") from error
+        raise CorrectionFileError(f"the file cannot be read: {error.strerror or error}") from error
     except (ValueError, RecursionError) as error:
-        raise CorrectionFileError(
-            f"{path}: not JSON ({error}); a correction is written by .save() or `debias fit`."
-        ) from error
+        raise CorrectionFileError(f"this is not JSON ({error})", fix=written_by) from error
     if not isinstance(document, dict) or document.get("format") != FORMAT:
         raise CorrectionFileError(
-            f'{path}: not a correction: "format" must be {FORMAT!r}; write one with .save() or `debias fit`.'
+            f'this is not a correction, whose "format" is {FORMAT!r}', parameter="format", fix=written_by
         )
     if document.get("schema_version") not in READABLE_VERSIONS:
         raise CorrectionFileError(
-            f"{path}: schema version {document.get('schema_version')!r}, this release reads "
-            f"{' and '.join(map(str, READABLE_VERSIONS))}: fit again, or install the release that wrote it."
+            parameter="schema_version",
+            received=document.get("schema_version"),
+            allowed=" or ".join(map(str, READABLE_VERSIONS)),
+            fix="fit again, or install the release that wrote it",
         )
     return document
 
 
-def _read_objective(description: dict[str, Any]) -> Goal:
+def _read_fitted(
+    document: Entry, methods: Sequence[str], family: Sequence[Correction] | None
+) -> FittedCorrection:
+    """Read everything, checked field by field."""
+    method = _one_of(document, "method", methods)
+    entries = document["classes"]
+    names = _read_labels(entries)
+    columns = np.argsort(names, kind="stable").astype(np.int64)
+    read_own = partial(_read_own, family=family)
+    objective_value = _number(document, "objective_value")
+    certificate = _read_certificate(document, objective_value)
+    picked = document.get("picked_row") is not None
+    interrupted = certificate is not None and certificate.interrupted
+    return FittedCorrection(
+        method=method,
+        search=_text(document, "search"),
+        n_weights=_count(document, "n_weights") if method in ("WeightDebiaser", "EnsembleDebiaser") else None,
+        classes=names[columns],
+        columns=columns,
+        corrections=tuple(correction_from_dict(entries[k]["correction"], read_own) for k in columns),
+        facts=tuple(_read_facts(entries[k]["facts"]) for k in columns),
+        objective=_read_objective(document["objective"]),
+        objective_value=objective_value,
+        baseline_objective_value=_number(document, "baseline_objective_value"),
+        n_evaluations=_count(document, "n_evaluations"),
+        search_seconds=_number(document, "search_seconds"),
+        n_labels=_count(document, "n_labels"),
+        data_fingerprint=_text(document, "data_fingerprint"),
+        interrupted=_flag(document, "interrupted") if "interrupted" in document else interrupted,
+        certificate=certificate,
+        shrunk="shrunk" in document and _flag(document, "shrunk"),
+        expectation=_read_expectation(document.get("expectation")),
+        picked_row=_count(document, "picked_row") if picked else None,
+    )
+
+
+def _read_objective(description: Entry) -> Goal:
     """Read an objective, with bounds where it has another one within."""
     bounds = dict(description.items())
     weights = bounds.pop("objective", description)
@@ -191,141 +228,119 @@ def _read_objective(description: dict[str, Any]) -> Goal:
     return Constrained(**numbers, objective=objective).validate()
 
 
-def _read_certificate(document: dict[str, Any], objective_value: float) -> Certificate | None:
+def _read_certificate(document: Entry, objective_value: float) -> Certificate | None:
     """Read what was proved, if anything, and refuse what could not have been."""
     entry = document.get("certificate")
     if entry is None:
         return None
+    status: Status = _one_of(entry, "status", get_args(Status))  # type: ignore[assignment]
     certificate = Certificate(
-        status=_one_of(entry, "status", get_args(Status)),  # type: ignore[arg-type]
+        status=status,
         radius=_count(entry, "radius"),
         objective=_number(entry, "objective"),
         lower_bound=_number(entry, "lower_bound"),
         n_evaluations=_count(entry, "n_evaluations"),
-        seconds=_number(entry, "seconds"),
         interrupted=_flag(entry, "interrupted"),
+        limit=_one_of(entry, "limit", get_args(Limit)) if "limit" in entry else "",  # type: ignore[arg-type]
     )
     n_classes, gap = len(document["classes"]), certificate.gap
     radii = {"optimal": (n_classes,), "radius": range(1, n_classes), "heuristic": (0,)}
     same = 1e-9 * max(1.0, abs(objective_value))  # differences by rounding
     shrunk = document.get("shrunk") is True and (
-        certificate.status != "optimal" or objective_value >= certificate.objective - same
+        status != "optimal" or objective_value >= certificate.objective - same
     )
     fits_together = (
-        certificate.radius in radii[certificate.status]
+        certificate.radius in radii[status]
         and (shrunk or certificate.objective >= objective_value - same)  # a polish may lower it afterwards
         and gap >= -same
-        and (certificate.status != "optimal" or gap <= same)
-        and certificate.seconds >= 0
+        and (status != "optimal" or gap <= same)
     )
     if not fits_together:
-        raise ValueError(
-            f"certificate: {certificate!r} is impossible for {n_classes} classes and an objective of "
-            f"{objective_value}."
+        raise CorrectionFileError(
+            parameter="certificate",
+            received=certificate,
+            allowed=f"possible for {n_classes} classes and an objective of {objective_value}",
         )
     return certificate
 
 
-def _read_expectation(entry: Any) -> Expectation | None:
-    """Read what cross-validation said of new rows, if anything."""
+def _read_expectation(entry: Entry | None) -> Expectation | None:
+    """Read the cross-validated figures of new rows, if any."""
     if entry is None:
         return None
-    fields = ("before", "after", "difference", "low", "high")
     accuracy, cobias = (
-        Change(**{field: _number(entry[metric], field) for field in fields})
+        Change(**{field.name: _number(entry[metric], field.name) for field in fields(Change)})
         for metric in ("accuracy", "cobias")
     )
-    if accuracy.low > accuracy.high or cobias.low > cobias.high:
-        raise ValueError(f"expectation: an interval ends below its begin: {accuracy!r}, {cobias!r}.")
-    return Expectation(
-        n_labels=_count(entry, "n_labels"),
-        n_folds=_count(entry, "n_folds"),
-        n_repeats=_count(entry, "n_repeats"),
-        level=_number(entry, "level"),
-        accuracy=accuracy,
-        cobias=cobias,
-        objective_before=_number(entry, "objective_before"),
-        objective_after=_number(entry, "objective_after"),
-    )
+    for change in (accuracy, cobias):
+        if change.low > change.high:
+            raise CorrectionFileError(
+                parameter="expectation", allowed="intervals from low to high", received=change
+            )
+    counts = {name: _count(entry, name) for name in ("n_labels", "n_folds", "n_repeats")}
+    numbers = {name: _number(entry, name) for name in ("level", "objective_before", "objective_after")}
+    return Expectation(**counts, **numbers, accuracy=accuracy, cobias=cobias)  # type: ignore[arg-type]
 
 
-def _read_classes(document: dict[str, Any], family: Sequence[Correction] | None) -> dict[str, Any]:
-    """Read labels, corrections and facts of all classes, given in the order of the columns."""
-    entries = document["classes"]
+def _read_labels(entries: object) -> np.ndarray[Any, np.dtype[np.generic]]:
+    """Read the class labels, in the order of the columns."""
     if not isinstance(entries, list) or len(entries) < 2:
-        raise ValueError("classes must be a list of two or more.")
+        raise CorrectionFileError(parameter="classes", allowed="a list of two or more", received=entries)
     labels = [entry["label"] for entry in entries]
-    if not (all(isinstance(x, str) for x in labels) or all(isinstance(x, int) for x in labels)):
-        raise ValueError(f"class labels must be all text or all integers; got {labels[:10]!r}.")
-    if len(set(labels)) < len(labels):
-        raise ValueError(f"class labels must differ; got {labels[:10]!r}.")
-    names = np.array(labels)
-    columns = np.argsort(names, kind="stable")
-    read_own = partial(_read_own, family=family)
-    corrections = [correction_from_dict(entries[k]["correction"], read_own) for k in columns]
-    attributes: dict[str, Any] = {
-        "classes_": names[columns],
-        "columns_": columns.astype(np.int64),
-        "corrections_": corrections,
-        "choice_": np.array([correction.id for correction in corrections], dtype=np.int64),
-        "improved_": any(not correction.is_identity for correction in corrections),
-        "facts_": [_read_facts(entries[k]["facts"]) for k in columns],
-        "n_features_in_": len(labels),
-    }
-    if document["named_columns"] is True:
-        attributes["feature_names_in_"] = np.array(labels, dtype=object)
-    return attributes
+    of_one_kind = all(isinstance(x, str) for x in labels) or all(isinstance(x, int) for x in labels)
+    if not of_one_kind or len(set(labels)) < len(labels):
+        raise CorrectionFileError(
+            parameter="label", allowed="different texts or different integers", received=labels
+        )
+    return np.array(labels)
 
 
-def _read_own(description: dict[str, Any], family: Sequence[Correction] | None) -> Correction:
+def _read_own(description: Entry, family: Sequence[Correction] | None) -> Correction:
     """Look up a correction of the user's own in `family`."""
     if family is None:
-        raise ValueError(
+        raise CorrectionFileError(
             f"the correction {description.get('label', description.get('id'))!r} is a function of your own, "
-            "which a file cannot hold: load it in Python with the family it was fitted with, "
-            "load(path, family=...)."
+            "which a file cannot hold",
+            parameter="family",
+            fix="load it in Python with the family it was fitted with, load(path, family=...)",
         )
     own = Family.of(family)
     return own[own.index_of(int(description["id"]))]
 
 
-def _read_facts(facts: Any) -> ClassFacts:
+def _read_facts(facts: Entry) -> ClassFacts:
     """Read the counts of one class."""
-    names = ("support", "correct_before", "correct_after", "predicted_before", "predicted_after")
+    names = [field.name for field in fields(ClassFacts) if field.name != "quartiles"]
     low, middle, high = (float(value) for value in facts["quartiles"])
     return ClassFacts(**{name: _count(facts, name) for name in names}, quartiles=(low, middle, high))
 
 
-def _number(document: dict[str, Any], name: str) -> float:
-    value = document[name]
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
-        raise ValueError(f"{name} must be a finite number; got {value!r}.")
-    return float(value)
-
-
-def _count(document: dict[str, Any], name: str) -> int:
-    value = document[name]
-    if isinstance(value, bool) or not isinstance(value, int) or value < 0:
-        raise ValueError(f"{name} must be a whole number of at least 0; got {value!r}.")
+def _checked(entry: Entry, name: str, is_allowed: Callable[[Any], bool], allowed: str) -> Any:
+    """Return a field whose value is allowed."""
+    value = entry[name]
+    if not is_allowed(value):
+        raise CorrectionFileError(parameter=name, allowed=allowed, received=value)
     return value
 
 
-def _flag(document: dict[str, Any], name: str) -> bool:
-    value = document[name]
-    if not isinstance(value, bool):
-        raise ValueError(f"{name} must be true or false; got {value!r}.")
-    return value
+def _number(entry: Entry, name: str) -> float:
+    return float(
+        _checked(entry, name, lambda x: type(x) in (int, float) and math.isfinite(x), "a finite number")
+    )
 
 
-def _text(document: dict[str, Any], name: str) -> str:
-    value = document[name]
-    if not isinstance(value, str):
-        raise ValueError(f"{name} must be text; got {value!r}.")
-    return value
+def _count(entry: Entry, name: str) -> int:
+    return int(_checked(entry, name, lambda x: type(x) is int and x >= 0, "an integer of at least 0"))
 
 
-def _one_of(document: dict[str, Any], name: str, allowed: tuple[str, ...]) -> str:
-    value = _text(document, name)
-    if value not in allowed:
-        raise ValueError(f"{name} must be one of {allowed}; got {value!r}.")
-    return value
+def _flag(entry: Entry, name: str) -> bool:
+    return bool(_checked(entry, name, lambda x: isinstance(x, bool), "true or false"))
+
+
+def _text(entry: Entry, name: str) -> str:
+    return str(_checked(entry, name, lambda x: isinstance(x, str), "text"))
+
+
+def _one_of(entry: Entry, name: str, allowed: Sequence[str]) -> str:
+    words = "one of " + ", ".join(map(repr, allowed))
+    return str(_checked(entry, name, lambda x: isinstance(x, str) and x in allowed, words))

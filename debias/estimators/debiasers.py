@@ -1,20 +1,145 @@
-"""The three debiasers as scikit-learn estimators, and reading one back from its file.
+"""The three debiasers as scikit-learn estimators, and how to read one back from its file.
 
 They differ in what they choose from: weights (DNIP), memberships (FuRud) or both (DCS).
 """
 
 from collections.abc import Sequence
-from typing import Any
+from dataclasses import dataclass, replace
+from os import PathLike
+from typing import Self
 
-from debias.corrections.correction import Correction
+import numpy as np
+
+from debias.console.progress import progress_on_stderr
+from debias.corrections.correction import Correction, correct
 from debias.corrections.families import Family, ensemble, memberships, weights
+from debias.corrections.shapes import scale
+from debias.errors import ParameterError
+from debias.estimators.column_classifier import Labels, RandomState, Rows, seed_of
 from debias.estimators.correction_file import read_correction
 from debias.estimators.debiaser import Debiaser
+from debias.estimators.few_labels.generalization import Expectation
+from debias.estimators.few_labels.shrinkage import FEW_LABELS, Choosing, cross_validate_choice, shrink_choice
+from debias.estimators.fitted_correction import FittedCorrection
 from debias.estimators.log_bias import LogBiasDebiaser
-from debias.search.constraints import Goal
+from debias.estimators.summary import warn_of_outcome
+from debias.metrics.class_support import warn_of_few_rows
+from debias.search.constraints import Goal, goal_of
+from debias.search.descent.annealing import SCHEDULES
+from debias.search.log_bias.log_bias_descent import polish
+from debias.search.problem import build_problem
+from debias.search.search_settings import SearchSettings
+from debias.search.solve import solve
+from debias.tables.class_columns import FloatArray, IndexArray
 
 
-class EnsembleDebiaser(Debiaser):
+@dataclass(kw_only=True, eq=False, repr=False)
+class FamilyDebiaser(Debiaser):
+    """A debiaser that chooses one correction per class out of a family; see :class:`EnsembleDebiaser`.
+
+    The parameters are declared as a dataclass, which writes the one ``__init__`` of all three.
+    """
+
+    objective: Goal | None = None
+    search: str = "auto"
+    n_starts: int = 32
+    time_limit: float | None = None
+    polish: bool = False
+    shrink: bool | str = "auto"
+    classes: Sequence[object] | None = None
+    n_jobs: int | None = None
+    random_state: RandomState = 0
+    verbose: int = 0
+
+    def _family(self) -> Family:
+        """Return the corrections to choose from."""
+        raise TypeError(f"{type(self).__name__} must define _family().")
+
+    def fit(self, X: Rows, y: Labels) -> Self:  # noqa: D102
+        settings = SearchSettings(
+            search=self.search, n_starts=self.n_starts, time_limit=self.time_limit, n_jobs=self.n_jobs
+        )
+        self._check_shrink()
+        objective, family = goal_of(self.objective), self._family()
+        match, probabilities = self._match(X, y)
+        problem = build_problem(probabilities, match.y, family, objective)
+        warn_of_few_rows(match.by_column, problem.support)
+        seed = seed_of(self.random_state)
+        with progress_on_stderr(self.verbose) as progress:
+            result = solve(problem, settings, seed, progress)
+        identity = problem.candidate(problem.identity_choice)
+        best = result.best if result.best.beats(identity) else identity
+        few = None
+        if self._shrinks(len(match.y)) and not result.interrupted:
+            choosing = self._choosing(family, objective, seed)
+            try:
+                few = shrink_choice(choosing, problem, probabilities, match.y, best)
+            except KeyboardInterrupt:
+                result = replace(result, interrupted=True)
+        by_column = [family[index] for index in (best if few is None else few.choice).choice]
+        if self.polish:
+            values = correct(probabilities, by_column)
+            factors = polish(values, probabilities, match.y, problem.objective, random_state=seed)
+            by_column = scale(by_column, factors)
+        fitted = FittedCorrection.of(
+            match,
+            probabilities,
+            problem,
+            by_column,
+            result,
+            family,
+            method=type(self).__name__,
+            search=self.search,
+            n_weights=getattr(self, "n_weights", None),
+        )
+        if few is not None:
+            path = few.path_frame(family, match.columns, match.classes.tolist())
+            fitted = replace(fitted, shrunk=True, expectation=few.expectation, shrinkage_path=path)
+        self.fitted_ = fitted
+        if fitted.interrupted or not fitted.feasible:
+            warn_of_outcome(fitted)
+        return self
+
+    fit.__doc__ = Debiaser.fit.__doc__
+
+    def _choosing(self, family: Family, objective: Goal, seed: int) -> Choosing:
+        """Return how corrections are chosen, on the rows of a fit and on those of its folds."""
+        return Choosing(family, objective, self.search, self.polish, seed, self.n_jobs, self.verbose)
+
+    def _check_shrink(self) -> None:
+        """Refuse a value of `shrink` that is not allowed, or contradicts another parameter."""
+        if not isinstance(self.shrink, (bool, np.bool_)) and self.shrink != "auto":
+            raise ParameterError(parameter="shrink", allowed="'auto', True or False", received=self.shrink)
+        if self.shrink == "auto" or not self.shrink:
+            return
+        if self.search in SCHEDULES:
+            raise ParameterError(
+                f"shrink=True cannot be combined with search={self.search!r}, a published schedule",
+                parameter="shrink",
+                received=self.shrink,
+                fix="use search='auto', or omit shrink",
+            )
+        if self.polish:
+            raise ParameterError(
+                "shrink=True cannot be combined with polish=True, which fits the few rows more closely",
+                parameter="shrink",
+                received=self.shrink,
+                fix="omit one of them",
+            )
+
+    def _shrinks(self, n_labels: int) -> bool:
+        """Tell whether this fit shrinks its choice."""
+        if self.shrink == "auto":
+            return n_labels < FEW_LABELS and self.search not in SCHEDULES and not self.polish
+        return bool(self.shrink)
+
+    def _expect(self, probabilities: FloatArray, y: IndexArray, seed: int) -> Expectation:
+        choosing = self._choosing(self._family(), self.fitted_.objective, seed)
+        return cross_validate_choice(choosing, probabilities, y, self.fitted_.shrunk)
+
+
+@dataclass(kw_only=True, eq=False, repr=False)
+class EnsembleDebiaser(FamilyDebiaser):
     """A weight or a membership function per class (DCS, arXiv 2503.05157).
 
     Parameters
@@ -24,29 +149,27 @@ class EnsembleDebiaser(Debiaser):
     family : Family or sequence of Correction, optional
         Other corrections to choose from, instead of the published ones.
     objective : Objective or Constrained, optional
-        What is minimised, within bounds or without; ``Objective()`` if not given.
+        What is minimised, with or without bounds; ``Objective()`` by default.
     search : {"auto", "exact", "enumerate", "descent", "annealing-3/6", "annealing-150/300"}, default="auto"
-        ``"auto"`` descends, then proves the optimum if that fits the time limit, else that no
-        choice within a radius is better. ``"exact"`` proves the optimum; ``"enumerate"``
-        evaluates every choice, which completes the frontier; ``"descent"`` proves nothing. A
+        ``"auto"`` descends, then proves the optimum if that takes no more than a fixed amount of
+        work, else that no choice within a radius is better. ``"exact"`` proves the optimum;
+        ``"enumerate"`` evaluates every choice, which completes the frontier; ``"descent"`` proves nothing. A
         published annealing schedule is a baseline.
     n_starts : int, default=32
         Starts of the descent.
     time_limit : float, optional
-        Seconds for a proof; 3 for ``"auto"`` and no limit for ``"exact"`` and ``"enumerate"``
-        if not given. Out of time, the best so far is kept, with what is proved of it.
-    device : str, optional
-        Where optima are proved: compiled, on the processor, if not given; ``"cuda"`` or
-        ``"cuda:1"`` by torch on a GPU, with the same answer; ``"auto"`` on a GPU where there is one.
+        Seconds for a proof. By default ``"auto"`` counts work, not seconds, and ``"exact"`` and
+        ``"enumerate"`` have no limit, so the answer is the same on any machine, under any load. At
+        the time limit the best choice so far is kept, with what is proved of it.
     polish : bool, default=False
         Then multiply each corrected value by a continuous factor in (0, 1], found by exact
         line searches: a lower objective than steps allow. The certificate stays that of the
         choice before it.
     shrink : bool or "auto", default="auto"
-        Whether to choose as few labels ask for: on smoothed rows, the fewest changed classes within
-        one standard error of the best, and none that cross-validation finds no better than the
+        Whether to choose as few labels require: on smoothed rows, the fewest changed classes within
+        one standard error of the best, and none where cross-validation finds no gain over the
         uncorrected model. The certificate stays that of the best choice on the rows. ``"auto"``:
-        with fewer than 100 labelled rows, unless `polish` or a published schedule is asked for.
+        with fewer than 100 labelled rows, unless `polish` or a published schedule is used.
     classes : sequence of length n_classes, optional
         Class labels in the order of the columns, for arrays whose labels are names.
     n_jobs : int, optional
@@ -62,19 +185,21 @@ class EnsembleDebiaser(Debiaser):
         Class labels, sorted.
     choice_ : ndarray of shape (n_classes,)
         Published id of the correction of each class.
-    corrections_ : list of Correction
+    corrections_ : tuple of Correction
         The corrections themselves.
     objective_value_, baseline_objective_value_ : float
         z per sample, with the corrections and without.
     improved_ : bool
-        Whether anything beat the uncorrected model.
+        Whether any choice beat the uncorrected model.
     feasible_ : bool
         Whether all bounds of a Constrained objective are kept. Out of bounds, z is at least
         ``debias.search.constraints.INFEASIBLE``.
+    interrupted_ : bool
+        Whether Ctrl-C ended the search; the best choice met so far is kept.
     certificate_ : Certificate or None
         What is proved of the choice; None for a published schedule and after ``pick``.
     shrunk_ : bool
-        Whether the choice was made as few labels ask for.
+        Whether the choice was shrunk, as few labels require.
     shrinkage_path_ : DataFrame or None
         If so, choices with fewer and fewer changed classes, and which of them was taken.
     expectation_ : Expectation or None
@@ -87,6 +212,8 @@ class EnsembleDebiaser(Debiaser):
         Choices that the search evaluated.
     n_labels_ : int
         Labelled rows that it used.
+    fitted_ : FittedCorrection
+        All of these in one frozen object.
 
     Examples
     --------
@@ -101,49 +228,22 @@ class EnsembleDebiaser(Debiaser):
     (0.0, 1.5)
     """
 
-    def __init__(
-        self,
-        *,
-        n_weights: int = 30,
-        family: Sequence[Correction] | None = None,
-        objective: Goal | None = None,
-        search: str = "auto",
-        n_starts: int = 32,
-        time_limit: float | None = None,
-        device: str | None = None,
-        polish: bool = False,
-        shrink: bool | str = "auto",
-        classes: Sequence[Any] | None = None,
-        n_jobs: int | None = None,
-        random_state: Any = 0,
-        verbose: int = 0,
-    ):
-        self.n_weights = n_weights
-        self.family = family
-        self.objective = objective
-        self.search = search
-        self.n_starts = n_starts
-        self.time_limit = time_limit
-        self.device = device
-        self.polish = polish
-        self.shrink = shrink
-        self.classes = classes
-        self.n_jobs = n_jobs
-        self.random_state = random_state
-        self.verbose = verbose
+    n_weights: int = 30
+    family: Sequence[Correction] | None = None
 
     def _family(self) -> Family:
         return ensemble(self.n_weights) if self.family is None else Family.of(self.family)
 
 
-class WeightDebiaser(Debiaser):
+@dataclass(kw_only=True, eq=False, repr=False)
+class WeightDebiaser(FamilyDebiaser):
     """A weight per class (DNIP, arXiv 2405.07623).
 
     Parameters
     ----------
     n_weights : int, default=30
         Steps of the weight scale; published values are 30, 50, 70 and 90.
-    objective, search, n_starts, time_limit, device, polish, shrink, classes, n_jobs, random_state, verbose
+    objective, search, n_starts, time_limit, polish, shrink, classes, n_jobs, random_state, verbose
         As in :class:`EnsembleDebiaser`, as are the attributes.
 
     Examples
@@ -156,45 +256,19 @@ class WeightDebiaser(Debiaser):
     ['weight 18/30', 'identity']
     """
 
-    def __init__(
-        self,
-        *,
-        n_weights: int = 30,
-        objective: Goal | None = None,
-        search: str = "auto",
-        n_starts: int = 32,
-        time_limit: float | None = None,
-        device: str | None = None,
-        polish: bool = False,
-        shrink: bool | str = "auto",
-        classes: Sequence[Any] | None = None,
-        n_jobs: int | None = None,
-        random_state: Any = 0,
-        verbose: int = 0,
-    ):
-        self.n_weights = n_weights
-        self.objective = objective
-        self.search = search
-        self.n_starts = n_starts
-        self.time_limit = time_limit
-        self.device = device
-        self.polish = polish
-        self.shrink = shrink
-        self.classes = classes
-        self.n_jobs = n_jobs
-        self.random_state = random_state
-        self.verbose = verbose
+    n_weights: int = 30
 
     def _family(self) -> Family:
         return weights(self.n_weights)
 
 
-class FuzzyDebiaser(Debiaser):
+@dataclass(kw_only=True, eq=False, repr=False)
+class FuzzyDebiaser(FamilyDebiaser):
     """A membership function per class (FuRud, arXiv 2412.19018).
 
     Parameters
     ----------
-    objective, search, n_starts, time_limit, device, polish, shrink, classes, n_jobs, random_state, verbose
+    objective, search, n_starts, time_limit, polish, shrink, classes, n_jobs, random_state, verbose
         As in :class:`EnsembleDebiaser`, as are the attributes.
 
     Examples
@@ -207,38 +281,11 @@ class FuzzyDebiaser(Debiaser):
     1.0
     """
 
-    def __init__(
-        self,
-        *,
-        objective: Goal | None = None,
-        search: str = "auto",
-        n_starts: int = 32,
-        time_limit: float | None = None,
-        device: str | None = None,
-        polish: bool = False,
-        shrink: bool | str = "auto",
-        classes: Sequence[Any] | None = None,
-        n_jobs: int | None = None,
-        random_state: Any = 0,
-        verbose: int = 0,
-    ):
-        self.objective = objective
-        self.search = search
-        self.n_starts = n_starts
-        self.time_limit = time_limit
-        self.device = device
-        self.polish = polish
-        self.shrink = shrink
-        self.classes = classes
-        self.n_jobs = n_jobs
-        self.random_state = random_state
-        self.verbose = verbose
-
     def _family(self) -> Family:
         return memberships()
 
 
-def load(path: Any, family: Sequence[Correction] | None = None) -> Debiaser:
+def load(path: str | PathLike[str], family: Sequence[Correction] | None = None) -> Debiaser:
     """Read a correction that :meth:`save` wrote.
 
     The file is data, never code: nothing in it is executed.
@@ -275,8 +322,12 @@ def load(path: Any, family: Sequence[Correction] | None = None) -> Debiaser:
     kinds: dict[str, type[Debiaser]] = {
         kind.__name__: kind for kind in (WeightDebiaser, FuzzyDebiaser, EnsembleDebiaser, LogBiasDebiaser)
     }
-    name, parameters, attributes = read_correction(path, tuple(kinds), family)
-    debiaser = kinds[name](**parameters)
-    for attribute, value in attributes.items():
-        setattr(debiaser, attribute, value)
-    return debiaser
+    fitted, named = read_correction(path, tuple(kinds), family)
+    parameters: dict[str, object] = {"objective": fitted.objective, "search": fitted.search}
+    parameters |= {"n_weights": fitted.n_weights, "family": family}
+    if not named and fitted.classes.dtype.kind == "U":
+        parameters["classes"] = fitted.classes[np.argsort(fitted.columns)].tolist()
+    debiaser = kinds[fitted.method]()
+    known = debiaser.get_params(deep=False)
+    debiaser.set_params(**{name: value for name, value in parameters.items() if name in known})
+    return debiaser._restore(fitted, named)

@@ -1,6 +1,6 @@
 """A fitted correction applied to a probability table, classes matched by name.
 
-The order of a table's columns does not matter; a class that only one of both has is refused.
+The order of the columns does not matter; a class that only one of the two has is refused.
 """
 
 import numpy as np
@@ -65,7 +65,7 @@ def matched_probabilities(debiaser: Debiaser, table: ProbabilityTable) -> pd.Dat
     Traceback (most recent call last):
         ...
     debias.errors.TableError: the correction is for the classes 'yes', 'no', the table has 'no',
-    'maybe': only the correction has 'yes'; only the table has 'maybe'. ...
+    'maybe': only the correction has 'yes', only the table has 'maybe'; ...
     """
     wanted, given = correction_classes(debiaser), list(table.classes)
     if set(wanted) != set(given):
@@ -76,7 +76,8 @@ def matched_probabilities(debiaser: Debiaser, table: ProbabilityTable) -> pd.Dat
         ]
         raise TableError(
             f"the correction is for the classes {_names(wanted)}, the table has {_names(given)}: "
-            f"{'; '.join(only)}. Fit on a table with these classes, or name its columns after them."
+            f"{', '.join(only)}",
+            fix="fit on a table with these classes, or name its columns after them",
         )
     return table.probabilities[wanted]
 
@@ -100,7 +101,7 @@ def predict_table(debiaser: Debiaser, table: ProbabilityTable) -> pd.DataFrame:
     Raises
     ------
     TableError
-        The classes of both are not the same, or a row is no distribution.
+        The classes of both are not the same, or a row is not a distribution.
 
     Examples
     --------

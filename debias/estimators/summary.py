@@ -1,104 +1,74 @@
-"""What came of a fit, in one or two sentences: for `summary()`, the screen, files and reports.
+"""The outcome of a fit in one or two sentences: for `summary()`, the screen, files and reports."""
 
-Everything is said from learned attributes, so that a correction read from its file says the same.
-"""
+import warnings
+from typing import NamedTuple
 
-from typing import TYPE_CHECKING
-
-import numpy as np
-
+from debias.errors import InfeasibleWarning, InterruptedWarning
 from debias.estimators.few_labels.shrinkage import FEW_LABELS
+from debias.estimators.fitted_correction import FittedCorrection
 from debias.metrics.class_support import describe_few_rows
+from debias.metrics.confusion import cobias_of_accuracies
 from debias.search.constraints import INFEASIBLE, Constrained, is_feasible
-from debias.search.objective import Counts, Objective
+from debias.search.objective import Counts
 from debias.search.problem import TOLERANCE
 
-if TYPE_CHECKING:
-    from debias.estimators.debiaser import Debiaser
 
-_COBIAS = Objective(error=0.0, cobias=1.0, pmi=0.0)
-
-
-def fitted_counts(debiaser: "Debiaser", corrected: bool = True) -> Counts:
-    """Return the confusion counts on the rows that a debiaser was fitted on.
+def describe_outcome(fitted: FittedCorrection) -> str:
+    """Say what the corrections do, or that none helps, and whether bounds are kept.
 
     Parameters
     ----------
-    debiaser : Debiaser
-        Fitted.
-    corrected : bool, default=True
-        Those with the corrections, or those of the uncorrected model.
-
-    Returns
-    -------
-    Counts
-        In the order of ``classes_``.
-
-    Examples
-    --------
-    >>> from debias.estimators.debiasers import WeightDebiaser
-    >>> debiaser = WeightDebiaser().fit([[0.62, 0.38], [0.7, 0.3], [0.9, 0.1]], [1, 0, 0])
-    >>> fitted_counts(debiaser).correct, fitted_counts(debiaser, corrected=False).correct
-    (array([2, 1]), array([2, 0]))
-    """
-    side = "after" if corrected else "before"
-    names = (f"correct_{side}", f"predicted_{side}", "support")
-    return Counts(*(np.array([getattr(facts, name) for facts in debiaser.facts_]) for name in names))
-
-
-def describe_outcome(debiaser: "Debiaser") -> str:
-    """Say what the corrections do, or that none was found that helps, and whether bounds are kept.
-
-    Parameters
-    ----------
-    debiaser : Debiaser
-        Fitted.
+    fitted : FittedCorrection
+        What a fit learned.
 
     Returns
     -------
     str
-        A sentence or two.
+        A few sentences.
 
     Examples
     --------
     >>> from debias.search.constraints import Constrained
     >>> from debias.estimators.debiasers import WeightDebiaser
     >>> rows = [[0.62, 0.38], [0.7, 0.3], [0.9, 0.1]], [1, 0, 0]
-    >>> print(describe_outcome(WeightDebiaser(objective=Constrained(max_cobias=0.2)).fit(*rows)))
-    1 of 2 classes are corrected: on 3 labelled rows accuracy goes from 66.7 to 100.0 %, COBias from
+    >>> debiaser = WeightDebiaser(objective=Constrained(max_cobias=0.2)).fit(*rows)
+    >>> print(describe_outcome(debiaser.fitted_))
+    1 of 2 classes is corrected: on 3 labelled rows accuracy goes from 66.7 to 100.0 %, COBias from
     100.0 to 0.0 points (... choices evaluated; proved optimal). It keeps COBias at most 20 points; the
     uncorrected model does not. On new rows, cross-validated with 3 labels: accuracy -20 points (-71 to
     +32), COBias -23 (-83 to +51). With so few labels the gain is uncertain. 0 has 2 labelled rows, 1 has
     1: their class accuracies cannot be known.
     """
-    picked = debiaser.picked_row_
-    if debiaser.improved_:
-        n_changed = sum(not correction.is_identity for correction in debiaser.corrections_)
-        said = f"{n_changed} of {len(debiaser.classes_)} classes are corrected: on {_change(debiaser)}."
-    elif picked is not None:
+    n_changed = sum(not correction.is_identity for correction in fitted.corrections)
+    evaluated = f"Nothing was changed: of {fitted.n_evaluations:,} choices evaluated"
+    if n_changed:
+        corrected = "is corrected" if n_changed == 1 else "are corrected"
+        said = f"{n_changed} of {len(fitted.classes)} classes {corrected}: on {_change(fitted)}."
+    elif fitted.picked_row is not None:
         said = "Nothing is changed: this row is the uncorrected model."
-    elif _is_shrunk_away(debiaser):
+    elif _is_shrunk_away(fitted):
         said = (
-            f"Nothing was changed: of {debiaser.n_evaluations_:,} choices evaluated some beat the "
-            f"uncorrected model on these {debiaser.n_labels_:,} labelled rows, but not by more than chance, "
-            "or not on rows held out."
+            f"{evaluated}, some beat the uncorrected model on these {fitted.n_labels:,} labelled rows, but "
+            "not by more than chance, or not on held-out rows."
         )
     else:
         said = (
-            f"Nothing was changed: of {debiaser.n_evaluations_:,} choices evaluated on "
-            f"{debiaser.n_labels_:,} labelled rows, none {_what_was_asked(debiaser)}{_proved(debiaser)}."
+            f"{evaluated} on {fitted.n_labels:,} labelled rows, none {_what_was_asked(fitted)}"
+            f"{_proved(fitted)}."
         )
-    by_hand = "" if picked is None else f"Picked from the frontier by hand (row {picked}). "
-    return f"{by_hand}{said}{_bounds_kept(debiaser)}{_caution(debiaser)}"
+    by_hand = (
+        "" if fitted.picked_row is None else f"Picked from the frontier by hand (row {fitted.picked_row}). "
+    )
+    return f"{by_hand}{said}{_bounds_kept(fitted)}{_caution(fitted)}"
 
 
-def describe_infeasible(debiaser: "Debiaser") -> str:
+def describe_infeasible(fitted: FittedCorrection) -> str:
     """Say which bounds no choice keeps, as far as proved, and what the closest one reaches.
 
     Parameters
     ----------
-    debiaser : Debiaser
-        Fitted with an objective that is constrained, and not feasible.
+    fitted : FittedCorrection
+        What a fit learned: out of bounds.
 
     Returns
     -------
@@ -114,142 +84,157 @@ def describe_infeasible(debiaser: "Debiaser") -> str:
     >>> with warnings.catch_warnings():
     ...     warnings.simplefilter("ignore")
     ...     debiaser = debiaser.fit([[0.6, 0.4], [0.6, 0.4], [0.6, 0.4]], [1, 0, 0])
-    >>> print(describe_infeasible(debiaser))
-    no choice of corrections keeps all bounds on these 3 rows, as is proved: accuracy at least 80 % (66.7
-    is reached). The closest has accuracy 66.7 %, COBias 100.0 points and worst class accuracy 0.0 %;
-    loosen the bound, or choose from more corrections.
+    >>> print(describe_infeasible(debiaser.fitted_))
+    it is proved that no choice of corrections keeps all bounds on these 3 rows: accuracy at least 80 %
+    (66.7 is reached). The closest has accuracy 66.7 %, COBias 100.0 points and worst class accuracy
+    0.0 %; loosen the bound, or choose from more corrections.
     """
-    counts = fitted_counts(debiaser)
-    assert isinstance(debiaser.objective_, Constrained)
-    unmet = debiaser.objective_.unmet(counts.correct, counts.support)
-    rows = f"all bounds on these {debiaser.n_labels_:,} rows"
-    none = f"no choice of corrections was found that keeps {rows}"
-    if _none_in_bounds(debiaser):
-        none = f"no choice of corrections keeps {rows}, as is proved"
+    none = "no choice of corrections was found that keeps"
+    if _none_in_bounds(fitted):
+        none = "it is proved that no choice of corrections keeps"
+    unmet, figures = _unmet(fitted), _figures(fitted.counts())
     return (
-        f"{none}: {'; '.join(unmet)}. The closest has accuracy {_accuracy(counts):.1f} %, COBias "
-        f"{_gap(counts):.1f} points and worst class accuracy {_worst(counts):.1f} %; loosen the "
-        f"bound{'s' if len(unmet) > 1 else ''}, or choose from more corrections."
+        f"{none} all bounds on these {fitted.n_labels:,} rows: {'; '.join(unmet)}. The closest has accuracy "
+        f"{figures.accuracy:.1f} %, COBias {figures.cobias:.1f} points and worst class accuracy "
+        f"{figures.worst:.1f} %; loosen the bound{'s' if len(unmet) > 1 else ''}, or choose from more "
+        "corrections."
     )
 
 
-def _change(debiaser: "Debiaser") -> str:
-    """Say what accuracy, COBias and objective were and are."""
-    before, after = (fitted_counts(debiaser, corrected) for corrected in (False, True))
-    values = (debiaser.baseline_objective_value_, debiaser.objective_value_)
-    objective = f", the objective from {values[0]:.4f} to {values[1]:.4f}"
-    if isinstance(debiaser.objective_, Constrained):
-        objective = ""
-    return (
-        f"{debiaser.n_labels_:,} labelled rows accuracy goes from {_accuracy(before):.1f} to "
-        f"{_accuracy(after):.1f} %, COBias from {_gap(before):.1f} to {_gap(after):.1f} points{objective} "
-        f"({debiaser.n_evaluations_:,} choices evaluated{_proved(debiaser)})"
-    )
+def warn_of_outcome(fitted: FittedCorrection) -> None:
+    """Warn where a fit was interrupted, or keeps no bounds.
+
+    Warns
+    -----
+    InterruptedWarning, InfeasibleWarning
+        What was kept instead.
+    """
+    if fitted.interrupted:
+        sentence = "the search was interrupted; the best choice met so far is kept."
+        warnings.warn(sentence, InterruptedWarning, stacklevel=3)
+    if not fitted.feasible:
+        warnings.warn(describe_infeasible(fitted), InfeasibleWarning, stacklevel=3)
 
 
-def _proved(debiaser: "Debiaser") -> str:
-    """Say in a clause what is proved of the choice; nothing where nobody asked for a proof."""
-    certificate = debiaser.certificate_
-    if certificate is None:
-        return ""
-    later = came_later(debiaser)
-    in_bounds = certificate.objective < INFEASIBLE
-    if certificate.status == "optimal":
-        return f"; proved {'optimal' if in_bounds else 'to be the closest'}{later}"
-    if certificate.status == "radius":
-        classes = "one class" if certificate.radius == 1 else f"up to {certificate.radius} classes"
-        return f"; none that differs in {classes} is {'better' if in_bounds else 'closer'}{later}"
-    return "; not proved to be the best"
-
-
-def came_later(debiaser: "Debiaser") -> str:
-    """Say what came after the choice that the certificate is of: a polish, or shrinking.
+def came_later(fitted: FittedCorrection) -> str:
+    """Say what followed the choice that the certificate is about: a polish, or shrinking.
 
     Parameters
     ----------
-    debiaser : Debiaser
-        Fitted.
+    fitted : FittedCorrection
+        What a fit learned.
 
     Returns
     -------
     str
         ``", before the polish"``, ``", before shrinking"``, or nothing.
     """
-    if debiaser.certificate_ is None:
+    if fitted.certificate is None:
         return ""
-    lower_by = debiaser.certificate_.objective - debiaser.objective_value_
-    if debiaser.shrunk_:
+    lower_by = fitted.certificate.objective - fitted.objective_value
+    if fitted.shrunk:
         return ", before shrinking" if abs(lower_by) > TOLERANCE else ""
     return ", before the polish" if lower_by > TOLERANCE else ""
 
 
-def _is_shrunk_away(debiaser: "Debiaser") -> bool:
+class _Figures(NamedTuple):
+    """Accuracy and worst class accuracy in per cent, COBias in points."""
+
+    accuracy: float
+    cobias: float
+    worst: float
+
+
+def _figures(counts: Counts) -> _Figures:
+    present = counts.support > 0
+    accuracies = counts.correct[present] / counts.support[present]
+    figures = counts.correct.sum() / counts.support.sum(), cobias_of_accuracies(accuracies), accuracies.min()
+    return _Figures(*(100 * float(figure) for figure in figures))
+
+
+def _change(fitted: FittedCorrection) -> str:
+    """Say what accuracy, COBias and objective were and are."""
+    before, after = (_figures(fitted.counts(corrected)) for corrected in (False, True))
+    objective = ""
+    if not isinstance(fitted.objective, Constrained):
+        values = f"{fitted.baseline_objective_value:.4f} to {fitted.objective_value:.4f}"
+        objective = f", the objective from {values}"
+    return (
+        f"{fitted.n_labels:,} labelled rows accuracy goes from {before.accuracy:.1f} to {after.accuracy:.1f} "
+        f"%, COBias from {before.cobias:.1f} to {after.cobias:.1f} points{objective} "
+        f"({fitted.n_evaluations:,} choices evaluated{_proved(fitted)})"
+    )
+
+
+def _proved(fitted: FittedCorrection) -> str:
+    """Say in a clause what is proved of the choice; nothing without a certificate."""
+    certificate = fitted.certificate
+    if certificate is None:
+        return ""
+    in_bounds = certificate.objective < INFEASIBLE
+    if certificate.status == "optimal":
+        return f"; proved {'optimal' if in_bounds else 'to be the closest'}{came_later(fitted)}"
+    if certificate.status == "radius":
+        classes = "one class" if certificate.radius == 1 else f"up to {certificate.radius} classes"
+        better = "better" if in_bounds else "closer"
+        return f"; none that differs in {classes} is {better}{came_later(fitted)}"
+    return "; not proved to be the best"
+
+
+def _is_shrunk_away(fitted: FittedCorrection) -> bool:
     """Tell whether shrinking took another choice than the best on the rows."""
-    certificate = debiaser.certificate_
-    if not debiaser.shrunk_ or certificate is None:
+    certificate = fitted.certificate
+    if not fitted.shrunk or certificate is None:
         return False
-    return debiaser.objective_value_ > certificate.objective + TOLERANCE
+    return fitted.objective_value > certificate.objective + TOLERANCE
 
 
-def _caution(debiaser: "Debiaser") -> str:
+def _caution(fitted: FittedCorrection) -> str:
     """Say what to expect of new rows, where labels are few or it was asked for; and name small classes."""
-    support = [facts.support for facts in debiaser.facts_]
     said = []
-    if debiaser.expectation_ is not None and (debiaser.improved_ or _is_shrunk_away(debiaser)):
-        said.append(debiaser.expectation_.describe(made=debiaser.improved_))
-    elif debiaser.improved_ and debiaser.n_labels_ < FEW_LABELS:
+    if fitted.expectation is not None and (fitted.improved or _is_shrunk_away(fitted)):
+        said.append(fitted.expectation.describe(made=fitted.improved))
+    elif fitted.improved and fitted.n_labels < FEW_LABELS:
         said.append(
-            f"With {debiaser.n_labels_:,} labels expect less of new rows than of these: expect(X, y) says "
-            "how much."
+            f"With {fitted.n_labels:,} labels, expect a smaller gain on new rows: expect(X, y) estimates it."
         )
-    said.append(describe_few_rows(debiaser.classes_, support))
+    said.append(describe_few_rows(fitted.classes, [facts.support for facts in fitted.facts]))
     return "".join(f" {sentence}" for sentence in said if sentence)
 
 
-def _none_in_bounds(debiaser: "Debiaser") -> bool:
+def _none_in_bounds(fitted: FittedCorrection) -> bool:
     """Tell whether it is proved that no choice keeps the bounds."""
-    return debiaser.certificate_ is not None and debiaser.certificate_.none_in_bounds
+    return fitted.certificate is not None and fitted.certificate.none_in_bounds
 
 
-def _what_was_asked(debiaser: "Debiaser") -> str:
-    """Say at what no choice was better than the uncorrected model."""
-    if not isinstance(debiaser.objective_, Constrained):
-        return f"beats the uncorrected model (objective {debiaser.objective_value_:.4f})"
-    counts = fitted_counts(debiaser)
-    model = f"the uncorrected model (accuracy {_accuracy(counts):.1f} %, COBias {_gap(counts):.1f} points)"
-    return f"{'within the bounds beats' if debiaser.feasible_ else 'comes closer to the bounds than'} {model}"
+def _unmet(fitted: FittedCorrection) -> list[str]:
+    """Return the bounds that are not kept."""
+    counts = fitted.counts()
+    assert isinstance(fitted.objective, Constrained)
+    return list(fitted.objective.unmet(counts.correct, counts.support))
 
 
-def _bounds_kept(debiaser: "Debiaser") -> str:
+def _what_was_asked(fitted: FittedCorrection) -> str:
+    """Say in what no choice was better than the uncorrected model."""
+    if not isinstance(fitted.objective, Constrained):
+        return f"beats the uncorrected model (objective {fitted.objective_value:.4f})"
+    figures = _figures(fitted.counts())
+    model = f"the uncorrected model (accuracy {figures.accuracy:.1f} %, COBias {figures.cobias:.1f} points)"
+    return f"{'within the bounds beats' if fitted.feasible else 'comes closer to the bounds than'} {model}"
+
+
+def _bounds_kept(fitted: FittedCorrection) -> str:
     """Say whether bounds are kept, where there are any."""
-    objective = debiaser.objective_
-    if not isinstance(objective, Constrained):
+    if not isinstance(fitted.objective, Constrained):
         return ""
-    if not debiaser.feasible_:
-        counts = fitted_counts(debiaser)
-        unmet = "; ".join(objective.unmet(counts.correct, counts.support))
-        if debiaser.picked_row_ is not None:
+    if not fitted.feasible:
+        unmet = "; ".join(_unmet(fitted))
+        if fitted.picked_row is not None:
             return f" It is OUT OF BOUNDS: {unmet}."
-        none = "; no choice keeps all bounds, as is proved" if _none_in_bounds(debiaser) else ""
-        return f" It is the closest choice found, but OUT OF BOUNDS: {unmet}{none}."
-    said = f" It keeps {objective.describe()}"
-    if not debiaser.improved_:
+        proof = "; it is proved that no choice keeps all bounds" if _none_in_bounds(fitted) else ""
+        return f" It is the closest choice found, but OUT OF BOUNDS: {unmet}{proof}."
+    said = f" It keeps {fitted.objective.describe()}"
+    if not fitted.improved:
         return f"{said}."
-    before = is_feasible(objective, debiaser.baseline_objective_value_)
+    before = is_feasible(fitted.objective, fitted.baseline_objective_value)
     return f"{said}; the uncorrected model does {'too' if before else 'not'}."
-
-
-def _accuracy(counts: Counts) -> float:
-    """Return the accuracy in per cent."""
-    return float(100 * counts.correct.sum() / counts.support.sum())
-
-
-def _gap(counts: Counts) -> float:
-    """Return COBias in points."""
-    return float(100 * np.asarray(_COBIAS(*counts)))
-
-
-def _worst(counts: Counts) -> float:
-    """Return the least class accuracy in per cent."""
-    present = counts.support > 0
-    return float(100 * (counts.correct[present] / counts.support[present]).min())

@@ -1,4 +1,4 @@
-"""The trade-offs of a frontier for a reader: which rows matter, and what they reach on other rows."""
+"""The trade-offs of a frontier for a reader: the rows that matter, and their figures on other rows."""
 
 from dataclasses import dataclass
 
@@ -8,7 +8,6 @@ import pandas as pd
 
 from debias.estimators.debiaser import Debiaser
 from debias.estimators.prediction import predict_table
-from debias.estimators.summary import fitted_counts
 from debias.metrics.scores import class_accuracy, cobias_from_accuracies
 from debias.search.problem import TOLERANCE
 from debias.tables.table import ProbabilityTable, check_disjoint
@@ -53,7 +52,7 @@ class Tradeoffs:
 
     @property
     def marks(self) -> dict[int, str]:
-        """What is said of a row, for the rows of which something is said."""
+        """The marks of the rows that have any."""
         found: dict[int, list[str]] = {}
         for row, mark in (
             (self.uncorrected_row, "uncorrected"),
@@ -108,10 +107,10 @@ def tradeoffs_of(debiaser: Debiaser, test: ProbabilityTable | None = None) -> Tr
     """
     frontier = debiaser.frontier_
     picks = [debiaser.pick(row) for row in range(len(frontier))]
-    before = fitted_counts(debiaser, corrected=False)
+    before = debiaser.fitted_.counts(corrected=False)
     uncorrected = _figures(before.correct, before.support)
     best = min([debiaser, *picks], key=lambda one: one.objective_value_)  # a frontier may know a better one
-    after = fitted_counts(best)
+    after = best.fitted_.counts()
     chosen = _figures(after.correct, after.support)
     rows = frontier[[*METRICS, "n_changed"]].copy()
     if test is not None:

@@ -1,16 +1,19 @@
 """A certificate: what is known of how good a choice is, and what it took to know it."""
 
-from dataclasses import asdict, dataclass
-from typing import Any, Literal
+from dataclasses import asdict, dataclass, field
+from typing import Literal
 
 from debias.search.constraints import INFEASIBLE
 
 Status = Literal["optimal", "radius", "heuristic"]
+Limit = Literal["", "time", "work"]
 
 
 @dataclass(frozen=True)
 class Certificate:
     """How good a choice is, as far as it was proved.
+
+    Two certificates are equal where they prove the same, however long it took.
 
     Attributes
     ----------
@@ -29,7 +32,10 @@ class Certificate:
     seconds : float
         Wall-clock time.
     interrupted : bool
-        Whether it was stopped, by a person or a time limit, before it was done.
+        Whether a person stopped the search before it was done.
+    limit : {"", "time", "work"}
+        What ended the proof before the optimum was proved: the time limit, the default limit of
+        work, or neither.
 
     Examples
     --------
@@ -46,8 +52,9 @@ class Certificate:
     objective: float
     lower_bound: float
     n_evaluations: int
-    seconds: float
+    seconds: float = field(default=0.0, compare=False)
     interrupted: bool = False
+    limit: Limit = ""
 
     @property
     def gap(self) -> float:
@@ -60,7 +67,7 @@ class Certificate:
 
         Examples
         --------
-        >>> Certificate("optimal", 2, 1000.25, 1000.25, 9216, 0.1).none_in_bounds
+        >>> Certificate("optimal", 2, 1000.25, 1000.25, 9216).none_in_bounds
         True
         """
         return self.lower_bound >= INFEASIBLE
@@ -71,13 +78,14 @@ class Certificate:
 
         Examples
         --------
-        >>> Certificate("optimal", 2, 1000.25, 1000.25, 9216, 0.1).proved
+        >>> Certificate("optimal", 2, 1000.25, 1000.25, 9216).proved
         'no choice keeps the bounds; this one is the closest'
-        >>> Certificate("heuristic", 0, 0.5, 0.25, 9216, 0.1, interrupted=True).proved
+        >>> Certificate("heuristic", 0, 0.5, 0.25, 9216, interrupted=True).proved
         'only that the best possible objective lies between 0.250000 and 0.500000, a gap of 0.250000;
         this is the best choice met until the search was stopped'
         """
-        return self._proved_out_of_bounds() if self.objective >= INFEASIBLE else self._proved_in_bounds()
+        proved = self._proved_out_of_bounds() if self.objective >= INFEASIBLE else self._proved_in_bounds()
+        return f"{proved}; the time limit ended the proof" if self.limit == "time" else proved
 
     def _proved_in_bounds(self) -> str:
         if self.status == "optimal":
@@ -112,6 +120,8 @@ class Certificate:
     def __str__(self) -> str:
         return f"proved: {self.proved}"
 
-    def to_dict(self) -> dict[str, Any]:
-        """Return the certificate as plain data."""
-        return {**asdict(self), "gap": self.gap}
+    def to_dict(self) -> dict[str, object]:
+        """Return the certificate as plain data, the same for the same proof: without its seconds."""
+        entry = {**asdict(self), "gap": self.gap}
+        del entry["seconds"]
+        return entry

@@ -277,6 +277,25 @@ Goal = Objective | Constrained
 """What a search can minimise."""
 
 
+def goal_of(objective: object) -> Goal:
+    """Return an objective that was given, or the default where None was.
+
+    Raises
+    ------
+    ParameterError
+        It is neither an Objective nor Constrained.
+
+    Examples
+    --------
+    >>> goal_of(None)
+    Objective()
+    """
+    goal = Objective() if objective is None else objective
+    if not isinstance(goal, (Objective, Constrained)):
+        raise ParameterError(parameter="objective", allowed="an Objective or Constrained", received=goal)
+    return goal
+
+
 def is_feasible(goal: Goal, value: float) -> bool:
     """Tell whether a choice keeps all bounds, from its value.
 

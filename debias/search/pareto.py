@@ -1,4 +1,4 @@
-"""Fronts: for every number of right samples, the choice with the lowest COBias that was met.
+"""The Pareto front: for every number of right samples, the choice with the lowest COBias that was met.
 
 The frontier of accuracy and COBias is what no other pair beats in both.
 """
@@ -9,12 +9,12 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from debias.metrics.scores import cobias_from_accuracies
+from debias.metrics.confusion import cobias_of_accuracies
 from debias.search.problem import TOLERANCE, Candidate, FloatArray, IndexArray, Problem
 
 
 @dataclass(frozen=True)
-class Fronts:
+class ParetoFronts:
     """By number of right samples, the choice with the lowest COBias that was met.
 
     Attributes
@@ -38,20 +38,20 @@ class Fronts:
         Examples
         --------
         >>> cobias = np.array([0.3, 0.1, 0.2, np.inf])
-        >>> Fronts(cobias, cobias, cobias, np.zeros((4, 2), dtype=np.int64)).not_dominated()
+        >>> ParetoFronts(cobias, cobias, cobias, np.zeros((4, 2), dtype=np.int64)).not_dominated()
         array([1, 2])
         """
         above = np.append(np.minimum.accumulate(self.cobias[::-1])[::-1][1:], np.inf)
         return np.flatnonzero(self.cobias < above - TOLERANCE)
 
-    def joined(self, other: "Fronts") -> "Fronts":
+    def joined(self, other: "ParetoFronts") -> "ParetoFronts":
         """Return the better of two choices for every number of right samples; the first among equals."""
         equal = np.isclose(other.cobias, self.cobias, rtol=0, atol=TOLERANCE)
         simpler = (other.n_changed < self.n_changed) | (
             (other.n_changed == self.n_changed) & (other.change < self.change - TOLERANCE)
         )
         better = (other.cobias < self.cobias - TOLERANCE) | (equal & simpler)
-        return Fronts(
+        return ParetoFronts(
             np.where(better, other.cobias, self.cobias),
             np.where(better, other.n_changed, self.n_changed),
             np.where(better, other.change, self.change),
@@ -59,14 +59,14 @@ class Fronts:
         )
 
 
-def no_fronts(problem: Problem) -> Fronts:
+def empty_fronts(problem: Problem) -> ParetoFronts:
     """Return the fronts of a search that has met nothing."""
     nothing = np.full(problem.n_samples + 1, np.inf)
     choice = np.zeros((problem.n_samples + 1, problem.n_classes), dtype=np.int64)
-    return Fronts(nothing, nothing.copy(), nothing.copy(), choice)
+    return ParetoFronts(nothing, nothing.copy(), nothing.copy(), choice)
 
 
-def fronts_of(problem: Problem, candidates: Iterable[Candidate]) -> Fronts:
+def fronts_of(problem: Problem, candidates: Iterable[Candidate]) -> ParetoFronts:
     """Return the fronts of some choices.
 
     Parameters
@@ -78,16 +78,16 @@ def fronts_of(problem: Problem, candidates: Iterable[Candidate]) -> Fronts:
 
     Returns
     -------
-    Fronts
+    ParetoFronts
         One entry per number of right samples that they reach.
     """
-    found = no_fronts(problem)
+    found = empty_fronts(problem)
     for candidate in dict.fromkeys(candidates):
         counts = problem.counts(candidate.choice)
         present = counts.support > 0
         right = int(counts.correct.sum())
-        one = no_fronts(problem)
-        one.cobias[right] = cobias_from_accuracies(counts.correct[present] / counts.support[present])
+        one = empty_fronts(problem)
+        one.cobias[right] = float(cobias_of_accuracies(counts.correct[present] / counts.support[present]))
         one.n_changed[right], one.change[right] = candidate.n_changed, candidate.change
         one.choice[right] = candidate.choice
         found = found.joined(one)

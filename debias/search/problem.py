@@ -5,9 +5,9 @@ its rank among all values that this sample can take. Ties between classes and th
 rule are settled in the rank itself: comparing two ranks of different classes is exact.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -17,13 +17,14 @@ from debias.errors import TableError
 from debias.search.constraints import Constrained, Goal
 from debias.search.objective import Counts, confusion_counts
 
+Ranks = npt.NDArray[np.unsignedinteger]
 FloatArray = npt.NDArray[np.float64]
 IndexArray = npt.NDArray[np.int64]
 
 TOLERANCE = 1e-12
 """Objective values closer than this are equal: they differ by rounding only."""
 
-_LANES = 32
+_VECTOR = 32
 """Corrections are padded to a multiple of this, so that a sample is a whole number of vectors."""
 
 _BLOCK = 1 << 21
@@ -43,7 +44,7 @@ class Candidate(NamedTuple):
     choice: tuple[int, ...]
 
     def beats(self, other: "Candidate") -> bool:
-        """Whether this one is better, differences by rounding left aside.
+        """Whether this one is better, differences by rounding ignored.
 
         Examples
         --------
@@ -67,7 +68,7 @@ class Problem:
     ----------
     ranks : ndarray of shape (n_classes, n_samples, n_padded), uint8, uint16 or uint32
         Rank of every corrected value within its sample, from 1. Samples are sorted by
-        label. Of the padding lanes the first holds more than any rank, the others 0.
+        label. Of the columns of the padding the first holds more than any rank, the others 0.
     y : ndarray of shape (n_samples,)
         Sorted labels, as column indices.
     support : ndarray of shape (n_classes,)
@@ -84,7 +85,7 @@ class Problem:
         Corrections of one kind, for searches that begin within a smaller family.
     """
 
-    ranks: npt.NDArray[Any]
+    ranks: Ranks
     y: IndexArray
     support: IndexArray
     change: FloatArray
@@ -104,7 +105,7 @@ class Problem:
         return int(self.ranks.shape[1])
 
     @cached_property
-    def columns(self) -> npt.NDArray[Any]:
+    def columns(self) -> Ranks:
         """The ranks by correction, shape (n_classes, n_corrections, n_samples)."""
         return np.ascontiguousarray(self.ranks[:, :, : self.n_corrections].transpose(0, 2, 1))
 
@@ -117,6 +118,13 @@ class Problem:
     def identity_choice(self) -> IndexArray:
         """The choice that changes nothing."""
         return np.full(self.n_classes, self.identity, dtype=np.int64)
+
+    def with_objective(self, objective: Goal) -> "Problem":
+        """Return the same problem with another objective; what was made of the ranks is shared."""
+        other = replace(self, objective=objective)
+        kept = {name: value for name, value in self.__dict__.items() if name in ("columns", "wins")}
+        other.__dict__.update(kept)
+        return other
 
     def counts(self, choice: npt.ArrayLike) -> Counts:
         """Return the confusion counts of a choice.
@@ -182,14 +190,11 @@ def build_problem(probabilities: FloatArray, y: IndexArray, family: Family, obje
     order = np.argsort(y, kind="stable")
     support = np.bincount(y, minlength=probabilities.shape[1])
     if (support > 0).sum() < 2:
-        raise TableError(
-            f"labelled samples of at least two classes are needed; got {len(y)} samples of "
-            f"{int((support > 0).sum())} class{'' if (support > 0).sum() == 1 else 'es'}."
-        )
+        raise TableError(parameter="y", allowed="of at least two classes", received=np.unique(y).tolist())
     probabilities, y = probabilities[order], y[order]
     n_samples, n_classes = probabilities.shape
     n_corrections = len(family)
-    n_padded = (n_corrections // _LANES + 1) * _LANES
+    n_padded = (n_corrections // _VECTOR + 1) * _VECTOR
     dtype = np.min_scalar_type(n_classes * n_corrections + 1)
     ranks = np.zeros((n_classes, n_samples, n_padded), dtype=dtype)
     ranks[:, :, n_corrections] = np.iinfo(dtype).max

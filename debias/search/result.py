@@ -1,9 +1,9 @@
-"""What a search returns."""
+"""The result of a search: the best choice, what is proved of it, and the pairs that were met."""
 
 from dataclasses import dataclass
 
 from debias.search.certificate import Certificate
-from debias.search.pareto import Fronts
+from debias.search.pareto import ParetoFronts
 from debias.search.problem import Candidate
 
 
@@ -22,10 +22,10 @@ class SearchResult:
     interrupted : bool
         Whether the search was stopped before its end.
     met : tuple of Candidate
-        Other choices worth knowing: where descents ended.
+        The ends of the descents, which are worth knowing too.
     certificate : Certificate, optional
         What is proved of the best choice.
-    fronts : Fronts, optional
+    pareto : ParetoFronts, optional
         The pairs of accuracy and COBias that were met.
     frontier_complete : bool
         Whether these are all that exist.
@@ -37,5 +37,5 @@ class SearchResult:
     interrupted: bool = False
     met: tuple[Candidate, ...] = ()
     certificate: Certificate | None = None
-    fronts: Fronts | None = None
+    pareto: ParetoFronts | None = None
     frontier_complete: bool = False

@@ -1,7 +1,8 @@
-"""How a search runs: by which method, how long, on how many threads. One object for all callers."""
+"""Settings of a search: its method, its starts, its limits and its threads. One object for all callers."""
 
 from dataclasses import dataclass
 
+from debias.errors import ParameterError
 from debias.settings import Settings, setting
 
 METHODS = ("auto", "exact", "enumerate", "descent", "annealing-3/6", "annealing-150/300")
@@ -15,11 +16,16 @@ class SearchSettings(Settings):
     Parameters
     ----------
     search : str, default="auto"
-        One of :data:`METHODS`.
+        One of :data:`METHODS`. ``"auto"`` descends, then proves the optimum if that takes no more
+        than a fixed amount of work, else that no choice within a radius is better. ``"exact"``
+        proves the optimum; ``"enumerate"`` evaluates every choice, which completes the frontier;
+        ``"descent"`` proves nothing. A published annealing schedule is a baseline.
     n_starts : int, default=32
         Random starts of the descent.
     time_limit : float, optional
-        Seconds for the proof. Work is counted, not timed, where it is not given.
+        Seconds for the proof. By default ``"auto"`` counts work, not seconds, and the others have no
+        limit: so the answer is the same on any machine, under any load. At the time limit the
+        best so far is kept, and its certificate says what was proved.
     n_jobs : int, optional
         Threads, as in scikit-learn; the answer does not depend on them.
 
@@ -34,3 +40,10 @@ class SearchSettings(Settings):
     n_starts: int = setting(32, "Random starts of the descent.", least=1)
     time_limit: float | None = setting(None, "Most seconds for the proof.", above=0)
     n_jobs: int | None = setting(None, "Threads; -1 for all.")
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.n_jobs == 0:
+            raise ParameterError(
+                parameter="n_jobs", allowed="a positive integer, -1 for all cores, or None", received=0
+            )

@@ -1,48 +1,52 @@
-"""Which search to run: a descent first, then a proof, as far as the time allows.
+"""The search that an estimator asks for: a descent, then a proof, as far as its limits allow.
 
-``"auto"`` enumerates every choice where that is quick, else prunes, else proves the largest
-radius; ``"exact"`` prunes where that pays and ``"enumerate"`` never, both until they are done.
+``"auto"`` enumerates every choice where that is little work, else prunes, else proves the largest
+radius; ``"exact"`` prunes where that pays and ``"enumerate"`` never, both until they are done. Work
+is counted in choices times rows, never in seconds: so the same problem and seed have the same answer on
+any machine, under any load and on any number of threads. Only an explicit time limit counts seconds.
 """
 
 import time
-from collections.abc import Callable
 from dataclasses import replace
-from functools import partial
-from typing import Literal
 
-from debias.search.certificate import Certificate
+import joblib
+import numpy as np
+
+from debias.console.progress import SILENT, Progress
+from debias.search.certificate import Certificate, Limit
+from debias.search.constraints import Constrained
+from debias.search.counting.bit_tables import tables_fit
+from debias.search.descent.annealing import SCHEDULES, anneal
 from debias.search.descent.constrained_starts import improve_within_bounds
 from debias.search.descent.coordinate_descent import descend
-from debias.search.descent.iterated_local_search import MANY, descend_many
-from debias.search.descent.pareto_local_search import trace
+from debias.search.descent.iterated_local_search import MANY, iterated_local_search
+from debias.search.descent.pareto_local_search import pareto_local_search
 from debias.search.pareto import fronts_of
 from debias.search.problem import Candidate, Problem
-from debias.search.proof.exact_search import ExactResult, ExactSearch, fits
+from debias.search.proof.enumeration import is_compiled
+from debias.search.proof.exact_search import ExactSearch
 from debias.search.proof.radius import Neighbourhood, look_around, pair_bound
 from debias.search.result import SearchResult
+from debias.search.search_settings import SearchSettings
 
-Method = Literal["auto", "exact", "enumerate", "descent"]
-METHODS: tuple[Method, ...] = ("auto", "exact", "enumerate", "descent")
-"""Searches that end with a certificate."""
+ENUMERATION_WORK = 2e11
+"""Choices times rows up to which ``"auto"`` evaluates every choice: one or two seconds on two cores."""
+PROOF_WORK = 8e11
+"""Work up to which it proves an optimum by pruning: about five seconds on two cores."""
+RADIUS_WORK = 3e10
+"""Work that it spends on a radius, whose sweeps take longer for each choice."""
+FRONTIER_CHOICES = 2_000_000
+"""Choices that are counted to extend a frontier that is not complete."""
 
-PROOF_SECONDS = 3.0
-"""What ``"auto"`` takes for a proof where no time limit is given."""
-TRACED = 2_000_000
-"""Choices that are counted to trace a frontier that is not complete."""
-LONG = 10.0
-"""Seconds from which a run is announced."""
+_RATE, _LONG = 4e10, 10.0
+"""Work that a core does in a second, roughly, and the seconds from which a run is announced."""
 
 
-def search(
+def solve(
     problem: Problem,
-    method: Method = "auto",
-    n_starts: int = 32,
-    random_state: int = 0,
-    n_threads: int = 1,
-    time_limit: float | None = None,
-    on_progress: Callable[[str, float], object] | None = None,
-    announce: Callable[[str], object] | None = None,
-    device: str | None = None,
+    settings: SearchSettings | None = None,
+    seed: int = 0,
+    progress: Progress = SILENT,
 ) -> SearchResult:
     """Search for the best choice and say what is proved of it.
 
@@ -50,190 +54,164 @@ def search(
     ----------
     problem : Problem
         What is searched.
-    method : {"auto", "exact", "enumerate", "descent"}, default="auto"
-        ``"auto"`` proves the optimum where that fits the time, else a radius; ``"exact"``
-        always tries, pruning by bounds; ``"enumerate"`` evaluates every choice, so that
-        the frontier is complete; ``"descent"`` proves nothing.
-    n_starts, random_state, n_threads
-        As in :func:`~debias.search.descent.coordinate_descent.descend`.
-    time_limit : float, optional
-        Seconds for the proof; :data:`PROOF_SECONDS` for ``"auto"`` and no limit for
-        ``"exact"`` and ``"enumerate"`` if not given. Where they do not suffice, a radius takes up
-        to :data:`PROOF_SECONDS` more.
-    on_progress : callable, optional
-        Called with what is being done and the share that is done.
-    announce : callable, optional
-        Called with a sentence before what may take :data:`LONG`.
-    device : {None, "cpu", "cuda", "cuda:0", ..., "auto"}, default=None
-        Where optima are proved: compiled, on the processor; by torch on a CUDA device, with the
-        same answer; or ``"auto"``, on a CUDA device where there is one.
+    settings : SearchSettings, optional
+        How; the defaults if not given.
+    seed : int, default=0
+        Seed of the random starts.
+    progress : Progress, optional
+        Told what is being done, and, before it begins, what may take long.
 
     Returns
     -------
     SearchResult
-        With certificate and fronts.
+        With certificate and Pareto front, unless a published schedule was asked for. Interrupted
+        (Ctrl-C), the best that was met.
 
     Raises
     ------
     ParameterError
-        There is no such device, or the problem does not fit where an exact search was asked for.
+        The problem does not fit into memory and an exact search was asked for.
 
     Examples
     --------
-    >>> import numpy as np
     >>> from debias.corrections.families import weights
     >>> from debias.search.objective import Objective
     >>> from debias.search.problem import build_problem
     >>> P = np.array([[0.6, 0.4], [0.7, 0.3], [0.9, 0.1]])
     >>> problem = build_problem(P, np.array([1, 0, 0]), weights(4), Objective(pmi=0))
-    >>> print(search(problem).certificate)
+    >>> print(solve(problem).certificate)
     proved: no choice has an objective under 0.000000
     """
+    settings = SearchSettings() if settings is None else settings
+    if settings.search in SCHEDULES:
+        return anneal(problem, SCHEDULES[settings.search], seed)
+    announce_compilation(progress)
     started = time.perf_counter()
-    prover = _prover(device)
+    n_threads = joblib.effective_n_jobs(settings.n_jobs)
+    found = _descend(problem, settings, seed, n_threads, progress)
+    if settings.search != "descent" and not found.interrupted:
+        try:
+            found = _prove(problem, found, settings, n_threads, progress)
+            found = _with_frontier(problem, found, seed)
+        except KeyboardInterrupt:  # between the parts that handle it themselves
+            found = replace(found, interrupted=True)
+    if found.certificate is None:
+        found = _certified(found, Neighbourhood(found.best, 0), pair_bound(problem), "")
+    assert found.certificate is not None
+    seconds = time.perf_counter() - started
+    return replace(found, seconds=seconds, certificate=replace(found.certificate, seconds=seconds))
 
-    def show(doing: str, share: float) -> None:
-        if on_progress is not None:
-            on_progress(doing, share)
 
-    n_done = 0
+def announce_compilation(progress: Progress) -> None:
+    """Announce that the search is compiled first, where it was not compiled on this machine before."""
+    if not is_compiled():
+        progress.announce("The search is compiled for this machine first, once: about 20 seconds.")
+
+
+def _descend(
+    problem: Problem, settings: SearchSettings, seed: int, n_threads: int, progress: Progress
+) -> SearchResult:
+    """Return the best end of descents, with the Pareto front of all ends."""
+    n_done, n_starts = 0, settings.n_starts
 
     def count_start() -> None:
         nonlocal n_done
         n_done += 1
-        show("descents", n_done / n_starts)
+        progress.show("descents", n_done / n_starts)
 
-    descent = descend_many if problem.n_classes >= MANY else descend
-    found = descent(problem, n_starts, random_state, n_threads, on_start_done=count_start)
-    found = improve_within_bounds(problem, found, max(1, n_starts // 8), random_state, n_threads)
+    descent = iterated_local_search if problem.n_classes >= MANY else descend
+    found = descent(problem, n_starts, seed, n_threads, on_start_done=count_start)
+    if isinstance(problem.objective, Constrained) and not found.interrupted:
+        found = improve_within_bounds(problem, found, max(1, n_starts // 8), seed, n_threads)
     identity = problem.candidate(problem.identity_choice)
-    found = replace(found, fronts=fronts_of(problem, [identity, *found.met, found.best]))
-    if method != "descent" and not found.interrupted:
-        limit = PROOF_SECONDS if method == "auto" and time_limit is None else time_limit
-        try:
-            found = _proved(problem, found, method, limit, n_threads, show, announce, started, prover)
-            return _with_frontier(problem, found, random_state)
-        except KeyboardInterrupt:  # between the parts that handle it themselves
-            found = replace(found, interrupted=True)
-    return _with_certificate(found, Neighbourhood(found.best, 0, 0, 0.0), pair_bound(problem), started)
+    return replace(found, pareto=fronts_of(problem, [identity, *found.met, found.best]))
 
 
-def _proved(
-    problem: Problem,
-    found: SearchResult,
-    method: Method,
-    limit: float | None,
-    n_threads: int,
-    show: Callable[[str, float], object],
-    announce: Callable[[str], object] | None,
-    started: float,
-    prover: Callable[[Problem], ExactSearch],
+def _prove(
+    problem: Problem, found: SearchResult, settings: SearchSettings, n_threads: int, progress: Progress
 ) -> SearchResult:
-    """Prove the optimum if that fits the time, else the largest radius."""
-    lower_bound = -float("inf")
-    time_around = PROOF_SECONDS if limit is None else limit
-    if method != "auto" or fits(problem):
-        proof = prover(problem)
+    """Prove the optimum if the limits allow it, else the largest radius."""
+    lower_bound, time_limit = -np.inf, settings.time_limit
+    limit: Limit = ""
+    if settings.search != "auto" or tables_fit(problem):
+        proof = ExactSearch(problem)
         lower_bound = proof.lower_bound()
-        prune = _plan(proof, found.best, method, limit, announce)
+        prune = _plan(proof, found.best, settings, progress)
         if prune is not None:
-            show("proof", 0.0)
-            proved = proof.run(found.best, prune, limit, n_threads, lambda share: show("proof", share))
-            found = _joined(found, proved)
-            if proved.certificate.status == "optimal" or found.interrupted:
-                certificate = replace(
-                    proved.certificate,
-                    n_evaluations=found.n_evaluations,
-                    seconds=time.perf_counter() - started,
-                )
-                return replace(found, certificate=certificate, seconds=certificate.seconds)
-            lower_bound = proved.certificate.lower_bound
-            time_around = min(time_around, PROOF_SECONDS)  # the limit is used up
-    show("radius", 0.0)
-    around = look_around(problem, found.best, None, time_around, n_threads)
-    return _with_certificate(found, around, max(lower_bound, pair_bound(problem)), started)
+            progress.show("proof", 0.0)
+            counted = settings.search == "auto" and time_limit is None
+            proved = proof.run(
+                found.best, prune, time_limit, n_threads, lambda share: progress.show("proof", share),
+                PROOF_WORK if counted else None,
+            )  # fmt: skip
+            certificate = proved.certificate
+            assert found.pareto is not None
+            found = replace(
+                found,
+                best=proved.best,
+                n_evaluations=found.n_evaluations + certificate.n_evaluations,
+                interrupted=certificate.interrupted,
+                pareto=proved.pareto.joined(found.pareto),
+                frontier_complete=proved.frontier_complete,
+            )
+            if certificate.status == "optimal" or certificate.interrupted:
+                certificate = replace(certificate, n_evaluations=found.n_evaluations)
+                return replace(found, certificate=certificate)
+            lower_bound, limit = certificate.lower_bound, certificate.limit
+            time_limit = None  # it is used up
+    progress.show("radius", 0.0)
+    most_work = RADIUS_WORK if time_limit is None else None
+    around = look_around(problem, found.best, None, most_work, time_limit, n_threads)
+    return _certified(found, around, max(lower_bound, pair_bound(problem)), limit or around.limit)
 
 
-def _with_frontier(problem: Problem, found: SearchResult, random_state: int) -> SearchResult:
-    """Return the result with its frontier traced further, where not every choice was evaluated."""
-    if found.frontier_complete or found.interrupted or found.fronts is None:
-        return found
-    most = TRACED if problem.n_classes < MANY else TRACED // 4
-    traced = trace(problem, found.fronts, most, random_state)
-    return replace(found, fronts=found.fronts.joined(traced.fronts))
-
-
-def _prover(device: str | None) -> Callable[[Problem], ExactSearch]:
-    """Return the exact search for a device; torch is loaded only where one is named."""
-    if device in (None, "cpu"):
-        return ExactSearch
-    from debias.search.device import DeviceSearch, resolve_device
-
-    found = resolve_device(str(device))
-    return ExactSearch if found.type == "cpu" else partial(DeviceSearch, device=str(found))
-
-
-def _plan(
-    proof: ExactSearch,
-    best: Candidate,
-    method: Method,
-    limit: float | None,
-    announce: Callable[[str], object] | None,
-) -> bool | None:
-    """Return whether the proof prunes; None if it would take too long."""
+def _plan(proof: ExactSearch, best: Candidate, settings: SearchSettings, progress: Progress) -> bool | None:
+    """Return whether the proof prunes; None if it would take too much work."""
     pruned, complete = proof.estimate(best)
-    if method != "auto":
+    if settings.search != "auto":
         # A bound that rules out little costs more than it saves: COBias alone can always be even.
-        prune: bool | None = method == "exact" and pruned <= 2 * complete
-    elif limit is None or complete <= limit:
+        prune: bool | None = settings.search == "exact" and pruned <= 2 * complete
+    elif complete <= ENUMERATION_WORK:
         prune = False
     else:
-        prune = True if pruned <= limit else None
-    seconds = pruned if prune else complete
-    if announce is not None and prune is not None and seconds > LONG:
-        until = "" if limit is None else f"; it stops after {limit:g} seconds"
-        announce(
-            f"{proof.lanes.n_choices:,} different choices: about {seconds:.0f} seconds on {proof.place} to "
-            f"{'prove the optimum' if prune else 'evaluate them all'}{until}. Ctrl-C keeps the best so far."
+        prune = True if settings.time_limit is not None or pruned <= PROOF_WORK else None
+    seconds = (pruned if prune else complete) / _RATE
+    if prune is not None and seconds > _LONG:
+        limit = settings.time_limit
+        progress.announce(
+            f"{proof.tables.n_choices:,} different choices: about {seconds:.0f} seconds on one core to "
+            f"{'prove the optimum' if prune else 'evaluate them all'}"
+            f"{'' if limit is None else f'; it stops after {limit:g} seconds'}. Ctrl-C keeps the best so far."
         )
     return prune
 
 
-def _joined(found: SearchResult, proved: ExactResult) -> SearchResult:
-    """Return the result of the descent with what the exact search adds."""
-    assert found.fronts is not None
-    return replace(
-        found,
-        best=proved.best,
-        n_evaluations=found.n_evaluations + proved.certificate.n_evaluations,
-        interrupted=proved.interrupted,
-        fronts=proved.fronts.joined(found.fronts),
-        frontier_complete=proved.frontier_complete,
-    )
+def _with_frontier(problem: Problem, found: SearchResult, seed: int) -> SearchResult:
+    """Return the result with its frontier extended, where not every choice was evaluated."""
+    if found.frontier_complete or found.interrupted or found.pareto is None:
+        return found
+    most = FRONTIER_CHOICES if problem.n_classes < MANY else FRONTIER_CHOICES // 4
+    traced = pareto_local_search(problem, found.pareto, most, seed)
+    return replace(found, pareto=found.pareto.joined(traced.fronts))
 
 
-def _with_certificate(
-    found: SearchResult, around: Neighbourhood, lower_bound: float, started: float
-) -> SearchResult:
+def _certified(found: SearchResult, around: Neighbourhood, lower_bound: float, limit: Limit) -> SearchResult:
     """Return the result with the certificate that a neighbourhood gives."""
-    n_classes = len(around.best.choice)
     objective = around.best.objective
-    seconds = time.perf_counter() - started
-    optimal = around.radius == n_classes
+    optimal = around.radius == len(around.best.choice)
     certificate = Certificate(
         status="optimal" if optimal else "radius" if around.radius else "heuristic",
         radius=around.radius,
         objective=objective,
         lower_bound=objective if optimal else min(lower_bound, objective),
         n_evaluations=found.n_evaluations + around.n_evaluations,
-        seconds=seconds,
         interrupted=found.interrupted or around.interrupted,
+        limit="" if optimal else limit,
     )
     return replace(
         found,
         best=around.best,
         n_evaluations=certificate.n_evaluations,
-        seconds=seconds,
         interrupted=certificate.interrupted,
         certificate=certificate,
     )

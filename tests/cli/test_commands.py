@@ -12,12 +12,12 @@ import numpy as np
 import pandas as pd
 import pytest
 import transformers
+from debias.estimators.search_call import SEARCHES
 
 import debias
 from debias.cli.fit import Method, Search
 from debias.estimators.debiasers import load
 from debias.estimators.prediction import predict_table
-from debias.estimators.search_call import SEARCHES
 from debias.tables.table import ProbabilityTable
 from iterit.cli import app as iterit_app
 from tests.support.commands import process, refused, run, works

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from debias import EnsembleDebiaserCV, load
-from debias.estimators.tuning.settings import published_objectives
+from debias.estimators.tuning.tuning_settings import published_objectives
 from debias.tables.table import ProbabilityTable
 from tests.support.commands import refused, works
 

@@ -18,7 +18,7 @@ from sklearn.preprocessing import FunctionTransformer
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from debias.errors import DebiasError, ParameterError, TableError
-from debias.estimators.baselines.calibration import (
+from debias.estimators.baselines import (
     CONTENT_FREE_INPUTS,
     BatchCalibration,
     ContextualCalibration,

@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from debias import EnsembleDebiaser, Function, FuzzyDebiaser, Objective, WeightDebiaser, load, weights
+from debias import EnsembleDebiaser, FuzzyDebiaser, Objective, WeightDebiaser, load
+from debias.corrections import Function, weights
 from debias.errors import CorrectionFileError
 from debias.estimators.correction_file import LARGEST_FILE
 

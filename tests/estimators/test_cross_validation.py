@@ -9,7 +9,7 @@ from debias.errors import ParameterError, TableError
 from debias.estimators.tuning import cross_validation
 from debias.estimators.tuning.cross_validation import cross_validate
 from debias.estimators.tuning.folds import make_folds
-from debias.estimators.tuning.settings import combine
+from debias.estimators.tuning.tuning_settings import combine
 from debias.metrics.scores import cobias, worst_class_accuracy
 from debias.search.problem import build_problem
 from tests.support.small_problems import enumerate_best

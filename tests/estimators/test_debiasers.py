@@ -17,7 +17,8 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
-from debias import EnsembleDebiaser, Function, FuzzyDebiaser, Objective, WeightDebiaser, memberships
+from debias import EnsembleDebiaser, FuzzyDebiaser, Objective, WeightDebiaser
+from debias.corrections import Function, memberships
 from debias.errors import DebiasError, ParameterError, TableError
 from tests.support.published_tables import CLASSES, published
 from tests.support.scikit_learn_checks import expected_failures

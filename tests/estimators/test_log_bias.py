@@ -11,7 +11,8 @@ from sklearn.base import clone
 from sklearn.model_selection import cross_val_score
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
-from debias import Constrained, LogBiasDebiaser, Objective, Scaled, WeightDebiaser, load
+from debias import Constrained, LogBiasDebiaser, Objective, WeightDebiaser, load
+from debias.corrections import Scaled
 from debias.errors import CorrectionFileError, ParameterError, TableError
 from debias.reports.correction_report import Report
 from debias.tables.table import ProbabilityTable

@@ -7,7 +7,12 @@ import pytest
 from debias.corrections.families import ensemble, memberships, weights
 from debias.errors import ParameterError
 from debias.estimators.tuning.selection_rules import RULES, order_by
-from debias.estimators.tuning.settings import PUBLISHED_N_WEIGHTS, Setting, combine, published_objectives
+from debias.estimators.tuning.tuning_settings import (
+    PUBLISHED_N_WEIGHTS,
+    Setting,
+    combine,
+    published_objectives,
+)
 from debias.search.objective import Objective
 
 

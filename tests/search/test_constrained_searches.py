@@ -4,12 +4,12 @@ import itertools
 
 import numpy as np
 import pytest
+from debias.search.counting.objective_terms import tabulate
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from debias.corrections.families import ensemble, memberships, weights
 from debias.search.constraints import INFEASIBLE, Constrained
-from debias.search.counting.objective_terms import tabulate
 from debias.search.counting.rank_kernels import score
 from debias.search.counting.sweeps import RankSweeper, sweepers
 from debias.search.descent.annealing import anneal

@@ -1,21 +1,24 @@
-"""What to expect of new rows, told from few labelled ones: cross-validated, with honest intervals.
+"""Generalization: what to expect of new rows, cross-validated on the labelled ones, with intervals.
 
 Figures on fitted rows flatter. Here each labelled row is judged by corrections that were chosen
-without it, and what few rows of a class leave open widens the interval, instead of being left out.
+without it, and the interval widens with what few rows of a class cannot tell.
 """
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import NamedTuple
 
+import joblib
 import numpy as np
 import pandas as pd
 
+from debias.console.progress import progress_on_stderr
 from debias.corrections.correction import Correction, correct, decide
 from debias.metrics.confusion import cobias_of_accuracies
 from debias.search.constraints import Constrained, Goal
 from debias.search.objective import FloatArray, IndexArray, confusion_counts
+from debias.search.solve import announce_compilation
 
 N_FOLDS, N_REPEATS = 5, 4
 LEVEL = 0.95
@@ -36,24 +39,24 @@ class Change:
 
     @property
     def is_certain(self) -> bool:
-        """Whether the interval of the difference leaves out 0."""
+        """Whether the interval of the difference excludes 0."""
         return self.low > 0 or self.high < 0
 
 
 @dataclass(frozen=True)
 class Expectation:
-    """What the corrections do to rows they were not fitted on, as far as few labels can tell.
+    """What the corrections do to rows that they were not fitted on, as far as few labels can tell.
 
     Attributes
     ----------
     n_labels, n_folds, n_repeats : int
-        Labelled rows, and how often they were divided into how many folds.
+        Labelled rows, folds, and how often the rows were divided into folds.
     level : float
         Of the intervals.
     accuracy, cobias : Change
         Means and intervals.
     objective_before, objective_after : float
-        The mean objective of held-out predictions, bounds left aside.
+        The mean objective of held-out predictions, bounds ignored.
     """
 
     n_labels: int
@@ -75,17 +78,13 @@ class Expectation:
         rows = {name: asdict(getattr(self, name)) for name in ("accuracy", "cobias")}
         return pd.DataFrame.from_dict(rows, orient="index").rename_axis("metric")
 
-    def to_dict(self) -> dict[str, Any]:
-        """Return it as plain data."""
-        return asdict(self)
-
     def describe(self, made: bool = True) -> str:
         """Say in a sentence what to expect.
 
         Parameters
         ----------
         made : bool, default=True
-            Whether corrections were made; else it is said what they would have done.
+            Whether corrections were made; if not, the sentence says what they would have done.
 
         Examples
         --------
@@ -119,17 +118,17 @@ def expect_change(
     choose: Callable[[IndexArray, int], list[Correction]],
     objective: Goal,
     random_state: int = 0,
-    n_threads: int = 1,
-    on_fold_done: Callable[[float], object] | None = None,
+    n_jobs: int | None = None,
+    verbose: int = 0,
 ) -> Expectation:
-    """Cross-validate corrections, and say what is left open.
+    """Cross-validate corrections, and say what remains uncertain.
 
     Rows are dealt out to folds class by class, several times; each is predicted by corrections
     that were chosen on the other folds. The rows of a class then show how often it is right before
-    and after, before alone, after alone, and neither. What is not known of these four shares is
+    and after, before alone, after alone, and neither. The uncertainty of these four shares is
     drawn from a Dirichlet distribution: the counts, and a quarter of a row more for each. Class
-    shares are drawn likewise. A bootstrap has no spread where a class has one row, or all rows are
-    right; this has.
+    shares are drawn likewise. Unlike a bootstrap, this has some spread even where a class has one
+    row, or all rows are right.
 
     Parameters
     ----------
@@ -143,20 +142,20 @@ def expect_change(
         What was minimised.
     random_state : int
         Seed of folds and draws.
-    n_threads : int
-        Threads; each takes whole folds. The answer is the same.
-    on_fold_done : callable, optional
-        Called with the share that is done.
+    n_jobs : int, optional
+        Threads, as in scikit-learn; each takes whole folds. The answer is the same.
+    verbose : int
+        Show a progress bar.
 
     Returns
     -------
     Expectation
-        Classes without rows are left out.
+        Classes without rows are omitted.
 
     Notes
     -----
-    The corrections of a fold come from fewer rows than there are, so that accuracies are rather
-    too low than too high. COBias is the mean of absolute gaps, which chance widens: with fewer
+    The corrections of a fold come from fewer rows than there are, so accuracies are too low rather
+    than too high. COBias is the mean of absolute gaps, which chance widens: with fewer
     than about 20 rows, or classes of a row or two, it is too high before and after. How often the
     intervals hold on real tables is in ``experiments/results/few_labels.md``.
 
@@ -174,7 +173,14 @@ def expect_change(
     cobias      0.95   0.03       -0.92 -0.99 -0.74
     """
     n_folds = min(N_FOLDS, len(y))
-    predicted = _held_out(probabilities, y, choose, n_folds, random_state, n_threads, on_fold_done)
+    with progress_on_stderr(verbose) as progress:
+        announce_compilation(progress)
+
+        def show(share: float) -> None:
+            progress.show("cross-validation", share)
+
+        n_threads = joblib.effective_n_jobs(n_jobs)
+        predicted = _held_out(probabilities, y, choose, n_folds, random_state, n_threads, show)
     before = decide(probabilities, probabilities)
     after = (predicted == y).mean(axis=0)
     sides = _draws((before == y).astype(np.float64), after, y, np.random.default_rng(random_state))
@@ -199,7 +205,7 @@ def _held_out(
     n_folds: int,
     random_state: int,
     n_threads: int,
-    on_fold_done: Callable[[float], object] | None,
+    on_fold_done: Callable[[float], object],
 ) -> IndexArray:
     """Return the column predicted for each row without it, shape (n_repeats, n_samples)."""
     predicted = np.empty((N_REPEATS, len(y)), dtype=np.int64)
@@ -214,8 +220,7 @@ def _held_out(
             values = correct(values, choose(train, random_state + repeat))
         predicted[repeat, dev] = decide(values, probabilities[dev])
         n_done += 1
-        if on_fold_done is not None:
-            on_fold_done(n_done / (N_REPEATS * n_folds))
+        on_fold_done(n_done / (N_REPEATS * n_folds))
 
     pool = ThreadPoolExecutor(n_threads)
     try:
@@ -236,8 +241,7 @@ def _deal(y: IndexArray, n_folds: int, seed: list[int]) -> IndexArray:
     return fold
 
 
-@dataclass(frozen=True)
-class _Side:
+class _Side(NamedTuple):
     """Draws of class accuracies and of class shares, of shape (n_draws, n_classes with rows)."""
 
     class_accuracies: FloatArray

@@ -9,16 +9,15 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 from itertools import product
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
 from debias.corrections.correction import correct, decide
 from debias.corrections.families import Family
 from debias.estimators.tuning.folds import Fold
-from debias.estimators.tuning.settings import Setting
+from debias.estimators.tuning.tuning_settings import Setting
 from debias.search.descent.multi_objective import search_together
 from debias.search.objective import FloatArray, IndexArray, Objective, confusion_counts
 from debias.search.problem import build_problem
@@ -124,7 +123,7 @@ def cross_validate(
 
     Examples
     --------
-    >>> from debias.estimators.tuning.settings import combine
+    >>> from debias.estimators.tuning.tuning_settings import combine
     >>> P = np.array([[0.6, 0.4], [0.7, 0.3], [0.9, 0.1], [0.62, 0.38]])
     >>> settings = combine([Objective(pmi=0.0)], 10, "weights")
     >>> folds = [(np.array([0, 2]), np.array([1, 3]))]
@@ -228,7 +227,7 @@ def _gather(
     )
     order = np.argsort(np.concatenate(groups))
 
-    def by_fold(part: Callable[[_Judged], npt.NDArray[Any]]) -> npt.NDArray[Any]:
+    def by_fold(part: Callable[[_Judged], IndexArray | FloatArray]) -> IndexArray:
         """Return a part of all that was judged, shape (n_folds, n_settings, ...)."""
         return np.array([np.concatenate([part(one) for one in fold])[order] for fold in folds])
 

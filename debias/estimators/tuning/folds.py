@@ -1,11 +1,11 @@
-"""Folds of labelled rows: what is searched on, and what it is judged by."""
+"""Folds of labelled rows: train rows to search on, dev rows to judge by."""
 
 import warnings
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Iterable, Sequence
+from typing import TypeAlias
 
 import numpy as np
-from sklearn.model_selection import ShuffleSplit, StratifiedKFold, check_cv
+from sklearn.model_selection import BaseCrossValidator, ShuffleSplit, StratifiedKFold, check_cv
 
 from debias.errors import ParameterError, TableError
 from debias.search.objective import IndexArray
@@ -13,10 +13,12 @@ from debias.search.objective import IndexArray
 DEV_SHARE = 0.05
 """Share of the rows that the published protocol holds out."""
 
-Fold = tuple[IndexArray, IndexArray]
+Fold: TypeAlias = tuple[IndexArray, IndexArray]
+Splitter: TypeAlias = int | str | BaseCrossValidator | Iterable[tuple[IndexArray, IndexArray]]
+"""What divides rows into folds: their number, "holdout", or what scikit-learn takes."""
 
 
-def make_folds(y: IndexArray, labels: Sequence[Any], cv: Any, random_state: int) -> list[Fold]:
+def make_folds(y: IndexArray, labels: Sequence[object], cv: Splitter, random_state: int) -> list[Fold]:
     """Divide labelled rows into train and dev rows, once or several times.
 
     Parameters
@@ -39,7 +41,7 @@ def make_folds(y: IndexArray, labels: Sequence[Any], cv: Any, random_state: int)
     Raises
     ------
     ParameterError
-        Another `cv`, or rows that are train and dev at once.
+        `cv` is none of these, or some rows are train and dev rows at once.
     TableError
         Too few rows for so many folds, or train rows of one class only.
 
@@ -61,29 +63,32 @@ def make_folds(y: IndexArray, labels: Sequence[Any], cv: Any, random_state: int)
     else:
         folds = _as_given(y, cv)
     for train, dev in folds:
-        if len(np.intersect1d(train, dev)):
-            raise ParameterError(f"cv: {len(np.intersect1d(train, dev)):,} rows are train and dev at once.")
-        if len(np.unique(y[train])) < 2 or not len(dev):
+        n_shared, n_classes = len(np.intersect1d(train, dev)), len(np.unique(y[train]))
+        if n_shared:
+            raise ParameterError(f"cv: {n_shared:,} rows are train and dev rows at once", parameter="cv")
+        if n_classes < 2 or not len(dev):
             raise TableError(
-                f"cv={cv!r} leaves {len(train):,} train rows of {len(np.unique(y[train]))} classes and "
-                f"{len(dev):,} dev rows; two classes and a dev row are needed: use fewer folds, or more rows."
+                f"a fold has {len(train):,} train rows of {n_classes} classes and {len(dev):,} dev rows",
+                parameter="cv",
+                received=cv,
+                allowed="train rows of two classes or more, and a dev row or more",
+                fix="use fewer folds, or more rows",
             )
     return folds
 
 
-def _stratified(y: IndexArray, labels: Sequence[Any], n_folds: int, random_state: int) -> list[Fold]:
-    """Shuffle the rows of each class and deal them out; name the classes too small for that."""
+def _stratified(y: IndexArray, labels: Sequence[object], n_folds: int, random_state: int) -> list[Fold]:
+    """Deal the shuffled rows of each class to the folds; warn of classes that are too small."""
     support = np.bincount(y, minlength=len(labels))
     if n_folds < 2 or support.max() < n_folds:
-        raise ParameterError(
-            f"cv must be from 2 to {support.max():,}, the rows of the largest class; got {n_folds}."
-        )
+        allowed = f"an integer from 2 to {support.max():,}, the rows of the largest class"
+        raise ParameterError(parameter="cv", allowed=allowed, received=n_folds)
     few = [
         f"{labels[k]} ({support[k]})" for k in np.flatnonzero((support > 0) & (support < n_folds)).tolist()
     ]
     if few:
         warnings.warn(
-            f"fewer rows than the {n_folds} folds: {', '.join(few)}. Some folds do not judge "
+            f"fewer rows than the {n_folds} folds: {', '.join(few)}. Some folds cannot judge "
             f"{'this class' if len(few) == 1 else 'these classes'}; label more rows, or use fewer folds.",
             UserWarning,
             stacklevel=4,
@@ -94,18 +99,18 @@ def _stratified(y: IndexArray, labels: Sequence[Any], n_folds: int, random_state
         return list(splitter.split(np.zeros((len(y), 1)), y))
 
 
-def _as_given(y: IndexArray, cv: Any) -> list[Fold]:
+def _as_given(y: IndexArray, cv: Splitter) -> list[Fold]:
     """Return the folds of a splitter of scikit-learn, or of an iterable of train and dev rows."""
     if cv is None or isinstance(cv, (str, bool, float)):
-        raise ParameterError(
-            f"cv must be a number of folds, 'holdout', or a splitter of scikit-learn; got {cv!r}."
-        )
+        allowed = "a number of folds, 'holdout', or a splitter of scikit-learn"
+        raise ParameterError(parameter="cv", allowed=allowed, received=cv)
     try:
         pairs = list(check_cv(cv).split(np.zeros((len(y), 1)), y))
     except (TypeError, ValueError) as error:
-        raise ParameterError(f"cv={cv!r} does not split these {len(y):,} rows: {error}") from error
+        problem = f"cv={cv!r} does not split these {len(y):,} rows: {error}"
+        raise ParameterError(problem, parameter="cv", received=cv) from error
     rows = np.arange(len(y))
     folds = [(rows[np.asarray(train)], rows[np.asarray(dev)]) for train, dev in pairs]
     if not folds:
-        raise ParameterError(f"cv={cv!r} has no folds.")
+        raise ParameterError(parameter="cv", allowed="a splitter with one fold or more", received=cv)
     return folds

@@ -1,15 +1,16 @@
-"""Rules by name: which of the settings that were tried on held-out rows is the one to take."""
+"""Selection rules by name: they choose one of the settings that were judged on held-out rows."""
 
 from collections.abc import Callable
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from debias.errors import ParameterError
 from debias.search.objective import FloatArray, IndexArray
 
-Rule: TypeAlias = str | Callable[[pd.DataFrame], Any]
+Rule: TypeAlias = str | Callable[[pd.DataFrame], npt.ArrayLike]
 
 _DECIMALS = 12
 """Means over folds that differ by less are equal: they differ by rounding only."""
@@ -39,7 +40,12 @@ def _one_standard_error(results: pd.DataFrame) -> list[pd.Series]:
     """Fewest changed classes within one standard error of the highest accuracy minus COBias."""
     n_folds = results.attrs["n_folds"]
     if n_folds < 2:
-        raise ParameterError("rule 'one-standard-error' needs two folds or more; got 1: take another rule.")
+        raise ParameterError(
+            "the rule 'one-standard-error' needs two folds or more, got 1",
+            parameter="rule",
+            received="one-standard-error",
+            fix="use another rule",
+        )
     value = results["mean_accuracy_minus_cobias"]
     best = int(np.argmax(value))
     error = results["std_accuracy_minus_cobias"].iloc[best] / np.sqrt(n_folds - 1)
@@ -54,11 +60,11 @@ RULES: dict[str, Callable[[pd.DataFrame], list[pd.Series]]] = {
     "balanced-accuracy": _balanced,
     "one-standard-error": _one_standard_error,
 }
-"""Each returns what is compared, the first first; higher is better."""
+"""Each returns the columns to compare, the most important first; higher is better."""
 
 
-def check_rule(rule: Any) -> None:
-    """Refuse what is no rule.
+def check_rule(rule: object) -> None:
+    """Refuse a rule that does not exist.
 
     Raises
     ------
@@ -70,13 +76,12 @@ def check_rule(rule: Any) -> None:
     >>> check_rule("best")
     Traceback (most recent call last):
     debias.errors.ParameterError: rule must be one of ('accuracy-cobias', 'accuracy-minus-cobias',
-    'worst-class-accuracy', 'balanced-accuracy', 'one-standard-error') or a function of cv_results_;
+    'worst-class-accuracy', 'balanced-accuracy', 'one-standard-error') or a function of cv_results_,
     got 'best'.
     """
     if not callable(rule) and (not isinstance(rule, str) or rule not in RULES):
-        raise ParameterError(
-            f"rule must be one of {tuple(RULES)} or a function of cv_results_; got {rule!r}."
-        )
+        allowed = f"one of {tuple(RULES)} or a function of cv_results_"
+        raise ParameterError(parameter="rule", allowed=allowed, received=rule)
 
 
 def order_by(rule: Rule, results: pd.DataFrame) -> IndexArray:
@@ -100,7 +105,7 @@ def order_by(rule: Rule, results: pd.DataFrame) -> IndexArray:
     Raises
     ------
     ParameterError
-        A rule that does not exist, or a function that returns anything else.
+        The rule does not exist, or a function returns anything else.
 
     Examples
     --------
@@ -117,15 +122,17 @@ def order_by(rule: Rule, results: pd.DataFrame) -> IndexArray:
     return np.lexsort([np.arange(len(results)), simplicity, *compared[::-1]])
 
 
-def _numbers(values: Any, n_settings: int) -> FloatArray:
-    """Return what a user's rule has returned, if it is a number per row."""
+def _numbers(values: npt.ArrayLike, n_settings: int) -> FloatArray:
+    """Return the result of a user's rule, if it is a number per setting."""
+    refusal = ParameterError(
+        parameter="rule",
+        allowed=f"a function that returns a number for each of the {n_settings} settings",
+        received=values,
+    )
     try:
         numbers = np.asarray(values, dtype=np.float64)
     except (TypeError, ValueError) as error:
-        raise ParameterError(f"rule must return a number per setting; got {values!r}.") from error
+        raise refusal from error
     if numbers.shape != (n_settings,) or np.isnan(numbers).any():
-        raise ParameterError(
-            f"rule must return a number for each of the {n_settings} settings; got an array of shape "
-            f"{numbers.shape} with {int(np.isnan(numbers).sum())} that are not numbers."
-        )
+        raise refusal
     return numbers

@@ -1,96 +1,148 @@
-"""Compiled counting: what every correction of one class does, in one pass over the samples.
+"""Compiled counting on ranks: what every correction of one class does, in one pass over the samples.
 
-With the other classes settled, a sample is won by class j when its rank exceeds that of the
-best rival. Samples are sorted by label and the corrections of a sample lie side by side, so
-that one comparison settles many corrections and the counts stay in the nearest cache.
+With the other classes fixed, class j wins a sample where its rank exceeds that of the best rival.
+Samples are sorted by label and the corrections of a sample lie side by side, so that one comparison
+settles many corrections and the counts stay in the nearest cache.
 """
 
-from debias.compilation import compiled
-from debias.search.constraints import BOUND_TOLERANCE, INFEASIBLE
+from typing import Any, NamedTuple
 
-MANY_CLASSES = 16
+import numpy.typing as npt
+
+from debias.compilation import compiled
+from debias.search.counting.score import score
+from debias.search.objective import FloatArray, IndexArray
+
+
+class Rivals(NamedTuple):
+    """A rank per sample and the class that has it, each of shape (n_samples,)."""
+
+    rank: npt.NDArray[Any]
+    owner: npt.NDArray[Any]
+
+
+class RankTables(NamedTuple):
+    """The ranks of a problem, by sample and by correction, and where the samples of each label begin."""
+
+    ranks: npt.NDArray[Any]
+    columns: npt.NDArray[Any]
+    offsets: IndexArray
+
+
+class RankScratch(NamedTuple):
+    """What one thread writes to.
+
+    Attributes
+    ----------
+    base, rival, best, second : Rivals
+        Best rivals of a pair, of a class; the two highest ranks of every sample.
+    tally : ndarray of shape (n_classes, n_padded)
+        As narrow as the ranks, so that both fill vectors alike; emptied before it can overflow.
+    met, seen : ndarray of shape (n_classes,)
+        The rivals that were met since the tally was emptied, as a list and as flags.
+    won, taken, lost : ndarray of shape (n_padded,), (n_classes, n_padded), (n_classes, n_padded)
+        By correction r of class j: samples of class j that it wins; samples that it takes from
+        class v; those of them that v had right.
+    counts, accuracy : ndarray of shape (2, n_classes), (n_classes,)
+        Correct and predicted samples; scratch of the score.
+    """
+
+    base: Rivals
+    rival: Rivals
+    best: Rivals
+    second: Rivals
+    tally: npt.NDArray[Any]
+    met: IndexArray
+    seen: IndexArray
+    won: IndexArray
+    taken: IndexArray
+    lost: IndexArray
+    counts: IndexArray
+    accuracy: FloatArray
 
 
 @compiled
-def best_rivals(columns, choice, skip_a, skip_b, rival, rival_class):
-    """Find the highest rank of every sample and its class, two classes left out."""
+def best_rivals(columns, choice, skip_a, skip_b, rivals):
+    """Find the highest rank of every sample and its class, two classes omitted."""
     n_classes, _, n_samples = columns.shape
-    rival[:] = 0
-    rival_class[:] = 0
+    rivals.rank[:] = 0
+    rivals.owner[:] = 0
+    # invariant: rivals are the best of the classes before k, the two omitted
     for k in range(n_classes):
         if k in (skip_a, skip_b):
             continue
         row = columns[k, choice[k]]
         for m in range(n_samples):
-            if row[m] > rival[m]:
-                rival[m] = row[m]
-                rival_class[m] = k
+            if row[m] > rivals.rank[m]:
+                rivals.rank[m] = row[m]
+                rivals.owner[m] = k
 
 
 @compiled
-def best_two(columns, choice, best, best_class, second, second_class):
-    """Find the two highest ranks of every sample and their classes, for sweeps that leave one out."""
+def best_two(columns, choice, best, second):
+    """Find the two highest ranks of every sample and their classes, for counts that omit one class."""
     n_classes, _, n_samples = columns.shape
-    best[:] = 0
-    best_class[:] = 0
-    second[:] = 0
-    second_class[:] = 0
+    best.rank[:] = 0
+    best.owner[:] = 0
+    second.rank[:] = 0
+    second.owner[:] = 0
+    # invariant: best and second are the two highest of the classes before k
     for k in range(n_classes):
         row = columns[k, choice[k]]
         for m in range(n_samples):
-            if row[m] > second[m]:
-                higher = row[m] > best[m]
-                second[m] = best[m] if higher else row[m]
-                second_class[m] = best_class[m] if higher else k
-                best[m] = row[m] if higher else best[m]
-                best_class[m] = k if higher else best_class[m]
+            if row[m] > second.rank[m]:
+                higher = row[m] > best.rank[m]
+                second.rank[m] = best.rank[m] if higher else row[m]
+                second.owner[m] = best.owner[m] if higher else k
+                best.rank[m] = row[m] if higher else best.rank[m]
+                best.owner[m] = k if higher else best.owner[m]
 
 
 @compiled
-def leave_out(best, best_class, second, second_class, j, rival, rival_class):
+def omit_class(best, second, j, rivals):
     """Fill the best rivals of class j from the two highest ranks of every sample."""
-    for m in range(best.shape[0]):
-        own = best_class[m] == j
-        rival[m] = second[m] if own else best[m]
-        rival_class[m] = second_class[m] if own else best_class[m]
+    for m in range(best.rank.shape[0]):
+        own = best.owner[m] == j
+        rivals.rank[m] = second.rank[m] if own else best.rank[m]
+        rivals.owner[m] = second.owner[m] if own else best.owner[m]
 
 
 @compiled
-def raise_rivals(base, base_class, row, row_class, rival, rival_class):
+def raise_rivals(base, row, owner, rivals):
     """Add one more class to the best rivals: row is its rank for every sample."""
-    for m in range(base.shape[0]):
-        higher = row[m] > base[m]
-        rival[m] = row[m] if higher else base[m]
-        rival_class[m] = row_class if higher else base_class[m]
+    for m in range(base.rank.shape[0]):
+        higher = row[m] > base.rank[m]
+        rivals.rank[m] = row[m] if higher else base.rank[m]
+        rivals.owner[m] = owner if higher else base.owner[m]
 
 
 @compiled
-def count_wins(ranks, rival, rival_class, offsets, j, limit, tally, met, seen, won, taken, lost):
+def count_wins(ranks, rivals, offsets, j, limit, scratch):
     """Count, for every correction of class j, whom it takes samples from.
 
-    Fills ``won[r]``, samples of class j that it wins; ``taken[v, r]``, samples that it takes
-    from class v; ``lost[v, r]``, those of them that v had right. The first padding lane wins
-    every sample, so its counts are those of the rivals alone. The tally is as narrow as the
-    ranks, so that both fill vectors alike; it is emptied before it can overflow. Of many classes
-    only those that are met, ``met`` and ``seen``, are.
+    Fills ``won``, ``taken`` and ``lost``. The first column of the padding wins every sample, so
+    its counts are those of the rivals alone. ``limit`` is the largest count that a tally holds.
     """
-    n_classes, n_padded = taken.shape
-    won[:] = 0
-    taken[:] = 0
-    lost[:] = 0
+    met, seen, tally = scratch.met, scratch.seen, scratch.tally
+    n_classes, n_padded = scratch.taken.shape
+    scratch.won[:] = 0
+    scratch.taken[:] = 0
+    scratch.lost[:] = 0
     for label in range(n_classes):
         start = offsets[label]
+        # invariant: the samples before start are in won, taken and lost, and no flag of seen is set
         while start < offsets[label + 1]:
             stop = min(start + limit, offsets[label + 1])
             n_met = 0
+            # invariant: tally[v] counts the samples from start to m of every rival v in met[:n_met]
             for m in range(start, stop):
-                v = rival_class[m]
+                v = rivals.owner[m]
                 if seen[v] == 0:
                     seen[v] = 1
                     met[n_met] = v
                     n_met += 1
                     tally[v, :] = 0
-                bar = rival[m]
+                bar = rivals.rank[m]
                 row = ranks[m]
                 mine = tally[v]
                 for r in range(n_padded):
@@ -100,77 +152,39 @@ def count_wins(ranks, rival, rival_class, offsets, j, limit, tally, met, seen, w
                 seen[v] = 0
                 for r in range(n_padded):
                     wins = int(tally[v, r])
-                    taken[v, r] += wins
+                    scratch.taken[v, r] += wins
                     if label == j:
-                        won[r] += wins
+                        scratch.won[r] += wins
                     elif label == v:
-                        lost[v, r] += wins
+                        scratch.lost[v, r] += wins
             start = stop
 
 
 @compiled
-def score(counts, support, weights, log_joint, log_predicted, accuracy):
-    """Return z per sample from counts, correct and predicted: the same number as Objective gives.
-
-    Out of bounds it is what Constrained gives. ``weights`` and the logarithms of all possible
-    counts are those of :func:`debias.search.counting.objective_terms.tabulate`.
-    """
-    n_present = right = 0
-    information = 0.0
-    for k in range(counts.shape[1]):
-        right += counts[0, k]
-        if weights[2] > 0:
-            information += log_joint[counts[0, k]] - log_predicted[counts[1, k]]
-        if support[k] > 0:
-            accuracy[n_present] = counts[0, k] / support[k]
-            n_present += 1
-    gaps = out = 0.0
-    if n_present > MANY_CLASSES:  # sorted, the sum of gaps is a sum over ranks
-        ascending = accuracy[:n_present]
-        ascending.sort()
-        for a in range(n_present):
-            out += max(0.0, weights[6] - ascending[a])
-            gaps += (2 * a + 1 - n_present) * ascending[a]
-    else:
-        for a in range(n_present):
-            out += max(0.0, weights[6] - accuracy[a])
-            for b in range(a):
-                gaps += abs(accuracy[a] - accuracy[b])
-    # Without bounds nothing is ever out. In line and without branches: these slow all down by a fifth.
-    out += max(0.0, weights[7] * gaps - weights[4])
-    out += max(0.0, weights[5] - right) * weights[8]
-    z = weights[3] - weights[0] * right + weights[1] * gaps - weights[2] * information
-    return INFEASIBLE + out if out > BOUND_TOLERANCE else z
-
-
-@compiled
-def sweep(
-    ranks, rival, rival_class, offsets, support, j, n_corrections, limit, weights, log_joint, log_predicted,
-    tally, met, seen, won, taken, lost, counts, accuracy, values,
-):  # fmt: skip
-    """Fill ``values[r]`` with z of every correction of class j, the other classes settled."""
-    n_classes = support.shape[0]
-    count_wins(ranks, rival, rival_class, offsets, j, limit, tally, met, seen, won, taken, lost)
+def value_class(ranks, rivals, offsets, tables, scratch, j, limit, at, values):
+    """Fill ``values[t, at, r]`` with z under objective t of every correction r of class j."""
+    count_wins(ranks, rivals, offsets, j, limit, scratch)
+    n_classes, n_corrections = tables.support.shape[0], values.shape[2]
+    taken, lost, counts = scratch.taken, scratch.lost, scratch.counts
     for r in range(n_corrections):
         total = 0
+        # invariant: counts of the classes before k are those with correction r; total is what j has of them
         for k in range(n_classes):
             counts[0, k] = lost[k, n_corrections] - lost[k, r]
             counts[1, k] = taken[k, n_corrections] - taken[k, r]
             total += taken[k, r]
-        counts[0, j] = won[r]
+        counts[0, j] = scratch.won[r]
         counts[1, j] = total
-        values[r] = score(counts, support, weights, log_joint, log_predicted, accuracy)
+        for t in range(values.shape[0]):
+            values[t, at, r] = score(counts, tables, t, scratch.accuracy)
 
 
 @compiled
-def sweep_pair(
-    ranks, columns, base, base_class, offsets, support, i, j, n_corrections, limit, weights, log_joint,
-    log_predicted, rival, rival_class, tally, met, seen, won, taken, lost, counts, accuracy, values,
-):  # fmt: skip
-    """Fill ``values[s, r]`` with z of correction s of class i and r of class j together."""
-    for s in range(n_corrections):
-        raise_rivals(base, base_class, columns[i, s], i, rival, rival_class)
-        sweep(
-            ranks[j], rival, rival_class, offsets, support, j, n_corrections, limit, weights, log_joint,
-            log_predicted, tally, met, seen, won, taken, lost, counts, accuracy, values[s],
-        )  # fmt: skip
+def value_pair(data, tables, scratch, i, j, limit, values):
+    """Fill ``values[t, s, r]`` with z of correction s of class i and r of class j together.
+
+    ``scratch.base`` holds the best rivals of both.
+    """
+    for s in range(values.shape[1]):
+        raise_rivals(scratch.base, data.columns[i, s], i, scratch.rival)
+        value_class(data.ranks[j], scratch.rival, data.offsets, tables, scratch, j, limit, s, values)

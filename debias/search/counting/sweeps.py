@@ -4,164 +4,143 @@ The Python face of the compiled kernels. A sweeper owns the arrays that its kern
 one per thread.
 """
 
-from collections.abc import Callable
-from typing import Any, Protocol
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
 
 import numpy as np
-import numpy.typing as npt
 
-from debias.search.counting import bit_kernels
-from debias.search.counting import pairwise_wins as duels
-from debias.search.counting import rank_kernels as kernels
-from debias.search.counting.objective_terms import tabulate
+from debias.search.constraints import Goal
+from debias.search.counting import rank_kernels, win_kernels
+from debias.search.counting.bit_tables import LARGEST_WINS, PairwiseWins, n_bytes_of_wins, wins_of
+from debias.search.counting.rank_kernels import RankScratch, RankTables, Rivals
+from debias.search.counting.score import tabulate
+from debias.search.counting.win_kernels import WinScratch
 from debias.search.problem import FloatArray, IndexArray, Problem
 
 
-class Sweeper(Protocol):
+class Sweeper(ABC):
     """Evaluates many neighbours of a choice in one pass over the samples.
 
-    Attributes
+    Parameters
     ----------
     problem : Problem
         What is searched.
+    objectives : sequence of Objective or Constrained, optional
+        What each neighbour is valued by; that of the problem if not given.
+
+    Attributes
+    ----------
     n_evaluations : int
         Choices evaluated so far.
     """
 
-    problem: Problem
-    n_evaluations: int
+    def __init__(self, problem: Problem, objectives: Sequence[Goal] | None = None):
+        self.problem = problem
+        self.n_evaluations = 0
+        self.objectives = [problem.objective] if objectives is None else list(objectives)
+        self._tables = tabulate(self.objectives, problem.support)
 
-    def single(self, choice: IndexArray, j: int) -> FloatArray:
-        """Return z of every correction of class `j`, the others as in `choice`: shape (n_corrections,)."""
-        ...
+    def values(self, choice: IndexArray, *classes: int) -> FloatArray:
+        """Return z of all corrections of one class or two, the others as in `choice`: an axis per class."""
+        return self.all_values(choice, *classes)[0]
 
-    def pair(self, choice: IndexArray, i: int, j: int) -> FloatArray:
-        """Return z of every correction of class `i`, by row, with every one of class `j`."""
-        ...
+    def all_values(self, choice: IndexArray, *classes: int) -> FloatArray:
+        """Return the same under every objective: shape (n_objectives, n_corrections[, n_corrections])."""
+        if len(classes) == 2 and classes[0] > classes[1]:
+            return self.all_values(choice, *classes[::-1]).swapaxes(1, 2)
+        values = np.empty((len(self.objectives), *[self.problem.n_corrections] * len(classes)))
+        self._fill(choice, classes, values)
+        self.n_evaluations += values[0].size
+        return values
+
+    @abstractmethod
+    def _fill(self, choice: IndexArray, classes: tuple[int, ...], values: FloatArray) -> None:
+        """Fill the values of one class, or of two in ascending order."""
 
 
-def sweepers(problem: Problem, largest: int = duels.LARGEST) -> Callable[[], Sweeper]:
+def sweepers(
+    problem: Problem, objectives: Sequence[Goal] | None = None, largest: int = LARGEST_WINS
+) -> Callable[[], Sweeper]:
     """Return what makes sweepers for a problem, one per thread.
 
     Parameters
     ----------
     problem : Problem
         What is searched.
+    objectives : sequence of Objective or Constrained, optional
+        What choices are valued by; that of the problem if not given.
     largest : int
-        Bytes that the duels may take; with more, the sweepers work on the ranks.
+        Bytes that the pairwise wins may take; with more, the sweepers work on the ranks.
 
     Returns
     -------
     callable
         Makes a sweeper.
     """
-    if duels.n_bytes(problem) > largest:
-        problem.columns.setflags(write=False)  # made here once, shared by all threads
-        return lambda: RankSweeper(problem)
-    shared = duels.duels_of(problem)
-    return lambda: DuelSweeper(problem, shared)
+    if n_bytes_of_wins(problem) > largest:
+        problem.columns.setflags(write=False)  # made here once, for all threads
+        return lambda: RankSweeper(problem, objectives)
+    wins = wins_of(problem)
+    return lambda: WinSweeper(problem, wins, objectives)
 
 
-class RankSweeper:
-    """Sweeps over the ranks: a few bytes per sample, class and correction.
+class RankSweeper(Sweeper):
+    """Sweeps over the ranks: a few bytes per sample, class and correction."""
 
-    Parameters
-    ----------
-    problem : Problem
-        What is searched.
-    """
-
-    def __init__(self, problem: Problem):
-        self.problem = problem
-        self.n_evaluations = 0
+    def __init__(self, problem: Problem, objectives: Sequence[Goal] | None = None):
+        super().__init__(problem, objectives)
         n_classes, n_samples = problem.n_classes, problem.n_samples
         n_padded, dtype = problem.ranks.shape[2], problem.ranks.dtype
         self._limit = int(min(np.iinfo(dtype).max, n_samples))
-        self._base = np.zeros(n_samples, dtype=dtype)
-        self._base_class = np.zeros(n_samples, dtype=np.int32)
-        self._rival = np.zeros_like(self._base)
-        self._rival_class = np.zeros_like(self._base_class)
-        self._two = tuple(array.copy() for _ in range(2) for array in (self._base, self._base_class))
-        self._two_of: IndexArray | None = None
-        self._scratch: tuple[npt.NDArray[Any], ...] = (
-            np.zeros((n_classes, n_padded), dtype=dtype),
-            np.zeros(n_classes, dtype=np.int64),
-            np.zeros(n_classes, dtype=np.int64),
-            np.zeros(n_padded, dtype=np.int64),
-            np.zeros((n_classes, n_padded), dtype=np.int64),
-            np.zeros((n_classes, n_padded), dtype=np.int64),
-            np.zeros((2, n_classes), dtype=np.int64),
-            np.zeros(n_classes),
+        self._best_two_of: IndexArray | None = None
+        self._data = RankTables(problem.ranks, problem.columns, problem.offsets)
+        rivals = [Rivals(np.zeros(n_samples, dtype), np.zeros(n_samples, np.int32)) for _ in range(4)]
+        self._scratch = RankScratch(
+            *rivals,
+            tally=np.zeros((n_classes, n_padded), dtype=dtype),
+            met=np.zeros(n_classes, dtype=np.int64),
+            seen=np.zeros(n_classes, dtype=np.int64),
+            won=np.zeros(n_padded, dtype=np.int64),
+            taken=np.zeros((n_classes, n_padded), dtype=np.int64),
+            lost=np.zeros((n_classes, n_padded), dtype=np.int64),
+            counts=np.zeros((2, n_classes), dtype=np.int64),
+            accuracy=np.zeros(n_classes),
         )
-        self._terms = tabulate(problem.objective, problem.support)
 
-    def single(self, choice: IndexArray, j: int) -> FloatArray:
-        """Return z of every correction of class `j`."""
-        problem = self.problem
-        values = np.empty(problem.n_corrections)
-        if self._two_of is None or not np.array_equal(self._two_of, choice):
-            kernels.best_two(problem.columns, choice, *self._two)
-            self._two_of = np.array(choice)
-        kernels.leave_out(*self._two, j, self._base, self._base_class)
-        kernels.sweep(
-            problem.ranks[j], self._base, self._base_class, problem.offsets, problem.support, j,
-            problem.n_corrections, self._limit, *self._terms, *self._scratch, values,
+    def _fill(self, choice: IndexArray, classes: tuple[int, ...], values: FloatArray) -> None:
+        data, scratch = self._data, self._scratch
+        j = classes[-1]
+        if len(classes) == 2:
+            rank_kernels.best_rivals(data.columns, choice, *classes, scratch.base)
+            rank_kernels.value_pair(data, self._tables, scratch, *classes, self._limit, values)
+            return
+        if self._best_two_of is None or not np.array_equal(self._best_two_of, choice):
+            rank_kernels.best_two(data.columns, choice, scratch.best, scratch.second)
+            self._best_two_of = np.array(choice)
+        rank_kernels.omit_class(scratch.best, scratch.second, j, scratch.rival)
+        rank_kernels.value_class(
+            data.ranks[j], scratch.rival, data.offsets, self._tables, scratch, j, self._limit, 0,
+            values[:, None],
         )  # fmt: skip
-        self.n_evaluations += values.size
-        return values
-
-    def pair(self, choice: IndexArray, i: int, j: int) -> FloatArray:
-        """Return z of every correction of class `i` with every one of class `j`."""
-        problem = self.problem
-        values = np.empty((problem.n_corrections, problem.n_corrections))
-        kernels.best_rivals(problem.columns, choice, i, j, self._base, self._base_class)
-        kernels.sweep_pair(
-            problem.ranks, problem.columns, self._base, self._base_class, problem.offsets, problem.support,
-            i, j, problem.n_corrections, self._limit, *self._terms, self._rival, self._rival_class,
-            *self._scratch, values,
-        )  # fmt: skip
-        self.n_evaluations += values.size
-        return values
 
 
-class DuelSweeper:
-    """Sweeps over the duels: several times faster, where their memory allows.
+class WinSweeper(Sweeper):
+    """Sweeps over the pairwise wins: several times faster, if their memory allows."""
 
-    Parameters
-    ----------
-    problem : Problem
-        What is searched.
-    shared : Duels
-        Its duels.
-    """
-
-    def __init__(self, problem: Problem, shared: duels.Duels):
-        self.problem = problem
-        self.n_evaluations = 0
-        n_classes, n_corrections, n_words = problem.n_classes, problem.n_corrections, len(shared.valid)
-        self._fixed = (shared.bits, shared.pair, shared.valid, shared.words, problem.support)
-        self._scratch: tuple[npt.NDArray[Any], ...] = (
-            np.zeros((n_corrections, n_words), dtype=np.uint64),
-            np.zeros((n_corrections, n_words), dtype=np.uint64),
-            np.zeros((n_classes, n_words), dtype=np.uint64),
-            np.zeros(n_words, dtype=np.uint64),
-            np.zeros((4, n_classes), dtype=np.int64),
-            np.zeros(n_classes),
+    def __init__(self, problem: Problem, wins: PairwiseWins, objectives: Sequence[Goal] | None = None):
+        super().__init__(problem, objectives)
+        n_classes, n_corrections, n_words = problem.n_classes, problem.n_corrections, len(wins.valid)
+        self._wins = wins
+        self._scratch = WinScratch(
+            against_i=np.zeros((n_corrections, n_words), dtype=np.uint64),
+            against_j=np.zeros((n_corrections, n_words), dtype=np.uint64),
+            fixed=np.zeros((n_classes, n_words), dtype=np.uint64),
+            kept=np.zeros((n_classes, n_words), dtype=np.uint64),
+            won=np.zeros(n_words, dtype=np.uint64),
+            counts=np.zeros((4, n_classes), dtype=np.int64),
+            accuracy=np.zeros(n_classes),
         )
-        self._terms = tabulate(problem.objective, problem.support)
 
-    def single(self, choice: IndexArray, j: int) -> FloatArray:
-        """Return z of every correction of class `j`."""
-        values = np.empty(self.problem.n_corrections)
-        bit_kernels.sweep(*self._fixed, choice, j, *self._terms, *self._scratch, values)
-        self.n_evaluations += values.size
-        return values
-
-    def pair(self, choice: IndexArray, i: int, j: int) -> FloatArray:
-        """Return z of every correction of class `i` with every one of class `j`."""
-        if i > j:
-            return self.pair(choice, j, i).T
-        values = np.empty((self.problem.n_corrections, self.problem.n_corrections))
-        bit_kernels.sweep_pair(*self._fixed, choice, i, j, *self._terms, *self._scratch, values)
-        self.n_evaluations += values.size
-        return values
+    def _fill(self, choice: IndexArray, classes: tuple[int, ...], values: FloatArray) -> None:
+        fill = win_kernels.value_class if len(classes) == 1 else win_kernels.value_pair
+        fill(self._wins, self._tables, self._scratch, choice, *classes, values)

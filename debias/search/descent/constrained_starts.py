@@ -1,4 +1,4 @@
-"""Better beginnings for a search within bounds: the ends of descents that weigh instead of bound.
+"""Better starts for a search within bounds: the ends of descents that weigh instead of bound.
 
 Close to its bounds an objective is rugged: most neighbours are out of them, so that descents
 stop early. Weighing error against COBias is smooth, and its ends lie near the bounds.
@@ -9,7 +9,6 @@ from dataclasses import replace
 
 import numpy as np
 
-from debias.search.constraints import Constrained
 from debias.search.counting.sweeps import sweepers
 from debias.search.descent.coordinate_descent import descend, descend_from
 from debias.search.objective import Objective
@@ -28,7 +27,7 @@ def improve_within_bounds(
     Parameters
     ----------
     problem : Problem
-        With a Constrained objective; else nothing is done.
+        With a Constrained objective.
     found : SearchResult
         What a descent within the bounds has found.
     n_starts : int, default=8
@@ -44,21 +43,20 @@ def improve_within_bounds(
     Examples
     --------
     >>> from debias.corrections.families import weights
+    >>> from debias.search.constraints import Constrained
     >>> from debias.search.problem import build_problem
     >>> P = np.array([[0.6, 0.4], [0.7, 0.3], [0.9, 0.1]])
     >>> problem = build_problem(P, np.array([1, 0, 0]), weights(4), Constrained(max_cobias=0.5))
     >>> improve_within_bounds(problem, descend(problem, n_starts=1)).best.objective
     0.0
     """
-    if not isinstance(problem.objective, Constrained) or found.interrupted:
-        return found
     sweeper = sweepers(problem)()
     rng = np.random.default_rng(random_state)
     pair_moves = len(found.best.choice) < 10
     best, met, n_evaluations = found.best, list(found.met), found.n_evaluations
     stop = threading.Event()
     for weight in COBIAS_WEIGHTS:
-        weighted = replace(problem, objective=Objective(error=1.0, cobias=weight, pmi=0.0))
+        weighted = problem.with_objective(Objective(error=1.0, cobias=weight, pmi=0.0))
         eased = descend(weighted, n_starts, random_state, n_threads, pair_moves)
         n_evaluations += eased.n_evaluations
         for choice in dict.fromkeys([eased.best.choice, *(end.choice for end in eased.met)]):

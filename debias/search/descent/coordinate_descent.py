@@ -146,7 +146,7 @@ def _polish(sweeper: Sweeper, best: Candidate, rng: np.random.Generator, stop: t
             for r in range(problem.n_corrections):
                 choice = np.array(best.choice)
                 choice[i] = r
-                moved = best_move(problem, choice, (j, k), sweeper.pair(choice, j, k), every)
+                moved = best_move(problem, choice, (j, k), sweeper.values(choice, j, k), every)
                 if moved.beats(best):
                     best, improved = moved, True
         if improved:
@@ -255,7 +255,7 @@ def descend_from(
             if stop.is_set():
                 break
             choice = np.array(best.choice)
-            values = sweeper.pair(choice, *pairs[index])
+            values = sweeper.values(choice, *pairs[index])
             moved = best_move(problem, choice, pairs[index], values, group)
             if moved.beats(best):
                 best, improved = moved, True
@@ -267,12 +267,12 @@ def _move_single_classes(
     sweeper: Sweeper, best: Candidate, order: IndexArray, group: IndexArray
 ) -> Candidate:
     """Move one class at a time, in turns, until none moves."""
-    n_settled = position = 0
-    while n_settled < len(order):
+    n_unmoved = position = 0
+    while n_unmoved < len(order):
         j = int(order[position % len(order)])
         choice = np.array(best.choice)
-        moved = best_move(sweeper.problem, choice, (j,), sweeper.single(choice, j), group)
-        n_settled = 1 if moved.beats(best) else n_settled + 1
+        moved = best_move(sweeper.problem, choice, (j,), sweeper.values(choice, j), group)
+        n_unmoved = 1 if moved.beats(best) else n_unmoved + 1
         best = moved if moved.beats(best) else best
         position += 1
     return best

@@ -25,7 +25,7 @@ _KICKS_PER_CLASS = 3
 _MOST_EVALUATIONS = 1_000_000
 
 
-def descend_many(
+def iterated_local_search(
     problem: Problem,
     n_starts: int = 32,
     random_state: int = 0,
@@ -64,7 +64,7 @@ def descend_many(
     >>> rng = np.random.default_rng(0)
     >>> P = rng.dirichlet(np.ones(12), 240)
     >>> problem = build_problem(P, np.arange(240) % 12, weights(5), Objective())
-    >>> descents, kicked = descend(problem, 4, pair_moves=False), descend_many(problem, 4)
+    >>> descents, kicked = descend(problem, 4, pair_moves=False), iterated_local_search(problem, 4)
     >>> kicked.best.objective < descents.best.objective
     True
     """
@@ -152,7 +152,7 @@ def _move_pairs(
             if stop.is_set() or sweeper.n_evaluations > most:
                 return best
             choice = np.array(best.choice)
-            moved = best_move(problem, choice, pair, sweeper.pair(choice, *pair))
+            moved = best_move(problem, choice, pair, sweeper.values(choice, *pair))
             if moved.beats(best):
                 best = descend_from(sweeper, np.array(moved.choice), rng, False, stop)
                 improved = True

@@ -1,6 +1,6 @@
 """One search for many objectives: every choice that one of them meets is weighed by all.
 
-What is costly about a choice is to count it; its terms, once counted, give z under every
+Counting a choice is costly; its terms, once counted, give z under every
 (error, cobias, pmi). So settings that would each take a search of their own take one together,
 and each finds more than it would alone, since it sees what all the others meet.
 """
@@ -8,15 +8,14 @@ and each finds more than it would alone, since it sees what all the others meet.
 import threading
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import combinations, product
 
 import numpy as np
 
 from debias.errors import ParameterError
-from debias.search.constraints import Goal
-from debias.search.counting import term_kernels
-from debias.search.counting.term_sweeps import factors_of, term_sweeper
+from debias.search.counting import win_kernels
+from debias.search.counting.sweeps import Sweeper, sweepers
 from debias.search.descent.coordinate_descent import MOST_TRIPLES, begin, descend_from
 from debias.search.objective import Objective
 from debias.search.problem import TOLERANCE, Candidate, FloatArray, IndexArray, Problem
@@ -26,7 +25,7 @@ MOST_CHOICES = 1 << 21
 
 
 @dataclass(frozen=True)
-class SharedResult:
+class MultiObjectiveResult:
     """The best choice under each objective.
 
     Attributes
@@ -51,7 +50,7 @@ def search_together(
     n_starts: int = 32,
     random_state: int = 0,
     stop: threading.Event | None = None,
-) -> SharedResult:
+) -> MultiObjectiveResult:
     """Search for the best choice under each of many objectives at once.
 
     Algorithm
@@ -82,7 +81,7 @@ def search_together(
 
     Returns
     -------
-    SharedResult
+    MultiObjectiveResult
         What is best for each. Proved where all choices were evaluated; else a local optimum
         of two classes moving at once, of one where two would take too long (the radius says).
 
@@ -103,47 +102,49 @@ def search_together(
     ([0.25, 0.0], 2, 100)
     """
     if not objectives or not all(isinstance(objective, Objective) for objective in objectives):
-        raise ParameterError(f"objectives must be one or more Objective(...), no bounds; got {objectives!r}.")
-    search = _SharedSearch(problem, [objective.validate() for objective in objectives], stop)
+        raise ParameterError(
+            parameter="objectives", allowed="one or more Objective(...) without bounds", received=objectives
+        )
+    search = _MultiObjectiveSearch(problem, [objective.validate() for objective in objectives], stop)
     if float(problem.n_corrections) ** problem.n_classes <= MOST_CHOICES:
         search.evaluate_all()
         return search.result(problem.n_classes)
     n_pairs = problem.n_classes * (problem.n_classes - 1) // 2
     with_pairs = n_pairs * problem.n_corrections**2 <= MOST_TRIPLES
-    search.settle(with_pairs)
+    search.improve_around_bests(with_pairs)
     search.descend(n_starts, np.random.default_rng(random_state), with_pairs)
-    search.settle(with_pairs)
+    search.improve_around_bests(with_pairs)
     search.move_triples()
-    search.settle(with_pairs)
+    search.improve_around_bests(with_pairs)
     return search.result(2 if with_pairs else 1)
 
 
-class _SharedSearch:
+class _MultiObjectiveSearch:
     """The best choice of each objective so far, and the moves that look for better ones."""
 
     def __init__(self, problem: Problem, objectives: Sequence[Objective], stop: threading.Event | None):
         self.problem = problem
         self.objectives = list(objectives)
         self.factors = factors_of(objectives)
-        self.sweeper = term_sweeper(problem, objectives)
+        self.sweeper = sweepers(problem, unit_objectives(objectives))()
         self.stop = threading.Event() if stop is None else stop
         self.n_evaluations = 0
         self.choices = np.tile(problem.identity_choice, (len(objectives), 1))
         self._best = np.full((3, len(objectives)), np.inf)
         self._z = np.zeros(len(objectives))
         self._changed = (np.arange(problem.n_corrections) != problem.identity).astype(np.float64)
-        self._settled: dict[tuple[int, ...], int] = {}
+        self._explored: dict[tuple[int, ...], int] = {}
 
-    def sweep(self, choice: IndexArray, classes: tuple[int, ...]) -> FloatArray:
+    def evaluate_around(self, choice: IndexArray, classes: tuple[int, ...]) -> FloatArray:
         """Count all corrections of one or two classes, and let every objective take its best of them."""
-        terms = (self.sweeper.single if len(classes) == 1 else self.sweeper.pair)(choice, *classes)
+        terms = self.sweeper.all_values(choice, *classes)
         others = np.setdiff1d(np.arange(self.problem.n_classes), classes)
         n_changed = self._changed[choice[others]].sum() + _sums([self._changed] * len(classes))
         sizes = self.problem.change
         change = sizes[others, choice[others]].sum() + _sums([sizes[k] for k in classes])
         taken = np.full(len(self.objectives), -1)
         flat = terms.reshape(len(terms), -1)
-        term_kernels.offer(flat, self.factors, n_changed, change, TOLERANCE, self._best, taken, self._z)
+        win_kernels.take_better(flat, self.factors, n_changed, change, TOLERANCE, self._best, taken, self._z)
         self.n_evaluations += flat.shape[1]
         better = np.flatnonzero(taken >= 0)
         if len(better):
@@ -159,21 +160,22 @@ class _SharedSearch:
         for first in product(range(problem.n_corrections), repeat=problem.n_classes - 2):
             if self.stop.is_set():
                 return
-            self.sweep(np.array([*first, problem.identity, problem.identity]), last)
+            self.evaluate_around(np.array([*first, problem.identity, problem.identity]), last)
 
-    def settle(self, with_pairs: bool) -> None:
+    def improve_around_bests(self, with_pairs: bool) -> None:
         """Sweep around every best choice, one class at a time first, until no objective moves."""
         classes = range(self.problem.n_classes)
         moves: list[list[tuple[int, ...]]] = [[(j,) for j in classes]]
         moves += [list(combinations(classes, 2))] if with_pairs else []
+        # invariant: no neighbour of an explored choice, up to its level, beats the best of any objective
         while not self.stop.is_set():
             bests = dict.fromkeys(map(tuple, self.choices.tolist()))
-            level, choice = min(((self._settled.get(best, 0), best) for best in bests), key=lambda x: x[0])
+            level, choice = min(((self._explored.get(best, 0), best) for best in bests), key=lambda x: x[0])
             if level == len(moves):
                 return
             for move in moves[level]:
-                self.sweep(np.array(choice), move)
-            self._settled[choice] = level + 1
+                self.evaluate_around(np.array(choice), move)
+            self._explored[choice] = level + 1
 
     def descend(self, n_starts: int, rng: np.random.Generator, with_pairs: bool) -> None:
         """Descend from starts of all kinds, led by one objective after another."""
@@ -196,43 +198,60 @@ class _SharedSearch:
             choice = np.array(best)
             choice[i] = r
             if not self.stop.is_set():
-                self.sweep(choice, (j, k))
+                self.evaluate_around(choice, (j, k))
 
-    def result(self, radius: int) -> SharedResult:
+    def result(self, radius: int) -> MultiObjectiveResult:
         """Return the best of every objective, nothing proved of a search that was stopped."""
         best = [
             self.problem.candidate(choice, float(np.asarray(objective(*self.problem.counts(choice)))))
             for objective, choice in zip(self.objectives, self.choices, strict=True)
         ]
-        return SharedResult(tuple(best), 0 if self.stop.is_set() else radius, self.n_evaluations)
-
-    def with_objective(self, objective: Goal) -> Problem:
-        """Return the same problem with another objective."""
-        other = replace(self.problem, objective=objective)
-        other.__dict__["columns"] = (
-            self.problem.columns
-        )  # the ranks are the same, so is what was made of them
-        return other
+        return MultiObjectiveResult(tuple(best), 0 if self.stop.is_set() else radius, self.n_evaluations)
 
 
-class _Leader:
+class _Leader(Sweeper):
     """A sweeper for one of the objectives, which lets all of them see what it sweeps."""
 
-    def __init__(self, search: _SharedSearch, index: int):
-        self.search = search
-        self.problem = search.with_objective(search.objectives[index])
-        self.n_evaluations = 0
+    def __init__(self, search: _MultiObjectiveSearch, index: int):
+        super().__init__(search.problem.with_objective(search.objectives[index]))
+        self._search = search
         self._factors = search.factors[:, index]
 
-    def single(self, choice: IndexArray, j: int) -> FloatArray:
-        """Return z of every correction of class `j`."""
-        return np.tensordot(self._factors, self.search.sweep(choice, (j,)), 1)
+    def _fill(self, choice: IndexArray, classes: tuple[int, ...], values: FloatArray) -> None:
+        values[0] = np.tensordot(self._factors, self._search.evaluate_around(choice, classes), 1)
 
-    def pair(self, choice: IndexArray, i: int, j: int) -> FloatArray:
-        """Return z of every correction of class `i` with every one of class `j`."""
-        if i > j:
-            return self.pair(choice, j, i).T
-        return np.tensordot(self._factors, self.search.sweep(choice, (i, j)), 1)
+
+def unit_objectives(objectives: Sequence[Objective]) -> list[Objective]:
+    """Return one objective per term of z: error, COBias, and PMI once per smoothing that matters.
+
+    z is ``error * term 0 + cobias * term 1 + pmi * term 2``, so one count serves every objective.
+
+    Examples
+    --------
+    >>> unit_objectives([Objective(pmi=0.0), Objective(pmi=0.2)])[2]
+    Objective(cobias=0.0, error=0.0, pmi=1.0)
+    """
+    smoothings = sorted({float(objective.smoothing) for objective in objectives if objective.pmi})
+    information = [Objective(0.0, 0.0, 1.0, smoothing) for smoothing in smoothings]
+    return [Objective(1.0, 0.0, 0.0), Objective(0.0, 1.0, 0.0), *information]
+
+
+def factors_of(objectives: Sequence[Objective]) -> FloatArray:
+    """Return what each objective makes of each term: shape (n_terms, n_objectives).
+
+    Examples
+    --------
+    >>> factors_of([Objective(1.0, 2.7, 0.0), Objective(0.5, 1.0, 0.2)])
+    array([[1. , 0.5],
+           [2.7, 1. ],
+           [0. , 0.2]])
+    """
+    smoothings = [unit.smoothing for unit in unit_objectives(objectives)[2:]]
+    rows = [[objective.error for objective in objectives], [objective.cobias for objective in objectives]]
+    rows += [
+        [one.pmi if one.smoothing == smoothing else 0.0 for one in objectives] for smoothing in smoothings
+    ]
+    return np.array(rows, dtype=np.float64)
 
 
 def _sums(values: Sequence[FloatArray]) -> FloatArray:

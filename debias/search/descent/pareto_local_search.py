@@ -1,4 +1,4 @@
-"""Tracing a frontier that cannot be enumerated: Pareto local search over the duels.
+"""Pareto local search: a frontier of accuracy and COBias that cannot be enumerated.
 
 Around every choice on the frontier all changes of one class, then of two, are counted, and what
 no known choice beats in both accuracy and COBias joins the frontier (Paquete, Chiarandini and
@@ -11,10 +11,10 @@ from itertools import combinations
 
 import numpy as np
 
-from debias.search.counting.term_sweeps import TermSweeper, term_sweeper
-from debias.search.descent.multi_objective import search_together
+from debias.search.counting.sweeps import Sweeper, sweepers
+from debias.search.descent.multi_objective import search_together, unit_objectives
 from debias.search.objective import Objective
-from debias.search.pareto import Fronts
+from debias.search.pareto import ParetoFronts
 from debias.search.problem import TOLERANCE, FloatArray, IndexArray, Problem
 
 COBIAS_WEIGHTS = tuple(float(weight) for weight in np.geomspace(1 / 16, 64, 21))
@@ -23,38 +23,38 @@ _PER_START = 4_000_000
 
 
 @dataclass(frozen=True)
-class Traced:
+class TracedFrontier:
     """A frontier as far as it was traced.
 
     Attributes
     ----------
-    fronts : Fronts
+    fronts : ParetoFronts
         What was met.
     n_evaluations : int
         Choices counted.
-    settled : bool
+    complete : bool
         Whether no change of up to two classes of any choice on it adds to it.
     """
 
-    fronts: Fronts
+    fronts: ParetoFronts
     n_evaluations: int
-    settled: bool
+    complete: bool
 
 
-def trace(
+def pareto_local_search(
     problem: Problem,
-    fronts: Fronts,
+    fronts: ParetoFronts,
     most_evaluations: int = 2_000_000,
     random_state: int = 0,
     stop: threading.Event | None = None,
-) -> Traced:
+) -> TracedFrontier:
     """Extend a frontier from what is known of it.
 
     Parameters
     ----------
     problem : Problem
         What is searched; its own objective does not matter.
-    fronts : Fronts
+    fronts : ParetoFronts
         What other searches have met.
     most_evaluations : int, default=2_000_000
         Choices that may be counted, once descents under :data:`COBIAS_WEIGHTS` have been made;
@@ -66,52 +66,54 @@ def trace(
 
     Returns
     -------
-    Traced
+    TracedFrontier
         At least what was known.
 
     Examples
     --------
     >>> from debias.corrections.families import weights
-    >>> from debias.search.pareto import no_fronts
+    >>> from debias.search.pareto import empty_fronts
     >>> from debias.search.problem import build_problem
     >>> P = np.array([[0.6, 0.4], [0.7, 0.3], [0.9, 0.1], [0.8, 0.2]])
     >>> problem = build_problem(P, np.array([1, 0, 0, 1]), weights(10), Objective(pmi=0))
-    >>> traced = trace(problem, no_fronts(problem))
+    >>> traced = pareto_local_search(problem, empty_fronts(problem))
     >>> rows = traced.fronts.not_dominated()
     >>> rows, traced.fronts.cobias[rows]
     (array([2, 3]), array([0. , 0.5]))
     """
     stop = threading.Event() if stop is None else stop
     objectives = [Objective(1.0, weight, 0.0) for weight in COBIAS_WEIGHTS]
-    archive = _Archive(problem, term_sweeper(problem, objectives), fronts)
-    archive.offer(problem.identity_choice, ())
+    sweeper = sweepers(problem, unit_objectives(objectives))()
+    archive = _Archive(problem, sweeper, fronts)
+    archive.add(problem.identity_choice, ())
     per_start = len(objectives) * problem.n_classes**2 * problem.n_corrections
     if 3 * per_start <= most_evaluations:
         n_starts = min(32, 1 + most_evaluations // _PER_START)
         begun = search_together(problem, objectives, n_starts, random_state, stop)
         archive.n_evaluations += begun.n_evaluations
         for best in begun.best:
-            archive.offer(np.array(best.choice), ())
+            archive.add(np.array(best.choice), ())
     classes = range(problem.n_classes)
     moves: list[list[tuple[int, ...]]] = [[(j,) for j in classes], list(combinations(classes, 2))]
     explored: dict[tuple[int, ...], int] = {}
+    # invariant: the archive holds the least COBias by right samples of all that was counted
     while not stop.is_set():
         waiting = [(explored.get(choice, 0), choice) for choice in archive.choices()]
         level, choice = min(waiting, key=lambda entry: entry[0])
         if level == len(moves):
-            return Traced(archive.fronts(), archive.n_evaluations, True)
+            return TracedFrontier(archive.fronts(), archive.n_evaluations, True)
         for move in moves[level]:
             if archive.n_evaluations >= most_evaluations or stop.is_set():
-                return Traced(archive.fronts(), archive.n_evaluations, False)
-            archive.offer(np.array(choice), move)
+                return TracedFrontier(archive.fronts(), archive.n_evaluations, False)
+            archive.add(np.array(choice), move)
         explored[choice] = level + 1
-    return Traced(archive.fronts(), archive.n_evaluations, False)
+    return TracedFrontier(archive.fronts(), archive.n_evaluations, False)
 
 
 class _Archive:
     """By number of right samples, the least COBias met and its choice."""
 
-    def __init__(self, problem: Problem, sweeper: TermSweeper, fronts: Fronts):
+    def __init__(self, problem: Problem, sweeper: Sweeper, fronts: ParetoFronts):
         self.problem = problem
         self.sweeper = sweeper
         self.n_evaluations = 0
@@ -123,13 +125,13 @@ class _Archive:
         """Note the COBias that a number of right samples must undercut."""
         self.reached = np.minimum.accumulate(self.cobias[::-1])[::-1]
 
-    def offer(self, choice: IndexArray, classes: tuple[int, ...]) -> None:
+    def add(self, choice: IndexArray, classes: tuple[int, ...]) -> None:
         """Count all corrections of one or two classes, or the choice itself, and keep what is not beaten."""
         if not classes:
-            terms: FloatArray = self.sweeper.single(choice, 0)[:, choice[:1]]
+            terms: FloatArray = self.sweeper.all_values(choice, 0)[:, choice[:1]]
             shape: tuple[int, ...] = (1,)
         else:
-            terms = (self.sweeper.single if len(classes) == 1 else self.sweeper.pair)(choice, *classes)
+            terms = self.sweeper.all_values(choice, *classes)
             shape = terms.shape[1:]
         error, gap = terms[0].ravel(), terms[1].ravel()
         self.n_evaluations += error.size
@@ -149,12 +151,12 @@ class _Archive:
         """Return the choices on the frontier, in the order of their right samples."""
         return [tuple(self.choice[right].tolist()) for right in self.fronts().not_dominated()]
 
-    def fronts(self) -> Fronts:
+    def fronts(self) -> ParetoFronts:
         """Return what is known."""
         changed = self.choice != self.problem.identity
         sizes = self.problem.change[np.arange(self.problem.n_classes), self.choice].sum(axis=1)
         met = np.isfinite(self.cobias)
-        return Fronts(
+        return ParetoFronts(
             self.cobias.copy(),
             np.where(met, changed.sum(axis=1), np.inf),
             np.where(met, sizes, np.inf),

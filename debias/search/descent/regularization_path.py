@@ -27,7 +27,7 @@ N_RESAMPLES = 200
 """Resamples behind a standard error."""
 
 
-class Step(NamedTuple):
+class PathStep(NamedTuple):
     """A choice on the path.
 
     Attributes
@@ -51,13 +51,13 @@ class Shrinkage:
 
     Attributes
     ----------
-    path : tuple of Step
+    path : tuple of PathStep
         By falling number of changed classes.
     taken : int
         Position of the choice that is taken.
     """
 
-    path: tuple[Step, ...]
+    path: tuple[PathStep, ...]
     taken: int
 
     @property
@@ -135,11 +135,11 @@ def shrink(
     may = [allowed is None or allowed(one.choice) for one in path]
     lowest = min((one for one, ok in zip(path, may, strict=True) if ok), key=lambda one: one.objective)
     errors = resampled.standard_errors(path, lowest)
-    steps = tuple(map(Step, path, errors, may))
+    steps = tuple(map(PathStep, path, errors, may))
     return Shrinkage(steps, _fewest_within_one_error(steps, lowest.objective))
 
 
-def _fewest_within_one_error(path: Sequence[Step], lowest: float) -> int:
+def _fewest_within_one_error(path: Sequence[PathStep], lowest: float) -> int:
     """Return the position of the simplest choice that chance cannot tell from the best."""
     near = [
         position
@@ -263,7 +263,7 @@ def _scaled(objective: Goal, n_copies: int) -> Goal:
 
 
 class _Resampled:
-    """The labelled rows, drawn again within classes; copies of a row stay together, bounds left aside."""
+    """The labelled rows, drawn again within classes; copies of a row stay together, bounds ignored."""
 
     def __init__(self, problem: Problem, y: IndexArray, n_copies: int, random_state: int):
         self._problem, self._y, self._n_copies = problem, y, n_copies
@@ -277,7 +277,7 @@ class _Resampled:
             self._times[:, rows] = rng.multinomial(len(rows), shares, size=N_RESAMPLES)
 
     def valued(self, candidate: Candidate) -> Candidate:
-        """Return a candidate with its objective, bounds left aside."""
+        """Return a candidate with its objective, bounds ignored."""
         return candidate._replace(objective=float(self._inner(*self._problem.counts(candidate.choice))))
 
     def standard_errors(self, path: Sequence[Candidate], best: Candidate) -> list[float]:

@@ -8,7 +8,7 @@ neighbouring edges nothing changes, so z at every log-bias is known from one pas
 from math import inf, log
 
 from debias.compilation import compiled
-from debias.search.counting.rank_kernels import score
+from debias.search.counting.score import ScoreTables, score
 from debias.search.objective import FloatArray, IndexArray
 
 
@@ -21,6 +21,7 @@ def count(
     counts[:] = 0
     for m in range(n_samples):
         winner, highest = empty_winner[m], 0.0
+        # invariant: winner has the highest value of the classes before k
         for k in range(n_classes):
             corrected = values[k, m] * factors[k]
             if corrected > highest:
@@ -46,6 +47,7 @@ def find_edges(
     n_classes, n_samples = values.shape
     for m in range(n_samples):
         winner, highest = -1, 0.0
+        # invariant: winner has the highest value of the classes before k, j omitted
         for k in range(n_classes):
             if k != j and values[k, m] * factors[k] > highest:
                 winner, highest = k, values[k, m] * factors[k]
@@ -67,10 +69,7 @@ def score_between(
     rival: IndexArray,
     y: IndexArray,
     j: int,
-    support: IndexArray,
-    weights: FloatArray,
-    log_joint: FloatArray,
-    log_predicted: FloatArray,
+    tables: ScoreTables,
     counts: IndexArray,
     accuracy: FloatArray,
     z: FloatArray,
@@ -84,6 +83,7 @@ def score_between(
         counts[1, rival[m]] += 1
         if rival[m] == y[m]:
             counts[0, rival[m]] += 1
+    # invariant: counts are those between bounds[s] and bounds[s + 1]: j has the samples order[:s]
     for s in range(z.shape[0]):
         if s > 0:
             m = order[s - 1]
@@ -95,4 +95,4 @@ def score_between(
                 counts[0, j] += 1
         z[s] = inf
         if bounds[s + 1] - bounds[s] > narrowest:
-            z[s] = score(counts, support, weights, log_joint, log_predicted, accuracy)
+            z[s] = score(counts, tables, 0, accuracy)

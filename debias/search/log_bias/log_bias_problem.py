@@ -10,8 +10,7 @@ import numpy as np
 
 from debias.errors import TableError
 from debias.search.constraints import Constrained, Goal
-from debias.search.counting.objective_terms import tabulate
-from debias.search.counting.rank_kernels import score
+from debias.search.counting.score import score, tabulate
 from debias.search.log_bias import log_bias_kernels as bias_kernels
 from debias.search.objective import FloatArray, IndexArray, confusion_counts
 from debias.search.problem import TOLERANCE
@@ -26,8 +25,8 @@ END_WIDTH = 2.0
 """How much of the two intervals without an end counts, beyond the first and the last edge."""
 
 
-class Step(NamedTuple):
-    """Where a line search ends.
+class LinePoint(NamedTuple):
+    """The end of a line search.
 
     Attributes
     ----------
@@ -74,8 +73,8 @@ class LogBiasProblem:
     >>> from debias.search.objective import Objective
     >>> P = np.array([[0.6, 0.4], [0.7, 0.3], [0.9, 0.1]])
     >>> problem = LogBiasProblem(P, P, np.array([1, 0, 0]), Objective(pmi=0))
-    >>> step = problem.line_search(np.zeros(2), 1)
-    >>> round(step.bias, 4), step.objective  # between log(.6 / .4) and log(.7 / .3)
+    >>> point = problem.line_search(np.zeros(2), 1)
+    >>> round(point.bias, 4), point.objective  # between log(.6 / .4) and log(.7 / .3)
     (0.6264, 0.0)
     """
 
@@ -88,15 +87,14 @@ class LogBiasProblem:
         self.support = np.bincount(self._y, minlength=self.n_classes)
         if (self.support > 0).sum() < 2:
             raise TableError(
-                f"labelled samples of at least two classes are needed; got {len(self._y)} samples of "
-                f"{int((self.support > 0).sum())}."
+                parameter="y", allowed="of at least two classes", received=np.unique(self._y).tolist()
             )
         self._fallback = np.argmax(fallback_probabilities, axis=1).astype(np.int64)
         objective = objective.validate()
         if isinstance(objective, Constrained):
             objective = objective.resolve(confusion_counts(self._y, self._fallback, self.n_classes))
         self.objective = objective
-        self._terms = tabulate(objective, self.support)
+        self._tables = tabulate([objective], self.support)
         self._counts = np.zeros((2, self.n_classes), dtype=np.int64)
         self._accuracy = np.zeros(self.n_classes)
         self.n_evaluations = 0
@@ -111,7 +109,7 @@ class LogBiasProblem:
         """
         bias_kernels.count(self.values, np.exp(biases), self._fallback, self._y, self._counts)
         self.n_evaluations += 1
-        return float(score(self._counts, self.support, *self._terms, self._accuracy))
+        return float(score(self._counts, self._tables, 0, self._accuracy))
 
     def profile(self, biases: FloatArray, j: int) -> tuple[FloatArray, FloatArray]:
         """Return z at every log-bias of class `j`, the others as in `biases`.
@@ -144,13 +142,12 @@ class LogBiasProblem:
         bounds = np.clip(bounds, others.max() - FARTHEST, others.min() + FARTHEST)
         z = np.empty(len(bounds) - 1)
         bias_kernels.score_between(
-            bounds, order, NARROWEST, rival, self._y, j, self.support, *self._terms,
-            self._counts, self._accuracy, z,
-        )  # fmt: skip
+            bounds, order, NARROWEST, rival, self._y, j, self._tables, self._counts, self._accuracy, z
+        )
         self.n_evaluations += int(np.isfinite(z).sum())
         return bounds, z
 
-    def line_search(self, biases: FloatArray, j: int) -> Step:
+    def line_search(self, biases: FloatArray, j: int) -> LinePoint:
         """Find the best log-bias of class `j`, the others as they are.
 
         Of the best intervals the widest is taken, of these the one nearest to where class j is,
@@ -165,10 +162,10 @@ class LogBiasProblem:
 
         Returns
         -------
-        Step
+        LinePoint
             The log-bias of class j, and z there.
         """
-        present = Step(float(biases[j]), self.evaluate(biases))
+        present = LinePoint(float(biases[j]), self.evaluate(biases))
         bounds, z = self.profile(biases, j)
         if not len(z) or z.min() >= present.objective - TOLERANCE:
             return present
@@ -176,4 +173,4 @@ class LogBiasProblem:
         width = np.round(bounds[best + 1] - bounds[best], 9)  # equal ones may differ by rounding
         middle = bounds[best] + width / 2
         chosen = np.lexsort((np.abs(middle - present.bias), -width))[0]
-        return Step(float(middle[chosen]), float(z[best[chosen]]))
+        return LinePoint(float(middle[chosen]), float(z[best[chosen]]))

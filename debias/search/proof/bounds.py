@@ -13,7 +13,18 @@ import numpy as np
 
 from debias.compilation import compiled
 from debias.search.constraints import Constrained
-from debias.search.counting.objective_terms import tabulate
+from debias.search.counting.score import (
+    CONSTANT,
+    GAPS,
+    LEAST_ACCURACY,
+    LEAST_RIGHT,
+    MAX_COBIAS,
+    PMI,
+    RIGHT,
+    TO_COBIAS,
+    ScoreTables,
+    tabulate,
+)
 from debias.search.objective import FloatArray, IndexArray
 from debias.search.problem import Problem
 
@@ -22,8 +33,8 @@ _PRICES = (0.125, 0.25, 0.5, 1.0, 2.0, 4.0)
 """What breaking a constraint by one may cost, in bounds."""
 
 
-class Terms(NamedTuple):
-    """What z is made of, for compiled functions.
+class BoundTerms(NamedTuple):
+    """What z is made of, for compiled bounds.
 
     Attributes
     ----------
@@ -31,8 +42,8 @@ class Terms(NamedTuple):
         Samples per class, and the classes with samples first, by falling support.
     n_samples : int
         Samples in all.
-    weights, log_joint, log_predicted : ndarray
-        See :func:`debias.search.counting.objective_terms.tabulate`.
+    tables : ScoreTables
+        Of this objective alone.
     multipliers : ndarray of shape (n_multipliers, 3)
         For each bound, what is added to the factors of a right sample and of the summed gaps and
         to the constant: a choice that keeps the constraints gains nothing from it (Lagrange).
@@ -44,40 +55,36 @@ class Terms(NamedTuple):
     support: IndexArray
     by_support: IndexArray
     n_samples: int
-    weights: FloatArray
-    log_joint: FloatArray
-    log_predicted: FloatArray
+    tables: ScoreTables
     multipliers: FloatArray
     smoothing: float
     constant: float
 
 
-def terms_of(problem: Problem) -> Terms:
+def terms_of(problem: Problem) -> BoundTerms:
     """Return the terms of the objective of a problem."""
     objective = problem.objective.inner if isinstance(problem.objective, Constrained) else problem.objective
-    weights, log_joint, log_predicted = tabulate(problem.objective, problem.support)
-    constant = problem.n_classes * (log_joint[0] - log_predicted[0]) if objective.pmi else 0.0
-    return Terms(
+    tables = tabulate([problem.objective], problem.support)
+    logarithms = tables.log_joint[0, 0] - tables.log_predicted[0, 0]  # 0 without PMI
+    return BoundTerms(
         support=problem.support,
         by_support=np.argsort(-problem.support, kind="stable"),
         n_samples=problem.n_samples,
-        weights=weights,
-        log_joint=log_joint,
-        log_predicted=log_predicted,
-        multipliers=_multipliers(weights, problem.n_samples),
+        tables=tables,
+        multipliers=_multipliers(tables.factors[0], problem.n_samples),
         smoothing=float(objective.smoothing),
-        constant=float(constant),
+        constant=float(problem.n_classes * logarithms),
     )
 
 
-def _multipliers(weights: FloatArray, n_samples: int) -> FloatArray:
+def _multipliers(factors: FloatArray, n_samples: int) -> FloatArray:
     """Return multipliers for the constraints; a row of zeros, the objective alone, comes first."""
     rows = [[0.0, 0.0, 0.0]]
     for size in _PRICES:
-        if np.isfinite(weights[4]):
-            rows.append([0.0, size * weights[7], -size * weights[4]])
-        if weights[5]:
-            rows.append([size / n_samples, 0.0, size * weights[5] / n_samples])
+        if np.isfinite(factors[MAX_COBIAS]):
+            rows.append([0.0, size * factors[TO_COBIAS], -size * factors[MAX_COBIAS]])
+        if factors[LEAST_RIGHT]:
+            rows.append([size / n_samples, 0.0, size * factors[LEAST_RIGHT] / n_samples])
     return np.array(rows)
 
 
@@ -88,27 +95,30 @@ def least_objective(most, terms, levels):
     It is 1000 and more where no such choice meets the constraints. ``levels`` is scratch of
     shape (n_classes,).
     """
+    factors = terms.tables.factors
     n_present = right = 0
     lacking = 0.0
+    # invariant: levels[:n_present] holds the highest accuracies of the classes before k, ascending
     for k in range(most.shape[0]):
         right += most[k]
         if terms.support[k] > 0:
             level = most[k] / terms.support[k]
-            lacking += max(0.0, terms.weights[6] - level)
+            lacking += max(0.0, factors[0, LEAST_ACCURACY] - level)
             place = n_present
             while place > 0 and levels[place - 1] > level:
                 levels[place] = levels[place - 1]
                 place -= 1
             levels[place] = level
             n_present += 1
-    lacking += max(0.0, terms.weights[5] - right) / terms.n_samples
+    lacking += max(0.0, factors[0, LEAST_RIGHT] - right) / terms.n_samples
     if lacking > TOLERANCE:
         return 1000.0 + lacking
     least = -math.inf
+    # invariant: least is the largest of the bounds of the rows before, all of which hold
     for row in range(terms.multipliers.shape[0]):
         least = max(least, least_of_levels(most, terms, levels, n_present, row))
-    if terms.weights[2] > 0:
-        least -= terms.weights[2] * most_information(right, most, terms)
+    if factors[0, PMI] > 0:
+        least -= factors[0, PMI] * most_information(right, most, terms)
     return least
 
 
@@ -119,10 +129,12 @@ def least_of_levels(most, terms, levels, n_present, row):
     Between two levels the classes that may lie above stay the same: the best of them, largest
     first, are taken.
     """
-    right_factor = terms.weights[0] + terms.multipliers[row, 0]
-    gap_factor = terms.weights[1] + terms.multipliers[row, 1]
-    least = terms.weights[3] + terms.multipliers[row, 2]
+    factors = terms.tables.factors
+    right_factor = factors[0, RIGHT] + terms.multipliers[row, 0]
+    gap_factor = factors[0, GAPS] + terms.multipliers[row, 1]
+    least = factors[0, CONSTANT] + terms.multipliers[row, 2]
     below = 0.0
+    # invariant: least counts the levels up to below, each with the best set of classes above it
     for m in range(n_present):
         if levels[m] > below:
             best = gain = 0.0

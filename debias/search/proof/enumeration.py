@@ -1,38 +1,158 @@
 """Compiled enumeration: all choices below a prefix, counted many at a time, pruned by bounds.
 
-Classes are settled one after another. A settled class keeps the samples of its own that it still
-wins (``held``); an open class keeps, lane by lane, those that it would win from the settled ones
-(``opened``). Right samples can only be lost on the way down, so their numbers are bounds. The
-last two classes are swept together: one pass over the words counts every lane of the last class.
+Classes are fixed one after another. A fixed class keeps the samples of its own that it still
+wins (``held``); an open class keeps, by correction, those that it would win from the fixed ones
+(``opened``). Right samples can only be lost on the way down, so their numbers are bounds. The last
+two classes are counted together: one pass over the words counts every correction of the last class.
 """
 
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
 from debias.compilation import compiled
-from debias.search.counting.bit_kernels import popcount
-from debias.search.counting.rank_kernels import score
-from debias.search.proof.bit_table_kernels import (
+from debias.search.counting.bit_tables import BitTables, Words
+from debias.search.counting.score import PMI, TO_COBIAS, score
+from debias.search.counting.win_kernels import popcount
+from debias.search.problem import FloatArray, IndexArray
+from debias.search.proof.bounds import TOLERANCE, least_objective, most_information
+from debias.search.proof.enumeration_kernels import (
     change_of,
     count_both,
     count_predicted,
     count_words,
-    level_lanes,
-    settle,
+    fix_class,
+    level_corrections,
+    name_fixed,
 )
-from debias.search.proof.bounds import TOLERANCE, least_objective, most_information
+
+ROW_TRIED = 0.25
+"""Work of a row of choices that a bound rules out; that of a node bounded, or a row counted, is 1."""
+
+
+class State(NamedTuple):
+    """Where one enumeration is, and its scratch: one per thread.
+
+    Attributes
+    ----------
+    stop : ndarray of bool, shape (1,)
+        Set from outside to end the enumeration early.
+    work : ndarray of shape (2,)
+        Work done, in passes over the samples that count all corrections of a class, and its limit.
+    picked : ndarray of shape (n_classes,)
+        Correction of each class.
+    tried : ndarray of shape (n_classes,)
+        Correction that is being tried at each depth.
+    held : ndarray of uint64, shape (n_classes, n_words)
+        By depth, the samples that fixed classes win among themselves, each of its own.
+    opened : ndarray of uint64, shape (n_classes, n_words, n_padded)
+        By depth and correction, the samples that open classes would win from the fixed ones.
+    named : ndarray of uint64, shape (n_classes, n_words)
+        Samples of all labels that each class but the last wins from the others but the last.
+    is_named : ndarray of bool, shape (1,)
+        Whether `named` is that of the row that is counted.
+    alone, rows, most, right, counts, accuracy, gaps, kept, levels : ndarray
+        Scratch.
+    """
+
+    stop: npt.NDArray[np.bool_]
+    work: FloatArray
+    picked: IndexArray
+    tried: IndexArray
+    held: Words
+    opened: Words
+    named: Words
+    is_named: npt.NDArray[np.bool_]
+    alone: IndexArray
+    rows: IndexArray
+    most: IndexArray
+    right: IndexArray
+    counts: IndexArray
+    accuracy: FloatArray
+    gaps: FloatArray
+    kept: Words
+    levels: FloatArray
+
+
+class Found(NamedTuple):
+    """What an enumeration has found.
+
+    Attributes
+    ----------
+    best : ndarray of shape (3,)
+        z, changed classes and size of the change of the best choice.
+    best_choice : ndarray of shape (n_classes,)
+        Its distinct corrections.
+    pareto : ndarray of shape (3, n_samples + 1)
+        By number of right samples: the lowest COBias met, changed classes, size of the change.
+    pareto_choice : ndarray of shape (n_samples + 1, n_classes)
+        The distinct corrections of these.
+    reached : ndarray of shape (n_samples + 1,)
+        The COBias that must be undercut, or equalled, to be worth keeping.
+    """
+
+    best: FloatArray
+    best_choice: IndexArray
+    pareto: FloatArray
+    pareto_choice: npt.NDArray[np.int16]
+    reached: FloatArray
+
+
+def new_state(tables: BitTables, stop: npt.NDArray[np.bool_] | None = None) -> State:
+    """Return the state of an enumeration that begins; `stop` may end it."""
+    n_classes, (n_words, n_padded) = len(tables.order), tables.holds.shape[1:]
+    opened = np.zeros((n_classes, n_words, n_padded), dtype=np.uint64)
+    opened[0] = tables.wins.valid[:, None]
+    return State(
+        stop=np.zeros(1, dtype=np.bool_) if stop is None else stop,
+        work=np.array([0.0, np.inf]),
+        picked=np.zeros(n_classes, dtype=np.int64),
+        tried=np.full(n_classes, -1, dtype=np.int64),
+        held=np.zeros((n_classes, n_words), dtype=np.uint64),
+        opened=opened,
+        named=np.zeros((n_classes, n_words), dtype=np.uint64),
+        is_named=np.zeros(1, dtype=np.bool_),
+        alone=np.zeros(n_padded + 1, dtype=np.int64),
+        rows=np.zeros(n_padded, dtype=np.int64),
+        most=np.zeros(n_classes, dtype=np.int64),
+        right=np.zeros((2, n_classes), dtype=np.int64),
+        counts=np.zeros((n_classes, n_padded), dtype=np.int64),
+        accuracy=np.zeros((n_classes, n_padded)),
+        gaps=np.zeros((3, n_padded)),
+        kept=np.zeros(n_words, dtype=np.uint64),
+        levels=np.zeros(n_classes),
+    )
+
+
+def is_compiled() -> bool:
+    """Tell whether the search was compiled on this machine before, so that it begins at once.
+
+    Examples
+    --------
+    >>> is_compiled() in (True, False)
+    True
+    """
+    folder = getattr(getattr(enumerate_choices, "stats", None), "cache_path", None)
+    return folder is None or any(Path(folder).glob("enumeration.enumerate_choices-*.nbi"))
 
 
 @compiled
-def bound_node(lanes, terms, state, depth):
-    """Return the least z below a node whose first ``depth`` classes are settled."""
-    for position in range(lanes.order.shape[0]):
-        u = lanes.order[position]
+def bound_node(tables, terms, state, depth):
+    """Return the least z below a node whose first ``depth`` classes are fixed."""
+    state.work[0] += 1.0
+    # invariant: most[u] is the most right samples that the classes before position can have
+    for position in range(tables.order.shape[0]):
+        u = tables.order[position]
         state.most[u] = 0
         if position < depth:
-            for w in range(lanes.words[u], lanes.words[u + 1]):
+            for w in range(tables.words[u], tables.words[u + 1]):
                 state.most[u] += popcount(state.held[depth, w])
         else:
             row = state.counts[u]
-            count_both(state.opened[depth], state.opened[depth], lanes.words[u], lanes.words[u + 1], row)
-            for r in range(lanes.n_lanes[u]):
+            count_both(state.opened[depth], state.opened[depth], tables.words[u], tables.words[u + 1], row)
+            for r in range(tables.n_distinct[u]):
                 state.most[u] = max(state.most[u], row[r])
     return least_objective(state.most, terms, state.levels)
 
@@ -44,59 +164,63 @@ def hopeless(terms, state, highest):
 
 
 @compiled
-def count_lanes(lanes, terms, state, depth, s, prune, highest):
-    """Count, with lane s of the last class but one, every lane of the last; False if none can matter.
+def count_row(tables, terms, state, depth, s, prune, highest):
+    """Count, with correction s of the last class but one, all of the last; False if none can matter.
 
-    With ``prune``, ``alone`` holds the samples that each lane of the last class but one would
-    win, and at its end those of the best lane of the last class. Bounds go from cheap to sharp.
+    With ``prune``, ``alone`` holds the samples that each correction of the last class but one would
+    win, and at its end those of the best one of the last class. Bounds go from cheap to sharp.
     """
-    n_classes = lanes.order.shape[0]
-    i, j = lanes.order[n_classes - 2], lanes.order[n_classes - 1]
-    slab = lanes.beats[i, s]
-    state.lane[i] = s
+    n_classes = tables.order.shape[0]
+    i, j = tables.order[n_classes - 2], tables.order[n_classes - 1]
+    slab = tables.beats[i, s]
+    state.picked[i] = s
+    state.work[0] += ROW_TRIED
+    # invariant: kept holds, of the classes before position, the samples won from all but the last class
     for position in range(n_classes - 1):
-        k = lanes.order[position]
+        k = tables.order[position]
         n_kept = 0
-        for w in range(lanes.words[k], lanes.words[k + 1]):
+        for w in range(tables.words[k], tables.words[k + 1]):
             if k == i:
                 state.kept[w] = state.opened[depth, w, s]
             else:
-                state.kept[w] = state.held[depth, w] & slab[w, state.lane[k]]
+                state.kept[w] = state.held[depth, w] & slab[w, state.picked[k]]
             n_kept += popcount(state.kept[w])
         state.most[k] = n_kept
     if prune:
-        state.most[j] = state.alone[lanes.n_lanes[i]]
+        state.most[j] = state.alone[tables.n_distinct[i]]
         if hopeless(terms, state, highest):
             return False
     state.most[j] = 0
     row = state.counts[j]
-    count_both(state.opened[depth], slab, lanes.words[j], lanes.words[j + 1], row)
-    for r in range(lanes.n_lanes[j]):
+    count_both(state.opened[depth], slab, tables.words[j], tables.words[j + 1], row)
+    for r in range(tables.n_distinct[j]):
         state.most[j] = max(state.most[j], row[r])
     if prune and hopeless(terms, state, highest):
         return False
+    state.work[0] += 1.0
     for position in range(n_classes - 1):
-        k = lanes.order[position]
-        held = lanes.holds[state.lane[k]]
-        count_words(held, state.kept, lanes.words[k], lanes.words[k + 1], state.counts[k])
+        k = tables.order[position]
+        held = tables.holds[state.picked[k]]
+        count_words(held, state.kept, tables.words[k], tables.words[k + 1], state.counts[k])
     return True
 
 
 @compiled
-def list_rows(lanes, terms, state, depth, highest):
-    """Put into ``rows`` the lanes of the last class but one that a bound leaves; return their number.
+def list_rows(tables, terms, state, depth, highest):
+    """Put into ``rows`` the corrections of the last class but one that a bound leaves; return their number.
 
-    Nothing but how many samples each lane would win alone is needed for it.
+    Nothing but how many samples each would win alone is needed for it.
     """
-    n_classes = lanes.order.shape[0]
-    i, j = lanes.order[n_classes - 2], lanes.order[n_classes - 1]
+    n_classes = tables.order.shape[0]
+    i, j = tables.order[n_classes - 2], tables.order[n_classes - 1]
     n_rows = 0
-    if bound_node(lanes, terms, state, depth) > highest:
+    if bound_node(tables, terms, state, depth) > highest:
         return n_rows
-    for s in range(lanes.n_lanes[i]):
+    for s in range(tables.n_distinct[i]):
         state.alone[s] = state.counts[i, s]
-    state.alone[lanes.n_lanes[i]] = state.most[j]
-    for s in range(lanes.n_lanes[i]):
+    state.alone[tables.n_distinct[i]] = state.most[j]
+    # invariant: every correction before s that is not in rows[:n_rows] is hopeless
+    for s in range(tables.n_distinct[i]):
         state.most[i] = state.alone[s]
         if not hopeless(terms, state, highest):
             state.rows[n_rows] = s
@@ -105,152 +229,156 @@ def list_rows(lanes, terms, state, depth, highest):
 
 
 @compiled
-def sweep_last_two(lanes, terms, state, found, depth, prune, record):
-    """Evaluate every lane of the last two classes, the others settled; return how many were counted."""
-    n_classes = lanes.order.shape[0]
-    i, j = lanes.order[n_classes - 2], lanes.order[n_classes - 1]
+def count_last_two(tables, terms, state, found, depth, prune):
+    """Evaluate all corrections of the last two classes, the others fixed; return how many were counted."""
+    n_classes = tables.order.shape[0]
+    i, j = tables.order[n_classes - 2], tables.order[n_classes - 1]
     n_counted = 0
-    n_rows = lanes.n_lanes[i]
+    n_rows = tables.n_distinct[i]
     if prune:
-        n_rows = list_rows(lanes, terms, state, depth, found.best[0] + TOLERANCE)
+        n_rows = list_rows(tables, terms, state, depth, found.best[0] + TOLERANCE)
+    # invariant: no choice in the rows before beats found.best
     for row in range(n_rows):
         s = state.rows[row] if prune else row
-        if not count_lanes(lanes, terms, state, depth, s, prune, found.best[0] + TOLERANCE):
+        if not count_row(tables, terms, state, depth, s, prune, found.best[0] + TOLERANCE):
             continue
-        n_counted += lanes.n_lanes[j]
-        level_lanes(terms, state)
+        n_counted += tables.n_distinct[j]
+        level_corrections(terms, state)
         highest = found.best[0] + TOLERANCE
-        if terms.weights[2] > 0:
+        pmi = terms.tables.factors[0, PMI]
+        if pmi > 0:
             total = 0
             for k in range(n_classes):
                 total += state.most[k]
-            highest += terms.weights[2] * most_information(total, state.most, terms)
-        for r in range(lanes.n_lanes[j]):
+            highest += pmi * most_information(total, state.most, terms)
+        state.is_named[0] = False
+        for r in range(tables.n_distinct[j]):
             if state.gaps[0, r] <= highest:
-                state.lane[j] = r
-                consider(lanes, terms, state, found, r)
-        if record:
-            for r in range(lanes.n_lanes[j]):
-                right = int(state.gaps[1, r])
-                cobias = state.gaps[2, r] * terms.weights[7]
-                if cobias <= found.reached[right]:
-                    state.lane[j] = r
-                    keep_pair(lanes, state, found, right, cobias)
+                state.picked[j] = r
+                consider(tables, terms, state, found, r)
+        for r in range(tables.n_distinct[j]):
+            right = int(state.gaps[1, r])
+            cobias = state.gaps[2, r] * terms.tables.factors[0, TO_COBIAS]
+            if cobias <= found.reached[right]:
+                state.picked[j] = r
+                keep_pair(tables, state, found, right, cobias)
     return n_counted
 
 
 @compiled
-def consider(lanes, terms, state, found, column):
+def consider(tables, terms, state, found, column):
     """Take a choice that was counted as the best if it beats the best, as Candidate compares them."""
-    best = found.best
+    best, pmi = found.best, terms.tables.factors[0, PMI]
     lower, total = state.gaps[0, column], int(state.gaps[1, column])
-    for k in range(state.lane.shape[0]):
+    for k in range(state.picked.shape[0]):
         state.right[0, k] = state.counts[k, column]
-    if terms.weights[2] > 0:
-        lower -= terms.weights[2] * most_information(total, state.right[0], terms)
+    if pmi > 0:
+        lower -= pmi * most_information(total, state.right[0], terms)
     if lower > best[0] + TOLERANCE:
         return
-    n_changed, size = change_of(lanes, state.lane)
+    n_changed, size = change_of(tables, state.picked)
     simpler = n_changed < best[1] or (n_changed == best[1] and size < best[2] - TOLERANCE)
     if lower > best[0] - TOLERANCE and not simpler:
         return
-    if terms.weights[2] > 0:
-        count_predicted(lanes, state)
-    value = score(
-        state.right, terms.support, terms.weights, terms.log_joint, terms.log_predicted, state.levels
-    )
+    if pmi > 0:
+        j = tables.order[tables.order.shape[0] - 1]
+        if not state.is_named[0]:  # the same for all corrections of the last class
+            name_fixed(tables, state, j)
+            state.is_named[0] = True
+        count_predicted(tables, state, j)
+    value = score(state.right, terms.tables, 0, state.levels)
     if value < best[0] - TOLERANCE or (value <= best[0] + TOLERANCE and simpler):
         best[0], best[1], best[2] = value, n_changed, size
-        for k in range(state.lane.shape[0]):
-            found.best_lane[k] = state.lane[k]
+        for k in range(state.picked.shape[0]):
+            found.best_choice[k] = state.picked[k]
 
 
 @compiled
-def keep_pair(lanes, state, found, right, cobias):
+def keep_pair(tables, state, found, right, cobias):
     """Keep a choice that has the lowest COBias among those with as many samples right."""
-    front = found.front
-    if cobias > front[0, right] + TOLERANCE:
+    pareto = found.pareto
+    if cobias > pareto[0, right] + TOLERANCE:
         return
-    n_changed, size = change_of(lanes, state.lane)
-    simpler = n_changed < front[1, right] or (
-        n_changed == front[1, right] and size < front[2, right] - TOLERANCE
+    n_changed, size = change_of(tables, state.picked)
+    simpler = n_changed < pareto[1, right] or (
+        n_changed == pareto[1, right] and size < pareto[2, right] - TOLERANCE
     )
-    if cobias < front[0, right] - TOLERANCE or simpler:
-        front[0, right], front[1, right], front[2, right] = cobias, n_changed, size
-        for k in range(state.lane.shape[0]):
-            found.front_lane[right, k] = state.lane[k]
+    if cobias < pareto[0, right] - TOLERANCE or simpler:
+        pareto[0, right], pareto[1, right], pareto[2, right] = cobias, n_changed, size
+        for k in range(state.picked.shape[0]):
+            found.pareto_choice[right, k] = state.picked[k]
 
 
 @compiled
-def walk(lanes, terms, state, found, prefix, prune, record):
-    """Enumerate all choices whose first classes of the order take the lanes of a prefix.
+def enumerate_choices(tables, terms, state, found, prefix, prune):
+    """Enumerate all choices whose first classes of the order take the corrections of a prefix.
 
     Returns how many choices were counted, the others below the prefix being ruled out, and
-    whether the walk came to its end.
+    whether the enumeration is complete: not stopped, and within its limit of work.
     """
-    deepest = lanes.order.shape[0] - 2
+    deepest = tables.order.shape[0] - 2
     first = prefix.shape[0]
     for depth in range(first):
-        settle(lanes, state, depth, prefix[depth])
+        fix_class(tables, state, depth, prefix[depth])
     depth = first
     n_counted = 0
     state.tried[:] = -1
+    # invariant: all choices below the prefix that come before picked[:depth] are counted or ruled out
     while depth >= first:
-        if state.stop[0]:
+        if state.stop[0] or state.work[0] > state.work[1]:
             return n_counted, False
         if depth == deepest:
-            n_counted += sweep_last_two(lanes, terms, state, found, depth, prune, record)
+            n_counted += count_last_two(tables, terms, state, found, depth, prune)
             depth -= 1
             continue
         state.tried[depth] += 1
-        if state.tried[depth] == lanes.n_lanes[lanes.order[depth]]:
+        if state.tried[depth] == tables.n_distinct[tables.order[depth]]:
             state.tried[depth] = -1
             depth -= 1
             continue
-        settle(lanes, state, depth, state.tried[depth])
+        fix_class(tables, state, depth, state.tried[depth])
         bounded = prune and depth + 1 < deepest
-        if bounded and bound_node(lanes, terms, state, depth + 1) > found.best[0] + TOLERANCE:
+        if bounded and bound_node(tables, terms, state, depth + 1) > found.best[0] + TOLERANCE:
             continue
         depth += 1
     return n_counted, True
 
 
 @compiled
-def bound_prefixes(lanes, terms, state, prefixes, bounds):
+def bound_prefixes(tables, terms, state, prefixes, bounds):
     """Fill ``bounds`` with the least z below each prefix."""
     for p in range(prefixes.shape[0]):
         for depth in range(prefixes.shape[1]):
-            settle(lanes, state, depth, prefixes[p, depth])
-        bounds[p] = bound_node(lanes, terms, state, prefixes.shape[1])
+            fix_class(tables, state, depth, prefixes[p, depth])
+        bounds[p] = bound_node(tables, terms, state, prefixes.shape[1])
 
 
 @compiled
-def probe(lanes, terms, state, found, draws):
-    """Estimate, from random ways down, how many nodes are bounded and choices counted by a walk.
+def probe(tables, terms, state, found, draws):
+    """Estimate, from random ways down, the work of an enumeration with pruning, as it counts its own.
 
     ``draws`` holds uniform numbers, a row per way. A way that is not cut off at a node stands for
-    all the others of that length (Knuth, Mathematics of Computation 29, 1975): the means are unbiased.
+    all the others of that length (Knuth, Mathematics of Computation 29, 1975): the mean is unbiased.
     """
-    deepest = lanes.order.shape[0] - 2
-    j = lanes.order[deepest + 1]
+    deepest = tables.order.shape[0] - 2
     highest = found.best[0] + TOLERANCE
-    n_nodes = n_rows = n_counted = 0.0
+    work = 0.0
+    # invariant: work sums the estimates of the ways before
     for way in range(draws.shape[0]):
         stands_for = 1.0
         alive = True
         for depth in range(deepest):
-            n_lanes = lanes.n_lanes[lanes.order[depth]]
-            stands_for *= n_lanes
-            n_nodes += stands_for
-            settle(lanes, state, depth, min(n_lanes - 1, int(draws[way, depth] * n_lanes)))
-            if bound_node(lanes, terms, state, depth + 1) > highest:
+            n_distinct = tables.n_distinct[tables.order[depth]]
+            stands_for *= n_distinct
+            work += stands_for
+            fix_class(tables, state, depth, min(n_distinct - 1, int(draws[way, depth] * n_distinct)))
+            if bound_node(tables, terms, state, depth + 1) > highest:
                 alive = False
                 break
-        n_alive = list_rows(lanes, terms, state, deepest, highest) if alive else 0
+        n_alive = list_rows(tables, terms, state, deepest, highest) if alive else 0
         if n_alive > 0:
-            n_rows += stands_for * n_alive
+            work += stands_for * n_alive * ROW_TRIED
             s = state.rows[min(n_alive - 1, int(draws[way, deepest] * n_alive))]
-            if count_lanes(lanes, terms, state, deepest, s, True, highest):
-                n_counted += stands_for * n_alive * lanes.n_lanes[j]
-    n_ways = draws.shape[0]
-    return n_nodes / n_ways, n_rows / n_ways, n_counted / n_ways
+            if count_row(tables, terms, state, deepest, s, True, highest):
+                work += stands_for * n_alive
+    return work / draws.shape[0]

@@ -4,6 +4,7 @@ Where the whole space is too large to search, every choice that differs from the
 r classes is evaluated. What is better is taken and looked around from again.
 """
 
+import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -13,14 +14,19 @@ from math import comb
 
 import numpy as np
 
+from debias.search.certificate import Limit
+from debias.search.counting.score import CONSTANT, PMI, RIGHT
 from debias.search.counting.sweeps import Sweeper, sweepers
 from debias.search.descent.coordinate_descent import best_move
 from debias.search.problem import Candidate, IndexArray, Problem
 from debias.search.proof.bounds import most_information, terms_of
 
 ALWAYS = 1_000_000
-"""Choices up to which a radius is proved whatever the time: two of 14 classes, say."""
-_BATCH = 256
+"""Choices up to which a radius is proved whatever the limit: two of 14 classes, say."""
+_CHUNK, _BATCH = 16, 64
+"""Moves that one thread takes at once, and such chunks between two looks at the clock."""
+
+Move = tuple[tuple[int, ...], tuple[int, ...]]
 
 
 @dataclass(frozen=True)
@@ -39,30 +45,34 @@ class Neighbourhood:
         Wall-clock time.
     interrupted : bool
         Whether Ctrl-C ended it.
+    limit : {"", "time", "work"}
+        What ended it before every choice was evaluated.
     """
 
     best: Candidate
     radius: int
-    n_evaluations: int
-    seconds: float
+    n_evaluations: int = 0
+    seconds: float = 0.0
     interrupted: bool = False
+    limit: Limit = ""
 
 
 def look_around(
     problem: Problem,
     start: Candidate,
     most_radius: int | None = None,
+    most_work: float | None = None,
     time_limit: float | None = None,
     n_threads: int = 1,
 ) -> Neighbourhood:
-    """Prove that a choice is the best within the largest radius that fits the time.
+    """Prove that a choice is the best within the largest radius that fits the limits.
 
     Algorithm
     ---------
     For radius 1, 2, ...: evaluate every choice that differs from the best in exactly so many
     classes. If one beats it, take the best of these and begin again at 1. Stop at the number of
-    classes, at `most_radius`, or when the next radius would take longer than what is left
-    of the time, at the rate seen so far. Radius 1, and up to :data:`ALWAYS` choices, are always done.
+    classes, at `most_radius`, where the next radius would take more work than is left, or
+    when the time is over. Radius 1, and up to :data:`ALWAYS` choices, are always done.
 
     Parameters
     ----------
@@ -72,10 +82,12 @@ def look_around(
         The choice.
     most_radius : int, optional
         Largest radius to try.
+    most_work : float, optional
+        Choices to evaluate, times the rows of the problem.
     time_limit : float, optional
         Seconds.
     n_threads : int, default=1
-        Threads; the answer does not depend on them, but for the radius that the time allows.
+        Threads; the answer does not depend on them.
 
     Returns
     -------
@@ -93,69 +105,87 @@ def look_around(
     >>> found.best.objective, found.radius
     (0.0, 2)
     """
-    pool = [sweeper() for sweeper in [sweepers(problem)] for _ in range(n_threads)]
-    _best_of_moves(pool[0], list(islice(_moves(problem, 2), 1)), start)  # compiled before time is taken
-    pool[0].n_evaluations = 0
     started = time.perf_counter()
+    deadline = np.inf if time_limit is None else started + time_limit
+    most_choices = np.inf if most_work is None else most_work / problem.n_samples
     best, radius, interrupted = start, 0, False
+    limit: Limit = ""
     most_radius = min(problem.n_classes, most_radius or problem.n_classes)
-    try:
-        while radius < most_radius and _affordable(problem, radius + 1, pool, started, time_limit):
-            better = _best_within(problem, best, radius + 1, pool)
-            radius = 0 if better.beats(best) else radius + 1
-            best = better
-    except KeyboardInterrupt:
-        interrupted = True
-    n_evaluations = sum(sweeper.n_evaluations for sweeper in pool)
-    return Neighbourhood(best, radius, n_evaluations, time.perf_counter() - started, interrupted)
+    with _Neighbours(problem, n_threads) as neighbours:
+        try:
+            # invariant: no choice that differs from best in up to `radius` classes beats it
+            while radius < most_radius:
+                n_needed = comb(problem.n_classes, radius + 1) * problem.n_corrections ** (radius + 1)
+                always = radius == 0 or n_needed <= ALWAYS
+                if not always and neighbours.n_evaluations + n_needed > most_choices:
+                    limit = "work"
+                    break
+                better = neighbours.best_within(best, radius + 1, np.inf if always else deadline)
+                if better is None:
+                    limit = "time"
+                    break
+                radius = 0 if better.beats(best) else radius + 1
+                best = better
+        except KeyboardInterrupt:
+            interrupted = True
+        n_evaluations = neighbours.n_evaluations
+    return Neighbourhood(best, radius, n_evaluations, time.perf_counter() - started, interrupted, limit)
 
 
-def _affordable(
-    problem: Problem, radius: int, pool: list[Sweeper], started: float, time_limit: float | None
-) -> bool:
-    """Return whether the time is enough for a radius, at the rate so far."""
-    n_done = sum(sweeper.n_evaluations for sweeper in pool)
-    n_needed = comb(problem.n_classes, radius) * problem.n_corrections**radius
-    if time_limit is None or not n_done or n_needed <= ALWAYS:
-        return True
-    passed = time.perf_counter() - started
-    return passed + n_needed * passed / n_done <= time_limit
+class _Neighbours:
+    """Evaluates neighbours on threads, in chunks whose results are brought together in their order."""
 
+    def __init__(self, problem: Problem, n_threads: int):
+        self.problem = problem
+        self.pool = ThreadPoolExecutor(n_threads)
+        self.n_evaluations = 0
+        self._make_sweeper = sweepers(problem)
+        self._local = threading.local()
 
-def _best_within(problem: Problem, best: Candidate, radius: int, pool: list[Sweeper]) -> Candidate:
-    """Return the best of all choices that differ in exactly so many classes, or the choice itself."""
-    moves = _moves(problem, radius)
-    found = best
-    with ThreadPoolExecutor(len(pool)) as threads:
-        while batch := list(islice(moves, _BATCH * len(pool))):
-            shares = [batch[t :: len(pool)] for t in range(len(pool))]
-            for candidate in threads.map(_best_of_moves, pool, shares, [best] * len(pool)):
+    def __enter__(self) -> "_Neighbours":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.pool.shutdown(cancel_futures=True)
+
+    def best_within(self, best: Candidate, radius: int, deadline: float) -> Candidate | None:
+        """Return the best of all choices that differ in exactly so many classes, or the choice itself.
+
+        None if the time was over before all were evaluated.
+        """
+        moves = _moves(self.problem, radius)
+        found = best
+        # invariant: found is the best of the moves before this batch
+        while batch := list(islice(moves, _CHUNK * _BATCH)):
+            if time.perf_counter() > deadline:
+                return None
+            chunks = [batch[at : at + _CHUNK] for at in range(0, len(batch), _CHUNK)]
+            for candidate, n_evaluations in self.pool.map(self._best_of, chunks, [best] * len(chunks)):
                 found = candidate if candidate.beats(found) else found
-    return found
+                self.n_evaluations += n_evaluations
+        return found
+
+    def _best_of(self, moves: list[Move], start: Candidate) -> tuple[Candidate, int]:
+        """Return the best choice that one of the moves leads to, or the start, and how many were counted."""
+        if not hasattr(self._local, "sweeper"):
+            self._local.sweeper = self._make_sweeper()
+        sweeper: Sweeper = self._local.sweeper
+        before, best = sweeper.n_evaluations, start
+        for classes, corrections in moves:
+            choice: IndexArray = np.array(start.choice)
+            choice[list(classes[: len(corrections)])] = corrections
+            free = classes[len(corrections) :]
+            moved = best_move(self.problem, choice, free, sweeper.values(choice, *free))
+            best = moved if moved.beats(best) else best
+        return best, sweeper.n_evaluations - before
 
 
-def _moves(problem: Problem, radius: int) -> Iterator[tuple[tuple[int, ...], tuple[int, ...]]]:
+def _moves(problem: Problem, radius: int) -> Iterator[Move]:
     """Yield classes that move together, and corrections for all but the last two of them."""
-    n_settled = max(0, radius - 2)
+    n_fixed = max(0, radius - 2)
     for classes in combinations(range(problem.n_classes), radius):
-        for corrections in product(range(problem.n_corrections), repeat=n_settled):
+        for corrections in product(range(problem.n_corrections), repeat=n_fixed):
             yield classes, corrections
-
-
-def _best_of_moves(
-    sweeper: Sweeper, moves: list[tuple[tuple[int, ...], tuple[int, ...]]], start: Candidate
-) -> Candidate:
-    """Return the best choice that one of the moves leads to, or the start."""
-    problem = sweeper.problem
-    best = start
-    for classes, corrections in moves:
-        choice: IndexArray = np.array(start.choice)
-        choice[list(classes[: len(corrections)])] = corrections
-        free = classes[len(corrections) :]
-        values = sweeper.single(choice, *free) if len(free) == 1 else sweeper.pair(choice, *free)
-        moved = best_move(problem, choice, free, values)
-        best = moved if moved.beats(best) else best
-    return best
 
 
 def pair_bound(problem: Problem) -> float:
@@ -185,9 +215,10 @@ def pair_bound(problem: Problem) -> float:
             lost += (problem.columns[j][:, of_j] < column[of_j]).sum(axis=1)
             fewest = min(fewest, lost.min())
         most[i] -= fewest
-    least = terms.weights[3] - terms.weights[0] * most.sum()
-    if terms.weights[2] > 0:
-        least -= terms.weights[2] * most_information(int(most.sum()), problem.support, terms)
+    factors = terms.tables.factors[0]
+    least = factors[CONSTANT] - factors[RIGHT] * most.sum()
+    if factors[PMI] > 0:
+        least -= factors[PMI] * most_information(int(most.sum()), problem.support, terms)
     return float(least)
 
 

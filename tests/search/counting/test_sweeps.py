@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from debias.search.counting.pairwise_wins import build_duels, n_bytes
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numba import njit
@@ -9,7 +10,6 @@ from numba.core.caching import CacheImpl
 
 from debias.compilation import compiled
 from debias.corrections.families import ensemble, memberships, weights
-from debias.search.counting.pairwise_wins import build_duels, n_bytes
 from debias.search.counting.sweeps import DuelSweeper, RankSweeper, sweepers
 from debias.search.objective import Objective
 from debias.search.problem import build_problem

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from debias.search.counting.term_sweeps import DuelTerms, RankTerms, factors_of, term_sweeper, unit_objectives
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -13,7 +14,6 @@ from debias.corrections.families import memberships, weights
 from debias.errors import ParameterError
 from debias.search.constraints import Constrained
 from debias.search.counting import pairwise_wins as duels
-from debias.search.counting.term_sweeps import DuelTerms, RankTerms, factors_of, term_sweeper, unit_objectives
 from debias.search.descent import multi_objective as shared
 from debias.search.descent.coordinate_descent import descend
 from debias.search.descent.multi_objective import search_together

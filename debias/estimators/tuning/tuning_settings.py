@@ -1,4 +1,4 @@
-"""Settings to choose among: what is minimised, and what may be chosen from to minimise it.
+"""Settings to tune: the objective to minimise, and the family to choose from.
 
 The published grid (DCS, arXiv 2503.05157) is 76 objectives times four scales of weights: 304.
 """
@@ -6,7 +6,6 @@ The published grid (DCS, arXiv 2503.05157) is 76 objectives times four scales of
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import product
-from typing import Any
 
 import numpy as np
 
@@ -29,7 +28,7 @@ class Setting:
     Attributes
     ----------
     family : {"ensemble", "weights", "memberships"}
-        What is chosen from.
+        The corrections to choose from.
     n_weights : int or None
         Steps of the scale of weights; None for memberships, which have none.
     objective : Objective
@@ -46,7 +45,7 @@ class Setting:
     objective: Objective
 
     def corrections(self) -> Family:
-        """Return what is chosen from."""
+        """Return the corrections to choose from."""
         if self.n_weights is None:
             return memberships()
         return (weights if self.family == "weights" else ensemble)(self.n_weights)
@@ -62,7 +61,7 @@ def published_objectives(smoothing: float = 4000.0) -> list[Objective]:
     """Return the 76 published objectives.
 
     Error {0, .5, 1, 2} times COBias {.5, 1, 2.7, 3, 10} times PMI {0, .2, 1, 5}; where only
-    COBias counts its size does not matter, so that five are one.
+    COBias counts, its size does not matter, so five of them are the same.
 
     Parameters
     ----------
@@ -111,7 +110,7 @@ def combine(
     Raises
     ------
     ParameterError
-        Something is empty, or not one of what it may be.
+        A list is empty, or a value is not allowed.
 
     Examples
     --------
@@ -121,15 +120,15 @@ def combine(
     ['30 weights, error 1, COBias 1, PMI 0', 'memberships, error 1, COBias 1, PMI 0']
     """
     names = [families] if isinstance(families, str) else list(families)
-    scales: list[Any] = [n_weights] if isinstance(n_weights, (int, np.integer)) else list(n_weights)
+    scales = [int(n_weights)] if isinstance(n_weights, (int, np.integer)) else list(n_weights)
     if not names or not set(names) <= set(FAMILIES):
-        raise ParameterError(f"families must be one or more of {FAMILIES}; got {families!r}.")
+        raise ParameterError(parameter="families", allowed=f"one or more of {FAMILIES}", received=families)
     if not scales or not all(isinstance(n, (int, np.integer)) and n >= 1 for n in scales):
-        raise ParameterError(f"n_weights must be an integer of at least 1, or several; got {n_weights!r}.")
+        allowed = "a positive integer, or several"
+        raise ParameterError(parameter="n_weights", allowed=allowed, received=n_weights)
     if not len(objectives) or not all(isinstance(objective, Objective) for objective in objectives):
-        raise ParameterError(
-            f"settings must be one or more Objective(...), without bounds; got {objectives!r}."
-        )
+        allowed = "one Objective or more, without bounds"
+        raise ParameterError(parameter="settings", allowed=allowed, received=objectives)
     for objective in objectives:
         objective.validate()
     kinds = [

@@ -1,4 +1,4 @@
-"""What a correction has to be compared with: label-free calibrations and supervised references.
+"""Baselines that a correction has to be compared with: label-free calibrations, supervised references.
 
 All are scikit-learn classifiers over class probabilities, as the debiasers are, and say in
 ``n_labels_`` how many labels they used.
@@ -6,19 +6,20 @@ All are scikit-learn classifiers over class probabilities, as the debiasers are,
 
 import warnings
 from collections.abc import Sequence
-from typing import Any
+from dataclasses import dataclass
+from typing import Self
 
 import numpy as np
 import pandas as pd
 from sklearn.linear_model import LogisticRegression
 
 from debias.errors import ParameterError, TableError
-from debias.estimators.baselines.baseline import Baseline
+from debias.estimators.column_classifier import ColumnClassifier, LabelArray, Labels, Rows
 from debias.tables.class_columns import ClassColumns, FloatArray, validate_probabilities
 from debias.tables.table import ProbabilityTable
 
 CONTENT_FREE_INPUTS = ("N/A", "", "[MASK]")
-"""Texts without content, to ask the model about for contextual calibration (Zhao et al. 2021)."""
+"""Texts without content, for contextual calibration (Zhao et al. 2021)."""
 
 
 def domain_context_inputs(texts: Sequence[str], n_inputs: int = 20, seed: int = 0) -> list[str]:
@@ -49,14 +50,90 @@ def domain_context_inputs(texts: Sequence[str], n_inputs: int = 20, seed: int = 
     ['it where where', 'wrote wrote who']
     """
     words = [word for text in texts for word in text.split()]
-    if not words or n_inputs < 1:
-        raise ParameterError(
-            f"domain_context_inputs needs texts with words, and n_inputs of at least 1; got {len(words)} "
-            f"words and n_inputs={n_inputs!r}."
-        )
+    if not words:
+        raise ParameterError(parameter="texts", allowed="texts with words", received=list(texts))
+    if n_inputs < 1:
+        raise ParameterError(parameter="n_inputs", allowed="a positive integer", received=n_inputs)
     length = max(1, round(len(words) / len(texts)))
     drawn = np.random.default_rng(seed).integers(len(words), size=(n_inputs, length))
     return [" ".join(words[position] for position in row) for row in drawn]
+
+
+@dataclass(kw_only=True, eq=False, repr=False)
+class Baseline(ColumnClassifier):
+    """Base of the baselines: input, classes and predictions; each learns its own correction.
+
+    Attributes
+    ----------
+    classes_ : ndarray of shape (n_classes,)
+        Class labels, sorted.
+    n_labels_ : int
+        Labels used.
+    """
+
+    classes: Sequence[object] | None = None
+
+    _uses_labels = False
+
+    def fit(self, X: Rows, y: Labels | None = None) -> Self:
+        """Learn from class probabilities, and from labels where the baseline uses any.
+
+        Parameters
+        ----------
+        X : DataFrame or array of shape (n_samples, n_classes)
+            Class probabilities; rows sum to one. Columns of a DataFrame are named after
+            the classes; columns of an array are classes 0 .. n_classes - 1, or `classes`.
+        y : array-like of shape (n_samples,), optional
+            Labels. A baseline that uses none infers only the type of the classes from them.
+
+        Returns
+        -------
+        self
+            The fitted estimator.
+
+        Raises
+        ------
+        TableError
+            A row is not a distribution, or a label has no column.
+        ParameterError
+            A parameter has a value that is not allowed, or labels are needed.
+        """
+        match, probabilities = self._match(X, y)
+        self.n_labels_ = len(match.y) if self._uses_labels else 0
+        self._learn(probabilities, match)
+        return self
+
+    def _learn(self, probabilities: FloatArray, match: ClassColumns) -> None:
+        """Set the attributes of the baseline; there are none by default."""
+
+    def _corrected(self, probabilities: FloatArray) -> FloatArray:
+        """Return the corrected values, columns as they came."""
+        return probabilities
+
+    def transform(self, X: Rows) -> FloatArray:
+        """Return the corrected class probabilities.
+
+        Parameters
+        ----------
+        X : DataFrame or array of shape (n_samples, n_classes)
+            Class probabilities.
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_classes)
+            Rows sum to one; columns as in `X`. A DataFrame after
+            ``set_output(transform="pandas")``.
+        """
+        corrected = self._corrected(self._validated(X))
+        return np.asarray(corrected / corrected.sum(axis=1, keepdims=True))
+
+    def predict_proba(self, X: Rows) -> FloatArray:
+        """Return the corrected class probabilities, shape (n_samples, n_classes), as ``classes_``."""
+        return np.asarray(self.transform(X))[:, self.columns_]
+
+    def predict(self, X: Rows) -> LabelArray:
+        """Return the most probable class, shape (n_samples,); among equals, the first column."""
+        return np.asarray(self._by_column()[np.asarray(self.transform(X)).argmax(axis=1)])
 
 
 class Uncorrected(Baseline):
@@ -73,15 +150,11 @@ class Uncorrected(Baseline):
     array(['no', 'yes'], dtype='<U3')
     """
 
-    def __init__(self, *, classes: Sequence[Any] | None = None):
-        self.classes = classes
-
 
 class BatchCalibration(Baseline):
     """Divide by the mean class probabilities of a batch (Zhou et al. 2023); needs no labels.
 
-    The batch is what `fit` gets: an even answer over it is taken for granted, which holds
-    where the classes are about equally frequent.
+    The batch is what `fit` gets. It assumes that the classes are about equally frequent.
 
     Parameters
     ----------
@@ -91,7 +164,7 @@ class BatchCalibration(Baseline):
     Attributes
     ----------
     prior_ : ndarray of shape (n_classes,)
-        Mean probability of each column: what is divided by.
+        Mean probability of each column: the divisor.
 
     Examples
     --------
@@ -101,9 +174,6 @@ class BatchCalibration(Baseline):
     (array([0.75, 0.25]), array([0, 1]), 0)
     """
 
-    def __init__(self, *, classes: Sequence[Any] | None = None):
-        self.classes = classes
-
     def _learn(self, probabilities: FloatArray, match: ClassColumns) -> None:
         self.prior_ = _prior(probabilities, match)
 
@@ -111,7 +181,7 @@ class BatchCalibration(Baseline):
         return np.asarray(probabilities / self.prior_)
 
 
-class ContextualCalibration(Baseline):
+class ContextualCalibration(BatchCalibration):
     """Divide by the mean class probabilities of content-free inputs (Zhao et al. 2021).
 
     With texts of random in-domain words in place of :data:`CONTENT_FREE_INPUTS` it is
@@ -120,14 +190,14 @@ class ContextualCalibration(Baseline):
     Parameters
     ----------
     content_free_probabilities : ProbabilityTable, DataFrame or array of shape (n_inputs, n_classes)
-        What the model answers to inputs without content, after the same prompt.
+        Answers of the model to inputs without content, after the same prompt.
     classes : sequence of length n_classes, optional
         Class labels in the order of the columns, for arrays whose labels are names.
 
     Attributes
     ----------
     prior_ : ndarray of shape (n_classes,)
-        Mean probability of each column: what is divided by.
+        Mean probability of each column: the divisor.
 
     Examples
     --------
@@ -136,37 +206,38 @@ class ContextualCalibration(Baseline):
     (array([0.75, 0.25]), array([1, 0]))
     """
 
-    def __init__(self, content_free_probabilities: Any = None, *, classes: Sequence[Any] | None = None):
+    def __init__(
+        self,
+        content_free_probabilities: ProbabilityTable | Rows | None = None,
+        *,
+        classes: Sequence[object] | None = None,
+    ):
         self.content_free_probabilities = content_free_probabilities
         self.classes = classes
 
     def _learn(self, probabilities: FloatArray, match: ClassColumns) -> None:
-        given = self.content_free_probabilities
-        if given is None:
-            raise ParameterError(
-                "ContextualCalibration needs content_free_probabilities: what the model answers to inputs "
-                f"such as {CONTENT_FREE_INPUTS}, one row per input and one column per class."
-            )
+        given, parameter = self.content_free_probabilities, "content_free_probabilities"
+        names = match.by_column.tolist()
         if isinstance(given, ProbabilityTable):
             given = given.probabilities
-        names = match.by_column.tolist()
         if isinstance(given, pd.DataFrame) and not isinstance(given.columns, pd.RangeIndex):
             if set(given.columns) != set(names):
                 raise TableError(
-                    f"content_free_probabilities has the classes {list(given.columns)}, X has {names}."
+                    f"{parameter} has the classes {list(given.columns)}, X has {names}", parameter=parameter
                 )
             given = given[names]
-        values = np.asarray(given, dtype=np.float64)
+        values = np.empty((0, 0)) if given is None else np.asarray(given, dtype=np.float64)
         if values.ndim != 2 or values.shape[1] != len(names) or not len(values):
-            raise TableError(
-                f"content_free_probabilities must be (n_inputs, {len(names)}); got {values.shape}."
+            kind = ParameterError if given is None else TableError
+            raise kind(
+                parameter=parameter,
+                allowed=f"answers to inputs such as {CONTENT_FREE_INPUTS}, of shape (n_inputs, {len(names)})",
+                received=None if given is None else values.shape,
             )
         self.prior_ = _prior(validate_probabilities(values, names), match)
 
-    def _corrected(self, probabilities: FloatArray) -> FloatArray:
-        return np.asarray(probabilities / self.prior_)
 
-
+@dataclass(kw_only=True, eq=False, repr=False)
 class LogisticRegressionBaseline(Baseline):
     """Class-weighted logistic regression on the log-probabilities: the supervised reference.
 
@@ -178,7 +249,7 @@ class LogisticRegressionBaseline(Baseline):
     C : float, default=1.0
         Inverse strength of the regularisation, as in scikit-learn.
     smallest : float, default=1e-6
-        Probabilities below it count as it, since a logarithm of 0 is none.
+        Lower bound of the probabilities, since 0 has no logarithm.
     classes : sequence of length n_classes, optional
         Class labels in the order of the columns, for arrays whose labels are names.
 
@@ -195,18 +266,18 @@ class LogisticRegressionBaseline(Baseline):
     (array([0, 0, 1, 1]), 4)
     """
 
-    _uses_labels = True
+    C: float = 1.0
+    smallest: float = 1e-6
 
-    def __init__(self, *, C: float = 1.0, smallest: float = 1e-6, classes: Sequence[Any] | None = None):
-        self.C = C
-        self.smallest = smallest
-        self.classes = classes
+    _uses_labels = True
 
     def _learn(self, probabilities: FloatArray, match: ClassColumns) -> None:
         if not 0 < self.smallest < 1:
-            raise ParameterError(f"smallest must lie between 0 and 1; got {self.smallest!r}.")
+            raise ParameterError(
+                parameter="smallest", allowed="a number between 0 and 1", received=self.smallest
+            )
         if len(np.unique(match.y)) < 2:
-            raise TableError("the labels hold one class only; logistic regression needs two or more.")
+            raise TableError("the labels hold one class only; logistic regression needs two or more")
         model = LogisticRegression(C=self.C, class_weight="balanced", max_iter=2000)
         self.model_ = model.fit(self._logarithms(probabilities), match.y)
 
@@ -231,7 +302,7 @@ class MajorityClass(Baseline):
     Attributes
     ----------
     shares_ : ndarray of shape (n_classes,)
-        Share of the labels of each column, which are its probabilities.
+        Share of the labels of each column: its probability in every row.
 
     Examples
     --------
@@ -242,9 +313,6 @@ class MajorityClass(Baseline):
 
     _uses_labels = True
 
-    def __init__(self, *, classes: Sequence[Any] | None = None):
-        self.classes = classes
-
     def _learn(self, probabilities: FloatArray, match: ClassColumns) -> None:
         self.shares_ = np.bincount(match.y, minlength=probabilities.shape[1]) / len(match.y)
 
@@ -253,13 +321,13 @@ class MajorityClass(Baseline):
 
 
 def _prior(probabilities: FloatArray, match: ClassColumns) -> FloatArray:
-    """Return the mean of each column; 1, with a warning, for a class that got nothing at all."""
+    """Return the mean of each column; 1, with a warning, for a class that never got any probability."""
     prior = probabilities.mean(axis=0)
     empty = prior == 0
     if empty.any():
         names = ", ".join(str(name) for name in match.by_column[empty])
         warnings.warn(
-            f"no row gives any probability to {names}: left as it is, since nothing can be divided by 0.",
+            f"no row gives any probability to {names}, which stays as it is, since 0 cannot divide.",
             UserWarning,
             stacklevel=4,
         )

@@ -1,1 +1,0 @@
-"""What a correction must be compared with: calibrations and supervised references."""

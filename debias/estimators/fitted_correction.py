@@ -1,0 +1,319 @@
+"""All that a fit learned, in one frozen object: summaries, files, reports and predictions read it.
+
+Nothing is changed in place: a choice picked by hand, or an expectation that was asked for later,
+is a new object (`dataclasses.replace`).
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Self
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from debias.corrections.correction import Correction, correct, decide
+from debias.corrections.explanations import ClassFacts
+from debias.corrections.families import Family
+from debias.errors import ParameterError
+from debias.estimators.few_labels.generalization import Expectation
+from debias.metrics.confusion import cobias_of_accuracies
+from debias.search.certificate import Certificate
+from debias.search.constraints import Goal, is_feasible
+from debias.search.objective import Counts, confusion_counts
+from debias.search.pareto import ParetoFronts
+from debias.search.problem import Problem
+from debias.search.result import SearchResult
+from debias.tables.class_columns import ClassColumns, FloatArray, IndexArray, fingerprint_of
+
+
+@dataclass(frozen=True, eq=False)
+class Frontier:
+    """The choices that no other choice met beats in both accuracy and COBias.
+
+    Attributes
+    ----------
+    choice : ndarray of shape (n_rows, n_classes)
+        Indices into the family, by column of the probabilities; rows by falling accuracy.
+    correct, predicted : ndarray of shape (n_rows, n_classes)
+        Confusion counts of each choice on the fitted rows.
+    support : ndarray of shape (n_classes,)
+        Samples per class.
+    complete : bool
+        Whether every choice was evaluated, so that no trade-off is missing.
+    family : Family
+        The corrections that were chosen from.
+    """
+
+    choice: IndexArray
+    correct: IndexArray
+    predicted: IndexArray
+    support: IndexArray
+    complete: bool
+    family: Family
+
+    @classmethod
+    def of(cls, problem: Problem, pareto: ParetoFronts, complete: bool, family: Family) -> Self:
+        """Return the frontier of all that a search has met.
+
+        Examples
+        --------
+        >>> from debias.corrections.families import weights
+        >>> from debias.search.objective import Objective
+        >>> from debias.search.proof.exact_search import ExactSearch
+        >>> from debias.search.problem import build_problem
+        >>> P = np.array([[0.6, 0.4], [0.7, 0.3], [0.9, 0.1], [0.8, 0.2]])
+        >>> problem = build_problem(P, np.array([1, 0, 0, 1]), weights(10), Objective(pmi=0))
+        >>> result = ExactSearch(problem).run(prune=False)
+        >>> frontier = Frontier.of(problem, result.pareto, result.frontier_complete, weights(10))
+        >>> frontier.to_frame(["no", "yes"], [0, 1])[["accuracy", "cobias", "choice"]]
+           accuracy  cobias    choice
+        0      0.75     0.5  (24, 28)
+        1      0.50     0.0  (22, 28)
+        """
+        rows = pareto.not_dominated()[::-1]
+        counts = [problem.counts(choice) for choice in pareto.choice[rows]]
+        correct, predicted = (np.array([getattr(one, name) for one in counts]) for name in Counts._fields[:2])
+        return cls(pareto.choice[rows], correct, predicted, problem.support, complete, family)
+
+    def to_frame(self, labels: Sequence[object], columns: npt.ArrayLike) -> pd.DataFrame:
+        """Return one row per choice.
+
+        Parameters
+        ----------
+        labels : sequence of length n_classes
+            Class labels.
+        columns : array-like of shape (n_classes,)
+            Column of each of these classes.
+
+        Returns
+        -------
+        DataFrame
+            ``accuracy``, ``cobias``, ``worst_class_accuracy``, ``n_changed`` and, under ``choice``,
+            the ids of the corrections in the order of `labels`; ``attrs["complete"]`` says whether
+            no trade-off is missing.
+        """
+        present = self.support > 0
+        accuracies = self.correct[:, present] / self.support[present]
+        ids = self.family.ids[self.choice][:, np.asarray(columns)]
+        frame = pd.DataFrame(
+            {
+                "accuracy": self.correct.sum(axis=1) / self.support.sum(),
+                "cobias": cobias_of_accuracies(accuracies),
+                "worst_class_accuracy": accuracies.min(axis=1),
+                "n_changed": (self.choice != self.family.identity).sum(axis=1),
+                "choice": [tuple(row) for row in ids.tolist()],
+            }
+        )
+        frame.attrs.update(complete=self.complete, classes=[str(label) for label in labels])
+        return frame
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class FittedCorrection:
+    """All that a fit learned.
+
+    Attributes
+    ----------
+    method, search : str
+        Class name of the debiaser, and the search that it ran.
+    n_weights : int or None
+        Steps of the scale of weights, where the method has one.
+    classes : ndarray of shape (n_classes,)
+        Class labels, sorted; corrections and facts have their order.
+    columns : ndarray of shape (n_classes,)
+        Column of each class.
+    corrections : tuple of Correction
+        One per class.
+    facts : tuple of ClassFacts
+        Counts of each class on the fitted rows.
+    objective : Objective or Constrained
+        What was minimised.
+    objective_value, baseline_objective_value : float
+        The objective per sample, with the corrections and without.
+    n_evaluations : int
+        Choices that the search evaluated.
+    search_seconds : float
+        Wall-clock time of the search.
+    n_labels : int
+        Labelled rows used.
+    data_fingerprint : str
+        SHA-256 of these rows.
+    interrupted : bool
+        Whether Ctrl-C ended the search.
+    certificate : Certificate or None
+        What is proved of the choice; None for a published schedule and for a picked row.
+    shrunk : bool
+        Whether the choice was shrunk, as few labels require.
+    shrinkage_path : DataFrame or None
+        The choices that were compared when it was shrunk.
+    expectation : Expectation or None
+        Cross-validated figures of new rows.
+    picked_row : int or None
+        Row of the frontier that a person picked.
+    frontier : Frontier or None
+        Trade-offs that the search met; not saved.
+    """
+
+    method: str
+    search: str
+    n_weights: int | None
+    classes: npt.NDArray[np.generic]
+    columns: IndexArray
+    corrections: tuple[Correction, ...]
+    facts: tuple[ClassFacts, ...]
+    objective: Goal
+    objective_value: float
+    baseline_objective_value: float
+    n_evaluations: int
+    search_seconds: float
+    n_labels: int
+    data_fingerprint: str
+    interrupted: bool = False
+    certificate: Certificate | None = None
+    shrunk: bool = False
+    shrinkage_path: pd.DataFrame | None = None
+    expectation: Expectation | None = None
+    picked_row: int | None = None
+    frontier: Frontier | None = None
+
+    @classmethod
+    def of(
+        cls,
+        match: ClassColumns,
+        probabilities: FloatArray,
+        problem: Problem,
+        by_column: Sequence[Correction],
+        result: SearchResult,
+        family: Family,
+        *,
+        method: str,
+        search: str,
+        n_weights: int | None = None,
+    ) -> Self:
+        """Return what a search found, with its counts on the labelled rows.
+
+        Parameters
+        ----------
+        match : ClassColumns
+            The labels as columns.
+        probabilities : ndarray of shape (n_samples, n_classes)
+            Class probabilities.
+        problem : Problem
+            The same rows, as they were searched.
+        by_column : sequence of Correction
+            What was chosen, by column.
+        result : SearchResult
+            What it took, and what is proved.
+        family : Family
+            The corrections that were chosen from.
+        method, search, n_weights
+            See the attributes.
+        """
+        decided = decide(correct(probabilities, by_column), probabilities)
+        before = problem.counts(problem.identity_choice)
+        after = confusion_counts(match.y, decided, problem.n_classes)
+        facts = tuple(
+            ClassFacts(
+                support=int(problem.support[k]),
+                correct_before=int(before.correct[k]),
+                correct_after=int(after.correct[k]),
+                predicted_before=int(before.predicted[k]),
+                predicted_after=int(after.predicted[k]),
+                quartiles=_quartiles(probabilities[match.y == k, k]),
+            )
+            for k in match.columns
+        )
+        pareto = result.pareto
+        return cls(
+            method=method,
+            search=search,
+            n_weights=n_weights,
+            classes=match.classes,
+            columns=match.columns,
+            corrections=tuple(by_column[k] for k in match.columns),
+            facts=facts,
+            objective=problem.objective,
+            objective_value=float(problem.objective(*after)),
+            baseline_objective_value=problem.evaluate(problem.identity_choice),
+            n_evaluations=result.n_evaluations,
+            search_seconds=result.seconds,
+            n_labels=len(match.y),
+            data_fingerprint=fingerprint_of(probabilities, match.y),
+            interrupted=result.interrupted,
+            certificate=result.certificate,
+            frontier=(
+                None if pareto is None else Frontier.of(problem, pareto, result.frontier_complete, family)
+            ),
+        )
+
+    @property
+    def choice(self) -> IndexArray:
+        """Id of the correction of each class."""
+        return np.array([correction.id for correction in self.corrections], dtype=np.int64)
+
+    @property
+    def by_column(self) -> list[Correction]:
+        """The corrections in the order of the columns."""
+        return [self.corrections[k] for k in np.argsort(self.columns)]
+
+    @property
+    def improved(self) -> bool:
+        """Whether any class is corrected."""
+        return any(not correction.is_identity for correction in self.corrections)
+
+    @property
+    def feasible(self) -> bool:
+        """Whether all bounds of a Constrained objective are kept."""
+        return is_feasible(self.objective, self.objective_value)
+
+    def counts(self, corrected: bool = True) -> Counts:
+        """Return the confusion counts on the fitted rows, by class, with the corrections or without.
+
+        Examples
+        --------
+        >>> from debias.estimators.debiasers import WeightDebiaser
+        >>> debiaser = WeightDebiaser().fit([[0.62, 0.38], [0.7, 0.3], [0.9, 0.1]], [1, 0, 0])
+        >>> debiaser.fitted_.counts().correct, debiaser.fitted_.counts(corrected=False).correct
+        (array([2, 1]), array([2, 0]))
+        """
+        side = "after" if corrected else "before"
+        names = (f"correct_{side}", f"predicted_{side}", "support")
+        return Counts(*(np.array([getattr(facts, name) for facts in self.facts]) for name in names))
+
+    def picked(self, row: int) -> Self:
+        """Return the correction of another row of the frontier.
+
+        Raises
+        ------
+        ParameterError
+            There is no such row.
+        """
+        frontier = self.frontier
+        n_rows = 0 if frontier is None else len(frontier.choice)
+        if frontier is None or not -n_rows <= row < n_rows:
+            raise ParameterError(
+                parameter="row", allowed=f"a row of the frontier, from 0 to {n_rows - 1}", received=row
+            )
+        correct, predicted = frontier.correct[row], frontier.predicted[row]
+        facts = tuple(
+            replace(one, correct_after=int(correct[column]), predicted_after=int(predicted[column]))
+            for one, column in zip(self.facts, self.columns, strict=True)
+        )
+        return replace(
+            self,
+            corrections=tuple(frontier.family[frontier.choice[row, column]] for column in self.columns),
+            facts=facts,
+            objective_value=float(self.objective(correct, predicted, frontier.support)),
+            certificate=None,
+            expectation=None,
+            shrunk=False,
+            shrinkage_path=None,
+            picked_row=row % n_rows,
+        )
+
+
+def _quartiles(values: FloatArray) -> tuple[float, float, float]:
+    """Return the quartiles; zeros where there are no values."""
+    low, middle, high = np.quantile(values, [0.25, 0.5, 0.75]) if len(values) else (0.0, 0.0, 0.0)
+    return float(low), float(middle), float(high)

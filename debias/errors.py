@@ -8,6 +8,7 @@ so that nothing ever has to read a sentence.
 import re
 from collections.abc import Callable, Mapping
 from copy import copy
+from dataclasses import dataclass
 from typing import Self
 
 _REFERENCE = re.compile("\x00([^\x00\x01]*)(?:\x01([^\x00]*))?\x00")
@@ -191,6 +192,48 @@ def _rebuild(kind: type[DebiasError], fields: dict[str, object]) -> DebiasError:
     error.__dict__.update(fields)
     error.args = (str(error),)
     return error
+
+
+@dataclass(frozen=True)
+class Kept:
+    """What a stopped run has kept on the disk; the exception that stopped it has it as ``kept``.
+
+    Parameters
+    ----------
+    folder : str
+        Where the answers are.
+    n_answers : int, optional
+        How many there are; None where they were not counted.
+
+    Examples
+    --------
+    >>> error = KeyboardInterrupt()
+    >>> Kept("trec.parquet.run", 1200).attach(error)
+    >>> print(kept_by(error).render())
+    1,200 answers are kept in trec.parquet.run; rerun the same call to resume.
+    >>> print(kept_by(error).render({}))
+    1,200 answers are kept in trec.parquet.run; rerun the same command to resume.
+    """
+
+    folder: str
+    n_answers: int | None = None
+
+    def render(self, options: Mapping[str, str] | None = None) -> str:
+        """Return a sentence, in the words of Python, or of a command line where it has options."""
+        answers = "Answers are" if self.n_answers is None else f"{self.n_answers:,} answers are"
+        rerun = "call" if options is None else "command"
+        return f"{answers} kept in {self.folder}; rerun the same {rerun} to resume."
+
+    def attach(self, error: BaseException) -> None:
+        """Give an exception, interruptions included, this as ``kept``; a traceback shows it too."""
+        error.kept = self  # type: ignore[attr-defined]
+        error.add_note(self.render())
+
+
+def kept_by(error: BaseException) -> Kept | None:
+    """Return what the run that an exception stopped has kept, or None."""
+    kept = getattr(error, "kept", None)
+    return kept if isinstance(kept, Kept) else None
 
 
 class ParameterError(DebiasError, ValueError):

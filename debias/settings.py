@@ -23,6 +23,7 @@ def setting(
     most: float | None = None,
     metavar: str | None = None,
     panel: str | None = None,
+    option: str | None = None,
 ) -> Any:
     """Return a field of a :class:`Settings`.
 
@@ -38,6 +39,8 @@ def setting(
         The smallest value allowed, the value that it must be above, and the largest one allowed.
     metavar, panel : str, optional
         How a command line names the value, and the panel of its help.
+    option : str, optional
+        The option of a command line, such as ``--jobs``, where it is not named like the field.
 
     Returns
     -------
@@ -51,6 +54,7 @@ def setting(
         "most": most,
         "metavar": metavar,
         "panel": panel,
+        "option": option,
     }
     return field(default=default, metadata=metadata)
 

@@ -111,9 +111,9 @@ class Comparison:
         )
         iterit.attach(trainer)
         trainer.train()
-        report = RoundsReport(iterit.rounds.round.checkpoint(), title=f"{name}: its rounds")
+        report = RoundsReport(iterit.rounds.checkpoint(), title=f"{name}: its rounds")
         facts = {"markdown": render_markdown(report), "seconds": float(report.costs["seconds"].sum())}
-        return iterit.rounds.round.state.picks["row"].to_numpy(), facts, trainer
+        return iterit.rounds.state.picks["row"].to_numpy(), facts, trainer
 
     def fixed(self, name: str, rows: np.ndarray, epochs: int) -> tuple[np.ndarray, dict, object]:
         """Train the same rows in every epoch."""

@@ -1,11 +1,11 @@
-"""Pick the instructions that teach a model most now, train on them, score again.
+"""Picks the instructions that teach a model most now, trains on them, and scores again.
 
 Public names are imported when they are first used, so that ``import iterit`` is quick and loads
 no model library.
 """
 
 import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from debias.version import __version__ as __version__
 
@@ -13,17 +13,19 @@ if TYPE_CHECKING:
     from iterit.ngrams.ngram_counts import count_ngrams
     from iterit.records.instruction_records import Records, read_records
     from iterit.scoring.complexity import score_complexity
-    from iterit.selection.near_duplicates import near_copies
+    from iterit.selection.near_duplicates import near_duplicates
     from iterit.selection.selection import Selection, select
     from iterit.templates.named_templates import template_for
     from iterit.training.trainer import IterIT
+    from iterit.training.trainer_callback import IterITTrainer
 
 _HOME = {
     "IterIT": "iterit.training.trainer",
+    "IterITTrainer": "iterit.training.trainer_callback",
     "Records": "iterit.records.instruction_records",
     "Selection": "iterit.selection.selection",
     "count_ngrams": "iterit.ngrams.ngram_counts",
-    "near_copies": "iterit.selection.near_duplicates",
+    "near_duplicates": "iterit.selection.near_duplicates",
     "read_records": "iterit.records.instruction_records",
     "score_complexity": "iterit.scoring.complexity",
     "select": "iterit.selection.selection",
@@ -32,10 +34,11 @@ _HOME = {
 
 __all__ = [
     "IterIT",
+    "IterITTrainer",
     "Records",
     "Selection",
     "count_ngrams",
-    "near_copies",
+    "near_duplicates",
     "read_records",
     "score_complexity",
     "select",
@@ -43,8 +46,8 @@ __all__ = [
 ]
 
 
-def __getattr__(name: str) -> Any:
-    """Import a public name from its home when it is first asked for."""
+def __getattr__(name: str) -> object:
+    """Import a public name from its module when it is first used."""
     if name not in _HOME:
         raise AttributeError(f"module 'iterit' has no attribute {name!r}; it has {', '.join(__all__)}")
     value = getattr(importlib.import_module(_HOME[name]), name)

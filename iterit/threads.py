@@ -1,4 +1,4 @@
-"""Work that is shared by threads: how many, and numbered tasks."""
+"""Shares work between threads: how many there are, and numbered tasks for them."""
 
 import os
 from collections.abc import Callable
@@ -8,17 +8,12 @@ from debias.errors import ParameterError
 
 
 def n_threads(n_jobs: int | None) -> int:
-    """Return how many threads to use.
-
-    Parameters
-    ----------
-    n_jobs : int or None
-        None: as many as this process has cores.
+    """Return how many threads to use: as many as this process has cores where `n_jobs` is None.
 
     Raises
     ------
     ParameterError
-        Not a whole number above 0.
+        `n_jobs` is not a positive integer.
 
     Examples
     --------
@@ -28,14 +23,12 @@ def n_threads(n_jobs: int | None) -> int:
     if n_jobs is None:
         return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     if not isinstance(n_jobs, int) or n_jobs < 1:
-        raise ParameterError(
-            f"n_jobs is {n_jobs!r}; it must be a whole number above 0, or None for every core"
-        )
+        raise ParameterError(parameter="n_jobs", received=n_jobs, allowed="a positive integer or None")
     return n_jobs
 
 
 def run_in_threads(task: Callable[[int], None], n_tasks: int, n_jobs: int) -> None:
-    """Run numbered tasks in threads, and raise what one of them raised.
+    """Run numbered tasks in threads, and raise the first error that one of them raised.
 
     Examples
     --------

@@ -6,30 +6,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from debias.cli.engine_options import (
-    AdapterOption,
-    BaseUrl,
-    BatchTokens,
-    CompileOption,
-    Concurrency,
-    ContextLength,
-    Device,
-    Dtype,
-    DtypeOption,
-    EngineName,
-    EngineOption,
-    EngineOptions,
-    Model,
-    Scoring,
-    ScoringOption,
-    StyleOption,
-    Tokenizer,
-    check_options,
-    engine_of,
-)
 from debias.cli.table_options import Seed
-from debias.console.output_files import check_output
+from debias.console.option_groups import Only
+from debias.console.output_files import check_output, write_text
 from debias.console.screen import print_lines, print_table
+from debias.inference.engine_settings import EngineSettings
 
 if TYPE_CHECKING:
     from debias.inference.benchmark import EngineSpeed
@@ -39,25 +20,20 @@ def bench_engine(
     task: Annotated[
         str, typer.Argument(help="A task whose prompts are asked, or a TOML file of your own.")
     ] = "trec",
+    *,
     split: Annotated[str, typer.Option(help="Which rows of the task.")] = "opt",
     data: Annotated[Path | None, typer.Option(help="Rows from this file instead.")] = None,
     prompts: Annotated[int, typer.Option(min=1, help="Prompts to ask.")] = 200,
     shots: Annotated[int, typer.Option(min=0, help="Solved examples in each prompt.")] = 1,
-    rounds: Annotated[int, typer.Option(min=1, help="Passes that are timed; one goes before.")] = 3,
+    rounds: Annotated[int, typer.Option(min=1, help="Timed passes, after one that is not timed.")] = 3,
     seed: Seed = 0,
-    engine: EngineOption = EngineName.transformers,
-    model: Model = "demo",
-    tokenizer: Tokenizer = None,
-    scoring: ScoringOption = Scoring.label,
-    dtype: DtypeOption = Dtype.auto,
-    device: Device = "auto",
-    batch_tokens: BatchTokens = None,
-    compile: CompileOption = False,
-    adapter: AdapterOption = None,
-    context_length: ContextLength = None,
-    base_url: BaseUrl = None,
-    style: StyleOption = None,
-    concurrency: Concurrency = None,
+    engine: Annotated[
+        EngineSettings,
+        Only(
+            *("engine", "model", "tokenizer", "scoring", "dtype", "device", "batch_tokens", "compile"),
+            *("adapter", "context_length", "base_url", "style", "concurrency"),
+        ),
+    ],
     out: Annotated[Path | None, typer.Option(help="Write all figures as JSON, too.")] = None,
 ) -> None:
     """Measure an engine: prompts and tokens a second, padding, memory, and the share of the peak.
@@ -69,27 +45,17 @@ def bench_engine(
     """
     if out is not None:
         check_output(out, (".json",))
-    options = EngineOptions(
-        engine=str(engine), model=model, tokenizer=tokenizer, scoring=str(scoring), dtype=str(dtype),
-        device=device, batch_tokens=batch_tokens, compile=compile, adapter=adapter,
-        context_length=context_length, base_url=base_url, style=None if style is None else str(style),
-        concurrency=concurrency, requests_per_minute=None, max_requests=None, max_tokens=None,
-    )  # fmt: skip
-    check_options(options)
     from rich.console import Console
 
-    from debias.atomic_file import atomic_path
     from debias.inference.benchmark import measure_engine
+    from debias.inference.engine_settings import open_engine
     from debias.inference.texts.prompted_rows import load_prompted_rows
     from debias.inference.texts.tasks import load_task
 
     described = load_task(task)
     rows = load_prompted_rows(described, split, shots, seed=seed, limit=prompts, data=data)
     texts = [described.prompt(text, rows.demonstrations) for text in rows.texts]
-    with (
-        engine_of(options) as made,
-        Console(stderr=True).status("one pass that is not timed") as status,
-    ):
+    with open_engine(engine) as made, Console(stderr=True).status("one pass that is not timed") as status:
         speed = measure_engine(
             made,
             texts,
@@ -98,13 +64,12 @@ def bench_engine(
             lambda done: status.update(f"round {done} of {rounds} done"),
         )
         facts = made.facts()
-    print_table(f"{model}, {len(texts):,} prompts of {described.name}", ("", ""), figures(speed), n_names=1)
-    left_out = {k: v for k, v in facts.get("shortcuts", {}).items() if v is not True}
-    print_lines(f"Shortcut left out: {name} ({reason})." for name, reason in left_out.items())
+    print_table(f"{engine.model}, {len(texts):,} prompts of {described.name}", ("", ""), figures(speed))
+    skipped = {k: v for k, v in facts.get("shortcuts", {}).items() if v is not True}
+    print_lines(f"Shortcut not used: {name} ({reason})." for name, reason in skipped.items())
     if out is not None:
-        content = json.dumps(speed.to_dict() | {"engine": made.fingerprint, "facts": facts}, indent=1)
-        with atomic_path(out) as temporary:
-            temporary.write_text(content + "\n", encoding="utf-8")
+        content = speed.to_dict() | {"engine": made.fingerprint, "facts": facts}
+        write_text(json.dumps(content, indent=1) + "\n", out)
         print_lines([f"Wrote {out}."])
 
 
@@ -118,7 +83,7 @@ def figures(speed: "EngineSpeed") -> list[tuple[str, str]]:
     Returns
     -------
     list of (str, str)
-        What the engine cannot tell is left out.
+        Figures that the engine cannot tell are omitted.
     """
     rows = [
         ("prompts per second", f"{speed.prompts_per_second:,.1f}"),

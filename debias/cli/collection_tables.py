@@ -1,7 +1,10 @@
-"""What ``debias collect`` says about the tables that it made."""
+"""The figures that ``debias collect`` prints about the tables it made."""
 
+from collections.abc import Hashable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from debias.console.screen import print_table
 
 if TYPE_CHECKING:
     from debias.inference.collection.grid import ManyTables
@@ -36,76 +39,60 @@ def describe_collection(table: "ProbabilityTable", path: Path) -> list[str]:
             f"The labels together got {percent(mass['mean'])} of the probability on average; "
             f"{counted(mass['rows_below'], 'row')} gave them less than {percent(mass['threshold'])}."
         )
-    lines += _bounds(facts)
+    bounds = facts.get("bounds", {})
+    if bounds.get("rows"):
+        by_class = ", ".join(f"{name} {count:,}" for name, count in bounds["labels"].items())
+        lines.append(
+            f"In {counted(bounds['rows'], 'row')} a label was not among the tokens that the server returns: "
+            f"its probability is an upper bound there (by class: {by_class})."
+        )
     if facts.get("truncated", {}).get("rows"):
         lines.append(f"The text was shortened in {counted(facts['truncated']['rows'], 'row')}.")
     if facts.get("reused_rows"):
-        lines.append(f"{counted(facts['reused_rows'], 'row')} had been answered in other runs.")
+        lines.append(f"Answers of other runs were used for {counted(facts['reused_rows'], 'row')}.")
     if table.labels is not None:
         predicted = np.array(table.classes)[table.to_numpy().argmax(axis=1)]
-        by_class = class_accuracy(table.labels, predicted, list(table.classes)).dropna()
-        shares = ", ".join(f"{name} {percent(value)}" for name, value in by_class.items())
+        accuracies = class_accuracy(table.labels, predicted, list(table.classes)).dropna()
+        shares = ", ".join(f"{name} {percent(value)}" for name, value in accuracies.items())
         accuracy = float((predicted == table.labels.to_numpy()).mean())
-        cobias = 100 * cobias_from_accuracies(by_class) if len(by_class) > 1 else 0.0
+        cobias = 100 * cobias_from_accuracies(accuracies) if len(accuracies) > 1 else 0.0
         lines.append(
-            f"Uncorrected: {percent(accuracy)} are right, COBias {cobias:.1f} points; by class: {shares}."
+            f"Uncorrected: {percent(accuracy)} are correct, COBias {cobias:.1f} points; by class: {shares}."
         )
     return lines
 
 
-def _bounds(facts: dict[str, Any]) -> list[str]:
-    """Say how many answers are bounds only."""
-    from debias.console.number_formats import counted
-
-    bounds = facts.get("bounds", {})
-    if not bounds.get("rows"):
-        return []
-    by_class = ", ".join(f"{name} {count:,}" for name, count in bounds["labels"].items())
-    return [
-        f"In {counted(bounds['rows'], 'row')} a label was not among the tokens that the server returns: its"
-        f" probability is an upper bound there (by class: {by_class})."
-    ]
-
-
-def many_tables(many: "ManyTables") -> tuple[list[list[str]], list[list[str]]]:
-    """Return the cells of two tables: each collected table, and each setting over seeds.
+def print_tables(many: "ManyTables", folder: Path) -> None:
+    """Print a row for each table, and one for each setting where it has several seeds.
 
     Parameters
     ----------
     many : ManyTables
-
-    Returns
-    -------
-    by_table, by_setting : list of list of str
+    folder : Path
+        Where the tables are.
     """
-    import pandas as pd
+    from debias.console.number_formats import percent
 
-    def cell(value: float, digits: int = 1) -> str:
-        return "–" if pd.isna(value) else f"{100 * value:.{digits}f}"
+    def cells(row: Mapping[Hashable, float], *names: str) -> list[str]:
+        return [percent(row[name], unit=False) for name in names]
 
     by_table = [
-        [
-            row["path"].name,
-            f"{row['rows']:,}",
-            cell(row["accuracy"]),
-            cell(row["cobias"]),
-            cell(row["label_mass"]),
-        ]
+        [row["path"].name, f"{row['rows']:,}", *cells(row, "accuracy", "cobias", "label_mass")]
         for row in many.by_table.to_dict("records")
     ]
+    header = ["table", "rows", "accuracy, %", "COBias, points", "label mass, %"]
+    print_table(f"Tables in {folder}, uncorrected", header, by_table)
+    names = ("accuracy_mean", "accuracy_std", "cobias_mean", "cobias_std")
     by_setting = [
-        [
-            str(row["task"]),
-            str(row["shots"]),
-            str(row["tables"]),
-            *(cell(row[f"{name}_{kind}"]) for name in ("accuracy", "cobias") for kind in ("mean", "std")),
-        ]
+        [row["task"], row["shots"], row["tables"], *cells(row, *names)]
         for row in many.by_setting.to_dict("records")
     ]
-    return by_table, by_setting
+    if len(by_setting) < len(by_table):
+        header = ["task", "shots", "tables", "accuracy, %", "±", "COBias, points", "±"]
+        print_table("Mean and standard deviation over seeds", header, by_setting, n_names=2)
 
 
-def describe_usage(usage: dict[str, Any]) -> list[str]:
+def describe_usage(usage: Mapping[str, Any]) -> list[str]:
     """Say what a server was sent.
 
     Parameters
@@ -121,12 +108,12 @@ def describe_usage(usage: dict[str, Any]) -> list[str]:
     Examples
     --------
     >>> describe_usage({"requests": 1200, "tokens": 64000, "asked_again": {"429": 2}})
-    ['The server was sent 1,200 requests (64,000 tokens), 2 of them again.']
+    ['The server was sent 1,200 requests (64,000 tokens), 2 of them repeated.']
     """
     if not usage.get("requests"):
         return []
     again = sum(usage.get("asked_again", {}).values())
-    repeated = f", {again:,} of them again" if again else ""
+    repeated = f", {again:,} of them repeated" if again else ""
     return [
         f"The server was sent {usage['requests']:,} requests ({usage.get('tokens', 0):,} tokens){repeated}."
     ]

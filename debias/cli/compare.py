@@ -5,9 +5,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from debias.cli.fit import CobiasWeight, ErrorWeight, PmiWeight, Smoothing, Starts, WeightSteps
-from debias.cli.table_options import TABLE_HELP, Classes, Format, Jobs, Normalise, Seed, read_table
-from debias.console.output_files import check_output
+from debias.cli.fit_options import N_WEIGHTS, SearchOptions, WeightOptions, WeightSteps, make_goal
+from debias.cli.table_options import TABLE_HELP, Level, Resamples, Seed, TableOptions
+from debias.console.option_groups import Only
+from debias.console.output_files import check_output, write_text
 from debias.console.screen import print_lines, print_table
 
 if TYPE_CHECKING:
@@ -16,21 +17,16 @@ if TYPE_CHECKING:
 
 def compare(
     opt: Annotated[Path, typer.Argument(help=f"{TABLE_HELP} Rows to fit on.")],
+    *,
     test: Annotated[Path, typer.Option(help="Table of other labelled rows to measure on.")],
     out: Annotated[Path | None, typer.Option(help="Write the table as .csv or .md as well.")] = None,
-    error: ErrorWeight = 1.0,
-    cobias: CobiasWeight = 1.0,
-    pmi: PmiWeight = 0.2,
-    smoothing: Smoothing = 4000.0,
-    n_weights: WeightSteps = 30,
-    n_starts: Starts = 32,
+    weights: WeightOptions,
+    n_weights: WeightSteps = N_WEIGHTS,
+    search: Annotated[SearchOptions, Only("n_starts", "n_jobs")],
     seed: Seed = 0,
-    jobs: Jobs = -1,
-    level: Annotated[float, typer.Option(help="Confidence level of the intervals.")] = 0.95,
-    n_resamples: Annotated[int, typer.Option(help="Bootstrap resamples.")] = 1000,
-    classes: Classes = None,
-    format: Format = None,
-    normalise: Normalise = False,
+    level: Level = 0.95,
+    n_resamples: Resamples = 1000,
+    reading: TableOptions,
 ) -> None:
     """Compare the three corrections with baselines on held-out rows.
 
@@ -44,12 +40,9 @@ def compare(
     from rich.console import Console
 
     from debias.reports import comparison
-    from debias.search.objective import Objective
 
-    methods = comparison.default_methods(
-        Objective(error=error, cobias=cobias, pmi=pmi, smoothing=smoothing), n_weights, n_starts, jobs, seed
-    )
-    fitted, measured = (read_table(path, classes, format, normalise) for path in (opt, test))
+    methods = comparison.default_methods(make_goal(weights), n_weights, search.n_starts, search.n_jobs, seed)
+    fitted, measured = reading.read(opt), reading.read(test)
     with Console(stderr=True).status("comparing") as status:
         frame = comparison.compare(
             fitted,
@@ -69,18 +62,13 @@ def compare(
     lines = comparison.remarks(frame)
     print_lines(lines)
     if out is not None:
-        _write(out, frame, title, lines)
+        write_text(frame.to_csv() if out.suffix.lower() == ".csv" else _page(frame, title, lines), out)
         print_lines([f"Wrote {out}."])
 
 
-def _write(path: Path, frame: "pd.DataFrame", title: str, lines: list[str]) -> None:
-    """Write the comparison: all digits as CSV, or for people as Markdown."""
-    from debias.atomic_file import atomic_path
+def _page(frame: "pd.DataFrame", title: str, lines: list[str]) -> str:
+    """Return the comparison as Markdown."""
     from debias.pages.markdown import escape, markdown_table
     from debias.reports.comparison import formatted
 
-    page = frame.to_csv()
-    if path.suffix.lower() == ".md":
-        page = "\n\n".join([escape(title), markdown_table(*formatted(frame)), *map(escape, lines)]) + "\n"
-    with atomic_path(path) as temporary:
-        temporary.write_text(page, encoding="utf-8")
+    return "\n\n".join([escape(title), markdown_table(*formatted(frame)), *map(escape, lines)]) + "\n"

@@ -1,53 +1,85 @@
 """``debias frontier``: every trade-off of accuracy and evenness that a table allows, to choose from."""
 
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from debias.cli.fit import Method, Starts, TimeLimit, WeightSteps, fit_aloud, make_debiaser
-from debias.cli.table_options import TABLE_HELP, Classes, Format, Jobs, Normalise, Seed, read_table
+from debias.cli.fit_options import (
+    N_WEIGHTS,
+    Method,
+    MethodOption,
+    SearchOptions,
+    WeightOptions,
+    WeightSteps,
+    make_debiaser,
+    make_goal,
+)
+from debias.cli.table_options import TABLE_HELP, Seed, TableOptions, labels_of
 from debias.console.command_group import Interrupted
-from debias.console.output_files import check_output
+from debias.console.option_groups import Only
+from debias.console.output_files import check_output, write_frame
 from debias.console.screen import print_lines, print_table
-from debias.errors import ParameterError
+from debias.errors import ParameterError, param
+from debias.settings import Settings, setting
 
 if TYPE_CHECKING:
-    import pandas as pd
-
-    from debias.estimators.debiaser import Debiaser
     from debias.reports.tradeoffs import Tradeoffs
 
 PICKED = Path("picked.json")
 
 
+@dataclass(frozen=True)
+class FrontierFiles(Settings):
+    """What is written, and which row is picked."""
+
+    plot: Path | None = setting(None, "Write a plot, .png or .svg.")
+    out: Path | None = setting(None, "Write all rows, .csv.")
+    pick: int | None = setting(None, "Write the correction of this row.", metavar="ROW", least=0)
+    correction: Path | None = setting(None, "Where to write the picked correction; picked.json by default.")
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.correction is not None and self.pick is None:
+            raise ParameterError(
+                f"{param('correction')} needs {param('pick')}",
+                parameter="correction",
+                received=str(self.correction),
+                fix=f"add {param('pick', 'ROW')}",
+            )
+
+    @property
+    def picked(self) -> Path:
+        """Where the picked correction is written."""
+        return self.correction or PICKED
+
+    def check(self, inputs: tuple[Path, ...]) -> None:
+        """Refuse files that could not be written."""
+        for parameter, path, suffix in (
+            ("plot", self.plot, (".png", ".svg")),
+            ("out", self.out, (".csv",)),
+            ("correction", None if self.pick is None else self.picked, (".json",)),
+        ):
+            if path is not None:
+                check_output(path, suffix, inputs, parameter)
+
+
 def frontier(
     table: Annotated[Path, typer.Argument(help=f"{TABLE_HELP} With labels, to fit on.")],
+    *,
     test: Annotated[
         Path | None, typer.Option(help="Table of other labelled rows: shows what each choice reaches there.")
     ] = None,
-    method: Annotated[
-        Method, typer.Option(help="Weights (DNIP), fuzzy memberships (FuRud), or either per class (DCS).")
-    ] = Method.ensemble,
-    n_weights: WeightSteps = 30,
+    method: MethodOption = Method.ensemble,
+    n_weights: WeightSteps = N_WEIGHTS,
     complete: Annotated[
         bool, typer.Option("--complete", help="Evaluate every choice, so that no trade-off is missing.")
     ] = False,
-    time_limit: TimeLimit = None,
-    plot: Annotated[Path | None, typer.Option(help="Write a plot, .png or .svg.")] = None,
-    out: Annotated[Path | None, typer.Option(help="Write all rows, .csv.")] = None,
-    pick: Annotated[
-        int | None, typer.Option(min=0, metavar="ROW", help="Write the correction of this row.")
-    ] = None,
-    correction: Annotated[
-        Path | None, typer.Option(help="Where to write the picked correction; picked.json when left out.")
-    ] = None,
-    n_starts: Starts = 32,
+    files: FrontierFiles,
+    search: Annotated[SearchOptions, Only("time_limit", "n_starts", "n_jobs")],
     seed: Seed = 0,
-    jobs: Jobs = -1,
-    classes: Classes = None,
-    format: Format = None,
-    normalise: Normalise = False,
+    reading: TableOptions,
 ) -> None:
     """Show every trade-off of accuracy and COBias that no other choice beats in both.
 
@@ -57,53 +89,37 @@ def frontier(
 
     Then: debias frontier opt.parquet --pick 12 --correction picked.json
     """
-    inputs = (table,) if test is None else (table, test)
-    for option, path, suffixes in (
-        ("--plot", plot, (".png", ".svg")),
-        ("--out", out, (".csv",)),
-        ("--correction", correction or (None if pick is None else PICKED), (".json",)),
-    ):
-        if path is not None:
-            check_output(path, suffixes, inputs, option)
-    if correction is not None and pick is None:
-        raise ParameterError("--correction names a file for a picked row; give --pick ROW as well.")
+    files.check((table,) if test is None else (table, test))
     from debias.reports.tradeoffs import check_test, tradeoffs_of
-    from debias.search.objective import Objective
 
-    rows = read_table(table, classes, format, normalise)
-    _ = rows.label_indices
-    measured = None if test is None else read_table(test, classes, format, normalise)
+    rows = reading.read(table)
+    labels = labels_of(rows)
+    measured = None if test is None else reading.read(test)
     if measured is not None:
         check_test(rows, measured)
-    debiaser = make_debiaser(
-        method,
-        Objective(),
-        n_weights=n_weights,
-        search="enumerate" if complete else "auto",
-        time_limit=time_limit,
-        n_starts=n_starts,
-        seed=seed,
-        jobs=jobs,
-    )
-    interrupted = fit_aloud(debiaser, rows)
-    picked = None if pick is None else debiaser.pick(pick)
+    how = replace(search, search="enumerate" if complete else "auto")
+    debiaser = make_debiaser(method, make_goal(WeightOptions()), how, n_weights, seed)
+    debiaser.fit(rows.probabilities, labels)
+    picked = None if files.pick is None else debiaser.pick(files.pick)
     tradeoffs = tradeoffs_of(debiaser, measured)
     title = f"{table.name}: {len(rows):,} labelled rows, fitted on"
     if test is not None and measured is not None:
         title += f"; measured on {test.name}: {len(measured):,} rows, too"
-    print_frontier(tradeoffs, title, pick)
-    print_lines(describe(tradeoffs, out, pick))
-    if plot is not None:
+    print_frontier(tradeoffs, title, files.pick)
+    print_lines(describe(tradeoffs, files.out, files.pick))
+    if files.plot is not None:
         from debias.reports.frontier_plot import write_frontier_plot
 
-        write_frontier_plot(tradeoffs, plot, pick)
-        print_lines([f"Wrote {plot}."])
-    if out is not None:
-        _write(tradeoffs.to_frame(), out)
-        print_lines([f"Wrote {out}."])
+        write_frontier_plot(tradeoffs, files.plot, files.pick)
+        print_lines([f"Wrote {files.plot}."])
+    if files.out is not None:
+        write_frame(tradeoffs.to_frame(), files.out)
+        print_lines([f"Wrote {files.out}."])
     if picked is not None:
-        _save(picked, correction or PICKED)
-    if interrupted:
+        picked.save(files.picked)
+        use = f"Wrote {files.picked}. Use it: debias apply --correction {files.picked}"
+        print_lines(["", picked.summary(), use])
+    if debiaser.interrupted_:
         raise Interrupted("the trade-offs met so far are shown")
 
 
@@ -124,23 +140,22 @@ def print_frontier(tradeoffs: "Tradeoffs", title: str, pick: int | None = None) 
 
     metrics = [*METRICS, *(f"test_{name}" for name in METRICS[:2] if f"test_{name}" in tradeoffs.rows)]
     header = ["row", "", "accuracy, %", "COBias", "worst class, %", "test accuracy, %", "test COBias"]
-    marks = tradeoffs.marks | ({} if pick is None else {pick: _joined(tradeoffs.marks.get(pick), "picked")})
-    lines = []
-    for mark, row, figures in (
-        ("uncorrected", tradeoffs.uncorrected_row, tradeoffs.uncorrected),
-        ("default", tradeoffs.chosen_row, tradeoffs.chosen),
-    ):
-        if row is None:
-            lines.append(["–", mark, *(percent(figures[metric], unit=False) for metric in metrics), "–"])
+    marks = dict(tradeoffs.marks)
+    if pick is not None:
+        marks[pick] = ", ".join(filter(None, [marks.get(pick), "picked"]))
+    lines = [
+        ["–", mark, *(percent(figures[metric], unit=False) for metric in metrics), "–"]
+        for mark, row, figures in (
+            ("uncorrected", tradeoffs.uncorrected_row, tradeoffs.uncorrected),
+            ("default", tradeoffs.chosen_row, tradeoffs.chosen),
+        )
+        if row is None
+    ]
     for row in tradeoffs.shown([] if pick is None else [pick]):
         at = tradeoffs.rows.iloc[row]
         values = [percent(at[metric], unit=False) for metric in metrics]
         lines.append([str(row), marks.get(row, ""), *values, str(int(at["n_changed"]))])
     print_table(title, [*header[: len(metrics) + 2], "changed"], lines, n_names=2)
-
-
-def _joined(said: str | None, more: str) -> str:
-    return f"{said}, {more}" if said else more
 
 
 def describe(tradeoffs: "Tradeoffs", out: Path | None = None, pick: int | None = None) -> list[str]:
@@ -167,7 +182,7 @@ def describe(tradeoffs: "Tradeoffs", out: Path | None = None, pick: int | None =
         said = [f"Complete: every choice was evaluated, and these {counted(n_rows, 'row')} are all."]
     else:
         said = [
-            f"Not complete: {counted(n_rows, 'row')} of what the search met, and there may be better ones. "
+            f"Not complete: the search met {counted(n_rows, 'row')}, and better ones may exist. "
             "--complete evaluates every choice."
         ]
     if n_rows == 1 and tradeoffs.uncorrected_row is not None:
@@ -191,17 +206,3 @@ def describe(tradeoffs: "Tradeoffs", out: Path | None = None, pick: int | None =
         full = f"all are in {out}" if out is not None else "--out frontier.csv writes all"
         said.append(f"{n_shown} of {n_rows:,} rows are shown{useless}; {full}.")
     return said
-
-
-def _save(picked: "Debiaser", path: Path) -> None:
-    """Write a picked correction, and say what it is."""
-    picked.save(path)
-    print_lines(["", picked.summary(), f"Wrote {path}. Use it: debias apply --correction {path}"])
-
-
-def _write(frame: "pd.DataFrame", path: Path) -> None:
-    """Write all rows with all digits."""
-    from debias.atomic_file import atomic_path
-
-    with atomic_path(path) as temporary:
-        frame.to_csv(temporary, index=False)

@@ -2,43 +2,25 @@
 
 from typing import TYPE_CHECKING
 
+from debias.console.command_group import say
 from debias.console.screen import print_table
 
 if TYPE_CHECKING:
     from debias.reports.correction_report import Report
 
+_SIDES = ("before", "after", "difference")
 
-def print_overall(report: "Report", title: str) -> None:
-    """Print the overall figures of a report with their intervals.
+
+def print_report(report: "Report", by_class: str, overall: str) -> None:
+    """Print class accuracies and overall figures with their intervals, and warnings on stderr.
 
     Parameters
     ----------
     report : Report
-        The report.
-    title : str
-        What it shows.
+    by_class, overall : str
+        Titles of the two tables.
     """
     from debias.console.number_formats import METRIC_NAMES
-    from debias.reports.findings import describe_interval
-
-    sides = ("before", "after", "difference")
-    rows = [
-        [METRIC_NAMES[str(metric)], *(describe_interval(row, side) for side in sides), row["verdict"]]
-        for metric, row in report.overall.iterrows()
-    ]
-    print_table(title, ["0 to 100", *sides, ""], rows)
-
-
-def print_by_class(report: "Report", title: str) -> None:
-    """Print class accuracies of a report with their intervals.
-
-    Parameters
-    ----------
-    report : Report
-        The report.
-    title : str
-        What it shows.
-    """
     from debias.reports.findings import describe_interval
 
     rows = [
@@ -46,9 +28,17 @@ def print_by_class(report: "Report", title: str) -> None:
             name,
             row["correction"] or "–",
             f"{row['support']:,}",
-            *(describe_interval(row, side) for side in ("before", "after", "difference")),
+            *(describe_interval(row, side) for side in _SIDES),
         ]
         for name, row in report.by_class.iterrows()
     ]
-    header = ["class", "correction", "rows", "right before, %", "right after, %", "difference"]
-    print_table(title, header, rows, n_names=2)
+    header = ["class", "correction", "rows", "correct before, %", "correct after, %", "difference"]
+    print_table(by_class, header, rows, n_names=2)
+    rows = [
+        [METRIC_NAMES[str(metric)], *(describe_interval(row, side) for side in _SIDES), row["verdict"]]
+        for metric, row in report.overall.iterrows()
+    ]
+    print_table(overall, ["0 to 100", *_SIDES, ""], rows)
+    for finding in report.findings:
+        if finding.kind == "warning":
+            say(f"warning: {finding.text}")

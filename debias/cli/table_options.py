@@ -1,62 +1,58 @@
-"""What several commands share: options that say how a table is read."""
+"""The options that say how a table is read, and those that most commands share."""
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from debias.settings import Settings, setting
+
 if TYPE_CHECKING:
+    import pandas as pd
+
     from debias.tables.table import ProbabilityTable
 
 TABLE_HELP = (
     "Table of class probabilities: Parquet, CSV, published text format, or samples of lm-evaluation-harness."
 )
 
-Classes = Annotated[
-    str | None,
-    typer.Option(
-        metavar="NAME,NAME,...",
-        help="Class names in column order, for files that hold none (the published text format).",
-    ),
-]
-Format = Annotated[
-    str | None,
-    typer.Option(metavar="NAME", help="parquet, csv, text or lm-eval; told by the file when left out."),
-]
-Normalise = Annotated[bool, typer.Option("--normalise", help="Divide each row by its sum.")]
-Jobs = Annotated[int, typer.Option(help="Threads; -1 for all cores. The answer is the same.")]
+CorrectionFile = Annotated[Path, typer.Option(help="Correction that `debias fit` wrote.")]
 Seed = Annotated[int, typer.Option(min=0, max=2**32 - 1, help="Seed of everything random.")]
+Level = Annotated[float, typer.Option(help="Confidence level of the intervals.")]
+Resamples = Annotated[int, typer.Option(help="Bootstrap resamples.")]
 
 
-def read_table(
-    path: Path, classes: str | None = None, format: str | None = None, normalise: bool = False
-) -> "ProbabilityTable":
-    """Read a table as the options say.
+@dataclass(frozen=True)
+class TableOptions(Settings):
+    """How a table is read."""
 
-    Parameters
-    ----------
-    path : Path
-        The file.
-    classes : str, optional
-        Class names, separated by commas.
-    format : str, optional
-        One of the formats of :mod:`debias.tables.formats`.
-    normalise : bool, default=False
-        Divide each row by its sum.
+    classes: str | None = setting(
+        None,
+        "Class names in column order, for files that hold none (the published text format).",
+        metavar="NAME,NAME,...",
+    )
+    format: str | None = setting(
+        None, "parquet, csv, text or lm-eval; inferred from the file by default.", metavar="NAME"
+    )
+    normalise: bool = setting(False, "Divide each row by its sum.")
 
-    Returns
-    -------
-    ProbabilityTable
-        The table.
+    def read(self, path: Path) -> "ProbabilityTable":
+        """Read a table.
 
-    Raises
-    ------
-    TableError, ParameterError
-        The file cannot be read.
-    """
-    from debias.tables.table import ProbabilityTable
+        Raises
+        ------
+        TableError, ParameterError
+            The file cannot be read.
+        """
+        from debias.tables.table import ProbabilityTable
 
-    options: dict[str, Any] = {}
-    if classes is not None:
-        options["classes"] = [name.strip() for name in classes.split(",")]
-    return ProbabilityTable.read(path, format, normalise=normalise, **options)
+        names = {} if self.classes is None else {"classes": [one.strip() for one in self.classes.split(",")]}
+        return ProbabilityTable.read(path, self.format, normalise=self.normalise, **names)
+
+
+def labels_of(table: "ProbabilityTable") -> "pd.Series[Any]":
+    """Return the labels of a table; without them it is refused with what to do about it."""
+    _ = table.label_indices
+    assert table.labels is not None
+    return table.labels

@@ -1,4 +1,4 @@
-"""Errors of the commands: one clear line on stderr, exit code 2, never a traceback.
+"""A program of several commands; an expected error is one line on stderr and exit code 2.
 
 Interrupted by Ctrl-C, a command says what is kept and exits with 130.
 """
@@ -6,13 +6,14 @@ Interrupted by Ctrl-C, a command says what is kept and exits with 130.
 import errno
 import sys
 import warnings
-from typing import Any, TextIO
+from collections.abc import Callable, Iterable
+from typing import Annotated, Any, TextIO
 
 import typer
 from typer.core import TyperGroup
 
-from debias.console.option_names import with_options
-from debias.errors import DebiasError
+from debias.console.option_groups import takes_settings
+from debias.errors import DebiasError, kept_by
 
 BAD_INPUT = 2
 INTERRUPTED = 130
@@ -32,13 +33,13 @@ class OneLineErrors(TyperGroup):
     program : str
         Name of the program.
     kept : str
-        What is kept after Ctrl-C, where the command itself does not say.
+        What is kept after Ctrl-C, where neither the command nor the run itself says so.
     """
 
-    program = "debias"
-    kept = "nothing was written"
+    program: str
+    kept: str
 
-    def invoke(self, ctx: Any) -> Any:
+    def invoke(self, ctx: Any) -> object:
         """Run a command.
 
         Parameters
@@ -48,7 +49,7 @@ class OneLineErrors(TyperGroup):
 
         Returns
         -------
-        Any
+        object
             What the command returns.
 
         Raises
@@ -62,16 +63,24 @@ class OneLineErrors(TyperGroup):
             try:
                 return super().invoke(ctx)
             except (KeyboardInterrupt, Interrupted) as error:
-                say(f"{self.program}: interrupted: {str(error) or self.kept}.")
+                run = kept_by(error)
+                kept = run.render({}) if run else f"{str(error) or self.kept}."
+                say(f"{self.program}: interrupted: {kept}")
                 raise typer.Exit(INTERRUPTED) from error
             except (DebiasError, OSError, _UsageError) as error:
-                if isinstance(error, OSError) and error.errno == errno.EPIPE:
+                if (isinstance(error, OSError) and error.errno == errno.EPIPE) or ctx.params.get("debug"):
                     raise
-                if ctx.params.get("debug"):
-                    raise
-                options = _options(self.get_command(ctx, ctx.invoked_subcommand or ""))
-                path = " ".join(filter(None, (self.program, ctx.invoked_subcommand)))
-                say(f"{self.program}: error: {with_options(_describe(error, path), options)}")
+                command = self.get_command(ctx, ctx.invoked_subcommand or "")
+                options = {one.name: one.opts[0] for one in command.params} if command else {}
+                if isinstance(error, _UsageError):
+                    path = " ".join(filter(None, (self.program, ctx.invoked_subcommand)))
+                    sentence = f"{error.format_message()} Try: {path} --help"  # type: ignore[attr-defined]
+                elif isinstance(error, DebiasError):
+                    run = kept_by(error)
+                    sentence = error.render(options) + (f" {run.render(options)}" if run else "")
+                else:
+                    sentence = f"{error.filename}: {error.strerror}." if error.filename else str(error)
+                say(f"{self.program}: error: {sentence}")
                 raise typer.Exit(BAD_INPUT) from error
 
 
@@ -86,20 +95,64 @@ def say(message: str) -> None:
     print(" ".join(message.split()), file=sys.stderr)
 
 
-def _options(command: Any) -> dict[str, str]:
-    """Return the options of a command by the names of their parameters."""
-    parameters = [] if command is None else command.params
-    return {one.name: one.opts[0] for one in parameters if one.opts[0].startswith("--")}
+def make_program(
+    program: str,
+    commands: Iterable[Callable[..., None]],
+    *,
+    summary: str,
+    start: str,
+    kept: str = "nothing was written",
+) -> typer.Typer:
+    """Return a program that has these commands, ``--version`` and ``--debug``.
 
+    Parameters
+    ----------
+    program : str
+        Its name.
+    commands : iterable of callable
+        Their parameters become options, see :func:`debias.console.option_groups.takes_settings`.
+    summary, start : str
+        What the program does, and the first command to try, for ``--help``.
+    kept : str
+        What is kept after Ctrl-C, where neither the command nor the run itself says so.
 
-def _describe(error: BaseException, path: str) -> str:
-    """Return what an error says; a wrong command line also names where help is."""
-    if isinstance(error, _UsageError):
-        return f"{error.format_message()} Try: {path} --help"  # type: ignore[attr-defined]
-    if isinstance(error, OSError) and not isinstance(error, DebiasError) and error.filename:
-        return f"{error.filename}: {error.strerror}."
-    notes = [note.replace("the same call", "the same command") for note in getattr(error, "__notes__", [])]
-    return ". ".join([str(error).removesuffix("."), *notes]) + "." if notes else str(error)
+    Returns
+    -------
+    typer.Typer
+    """
+    app = typer.Typer(
+        cls=type("Commands", (OneLineErrors,), {"program": program, "kept": kept}),
+        help=summary,
+        epilog=f"Start with: {start}",
+        no_args_is_help=True,
+        add_completion=False,
+        pretty_exceptions_enable=False,
+        rich_markup_mode="markdown",  # in "rich" mode [demo] is a colour and is lost
+    )
+
+    def show_version(wanted: bool) -> None:
+        if wanted:
+            from debias.version import __version__
+
+            typer.echo(f"{program} {__version__}")
+            raise typer.Exit()
+
+    @app.callback()
+    def main(
+        version: Annotated[
+            bool,
+            typer.Option(
+                "--version", callback=show_version, is_eager=True, help="Show the version and exit."
+            ),
+        ] = False,
+        debug: Annotated[
+            bool, typer.Option("--debug", help="Show the traceback of an error (before the command's name).")
+        ] = False,
+    ) -> None: ...
+
+    for command in commands:
+        app.command()(takes_settings(command))
+    return app
 
 
 def _show_warning(

@@ -1,7 +1,6 @@
-"""How a report writes numbers: fractions as per cent, differences as percentage points."""
+"""Numbers as reports write them: fractions as per cent, differences as percentage points."""
 
 import math
-from typing import Any
 
 METRIC_NAMES = {
     "accuracy": "Accuracy",
@@ -9,10 +8,10 @@ METRIC_NAMES = {
     "worst_class_accuracy": "Worst class accuracy",
     "macro_f1": "Macro F1",
 }
-"""What a reader sees for each metric."""
+"""Names of the metrics for a reader."""
 
 HIGHER_IS_BETTER = {"accuracy": True, "cobias": False, "worst_class_accuracy": True, "macro_f1": True}
-"""Which way each metric should go."""
+"""Whether a higher value of a metric is better."""
 
 
 def percent(fraction: float, unit: bool = True) -> str:
@@ -101,7 +100,7 @@ def listed(names: list[str], most: int = 6) -> str:
     return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
 
 
-def plain(value: Any) -> str:
+def plain(value: object) -> str:
     """Write any setting as one line of text.
 
     Examples

@@ -1,12 +1,20 @@
-"""Output files, looked at before any work is done."""
+"""Output files: checked before any work is done, written whole or not at all."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+from debias.atomic_file import atomic_path
 from debias.errors import ParameterError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+FRAME_FORMATS = (".parquet", ".csv", ".jsonl")
+"""What :func:`write_frame` writes."""
 
 
 def check_output(
-    path: Path, suffixes: tuple[str, ...], inputs: tuple[Path, ...] = (), option: str = "--out"
+    path: Path, suffixes: tuple[str, ...], inputs: tuple[Path, ...] = (), parameter: str = "out"
 ) -> None:
     """Refuse an output file that could not be written, before any work is done.
 
@@ -17,9 +25,9 @@ def check_output(
     suffixes : tuple of str
         What it may end in.
     inputs : tuple of Path
-        Files that the command reads, which it must not write over.
-    option : str, default="--out"
-        That names the file.
+        Files that the command reads, which it must not overwrite.
+    parameter : str, default="out"
+        The parameter that names the file.
 
     Raises
     ------
@@ -30,16 +38,46 @@ def check_output(
     --------
     >>> check_output(Path("report.pdf"), (".html", ".md"))
     Traceback (most recent call last):
-        ...
-    debias.errors.ParameterError: --out 'report.pdf': the name must end in .html or .md.
+    debias.errors.ParameterError: out must be a file name that ends in .html or .md, got 'report.pdf'.
     """
+    allowed = None
     if path.suffix.lower() not in suffixes:
-        raise ParameterError(f"{option} {str(path)!r}: the name must end in {' or '.join(suffixes)}.")
-    if path.is_dir():
-        raise ParameterError(f"{option} {str(path)!r}: this is a folder; give the name of a file.")
-    if not path.parent.is_dir():
-        raise ParameterError(
-            f"{option} {str(path)!r}: the folder {str(path.parent)!r} does not exist; create it first."
-        )
-    if any(path.resolve() == source.resolve() for source in inputs):
-        raise ParameterError(f"{option} {str(path)!r}: this is an input of the command; give another name.")
+        allowed = f"a file name that ends in {' or '.join(suffixes)}"
+    elif path.is_dir():
+        allowed = "the name of a file, not of a folder"
+    elif not path.parent.is_dir():
+        allowed = f"a file in an existing folder, and {str(path.parent)!r} does not exist"
+    elif any(path.resolve() == source.resolve() for source in inputs):
+        allowed = "another file than an input of the command"
+    if allowed is not None:
+        raise ParameterError(parameter=parameter, allowed=allowed, received=str(path))
+
+
+def write_frame(frame: "pd.DataFrame", path: Path) -> None:
+    """Write a DataFrame in the format that the suffix names.
+
+    Parameters
+    ----------
+    frame : DataFrame
+        Its index is not written.
+    path : Path
+        Ends in .parquet, .csv or .jsonl.
+
+    Raises
+    ------
+    OSError
+        The file cannot be written.
+    """
+    with atomic_path(path) as temporary:
+        if path.suffix.lower() == ".parquet":
+            frame.to_parquet(temporary, index=False)
+        elif path.suffix.lower() == ".jsonl":
+            frame.to_json(temporary, orient="records", lines=True, force_ascii=False)
+        else:
+            frame.to_csv(temporary, index=False)
+
+
+def write_text(text: str, path: Path) -> None:
+    """Write a text as UTF-8."""
+    with atomic_path(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")

@@ -1,17 +1,16 @@
-"""What the commands print: results as tables on stdout, plain text wherever that goes."""
+"""Tables and sentences on stdout, as wide as the terminal, without markup."""
 
 import os
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from io import StringIO
-from typing import Any
 
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
 FILE_WIDTH = 110
-"""Columns where the output is no terminal."""
+"""Width in columns where the output is not a terminal."""
 
 
 def stdout() -> Console:
@@ -26,13 +25,14 @@ def stdout() -> Console:
     return Console(width=None if wide else FILE_WIDTH, markup=False, emoji=False, highlight=False)
 
 
-def print_table(title: str, header: Sequence[str], rows: Iterable[Sequence[Any]], n_names: int = 1) -> None:
-    """Print a table, or where it is too wide for that, each of its rows as a list.
+def print_table(
+    title: str, header: Sequence[str], rows: Iterable[Sequence[object]], n_names: int = 1
+) -> None:
+    """Print a table, or, where it is too wide, each of its rows as a list.
 
     Parameters
     ----------
     title : str
-        What it shows.
     header : sequence of str
         Column names.
     rows : iterable of sequence
@@ -53,7 +53,7 @@ def print_table(title: str, header: Sequence[str], rows: Iterable[Sequence[Any]]
 
 
 def _is_whole(table: Table, cells: Iterable[Sequence[str]]) -> bool:
-    """Whether all words of a table are there when it is as wide as the output."""
+    """Tell whether all words of a table are shown at the width of the output."""
     page = StringIO()
     Console(file=page, width=stdout().width, markup=False, emoji=False, highlight=False).print(table)
     return {word for row in cells for cell in row for word in cell.split()} <= set(page.getvalue().split())
@@ -76,7 +76,7 @@ def print_lines(lines: Iterable[str], bullet: str = "") -> None:
     lines : iterable of str
         The sentences.
     bullet : str, default=""
-        What stands before each.
+        Printed before each.
     """
     console = stdout()
     for line in lines:

@@ -1,15 +1,52 @@
-"""Which engine runs a model, and how: one object in Python, on the command line and in files."""
+"""The settings of an engine: one object in Python, on the command line and in files, and what opens it."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
+from debias.errors import ParameterError, param
 from debias.settings import Settings, setting
 
+if TYPE_CHECKING:
+    from debias.inference.engine import Engine
+
 _SERVER = "A server (--engine openai)"
+_OWN = {
+    "transformers": ("dtype", "device", "batch_tokens", "compile"),
+    "vllm": ("dtype", "adapter", "context_length"),
+    "openai": (
+        *("context_length", "base_url", "style", "concurrency"),
+        *("requests_per_minute", "max_requests", "max_tokens"),
+    ),
+}
+_RENAMED = {
+    ("transformers", "batch_tokens"): "max_batch_tokens",
+    ("vllm", "context_length"): "max_model_len",
+}
+"""Settings whose keyword has another name in the class of the engine."""
 
 
 @dataclass(frozen=True)
 class EngineSettings(Settings):
-    """What is said about an engine; None, "auto" and False where nothing is said."""
+    """The settings of an engine; None, "auto" and False stand for a default.
+
+    Raises
+    ------
+    ParameterError
+        A value is not allowed, the engine has no use for a setting, or lacks one that it needs.
+
+    Examples
+    --------
+    >>> EngineSettings(dtype="float32").arguments()
+    {'dtype': 'float32'}
+    >>> EngineSettings(engine="vllm", device="cpu")
+    Traceback (most recent call last):
+    debias.errors.ParameterError: device is a setting of engine='transformers' only; omit it.
+    >>> EngineSettings(engine="openai", model="my-model")
+    Traceback (most recent call last):
+    debias.errors.ParameterError: engine='openai' needs base_url; pass the address of the server, such as ...
+    """
 
     engine: str = setting(
         "transformers",
@@ -58,3 +95,79 @@ class EngineSettings(Settings):
     requests_per_minute: float | None = setting(None, "Most requests a minute.", above=0, panel=_SERVER)
     max_requests: int | None = setting(None, "Stop before more requests than this.", least=1, panel=_SERVER)
     max_tokens: int | None = setting(None, "Stop before more tokens than this.", least=1, panel=_SERVER)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        own = _OWN[self.engine]
+        for name in sorted({name for names in _OWN.values() for name in names} - set(own)):
+            if getattr(self, name) not in (None, "auto", False):
+                users = " or ".join(
+                    param("engine", repr(engine)) for engine, names in _OWN.items() if name in names
+                )
+                raise ParameterError(
+                    f"{param(name)} is a setting of {users} only",
+                    parameter=name,
+                    received=getattr(self, name),
+                    fix="omit it",
+                )
+        if self.engine == "openai" and self.base_url is None:
+            raise ParameterError(
+                f"{param('engine', repr('openai'))} needs {param('base_url')}",
+                parameter="base_url",
+                fix="pass the address of the server, such as http://127.0.0.1:8000/v1",
+            )
+        if self.engine == "openai" and self.model == "demo":
+            raise ParameterError(
+                f"{param('engine', repr('openai'))} needs {param('model')}",
+                parameter="model",
+                fix="pass the name that the server has for the model",
+            )
+
+    def arguments(self) -> dict[str, Any]:
+        """Return the keywords, particular to this engine, that were given."""
+        values = {name: getattr(self, name) for name in _OWN[self.engine]}
+        return {
+            _RENAMED.get((self.engine, name), name): value
+            for name, value in values.items()
+            if value not in (None, "auto", False)
+        }
+
+
+@contextmanager
+def open_engine(settings: EngineSettings) -> "Iterator[Engine]":
+    """Make an engine, and close it at the end of the block.
+
+    Parameters
+    ----------
+    settings : EngineSettings
+
+    Yields
+    ------
+    Engine
+
+    Raises
+    ------
+    ParameterError, ModelError, MissingDependencyError, EngineError
+        The engine cannot be made.
+
+    Examples
+    --------
+    >>> with open_engine(EngineSettings(dtype="float32")) as engine:  # doctest: +SKIP
+    ...     engine.label_logprobs(["The capital of France is"], [" Paris", " Rome"])
+    array([[-0.5, -6.5]])
+    """
+    given = settings.arguments()
+    shared = {"tokenizer": settings.tokenizer, "scoring": settings.scoring}
+    if settings.engine == "openai":
+        from debias.inference.openai.openai_engine import OpenAIEngine
+
+        yield OpenAIEngine(given.pop("base_url"), settings.model, **shared, **given)
+    elif settings.engine == "vllm":
+        from debias.inference.vllm.vllm_engine import VLLMEngine
+
+        with VLLMEngine(settings.model, **shared, **given) as engine:
+            yield engine
+    else:
+        from debias.inference.transformers.transformers_engine import TransformersEngine
+
+        yield TransformersEngine(settings.model, **shared, **given)

@@ -1,1 +1,1 @@
-"""What the reports of both packages are written with: Markdown, and the style of HTML pages."""
+"""Markdown and the style of HTML pages, shared by the reports of both packages."""

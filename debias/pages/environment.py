@@ -1,12 +1,15 @@
 """Templates of HTML pages: a report's own, and the style that all of them share."""
 
-from typing import Any
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import jinja2
 
 
-def page_environment(package: str) -> Any:
+def page_environment(package: str) -> "jinja2.Environment":
     """Return an environment for the templates in a package's ``reports`` folder.
 
-    All that is put into a page is escaped, and a name without a value is an error.
+    Values are escaped when they are put into a page, and a name without a value is an error.
 
     Parameters
     ----------

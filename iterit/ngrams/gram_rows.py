@@ -1,4 +1,4 @@
-"""Gathers the numbers of the n-grams of every text, sorted, each once with its count: compiled."""
+"""Gathers the n-grams of every text, sorted, each once with its count: compiled."""
 
 from debias.compilation import compiled
 
@@ -8,7 +8,7 @@ def distinct_per_text(numbers, starts, offsets, room, first, last, indices, coun
     """Write the columns and counts of some texts to the front of the room of each.
 
     `numbers[level]` holds the n-gram that begins at each token, -1 where none does; `room[text]`
-    is where the columns of a text may begin; `indptr[text + 1]` takes how many there are.
+    is where the columns of a text may begin; `indptr[text + 1]` receives their number.
     """
     for text in range(first, last):
         start = room[text]
@@ -20,6 +20,8 @@ def distinct_per_text(numbers, starts, offsets, room, first, last, indices, coun
                     stop += 1
         indices[start:stop].sort()
         kept = start
+        # invariant: indices[start:kept] are the different columns of indices[start:place], ascending,
+        # and counts[start:kept] says how often each occurs there; kept <= place
         for place in range(start, stop):
             if place > start and indices[place] == indices[kept - 1]:
                 counts[kept - 1] += 1
@@ -32,8 +34,10 @@ def distinct_per_text(numbers, starts, offsets, room, first, last, indices, coun
 
 @compiled
 def move_together(room, indices, counts, indptr):  # type: ignore[no-untyped-def]
-    """Move the rows together, in place, and return how many entries there are."""
+    """Close the gaps between rows, in place, and return the number of entries."""
     kept = 0
+    # invariant: the rows before `text` are in indices[:kept], and kept <= room[text]: nothing that is
+    # still to be moved is overwritten
     for text in range(len(room) - 1):
         length = indptr[text + 1]
         start = room[text]

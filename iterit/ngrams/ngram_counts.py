@@ -1,24 +1,25 @@
 """Counts the word n-grams of texts once, into a sparse matrix: a row per text, a column per n-gram.
 
-Exact: words are numbered by a dictionary, n-grams by pairs of numbers, so nothing rests on
-hashes being different. The columns stand in the order the n-grams first come (shorter ones
-first), whatever the number of threads. Weights for some rows: :mod:`iterit.ngrams.ngram_weights`.
+Counts are exact: words are numbered by a dictionary, n-grams by pairs of numbers, so nothing depends
+on hashes being different. Columns are in the order in which the n-grams first occur (shorter ones
+first), for any number of threads. Weights for some rows: :mod:`iterit.ngrams.ngram_weights`.
 """
 
+import operator
+import re
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import islice
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
 from debias.errors import ParameterError
-from iterit.ngrams.gram_numbers import BYTES_PER_KEY, number_pairs
+from iterit.ngrams.gram_numbers import BYTES_PER_TOKEN, Integers, number_pairs
 from iterit.ngrams.gram_rows import distinct_per_text, move_together
-from iterit.ngrams.memory_sizes import bytes_of
 from iterit.ngrams.tokenizer import ScannedChunk, chunked, scan
 from iterit.ngrams.word_kinds import WordKind, word_kind
 from iterit.threads import n_threads, run_in_threads
@@ -26,15 +27,22 @@ from iterit.threads import n_threads, run_in_threads
 if TYPE_CHECKING:
     from scipy.sparse import csr_array
 
-KEYS_PER_PART = 1 << 21
-"""Keys of n-grams are numbered about so many at a time: their table stays near the caches."""
 LARGEST_INT32 = np.iinfo(np.int32).max
-Integers = npt.NDArray[np.signedinteger]
+_UNITS = {
+    "": 1,
+    "b": 1,
+    "kb": 10**3,
+    "mb": 10**6,
+    "gb": 10**9,
+    "kib": 1 << 10,
+    "mib": 1 << 20,
+    "gib": 1 << 30,
+}
 
 
 @dataclass(frozen=True, eq=False)
 class NgramCounts:
-    """How often each word n-gram stands in each text, as the three arrays of a CSR matrix.
+    """How often each word n-gram occurs in each text, as the three arrays of a CSR matrix.
 
     Attributes
     ----------
@@ -44,7 +52,7 @@ class NgramCounts:
         Columns of each row, ascending.
     counts : ndarray of int32
     n_columns : int
-        How many different n-grams there are.
+        Number of different n-grams.
     n_words : ndarray of int64, shape (n_rows,)
         Words per text.
     words : tuple of str
@@ -66,12 +74,12 @@ class NgramCounts:
 
     @property
     def n_rows(self) -> int:
-        """How many texts were counted."""
+        """Number of texts."""
         return len(self.indptr) - 1
 
     @property
     def n_bytes(self) -> int:
-        """Memory that the arrays take, in bytes."""
+        """Memory of the arrays, in bytes."""
         arrays = (self.indptr, self.indices, self.counts, self.n_words, *self.keys)
         return sum(array.nbytes for array in arrays)
 
@@ -83,16 +91,12 @@ class NgramCounts:
         return csr_array((self.counts, self.indices, self.indptr), shape=(self.n_rows, self.n_columns))
 
     def ngram(self, column: int) -> str:
-        """Return the words of a column, with a space between them.
-
-        Parameters
-        ----------
-        column : int
+        """Return the words of a column, separated by spaces.
 
         Raises
         ------
         ParameterError
-            No such column.
+            There is no such column.
 
         Examples
         --------
@@ -101,19 +105,18 @@ class NgramCounts:
         ['to', 'to be', 'to be or']
         """
         if not 0 <= column < self.n_columns:
-            raise ParameterError(f"column is {column}; it must be from 0 to {self.n_columns - 1}")
+            allowed = f"an integer from 0 to {self.n_columns - 1}"
+            raise ParameterError(parameter="column", received=column, allowed=allowed)
         sizes = [len(self.words), *map(len, self.keys)]
         length = self.ngram_range[0]
         while column >= sizes[length - 1]:
             column -= sizes[length - 1]
             length += 1
-        return self._spelled(column, length)
-
-    def _spelled(self, number: int, length: int) -> str:
-        if length == 1:
-            return self.words[number]
-        key = int(self.keys[length - 2][number])
-        return f"{self._spelled(key >> 32, length - 1)} {self.words[key & 0xFFFFFFFF]}"
+        last_words = []
+        for keys in self.keys[length - 2 :: -1] if length > 1 else ():
+            column, word = divmod(int(keys[column]), 1 << 32)
+            last_words.append(self.words[word])
+        return " ".join([self.words[column], *reversed(last_words)])
 
 
 def count_ngrams(
@@ -130,19 +133,19 @@ def count_ngrams(
     Parameters
     ----------
     texts : iterable of str
-        The responses; read once, so a generator will do.
+        The responses, read once: a generator will do.
     ngram_range : tuple of int
         Shortest and longest n-gram, in words.
     tokens : {"scikit-learn", "unicode"}
         How texts are cut into words, see :func:`iterit.ngrams.word_kinds.word_kind`.
     end_of_text : str
-        Put after every text before it is counted, as the published code does with the
-        tokenizer's end-of-text string, which so becomes a word of every row.
+        Appended to every text before it is counted, as the published code does with the tokenizer's
+        end-of-text string, which becomes a word of every row.
     n_jobs : int, optional
-        Threads; one per core if not given. The result is the same with any number.
+        Threads; one per core by default. The result is the same for any number.
     max_memory : int or str
-        What the counting may take at once, its result included and the texts left out: bytes,
-        or words such as "8 GiB".
+        Memory that counting may take at once, its result included, the texts excluded: bytes, or a
+        number with a unit such as "8 GiB".
 
     Returns
     -------
@@ -151,8 +154,8 @@ def count_ngrams(
     Raises
     ------
     ParameterError
-        A text is no string; a range, a name or a size that is not allowed; the texts need more
-        memory than `max_memory`: the message says how much.
+        A text is not a string, a parameter is not allowed, or the texts need more memory than
+        `max_memory`: the message says how much.
 
     Examples
     --------
@@ -165,16 +168,16 @@ def count_ngrams(
     """
     shortest, longest = _checked_range(ngram_range)
     n_jobs = n_threads(n_jobs)
-    memory = bytes_of(max_memory, "max_memory")
+    memory = _n_bytes(max_memory)
     ids, starts, words = _numbered_words(texts, word_kind(tokens), end_of_text, n_jobs)
-    n_parts = _parts_that_fit(len(ids), shortest, longest, memory, n_jobs)
+    _check_memory(len(ids), shortest, longest, memory)
     numbers = np.empty((longest, len(ids)), dtype=ids.dtype)
     numbers[0] = ids
     del ids
-    keys = []
-    for length in range(2, longest + 1):
-        prefixes, out = numbers[length - 2], numbers[length - 1]
-        keys.append(number_pairs(prefixes, numbers[0], starts, length, out, n_parts=n_parts, n_jobs=n_jobs))
+    keys = [
+        number_pairs(numbers[length - 2], numbers[0], starts, length, numbers[length - 1])
+        for length in range(2, longest + 1)
+    ]
     sizes = np.array([len(words), *map(len, keys)], dtype=np.int64)[shortest - 1 :]
     indptr, indices, counts = _rows(numbers[shortest - 1 :], starts, shortest, sizes, n_jobs)
     lengths = np.diff(starts)
@@ -182,38 +185,47 @@ def count_ngrams(
     return NgramCounts(indptr, indices, counts, int(sizes.sum()), lengths, *names, (shortest, longest))
 
 
-def _checked_range(ngram_range: Any) -> tuple[int, int]:
-    allowed = "two whole numbers, 1 <= shortest <= longest, such as (1, 3)"
+def _checked_range(ngram_range: tuple[int, int]) -> tuple[int, int]:
     try:
-        shortest, longest = ngram_range
-        if shortest != int(shortest) or longest != int(longest) or not 1 <= shortest <= longest:
+        shortest, longest = map(operator.index, ngram_range)
+        if not 1 <= shortest <= longest:
             raise ValueError
     except (TypeError, ValueError):
-        raise ParameterError(f"ngram_range is {ngram_range!r}; it must be {allowed}") from None
-    return int(shortest), int(longest)
+        allowed = "two integers, 1 <= shortest <= longest, such as (1, 3)"
+        raise ParameterError(parameter="ngram_range", received=ngram_range, allowed=allowed) from None
+    return shortest, longest
+
+
+def _n_bytes(max_memory: int | str) -> int:
+    """Return a size in bytes."""
+    found = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([A-Za-z]*)\s*", str(max_memory))
+    if found and found[2].lower() in _UNITS and float(found[1]) > 0:
+        return int(float(found[1]) * _UNITS[found[2].lower()])
+    allowed = 'a positive number of bytes, or a number with a unit such as "8 GiB"'
+    raise ParameterError(parameter="max_memory", received=max_memory, allowed=allowed)
 
 
 def _strings(texts: Iterable[str], end_of_text: str) -> Iterator[str]:
     if isinstance(texts, str):
-        raise ParameterError("texts is one string; it must be a list of texts")
+        raise ParameterError(parameter="texts", received=texts, allowed="a list of strings")
     for row, text in enumerate(texts):
         if not isinstance(text, str):
-            raise ParameterError(f"text {row} is of type {type(text).__name__}; every text must be a string")
+            raise ParameterError(parameter="texts", received=text, allowed="a list of strings", row=row)
         yield text + end_of_text if end_of_text else text
 
 
 def _scanned(texts: Iterable[str], kind: WordKind, n_jobs: int) -> Iterator[ScannedChunk]:
-    """Scan chunks in threads and give them in order, without reading far ahead."""
+    """Scan chunks in threads and yield them in order, without reading far ahead."""
     chunks = chunked(texts)
-    work = partial(scan, kind=kind)
+    scan_chunk = partial(scan, kind=kind)
     if n_jobs == 1:
-        yield from map(work, chunks)
+        yield from map(scan_chunk, chunks)
         return
     with ThreadPoolExecutor(n_jobs) as threads:
-        waiting = [threads.submit(work, chunk) for chunk in islice(chunks, n_jobs + 1)]
+        waiting = [threads.submit(scan_chunk, chunk) for chunk in islice(chunks, n_jobs + 1)]
         while waiting:
             yield waiting.pop(0).result()
-            waiting += [threads.submit(work, chunk) for chunk in islice(chunks, 1)]
+            waiting += [threads.submit(scan_chunk, chunk) for chunk in islice(chunks, 1)]
 
 
 def _numbered_words(
@@ -221,40 +233,31 @@ def _numbered_words(
 ) -> tuple[Integers, npt.NDArray[np.int64], list[str]]:
     """Return the number of every word of every text, where texts begin, and the words."""
     numbers: dict[str, int] = {}
-    found: list[npt.NDArray[np.int32]] = []
+    found: list[npt.NDArray[np.int32]] = [np.empty(0, dtype=np.int32)]
     lengths: list[npt.NDArray[np.int64]] = [np.zeros(1, dtype=np.int64)]
     for chunk in _scanned(_strings(texts, end_of_text), kind, n_jobs):
         here = [numbers.setdefault(word, len(numbers)) for word in chunk.vocabulary]
         found.append(np.array(here, dtype=np.int32)[chunk.tokens])
         lengths.append(chunk.lengths)
     starts = np.cumsum(np.concatenate(lengths))
-    n_tokens = int(starts[-1])
-    ids: Integers = np.empty(n_tokens, dtype=np.int32 if n_tokens <= LARGEST_INT32 else np.int64)
-    place = 0
-    for part in found:
-        ids[place : place + len(part)] = part
-        place += len(part)
-    return ids, starts, list(numbers)
+    dtype = np.int32 if starts[-1] <= LARGEST_INT32 else np.int64
+    return np.concatenate(found, dtype=dtype), starts, list(numbers)
 
 
-def _parts_that_fit(n_tokens: int, shortest: int, longest: int, memory: int, n_jobs: int) -> int:
-    """Return into how many parts keys are split, a power of 2, so that their tables fit with the rest."""
+def _check_memory(n_tokens: int, shortest: int, longest: int, memory: int) -> None:
+    """Refuse texts whose n-grams might need more memory than is allowed."""
     width = 4 if n_tokens <= LARGEST_INT32 else 8
-    n_levels = longest - shortest + 1
-    numbers = width * longest * n_tokens
-    keys = 8 * n_tokens * max(0, longest - 1)  # what is kept of them, at most, and those at work
-    rows = (width + 4) * n_levels * n_tokens
-    smallest_tables = BYTES_PER_KEY * n_jobs * 4096
-    needed = numbers + max(keys + 8 * n_tokens + smallest_tables, keys + rows)
+    kept = width * longest + 8 * (longest - 1)  # bytes per token: numbers and keys
+    rows = (width + 4) * (longest - shortest + 1)
+    needed = n_tokens * (kept + max(BYTES_PER_TOKEN * (longest > 1), rows))
     if needed > memory:
         raise ParameterError(
-            f"max_memory is {memory:,} bytes; {n_tokens:,} words in n-grams of {shortest} to {longest} "
-            f"words may need {needed:,}: allow more, or count shorter n-grams or fewer texts"
+            f"max_memory is {memory:,} bytes, and {n_tokens:,} words in n-grams of {shortest} to {longest}"
+            f" words may need {needed:,}",
+            parameter="max_memory",
+            received=memory,
+            fix="allow more memory, or count shorter n-grams or fewer texts",
         )
-    for_tables = memory - numbers - keys - 8 * n_tokens
-    keys_at_once = min(KEYS_PER_PART, for_tables // (BYTES_PER_KEY * n_jobs))
-    n_parts = max(n_jobs, -(-n_tokens // max(1, keys_at_once)))
-    return int(1 << (n_parts - 1).bit_length())
 
 
 def _rows(
@@ -265,8 +268,7 @@ def _rows(
     per_level = [np.maximum(lengths - length, 0) for length in range(shortest - 1, shortest - 1 + len(sizes))]
     room = np.zeros(len(starts), dtype=np.int64)
     np.cumsum(np.sum(per_level, axis=0), out=room[1:])
-    dtype = np.int32 if sizes.sum() <= LARGEST_INT32 else np.int64
-    indices = np.empty(room[-1], dtype=dtype)
+    indices = np.empty(room[-1], dtype=np.int32 if sizes.sum() <= LARGEST_INT32 else np.int64)
     counts = np.empty(room[-1], dtype=np.int32)
     indptr = np.zeros(len(starts), dtype=np.int64)
     offsets = np.concatenate([[0], np.cumsum(sizes)[:-1]])
@@ -279,6 +281,6 @@ def _rows(
 
     run_in_threads(count, len(cuts) - 1, n_jobs)
     n_kept = move_together(room, indices, counts, indptr)
-    indices.resize(n_kept, refcheck=False)  # gives the memory of the rest back, without a copy
+    indices.resize(n_kept, refcheck=False)  # returns the memory of the rest, without a copy
     counts.resize(n_kept, refcheck=False)
     return indptr, indices, counts

@@ -1,26 +1,25 @@
-"""How much a row adds: the tf-idf weights of its n-grams, which fall when a picked row has them too.
+"""Weighs the n-grams of some rows by tf-idf: the weights that a pick lowers in every other row.
 
-Counts are made once (:mod:`iterit.ngrams.ngram_counts`); a round weighs a slice of the rows with the idf and
-the norms of that slice. IterIT (Jia et al., arXiv 2412.17365); tf-idf as scikit-learn's
-TfidfVectorizer has it: idf = ln((1 + n) / (1 + df)) + 1, rows of L2 norm 1.
+Counts are made once (:mod:`iterit.ngrams.ngram_counts`); a round weighs a slice of the rows with the
+idf and the norms of that slice. IterIT (Jia et al., arXiv 2412.17365); tf-idf as in scikit-learn's
+TfidfVectorizer: idf = ln((1 + n) / (1 + df)) + 1, rows of L2 norm 1.
 """
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
 from debias.compilation import compiled
-from debias.errors import ParameterError
+from iterit.ngrams.gram_numbers import Integers
 from iterit.ngrams.ngram_counts import NgramCounts
-from iterit.ngrams.row_sums import bump_columns, row_sum, row_sums
+from iterit.ngrams.row_sums import count_pick, row_sum, row_sums
+from iterit.row_numbers import row_numbers
 from iterit.threads import n_threads, run_in_threads
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_array
-
-Integers = npt.NDArray[np.signedinteger]
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,12 +31,12 @@ class Weights:
     indptr : ndarray of int64, shape (n_rows + 1,)
         Where each row begins in `indices` and `data`.
     indices : ndarray of int
-        Columns (the same as in the counts), ascending in each row.
+        Columns, numbered as in the counts, ascending in each row.
     data : ndarray of float64
         Weights before anything is picked.
     n_columns : int
     rows : ndarray of int64, shape (n_rows,)
-        Which row of the counts each one is.
+        The row of the counts that each row is.
     """
 
     indptr: npt.NDArray[np.int64]
@@ -48,7 +47,7 @@ class Weights:
 
     @property
     def n_rows(self) -> int:
-        """How many rows were weighed."""
+        """Number of rows that were weighed."""
         return len(self.rows)
 
     @property
@@ -60,7 +59,7 @@ class Weights:
 
     @property
     def n_distinct(self) -> npt.NDArray[np.int64]:
-        """How many different n-grams each row has."""
+        """Number of different n-grams in each row."""
         return np.diff(self.indptr)
 
     def sums(self) -> npt.NDArray[np.float64]:
@@ -75,7 +74,7 @@ class Weights:
         return row_sums(self.indptr, self.data)
 
 
-def weigh(counts: NgramCounts, rows: Any = None, *, n_jobs: int | None = None) -> Weights:
+def weigh(counts: NgramCounts, rows: npt.ArrayLike | None = None, *, n_jobs: int | None = None) -> Weights:
     """Weigh the n-grams of some rows by the idf and the norms of these rows alone.
 
     Equal to scikit-learn's TfidfVectorizer fitted on the texts of these rows.
@@ -85,9 +84,9 @@ def weigh(counts: NgramCounts, rows: Any = None, *, n_jobs: int | None = None) -
     counts : NgramCounts
         Of all rows.
     rows : array-like of int, optional
-        Which rows, in any order; all if not given (which copies no columns).
+        The rows, in any order; all by default, without a copy of their columns.
     n_jobs : int, optional
-        Threads; one per core if not given. The result is the same with any number.
+        Threads; one per core by default. The result is the same for any number.
 
     Returns
     -------
@@ -96,7 +95,7 @@ def weigh(counts: NgramCounts, rows: Any = None, *, n_jobs: int | None = None) -
     Raises
     ------
     ParameterError
-        A row that is not there.
+        There is no such row.
 
     Examples
     --------
@@ -111,7 +110,7 @@ def weigh(counts: NgramCounts, rows: Any = None, *, n_jobs: int | None = None) -
         chosen = np.arange(counts.n_rows)
         indptr, indices, times = counts.indptr, counts.indices, counts.counts
     else:
-        chosen = checked_rows(rows, counts.n_rows, "rows")
+        chosen = row_numbers(rows, counts.n_rows)
         indptr = np.zeros(len(chosen) + 1, dtype=np.int64)
         np.cumsum(np.diff(counts.indptr)[chosen], out=indptr[1:])
         indices = np.empty(indptr[-1], dtype=counts.indices.dtype)
@@ -132,35 +131,6 @@ def weigh(counts: NgramCounts, rows: Any = None, *, n_jobs: int | None = None) -
     return Weights(indptr, indices, data, counts.n_columns, chosen)
 
 
-def checked_rows(rows: Any, n_rows: int, parameter: str) -> npt.NDArray[np.int64]:
-    """Return row numbers as an array.
-
-    Raises
-    ------
-    ParameterError
-        One of them is no whole number or not there.
-
-    Examples
-    --------
-    >>> checked_rows([2, 0], 3, "rows")
-    array([2, 0])
-    >>> checked_rows([2, 3], 3, "rows")
-    Traceback (most recent call last):
-        ...
-    debias.errors.ParameterError: rows has 3; it must be a list of whole numbers from 0 to 2
-    """
-    array = np.asarray(rows)
-    allowed = f"it must be a list of whole numbers from 0 to {n_rows - 1}"
-    if array.size == 0:
-        return np.zeros(0, dtype=np.int64)
-    if array.ndim != 1 or array.dtype.kind not in "iu":
-        raise ParameterError(f"{parameter} is an array of {array.dtype} of shape {array.shape}; {allowed}")
-    wrong = array[(array < 0) | (array >= n_rows)]
-    if len(wrong):
-        raise ParameterError(f"{parameter} has {wrong[0]}; {allowed}")
-    return array.astype(np.int64)
-
-
 def diversity_of_picks(
     weights: Weights, picks: npt.NDArray[np.int64], decay: float
 ) -> npt.NDArray[np.float64]:
@@ -170,9 +140,9 @@ def diversity_of_picks(
     ----------
     weights : Weights
     picks : ndarray of int64
-        Rows of `weights` (not of the counts), in the order they were picked, however that was.
+        Rows of `weights` (not of the counts) in the order of the picks, by whatever mode.
     decay : float
-        What a pick multiplies the weights of its n-grams by.
+        Factor by which a pick multiplies the weights of its n-grams.
 
     Returns
     -------
@@ -190,13 +160,14 @@ def diversity_of_picks(
     for rank, row in enumerate(picks):
         low, high = weights.indptr[row], weights.indptr[row + 1]
         found[rank] = row_sum(low, high, weights.indices, weights.data, times, decay)
-        bump_columns(low, high, weights.indices, times)
+        count_pick(low, high, weights.indices, times)
     return found
 
 
 @compiled
 def gather_rows(indptr, indices, counts, rows, out_indptr, out_indices, out_counts):  # type: ignore[no-untyped-def]
     """Copy some rows of a CSR matrix."""
+    # invariant: the rows before `place` are copied; out_indptr was made from their lengths
     for place in range(len(rows)):
         low, out = indptr[rows[place]], out_indptr[place]
         for offset in range(out_indptr[place + 1] - out):
@@ -206,7 +177,8 @@ def gather_rows(indptr, indices, counts, rows, out_indptr, out_indices, out_coun
 
 @compiled
 def count_columns(indices, frequencies):  # type: ignore[no-untyped-def]
-    """Count in how many rows each column stands."""
+    """Count the rows in which each column occurs."""
+    # invariant: frequencies[column] is the number of entries of the column before `entry`
     for entry in range(len(indices)):
         frequencies[indices[entry]] += 1
 
@@ -216,6 +188,7 @@ def weigh_rows(indptr, indices, counts, idf, frequencies, first, last, data):  #
     """Write the tf-idf weights of some rows, of norm 1 each."""
     for row in range(first, last):
         squares = 0.0
+        # invariant: data[indptr[row]:entry] are weights before they are divided, squares their sum of squares
         for entry in range(indptr[row], indptr[row + 1]):
             weight = counts[entry] * idf[frequencies[indices[entry]]]
             data[entry] = weight

@@ -14,11 +14,11 @@ from debias.compilation import compiled
 from iterit.ngrams.word_kinds import WordKind
 
 CHUNK_CHARACTERS = 1 << 21
-"""Texts are scanned in chunks of about so many characters."""
+"""Characters of a chunk of texts, about."""
 
 
 class ScannedChunk(NamedTuple):
-    """The words of some texts, numbered within the chunk in the order they first came.
+    """The words of some texts, numbered within the chunk in the order in which they first occur.
 
     Attributes
     ----------
@@ -35,7 +35,7 @@ class ScannedChunk(NamedTuple):
 
 
 def chunked(texts: Iterable[str], size: int = CHUNK_CHARACTERS) -> Iterator[list[str]]:
-    """Give texts in lists of about `size` characters together, in order.
+    """Yield texts in lists of about `size` characters together, in order.
 
     Examples
     --------
@@ -98,6 +98,7 @@ def _word_end(codes, start, stop, kinds):  # type: ignore[no-untyped-def]
     """Return where the word that begins at `start` ends."""
     alone = kinds[codes[start]] == 3
     place = start + 1
+    # invariant: the characters from `start` to `place` are one word
     while place < stop:
         kind = kinds[codes[place]]
         if kind != 2 and (alone or kind != 1):
@@ -109,6 +110,7 @@ def _word_end(codes, start, stop, kinds):  # type: ignore[no-untyped-def]
 @compiled
 def _same_word(codes, first, second, length):  # type: ignore[no-untyped-def]
     """Tell whether the same characters stand at two places."""
+    # invariant: the characters before `offset` are equal
     for offset in range(length):  # noqa: SIM110 - compiled
         if codes[first + offset] != codes[second + offset]:
             return False
@@ -118,7 +120,7 @@ def _same_word(codes, first, second, length):  # type: ignore[no-untyped-def]
 def scan_words(
     codes: npt.NDArray[np.uint32], bounds: npt.NDArray[np.int64], kinds: npt.NDArray[np.uint8], shortest: int
 ) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int64], npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-    """Give numbers to the words of texts that stand one after the other.
+    """Give numbers to the words of texts that are joined to one.
 
     Parameters
     ----------
@@ -127,9 +129,9 @@ def scan_words(
     bounds : ndarray of int64, shape (n_texts + 1,)
         Where each text begins in `codes`.
     kinds : ndarray of uint8
-        What every character is, see :mod:`iterit.ngrams.word_kinds`.
+        Kind of every character, see :mod:`iterit.ngrams.word_kinds`.
     shortest : int
-        Words with fewer characters are left out.
+        Words with fewer characters are omitted.
 
     Returns
     -------
@@ -162,8 +164,9 @@ def scan_words(
 
 @compiled
 def fill_slots(hashes, n_words, slots):  # type: ignore[no-untyped-def]
-    """Put words into an empty table."""
+    """Put words into an empty hash table."""
     mask = len(slots) - 1
+    # invariant: each word before `word` is found by going from its slot to the first free one
     for word in range(n_words):
         slot = hashes[word] & mask
         while slots[slot] >= 0:
@@ -173,7 +176,9 @@ def fill_slots(hashes, n_words, slots):  # type: ignore[no-untyped-def]
 
 @compiled
 def scan_texts(codes, bounds, kinds, shortest, tokens, lengths, places, slots, words):  # type: ignore[no-untyped-def]
-    """Give numbers to the words of texts, until the end or a text that the table might have no room for."""
+    """Give numbers to the words of texts, up to the end or a text that the table might not have room for."""
+    # invariant: tokens[:n_tokens] are the words of the texts before `text`, and of the current one before
+    # `place`; each of the n_words different ones is in the hash table, which is at most half full
     hashes, begins, ends = words[0], words[1], words[2]
     mask = len(slots) - 1
     text, n_tokens, n_words = places[0], places[1], places[2]

@@ -1,7 +1,7 @@
-"""Which characters make words: a table over all of Unicode for each way to cut a text into words.
+"""Holds a table over all of Unicode for each way to cut a text into words: which characters make words.
 
-The tables are made by asking the regular expressions they stand for about every character, so
-that the compiled scanner and the expression agree in whatever Unicode version is installed.
+Each table is made by applying its regular expression to every character, so that the compiled
+scanner and the expression agree for any Unicode version.
 """
 
 import re
@@ -31,11 +31,11 @@ class WordKind(NamedTuple):
     Attributes
     ----------
     prepare : callable
-        What is done with a text first: lower case, say.
+        Applied to a text first: lower case, for example.
     kinds : ndarray of shape (0x110000,), uint8
-        What every character is: BETWEEN, JOINING, EXTENDING or ALONE.
+        Kind of every character: BETWEEN, JOINING, EXTENDING or ALONE.
     shortest : int
-        Words with fewer characters are left out.
+        Words with fewer characters are omitted.
     """
 
     prepare: Callable[[str], str]
@@ -51,13 +51,13 @@ def word_kind(name: str) -> WordKind:
     name : {"scikit-learn", "unicode"}
         "scikit-learn": lower case, runs of two or more characters of ``\w``, as in
         CountVectorizer (``(?u)\b\w\w+\b``). "unicode": NFKC and case folding, words of any
-        length, marks stay with their letters (Hindi, Arabic, accents), and in scripts that put
-        no spaces between words (Chinese, Thai, ...) each character is a word of its own.
+        length, marks stay with their letters (Hindi, Arabic, accents), and in scripts without
+        spaces between words (Chinese, Thai, ...) each character is a word of its own.
 
     Raises
     ------
     ParameterError
-        No such way.
+        The name is unknown.
 
     Examples
     --------
@@ -71,7 +71,7 @@ def word_kind(name: str) -> WordKind:
         return WordKind(str.lower, _scikit_learn_kinds(), 2)
     if name == "unicode":
         return WordKind(_fold, _unicode_kinds(), 1)
-    raise ParameterError(f'tokens is {name!r}; it must be "scikit-learn" or "unicode"')
+    raise ParameterError(parameter="tokens", received=name, allowed="'scikit-learn' or 'unicode'")
 
 
 def _fold(text: str) -> str:
@@ -104,6 +104,6 @@ def _unicode_kinds() -> npt.NDArray[np.uint8]:
         for run in regex.finditer(pattern + "+", everything):
             kinds[run.start() : run.end()] = kind
     punctuation = regex.finditer(r"[\p{P}\p{S}\p{Z}\p{C}--\p{Pc}--\u200c\u200d]+", everything, regex.V1)
-    for run in punctuation:  # a script has signs too: they part words
+    for run in punctuation:  # a script has punctuation too: it separates words
         kinds[run.start() : run.end()] = BETWEEN
     return kinds

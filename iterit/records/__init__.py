@@ -1,1 +1,1 @@
-"""From files to checked rows, and back."""
+"""Reads instruction records from files, checks every row, and writes them again."""

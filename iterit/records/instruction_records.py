@@ -1,24 +1,25 @@
-"""Instruction records: one immutable table of rows with their answers, and what was refused and why.
+"""Holds instruction records: one immutable table of rows with their answers, and the refused rows.
 
 Everything later refers to a record by its row in this table.
 """
 
+import json
 import os
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, overload
+from typing import TYPE_CHECKING, overload
 
-import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from debias.errors import ParameterError, RecordsError
 from debias.inference.collection.hash_index import digest
 from iterit.records.record_columns import RecordColumns
 from iterit.records.record_files import RawRow, read_rows, to_json, write_rows
 from iterit.records.record_formats import Message, parse_row
+from iterit.row_numbers import row_numbers
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 
 Files = str | os.PathLike[str] | Sequence[str | os.PathLike[str]]
 
-_ROWS_AT_ONCE = 4096
+_BATCH_ROWS = 4096
 _EXCERPT = 80
 
 
@@ -41,7 +42,7 @@ class Record:
     messages : tuple of Message
     source : str
     instruction, input : str
-        The two parts of an Alpaca row's question, as they are; empty in other formats.
+        The two parts of the question of an Alpaca row; empty in other formats.
     """
 
     row: int
@@ -81,7 +82,7 @@ class Records(Sequence[Record]):
     @classmethod
     def from_rows(
         cls,
-        rows: "Iterable[Mapping[str, Any]] | pd.DataFrame",
+        rows: "Iterable[Mapping[str, object]] | pd.DataFrame",
         *,
         format: str = "auto",
         source: str = "rows",
@@ -92,21 +93,16 @@ class Records(Sequence[Record]):
         Parameters
         ----------
         rows : iterable of mappings, or DataFrame
-            A missing value in a DataFrame is taken as none.
+            A missing value in a DataFrame becomes None.
         format : {"auto", "alpaca", "sharegpt", "messages", "qa"}, default="auto"
         source : str, default="rows"
-            What these rows are said to come from.
+            Source of these rows.
         max_characters : int, optional
             Rows with more characters are refused.
-
-        Returns
-        -------
-        Records
         """
         columns = RecordColumns(format, None, max_characters, None)
-        columns.take(
-            source, (RawRow(n, to_json(row), row) for n, row in enumerate(_mappings(rows), 1)), source
-        )
+        raw = (RawRow(n, to_json(row), row) for n, row in enumerate(_mappings(rows), 1))
+        columns.add_rows(source, raw, source)
         return cls(columns.kept.table(), columns.refused.table(), columns.format)
 
     def __len__(self) -> int:
@@ -130,20 +126,18 @@ class Records(Sequence[Record]):
         refused = sum(self.refused_counts.values())
         return f"<Records: {len(self)} rows{f', {refused} refused' if refused else ''}>"
 
-    def _record(self, row: int, original: Any, source: str) -> Record:
+    def _record(self, row: int, original: object, source: str) -> Record:
         content = parse_row(original, self._format)
         return Record(row, content.messages, source, content.instruction, content.input)
 
-    def _originals(self) -> Iterator[dict[str, Any]]:
-        """All rows as they were read."""
-        import json
-
-        for batch in self._rows.select(["text"]).to_batches(_ROWS_AT_ONCE):
+    def _originals(self) -> Iterator[dict[str, object]]:
+        """Yield all rows as they were read."""
+        for batch in self._rows.select(["text"]).to_batches(_BATCH_ROWS):
             yield from map(json.loads, batch.column("text").to_pylist())
 
     @cached_property
     def responses(self) -> list[str]:
-        """Answer of every record; several answers are joined by a newline."""
+        """The answer of every record; several answers are joined by newlines."""
         return [
             "\n".join(m.content for m in record.messages if m.role == "assistant" and m.content.strip())
             for record in self
@@ -151,7 +145,7 @@ class Records(Sequence[Record]):
 
     @cached_property
     def digests(self) -> list[str]:
-        """Digest of what every record says: equal means that it says the same."""
+        """A digest of every record: equal digests mean equal texts."""
         return [
             digest(
                 to_json([[[m.role, m.content] for m in record.messages], record.instruction, record.input])
@@ -161,7 +155,7 @@ class Records(Sequence[Record]):
 
     @cached_property
     def sources(self) -> list[str]:
-        """Where every record comes from: its file's name, or what the source field says."""
+        """The source of every record: the name of its file, or the value of the source field."""
         return list(self._rows["source"].to_pylist())
 
     @property
@@ -173,11 +167,11 @@ class Records(Sequence[Record]):
 
     @property
     def refused_counts(self) -> dict[str, int]:
-        """How many rows were refused for each reason."""
+        """Number of refused rows by reason."""
         return dict(Counter(self._refused["reason"].to_pylist()).most_common())
 
     def write_refused(self, path: str | os.PathLike[str]) -> None:
-        """Write the refused rows, whole, with file, line, reason and detail.
+        """Write the refused rows, complete, with file, line, reason and detail.
 
         Parameters
         ----------
@@ -186,34 +180,20 @@ class Records(Sequence[Record]):
         """
         write_rows(path, self._refused.to_pylist())
 
-    def original(self, row: int) -> dict[str, Any]:
-        """Return a row as it was read.
-
-        Parameters
-        ----------
-        row : int
-
-        Returns
-        -------
-        dict
-        """
-        import json
-
+    def original(self, row: int) -> dict[str, object]:
+        """Return a row as it was read."""
         return dict(json.loads(self._rows["text"][range(len(self))[row]].as_py()))
 
     def take(self, rows: ArrayLike) -> "Records":
-        """Return some of the records, in the order given, as a table of their own.
+        """Return some of the records, in the order given, as a table of their own without refused rows.
 
-        Parameters
-        ----------
-        rows : sequence of int
-
-        Returns
-        -------
-        Records
-            Its rows count from 0; it holds no refused rows.
+        Raises
+        ------
+        ParameterError
+            There is no such row.
         """
-        return Records(self._rows.take(self._checked(rows)), self._refused.slice(0, 0), self._format)
+        numbers = row_numbers(rows, len(self))
+        return Records(self._rows.take(numbers), self._refused.slice(0, 0), self._format)
 
     def write(self, path: str | os.PathLike[str], rows: ArrayLike | None = None) -> None:
         """Write records as they were read, all their fields included.
@@ -223,7 +203,7 @@ class Records(Sequence[Record]):
         path : str or path-like
             Ends in .jsonl, .json (with or without .gz) or .parquet.
         rows : sequence of int, optional
-            Which ones, in this order; all when left out.
+            The records, in this order; all by default.
 
         Raises
         ------
@@ -232,19 +212,6 @@ class Records(Sequence[Record]):
         """
         chosen = self if rows is None else self.take(rows)
         write_rows(path, chosen._originals())
-
-    def _checked(self, rows: ArrayLike) -> NDArray[np.int64]:
-        """Rows as an array, each of them in the table."""
-        numbers = np.asarray(rows)
-        if numbers.size == 0:
-            return np.empty(0, np.int64)
-        if numbers.ndim != 1 or numbers.dtype.kind not in "iu":
-            raise ParameterError(f"rows is {rows!r}; give a list of row numbers")
-        if numbers.min() < 0 or numbers.max() >= len(self):
-            raise ParameterError(
-                f"rows go from {numbers.min()} to {numbers.max()}; allowed are 0 to {len(self) - 1}"
-            )
-        return numbers.astype(np.int64)
 
 
 def read_records(
@@ -262,23 +229,23 @@ def read_records(
     paths : str, path-like, or a sequence of them
         Files that end in .jsonl, .ndjson or .json (each also .gz) or in .parquet.
     format : {"auto", "alpaca", "sharegpt", "messages", "qa"}, default="auto"
-        What rows look like; "auto" goes by the fields of each row.
+        Format of the rows; "auto" infers it from the fields of each row.
     limit : int, optional
         Stop after this many records.
     max_characters : int, optional
         Rows whose messages have more characters together are refused.
     source_field : str, optional
-        Field of a row that says where it comes from; its file's name when left out.
+        Field of a row with its source; by default the name of its file.
 
     Returns
     -------
     Records
-        With the rows that cannot be used counted, under ``refused``.
+        Unusable rows are in ``refused``, and counted in ``refused_counts``.
 
     Raises
     ------
     RecordsError
-        A file cannot be read, or no row of any file can be used.
+        A file cannot be read, or no row of any file is usable.
     ParameterError
         A parameter is not allowed.
 
@@ -296,22 +263,24 @@ def read_records(
     """
     files = [paths] if isinstance(paths, str | os.PathLike) else list(paths)
     if not files:
-        raise ParameterError("paths is empty; give at least one file")
+        raise ParameterError(parameter="paths", received=paths, allowed="at least one file")
     columns = RecordColumns(format, limit, max_characters, source_field)
     for file in files:
-        columns.take(str(file), read_rows(file), Path(file).name)
+        columns.add_rows(str(file), read_rows(file), Path(file).name)
     records = Records(columns.kept.table(), columns.refused.table(), columns.format)
     if not len(records):
         raise RecordsError(
-            f"no row of {', '.join(map(str, files))} can be used ({records.refused_counts or 'no rows'});"
-            " rows need instruction and output, question and answer, or messages with roles"
+            f"no row is usable ({records.refused_counts or 'there are no rows'})",
+            received=records.refused_counts,
+            file=", ".join(map(str, files)),
+            fix="rows need instruction and output, question and answer, or messages with roles",
         )
     return records
 
 
-def _mappings(rows: Any) -> Iterable[Any]:
-    """Rows of any kind as mappings, with what is missing in a DataFrame as None."""
+def _mappings(rows: "Iterable[Mapping[str, object]] | pd.DataFrame") -> Iterable[object]:
+    """Return rows of any kind as mappings; a missing value in a DataFrame becomes None."""
     if not hasattr(rows, "iterrows"):  # only a DataFrame has it
-        return iter(rows)
+        return rows
     frame = rows.astype(object)
-    return iter(frame.where(frame.notna(), None).to_dict("records"))
+    return frame.where(frame.notna(), None).to_dict("records")

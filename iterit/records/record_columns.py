@@ -1,65 +1,58 @@
-"""Rows checked one by one into columns: those that can be used, and those that are refused, with reasons."""
+"""Checks rows one by one, and keeps them compactly in columns: usable ones, and refused ones with reasons."""
 
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING
 
 from debias.errors import ParameterError
 from iterit.records.record_files import RawRow
 from iterit.records.record_formats import RefusedRow, check_format, parse_row
 
-_ROWS_AT_ONCE = 4096
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+_BATCH_ROWS = 4096
 _LONGEST_KEPT = 1_000_000
 
 
 class RecordColumns:
-    """Takes rows from files and keeps them compactly.
-
-    Parameters
-    ----------
-    format : str
-        See :func:`iterit.records.record_formats.parse_row`.
-    limit : int, optional
-        Most rows to keep.
-    max_characters : int, optional
-        Rows with more characters are refused.
-    source_field : str, optional
-        Field of a row that says where it comes from.
-    """
+    """Rows of files, kept compactly; see :func:`iterit.records.instruction_records.read_records`."""
 
     def __init__(
         self, format: str, limit: int | None, max_characters: int | None, source_field: str | None
     ) -> None:
         for name, number in (("limit", limit), ("max_characters", max_characters)):
             if number is not None and (not isinstance(number, int) or number < 1):
-                raise ParameterError(f"{name} is {number!r}; give a number from 1 on, or None")
+                raise ParameterError(parameter=name, received=number, allowed="a positive integer or None")
         self.format = check_format(format)
         self.limit, self.max_characters, self.source_field = limit, max_characters, source_field
         self.kept = _Columns("text", "file", "line", "source")
         self.refused = _Columns("file", "line", "reason", "detail", "text")
 
-    def take(self, file: str, rows: Iterable[RawRow], source: str) -> None:
-        """Add the rows of a file, until there are enough."""
+    def add_rows(self, file: str, rows: Iterable[RawRow], source: str) -> None:
+        """Add the rows of a file, up to the limit."""
         for raw in rows:
             if self.limit is not None and len(self.kept) >= self.limit:
                 return
             try:
-                self._check(raw)
+                row = self._checked(raw)
             except RefusedRow as refusal:
                 text = raw.text[:_LONGEST_KEPT].encode(errors="replace").decode()
                 self.refused.add(file, raw.line, refusal.reason, refusal.detail, text)
             else:
-                self.kept.add(raw.text, file, raw.line, self._source(raw.value, source))
+                self.kept.add(raw.text, file, raw.line, self._source(row, source))
 
-    def _check(self, raw: RawRow) -> None:
-        """Refuse a row that cannot be used."""
+    def _checked(self, raw: RawRow) -> Mapping[str, object]:
+        """Return a row, or raise RefusedRow."""
         if raw.refused:
             raise RefusedRow(raw.refused)
         content = parse_row(raw.value, self.format)
+        assert isinstance(raw.value, Mapping)
         if self.max_characters is not None and content.n_characters > self.max_characters:
             raise RefusedRow("too long", f"{content.n_characters} characters")
+        return raw.value
 
-    def _source(self, row: Mapping[str, Any], source: str) -> str:
-        """Where a row comes from."""
+    def _source(self, row: Mapping[str, object], source: str) -> str:
+        """Return the source of a row."""
         named = row.get(self.source_field) if self.source_field else None
         return source if named is None else str(named)
 
@@ -74,17 +67,17 @@ class _Columns:
         types = {"text": pa.large_string(), "detail": pa.string(), "line": pa.int64()}
         self.schema = pa.schema([(name, types.get(name, repeats)) for name in names])
         self.n_rows = 0
-        self.waiting: list[tuple[Any, ...]] = []
-        self.batches: list[Any] = []
+        self.waiting: list[tuple[object, ...]] = []
+        self.batches: list[pa.RecordBatch] = []
 
     def __len__(self) -> int:
         return self.n_rows
 
-    def add(self, *values: Any) -> None:
+    def add(self, *values: object) -> None:
         """Add a row."""
         self.n_rows += 1
         self.waiting.append(values)
-        if len(self.waiting) >= _ROWS_AT_ONCE:
+        if len(self.waiting) >= _BATCH_ROWS:
             self._flush()
 
     def _flush(self) -> None:
@@ -97,7 +90,7 @@ class _Columns:
         self.batches.append(pa.record_batch(arrays, schema=self.schema))
         self.waiting = []
 
-    def table(self) -> Any:
+    def table(self) -> "pa.Table":
         """Return all rows as one table."""
         import pyarrow as pa
 

@@ -1,4 +1,4 @@
-"""Rows out of files, one after another: JSON Lines, JSON lists and Parquet, gzipped or not; and back.
+"""Reads rows from files one by one: JSON Lines, JSON lists and Parquet, gzipped or not; and writes them.
 
 Rows travel as JSON texts: a line of JSON Lines stays as it is.
 """
@@ -10,14 +10,14 @@ import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
-from typing import Any, BinaryIO, NamedTuple, cast
+from typing import BinaryIO, NamedTuple, cast
 
 from debias.atomic_file import atomic_path
 from debias.errors import MissingDependencyError, RecordsError
 
 _LINES = (".jsonl", ".ndjson")
 _ENDINGS = (*_LINES, ".json", ".parquet")
-_ROWS_AT_ONCE = 1024
+_BATCH_ROWS = 1024
 
 
 class RawRow(NamedTuple):
@@ -26,18 +26,18 @@ class RawRow(NamedTuple):
     Attributes
     ----------
     line : int
-        Number of the line, or of the row in a list or table, from 1 on.
+        Number of the line, or of the row in a list or table; the first is 1.
     text : str
-        The row as JSON, or what stands there instead.
+        The row as JSON, or the unreadable text.
     value : object
-        What the text says; None where it is refused.
+        The parsed row; None where it is refused.
     refused : str
         Why it cannot be read; empty where it can.
     """
 
     line: int
     text: str
-    value: Any
+    value: object
     refused: str = ""
 
 
@@ -47,22 +47,18 @@ def read_rows(path: str | os.PathLike[str]) -> Iterator[RawRow]:
     Parameters
     ----------
     path : str or path-like
-        Ends in .jsonl, .ndjson or .json, each with .gz after it if it is gzipped, or in .parquet.
-        A .json file holds a list of objects, or one object per line.
-
-    Yields
-    ------
-    RawRow
+        Ends in .jsonl, .ndjson or .json, followed by .gz if it is gzipped, or in .parquet. A .json file
+        holds a list of objects, or one object per line.
 
     Raises
     ------
     RecordsError
-        There is no such file, its ending is unknown, or it breaks off.
+        There is no such file, its ending is unknown, or it is incomplete.
     """
     file = Path(path)
     ending = _ending(file)
     if not file.is_file():
-        raise RecordsError(f"{str(path)!r} does not exist; check the path")
+        raise RecordsError("the file does not exist", file=file)
     try:
         if ending == ".parquet":
             yield from _read_parquet(file)
@@ -71,7 +67,11 @@ def read_rows(path: str | os.PathLike[str]) -> Iterator[RawRow]:
                 is_list = ending == ".json" and _begins_a_list(stream)
                 yield from (_read_list if is_list else _read_lines)(stream)
     except (OSError, EOFError, zlib.error) as error:
-        raise RecordsError(f"{str(path)!r} cannot be read to its end: {error}; get the file again") from error
+        raise _incomplete(file, f"the file cannot be read to its end: {error}") from error
+
+
+def _incomplete(file: Path, problem: str) -> RecordsError:
+    return RecordsError(problem, file=file, fix="get the file again")
 
 
 def _ending(file: Path) -> str:
@@ -79,9 +79,9 @@ def _ending(file: Path) -> str:
     endings = [ending.lower() for ending in file.suffixes]
     ending = (endings[-2:-1] or [""])[0] if endings[-1:] == [".gz"] else (endings or [""])[-1]
     if ending not in _ENDINGS or (ending == ".parquet" and endings[-1] == ".gz"):
-        allowed = ", ".join(_ENDINGS)
+        allowed = f"one of {', '.join(_ENDINGS)} (all but the last also .gz)"
         raise RecordsError(
-            f"{str(file)!r} ends in {file.suffix!r}; allowed are {allowed} (all but the last also .gz)"
+            parameter="the file name's ending", received=file.suffix, allowed=allowed, file=file
         )
     return ending
 
@@ -92,16 +92,16 @@ def _open(file: Path) -> BinaryIO:
 
 
 def _begins_a_list(stream: BinaryIO) -> bool:
-    """Whether the first sign in a file opens a list; the stream is where it was afterwards."""
-    sign = b" "
-    while sign and (sign.isspace() or sign in b"\xef\xbb\xbf"):
-        sign = stream.read(1)
+    """Tell whether the first character of a file opens a list, and rewind it."""
+    first = b" "
+    while first and (first.isspace() or first in b"\xef\xbb\xbf"):
+        first = stream.read(1)
     stream.seek(0)
-    return sign == b"["
+    return first == b"["
 
 
 def _read_lines(stream: BinaryIO) -> Iterator[RawRow]:
-    """One object per line; empty lines are no rows."""
+    """Yield one object per line; empty lines are skipped."""
     for number, line in enumerate(stream, 1):
         encoding = "utf-8-sig" if number == 1 else "utf-8"
         try:
@@ -126,7 +126,8 @@ def _read_list(stream: BinaryIO) -> Iterator[RawRow]:
     try:
         import ijson
     except ImportError as error:
-        raise MissingDependencyError("reading a JSON list needs ijson; run: pip install ijson") from error
+        problem = "reading a JSON list needs ijson, which is not installed"
+        raise MissingDependencyError(problem, received="ijson", fix="run: pip install ijson") from error
 
     if stream.read(3) != b"\xef\xbb\xbf":
         stream.seek(0)
@@ -137,8 +138,10 @@ def _read_list(stream: BinaryIO) -> Iterator[RawRow]:
     except (ijson.JSONError, UnicodeDecodeError) as error:
         reason = str(error).splitlines()[0]
         raise RecordsError(
-            f"{getattr(stream, 'name', 'the file')!r} is no whole JSON list: after {number} rows, {reason};"
-            " mend it there, or write one object per line (.jsonl), where a bad line loses nothing else"
+            f"the JSON list is not valid after {number} rows: {reason}",
+            file=getattr(stream, "name", None),
+            row=number,
+            fix="repair it there, or write one object per line (.jsonl), where a bad line costs no other",
         ) from error
 
 
@@ -150,16 +153,16 @@ def _read_parquet(file: Path) -> Iterator[RawRow]:
     number = 0
     try:
         with ParquetFile(file) as table:
-            for batch in table.iter_batches(batch_size=_ROWS_AT_ONCE):
+            for batch in table.iter_batches(batch_size=_BATCH_ROWS):
                 for value in batch.to_pylist():
                     number += 1
                     yield RawRow(number, to_json(value), value)
     except pyarrow.ArrowException as error:
-        raise RecordsError(f"{str(file)!r} cannot be read as Parquet: {error}; get the file again") from error
+        raise _incomplete(file, f"the file cannot be read as Parquet: {error}") from error
 
 
-def to_json(value: Any) -> str:
-    """Return a row as a JSON text; what JSON has no form for (dates, bytes) becomes a string.
+def to_json(value: object) -> str:
+    """Return a row as a JSON text; values that JSON does not have (dates, bytes) become strings.
 
     Examples
     --------
@@ -169,18 +172,18 @@ def to_json(value: Any) -> str:
     text = json.dumps(value, ensure_ascii=False, default=_plain)
     try:
         text.encode()
-    except UnicodeEncodeError:  # half of a surrogate pair: only escaped can it be kept
+    except UnicodeEncodeError:  # half of a surrogate pair can only be kept escaped
         text = json.dumps(value, default=_plain)
     return text
 
 
-def _plain(value: Any) -> Any:
-    """Return a value of numpy or pandas as an ordinary one, anything else as a string."""
+def _plain(value: object) -> object:
+    """Return a value of numpy or pandas as one of Python, anything else as a string."""
     return value.tolist() if hasattr(value, "tolist") else str(value)
 
 
-def write_rows(path: str | os.PathLike[str], rows: Iterable[Mapping[str, Any]]) -> None:
-    """Write rows to a file, whole or not at all.
+def write_rows(path: str | os.PathLike[str], rows: Iterable[Mapping[str, object]]) -> None:
+    """Write rows to a file, completely or not at all.
 
     Parameters
     ----------
@@ -199,18 +202,17 @@ def write_rows(path: str | os.PathLike[str], rows: Iterable[Mapping[str, Any]]) 
         if ending == ".parquet":
             _write_parquet(temporary, file, [dict(row) for row in rows])
             return
-        with temporary.open("wb") as plain, _packing(plain, file.suffix.lower() == ".gz") as stream:
-            for piece in _pieces(rows, ending):
-                stream.write(piece.encode())
+        with temporary.open("wb") as plain, _packed(plain, file.suffix.lower() == ".gz") as stream:
+            stream.writelines(piece.encode() for piece in _pieces(rows, ending))
 
 
-def _packing(plain: BinaryIO, is_packed: bool) -> AbstractContextManager[Any]:
+def _packed(plain: BinaryIO, is_packed: bool) -> AbstractContextManager[BinaryIO | gzip.GzipFile]:
     """Gzip what is written, without name or time, so that equal rows make equal files."""
     return gzip.GzipFile("", "wb", fileobj=plain, mtime=0) if is_packed else nullcontext(plain)
 
 
-def _pieces(rows: Iterable[Mapping[str, Any]], ending: str) -> Iterator[str]:
-    """Texts that make the file."""
+def _pieces(rows: Iterable[Mapping[str, object]], ending: str) -> Iterator[str]:
+    """Yield the texts that make the file."""
     if ending in _LINES:
         yield from (to_json(row) + "\n" for row in rows)
         return
@@ -221,8 +223,8 @@ def _pieces(rows: Iterable[Mapping[str, Any]], ending: str) -> Iterator[str]:
     yield "[]\n" if before == "[\n" else "\n]\n"
 
 
-def _write_parquet(temporary: Path, file: Path, rows: Sequence[dict[str, Any]]) -> None:
-    """Write rows as a table; a field that a row has not is null there."""
+def _write_parquet(temporary: Path, file: Path, rows: Sequence[dict[str, object]]) -> None:
+    """Write rows as a table; a field that a row does not have is null there."""
     import pyarrow
     from pyarrow.parquet import write_table
 
@@ -231,7 +233,5 @@ def _write_parquet(temporary: Path, file: Path, rows: Sequence[dict[str, Any]]) 
     try:
         write_table(pyarrow.table(columns), temporary)
     except (pyarrow.ArrowException, TypeError) as error:
-        reason = str(error).splitlines()[0]
-        raise RecordsError(
-            f"{str(file)!r}: the rows do not fit into one table ({reason}); write .jsonl instead"
-        ) from error
+        problem = f"the rows do not fit into one table ({str(error).splitlines()[0]})"
+        raise RecordsError(problem, file=file, fix="write .jsonl instead") from error

@@ -1,11 +1,10 @@
-"""From one row of an instruction data set to messages: Alpaca, ShareGPT, chats, questions with answers.
+"""Parses one row of an instruction data set into messages: Alpaca, ShareGPT, chats, questions and answers.
 
-A row that says nothing to learn from is refused with a reason, one of :data:`REASONS`.
+A row from which nothing can be learned is refused with a reason, one of :data:`REASONS`.
 """
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from debias.errors import ParameterError
 
@@ -22,7 +21,7 @@ REASONS = (
     "not Unicode",
     "too long",
 )
-"""Why rows are refused."""
+"""Reasons for which rows are refused."""
 
 _ROLES = {
     "system": "system",
@@ -59,13 +58,13 @@ class Message:
 
 @dataclass(frozen=True)
 class Content:
-    """What a row says.
+    """Messages of a row.
 
     Parameters
     ----------
     messages : tuple of Message
     instruction, input : str
-        The two parts of an Alpaca row's question, as they are; empty in other formats.
+        The two parts of the question of an Alpaca row; empty in other formats.
     """
 
     messages: tuple[Message, ...]
@@ -79,7 +78,7 @@ class Content:
 
 
 class RefusedRow(Exception):
-    """A row that cannot be used.
+    """A row is not usable.
 
     Parameters
     ----------
@@ -97,22 +96,19 @@ class RefusedRow(Exception):
 def check_format(format: str) -> str:
     """Return the name of a format, or raise ParameterError."""
     if format not in FORMATS:
-        raise ParameterError(f"format is {format!r}; allowed are {', '.join(map(repr, FORMATS))}")
+        allowed = "one of " + ", ".join(map(repr, FORMATS))
+        raise ParameterError(parameter="format", received=format, allowed=allowed)
     return format
 
 
-def parse_row(row: Any, format: str = "auto") -> Content:
-    r"""Read what a row says.
+def parse_row(row: object, format: str = "auto") -> Content:
+    r"""Return the messages of a row.
 
     Parameters
     ----------
     row : mapping
     format : {"auto", "alpaca", "sharegpt", "messages", "qa"}
-        "auto" goes by the row's fields: a list of messages, then an instruction, then a question.
-
-    Returns
-    -------
-    Content
+        "auto" looks for a list of messages, then for an instruction, then for a question.
 
     Raises
     ------
@@ -143,8 +139,8 @@ def parse_row(row: Any, format: str = "auto") -> Content:
     return content
 
 
-def _kind(row: Mapping[str, Any]) -> str:
-    """Format of a row by its fields."""
+def _kind(row: Mapping[str, object]) -> str:
+    """Return the format of a row by its fields."""
     if any(name in row for name in _CHATS):
         return "messages"
     if "instruction" in row:
@@ -152,41 +148,41 @@ def _kind(row: Mapping[str, Any]) -> str:
     return "qa" if any(name in row for name in _QUESTIONS) else ""
 
 
-def _first(row: Mapping[str, Any], names: Sequence[str]) -> Any:
-    """Value of the first of some fields that is there and not null."""
+def _first(row: Mapping[str, object], names: Sequence[str]) -> object:
+    """Return the value of the first of some fields that is there and not null."""
     return next((row[name] for name in names if row.get(name) is not None), None)
 
 
-def _text(row: Mapping[str, Any], names: Sequence[str]) -> str | None:
-    """Text of the first of some fields that is there."""
+def _text(row: Mapping[str, object], names: Sequence[str]) -> str | None:
+    """Return the text of the first of some fields that is there."""
     value = _first(row, names)
     if value is not None and not isinstance(value, str):
         raise RefusedRow("wrong type", f"{names[0]} is {type(value).__name__}")
     return value
 
 
-def _with_system(row: Mapping[str, Any], messages: tuple[Message, ...]) -> tuple[Message, ...]:
-    """Put the text of a field of its own for it before a conversation that has no system message."""
+def _with_system(row: Mapping[str, object], messages: tuple[Message, ...]) -> tuple[Message, ...]:
+    """Put the text of a system field before a conversation that has no system message."""
     system = _text(row, _SYSTEMS)
     has_one = any(message.role == "system" for message in messages)
     return messages if has_one or not system else (Message("system", system), *messages)
 
 
-def _answered(row: Mapping[str, Any], question: str, answer: str | None) -> tuple[Message, ...]:
+def _answered(row: Mapping[str, object], question: str, answer: str | None) -> tuple[Message, ...]:
     """Put an answer after its question."""
     if answer is None:
         raise RefusedRow("no answer", ", ".join(map(str, row)))
     return _with_system(row, (Message("user", question), Message("assistant", answer)))
 
 
-def _alpaca(row: Mapping[str, Any]) -> Content:
-    """Instruction, input and output; an input follows the instruction after an empty line."""
+def _alpaca(row: Mapping[str, object]) -> Content:
+    """Read instruction, input and output; an input follows the instruction after an empty line."""
     instruction, given = _text(row, ("instruction",)) or "", _text(row, _INPUTS) or ""
     question = "\n\n".join(part for part in (instruction, given) if part.strip())
     return Content(_answered(row, question, _text(row, ("output", "response"))), instruction, given)
 
 
-def _question_and_answer(row: Mapping[str, Any]) -> Content:
+def _question_and_answer(row: Mapping[str, object]) -> Content:
     """Read a question and its answer, each a text or a list of messages."""
     question, answer = _first(row, _QUESTIONS), _first(row, _ANSWERS)
     if isinstance(question, list) and isinstance(answer, list):
@@ -194,7 +190,7 @@ def _question_and_answer(row: Mapping[str, Any]) -> Content:
     return Content(_answered(row, _text(row, _QUESTIONS) or "", _text(row, _ANSWERS)))
 
 
-def _chat(turns: Any) -> tuple[Message, ...]:
+def _chat(turns: object) -> tuple[Message, ...]:
     """Read a list of messages in either of the two usual spellings."""
     if turns is None:
         raise RefusedRow("no answer", "no messages")
@@ -203,8 +199,8 @@ def _chat(turns: Any) -> tuple[Message, ...]:
     return tuple(_message(turn) for turn in turns)
 
 
-def _message(turn: Any) -> Message:
-    """One message: role and content, or from and value."""
+def _message(turn: object) -> Message:
+    """Read one message: role and content, or from and value."""
     if not isinstance(turn, Mapping):
         raise RefusedRow("wrong type", f"a message is {type(turn).__name__}")
     said, content = _first(turn, ("role", "from")), _first(turn, ("content", "value"))
@@ -218,15 +214,15 @@ def _message(turn: Any) -> Message:
     return Message(role, content or "")
 
 
-def _part(part: Any) -> str:
-    """Text of one part of a message that is a list of parts."""
+def _part(part: object) -> str:
+    """Return the text of one part of a message that is a list of parts."""
     if isinstance(part, Mapping) and part.get("type") == "text" and isinstance(part.get("text"), str):
         return str(part["text"])
-    raise RefusedRow("wrong type", "a part of a message is no text")
+    raise RefusedRow("wrong type", "a part of a message is not a text")
 
 
 def _check_turns(messages: Sequence[Message]) -> None:
-    """Refuse a conversation without an answer, or whose first answer follows no question."""
+    """Refuse a conversation without an answer, or with an answer before the first question."""
     said = [message.role for message in messages if message.content.strip()]
     if "assistant" not in said:
         has_turn = any(message.role == "assistant" for message in messages)
@@ -236,7 +232,7 @@ def _check_turns(messages: Sequence[Message]) -> None:
 
 
 def _check_unicode(content: Content) -> None:
-    """Refuse halves of surrogate pairs, which no tokenizer takes."""
+    """Refuse halves of surrogate pairs, which no tokenizer accepts."""
     try:
         for message in content.messages:
             message.content.encode()

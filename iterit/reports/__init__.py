@@ -1,1 +1,1 @@
-"""What a run of rounds did, as DataFrames, Markdown and one HTML page."""
+"""Reports a run of rounds in tables, as Markdown and as HTML."""

@@ -1,1 +1,1 @@
-"""What a run of rounds is set to do, what it remembers, and which rows it scores next."""
+"""Plans rounds as pure functions: which rows to score, what was picked, what is known so far."""

@@ -1,42 +1,35 @@
-"""A round as a pure function: score a window with the model as it is, pick k rows, remember both.
+"""Runs a round as a pure function: scores a window with the model as it is, picks k rows, keeps both.
 
-What scores and what picks are given, so that nothing here knows a model. See methods of IterIT
-(Jia et al., arXiv 2412.17365).
+The caller passes what scores and what picks, so that nothing here knows a model. Rounds are those of
+IterIT (Jia et al., arXiv 2412.17365).
 """
 
 import math
 from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from debias.errors import ParameterError
-from iterit.rounds.round_state import (
-    SCORED,
-    RoundSettings,
-    RoundState,
-    RowArray,
-    pickable,
-    with_picks,
-    with_scores,
-)
+from iterit.rounds.round_state import RoundSettings, RoundState, pickable, with_picks, with_scores
 from iterit.rounds.windows import next_rows, window_of
+from iterit.row_numbers import RowArray
+from iterit.selection.eligibility import SCORED
 
-Score = Callable[[RowArray], pd.DataFrame]
+RowScorer = Callable[[RowArray], pd.DataFrame]
 """Scores rows with the model as it is: a DataFrame indexed by row, see :mod:`iterit.scoring.complexity`."""
 
-Pick = Callable[[RowArray, pd.DataFrame, int], pd.DataFrame]
+RowPicker = Callable[[RowArray, pd.DataFrame, int], pd.DataFrame]
 """Picks from candidates, given the newest scores of all rows and the round: a table of picks."""
 
 
 def run_round(
-    state: RoundState, settings: RoundSettings, score: Score, pick: Pick
-) -> tuple[RoundState, dict[str, Any]]:
+    state: RoundState, settings: RoundSettings, score: RowScorer, pick: RowPicker
+) -> tuple[RoundState, dict[str, int]]:
     """Score a window, widen it until it holds enough rows to pick, and pick.
 
     Where all rows together hold too few, the picks are completed with the rows whose IFD is nearest
-    to the bounds, so that every round trains the same number of rows; the table of picks says which.
+    to the bounds, so that every round trains the same number of rows; the table of picks names them.
 
     Parameters
     ----------
@@ -50,19 +43,19 @@ def run_round(
     Returns
     -------
     state : RoundState
-        In which the next round begins.
-    facts : dict
-        Counts: n_scored, n_top, n_stale, n_above, n_widened, n_candidates, n_completed.
+        The state in which the next round begins.
+    counts : dict
+        n_scored, n_top, n_stale, n_above, n_widened, n_candidates, n_completed.
 
     Raises
     ------
     ParameterError
-        Fewer rows than are to be picked have a score at all.
+        Fewer rows have a score than are to be picked.
     """
     window = window_of(state, settings)
     rows = window.rows
     state = with_scores(state, score(rows), settings)
-    while (missing := settings.n_picks - _n_pickable(state, settings, rows)) > 0:
+    while (missing := settings.n_picks - int(pickable(state.newest(), settings)[rows].sum())) > 0:
         more = next_rows(state, settings, rows, max(missing, math.ceil(0.1 * settings.window_size)))
         if not len(more):
             break
@@ -71,7 +64,7 @@ def run_round(
     newest = state.newest()
     candidates = np.sort(rows[pickable(newest, settings)[rows]])
     table = _completed(pick(candidates, newest, state.round), newest, settings)
-    facts = {
+    counts = {
         "n_scored": len(rows),
         "n_top": window.n_top,
         "n_stale": window.n_stale,
@@ -80,27 +73,23 @@ def run_round(
         "n_candidates": len(candidates),
         "n_completed": int(table["completed"].sum()),
     }
-    return with_picks(state, table), facts
+    return with_picks(state, table), counts
 
 
 def training_order(rows: RowArray, seed: int, epoch: int, lengths: RowArray, rows_per_step: int) -> RowArray:
-    """Order in which picked rows are trained: steps of the optimiser shuffled by seed and epoch alone.
+    """Return the order in which picked rows are trained: optimiser steps shuffled by seed and epoch.
 
-    Within a step longer rows come first: batches then hold rows of like length, and little padding.
-    The Trainer's loss is a mean over all tokens of a step, whatever batches they come in.
+    Within a step longer rows come first: batches then hold rows of similar length, and little padding.
+    The Trainer's loss is a mean over all tokens of a step, for any batches.
 
     Parameters
     ----------
     rows : int64 array
     seed, epoch : int
     lengths : int64 array
-        Of every record.
+        Length of every record.
     rows_per_step : int
-        That all batches and processes of a step take together.
-
-    Returns
-    -------
-    int64 array
+        Rows of a step, over all batches and processes.
 
     Examples
     --------
@@ -113,13 +102,8 @@ def training_order(rows: RowArray, seed: int, epoch: int, lengths: RowArray, row
     return order[np.lexsort((-lengths[order], steps))]
 
 
-def _n_pickable(state: RoundState, settings: RoundSettings, rows: RowArray) -> int:
-    """How many of these rows may be picked."""
-    return int(pickable(state.newest(), settings)[rows].sum())
-
-
 def _completed(table: pd.DataFrame, newest: pd.DataFrame, settings: RoundSettings) -> pd.DataFrame:
-    """Fill a table of picks up to the number that every round trains."""
+    """Complete a table of picks to the number that every round trains."""
     table = table.assign(completed=False)
     missing = settings.n_picks - len(table)
     if missing <= 0:
@@ -133,8 +117,11 @@ def _completed(table: pd.DataFrame, newest: pd.DataFrame, settings: RoundSetting
     rows = rows[np.lexsort((-ifd[rows], gap[rows]))][:missing]
     if len(rows) < missing:
         raise ParameterError(
-            f"only {len(table) + len(rows)} of {len(newest)} records have an IFD, and {settings.n_picks} are"
-            " to be picked in each round: give a smaller ratio, or records whose answers fit into the context"
+            f"a round picks {settings.n_picks} records, and only {len(table) + len(rows)} of {len(newest)}"
+            " have an IFD",
+            parameter="ratio",
+            received=settings.n_picks,
+            fix="use a smaller ratio, or records whose answers fit into the context",
         )
     more = pd.DataFrame({"row": rows, "complexity": ifd[rows], "completed": True})
     return more if table.empty else pd.concat([table, more], ignore_index=True)

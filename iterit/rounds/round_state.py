@@ -1,23 +1,21 @@
-"""What a run of rounds is set to do and what it remembers: every score, the first order, every pick.
+"""Holds what a run of rounds is set to do and what it knows: every score, the first order, every pick.
 
-Scores are instruction-following difficulties (IFD), see :mod:`iterit.scoring.complexity`. All of it is
-immutable: a round makes a new state out of the last one.
+Scores are instruction-following difficulties (IFD), see :mod:`iterit.scoring.complexity`. States do
+not change: a round makes a new one out of the last one.
 """
 
 import math
-from dataclasses import dataclass, field, replace
-from typing import Literal, get_args
+from dataclasses import MISSING, dataclass, field, fields, replace
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
 from debias.errors import ParameterError
-
-RowArray = NDArray[np.int64]
-WindowMode = Literal["top", "published"]
-SCORED = ("ok", "truncated", "ifd_ge_1")
-"""Statuses of rows that may have an IFD; a truncated answer of which nothing is left has none."""
+from debias.settings import setting
+from iterit.row_numbers import RowArray
+from iterit.selection.eligibility import SCORED
+from iterit.selection.selection_settings import SelectionSettings
 
 SCORE_COLUMNS = {
     "ifd": "float32",
@@ -37,9 +35,9 @@ PICK_COLUMNS = {
 }
 
 
-@dataclass(frozen=True)
-class RoundSettings:
-    """How many rows a round picks, and which it scores again.
+@dataclass(frozen=True, kw_only=True)
+class RoundSettings(SelectionSettings):
+    """How rows are picked in each round, and which rows are scored again.
 
     Parameters
     ----------
@@ -52,15 +50,13 @@ class RoundSettings:
         Rows scored again per row to pick.
     above_share : float, default=0.1
         Share of the window ``top`` for rows whose newest IFD is not below ``max_ifd``: they cannot
-        be picked until a new score says otherwise. Those with the oldest scores come first.
+        be picked until they have a lower score. Those with the oldest scores come first.
     stale_share : float, default=0.1
-        Share of the window ``top`` for rows outside of it, those with the oldest scores first, so
-        that no score stays that of round 0 for ever.
-    min_ifd : float, optional
-    max_ifd : float, default=1.0
-        A row may be picked where ``min_ifd <= IFD < max_ifd``.
-    seed : int, default=0
-        Of the order in which picked rows are trained, and of the random modes of selection.
+        Share of the window ``top`` for other rows, those with the oldest scores first, so that no row
+        keeps its score of round 0 for ever.
+    mode, decay, min_ifd, max_ifd, quotas, seed
+        See :class:`iterit.selection.selection_settings.SelectionSettings`; the seed also decides the
+        order in which picked rows are trained.
 
     Raises
     ------
@@ -73,37 +69,43 @@ class RoundSettings:
     300
     >>> RoundSettings(n_picks=100, window="middle")
     Traceback (most recent call last):
-    debias.errors.ParameterError: window is 'middle'; allowed are 'top', 'published'
+    debias.errors.ParameterError: window must be one of 'top', 'published', got 'middle'.
     """
 
-    n_picks: int
-    window: WindowMode = "top"
-    update_ratio: float = 3.0
-    above_share: float = 0.1
-    stale_share: float = 0.1
-    min_ifd: float | None = None
-    max_ifd: float = 1.0
-    seed: int = 0
+    max_ifd: float = setting(1.0, "Pick no record with this IFD or a higher one.")
+    n_picks: int = setting(MISSING, "Records to pick in each round.", least=1)
+    window: str = setting(
+        "top",
+        "Records that a later round scores again: the hardest by the newest scores, or those of round 0.",
+        one_of=("top", "published"),
+    )
+    update_ratio: float = setting(3.0, "Records scored again per record to pick.", least=1)
+    above_share: float = setting(
+        0.1, "Share of what is scored again for records whose IFD is too high.", least=0
+    )
+    stale_share: float = setting(
+        0.1, "Share of what is scored again for the records with the oldest scores.", least=0
+    )
 
     def __post_init__(self) -> None:
-        if self.n_picks < 1:
-            raise ParameterError(f"n_picks is {self.n_picks}; a round must pick at least one row")
-        if self.window not in get_args(WindowMode):
-            allowed = ", ".join(map(repr, get_args(WindowMode)))
-            raise ParameterError(f"window is {self.window!r}; allowed are {allowed}")
-        if not self.update_ratio >= 1:
-            raise ParameterError(f"update_ratio is {self.update_ratio}; it must be at least 1")
-        shares = (self.above_share, self.stale_share)
-        if min(shares) < 0 or sum(shares) >= 1:
+        super().__post_init__()
+        if self.above_share + self.stale_share >= 1:
             raise ParameterError(
-                f"above_share is {shares[0]} and stale_share is {shares[1]}; give shares from 0 on that"
-                " together leave a part of the window to the hardest rows"
+                f"above_share is {self.above_share:g} and stale_share is {self.stale_share:g}",
+                parameter="above_share",
+                received=self.above_share,
+                fix="make their sum less than 1, so that a part of the window is left to the hardest rows",
             )
 
     @property
     def window_size(self) -> int:
         """Rows scored again in a later round."""
         return math.floor(self.update_ratio * self.n_picks + 1e-9)
+
+    @property
+    def selection(self) -> dict[str, object]:
+        """Settings of a selection, as keywords of :func:`iterit.selection.selection.select`."""
+        return {one.name: getattr(self, one.name) for one in fields(SelectionSettings)}
 
 
 @dataclass(frozen=True)
@@ -114,14 +116,14 @@ class RoundState:
     ----------
     n_rows : int
     rows : int64 array
-        Those that take part, ascending: all, or what was left of them beforehand.
+        Rows that take part, ascending.
     round : int
-        The round that is to begin, from 0 on.
+        Number of the round that is to begin; the first is 0.
     scores : DataFrame
-        Every score ever made, in the order made: row, round, ifd, conditional, direct, n_tokens, status.
+        Every score so far, in order: row, round, ifd, conditional, direct, n_tokens, status.
     permutation : int64 array
         These rows in the order of round 0, empty before it: hardest first, rows that cannot be
-        picked behind.
+        picked last.
     picks : DataFrame
         Every pick so far: row, rank, complexity, diversity, score, round and completed.
     """
@@ -159,11 +161,7 @@ def first_state(n_rows: int, rows: RowArray | None = None) -> RoundState:
     ----------
     n_rows : int
     rows : int64 array, optional
-        Those that take part; all when left out.
-
-    Returns
-    -------
-    RoundState
+        Rows that take part; all by default.
 
     Examples
     --------
@@ -175,17 +173,13 @@ def first_state(n_rows: int, rows: RowArray | None = None) -> RoundState:
 
 
 def n_picks_of(ratio: float, n_rows: int) -> int:
-    """Rows to pick in a round: floor(ratio * n_rows), methods as published.
+    """Return the number of rows to pick in a round: floor(ratio * n_rows), as published.
 
     Parameters
     ----------
     ratio : float
         Above 0 and at most 1.
     n_rows : int
-
-    Returns
-    -------
-    int
 
     Raises
     ------
@@ -198,29 +192,16 @@ def n_picks_of(ratio: float, n_rows: int) -> int:
     (2600, 29)
     """
     if not 0 < ratio <= 1:
-        raise ParameterError(f"ratio is {ratio}; give a share of the rows above 0 and up to 1, such as 0.05")
+        raise ParameterError(parameter="ratio", received=ratio, allowed="a number above 0 and at most 1")
     n_picks = math.floor(ratio * n_rows + 1e-9)  # 0.29 * 100 is 28.999...
     if n_picks < 1:
-        raise ParameterError(
-            f"ratio is {ratio}: that is less than one of {n_rows} rows; give at least"
-            f" {1 / max(n_rows, 1):.3g}"
-        )
+        allowed = f"at least {1 / max(n_rows, 1):.3g}, one of {n_rows} rows"
+        raise ParameterError(parameter="ratio", received=ratio, allowed=allowed)
     return n_picks
 
 
 def pickable(scores: pd.DataFrame, settings: RoundSettings) -> NDArray[np.bool_]:
-    """Whether each row has a score within the bounds.
-
-    Parameters
-    ----------
-    scores : DataFrame
-        With columns ifd and status.
-    settings : RoundSettings
-
-    Returns
-    -------
-    bool array
-    """
+    """Tell for each row of a table with columns ifd and status whether its score is within the bounds."""
     ifd = scores["ifd"].to_numpy()
     low = -np.inf if settings.min_ifd is None else settings.min_ifd
     with np.errstate(invalid="ignore"):
@@ -229,29 +210,21 @@ def pickable(scores: pd.DataFrame, settings: RoundSettings) -> NDArray[np.bool_]
 
 
 def with_scores(state: RoundState, scores: pd.DataFrame, settings: RoundSettings) -> RoundState:
-    """Return a state that knows new scores; those of round 0 also give the permutation.
+    """Return a state that has new scores; those of round 0 also give the permutation.
 
     Parameters
     ----------
     state : RoundState
     scores : DataFrame
-        Indexed by row; columns as :func:`iterit.scoring.complexity.score_complexity` gives them.
+        Indexed by row; columns as in :func:`iterit.scoring.complexity.score_complexity`.
     settings : RoundSettings
-
-    Returns
-    -------
-    RoundState
     """
-    fresh = pd.DataFrame({"row": np.asarray(scores.index, dtype=np.int64), "round": np.int64(state.round)})
-    blank = {"conditional": np.nan, "direct": np.nan, "n_tokens": 0}
-    for name, kind in SCORE_COLUMNS.items():
-        column = scores[name].to_numpy() if name in scores else np.full(len(scores), blank[name])
-        fresh[name] = np.asarray(column).astype(kind)
-    log = fresh if state.scores.empty else pd.concat([state.scores, fresh], ignore_index=True)
-    changed = replace(state, scores=log)
+    table = scores.reindex(columns=list(SCORE_COLUMNS)).fillna({"n_tokens": 0}).astype(SCORE_COLUMNS)
+    fresh = table.rename_axis("row").reset_index().astype({"row": "int64"})
+    fresh.insert(1, "round", np.int64(state.round))
+    changed = replace(state, scores=_appended(state.scores, fresh))
     if state.round == 0:
-        newest = changed.newest()
-        order = np.concatenate(ranked(newest, settings))
+        order = np.concatenate(ranked(changed.newest(), settings))
         rest = np.setdiff1d(state.rows, order)
         changed = replace(changed, permutation=np.concatenate([order, rest]))
     return changed
@@ -265,24 +238,16 @@ def with_picks(state: RoundState, table: pd.DataFrame) -> RoundState:
     state : RoundState
     table : DataFrame
         Picks of this round in their order, with at least the column ``row``.
-
-    Returns
-    -------
-    RoundState
     """
-    picks = table.reset_index(drop=True).assign(round=state.round, rank=np.arange(1, len(table) + 1))
-    for name in ("complexity", "diversity", "score"):
-        if name not in picks:
-            picks[name] = np.nan
-    if "completed" not in picks:
-        picks["completed"] = False
-    picks = pd.DataFrame({name: np.asarray(picks[name]).astype(kind) for name, kind in PICK_COLUMNS.items()})
-    log = picks if state.picks.empty else pd.concat([state.picks, picks], ignore_index=True)
-    return replace(state, picks=log, round=state.round + 1)
+    known = {"completed": False, **table.to_dict("series")}
+    known |= {"round": state.round, "rank": np.arange(1, len(table) + 1)}
+    picks = pd.DataFrame(known, index=table.index).reindex(columns=list(PICK_COLUMNS)).astype(PICK_COLUMNS)
+    picks = picks.reset_index(drop=True)
+    return replace(state, picks=_appended(state.picks, picks), round=state.round + 1)
 
 
 def ranked(newest: pd.DataFrame, settings: RoundSettings) -> tuple[RowArray, RowArray]:
-    """Rows in the order in which they are worth a new score.
+    """Return rows in the order in which they are worth a new score.
 
     Parameters
     ----------
@@ -293,9 +258,9 @@ def ranked(newest: pd.DataFrame, settings: RoundSettings) -> tuple[RowArray, Row
     Returns
     -------
     below : int64 array
-        Rows that may be picked, hardest first; ties to the first row.
+        Rows that may be picked, hardest first; ties go to the first row.
     above : int64 array
-        Scored rows that may not, those with the oldest score first.
+        Scored rows that may not be picked, those with the oldest score first.
     """
     ifd, rounds = newest["ifd"].to_numpy(), newest["round"].to_numpy()
     may = pickable(newest, settings)
@@ -307,3 +272,7 @@ def ranked(newest: pd.DataFrame, settings: RoundSettings) -> tuple[RowArray, Row
 def empty_table(columns: dict[str, str]) -> pd.DataFrame:
     """Return a table without rows, its columns of these types."""
     return pd.DataFrame({name: pd.Series(dtype=kind) for name, kind in columns.items()})
+
+
+def _appended(table: pd.DataFrame, more: pd.DataFrame) -> pd.DataFrame:
+    return more if table.empty else pd.concat([table, more], ignore_index=True)

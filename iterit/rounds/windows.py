@@ -1,25 +1,25 @@
-"""Which rows a round scores again: the hardest by the newest scores, or the first of round 0.
+"""Chooses the rows that a round scores again: the hardest by the newest scores, or the first of round 0.
 
-A full new scoring of all rows would cost more than the training that it serves.
+Scoring all rows again would cost more than the training that it serves.
 """
 
 import math
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
-from iterit.rounds.round_state import RoundSettings, RoundState, RowArray, ranked
+from iterit.rounds.round_state import RoundSettings, RoundState, ranked
+from iterit.row_numbers import RowArray
 
 
-@dataclass(frozen=True)
-class Window:
-    """Rows to score, in the order of their claims, and how many claim what.
+class Window(NamedTuple):
+    """Rows to score, in the order of their priority, and how many have which reason.
 
-    Parameters
+    Attributes
     ----------
     rows : int64 array
     n_top, n_stale, n_above : int
-        How many are among the hardest, have old scores, or were too hard to be picked.
+        Rows that are among the hardest, have old scores, or were too hard to be picked.
     """
 
     rows: RowArray
@@ -29,20 +29,11 @@ class Window:
 
 
 def window_of(state: RoundState, settings: RoundSettings) -> Window:
-    """Choose the rows that a round scores: all that take part in round 0.
-
-    Parameters
-    ----------
-    state : RoundState
-    settings : RoundSettings
-
-    Returns
-    -------
-    Window
+    """Choose the rows that a round scores; round 0 scores all that take part.
 
     Examples
     --------
-    Row 3 is too hard to be picked; one row in ten of the window is of its kind, none here:
+    Row 3 is too hard to be picked; a tenth of the window is for such rows, here none of two:
 
     >>> import pandas as pd
     >>> from iterit.rounds.round_state import first_state, with_picks, with_scores
@@ -72,22 +63,7 @@ def window_of(state: RoundState, settings: RoundSettings) -> Window:
 
 
 def next_rows(state: RoundState, settings: RoundSettings, scored: RowArray, count: int) -> RowArray:
-    """Rows to score beyond a window that holds too few rows to pick: the next ones in its order.
-
-    Parameters
-    ----------
-    state : RoundState
-    settings : RoundSettings
-    scored : int64 array
-        Rows that this round has scored.
-    count : int
-        How many are wanted.
-
-    Returns
-    -------
-    int64 array
-        At most ``count`` rows, none when all are scored.
-    """
+    """Return at most `count` rows to score beyond a window that holds too few rows to pick, in its order."""
     if settings.window == "published":
         order = state.permutation
     else:

@@ -1,1 +1,1 @@
-"""The searches that pick rows, and what they are given."""
+"""Selects rows by complexity and diversity: modes, quotas, duplicates, embeddings."""

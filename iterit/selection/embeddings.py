@@ -1,8 +1,8 @@
-"""Vectors of texts, for facility location: the n-grams' tf-idf in few dimensions, or any model's."""
+"""Makes vectors of texts for facility location: tf-idf of n-grams in few dimensions, or of any model."""
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
@@ -11,6 +11,9 @@ from debias.errors import ModelError, ParameterError
 from debias.inference.engine import Engine
 from iterit.ngrams.ngram_counts import NgramCounts
 from iterit.ngrams.ngram_weights import weigh
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 
 def ngram_embeddings(
@@ -22,12 +25,12 @@ def ngram_embeddings(
     ----------
     counts : NgramCounts
     n_dimensions : int
-        At most one less than the number of different n-grams.
+        Less than the number of different n-grams.
     n_ngrams : int
-        Only so many n-grams, those in most texts, are looked at: most of the others stand in one
-        text and tell nothing of how near two texts are.
+        Number of n-grams that count, those in most texts: most of the others occur in one text, and
+        say nothing of how near two texts are.
     seed : int
-        Of the randomised SVD.
+        Seed of the randomised SVD.
 
     Returns
     -------
@@ -36,7 +39,7 @@ def ngram_embeddings(
     Raises
     ------
     ParameterError
-        A number of dimensions that is not allowed.
+        The number of dimensions is not allowed.
 
     Examples
     --------
@@ -49,8 +52,8 @@ def ngram_embeddings(
     from sklearn.decomposition import TruncatedSVD
 
     if not 1 <= n_dimensions < counts.n_columns:
-        allowed = f"it must be from 1 to {counts.n_columns - 1}, one less than there are n-grams"
-        raise ParameterError(f"n_dimensions is {n_dimensions!r}; {allowed}")
+        allowed = f"an integer from 1 to {counts.n_columns - 1}, one less than there are n-grams"
+        raise ParameterError(parameter="n_dimensions", received=n_dimensions, allowed=allowed)
     frequencies = np.bincount(counts.indices, minlength=counts.n_columns)
     frequent = np.sort(np.argsort(-frequencies, kind="stable")[: max(n_ngrams, n_dimensions + 1)])
     matrix = weigh(counts).matrix[:, frequent]
@@ -60,8 +63,8 @@ def ngram_embeddings(
 
 def sentence_embeddings(
     texts: Sequence[str],
-    model: Any,
-    tokenizer: Any = None,
+    model: object,
+    tokenizer: "PreTrainedTokenizerBase | None" = None,
     *,
     max_tokens: int = 256,
     tokens_per_batch: int = 8192,
@@ -75,15 +78,14 @@ def sentence_embeddings(
         - "demo", a GGUF file, a folder or a hub name, loaded by transformers, or a model of
           transformers with its tokenizer: the mean of its last hidden states;
         - an engine of debias: a TransformersEngine, or an OpenAIEngine whose server has vectors;
-        - a SentenceTransformer, or whatever has ``encode(texts)``;
+        - a SentenceTransformer, or any object with ``encode(texts)``;
         - a ``vllm.LLM(..., runner="pooling")``.
     tokenizer : optional
-        Needed with a model of transformers that is not given by name.
+        Needed with a model of transformers that is not named.
     max_tokens : int
-        Longer texts are cut, where transformers' models are asked.
+        Longer texts are cut, for models of transformers.
     tokens_per_batch : int
-        Texts of about one length are passed to them together, so many tokens at a time, padding
-        included.
+        Tokens of a batch of texts of similar length, padding included, for models of transformers.
 
     Returns
     -------
@@ -97,7 +99,7 @@ def sentence_embeddings(
     ModelError
         The model cannot be loaded.
     ParameterError
-        A model of transformers without a tokenizer, or an object of another kind.
+        A model of transformers has no tokenizer, or the object is of another kind.
 
     Examples
     --------
@@ -107,10 +109,10 @@ def sentence_embeddings(
     >>> sentence_embeddings(["a", "bcd"], Lengths())
     array([[1., 1.],
            [3., 1.]], dtype=float32)
-    >>> sentence_embeddings(["a"], 3)
+    >>> sentence_embeddings(["a"], None)
     Traceback (most recent call last):
         ...
-    debias.errors.ParameterError: model is int; give a name, an engine, a model of transformers with its ...
+    debias.errors.ParameterError: model must be a name, an engine, a model of transformers with its ...
     """
     from debias.inference.transformers.mean_states import mean_states
 
@@ -118,35 +120,35 @@ def sentence_embeddings(
         model, tokenizer = _loaded(model, tokenizer)
     elif isinstance(model, Engine):
         return model.embed(texts)
-    elif hasattr(model, "get_input_embeddings"):
-        if tokenizer is None:
-            raise ParameterError("model is given without tokenizer; give the tokenizer it was trained with")
-    else:
+    elif not hasattr(model, "get_input_embeddings"):
         return _by_other(texts, model)
+    elif tokenizer is None:
+        raise ParameterError(parameter="tokenizer", received=None, allowed="the tokenizer of the model")
     return mean_states(model, tokenizer, texts, max_tokens=max_tokens, tokens_per_batch=tokens_per_batch)
 
 
-def _by_other(texts: Sequence[str], model: Any) -> npt.NDArray[np.float32]:
+def _by_other(texts: Sequence[str], model: object) -> npt.NDArray[np.float32]:
     """Ask what is neither an engine nor a model of transformers."""
     if hasattr(model, "embed") and hasattr(model, "llm_engine"):  # vLLM
         vectors = [answer.outputs.embedding for answer in model.embed(list(texts), use_tqdm=False)]
     elif hasattr(model, "encode"):
         vectors = model.encode(list(texts))
     else:
-        raise ParameterError(
-            f"model is {type(model).__name__}; give a name, an engine, a model of transformers with its"
-            " tokenizer, an object with encode(texts), or a vllm.LLM(..., runner='pooling')"
+        allowed = (
+            "a name, an engine, a model of transformers with its tokenizer, an object with encode(texts), or"
+            " a vllm.LLM(..., runner='pooling')"
         )
+        raise ParameterError(parameter="model", received=model, allowed=allowed)
     array = np.asarray(vectors, dtype=np.float32)
     if len(array) != len(texts) or (len(texts) and array.ndim != 2):
-        raise ParameterError(
-            f"{type(model).__name__} gave an array of shape {array.shape} for {len(texts)} texts; it must"
-            " give a vector for each"
-        )
+        allowed = f"a model that gives one vector per text: {len(texts)} texts gave shape {array.shape}"
+        raise ParameterError(parameter="model", received=model, allowed=allowed)
     return array
 
 
-def _loaded(model: str | Path, tokenizer: Any) -> tuple[Any, Any]:
+def _loaded(
+    model: str | Path, tokenizer: "PreTrainedTokenizerBase | None"
+) -> "tuple[PreTrainedModel, PreTrainedTokenizerBase]":
     """Load a model by its name: causal ones of debias by its loader, any others by AutoModel."""
     from transformers import AutoModel, AutoTokenizer
 
@@ -158,4 +160,5 @@ def _loaded(model: str | Path, tokenizer: Any) -> tuple[Any, Any]:
         with quiet():
             return AutoModel.from_pretrained(model).eval(), tokenizer or AutoTokenizer.from_pretrained(model)
     except (OSError, ValueError) as error:
-        raise ModelError(f"the model {str(model)!r} cannot be loaded: {error}") from error
+        problem = f"the model {str(model)!r} cannot be loaded: {error}"
+        raise ModelError(problem, parameter="model", received=str(model)) from error

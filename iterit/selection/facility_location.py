@@ -1,39 +1,39 @@
-"""Facility location: picks that every row has one near to, by cosine similarity of embeddings.
+"""Picks by facility location: every row is to have a pick near to it, by cosine similarity.
 
-Diversity of a row = how much the sum over all rows of (similarity to the nearest pick) grows with it,
+The diversity of a row is the growth of the sum over all rows of (similarity to the nearest pick),
 similarities below 0 counting as 0. Gains never grow (the function is submodular, and rounding keeps
 order), so older gains are upper bounds and only the highest are computed again, some at a time.
 Memory is that of the embeddings; the first gains take n_rows**2 * n_dimensions multiplications.
 """
 
 from functools import partial
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from debias.compilation import compiled
 from debias.errors import ParameterError
-from iterit.selection.lazy_greedy import Picks
+from iterit.row_numbers import RowArray
+from iterit.selection.eligibility import SourceRoom, source_room
+from iterit.selection.lazy_greedy import Floats, Picks
 from iterit.threads import n_threads, run_in_threads
 
 AT_ONCE = 16
-"""So many gains are brought up to date together: the embeddings are read once for all of them."""
+"""Gains that are updated together: the embeddings are read once for all of them."""
 TILE = 64
 """Rows whose embeddings stay in the nearest caches while all candidates of a block pass over them."""
 
-# Sums of products may be taken in the order that suits the machine: the same one every time.
+# Sums of products may be taken in any order that suits the machine: the same one every time.
 compiled_any_order = partial(compiled, fastmath={"reassoc", "contract"})
 
 
 def cover_greedily(
-    embeddings: Any,
-    complexity: npt.NDArray[np.float64],
+    embeddings: npt.ArrayLike,
+    complexity: Floats,
     k: int,
     *,
-    eligible: npt.NDArray[np.int64] | None = None,
-    sources: npt.NDArray[np.int64] | None = None,
-    room: npt.NDArray[np.int64] | None = None,
+    eligible: RowArray | None = None,
+    by_source: SourceRoom | None = None,
     n_jobs: int | None = None,
 ) -> Picks:
     """Pick up to k rows whose score, complexity * gain, is above zero.
@@ -41,16 +41,16 @@ def cover_greedily(
     Parameters
     ----------
     embeddings : array-like of shape (n_rows, n_dimensions)
-        Of any length other than infinite; a row of zeros is near to none.
+        Finite, of any length; a row of zeros is near to none.
     complexity : ndarray of float64, shape (n_rows,)
-        Finite and 0 or more.
+        Finite and not negative.
     k : int
     eligible : ndarray of int64, optional
-        Rows that may be picked; all if not given. All rows are to be near to a pick.
-    sources, room : ndarray of int64, optional
-        The source of each row, as a number, and how many rows of each may be picked.
+        Rows that may be picked; all by default. All rows are to have a pick near to them.
+    by_source : SourceRoom, optional
+        The most picks of each source.
     n_jobs : int, optional
-        Threads; one per core if not given. The result is the same with any number.
+        Threads; one per core by default. The result is the same for any number.
 
     Returns
     -------
@@ -72,8 +72,8 @@ def cover_greedily(
     n_rows = len(vectors)
     n_jobs = n_threads(n_jobs)
     rows = np.arange(n_rows) if eligible is None else eligible
-    sources = np.zeros(n_rows, dtype=np.int64) if sources is None else sources
-    room = np.array([n_rows]) if room is None else room.copy()
+    sources, room = by_source or source_room(None, None, k, n_rows)
+    room = room.copy()
     nearest = np.zeros(n_rows)
     gains = np.zeros(n_rows)
     gains[rows] = _gains(vectors, rows, nearest, n_jobs)
@@ -83,12 +83,14 @@ def cover_greedily(
     picked: list[int] = []
     scores: list[float] = []
     n_sums = len(rows)
+    # invariant: keys[row] is at least the score of the row after the picks so far, and equal to it where
+    # updated_at[row] is their number; nearest[row] is the similarity of the row to its nearest pick
     while len(picked) < k:
         leader = int(np.argmax(keys))  # the first of equal ones
         if keys[leader] <= 0.0:
             break
         if room[sources[leader]] == 0:
-            keys[(sources == sources[leader])] = -1.0
+            keys[sources == sources[leader]] = -1.0
         elif updated_at[leader] == len(picked):
             picked.append(leader)
             scores.append(float(keys[leader]))
@@ -107,13 +109,13 @@ def cover_greedily(
     return Picks(found, gains[found], np.array(scores), 0, n_sums)
 
 
-def unit_rows(embeddings: Any) -> npt.NDArray[np.float32]:
+def unit_rows(embeddings: npt.ArrayLike) -> npt.NDArray[np.float32]:
     """Return embeddings in single precision, each of length 1 (or 0).
 
     Raises
     ------
     ParameterError
-        Not a matrix, or a value that is not finite.
+        It is not a matrix, or a value is not finite.
 
     Examples
     --------
@@ -123,19 +125,18 @@ def unit_rows(embeddings: Any) -> npt.NDArray[np.float32]:
     """
     array = np.array(embeddings, dtype=np.float32)
     if array.ndim != 2:
-        raise ParameterError(f"embeddings has the shape {array.shape}; it must be (n_rows, n_dimensions)")
+        allowed = "of shape (n_rows, n_dimensions)"
+        raise ParameterError(parameter="embeddings", received=array.shape, allowed=allowed)
     wrong = np.flatnonzero(~np.isfinite(array).all(axis=1))
     if len(wrong):
-        raise ParameterError(f"the embedding of row {wrong[0]} is not finite; every value must be")
+        raise ParameterError(parameter="embeddings", allowed="finite", row=int(wrong[0]))
     lengths = np.sqrt(np.einsum("ij,ij->i", array, array, dtype=np.float64))
     lengths[lengths == 0.0] = 1.0
     array /= lengths[:, None].astype(np.float32)
     return np.ascontiguousarray(array)
 
 
-def _highest_stale(
-    keys: npt.NDArray[np.float64], updated_at: npt.NDArray[np.int64], now: int
-) -> npt.NDArray[np.int64]:
+def _highest_stale(keys: Floats, updated_at: RowArray, now: int) -> RowArray:
     """Return those of the highest keys that are older than the last pick."""
     n = min(AT_ONCE, len(keys))
     top = np.argpartition(keys, len(keys) - n)[len(keys) - n :]
@@ -145,10 +146,10 @@ def _highest_stale(
 
 def _gains(
     vectors: npt.NDArray[np.float32],
-    rows: npt.NDArray[np.int64],
-    nearest: npt.NDArray[np.float64],
+    rows: RowArray,
+    nearest: Floats,
     n_jobs: int,
-) -> npt.NDArray[np.float64]:
+) -> Floats:
     """Return how much each of some rows would add."""
     totals = np.zeros(len(rows))
     size = min(256, max(1, -(-len(rows) // n_jobs)))
@@ -164,11 +165,13 @@ def _gains(
 
 @compiled_any_order
 def block_gains(vectors, block, nearest, totals, similarities):  # type: ignore[no-untyped-def]
-    """Add up what each row of a block would add; note the similarities where there is room for them.
+    """Sum the gain of each row of a block; keep the similarities where there is room for them.
 
-    One function for both, so that a similarity is the same number wherever it is used.
+    One function does both, so that a similarity is the same number wherever it is used.
     """
     n_rows, n_dimensions = vectors.shape
+    # invariant: totals[place] is the gain of a row of the block over the rows of the tiles before `first`,
+    # added in the order of the rows
     for first in range(0, n_rows, TILE):
         last = min(first + TILE, n_rows)
         for place in range(len(block)):

@@ -1,61 +1,98 @@
-"""The greedy picks of the plain definition, without looking at every row for every pick.
+"""Makes the greedy picks of the plain definition without looking at every row for every pick.
 
 Plain definition: score = complexity * diversity; pick the highest, the first row on ties; multiply
-the weights of the pick's n-grams by the decay everywhere (:mod:`iterit.ngrams.row_sums`); again.
+the weights of the pick's n-grams by the decay everywhere (:mod:`iterit.ngrams.row_sums`); repeat.
 Scores never grow, in floating point too: rounding keeps order, so a product by a decay <= 1, a sum
-from left to right of smaller addends and a product by a complexity >= 0 are never larger. Any older
-score is therefore an upper bound, and a heap of them needs to be brought up to date only at its top:
-first by a bound in one pass (powers of the decay, made larger by more than all roundings together),
-then, if the row still leads, exactly. The row that leads with its exact score is the plain pick.
+from left to right of smaller addends and a product by a complexity >= 0 are never larger. An older
+score is therefore an upper bound, and a heap of scores needs to be updated only at its top: first by
+a bound in one pass (powers of the decay, raised by more than all roundings together), then, if the
+row still leads, exactly. The row that leads with its exact score is the plain pick.
 """
 
-from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from debias.compilation import compiled
 from iterit.ngrams.ngram_weights import Weights
-from iterit.ngrams.row_sums import bump_columns, row_bound, row_sum, row_sums
+from iterit.ngrams.row_sums import count_pick, row_bound, row_sum, row_sums
+from iterit.row_numbers import RowArray
+from iterit.selection.eligibility import SourceRoom, source_room
 
 PICKS_AT_ONCE = 512
-"""Compiled code runs for so many picks at a time, so that Ctrl-C is heard between."""
+"""Picks per call of the compiled code, so that Ctrl-C is noticed between calls."""
 SIZE, PICKED, BOUNDS, SUMS = range(4)
-"""Places in the state: rows in the heap, picks so far, bounds and exact sums computed."""
+"""Places in the counters: rows in the heap, picks so far, bounds and exact sums computed."""
+
+Floats = npt.NDArray[np.float64]
 
 
-@dataclass(eq=False)
-class Picks:
-    """What the greedy search picked.
+class Picks(NamedTuple):
+    """Rows that a greedy search picked.
 
     Attributes
     ----------
     rows : ndarray of int64
-        Rows of the weights, in the order of picks; shorter than asked for where no row was left
-        that adds anything.
+        Rows of the weights, in the order of picks; fewer than asked for where no further row adds
+        anything.
     diversity, score : ndarray of float64
         Of each row when it was picked.
     n_bounds, n_sums : int
-        How many rows were bounded, and summed exactly, on the way.
+        Number of rows bounded, and summed exactly.
     """
 
-    rows: npt.NDArray[np.int64]
-    diversity: npt.NDArray[np.float64]
-    score: npt.NDArray[np.float64]
-    n_bounds: int = field(default=0)
-    n_sums: int = field(default=0)
+    rows: RowArray
+    diversity: Floats
+    score: Floats
+    n_bounds: int = 0
+    n_sums: int = 0
+
+
+class Problem(NamedTuple):
+    """What does not change while rows are picked: weights as a CSR matrix, and a value per row."""
+
+    indptr: RowArray
+    indices: npt.NDArray[np.signedinteger]
+    data: Floats
+    complexity: Floats
+    divisors: Floats
+    sources: RowArray
+
+
+class Decay(NamedTuple):
+    """The decay, its powers, and what makes a sum with them an upper bound, see :func:`decay_bound`."""
+
+    decay: float
+    powers: Floats
+    slack: float
+    least: float
+
+
+class SearchState(NamedTuple):
+    """What changes while rows are picked; `counters` is indexed by SIZE, PICKED, BOUNDS and SUMS."""
+
+    keys: Floats
+    heap: RowArray
+    bounded_at: npt.NDArray[np.int32]
+    summed_at: npt.NDArray[np.int32]
+    times: npt.NDArray[np.int32]
+    diversity: Floats
+    room: RowArray
+    picked: RowArray
+    scores: Floats
+    counters: RowArray
 
 
 def lazy_greedy(
     weights: Weights,
-    complexity: npt.NDArray[np.float64],
+    complexity: Floats,
     k: int,
     decay: float,
     *,
-    eligible: npt.NDArray[np.int64] | None = None,
-    divisors: npt.NDArray[np.float64] | None = None,
-    sources: npt.NDArray[np.int64] | None = None,
-    room: npt.NDArray[np.int64] | None = None,
+    eligible: RowArray | None = None,
+    divisors: Floats | None = None,
+    by_source: SourceRoom | None = None,
 ) -> Picks:
     """Pick up to k rows whose score is above zero.
 
@@ -63,16 +100,16 @@ def lazy_greedy(
     ----------
     weights : Weights
     complexity : ndarray of float64, shape (n_rows,)
-        Finite and 0 or more.
+        Finite and not negative.
     k : int
     decay : float
         From 0 to 1.
     eligible : ndarray of int64, optional
-        Rows that may be picked; all if not given.
+        Rows that may be picked; all by default.
     divisors : ndarray of float64, optional
-        What the sum of each row's weights is divided by; 1 if not given.
-    sources, room : ndarray of int64, optional
-        The source of each row, as a number, and how many rows of each may be picked.
+        Divisors of the sums of the rows' weights; 1 by default.
+    by_source : SourceRoom, optional
+        The most picks of each source.
 
     Returns
     -------
@@ -90,31 +127,29 @@ def lazy_greedy(
     n_rows = weights.n_rows
     rows = np.arange(n_rows) if eligible is None else eligible
     divisors = np.ones(n_rows) if divisors is None else divisors
-    sources = np.zeros(n_rows, dtype=np.int64) if sources is None else sources
-    room = np.array([n_rows]) if room is None else room.copy()
+    by_source = by_source or source_room(None, None, k, n_rows)
     diversity = row_sums(weights.indptr, weights.data) / divisors
-    keys = (complexity * diversity)[rows]
-    heap = rows.astype(np.int64)
-    state = np.array([len(heap), 0, 0, 0], dtype=np.int64)
-    make_heap(keys, heap)
-    powers, slack, least = _powers(decay, k, weights.data.max(initial=0.0))
     bounded_at, summed_at = np.zeros((2, n_rows), dtype=np.int32)
-    times = np.zeros(weights.n_columns, dtype=np.int32)
-    picked, scores = np.empty(k, dtype=np.int64), np.empty(k)
-    while state[PICKED] < k:
-        until = min(k, state[PICKED] + PICKS_AT_ONCE)
-        advance(
-            weights.indptr, weights.indices, weights.data, complexity, divisors, decay,
-            sources, room, powers, slack, least,
-            keys, heap, bounded_at, summed_at, times, diversity, picked, scores, state, until,
-        )  # fmt: skip
-        if state[PICKED] < until:
+    state = SearchState(
+        (complexity * diversity)[rows], rows.astype(np.int64), bounded_at, summed_at,
+        np.zeros(weights.n_columns, dtype=np.int32), diversity, by_source.room.copy(),
+        np.empty(k, dtype=np.int64), np.empty(k), np.array([len(rows), 0, 0, 0], dtype=np.int64),
+    )  # fmt: skip
+    make_heap(state.keys, state.heap)
+    arrays = weights.indptr, weights.indices, weights.data
+    problem = Problem(*arrays, complexity, divisors, by_source.sources)
+    bound = decay_bound(decay, k, weights.data.max(initial=0.0))
+    while (n_picked := state.counters[PICKED]) < k:
+        until = min(k, n_picked + PICKS_AT_ONCE)
+        advance(problem, bound, state, until)
+        if state.counters[PICKED] < until:
             break
-    found = picked[: state[PICKED]]
-    return Picks(found, diversity[found], scores[: len(found)], int(state[BOUNDS]), int(state[SUMS]))
+    found = state.picked[: state.counters[PICKED]]
+    _, _, n_bounds, n_sums = state.counters.tolist()
+    return Picks(found, diversity[found], state.scores[: len(found)], n_bounds, n_sums)
 
 
-def _powers(decay: float, k: int, largest: float) -> tuple[npt.NDArray[np.float64], float, float]:
+def decay_bound(decay: float, k: int, largest: float) -> Decay:
     """Return powers of the decay, and what makes a sum with them an upper bound.
 
     After m picks, a stored weight is at most ``w * decay**m * (1 + u)**m`` with u = 2**-53, and a
@@ -128,7 +163,7 @@ def _powers(decay: float, k: int, largest: float) -> tuple[npt.NDArray[np.float6
     with np.errstate(under="ignore"):
         np.multiply.accumulate(np.full(k, decay), out=powers[1:])
     least = 0.0 if decay in (0.0, 1.0) else 1e-300 * (1.0 + largest)
-    return powers, float(k + 16), least
+    return Decay(float(decay), powers, float(k + 16), least)
 
 
 @compiled
@@ -141,6 +176,8 @@ def leads(key, row, other_key, other_row):  # type: ignore[no-untyped-def]
 def sift_down(keys, heap, size, place):  # type: ignore[no-untyped-def]
     """Let the entry at a place sink to where it belongs."""
     key, row = keys[place], heap[place]
+    # invariant: every entry but the one at `place` leads the two below it; that one may hold (key, row)
+    # or a copy of its child, and each entry above `place` leads (key, row)
     while True:
         child = 2 * place + 1
         if child >= size:
@@ -157,42 +194,40 @@ def sift_down(keys, heap, size, place):  # type: ignore[no-untyped-def]
 @compiled
 def make_heap(keys, heap):  # type: ignore[no-untyped-def]
     """Order entries so that each leads the two below it."""
+    # invariant: each entry after `place` leads the two below it
     for place in range(len(heap) // 2 - 1, -1, -1):
         sift_down(keys, heap, len(heap), place)
 
 
 @compiled
-def advance(  # type: ignore[no-untyped-def]
-    indptr, indices, data, complexity, divisors, decay, sources, room, powers, slack, least,
-    keys, heap, bounded_at, summed_at, times, diversity, picked, scores, state, until,
-):  # fmt: skip
-    """Pick rows until there are so many, or no row is left that adds anything.
-
-    Loop invariant: the key of every row in the heap is at least its score after the picks so far,
-    and equal to it where `summed_at[row]` is the number of picks so far.
-    """
-    while state[PICKED] < until and state[SIZE] > 0 and keys[0] > 0.0:
-        row, now = heap[0], state[PICKED]
-        low, high = indptr[row], indptr[row + 1]
-        full = room[sources[row]] == 0
-        if full or summed_at[row] == now:
+def advance(problem, bound, state, until):  # type: ignore[no-untyped-def]
+    """Pick rows up to a number of picks, or until no row adds anything."""
+    keys, heap, counters = state.keys, state.heap, state.counters
+    # invariant: the key of every row in the heap is at least its score after the picks so far, and equal
+    # to it where summed_at[row] is the number of picks so far; the heap is ordered
+    while counters[PICKED] < until and counters[SIZE] > 0 and keys[0] > 0.0:
+        row, now = heap[0], counters[PICKED]
+        low, high = problem.indptr[row], problem.indptr[row + 1]
+        full = state.room[problem.sources[row]] == 0
+        if full or state.summed_at[row] == now:
             if not full:
-                picked[now], scores[now] = row, keys[0]
-                room[sources[row]] -= 1
-                bump_columns(low, high, indices, times)
-                state[PICKED] += 1
-            state[SIZE] -= 1
-            keys[0], heap[0] = keys[state[SIZE]], heap[state[SIZE]]
-        elif bounded_at[row] != now:
-            bound = row_bound(low, high, indices, data, times, powers)
-            bound = bound * (1.0 + (high - low + slack) * 2.0**-51) + (high - low) * least
-            keys[0] = min(keys[0], complexity[row] * (bound / divisors[row]))
-            bounded_at[row] = now
-            state[BOUNDS] += 1
+                state.picked[now], state.scores[now] = row, keys[0]
+                state.room[problem.sources[row]] -= 1
+                count_pick(low, high, problem.indices, state.times)
+                counters[PICKED] += 1
+            counters[SIZE] -= 1
+            keys[0], heap[0] = keys[counters[SIZE]], heap[counters[SIZE]]
+        elif state.bounded_at[row] != now:
+            total = row_bound(low, high, problem.indices, problem.data, state.times, bound.powers)
+            total = total * (1.0 + (high - low + bound.slack) * 2.0**-51) + (high - low) * bound.least
+            keys[0] = min(keys[0], problem.complexity[row] * (total / problem.divisors[row]))
+            state.bounded_at[row] = now
+            counters[BOUNDS] += 1
         else:
-            diversity[row] = row_sum(low, high, indices, data, times, decay) / divisors[row]
-            keys[0] = complexity[row] * diversity[row]
-            summed_at[row] = now
-            state[SUMS] += 1
-        if state[SIZE] > 0:
-            sift_down(keys, heap, state[SIZE], 0)
+            total = row_sum(low, high, problem.indices, problem.data, state.times, bound.decay)
+            state.diversity[row] = total / problem.divisors[row]
+            keys[0] = problem.complexity[row] * state.diversity[row]
+            state.summed_at[row] = now
+            counters[SUMS] += 1
+        if counters[SIZE] > 0:
+            sift_down(keys, heap, counters[SIZE], 0)

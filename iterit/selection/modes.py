@@ -1,4 +1,4 @@
-"""The names of the ways to pick, and what each one maximises."""
+"""Names the ways to pick, and says what each one maximises."""
 
 from types import MappingProxyType
 from typing import NamedTuple
@@ -12,11 +12,12 @@ class Mode(NamedTuple):
     Attributes
     ----------
     meaning : str
-        What it does, in a line.
+        What it maximises, in a line.
     greedy : bool
         Whether a pick changes what the next one is worth.
     needs : tuple of str
-        What :func:`iterit.selection.selection.select` must be given: "complexity", "counts", "embeddings".
+        Arguments of :func:`iterit.selection.selection.select` that it needs: "complexity", "counts",
+        "embeddings".
     length_power : float
         The sum of a row's weights is divided by its number of n-grams to this power.
     """
@@ -27,29 +28,25 @@ class Mode(NamedTuple):
     length_power: float = 0.0
 
 
+_NGRAMS = ("complexity", "counts")
 MODES = MappingProxyType(
     {
-        "published": Mode("complexity * sum of n-gram weights (IterIT)", True, ("complexity", "counts")),
-        "length_debiased": Mode(
-            "complexity * mean n-gram weight (picks very short answers)", True, ("complexity", "counts"), 1.0
-        ),
+        "published": Mode("complexity * sum of n-gram weights (IterIT)", True, _NGRAMS),
+        "length_debiased": Mode("complexity * mean n-gram weight (very short answers)", True, _NGRAMS, 1.0),
         "length_neutral": Mode(
             "complexity * sum of n-gram weights / root of their number (nearly blind to length)",
-            True,
-            ("complexity", "counts"),
-            0.5,
+            True, _NGRAMS, 0.5,
         ),
-        "complexity": Mode("highest complexity", False, ("complexity",)),
-        "diversity": Mode("sum of n-gram weights, whatever the complexity", True, ("counts",)),
-        "random": Mode("at random, by the seed", False, ()),
-        "longest": Mode("most words in the response", False, ()),
+        "complexity": Mode("complexity", False, ("complexity",)),
+        "diversity": Mode("sum of n-gram weights", True, ("counts",)),
+        "random": Mode("nothing: a random sample, by the seed", False, ()),
+        "longest": Mode("words in the response", False, ()),
         "facility_location": Mode(
-            "complexity * how much nearer all rows come to a picked one, by embeddings",
-            True,
-            ("complexity", "embeddings"),
+            "complexity * how much nearer all rows come to a pick, by embeddings",
+            True, ("complexity", "embeddings"),
         ),
     }
-)
+)  # fmt: skip
 """Every mode by its name."""
 
 
@@ -59,7 +56,7 @@ def mode_called(name: str) -> Mode:
     Raises
     ------
     ParameterError
-        No such mode.
+        The name is unknown.
 
     Examples
     --------
@@ -67,5 +64,6 @@ def mode_called(name: str) -> Mode:
     'complexity * sum of n-gram weights (IterIT)'
     """
     if name not in MODES:
-        raise ParameterError(f"mode is {name!r}; it must be one of {', '.join(MODES)}")
+        allowed = "one of " + ", ".join(map(repr, MODES))
+        raise ParameterError(parameter="mode", received=name, allowed=allowed)
     return MODES[name]

@@ -1,27 +1,27 @@
-"""Picks rows by score, as a pure function: numbers in, row numbers out, with a table of why.
+"""Picks rows by score, as a pure function: numbers in, row numbers out, with a table of reasons.
 
-Ties go to the row that stands first among the candidates; where no row is left that adds anything,
-the rest is picked by complexity. No mode depends on the number of threads.
+Ties go to the first row among the candidates; where no further row adds anything, the rest is picked
+by complexity. No mode depends on the number of threads.
 """
 
-from collections.abc import Mapping
+import operator
 from dataclasses import dataclass
-from typing import Any
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from debias.errors import ParameterError
 from iterit.ngrams.ngram_counts import NgramCounts
 from iterit.ngrams.ngram_weights import Weights, diversity_of_picks, weigh
-from iterit.selection.eligibility import eligible, source_room, within_room
+from iterit.row_numbers import RowArray
+from iterit.selection.eligibility import SourceRoom, eligible, source_room, within_room
 from iterit.selection.facility_location import cover_greedily
-from iterit.selection.lazy_greedy import Picks, lazy_greedy
-from iterit.selection.modes import MODES, Mode, mode_called
+from iterit.selection.lazy_greedy import Floats, Picks, lazy_greedy
+from iterit.selection.modes import MODES, Mode
 from iterit.selection.selection_inputs import Inputs, checked_inputs
-
-Rows = npt.NDArray[np.int64]
-Floats = npt.NDArray[np.float64]
+from iterit.selection.selection_settings import SelectionSettings
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,47 +36,45 @@ class Selection:
         One line per pick: `row`, `rank` (from 1), `complexity`, `diversity` when it was picked,
         `score`, `words` in the response, `round`, and `source` where sources were given.
     excluded : dict of str to int
-        How many candidates could not be picked, by reason.
+        Number of excluded candidates by reason.
     n_missing : int
-        How many fewer were picked than asked for: bounds and quotas left no more.
+        Number of rows that were asked for and not picked, because of bounds and quotas.
+
+    Examples
+    --------
+    >>> select([0.9, 0.5, 0.8], k=4, mode="complexity").n_missing
+    1
     """
 
-    rows: Rows
+    rows: RowArray
     table: pd.DataFrame
     excluded: dict[str, int]
     n_missing: int
 
 
-@dataclass(frozen=True, eq=False)
-class _Contest:
+class _Candidates(NamedTuple):
     """What a mode picks from: candidates by their place; `places` are those that may be picked."""
 
     mode: Mode
-    places: Rows
-    complexity: Floats
     decay: float
-    sources: npt.NDArray[np.int64]
-    room: npt.NDArray[np.int64]
+    places: RowArray
+    complexity: Floats
+    by_source: SourceRoom
     k: int
 
 
 def select(
-    complexity: Any = None,
+    complexity: npt.ArrayLike | pd.DataFrame | None = None,
     counts: NgramCounts | None = None,
     k: int = 0,
     *,
-    mode: str = "published",
-    decay: float = 0.1,
-    candidates: Any = None,
-    status: Any = None,
-    sources: Any = None,
-    quotas: Mapping[Any, float] | None = None,
-    min_ifd: float | None = None,
-    max_ifd: float | None = 1.0,
-    seed: int = 0,
-    lengths: Any = None,
-    embeddings: Any = None,
+    candidates: npt.ArrayLike | None = None,
+    status: npt.ArrayLike | None = None,
+    sources: npt.ArrayLike | None = None,
+    lengths: npt.ArrayLike | None = None,
+    embeddings: npt.ArrayLike | None = None,
     round: int = 0,
+    **settings: object,
 ) -> Selection:
     """Pick k rows.
 
@@ -84,39 +82,29 @@ def select(
     ----------
     complexity : array-like of shape (n_rows,) or DataFrame, optional
         IFD of every row, NaN where there is none; or a table with the columns `ifd` and `status`,
-        indexed by row (rows that are not in it have no score). Not needed by the modes
-        "diversity", "random" and "longest"; where given, bounds hold there too.
+        indexed by row (other rows have no score). The modes "diversity", "random" and "longest" do
+        not need it; where given, bounds hold there too.
     counts : NgramCounts, optional
-        Of all rows, see :func:`iterit.ngrams.ngram_counts.count_ngrams`. Needed by the modes
-        that use n-grams;
-        elsewhere it fills in the diversity and the words of the table.
+        Of all rows, see :func:`iterit.ngrams.ngram_counts.count_ngrams`. Needed by the modes that use
+        n-grams; in other modes it fills in the diversity and the words of the table.
     k : int
-        How many rows to pick.
-    mode : str
-        See :data:`iterit.selection.modes.MODES`.
-    decay : float
-        What a pick multiplies the weights of its n-grams by, from 0 to 1: lambda of the paper, 0.1
-        for general data, 0 for one domain.
+        Number of rows to pick.
     candidates : array-like of int, optional
-        Rows to pick from, each once; all if not given. Idf and norms are those of these rows.
+        Rows to pick from, each once; all by default. Idf and norms are those of these rows.
     status : array-like of str, shape (n_rows,), optional
-        "empty" and other rows without a score are not picked, nor is any status but "ok",
-        "truncated" and "ifd_ge_1".
+        Only rows of status "ok", "truncated" or "ifd_ge_1" are picked.
     sources : array-like of shape (n_rows,), optional
-        Where each row comes from.
-    quotas : mapping of source to int or float, optional
-        The most rows of a source, as a number of rows (int) or a share of k (float).
-    min_ifd, max_ifd : float, optional
-        Only rows with ``min_ifd <= IFD < max_ifd`` are picked.
-    seed : int
-        For the mode "random".
+        Source of each row.
     lengths : array-like of shape (n_rows,), optional
-        For the mode "longest": length of each response; words as counted if not given.
+        For the mode "longest": length of each response; by default its number of words.
     embeddings : array-like of shape (n_rows, n_dimensions), optional
-        For the mode "facility_location", see :mod:`iterit.selection.embeddings`. Every candidate is to be
-        near to a pick, also one that may not be picked itself.
+        For the mode "facility_location", see :mod:`iterit.selection.embeddings`. Every candidate is to
+        have a pick near to it, whether it may be picked itself or not.
     round : int
         Written into the table.
+    **settings
+        `mode`, `decay`, `min_ifd`, `max_ifd`, `quotas` and `seed`: see
+        :class:`iterit.selection.selection_settings.SelectionSettings`.
 
     Returns
     -------
@@ -125,7 +113,7 @@ def select(
     Raises
     ------
     ParameterError
-        Something that a mode needs is missing, or a value is not allowed.
+        An argument that the mode needs is missing, or a value is not allowed.
 
     Examples
     --------
@@ -141,101 +129,95 @@ def select(
     >>> picked.excluded
     {'IFD >= 1.0': 1}
     """
-    chosen = mode_called(mode)
+    how = SelectionSettings.of(**settings)
+    k = _checked_k(k)
     given = checked_inputs(
-        chosen, complexity, counts, k=k, decay=decay, candidates=candidates, status=status,
-        sources=sources, quotas=quotas, lengths=lengths, embeddings=embeddings,
+        how, complexity, counts,
+        candidates=candidates, status=status, sources=sources, lengths=lengths, embeddings=embeddings,
     )  # fmt: skip
     rows, ifd = given.rows, given.ifd
-    may = eligible(ifd, given.status, min_ifd=min_ifd, max_ifd=max_ifd, n=len(rows))
-    numbers, room = source_room(given.sources, quotas, k, len(rows))
+    may = eligible(ifd, given.status, min_ifd=how.min_ifd, max_ifd=how.max_ifd, n=len(rows))
     known = np.ones(len(rows)) if ifd is None else np.nan_to_num(ifd, nan=0.0)
-    contest = _Contest(chosen, may.places, known, float(decay), numbers, room, int(k))
+    by_source = source_room(given.sources, how.quotas, k, len(rows))
+    pool = _Candidates(MODES[how.mode], float(how.decay), may.places, known, by_source, k)
     weights = None if counts is None else weigh(counts, None if candidates is None else rows)
-    if given.embeddings is not None:
-        picks = _fill(_by_embeddings(contest, given.embeddings), contest)
-    elif chosen.greedy:
-        assert weights is not None
-        picks = _fill(_by_ngrams(contest, weights), contest)
+    if pool.mode.greedy:
+        picks = _filled(_by_gain(pool, weights, given.embeddings), pool)
     else:
-        picks = _by_order(contest, seed, given.lengths, weights)
+        picks = _by_order(pool, how, given.lengths, weights)
     table = _table(picks, given, counts, round)
-    return Selection(rows[picks.rows], table, may.excluded, int(k) - len(picks.rows))
+    return Selection(rows[picks.rows], table, may.excluded, k - len(picks.rows))
 
 
-def _by_ngrams(contest: _Contest, weights: Weights) -> Picks:
-    complexity = contest.complexity if "complexity" in contest.mode.needs else np.ones(weights.n_rows)
-    n_distinct = np.maximum(weights.n_distinct, 1).astype(np.float64)
+def _checked_k(k: int) -> int:
+    try:
+        number = -1 if isinstance(k, bool) else operator.index(k)
+    except TypeError:
+        number = -1
+    if number < 0:
+        raise ParameterError(parameter="k", received=k, allowed="a number of rows, not negative")
+    return number
+
+
+def _by_gain(pool: _Candidates, weights: Weights | None, embeddings: npt.NDArray[np.float32] | None) -> Picks:
+    """Pick one row after the other, the one that adds most."""
+    k = min(pool.k, len(pool.places))
+    if embeddings is not None:
+        return cover_greedily(embeddings, pool.complexity, k, eligible=pool.places, by_source=pool.by_source)
+    assert weights is not None
+    complexity = pool.complexity if "complexity" in pool.mode.needs else np.ones(weights.n_rows)
+    divisors = np.maximum(weights.n_distinct, 1).astype(np.float64) ** pool.mode.length_power
     return lazy_greedy(
-        weights,
-        complexity,
-        min(contest.k, len(contest.places)),
-        contest.decay,
-        eligible=contest.places,
-        divisors=n_distinct**contest.mode.length_power,
-        sources=contest.sources,
-        room=contest.room,
+        weights, complexity, k, pool.decay, eligible=pool.places, divisors=divisors, by_source=pool.by_source
     )
 
 
-def _by_embeddings(contest: _Contest, embeddings: npt.NDArray[np.float32]) -> Picks:
-    return cover_greedily(
-        embeddings,
-        contest.complexity,
-        min(contest.k, len(contest.places)),
-        eligible=contest.places,
-        sources=contest.sources,
-        room=contest.room,
-    )
-
-
-def _fill(picks: Picks, contest: _Contest) -> Picks:
-    """Add rows by complexity where those that add anything ran out."""
-    missing = min(contest.k, len(contest.places)) - len(picks.rows)
+def _filled(picks: Picks, pool: _Candidates) -> Picks:
+    """Add rows by complexity where no further row adds anything."""
+    missing = min(pool.k, len(pool.places)) - len(picks.rows)
     if missing <= 0:
         return picks
-    left = np.setdiff1d(contest.places, picks.rows)
-    left = left[np.argsort(-contest.complexity[left], kind="stable")]
-    room = contest.room - np.bincount(contest.sources[picks.rows], minlength=len(contest.room))
-    more = within_room(left, contest.sources, room, missing)
+    left = np.setdiff1d(pool.places, picks.rows)
+    left = left[np.argsort(-pool.complexity[left], kind="stable")]
+    sources, room = pool.by_source
+    room = room - np.bincount(sources[picks.rows], minlength=len(room))
+    more = within_room(left, SourceRoom(sources, room), missing)
     zeros = np.zeros(len(more))
-    return Picks(
-        np.concatenate([picks.rows, more]),
-        np.concatenate([picks.diversity, zeros]),
-        np.concatenate([picks.score, zeros]),
-        picks.n_bounds,
-        picks.n_sums,
+    return picks._replace(
+        rows=np.concatenate([picks.rows, more]),
+        diversity=np.concatenate([picks.diversity, zeros]),
+        score=np.concatenate([picks.score, zeros]),
     )
 
 
-def _by_order(contest: _Contest, seed: int, lengths: Floats | None, weights: Weights | None) -> Picks:
-    """Pick in one order, in which no pick changes what the others are worth."""
-    places = contest.places
-    if contest.mode is MODES["random"]:
-        order = np.random.default_rng(seed).permutation(places)
-        values = np.full(len(contest.complexity), np.nan)
+def _by_order(
+    pool: _Candidates, how: SelectionSettings, lengths: Floats | None, weights: Weights | None
+) -> Picks:
+    """Pick in one order, where no pick changes what the others are worth."""
+    places = pool.places
+    if how.mode == "random":
+        order = np.random.default_rng(how.seed).permutation(places)
+        values = np.full(len(pool.complexity), np.nan)
     else:
-        values = contest.complexity if lengths is None else lengths
+        values = pool.complexity if lengths is None else lengths
         order = places[np.argsort(-values[places], kind="stable")]
-    rows = within_room(order, contest.sources, contest.room, contest.k)
-    if weights is None:
-        diversity = np.full(len(rows), np.nan)
-    else:
-        diversity = diversity_of_picks(weights, rows, contest.decay)
+    rows = within_room(order, pool.by_source, pool.k)
+    unknown = np.full(len(rows), np.nan)
+    diversity = unknown if weights is None else diversity_of_picks(weights, rows, pool.decay)
     return Picks(rows, diversity, values[rows])
 
 
 def _table(picks: Picks, given: Inputs, counts: NgramCounts | None, round: int) -> pd.DataFrame:
     picked = given.rows[picks.rows]
-    columns: dict[str, Any] = {
-        "row": picked,
-        "rank": np.arange(1, len(picked) + 1),
-        "complexity": np.nan if given.ifd is None else given.ifd[picks.rows],
-        "diversity": picks.diversity,
-        "score": picks.score,
-        "words": pd.NA if counts is None else counts.n_words[picked],
-        "round": round,
-    }
-    if given.sources is not None:
-        columns["source"] = given.sources[picks.rows]
-    return pd.DataFrame(columns)
+    table = pd.DataFrame(
+        {
+            "row": picked,
+            "rank": np.arange(1, len(picked) + 1),
+            "complexity": np.nan if given.ifd is None else given.ifd[picks.rows],
+            "diversity": picks.diversity,
+            "score": picks.score,
+            "words": pd.NA if counts is None else counts.n_words[picked],
+            "round": round,
+        }
+    )
+    return table if given.sources is None else table.assign(source=given.sources[picks.rows])

@@ -1,17 +1,20 @@
-"""What a selection is made from, checked: one value per row becomes one value per candidate."""
+"""Checks what a selection is made from: one value per row becomes one value per candidate."""
 
-from typing import Any, NamedTuple
+from collections.abc import Mapping, Sized
+from typing import NamedTuple, cast
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from debias.errors import ParameterError
+from debias.errors import ParameterError, param
 from iterit.ngrams.ngram_counts import NgramCounts
-from iterit.ngrams.ngram_weights import checked_rows
-from iterit.selection.modes import MODES, Mode
+from iterit.row_numbers import RowArray, row_numbers
+from iterit.selection.lazy_greedy import Floats
+from iterit.selection.modes import MODES
+from iterit.selection.selection_settings import SelectionSettings
 
-Floats = npt.NDArray[np.float64]
+Objects = npt.NDArray[np.object_]
 
 
 class Inputs(NamedTuple):
@@ -29,149 +32,157 @@ class Inputs(NamedTuple):
         Only for the mode that needs them.
     """
 
-    rows: npt.NDArray[np.int64]
+    rows: RowArray
     ifd: Floats | None
-    status: npt.NDArray[np.object_] | None
-    sources: npt.NDArray[np.object_] | None
+    status: Objects | None
+    sources: Objects | None
     lengths: Floats | None
     embeddings: npt.NDArray[np.float32] | None
 
 
 def checked_inputs(
-    mode: Mode,
-    complexity: Any,
+    settings: SelectionSettings,
+    complexity: npt.ArrayLike | pd.DataFrame | None,
     counts: NgramCounts | None,
     *,
-    k: Any,
-    decay: Any,
-    candidates: Any,
-    status: Any,
-    sources: Any,
-    quotas: Any,
-    lengths: Any,
-    embeddings: Any,
+    candidates: npt.ArrayLike | None = None,
+    status: npt.ArrayLike | None = None,
+    sources: npt.ArrayLike | None = None,
+    lengths: npt.ArrayLike | None = None,
+    embeddings: npt.ArrayLike | None = None,
 ) -> Inputs:
-    """Check the parameters of :func:`iterit.selection.selection.select`, which says what each one is.
+    """Check the arguments of :func:`iterit.selection.selection.select`, which describes them.
 
     Raises
     ------
     ParameterError
-        The first that is missing or not allowed.
+        An argument is missing or not allowed.
 
     Examples
     --------
-    >>> from iterit.selection.modes import mode_called
-    >>> nothing = dict.fromkeys(["candidates", "status", "sources", "quotas", "lengths", "embeddings"])
-    >>> checked_inputs(mode_called("complexity"), [0.5, 0.7], None, k=1, decay=0.1, **nothing).ifd
+    >>> checked_inputs(SelectionSettings(mode="complexity"), [0.5, 0.7], None).ifd
     array([0.5, 0.7])
     """
-    _check_given(mode, {"complexity": complexity, "counts": counts, "embeddings": embeddings})
-    _check_numbers(k, decay)
+    needs = MODES[settings.mode].needs
+    given = {"complexity": complexity, "counts": counts, "embeddings": embeddings}
+    missing = [name for name in needs if given[name] is None]
+    if missing:
+        raise ParameterError(
+            f"the mode {settings.mode!r} needs {missing[0]}, which is missing", parameter=missing[0]
+        )
     n_rows = _n_rows(counts, complexity, lengths, embeddings, sources, status)
     if isinstance(complexity, pd.DataFrame):
         complexity, status = _of_all_rows(complexity, status, n_rows)
-    rows = np.arange(n_rows) if candidates is None else checked_rows(candidates, n_rows, "candidates")
+    rows = np.arange(n_rows) if candidates is None else row_numbers(candidates, n_rows, "candidates")
     if len(np.unique(rows)) < len(rows):
-        raise ParameterError("candidates names a row twice; each row may stand there once")
-    by_row = None if sources is None else _column(sources, n_rows, "sources", object)
-    _check_quotas(quotas, by_row)
+        raise ParameterError(parameter="candidates", allowed="different rows: one is named twice")
+    by_row = None if sources is None else _objects(sources, n_rows, "sources")
+    _check_quotas(settings.quotas, by_row)
     return Inputs(
         rows,
         None if complexity is None else _ifd(complexity, n_rows)[rows],
-        None if status is None else _column(status, n_rows, "status", object)[rows],
+        None if status is None else _objects(status, n_rows, "status")[rows],
         None if by_row is None else by_row[rows],
-        _lengths(lengths, counts, n_rows)[rows] if mode is MODES["longest"] else None,
-        _vectors(embeddings, n_rows)[rows] if "embeddings" in mode.needs else None,
+        _lengths(lengths, counts, n_rows)[rows] if settings.mode == "longest" else None,
+        _vectors(embeddings, n_rows)[rows] if embeddings is not None and "embeddings" in needs else None,
     )
 
 
-def _check_given(mode: Mode, given: dict[str, Any]) -> None:
-    name = next(name for name in MODES if MODES[name] is mode)
-    for needed in mode.needs:
-        if given[needed] is None:
-            raise ParameterError(f"the mode {name!r} needs {needed}, which was not given")
-
-
-def _check_numbers(k: Any, decay: Any) -> None:
-    if not isinstance(k, int | np.integer) or isinstance(k, bool) or k < 0:
-        raise ParameterError(f"k is {k!r}; it must be a whole number of rows, 0 or more")
-    if isinstance(decay, bool) or not isinstance(decay, int | float | np.number) or not 0.0 <= decay <= 1.0:
-        raise ParameterError(f"decay is {decay!r}; it must be a number from 0 to 1")
-
-
-def _check_quotas(quotas: Any, sources: npt.NDArray[np.object_] | None) -> None:
-    """Check that each quota is of a source that a row has, be it a candidate or not."""
+def _check_quotas(quotas: Mapping[str, float] | None, sources: Objects | None) -> None:
+    """Check that each quota is of a source that a row has, whether the row is a candidate or not."""
     if not quotas:
         return
     if sources is None:
-        raise ParameterError("quotas are given without sources; give the source of every row too")
-    known = pd.unique(sources)
+        raise ParameterError(
+            f"{param('quotas')} need the source of every row, and {param('sources')} is missing",
+            parameter="sources",
+        )
+    known = pd.unique(sources).tolist()
     for source in quotas:
         if source not in known:
-            names = ", ".join(repr(name) for name in known)
-            raise ParameterError(
-                f"quotas names the source {source!r}, which no row has; it must be one of {names}"
-            )
+            allowed = "limits of sources that a row has: " + ", ".join(map(repr, known))
+            raise ParameterError(parameter="quotas", received=source, allowed=allowed)
 
 
-def _n_rows(counts: NgramCounts | None, *columns: Any) -> int:
-    """Return how many rows there are; a table of scores, which may hold only some, is asked last."""
+def _n_rows(counts: NgramCounts | None, *columns: npt.ArrayLike | pd.DataFrame | None) -> int:
+    """Return the number of rows; a table of scores, which may hold only some of them, is asked last."""
     if counts is not None:
         return counts.n_rows
     for column in columns:
         if column is not None and not isinstance(column, pd.DataFrame):
-            return len(column)
-    if isinstance(columns[0], pd.DataFrame):
-        return int(columns[0].index.max()) + 1 if len(columns[0]) else 0
-    raise ParameterError("nothing says how many rows there are; give complexity, counts, lengths or sources")
+            return len(cast(Sized, column))
+    table = columns[0]
+    if isinstance(table, pd.DataFrame):
+        return int(table.index.max()) + 1 if len(table) else 0
+    raise ParameterError(
+        "the number of rows is unknown", fix="pass complexity, counts, lengths or sources", parameter="counts"
+    )
 
 
-def _column(values: Any, n_rows: int, parameter: str, dtype: Any = np.float64) -> npt.NDArray[Any]:
-    """Return one value per row as an array."""
-    try:
-        array = np.asarray(values, dtype=dtype)
-    except (TypeError, ValueError) as error:
-        raise ParameterError(f"{parameter} must be a number for every row: {error}") from None
-    if array.shape != (n_rows,):
-        raise ParameterError(
-            f"{parameter} has the shape {array.shape}; it must be ({n_rows},): a value per row"
-        )
+def _check_shape(shape: tuple[int, ...], n_rows: int, parameter: str) -> None:
+    if shape != (n_rows,):
+        allowed = f"one value per row, of shape ({n_rows},)"
+        raise ParameterError(parameter=parameter, received=shape, allowed=allowed)
+
+
+def _objects(values: npt.ArrayLike, n_rows: int, parameter: str) -> Objects:
+    """Return one object per row as an array."""
+    array = np.asarray(values, dtype=object)
+    _check_shape(array.shape, n_rows, parameter)
     return array
 
 
-def _ifd(complexity: Any, n_rows: int) -> Floats:
-    ifd = _column(complexity, n_rows, "complexity")
+def _numbers(values: npt.ArrayLike, n_rows: int, parameter: str) -> Floats:
+    """Return one number per row as an array."""
+    try:
+        array = np.asarray(values, dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        allowed = "a number for every row"
+        raise ParameterError(parameter=parameter, received=values, allowed=allowed) from error
+    _check_shape(array.shape, n_rows, parameter)
+    return array
+
+
+def _ifd(complexity: npt.ArrayLike, n_rows: int) -> Floats:
+    ifd = _numbers(complexity, n_rows, "complexity")
     wrong = np.flatnonzero((ifd < 0) | np.isinf(ifd))
     if len(wrong):
-        allowed = "0 or more and finite, or NaN for no score"
-        raise ParameterError(f"complexity of row {wrong[0]} is {ifd[wrong[0]]}; it must be {allowed}")
+        row = int(wrong[0])
+        allowed = "finite and not negative, or NaN for no score"
+        raise ParameterError(parameter="complexity", received=float(ifd[row]), allowed=allowed, row=row)
     return ifd
 
 
-def _of_all_rows(table: pd.DataFrame, status: Any, n_rows: int) -> tuple[Floats, Any]:
-    """Return IFD and status of all rows from a table of scores that may hold only some."""
-    if "ifd" not in table:
-        raise ParameterError(f'complexity is a table of {list(table.columns)}; it must have the column "ifd"')
+def _of_all_rows(
+    table: pd.DataFrame, status: npt.ArrayLike | None, n_rows: int
+) -> tuple[Floats, npt.ArrayLike | None]:
+    """Return IFD and status of all rows from a table of scores that may hold only some of them."""
     every = pd.RangeIndex(n_rows)
-    if not table.index.is_unique or len(table.index.difference(every)):
-        raise ParameterError(f"complexity has rows that are named twice or not from 0 to {n_rows - 1}")
-    found: Floats = np.asarray(table["ifd"].astype(np.float64).reindex(every), dtype=np.float64)
-    if status is None and "status" in table:
-        status = table["status"].astype(object).reindex(every, fill_value="not scored").to_numpy()
-    return found, status
+    if "ifd" not in table:
+        allowed, received = "a table with the column 'ifd'", list(table.columns)
+    elif not table.index.is_unique or len(table.index.difference(every)):
+        allowed, received = f"indexed by different rows from 0 to {n_rows - 1}", list(table.index)
+    else:
+        found: Floats = np.asarray(table["ifd"].astype(np.float64).reindex(every), dtype=np.float64)
+        if status is None and "status" in table:
+            status = table["status"].astype(object).reindex(every, fill_value="not scored").to_numpy()
+        return found, status
+    raise ParameterError(parameter="complexity", received=received, allowed=allowed)
 
 
-def _lengths(lengths: Any, counts: NgramCounts | None, n_rows: int) -> Floats:
+def _lengths(lengths: npt.ArrayLike | None, counts: NgramCounts | None, n_rows: int) -> Floats:
     if lengths is None:
         if counts is None:
-            raise ParameterError("the mode 'longest' needs lengths or counts, and neither was given")
+            raise ParameterError(
+                "the mode 'longest' needs lengths or counts, and both are missing", parameter="lengths"
+            )
         lengths = counts.n_words
-    return _column(lengths, n_rows, "lengths")
+    return _numbers(lengths, n_rows, "lengths")
 
 
-def _vectors(embeddings: Any, n_rows: int) -> npt.NDArray[np.float32]:
+def _vectors(embeddings: npt.ArrayLike, n_rows: int) -> npt.NDArray[np.float32]:
     array = np.asarray(embeddings, dtype=np.float32)
     if array.ndim != 2 or len(array) != n_rows:
-        allowed = f"a vector per row: ({n_rows}, n_dimensions)"
-        raise ParameterError(f"embeddings has the shape {array.shape}; it must be {allowed}")
+        allowed = f"one vector per row, of shape ({n_rows}, n_dimensions)"
+        raise ParameterError(parameter="embeddings", received=array.shape, allowed=allowed)
     return array

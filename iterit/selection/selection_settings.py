@@ -1,8 +1,7 @@
-"""How rows are picked: one object in Python, on the command line and in the saved run."""
+"""Holds how rows are picked: one object in Python, on the command line and in a saved run."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from debias.settings import Settings, setting
 from iterit.selection.modes import MODES
@@ -17,21 +16,34 @@ class SelectionSettings(Settings):
     mode : str, default="published"
         See :data:`iterit.selection.modes.MODES`.
     decay : float, default=0.1
-        What a pick multiplies the weights of its n-grams by: lambda of the paper, 0.1 for general
-        data, 0 for one domain.
+        Factor by which a pick multiplies the weights of its n-grams: lambda of the paper, 0.1 for
+        general data, 0 for one domain.
     min_ifd, max_ifd : float, optional
         Only rows with ``min_ifd <= IFD < max_ifd`` are picked.
     quotas : mapping of source to int or float, optional
         The most rows of a source, as a number of rows (int) or a share of the picks (float).
     seed : int, default=0
         For the mode "random".
+
+    Raises
+    ------
+    ParameterError
+        A value is not allowed.
+
+    Examples
+    --------
+    >>> SelectionSettings(decay=0.5).mode
+    'published'
+    >>> SelectionSettings.of(decya=0.5)
+    Traceback (most recent call last):
+    debias.errors.ParameterError: there is no parameter 'decya'; did you mean 'decay'?
     """
 
     mode: str = setting("published", "What the picks maximise.", one_of=tuple(MODES))
     decay: float = setting(
-        0.1, "What a pick multiplies the weights of its n-grams by (lambda).", least=0, most=1
+        0.1, "Factor of a pick on the weights of its n-grams: 0.1, or 0 for one domain.", least=0, most=1
     )
     min_ifd: float | None = setting(None, "Pick no record with a lower IFD.")
     max_ifd: float | None = setting(1.0, "Pick no record with this IFD or a higher one.")
-    quotas: Mapping[Any, float] | None = setting(None, "The most rows of a source.")
-    seed: int = setting(0, "Seed of the random mode.", least=0)
+    quotas: Mapping[str, float] | None = setting(None, "The most picks of a source.")
+    seed: int = setting(0, "Seed of everything that is drawn at random.", least=0)

@@ -1,1 +1,1 @@
-"""From records to the text and the tokens that are scored and trained."""
+"""Turns records into the text and the tokens that are scored and trained."""

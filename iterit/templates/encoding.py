@@ -1,4 +1,4 @@
-"""Records as tokens: one sequence each, and where its answers are; many of them held compactly."""
+"""Holds records as tokens: a sequence each with the places of its answers, many of them compactly."""
 
 from array import array
 from collections.abc import Iterable, Iterator, Sequence
@@ -18,12 +18,12 @@ TokenArray = NDArray[np.int32]
 
 
 class Span(NamedTuple):
-    """Where an answer is, in tokens of its sequence.
+    """Place of an answer, in tokens of its sequence.
 
     Attributes
     ----------
     opening : int
-        Where the template's opening of the turn begins, which ends where the answer starts.
+        Begin of the turn's opening, which ends where the answer starts.
     start, stop : int
         First token of the answer, and the one after its last.
     """
@@ -42,11 +42,11 @@ class Encoded:
     tokens : int32 array
         Cut at the end where there were too many.
     spans : tuple of Span
-        The answers, as far as they are not cut away.
+        The answers, as far as they are not cut.
     is_truncated : bool
-        Whether any token of an answer was cut away.
+        Whether a token of an answer was cut.
     n_leading : int
-        Tokens at the beginning that open every text of this tokenizer.
+        Tokens that open every text of this tokenizer.
     """
 
     tokens: TokenArray
@@ -65,11 +65,11 @@ class Encoded:
     @property
     def input_ids(self) -> list[int]:
         """Tokens as a list."""
-        return list(map(int, self.tokens))
+        return self.tokens.tolist()
 
     @property
     def labels(self) -> list[int]:
-        """What is trained on: the tokens of the answers, and -100 elsewhere.
+        """Labels of training: the tokens of the answers, and -100 elsewhere.
 
         Examples
         --------
@@ -79,18 +79,14 @@ class Encoded:
         labels = np.full(len(self.tokens), IGNORED)
         for span in self.spans:
             labels[span.start : span.stop] = self.tokens[span.start : span.stop]
-        return list(map(int, labels))
+        return labels.tolist()
 
     def direct(self, span: Span) -> list[int]:
-        """Return the tokens that stand before an answer when nothing but the turn's opening does."""
-        return list(map(int, chain(self.tokens[: self.n_leading], self.tokens[span.opening : span.start])))
+        """Return the tokens before an answer that is scored with the turn's opening alone."""
+        return [*self.tokens[: self.n_leading].tolist(), *self.tokens[span.opening : span.start].tolist()]
 
     def cut(self, max_tokens: int) -> "Encoded":
-        """Return the first tokens, as training does with a sequence that is too long.
-
-        Parameters
-        ----------
-        max_tokens : int
+        """Return the first tokens, as training cuts a sequence that is too long.
 
         Examples
         --------
@@ -112,11 +108,11 @@ class EncodedRecords(Sequence[Encoded]):
     Parameters
     ----------
     rows : sequence of int, length n
-        Which records these are.
+        Row of each record.
     encoded : iterable of Encoded, length n
-        Taken one by one, so that no more than the arrays is held.
+        Read one by one, so that only the arrays are held.
     fingerprint : str
-        Of the template that made them.
+        Fingerprint of the template that made them.
     """
 
     def __init__(self, rows: ArrayLike, encoded: Iterable[Encoded], fingerprint: str = "") -> None:
@@ -160,19 +156,15 @@ class EncodedRecords(Sequence[Encoded]):
         return np.diff(self._ends)
 
     def of(self, row: int) -> Encoded:
-        """Return the sequence of a record.
-
-        Parameters
-        ----------
-        row : int
-            Of the record.
+        """Return the sequence of a record by its row.
 
         Raises
         ------
         ParameterError
-            It is not among them.
+            The record was not encoded.
         """
         place = int(np.searchsorted(self.rows, row, sorter=self._by_row))
         if place == len(self) or self.rows[self._by_row[place]] != row:
-            raise ParameterError(f"row {row} was not encoded; these are {len(self)} other rows")
+            allowed = f"one of the {len(self)} encoded rows"
+            raise ParameterError(parameter="row", received=row, allowed=allowed)
         return self[int(self._by_row[place])]

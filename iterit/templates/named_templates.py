@@ -1,15 +1,15 @@
-"""The templates by name: a tokenizer's own for chats, or Alpaca's plain one for base models."""
+"""Returns a template by its name: the tokenizer's own for chats, or Alpaca's plain one for base models."""
 
-from typing import Any
+from typing import TYPE_CHECKING
 
 from debias.errors import ParameterError
 from iterit.records.instruction_records import Record
 from iterit.records.record_formats import Message
 from iterit.templates.chat_template import ChatTemplate
-from iterit.templates.encoding import Encoded, EncodedRecords
-from iterit.templates.template import Borders, Template, Turn, answered_places
+from iterit.templates.template import Borders, Template, answered_places
 
-__all__ = ["AlpacaTemplate", "ChatTemplate", "Encoded", "EncodedRecords", "Template", "Turn", "template_for"]
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
 
 TEMPLATES = ("auto", "chat", "alpaca")
 
@@ -39,18 +39,19 @@ class AlpacaTemplate(Template):
         " Write a response that appropriately completes the request.",
     )
 
-    def __init__(self, tokenizer: Any) -> None:
+    def __init__(self, tokenizer: "PreTrainedTokenizerBase") -> None:
         super().__init__(tokenizer)
         self.ending = tokenizer.eos_token or ""
         if not self.ending:
-            raise ParameterError("the tokenizer has no end-of-text token (eos_token); give it one")
+            allowed = "a tokenizer with an end-of-text token (eos_token)"
+            raise ParameterError(parameter="tokenizer", received=tokenizer, allowed=allowed)
 
     @property
-    def _words(self) -> Any:
+    def _words(self) -> object:
         return [*self._headers, self.opening, self.ending]
 
     def layout(self, record: Record) -> tuple[str, list[Borders]]:
-        """Return the text of a record with plain headings, and where its answers are."""
+        """Return the text of a record with plain headings, and the places of its answers."""
         last = answered_places(record.messages)[-1]
         system = [m.content for m in record.messages if m.role == "system"]
         text = "\n".join(system) or self._headers[bool(record.input.strip())]
@@ -66,29 +67,25 @@ class AlpacaTemplate(Template):
         return text, borders
 
     def _question(self, record: Record, message: Message) -> str:
-        """Question under its heading; an input has one of its own."""
+        """Return a question under its heading; an input has a heading of its own."""
         if not record.input.strip():
             return f"### Instruction:\n{message.content}"
         return f"### Instruction:\n{record.instruction}\n\n### Input:\n{record.input}"
 
 
-def template_for(tokenizer: Any, name: str = "auto") -> Template:
+def template_for(tokenizer: "PreTrainedTokenizerBase", name: str = "auto") -> Template:
     r"""Return the template for a tokenizer.
 
     Parameters
     ----------
     tokenizer : PreTrainedTokenizerBase
     name : {"auto", "chat", "alpaca"}, default="auto"
-        The tokenizer's chat template, or Alpaca's plain one; "auto" takes the former where there is one.
-
-    Returns
-    -------
-    Template
+        The tokenizer's chat template, or Alpaca's plain one; "auto" is the former where there is one.
 
     Raises
     ------
     ParameterError
-        The name is unknown, or the tokenizer cannot be used with the template.
+        The name is unknown, or the template is not usable with the tokenizer.
 
     Examples
     --------
@@ -99,10 +96,11 @@ def template_for(tokenizer: Any, name: str = "auto") -> Template:
     ('<|im_start|>assistant\n', '2<|im_end|>')
     >>> template_for(None, "plain")
     Traceback (most recent call last):
-    debias.errors.ParameterError: template is 'plain'; allowed are 'auto', 'chat', 'alpaca'
+    debias.errors.ParameterError: template must be one of 'auto', 'chat', 'alpaca', got 'plain'.
     """
     if name not in TEMPLATES:
-        raise ParameterError(f"template is {name!r}; allowed are {', '.join(map(repr, TEMPLATES))}")
+        allowed = "one of " + ", ".join(map(repr, TEMPLATES))
+        raise ParameterError(parameter="template", received=name, allowed=allowed)
     if name == "auto":
         name = "chat" if getattr(tokenizer, "chat_template", None) else "alpaca"
     return ChatTemplate(tokenizer) if name == "chat" else AlpacaTemplate(tokenizer)

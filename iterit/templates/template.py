@@ -1,7 +1,7 @@
-"""How a record becomes the text that a model is trained on, and scored on, token for token.
+"""Turns a record into the text and the tokens that a model is trained on and scored on.
 
-A record is tokenised once and whole. Its answers are found by the tokenizer's offsets: a token that
-straddles the border of an answer belongs to the answer.
+A record is tokenised once, as one text. Its answers are found by the tokenizer's offsets: a token
+that straddles the border of an answer belongs to the answer.
 """
 
 from abc import ABC, abstractmethod
@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import islice
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -23,11 +23,15 @@ from iterit.records.record_files import to_json
 from iterit.records.record_formats import Message
 from iterit.templates.encoding import Encoded, EncodedRecords, Span
 
+if TYPE_CHECKING:
+    from tokenizers import Encoding
+    from transformers import PreTrainedTokenizerBase
+
 _TEXTS_AT_ONCE = 512
 
 
 class Borders(NamedTuple):
-    """Where an answer is in its text, in characters: the turn's opening, then the answer."""
+    """Place of an answer in its text, in characters: the turn's opening, then the answer."""
 
     opening: int
     start: int
@@ -36,15 +40,15 @@ class Borders(NamedTuple):
 
 @dataclass(frozen=True)
 class Turn:
-    """One answer and what stands before it.
+    """One answer and the text before it.
 
     Parameters
     ----------
     prompt : str
         All text before the answer.
     opening : str
-        The template's opening of an assistant's turn alone: what stands before the answer when it is
-        read without its question.
+        The template's opening of an assistant's turn: the text before the answer when it is scored
+        without its question.
     answer : str
         The answer with the text that ends the turn.
     """
@@ -60,14 +64,12 @@ class Template(ABC):
     Parameters
     ----------
     tokenizer : PreTrainedTokenizerBase
-        A fast one, which tells offsets.
+        A fast one, which has offsets.
 
     Attributes
     ----------
-    opening : str
-        What opens an assistant's turn.
-    ending : str
-        What ends it.
+    opening, ending : str
+        Texts that open and end an assistant's turn.
 
     Raises
     ------
@@ -79,12 +81,10 @@ class Template(ABC):
     opening = ""
     ending = ""
 
-    def __init__(self, tokenizer: Any) -> None:
+    def __init__(self, tokenizer: "PreTrainedTokenizerBase") -> None:
         if not getattr(tokenizer, "is_fast", False):
-            raise ParameterError(
-                f"tokenizer is {type(tokenizer).__name__}, which does not tell where its tokens are in a"
-                " text; give a fast one (of the tokenizers library)"
-            )
+            allowed = "a fast tokenizer (of the tokenizers library), which has offsets"
+            raise ParameterError(parameter="tokenizer", received=tokenizer, allowed=allowed)
         self.tokenizer = tokenizer
         self.tokenization = Tokenization(tokenizer)
         self._leading = list(self.tokenization.leading)
@@ -92,18 +92,14 @@ class Template(ABC):
 
     @abstractmethod
     def layout(self, record: Record) -> tuple[str, list[Borders]]:
-        """Return the text of a record up to the end of its last answer, and where its answers are.
-
-        Parameters
-        ----------
-        record : Record
+        """Return the text of a record up to the end of its last answer, and the places of its answers.
 
         Returns
         -------
         text : str
             Without the tokens that open every text.
         borders : list of Borders
-            Of every answer that is not only white space, in order.
+            Place of every answer that is not only white space, in order.
 
         Raises
         ------
@@ -113,27 +109,24 @@ class Template(ABC):
 
     @property
     @abstractmethod
-    def _words(self) -> Any:
-        """What else decides the text."""
+    def _words(self) -> object:
+        """Whatever else decides the text."""
 
     @cached_property
     def fingerprint(self) -> str:
-        """Digest of what decides the tokens: template and vocabulary."""
+        """A digest of what decides the tokens: template and vocabulary."""
         return digest(to_json([self.name, self._words, self._leading, self.tokenization.digest])).hex()
 
     def turns(self, record: Record, max_tokens: int | None = None) -> list[Turn]:
-        """Return the answers of a record, each with what stands before it.
+        """Return the answers of a record, each with the text before it.
+
+        Answers of white space only are omitted.
 
         Parameters
         ----------
         record : Record
         max_tokens : int, optional
-            A longer text is cut after as many tokens, between two of its signs.
-
-        Returns
-        -------
-        list of Turn
-            An answer of white space only is none.
+            A longer text is cut after this number of tokens, between two characters.
 
         Raises
         ------
@@ -151,7 +144,7 @@ class Template(ABC):
         ]
 
     def _end(self, text: str, max_tokens: int) -> int:
-        """Where a text ends that has no more than some tokens and no part of a sign."""
+        """Return the end of a text that has at most `max_tokens` tokens and no part of a character."""
         offsets = self.tokenizer([text], add_special_tokens=False, verbose=False).encodings[0].offsets
         last = max_tokens - len(self._leading)
         if last >= len(offsets):
@@ -161,18 +154,7 @@ class Template(ABC):
         return int(offsets[last - 1][1]) if last > 0 else 0
 
     def encode(self, record: Record, max_tokens: int | None = None) -> Encoded:
-        """Return a record as tokens.
-
-        Parameters
-        ----------
-        record : Record
-        max_tokens : int, optional
-            A longer sequence is cut at its end.
-
-        Returns
-        -------
-        Encoded
-            With ``input_ids`` and ``labels``, which are -100 outside of answers.
+        """Return a record as tokens; a sequence longer than `max_tokens` is cut at its end.
 
         Raises
         ------
@@ -190,13 +172,9 @@ class Template(ABC):
         ----------
         records : Records
         rows : sequence of int, optional
-            All when left out.
+            All by default.
         max_tokens : int, optional
             Longer sequences are cut at their ends.
-
-        Returns
-        -------
-        EncodedRecords
 
         Raises
         ------
@@ -210,7 +188,8 @@ class Template(ABC):
     def _encoded(self, records: Iterable[Record], max_tokens: int | None) -> Iterator[Encoded]:
         """Tokenise some hundred texts at a time."""
         if max_tokens is not None and (not isinstance(max_tokens, int) or max_tokens < 1):
-            raise ParameterError(f"max_tokens is {max_tokens!r}; give a number from 1 on, or None")
+            allowed = "a positive integer or None"
+            raise ParameterError(parameter="max_tokens", received=max_tokens, allowed=allowed)
         layouts = (self.layout(record) for record in records)
         while some := list(islice(layouts, _TEXTS_AT_ONCE)):
             batch = self.tokenizer([text for text, _ in some], add_special_tokens=False, verbose=False)
@@ -218,7 +197,7 @@ class Template(ABC):
                 whole = self._with_spans(encoding, borders)
                 yield whole if max_tokens is None else whole.cut(max_tokens)
 
-    def _with_spans(self, encoding: Any, borders: Sequence[Borders]) -> Encoded:
+    def _with_spans(self, encoding: "Encoding", borders: Sequence[Borders]) -> Encoded:
         """Find answers by the offsets of the tokens."""
         offsets, shift = encoding.offsets, len(self._leading)
 
@@ -229,19 +208,11 @@ class Template(ABC):
             return bisect_left(offsets, character, key=lambda offset: offset[0]) + shift
 
         spans = [
-            Span(
-                ending_after(opening),
-                ending_after(start),
-                starting_at(stop),
-            )
-            for opening, start, stop in borders
+            Span(ending_after(one.opening), ending_after(one.start), starting_at(one.stop)) for one in borders
         ]
-        # Of an answer of signs that the tokenizer leaves out, nothing stands before its ending.
-        filled = tuple(
-            span
-            for span, border in zip(spans, borders, strict=True)
-            if span.start < starting_at(border.stop - len(self.ending))
-        )
+        # An answer has no tokens before its ending where the tokenizer omits all of its characters.
+        ends = [starting_at(one.stop - len(self.ending)) for one in borders]
+        filled = tuple(span for span, end in zip(spans, ends, strict=True) if span.start < end)
         tokens = np.array(self._leading + encoding.ids, dtype=np.int32)
         return Encoded(tokens, filled, False, shift)
 

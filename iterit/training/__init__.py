@@ -1,1 +1,1 @@
-"""A run of rounds inside a trainer: its driver, its sampler, its checkpoints."""
+"""Puts rounds into a trainer of transformers: scores, checkpoints, several processes."""

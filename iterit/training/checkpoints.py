@@ -1,17 +1,16 @@
-"""What a run of rounds keeps beside the Trainer's own checkpoint, so that a killed run goes on.
+"""Keeps a run of rounds beside the Trainer's own checkpoint, so that a killed run resumes.
 
 ``checkpoint-120/iterit/`` holds ``rounds.json`` (settings, round, history), and as Parquet every
 score, every pick and the order of round 0. All of it is data; ``rounds.json`` is written last and
-holds the digests of the others, so that half a checkpoint is never taken for one.
+holds the digests of the others, so that half a checkpoint is never taken for a complete one.
 """
 
 import hashlib
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -26,6 +25,9 @@ _SCORES, _PICKS, _ORDER, _RECORDS = "scores.parquet", "picks.parquet", "order.pa
 _VERSION = 1
 _TRAINER_STATE = "trainer_state.json"
 
+History = list[dict[str, float]]
+"""Counts, seconds, tokens and losses of every round, by name."""
+
 
 @dataclass(frozen=True)
 class RoundsCheckpoint:
@@ -39,29 +41,19 @@ class RoundsCheckpoint:
     settings : dict
         What decides the picks: equal settings, records and weights give equal picks.
     facts : dict
-        What is told in a report, such as the name of the model.
+        Further facts for reports, such as the name of the model.
     records : DataFrame
-        What a report says of records: words, tokens and source of every row.
+        Words, tokens and source of every row, for reports.
     """
 
     state: RoundState
-    history: list[dict[str, Any]] = field(default_factory=list)
-    settings: dict[str, Any] = field(default_factory=dict)
-    facts: dict[str, Any] = field(default_factory=dict)
+    history: History = field(default_factory=list)
+    settings: dict[str, object] = field(default_factory=dict)
+    facts: dict[str, object] = field(default_factory=dict)
     records: pd.DataFrame = field(default_factory=pd.DataFrame)
 
-    def write(self, folder: str | Path) -> Path:
-        """Write into the subfolder ``iterit`` of a folder.
-
-        Parameters
-        ----------
-        folder : str or Path
-            Made when it is not there.
-
-        Returns
-        -------
-        Path
-            The subfolder.
+    def write(self, folder: str | Path) -> None:
+        """Write into the subfolder ``iterit`` of a folder, which is made if necessary.
 
         Raises
         ------
@@ -70,29 +62,24 @@ class RoundsCheckpoint:
         """
         target = Path(folder) / FOLDER
         target.mkdir(parents=True, exist_ok=True)
-        order = {"row": self.state.permutation} if len(self.state.permutation) else {"row": self.state.rows}
-        digests = {}
-        for name, table in (
-            (_SCORES, self.state.scores),
-            (_PICKS, self.state.picks),
-            (_ORDER, pd.DataFrame(order)),
-            (_RECORDS, self.records),
-        ):
+        state = self.state
+        is_ordered = bool(len(state.permutation))
+        order = pd.DataFrame({"row": state.permutation if is_ordered else state.rows})
+        tables = {_SCORES: state.scores, _PICKS: state.picks, _ORDER: order, _RECORDS: self.records}
+        for name, table in tables.items():
             with atomic_path(target / name) as temporary:
                 table.to_parquet(temporary, index=False)
-            digests[name] = _digest(target / name)
         content = {
             "version": _VERSION,
-            "round": self.state.round,
-            "n_rows": self.state.n_rows,
-            "is_ordered": bool(len(self.state.permutation)),
+            "round": state.round,
+            "n_rows": state.n_rows,
+            "is_ordered": is_ordered,
             "settings": self.settings,
             "history": self.history,
             "facts": self.facts,
-            "files": digests,
+            "files": {name: _digest(target / name) for name in tables},
         }
         write_durably(target / _FACTS, json.dumps(content, indent=1).encode())
-        return target
 
 
 def read_checkpoint(folder: str | Path) -> RoundsCheckpoint:
@@ -103,20 +90,16 @@ def read_checkpoint(folder: str | Path) -> RoundsCheckpoint:
     folder : str or Path
         The checkpoint's folder, or its subfolder ``iterit``.
 
-    Returns
-    -------
-    RoundsCheckpoint
-
     Raises
     ------
     ResumeError
-        There is none, or it is damaged.
+        There is no checkpoint, or it is damaged.
 
     Examples
     --------
     >>> read_checkpoint("no/such/folder")
     Traceback (most recent call last):
-    debias.errors.ResumeError: no/such/folder holds no rounds of iterit: there is no iterit/rounds.json in it
+    debias.errors.ResumeError: no/such/folder: there are no rounds in this folder (no iterit/rounds.json).
     """
     target = Path(folder) / FOLDER
     if not target.is_dir() and Path(folder).name == FOLDER:
@@ -124,15 +107,13 @@ def read_checkpoint(folder: str | Path) -> RoundsCheckpoint:
     try:
         content = json.loads((target / _FACTS).read_text(encoding="utf-8"))
     except FileNotFoundError as error:
-        raise ResumeError(
-            f"{folder} holds no rounds of iterit: there is no {FOLDER}/{_FACTS} in it"
-        ) from error
+        problem = f"there are no rounds in this folder (no {FOLDER}/{_FACTS})"
+        raise ResumeError(problem, file=folder) from error
     except ValueError as error:
-        raise ResumeError(f"{target / _FACTS} is damaged: {error}; use an older checkpoint") from error
+        raise _damaged(target / _FACTS, f"it is damaged: {error}") from error
     if content.get("version") != _VERSION:
-        raise ResumeError(
-            f"{target / _FACTS} has version {content.get('version')!r}; this release reads {_VERSION}"
-        )
+        problem = f"its version is {content.get('version')!r}, and this release reads version {_VERSION}"
+        raise ResumeError(problem, file=target / _FACTS, received=content.get("version"))
     tables = {name: _read_table(target / name, digest) for name, digest in content["files"].items()}
     order = tables[_ORDER]["row"].to_numpy(dtype=np.int64)
     state = RoundState(
@@ -148,33 +129,37 @@ def read_checkpoint(folder: str | Path) -> RoundsCheckpoint:
     )
 
 
-def check_same_run(kept: Mapping[str, Any], now: Mapping[str, Any], folder: str | Path) -> None:
-    """Refuse to go on with other settings than those of a checkpoint.
+def check_same_run(kept: Mapping[str, object], now: Mapping[str, object], folder: str | Path) -> None:
+    """Refuse to resume with other settings than those of a checkpoint.
 
     Parameters
     ----------
     kept, now : mapping
-        Settings of the checkpoint, and of the run that is to go on.
+        Settings of the checkpoint, and of the run that is to resume.
     folder : str or Path
-        For the message.
+        Named in the message.
 
     Raises
     ------
     ResumeError
-        Naming what differs.
+        The message names what differs.
 
     Examples
     --------
     >>> check_same_run({"ratio": 0.05}, {"ratio": 0.1}, "run")
     Traceback (most recent call last):
-    debias.errors.ResumeError: run was written with other settings: ratio was 0.05 and is 0.1; ...
+    debias.errors.ResumeError: run: it was written with other settings: ratio was 0.05 and is 0.1; ...
     """
     now = json.loads(json.dumps(now))
     names = [name for name in {**kept, **now} if kept.get(name) != now.get(name)]
     if names:
         said = ", ".join(f"{name} was {kept.get(name)!r} and is {now.get(name)!r}" for name in names)
         raise ResumeError(
-            f"{folder} was written with other settings: {said}; give the same, or train into another folder"
+            f"it was written with other settings: {said}",
+            file=folder,
+            parameter=names[0],
+            received=now.get(names[0]),
+            fix="use the same settings, or train into another folder",
         )
 
 
@@ -185,39 +170,29 @@ def checkpoint_step(folder: Path) -> int:
 
 
 def last_whole_checkpoint(folder: str | Path, n_processes: int = 1) -> Path | None:
-    """Find the newest checkpoint that was written to its end.
+    """Return the newest complete checkpoint, None if there is none.
 
-    A run that is killed while it writes one leaves a part of it behind.
+    A run that is killed while it writes a checkpoint leaves an incomplete one.
 
     Parameters
     ----------
     folder : str or Path
         The Trainer's output folder.
     n_processes : int, default=1
-        How many processes train; each writes a file of its own.
-
-    Returns
-    -------
-    Path or None
+        Number of processes that train; each writes a file of its own.
     """
-    if not Path(folder).is_dir():
-        return None
-    found = [path for path in Path(folder).iterdir() if path.is_dir() and checkpoint_step(path) >= 0]
-    for path in sorted(found, key=checkpoint_step, reverse=True):
-        if _is_whole(path, n_processes):
-            return path
-    return None
+    found = [path for path in Path(folder).glob("checkpoint-*") if checkpoint_step(path) >= 0]
+    newest_first = sorted(found, key=checkpoint_step, reverse=True)
+    return next((path for path in newest_first if _is_whole(path, n_processes)), None)
 
 
 def _is_whole(folder: Path, n_processes: int) -> bool:
-    """Whether the Trainer's files are there, the last one readable, and ours."""
-    random_states: Sequence[str] = ["rng_state.pth"]
-    if n_processes > 1:
-        random_states = [f"rng_state_{process}.pth" for process in range(n_processes)]
-    for name in ("optimizer.pt", "scheduler.pt", *random_states):
-        if not (folder / name).is_file() or (folder / name).stat().st_size == 0:
-            return False
+    """Tell whether the Trainer's files are there, the last one readable, and ours."""
+    random_states = [f"rng_state_{process}.pth" for process in range(n_processes)]
+    files = ["optimizer.pt", "scheduler.pt", *(random_states if n_processes > 1 else ["rng_state.pth"])]
     try:
+        if not all((folder / name).stat().st_size for name in files):
+            return False
         json.loads((folder / _TRAINER_STATE).read_text(encoding="utf-8"))
         read_checkpoint(folder)
     except (OSError, ValueError, KeyError):
@@ -225,14 +200,18 @@ def _is_whole(folder: Path, n_processes: int) -> bool:
     return True
 
 
+def _damaged(path: Path, problem: str) -> ResumeError:
+    return ResumeError(problem, file=path, fix="use an older checkpoint")
+
+
 def _read_table(path: Path, digest: str) -> pd.DataFrame:
-    """Read a table whose bytes are known."""
+    """Read a table whose digest is known."""
     if not path.is_file() or _digest(path) != digest:
-        raise ResumeError(f"{path} is not the file that was written; use an older checkpoint")
+        raise _damaged(path, "it is not the file that was written")
     return pd.read_parquet(path)
 
 
 def _digest(path: Path) -> str:
-    """Digest of a file."""
+    """Return the digest of a file."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,6 +1,6 @@
-"""Several training processes that must agree: what each found is shared, an error stops all.
+"""Keeps several training processes together: they share what each found, and an error stops all.
 
-A process that fails alone would leave the others waiting for it for ever.
+If a process failed alone, the others would wait for it for ever.
 """
 
 from collections.abc import Callable
@@ -10,7 +10,7 @@ Found = TypeVar("Found")
 
 
 def process_numbers() -> tuple[int, int]:
-    """Return the number of this process, and how many there are."""
+    """Return the number of this process, and the number of processes."""
     from accelerate import PartialState
 
     state = PartialState()
@@ -18,17 +18,7 @@ def process_numbers() -> tuple[int, int]:
 
 
 def everywhere(find: Callable[[], Found]) -> list[Found]:
-    """Let each process find something, and give all of them what each found.
-
-    Parameters
-    ----------
-    find : callable
-        Called once in each process.
-
-    Returns
-    -------
-    list
-        In the order of the processes.
+    """Call a function in each process, and return in all of them what each found, in their order.
 
     Raises
     ------
@@ -46,16 +36,7 @@ def everywhere(find: Callable[[], Found]) -> list[Found]:
 
 
 def in_first(find: Callable[[], Found]) -> Found:
-    """Let the first process find something, and give it to all.
-
-    Parameters
-    ----------
-    find : callable
-        Called in the first process.
-
-    Returns
-    -------
-    object
+    """Call a function in the first process, and return in all of them what it found.
 
     Raises
     ------

@@ -1,7 +1,7 @@
 """Scores rows with the weights as they are: in the trainer's own model, or in vLLM with its adapter.
 
-All processes share the rows of a scoring by the trainer's own model. Scoring leaves every random
-generator as it was, so that a run that is resumed after it goes on as if it had never stopped.
+All processes share the rows that the trainer's own model scores. Scoring leaves every random
+generator as it was, so that a run that resumes after it continues as if it had never stopped.
 """
 
 import tempfile
@@ -10,21 +10,23 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 
-from debias.errors import ParameterError
+from debias.errors import ParameterError, param
 from debias.inference.models.loading import DTYPES
-from iterit.rounds.round_state import RowArray
+from iterit.row_numbers import RowArray
 from iterit.training.distributed import everywhere, in_first, process_numbers
 from iterit.training.scoring_copy import scoring_copy
 
 if TYPE_CHECKING:
+    from transformers import PreTrainedModel, Trainer
+
     from debias.inference.engine import Engine
 
-ScoreRows = Callable[["Engine", RowArray, int], pd.DataFrame]
+EngineScorer = Callable[["Engine", RowArray, int], pd.DataFrame]
 """Scores rows with an engine after so many training steps: a DataFrame indexed by row."""
 
 
@@ -37,7 +39,7 @@ class Spent:
     seconds : float
         Of the first process.
     tokens : int
-        That went through the model, in all processes; 0 where the engine does not count.
+        Tokens through the model, in all processes; 0 where the engine does not count.
     """
 
     seconds: float = 0.0
@@ -52,10 +54,10 @@ class Rescorer:
     score_rows : callable
         Scores rows with an engine.
     lengths : int64 array
-        Of every row, by which processes share the work.
+        Length of every row, by which processes share the work.
     engine : Engine, optional
         With a method ``use_adapter(folder)``, such as a VLLMEngine: it is given the adapter as it is,
-        and only the first process asks it. The trainer's own model when left out.
+        by the first process alone. The trainer's own model by default.
     dtype : {"auto", "bfloat16", "float16", "float32"}, default="auto"
         Number format in which the trainer's own model scores: "auto" is the model itself, another one
         takes a copy for each scoring, with an adapter merged in.
@@ -63,30 +65,28 @@ class Rescorer:
     Raises
     ------
     ParameterError
-        The engine takes no adapter.
+        The engine takes no adapter, or the number format is unknown.
     """
 
     def __init__(
-        self, score_rows: ScoreRows, lengths: RowArray, engine: Any = None, dtype: str = "auto"
+        self,
+        score_rows: EngineScorer,
+        lengths: RowArray,
+        engine: "Engine | None" = None,
+        dtype: str = "auto",
     ) -> None:
         if engine is not None and not hasattr(engine, "use_adapter"):
-            raise ParameterError(
-                f"engine is {type(engine).__name__}, which cannot be given the weights as they are; leave it"
-                " out, so that the trainer's own model scores, or give a VLLMEngine with enable_lora=True"
-            )
+            allowed = "an engine that takes adapters, such as a VLLMEngine with enable_lora=True, or omitted"
+            raise ParameterError(parameter="engine", received=engine, allowed=allowed)
         if dtype not in DTYPES:
-            raise ParameterError(f"score_dtype is {dtype!r}; allowed are {', '.join(map(repr, DTYPES))}")
+            allowed = "one of " + ", ".join(map(repr, DTYPES))
+            raise ParameterError(parameter="score_dtype", received=dtype, allowed=allowed)
         self.score_rows, self.lengths, self.engine = score_rows, lengths, engine
         self.dtype = dtype
         self.spent = Spent()
 
-    def __call__(self, trainer: Any, rows: RowArray) -> pd.DataFrame:
-        """Score rows with the model of a trainer as it is; called by all processes.
-
-        Parameters
-        ----------
-        trainer : transformers.Trainer
-        rows : int64 array
+    def __call__(self, trainer: "Trainer", rows: RowArray) -> pd.DataFrame:
+        """Score rows with the model of a trainer as it is; all processes call it.
 
         Returns
         -------
@@ -96,7 +96,8 @@ class Rescorer:
         Raises
         ------
         ParameterError
-            The trainer's weights lie apart on several devices, or are no adapter.
+            The trainer's processes hold only parts of the weights, or an engine is given and the model
+            has no adapter.
         """
         begun = time.perf_counter()
         with unchanged_randomness():
@@ -108,45 +109,41 @@ class Rescorer:
         self.spent.tokens += sum(tokens for _, tokens in parts)
         return pd.concat([table for table, _ in parts]).loc[rows]
 
-    def _own_share(self, trainer: Any, rows: RowArray) -> tuple[pd.DataFrame, int]:
+    def _own_share(self, trainer: "Trainer", rows: RowArray) -> tuple[pd.DataFrame, int]:
         """Score the rows of this process with its own copy of the model."""
         from debias.inference.transformers.transformers_engine import TransformersEngine
 
         refuse_scattered(trainer)
         index, count = process_numbers()
-        # Long and short rows in turn, so that all processes have as much to do.
+        # Long and short rows in turn, so that all processes have the same amount of work.
         own = rows[np.argsort(self.lengths[rows], kind="stable")][index::count]
         with model_to_score(trainer.model, self.dtype) as model:
             engine = TransformersEngine(model, trainer.processing_class)
             return self.score_rows(engine, np.sort(own), step_of(trainer)), engine.work.tokens
 
-    def _with_adapter(self, trainer: Any, rows: RowArray) -> tuple[pd.DataFrame, int]:
+    def _with_adapter(self, trainer: "Trainer", rows: RowArray) -> tuple[pd.DataFrame, int]:
         """Score rows in another engine, with the adapter as it is."""
         with adapter_folder(trainer.model) as folder:
             self.engine.use_adapter(folder)
             return self.score_rows(self.engine, rows, step_of(trainer)), 0
 
 
-def step_of(trainer: Any) -> int:
-    """Return how many steps a trainer has trained."""
+def step_of(trainer: "Trainer") -> int:
+    """Return the number of steps that a trainer has trained."""
     return int(trainer.state.global_step)
 
 
 @contextmanager
-def model_to_score(model: Any, dtype: str = "auto") -> Iterator[Any]:
-    """Give the model that is trained as one to score with, and put it back as it was.
+def model_to_score(model: "PreTrainedModel", dtype: str = "auto") -> "Iterator[PreTrainedModel]":
+    """Yield the model that is trained as one to score with, and restore it.
 
-    Mixed precision, which accelerate wraps around the forward pass, is left out: weights decide.
+    Mixed precision, which accelerate wraps around the forward pass, is omitted: weights decide.
 
     Parameters
     ----------
     model : PreTrainedModel or PeftModel
     dtype : {"auto", "bfloat16", "float16", "float32"}, default="auto"
         "auto" is the model itself; another one takes a copy, see :mod:`iterit.training.scoring_copy`.
-
-    Yields
-    ------
-    PreTrainedModel or PeftModel
     """
     import torch
 
@@ -165,36 +162,22 @@ def model_to_score(model: Any, dtype: str = "auto") -> Iterator[Any]:
             module.training = training[name]
 
 
-def refuse_scattered(trainer: Any) -> None:
-    """Refuse a trainer whose processes hold only parts of the weights.
-
-    Parameters
-    ----------
-    trainer : transformers.Trainer
-
-    Raises
-    ------
-    ParameterError
-    """
+def refuse_scattered(trainer: "Trainer") -> None:
+    """Raise ParameterError for a trainer whose processes hold only parts of the weights."""
     if trainer.is_fsdp_enabled or trainer.is_deepspeed_enabled:
         kind = "FSDP" if trainer.is_fsdp_enabled else "DeepSpeed"
         raise ParameterError(
-            f"the trainer uses {kind}, and no process holds the whole model to score with; train with several"
-            " processes without it, or give engine=VLLMEngine(..., enable_lora=True) and train an adapter"
+            f"the trainer uses {kind}, and no process holds the whole model to score with",
+            parameter="trainer",
+            received=kind,
+            fix="train with several processes without it, or train an adapter and pass"
+            f" {param('engine')}=VLLMEngine(..., enable_lora=True)",
         )
 
 
 @contextmanager
-def adapter_folder(model: Any) -> Iterator[Path]:
-    """Keep a model's adapter in a temporary folder for as long as the context lasts.
-
-    Parameters
-    ----------
-    model : PeftModel
-
-    Yields
-    ------
-    Path
+def adapter_folder(model: "PreTrainedModel") -> Iterator[Path]:
+    """Keep a model's adapter in a temporary folder inside the block.
 
     Raises
     ------
@@ -203,8 +186,9 @@ def adapter_folder(model: Any) -> Iterator[Path]:
     """
     if not hasattr(model, "peft_config"):
         raise ParameterError(
-            "engine can only be given an adapter, and the model that is trained has none; train with LoRA"
-            " (peft), or leave engine out, so that the trainer's own model scores"
+            "an engine takes adapters only, and the model that is trained has none",
+            parameter="engine",
+            fix=f"train with LoRA (peft), or omit {param('engine')}, so that the trainer's own model scores",
         )
     with tempfile.TemporaryDirectory(prefix="iterit-adapter-") as folder:
         model.save_pretrained(folder)

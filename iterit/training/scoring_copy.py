@@ -1,34 +1,37 @@
-"""A copy of a model to score with, in another number format, with an adapter merged in.
+"""Copies a model to score with, in another number format, with an adapter merged in.
 
-What training changes is often smaller than half a step of bfloat16 (a part in 256): rounded to
-nearest, weights that came from a checkpoint in that format would stay what they were, and the copy
-would score as if it had hardly been trained. So weights are rounded at random, up with a probability
-equal to how far up they are: right on average (stochastic rounding; Gupta et al., "Deep Learning with
-Limited Numerical Precision", ICML 2015). The draws are the same each time, so that a weight is
-rounded otherwise only where it was changed.
+Training often changes a weight by less than half a step of bfloat16 (a part in 256): rounded to
+nearest, weights from a checkpoint in that format would stay the same, and the copy would score as if
+it had hardly been trained. So weights are rounded at random, up with a probability equal to how far
+up they are: correct on average (stochastic rounding; Gupta et al., "Deep Learning with Limited
+Numerical Precision", ICML 2015). The draws are the same each time, so that only a weight that has
+changed is rounded differently.
 """
 
 import copy
 import zlib
-from typing import Any
+from typing import TYPE_CHECKING
 
 import torch
 
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
 
-def scoring_copy(model: Any, dtype: torch.dtype) -> Any:
-    """Copy a model, merge its adapter in (which then costs no products of its own), and round it.
+
+def scoring_copy(model: "PreTrainedModel", dtype: torch.dtype) -> "PreTrainedModel":
+    """Copy a model, merge its adapter in (it then needs no products of its own), and round it.
 
     Parameters
     ----------
     model : PreTrainedModel or PeftModel
-        Is left as it is.
+        Not changed.
     dtype : torch.dtype
 
     Returns
     -------
     PreTrainedModel
-        Its parameters, and the buffers that a checkpoint holds, are in that format; others, such as
-        the frequencies of rotary positions, keep theirs.
+        Its parameters, and the buffers that a checkpoint holds, are in that format; other buffers,
+        such as the frequencies of rotary positions, keep theirs.
     """
     copied = copy.deepcopy(model)
     if hasattr(copied, "merge_and_unload"):
@@ -47,14 +50,14 @@ def scoring_copy(model: Any, dtype: torch.dtype) -> Any:
 
 
 def rounded(values: torch.Tensor, dtype: torch.dtype, seed: int = 0) -> torch.Tensor:
-    """Round numbers to a format: to bfloat16 at random, right on average, to others to nearest.
+    """Round numbers to a format: to bfloat16 at random, correct on average, to others to nearest.
 
     Parameters
     ----------
     values : tensor
     dtype : torch.dtype
     seed : int, default=0
-        Of the draws.
+        Seed of the draws.
 
     Returns
     -------
@@ -62,7 +65,7 @@ def rounded(values: torch.Tensor, dtype: torch.dtype, seed: int = 0) -> torch.Te
 
     Examples
     --------
-    A tenth of a step above 1 becomes 1 or the next number, in one of ten cases:
+    A tenth of a step above 1 becomes the next number in one of ten cases, else 1:
 
     >>> step = 2.0**-7
     >>> found = rounded(torch.full((10_000,), 1 + 0.1 * step), torch.bfloat16).float()

@@ -1,39 +1,78 @@
-"""How rounds get into a Trainer: a sampler in place of its own, and a callback that turns rounds.
+"""Puts rounds into a Trainer: a subclass with a sampler of its own, and a callback that begins rounds.
 
 The training loop stays the Trainer's: an epoch is one pass over the picks of a round, and as every
-round picks as many rows, the learning-rate schedule is computed from them.
+round picks the same number of rows, the learning-rate schedule is computed from them.
 """
 
 import math
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from transformers import Trainer, TrainerCallback
 
-from debias.errors import ParameterError, ResumeError
+from debias.errors import ParameterError, ResumeError, param
 from iterit.training.checkpoints import last_whole_checkpoint
 from iterit.training.driver import RoundDriver
 from iterit.training.training_rows import RoundSampler
 
+if TYPE_CHECKING:
+    from torch.utils.data import DataLoader
+    from transformers import TrainerControl, TrainerState, TrainingArguments
+
 _Base: Any = Trainer
 
 
-class RoundsTrainer(_Base):
-    """What a trainer's class gets on top; the trainer's own class stays below it.
+class Rounds(Protocol):
+    """An :class:`iterit.training.trainer.IterIT`, or whatever else attaches rounds to a trainer."""
+
+    def attach(self, trainer: Trainer) -> Trainer:
+        """Give a trainer rounds."""
+
+
+class IterITTrainer(_Base):
+    """A ``transformers.Trainer`` that scores, picks and trains round by round.
+
+    It does what :meth:`iterit.training.trainer.IterIT.attach` does with a trainer; in a class with other
+    bases, such as ``class Mine(IterITTrainer, SFTTrainer)``, it goes first.
+
+    Parameters
+    ----------
+    *args, **options
+        Of the Trainer: model, arguments, ``processing_class`` and so on. It needs no training data.
+    iterit : IterIT
+        Records, ratio and settings of the rounds.
 
     Attributes
     ----------
     rounds : RoundDriver
+        The run: ``rounds.state.picks``, ``rounds.state.scores``, ``rounds.history``.
     round_sampler : RoundSampler
     resumed_from : Path or None
+
+    Raises
+    ------
+    ParameterError
+        The Trainer has a setting with which rounds are impossible: the message names it.
+
+    Examples
+    --------
+    >>> rounds = IterIT("alpaca.jsonl", ratio=0.05)  # doctest: +SKIP
+    >>> trainer = IterITTrainer(model, args, processing_class=tokenizer, iterit=rounds)  # doctest: +SKIP
+    >>> trainer.train()  # doctest: +SKIP
     """
 
     rounds: RoundDriver
     round_sampler: RoundSampler
     resumed_from: Path | None = None
 
-    def train(self, resume_from_checkpoint: str | bool | None = None, *args: Any, **more: Any) -> Any:
-        """Train; ``resume_from_checkpoint=True`` takes the newest checkpoint that is whole.
+    def __init__(self, *args: object, iterit: Rounds, **options: object) -> None:
+        super().__init__(*args, **options)
+        iterit.attach(self)
+
+    def train(
+        self, resume_from_checkpoint: str | bool | None = None, *args: object, **more: object
+    ) -> object:
+        """Train; ``resume_from_checkpoint=True`` takes the newest checkpoint that is complete.
 
         Raises
         ------
@@ -44,19 +83,21 @@ class RoundsTrainer(_Base):
             found = last_whole_checkpoint(self.args.output_dir, self.args.world_size)
             if found is None:
                 raise ResumeError(
-                    f"{self.args.output_dir} holds no whole checkpoint; train without resume_from_checkpoint"
+                    "the folder has no complete checkpoint",
+                    file=self.args.output_dir,
+                    fix=f"train without {param('resume_from_checkpoint')}",
                 )
             resume_from_checkpoint = str(found)
         self.resumed_from = Path(resume_from_checkpoint) if resume_from_checkpoint else None
         return super().train(resume_from_checkpoint or None, *args, **more)
 
-    def num_examples(self, dataloader: Any) -> int:
-        """Rows of an epoch: the picks of a round, not all rows."""
+    def num_examples(self, dataloader: "DataLoader[object]") -> int:
+        """Return the rows of an epoch: the picks of a round, not all rows."""
         if getattr(dataloader, "dataset", None) is self.train_dataset:
             return self.round_sampler.n_picks
         return int(super().num_examples(dataloader))
 
-    def _get_train_sampler(self, train_dataset: Any = None) -> RoundSampler:
+    def _get_train_sampler(self, train_dataset: object = None) -> RoundSampler:
         """Return the sampler of rounds; the Trainer asks for it when it makes its data loader."""
         if self.args.world_size > 1:
             self.round_sampler.multiple = self.rows_at_once
@@ -69,29 +110,23 @@ class RoundsTrainer(_Base):
 
 
 class RoundsCallback(TrainerCallback):  # type: ignore[misc]
-    """Begins a round with an epoch, and writes beside the Trainer's checkpoints.
+    """Begins a round with an epoch, and writes beside the Trainer's checkpoints."""
 
-    Parameters
-    ----------
-    trainer : RoundsTrainer
-    """
+    def __init__(self, trainer: IterITTrainer) -> None:
+        self.trainer, self.rounds = trainer, trainer.rounds
 
-    def __init__(self, trainer: RoundsTrainer) -> None:
-        self.trainer = trainer
-
-    @property
-    def rounds(self) -> RoundDriver:
-        """The run of rounds."""
-        return self.trainer.rounds
-
-    def on_train_begin(self, args: Any, state: Any, control: Any, **more: Any) -> None:
-        """Begin, or take up the rounds of the checkpoint that is resumed."""
+    def on_train_begin(
+        self, args: "TrainingArguments", state: "TrainerState", control: "TrainerControl", **more: object
+    ) -> None:
+        """Begin, or resume the rounds of the checkpoint."""
         if self.trainer.resumed_from is None:
             self.rounds.begin()
         else:
             self.rounds.resume(self.trainer.resumed_from, state.global_step)
 
-    def on_epoch_begin(self, args: Any, state: Any, control: Any, **more: Any) -> None:
+    def on_epoch_begin(
+        self, args: "TrainingArguments", state: "TrainerState", control: "TrainerControl", **more: Any
+    ) -> None:
         """Score and pick where a round begins, and give the sampler its rows."""
         batches = len(more["train_dataloader"])
         steps = max(math.ceil(batches / args.gradient_accumulation_steps), 1)
@@ -99,56 +134,95 @@ class RoundsCallback(TrainerCallback):  # type: ignore[misc]
         per_step = self.trainer.rows_at_once * args.gradient_accumulation_steps
         self.trainer.round_sampler.rows = self.rounds.rows_for_epoch(self.trainer, epoch, per_step)
 
-    def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **more: Any) -> None:
-        """Note the loss."""
-        if logs and "loss" in logs:
-            self.rounds.note_loss(logs["loss"], state.global_step)
+    def on_log(
+        self, args: "TrainingArguments", state: "TrainerState", control: "TrainerControl", **more: Any
+    ) -> None:
+        """Keep the loss."""
+        if "loss" in (logs := more.get("logs") or {}):
+            self.rounds.add_loss(logs["loss"], state.global_step)
 
-    def on_step_end(self, args: Any, state: Any, control: Any, **more: Any) -> None:
-        """Write before the Trainer writes its checkpoint, which it may delete older ones after."""
+    def on_step_end(
+        self, args: "TrainingArguments", state: "TrainerState", control: "TrainerControl", **more: object
+    ) -> None:
+        """Write before the Trainer writes its checkpoint, after which it may delete older ones."""
         if control.should_save:
-            self._write(args, state)
+            self.on_save(args, state, control)
 
-    def on_epoch_end(self, args: Any, state: Any, control: Any, **more: Any) -> None:
+    def on_epoch_end(
+        self, args: "TrainingArguments", state: "TrainerState", control: "TrainerControl", **more: object
+    ) -> None:
         """Have the loss of the round logged, and write before the Trainer does."""
-        self.rounds.note_training_time()
+        self.rounds.add_training_time()
         control.should_log = True
-        if control.should_save:
-            self._write(args, state)
+        self.on_step_end(args, state, control)
 
-    def on_save(self, args: Any, state: Any, control: Any, **more: Any) -> None:
+    def on_save(
+        self, args: "TrainingArguments", state: "TrainerState", control: "TrainerControl", **more: object
+    ) -> None:
         """Write where another callback asked for a checkpoint; the newest losses, too."""
-        self._write(args, state)
+        if state.is_world_process_zero:
+            self.rounds.checkpoint().write(Path(args.output_dir) / f"checkpoint-{state.global_step}")
 
-    def on_train_end(self, args: Any, state: Any, control: Any, **more: Any) -> None:
+    def on_train_end(
+        self, args: "TrainingArguments", state: "TrainerState", control: "TrainerControl", **more: object
+    ) -> None:
         """Write the whole run beside the checkpoints."""
         if state.is_world_process_zero:
             self.rounds.checkpoint().write(args.output_dir)
 
-    def _write(self, args: Any, state: Any) -> None:
-        if state.is_world_process_zero:
-            self.rounds.checkpoint().write(Path(args.output_dir) / f"checkpoint-{state.global_step}")
 
-
-def install(trainer: Any, rounds: RoundDriver) -> None:
-    """Give a trainer the sampler and the callback.
-
-    Parameters
-    ----------
-    trainer : transformers.Trainer
-        Or of a class that inherits from it, such as SFTTrainer.
-    rounds : RoundDriver
+def install(trainer: Trainer, rounds: RoundDriver) -> None:
+    """Give a trainer, of whatever class, the sampler and the callback.
 
     Raises
     ------
     ParameterError
         It has rounds already.
     """
-    if isinstance(trainer, RoundsTrainer):
-        raise ParameterError("trainer has rounds already; make a new one")
+    if hasattr(trainer, "rounds"):
+        raise ParameterError("trainer has rounds already", parameter="trainer", fix="make a new trainer")
     base = type(trainer)
-    bases = (RoundsTrainer,) if base is Trainer else (RoundsTrainer, base)
-    trainer.__class__ = type(base.__name__, bases, {"__module__": base.__module__, "__doc__": base.__doc__})
+    if not isinstance(trainer, IterITTrainer):
+        bases = (IterITTrainer,) if base is Trainer else (IterITTrainer, base)
+        inherited = {"__module__": base.__module__, "__doc__": base.__doc__}
+        trainer.__class__ = type(base.__name__, bases, inherited)
     trainer.rounds = rounds
     trainer.round_sampler = RoundSampler(rounds.settings.n_picks)
     trainer.add_callback(RoundsCallback(trainer))
+
+
+def check_trainer(trainer: Trainer, epochs_per_round: int = 1) -> None:
+    """Refuse a trainer with which rounds are impossible.
+
+    Raises
+    ------
+    ParameterError
+        The message names the argument.
+    """
+    if not isinstance(trainer, Trainer):
+        allowed = "a transformers.Trainer or SFTTrainer"
+        raise ParameterError(parameter="trainer", received=trainer, allowed=allowed)
+    if trainer.processing_class is None:
+        raise ParameterError(parameter="processing_class", received=None, allowed="the model's tokenizer")
+    given = trainer.args
+    epochs = given.num_train_epochs
+    reasons: dict[str, str | bool] = {
+        "max_steps": given.max_steps > 0
+        and "omitted: the steps are computed from the picks of num_train_epochs rounds",
+        "num_train_epochs": (epochs != int(epochs) or int(epochs) % epochs_per_round)
+        and f"a multiple of epochs_per_round ({epochs_per_round}): an epoch is a pass over the picks",
+        "packing": getattr(given, "packing", False) and "False: it joins records before they could be picked",
+        "dataloader_drop_last": given.dataloader_drop_last and "False: it would drop picks",
+        "ignore_data_skip": given.ignore_data_skip and "False: a resumed run would train picks twice",
+    }
+    for parameter, allowed in reasons.items():
+        if isinstance(allowed, str):
+            raise ParameterError(parameter=parameter, received=getattr(given, parameter), allowed=allowed)
+
+
+def context_of(trainer: Trainer) -> int | None:
+    """Return the context length in the model's configuration, None if it has none."""
+    config = trainer.model.config
+    config = config.get_text_config() if hasattr(config, "get_text_config") else config
+    length = getattr(config, "max_position_embeddings", None)
+    return int(length) if length else None

@@ -1,20 +1,25 @@
-"""A trainer for instruction rounds from a model's name: what ``iterit train`` sets up.
+"""Makes a trainer from a model's name, for ``iterit train``.
 
-Own scripts need nothing of this: see :meth:`iterit.training.trainer.IterIT.attach`.
+Scripts of your own do not need this file: see :meth:`iterit.training.trainer.IterIT.attach`.
 """
 
 import importlib.util
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
-from debias.errors import MissingDependencyError, ModelError, ParameterError
+from debias.errors import MissingDependencyError, ModelError
+from debias.settings import Settings, setting
+
+if TYPE_CHECKING:
+    from peft import PeftModel
+    from transformers import PreTrainedModel, Trainer
 
 _RATES = {True: 2e-4, False: 2e-5}
 
 
 @dataclass(frozen=True)
-class TrainingSettings:
+class TrainingSettings(Settings):
     """How rounds are trained.
 
     Parameters
@@ -26,20 +31,20 @@ class TrainingSettings:
     lora_rank : int, default=16
         Its scale is twice the rank.
     learning_rate : float, optional
-        2e-4 for an adapter and 2e-5 for all weights when left out; falls as a cosine.
+        By default 2e-4 for an adapter and 2e-5 for all weights; falls as a cosine.
     warmup_share : float, default=0.03
         Share of the steps in which it rises.
     batch_size : int, default=4
-        Records that a process takes at once.
+        Records per process and batch.
     gradient_accumulation : int, default=8
-        Batches before a step.
+        Batches per step.
     bf16 : bool, default=False
-        Whether to train in mixed precision. Weights that are trained stay in float32; those below an
-        adapter, which are not, are then kept in bfloat16, in half the memory.
+        Whether to train in mixed precision. Weights that are trained stay in float32; frozen weights
+        below an adapter are then kept in bfloat16, in half the memory.
     save_steps : int, optional
-        Steps between checkpoints; one per epoch when left out.
+        Steps between checkpoints; one checkpoint per epoch by default.
     device : str, default="auto"
-        "cpu" keeps off accelerators.
+        "cpu" uses no accelerator.
     seed : int, default=0
 
     Raises
@@ -53,32 +58,27 @@ class TrainingSettings:
     2e-05
     >>> TrainingSettings(rounds=0)
     Traceback (most recent call last):
-    debias.errors.ParameterError: rounds is 0; it must be at least 1
+    debias.errors.ParameterError: rounds must be a positive integer, got 0.
     """
 
-    rounds: int = 3
-    epochs_per_round: int = 1
-    lora: bool = True
-    lora_rank: int = 16
-    learning_rate: float | None = None
-    warmup_share: float = 0.03
-    batch_size: int = 4
-    gradient_accumulation: int = 8
-    bf16: bool = False
-    save_steps: int | None = None
-    device: str = "auto"
-    seed: int = 0
-
-    def __post_init__(self) -> None:
-        for name in ("rounds", "epochs_per_round", "lora_rank", "batch_size", "gradient_accumulation"):
-            if getattr(self, name) < 1:
-                raise ParameterError(f"{name} is {getattr(self, name)}; it must be at least 1")
-        if not 0 <= self.warmup_share < 1:
-            raise ParameterError(f"warmup_share is {self.warmup_share}; give a share from 0 up to 1")
+    rounds: int = setting(3, "How often to score, pick and train.", least=1)
+    epochs_per_round: int = setting(1, "Passes over the picks of a round.", least=1)
+    lora: bool = setting(True, "Train an adapter, or all weights.", option="--lora/--full")
+    lora_rank: int = setting(16, "Rank of the adapter.", least=1)
+    learning_rate: float | None = setting(
+        None, "By default 2e-4 for an adapter and 2e-5 for all weights.", above=0
+    )
+    warmup_share: float = setting(0.03, "Share of the steps in which the rate rises.", least=0, most=0.99)
+    batch_size: int = setting(4, "Records per process and batch.", least=1)
+    gradient_accumulation: int = setting(8, "Batches per step.", least=1)
+    bf16: bool = setting(False, "Train in mixed precision, and score in bfloat16.")
+    save_steps: int | None = setting(None, "Steps between checkpoints; one per epoch by default.", least=1)
+    device: str = setting("auto", "auto, cpu, cuda, ...")
+    seed: int = setting(0, "Seed of everything that is drawn at random.", least=0)
 
     @property
     def rate(self) -> float:
-        """The learning rate, chosen or default."""
+        """The learning rate, given or default."""
         return _RATES[self.lora] if self.learning_rate is None else self.learning_rate
 
 
@@ -93,10 +93,6 @@ def trainable_folder(model: str | Path, out: str | Path) -> str:
     model : str or Path
         "demo", a GGUF file, a folder, or a name on the Hugging Face hub.
     out : str or Path
-
-    Returns
-    -------
-    str
 
     Raises
     ------
@@ -117,7 +113,7 @@ def trainable_folder(model: str | Path, out: str | Path) -> str:
     return str(target)
 
 
-def make_trainer(model: str | Path, out: str | Path, settings: TrainingSettings) -> Any:
+def make_trainer(model: str | Path, out: str | Path, settings: TrainingSettings) -> "Trainer":
     """Make a trainer, to be given rounds.
 
     Parameters
@@ -125,12 +121,8 @@ def make_trainer(model: str | Path, out: str | Path, settings: TrainingSettings)
     model : str or Path
         A folder, or a name on the Hugging Face hub; see :func:`trainable_folder` for others.
     out : str or Path
-        Where checkpoints go.
+        Folder of checkpoints.
     settings : TrainingSettings
-
-    Returns
-    -------
-    transformers.Trainer
 
     Raises
     ------
@@ -151,12 +143,10 @@ def make_trainer(model: str | Path, out: str | Path, settings: TrainingSettings)
             dtype = torch.bfloat16 if settings.bf16 and settings.lora else torch.float32
             loaded = transformers.AutoModelForCausalLM.from_pretrained(model, dtype=dtype)
     except (OSError, ValueError) as error:
-        raise ModelError(f"model {str(model)!r} cannot be loaded: {str(error).splitlines()[0]}") from error
+        problem = f"the model {str(model)!r} cannot be loaded: {str(error).splitlines()[0]}"
+        raise ModelError(problem, parameter="model", received=str(model)) from error
     if settings.lora:
         loaded = with_adapter(loaded, settings.lora_rank)
-    saving: dict[str, Any] = {"save_strategy": "epoch"}
-    if settings.save_steps is not None:
-        saving = {"save_strategy": "steps", "save_steps": settings.save_steps}
     arguments = transformers.TrainingArguments(
         output_dir=str(out),
         num_train_epochs=settings.rounds * settings.epochs_per_round,
@@ -169,26 +159,18 @@ def make_trainer(model: str | Path, out: str | Path, settings: TrainingSettings)
         use_cpu=settings.device == "cpu",
         dataloader_pin_memory=settings.device != "cpu" and torch.cuda.is_available(),
         logging_steps=5,
+        save_strategy="epoch" if settings.save_steps is None else "steps",
+        save_steps=settings.save_steps or 500,
         save_total_limit=2,
         report_to=[],
         disable_tqdm=True,
         seed=settings.seed,
-        **saving,
     )
     return transformers.Trainer(loaded, arguments, processing_class=tokenizer)
 
 
-def with_adapter(model: Any, rank: int) -> Any:
+def with_adapter(model: "PreTrainedModel", rank: int) -> "PeftModel":
     """Put an untrained LoRA adapter on all matrices of a model's layers.
-
-    Parameters
-    ----------
-    model : PreTrainedModel
-    rank : int
-
-    Returns
-    -------
-    PeftModel
 
     Raises
     ------
@@ -197,11 +179,11 @@ def with_adapter(model: Any, rank: int) -> Any:
     """
     if importlib.util.find_spec("peft") is None:
         raise MissingDependencyError(
-            'training an adapter needs peft; run: pip install "debias-iterit[train]", or train all weights'
+            "an adapter needs peft, which is not installed",
+            received="peft",
+            fix='run: pip install "debias-iterit[train]", or train all weights',
         )
     from peft import LoraConfig, get_peft_model
 
-    return get_peft_model(
-        model,
-        LoraConfig(r=rank, lora_alpha=2 * rank, target_modules="all-linear", task_type="CAUSAL_LM"),
-    )
+    config = LoraConfig(r=rank, lora_alpha=2 * rank, target_modules="all-linear", task_type="CAUSAL_LM")
+    return get_peft_model(model, config)

@@ -1,4 +1,4 @@
-"""Records as training examples, and the sampler that shows a trainer the picks of a round.
+"""Gives a trainer its data: records as training examples, and a sampler with the picks of a round.
 
 The tokens are those that were scored: the same template, the same end of a turn; only answers count
 in the loss.
@@ -13,13 +13,15 @@ import numpy as np
 import torch
 from torch.utils.data import Dataset, Sampler
 
-from iterit.rounds.round_state import RowArray
+from iterit.row_numbers import RowArray
 from iterit.templates.encoding import IGNORED
 
 FILLER = -1
-"""Stands for an example without an answer: it makes batches even and counts in no loss."""
+"""An example without an answer: it fills up batches and counts in no loss."""
 
 if TYPE_CHECKING:
+    from transformers import Trainer
+
     from iterit.templates.encoding import EncodedRecords
 
 
@@ -46,10 +48,10 @@ class TrainingRows(Dataset[dict[str, list[int]]]):
 
 
 class RoundSampler(Sampler[int]):
-    """Yields the rows of the round that is under way; every round has as many.
+    """Yields the rows of the current round; every round has the same number of rows.
 
-    Where several processes share batches, what is missing to a whole number of them is filled up
-    with examples that count in no loss; left to itself, accelerate would train some rows twice.
+    Where several processes share batches, the last batches are filled up with examples that count in
+    no loss; without them accelerate would train some rows twice.
 
     Parameters
     ----------
@@ -82,18 +84,26 @@ class RoundSampler(Sampler[int]):
         yield from itertools.repeat(FILLER, len(self) - self.n_picks)
 
 
+def set_rows(trainer: "Trainer", encoded: "EncodedRecords") -> None:
+    """Give a trainer its training data, and a collator where its own does not pad labels."""
+    from transformers import DataCollatorWithPadding
+    from transformers.data.data_collator import default_data_collator
+
+    trainer.train_dataset = TrainingRows(encoded)
+    collator = trainer.data_collator
+    if collator is default_data_collator or isinstance(collator, DataCollatorWithPadding):
+        n_known = trainer.model.get_input_embeddings().num_embeddings
+        trainer.data_collator = PaddedBatch(pad_token_of(trainer.processing_class, n_known))
+
+
 def pad_token_of(tokenizer: object, n_known: int) -> int:
-    """Return a token to fill up shorter rows with: attention and loss leave it out, so any will do.
+    """Return a token to pad shorter rows with: attention and loss omit it, so any token will do.
 
     Parameters
     ----------
     tokenizer : PreTrainedTokenizerBase
     n_known : int
         Tokens that the model knows; a tokenizer may name one that it does not.
-
-    Returns
-    -------
-    int
     """
     for name in ("pad_token_id", "eos_token_id", "unk_token_id"):
         token = getattr(tokenizer, name, None)
@@ -103,12 +113,12 @@ def pad_token_of(tokenizer: object, n_known: int) -> int:
 
 
 class PaddedBatch:
-    """Joins examples to a batch, filled up at the right.
+    """Joins examples to a batch, padded at the right.
 
     Parameters
     ----------
     padding : int
-        The token to fill up with.
+        The token to pad with.
 
     Examples
     --------
@@ -119,7 +129,7 @@ class PaddedBatch:
     """
 
     def __init__(self, padding: int) -> None:
-        self.fill = {"input_ids": padding, "attention_mask": 0, "labels": -100}
+        self.fill = {"input_ids": padding, "attention_mask": 0, "labels": IGNORED}
 
     def __call__(self, rows: list[dict[str, list[int]]]) -> dict[str, torch.Tensor]:
         """Return a batch of tensors of shape (n_rows, longest)."""

@@ -2,7 +2,6 @@
 
 import json
 import os
-import re
 import signal
 import subprocess
 import sys
@@ -12,14 +11,12 @@ from pathlib import Path
 import pandas as pd
 import pytest
 import torch
-from hypothesis import given
-from hypothesis import strategies as st
 from typer.testing import CliRunner
 
 from debias.cli import app
 from debias.cli.collection_tables import describe_collection
-from debias.cli.list_options import LIST_OPTIONS, numbers, repeated, shots_of
 from debias.tables.table import ProbabilityTable
+from tests.support.commands import refused
 from tests.support.paths import ROOT
 from tests.support.tiny_models import byte_tokenizer, tiny_model
 
@@ -56,7 +53,7 @@ def common(model) -> tuple:
 
 
 def test_several_tables_in_one_command(reviews, model):
-    words = ("collect", "task.toml", "other.toml", *common(model), "--seeds", 0, 1, "--shots", 0, "per-class")
+    words = ("collect", "task.toml", "other.toml", *common(model), "--seeds", "0,1", "--shots", "0,per-class")
     code, out, err = run(*words, "--out", "tables")
     assert code == 0, err
     names = [f"{task}_opt_{rest}" for task in ("task", "other")
@@ -78,43 +75,44 @@ def test_answers_are_looked_up_unless_their_folder_is_gone(reviews, model):
     assert run(*words, "--out", "first.parquet")[0] == 0
     assert not Path("first.parquet.run").exists()
     code, out, _ = run(*words, "--out", "second.parquet")
-    assert code == 0 and "in other runs" not in out
+    assert code == 0 and "other runs" not in out
     Path("elsewhere").mkdir()
     assert run(*words[:-1], "--out", "elsewhere/third.parquet")[0] == 0
     code, out, _ = run(*words, "--out", "fourth.parquet", "--reuse", "elsewhere")
-    assert code == 0 and "30 rows had been answered in other runs." in out
+    assert code == 0 and "other runs were used for 30 rows." in out
 
 
 @pytest.mark.parametrize(
-    ("arguments", "words"),
+    ("arguments", "mentions"),
     [
-        (["--shots", "0", "--shots", "x"], "--shots must be a whole number or per-class; got 'x'"),
-        (["--seeds", "x"], "--seeds must be whole numbers from 0 to 4294967295; got 'x'"),
-        (["--seeds", "0", "1", "--seed", "3"], "--seed and --seeds exclude each other"),
-        (["--seeds", "0", "--out", "a.parquet"], "several tables need a folder"),
-        (["--seeds", "0", "0"], "seeds has 0 twice"),
-        (["--engine", "openai"], "--engine openai needs --base-url"),
+        (["--shots", "0", "--shots", "x"], ("--shots", "'x'")),
+        (["--seeds", "x"], ("--seeds", "'x'")),
+        (["--seeds", "4294967296"], ("--seeds", "'4294967296'")),
+        (["--seeds", "0", "1", "--seed", "3"], ("--seed", "--seeds")),
+        (["--seeds", "0", "1"], ("'1'", "--seeds 0,1,2")),
+        (["--shots", "0", "per-class"], ("'per-class'", "--seeds 0,1,2")),
+        (["--seeds", "0", "--out", "a.parquet"], ("folder",)),
+        (["--seeds", "0,0"], ("seeds", "0")),
+        (["--engine", "openai"], ("--engine openai", "--base-url")),
         (
             ["--engine", "openai", "--base-url", "http://127.0.0.1:9/v1", "--model", "demo"],
-            "--engine openai needs --model",
+            ("--engine openai", "--model"),
         ),
-        (["--engine", "openai", "--device", "cpu"], "--device is for --engine transformers; the engine is"),
-        (["--max-tokens", "5"], "--max-tokens is for --engine openai; the engine is transformers"),
-        (["--adapter", "x"], "--adapter is for --engine vllm; the engine is transformers"),
-        (["--reuse", "nowhere"], "reuse names 'nowhere', where no run is"),
-        (["--data", "empty.csv"], "empty.csv"),
-        (["--data", "nothing.csv"], "'nothing.csv' does not exist"),
-        (["--out", "/proc/opt.parquet"], "/proc/opt.parquet.run: it cannot be written"),
+        (["--engine", "openai", "--device", "cpu"], ("--device", "--engine transformers")),
+        (["--max-tokens", "5"], ("--max-tokens", "--engine openai")),
+        (["--adapter", "x"], ("--adapter", "--engine vllm")),
+        (["--batch-tokens", "0"], ("--batch-tokens", "0")),
+        (["--reuse", "nowhere"], ("reuse", "'nowhere'")),
+        (["--data", "empty.csv"], ("empty.csv",)),
+        (["--data", "nothing.csv"], ("nothing.csv",)),
+        (["--out", "/proc/opt.parquet"], ("/proc/opt.parquet.run",)),
     ],
-    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+    ids=" ".join,
 )
-def test_what_is_wrong_is_said_in_one_line(reviews, model, arguments, words):
+def test_what_is_wrong_is_said_in_one_line(reviews, model, arguments, mentions):
     Path("empty.csv").touch()
-    code, out, err = run(
-        "collect", "task.toml", "--data", "opt.csv", "--model", model, "--shots", 0, *arguments
-    )
-    assert (code, out) == (2, "")
-    assert words in err and len(err.splitlines()) == 1
+    line = refused("collect", "task.toml", "--data", "opt.csv", "--model", model, "--shots", 0, *arguments)
+    assert all(value in line for value in mentions)
     assert sorted(os.listdir()) == ["empty.csv", "opt.csv", "other.toml", "task.toml"]
 
 
@@ -125,40 +123,6 @@ def test_a_server_that_is_not_there(reviews):
     assert code == 2 and err.startswith("debias: error: ") and len(err.splitlines()) == 1
 
 
-VALUES = st.sampled_from(["0", "1", "12", "0,1", "per-class", "trec", "--limit", "-x", "--seeds=3", "x.toml"])
-
-
-@given(st.lists(st.sampled_from(["--seeds", "--shots"]) | VALUES, max_size=10))
-def test_a_command_line_keeps_its_words_and_their_order(words):
-    spelled = repeated(words, LIST_OPTIONS)
-    assert repeated(spelled, LIST_OPTIONS) == spelled
-    kept, place = [], 0
-    for word in spelled:  # what was put in is an option that repeats itself
-        if place < len(words) and word == words[place]:
-            kept.append(word)
-            place += 1
-        else:
-            assert word in LIST_OPTIONS
-    assert kept == words
-
-
-@pytest.mark.parametrize(
-    ("words", "expected"),
-    [
-        ("trec --seeds 0 1 --shots 0 per-class", "trec --seeds 0 --seeds 1 --shots 0 --shots per-class"),
-        ("--seeds 0 1 trec", "--seeds 0 --seeds 1 trec"),
-        ("--seeds=0 1 trec", "--seeds=0 --seeds 1 trec"),
-        ("--seeds 0,1 2 --limit 5", "--seeds 0,1 --seeds 2 --limit 5"),
-        ("--seeds -- 0 1", "--seeds -- 0 1"),
-        ("--limit 5 6", "--limit 5 6"),
-    ],
-)  # fmt: skip
-def test_lists_are_spelled_out(words, expected):
-    assert repeated(words.split(), LIST_OPTIONS) == expected.split()
-    assert numbers("--seeds", ["0,1", " 2"]) == [0, 1, 2]
-    assert shots_of(["per-class,1"]) == ["per-class", 1]
-
-
 def test_bounds_are_said():
     table = ProbabilityTable(
         [[0.4, 0.6]],
@@ -166,8 +130,8 @@ def test_bounds_are_said():
         metadata={"bounds": {"rows": 1, "labels": {"0": 1}}, "reused_rows": 1},
     )
     lines = " ".join(describe_collection(table, Path("opt.parquet")))
-    assert "In 1 row a label was not among the tokens that the server returns" in lines
-    assert "(by class: 0 1)" in lines and "1 row had been answered in other runs." in lines
+    assert "In 1 row a label" in lines
+    assert "(by class: 0 1)" in lines and "other runs were used for 1 row." in lines
 
 
 def not_in_the_background() -> None:
@@ -201,8 +165,8 @@ def test_ctrl_c_then_kill_then_the_end(reviews, model):
             pytest.skip("this machine finished before it could be interrupted")
         if kill == signal.SIGINT:
             assert process.returncode == 130, errors
-            words = r"(\d+ )?answers are kept in opt.parquet.run; the same command goes on from there\."
-            assert re.fullmatch(f"debias: interrupted: {words}", errors.splitlines()[-1])
+            last = errors.splitlines()[-1]
+            assert last.startswith("debias: interrupted: ") and "opt.parquet.run" in last
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:

@@ -7,11 +7,11 @@ import pytest
 from typer.testing import CliRunner
 
 from debias.cli import app
-from debias.cli.demo_command import demo
-from debias.demo import N_OPT, N_TEST, run_demo
+from debias.cli.demo import run_demo
 from debias.errors import MissingDependencyError, ResumeError
 from debias.estimators.debiasers import load
 from debias.tables.table import ProbabilityTable, check_disjoint
+from tests.support.refusals import refused
 
 
 @pytest.fixture(scope="module")
@@ -69,13 +69,8 @@ def test_a_second_run_reuses_the_tables(first, folder):
 
 @pytest.mark.slow  # loads the model once more
 def test_tables_of_another_seed_are_not_taken_for_its_own(first, folder):
-    with pytest.raises(ResumeError, match="delete"):
+    with pytest.raises(ResumeError):
         run_demo(folder, 48, 40, seed=1)
-
-
-def test_the_command_shows_the_sizes_that_the_function_has():
-    defaults = dict(zip(demo.__code__.co_varnames, demo.__defaults__ or (), strict=False))
-    assert (defaults["opt_rows"], defaults["test_rows"]) == (N_OPT, N_TEST)
 
 
 def test_without_the_wheels_it_names_what_to_install(monkeypatch, tmp_path):
@@ -83,8 +78,8 @@ def test_without_the_wheels_it_names_what_to_install(monkeypatch, tmp_path):
     monkeypatch.setattr(
         importlib.util, "find_spec", lambda name, *rest: None if name == "StaICC" else found(name, *rest)
     )
-    with pytest.raises(MissingDependencyError, match="StaICC is not installed; run: pip install"):
-        run_demo(tmp_path / "demo-output")
+    with refused(MissingDependencyError, mentions="StaICC"):
+        run_demo(tmp_path / "demo-output", 10, 10)
     result = CliRunner().invoke(app, ["demo", "--out", str(tmp_path / "demo-output")])
     assert result.exit_code == 2
     assert len(result.stderr.splitlines()) == 2  # the stage, then the one line

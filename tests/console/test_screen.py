@@ -1,4 +1,4 @@
-"""What the commands print: whole at any width, and in the words of the command line."""
+"""Tables that commands print are whole at any width, and errors name options and not parameters."""
 
 import io
 
@@ -8,7 +8,6 @@ from hypothesis import strategies as st
 from typer.testing import CliRunner
 
 from debias.cli import app
-from debias.console.option_names import with_options
 from debias.console.screen import print_table
 from tests.support.small_tables import skewed_table
 
@@ -62,25 +61,22 @@ def test_reports_are_whole_on_a_narrow_screen(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("arguments", "message"),
+    ("arguments", "mentions"),
     [
-        (["fit", "half.csv"], "such rows): read the table with --normalise ("),
-        (["fit", "large.csv"], "pass --normalise to divide each row by its sum"),
-        (["fit", "opt.csv", "--n-weights", "0"], "--n-weights must be an integer of at least 1; got 0."),
-        (["fit", "opt.csv", "--time-limit", "-1"], "--time-limit must be None or seconds above 0; got -1.0."),
-        (["fit", "opt.csv", "--jobs", "0"], "--jobs must be"),
-        (["fit", "opt.csv", "--error", "-1"], "--error must be a finite number"),
-        (
-            ["fit", "opt.csv", "--error", "0", "--cobias", "0", "--pmi", "0"],
-            "--error, --cobias and --pmi are all 0",
-        ),
-        (["fit", "opt.csv", "--smoothing", "0"], "--pmi > 0 needs --smoothing > 0, since a count"),
-        (["fit", "opt.csv", "--max-cobias", "7"], "error: --max-cobias must be a fraction in [0, 1]"),
-        (["report", "opt.csv", "--level", "2"], "--level must lie between 0 and 1"),
-        (["fit", "latin.csv"], "save the file as utf-8, or read it in Python with encoding="),
+        (["fit", "half.csv"], "--normalise"),
+        (["fit", "large.csv"], "--normalise"),
+        (["fit", "opt.csv", "--n-weights", "0"], "--n-weights"),
+        (["fit", "opt.csv", "--time-limit", "-1"], "--time-limit"),
+        (["fit", "opt.csv", "--jobs", "0"], "--jobs"),
+        (["fit", "opt.csv", "--error", "-1"], "--error"),
+        (["fit", "opt.csv", "--error", "0", "--cobias", "0", "--pmi", "0"], "--error"),
+        (["fit", "opt.csv", "--smoothing", "0"], "--smoothing"),
+        (["fit", "opt.csv", "--max-cobias", "7"], "--max-cobias"),
+        (["report", "opt.csv", "--level", "2"], "--level"),
+        (["fit", "latin.csv"], "utf-8"),
     ],
 )
-def test_errors_name_options_and_not_parameters(arguments, message, tmp_path, monkeypatch):
+def test_errors_name_options_and_not_parameters(arguments, mentions, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     table = skewed_table(20)
     table.write("opt.csv")
@@ -95,13 +91,5 @@ def test_errors_name_options_and_not_parameters(arguments, message, tmp_path, mo
     done = CliRunner().invoke(app, arguments)
     assert done.exit_code == 2
     (said,) = done.stderr.splitlines()
-    assert message in said
+    assert mentions in said
     assert "normalise=True" not in said
-
-
-def test_only_options_that_a_command_has_are_named():
-    assert with_options("pass normalise=True", {"level": "--level"}) == "pass normalise=True"
-    assert with_options("pass classes=[...].", {"classes": "--classes"}) == "pass --classes."
-    said = "the text 'the error must be found' has no level"
-    assert with_options(said, {"error": "--error", "level": "--level"}) == said
-    assert with_options("give n_level=True", {"level": "--level"}) == "give n_level=True"

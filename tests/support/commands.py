@@ -1,12 +1,14 @@
 """Commands run as people type them: in this process, or in one of their own."""
 
 import os
+import re
 import subprocess
 import sys
 
 from typer.testing import CliRunner
 
 from debias.cli import app
+from debias.errors import DebiasError
 from tests.support.paths import ROOT
 
 
@@ -20,15 +22,23 @@ def works(*arguments):
     return result
 
 
-def refused(*arguments):
+def refused(*arguments, application=app):
     """Run a command that must fail; return its one line."""
-    result = run(*arguments)
+    return refusal(*arguments, application=application)[1]
+
+
+def refusal(*arguments, application=app):
+    """Run a command that must fail; return the error, whose fields can be checked, and its one line."""
+    result = run(*arguments, application=application)
     assert result.exit_code == 2, result.output
     assert isinstance(result.exception, SystemExit)
     lines = result.stderr.splitlines()
     assert len(lines) == 1, lines
-    assert lines[0].startswith("debias: error: ")
-    return lines[0]
+    assert re.match("(debias|iterit): error: ", lines[0])
+    error = result.exception
+    while error is not None and not isinstance(error, (DebiasError, OSError)):
+        error = error.__cause__ or error.__context__
+    return error, lines[0]
 
 
 def process(*arguments, module="debias.cli", **options):

@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from debias.atomic_file import flush_folder
-from debias.errors import ParameterError, ResumeError
+from debias.errors import Kept, ParameterError, ResumeError
 from debias.inference.collection.answer_store import AnswerStore
 from debias.inference.collection.asking import Answered, Questions
 from debias.inference.collection.collection_facts import Outcome, answer_settings, origin
@@ -303,8 +303,7 @@ def _saying_what_is_kept(store: AnswerStore, folder: RunFolder) -> Iterator[None
     except BaseException as error:
         # The files decide: an interruption may come between a file and its being counted.
         if folder.answer_files() or folder.journal.exists():
-            number = f"{store.n_kept:,} answers" if store.n_kept else "answers"
-            error.add_note(f"{number} are kept in {folder.path}; the same call goes on from there")
+            Kept(str(folder.path), store.n_kept or None).attach(error)
         else:
             folder.remove()
         raise

@@ -22,6 +22,7 @@ import pytest
 
 from debias.errors import (
     EngineError,
+    Kept,
     ResumeError,
     RunInUseError,
     SpendLimitError,
@@ -192,9 +193,7 @@ def test_what_was_answered_before_an_engine_died_is_kept(tmp_path, whole, singly
         with pytest.raises(type(error)) as caught:
             run(engines[-1], out=out)
         kept = len(engines) * (10 if singly else 6)
-        assert caught.value.__notes__ == [
-            f"{kept} answers are kept in {out}.run; the same call goes on from there"
-        ]
+        assert caught.value.kept == Kept(f"{out}.run", kept)
     engines.append(PlainEngine(singly=singly))
     table = run(engines[-1], out=out)
     asked = [prompt for engine in engines for prompt in engine.asked]
@@ -215,7 +214,7 @@ def test_an_interruption_right_after_a_file_was_written_does_not_lose_it(tmp_pat
     first, rest = PlainEngine(), PlainEngine()
     with pytest.raises(KeyboardInterrupt) as caught:
         run(first, out=out)
-    assert "answers are kept in" in caught.value.__notes__[-1]
+    assert caught.value.kept.folder == f"{out}.run"
     monkeypatch.undo()
     run(rest, out=out)
     assert out.read_bytes() == whole[False]

@@ -1,4 +1,4 @@
-"""Records: every format read alike, every refused row counted with its reason, nothing lost on the way."""
+"""Records: every format is read alike, every refused row counted with its reason, and nothing is lost."""
 
 import gzip
 import itertools
@@ -15,6 +15,7 @@ from iterit.records.instruction_records import Records, read_records
 from iterit.records.record_files import read_rows, write_rows
 from iterit.records.record_formats import REASONS, Message
 from tests.support.paths import SHARED
+from tests.support.refusals import refused
 
 INSTRUCTIONS = SHARED / "instructions"
 needs_shared = pytest.mark.skipif(
@@ -98,15 +99,15 @@ def test_records_that_say_the_same_have_one_digest_but_alpaca_keeps_its_parts():
         ({"instruction": "a", "output": "half of a pair: \ud83d"}, "not Unicode"),
     ],
 )
-def test_a_row_that_cannot_be_used_is_refused_with_its_reason(row, reason):
+def test_a_row_that_is_not_usable_is_refused_with_its_reason(row, reason):
     records = Records.from_rows([SAME["alpaca"], row])
     assert len(records) == 1 and records.refused_counts == {reason: 1} and reason in REASONS
-    (refused,) = records.refused.to_dict("records")
-    assert (refused["file"], refused["line"], refused["reason"]) == ("rows", 2, reason)
-    assert refused["excerpt"] == json.dumps(row)[:80]
+    (found,) = records.refused.to_dict("records")
+    assert (found["file"], found["line"], found["reason"]) == ("rows", 2, reason)
+    assert found["excerpt"] == json.dumps(row)[:80]
 
 
-def test_what_is_empty_within_a_conversation_does_not_refuse_it():
+def test_empty_turns_within_a_conversation_do_not_refuse_it():
     turns = [answer(""), user("a"), answer(" "), user("b"), answer("c"), user("d"), answer("e"), user("left")]
     records = Records.from_rows([{"messages": turns, "system": "Be kind."}])
     assert records.responses == ["c\ne"]
@@ -147,7 +148,7 @@ def test_alpaca_has_28_empty_answers_and_loses_nothing_else():
         ("rasbt_1100.json", 1100),
     ],
 )
-def test_other_data_sets_are_read_without_being_told_their_format(name, n_rows):
+def test_the_format_of_other_data_sets_is_inferred(name, n_rows):
     records = read_records(INSTRUCTIONS / name)
     assert len(records) == n_rows and records.refused.empty and set(records.sources) == {name}
 
@@ -190,7 +191,7 @@ def test_equal_rows_make_equal_files(tmp_path):
     assert (tmp_path / "a.jsonl.gz").read_bytes() == (tmp_path / "b.jsonl.gz").read_bytes()
 
 
-def test_bad_lines_of_a_file_are_counted_and_written_out_whole(tmp_path):
+def test_bad_lines_of_a_file_are_counted_and_written_completely(tmp_path):
     path, long = tmp_path / "mixed.jsonl", {"instruction": "a", "output": "b" * 300}
     good = json.dumps(SAME["alpaca"]).encode()
     lines = [
@@ -256,7 +257,7 @@ def test_rows_are_taken_in_the_order_given_and_count_anew():
     assert [r.row for r in records.take([3, 0])] == [0, 1] and records[-1].row == 4
     assert len(records.take([])) == 0
     for rows in ([5], [-1], [0.5], [[0]]):
-        with pytest.raises(ParameterError, match="rows"):
+        with refused(ParameterError, parameter="rows"):
             records.take(rows)
     with pytest.raises(IndexError):
         records[5]
@@ -291,28 +292,29 @@ def nothing_usable(path: Path) -> Path:
 
 
 @pytest.mark.parametrize(
-    ("make", "said"),
+    ("make", "fields"),
     [
-        (broken_gzip, "cannot be read to its end"),
-        (broken_list, "after 1 rows"),
-        (no_table, "as Parquet"),
-        (nothing_usable, "{'unknown fields': 1}"),
-        (lambda path: path / "none.jsonl", "does not exist"),
-        (lambda path: path / "rows.csv", "ends in '.csv'"),
-        (lambda path: path / "rows.parquet.gz", "ends in '.gz'"),
+        (broken_gzip, {"file": "half.jsonl.gz", "fix": str}),
+        (broken_list, {"file": "half.json", "row": 1}),
+        (no_table, {"file": "no.parquet", "fix": str}),
+        (nothing_usable, {"file": "texts.jsonl", "received": {"unknown fields": 1}}),
+        (lambda path: path / "none.jsonl", {"file": "none.jsonl"}),
+        (lambda path: path / "rows.csv", {"file": "rows.csv", "received": ".csv"}),
+        (lambda path: path / "rows.parquet.gz", {"file": "rows.parquet.gz", "received": ".gz"}),
     ],
 )
-def test_a_file_that_cannot_be_read_says_why(tmp_path, make, said):
-    with pytest.raises(RecordsError, match=said):
+def test_files_that_cannot_be_read(tmp_path, make, fields):
+    file = str(tmp_path / fields["file"])
+    with refused(RecordsError, **{**fields, "file": file}):
         read_records(make(tmp_path))
 
 
 def test_parameters_are_checked(tmp_path):
-    with pytest.raises(ParameterError, match="paths is empty"):
+    with refused(ParameterError, parameter="paths", received=[]):
         read_records([])
-    for parameter in ({"format": "csv"}, {"limit": 0}, {"max_characters": "9"}):
-        with pytest.raises(ParameterError, match=next(iter(parameter))):
-            read_records(tmp_path / "none.jsonl", **parameter)
-    with pytest.raises(RecordsError, match="do not fit into one table"):
+    for parameter, value in {"format": "csv", "limit": 0, "max_characters": "9"}.items():
+        with refused(ParameterError, parameter=parameter, received=value):
+            read_records(tmp_path / "none.jsonl", **{parameter: value})
+    with refused(RecordsError, file=str(tmp_path / "mixed.parquet"), fix=str):
         write_rows(tmp_path / "mixed.parquet", [{"a": 1}, {"a": "b"}])
     assert not list(tmp_path.iterdir())

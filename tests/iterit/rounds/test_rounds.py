@@ -17,6 +17,8 @@ from iterit.rounds.round_state import (
     with_scores,
 )
 from iterit.rounds.windows import next_rows, window_of
+from iterit.selection.selection_settings import SelectionSettings
+from tests.support.refusals import refused
 
 
 def scores_of(ifd, rows=None):
@@ -105,7 +107,7 @@ def test_a_window_without_enough_rows_is_widened_in_its_order():
         assert state.rows_of(1).tolist() == [2, 3]
 
 
-def test_picks_are_completed_by_the_nearest_and_said_to_be():
+def test_picks_are_completed_by_the_nearest_and_marked():
     rules = RoundSettings(n_picks=3)
     model = Model([1.5, 0.9, 1.01, np.nan, 1.2])
     state, facts = run_round(first_state(5), rules, model, hardest)
@@ -115,27 +117,38 @@ def test_picks_are_completed_by_the_nearest_and_said_to_be():
 
 
 def test_too_few_scores_are_refused_before_anything_is_trained():
-    with pytest.raises(ParameterError, match="only 1 of 3 records have an IFD, and 2 are to be picked"):
+    with refused(ParameterError, parameter="ratio", received=2, mentions=("1 of 3",)):
         run_round(first_state(3), RoundSettings(n_picks=2), Model([np.nan, 0.5, np.nan]), hardest)
 
 
 @pytest.mark.parametrize(
-    ("values", "message"),
+    ("parameter", "value", "others"),
     [
-        ({"n_picks": 0}, "n_picks is 0"),
-        ({"n_picks": 1, "window": "x"}, "'top', 'published'"),
-        ({"n_picks": 1, "update_ratio": 0.5}, "update_ratio is 0.5"),
-        ({"n_picks": 1, "above_share": 0.7, "stale_share": 0.3}, "above_share is 0.7 and stale_share is 0.3"),
+        ("n_picks", 0, {}),
+        ("window", "x", {}),
+        ("update_ratio", 0.5, {}),
+        ("decay", 2, {}),
+        ("max_ifd", None, {}),
+        ("above_share", 0.7, {"stale_share": 0.3}),
     ],
 )
-def test_settings_say_what_is_allowed(values, message):
-    with pytest.raises(ParameterError, match=message):
-        RoundSettings(**values)
+def test_settings_that_are_not_allowed(parameter, value, others):
+    with refused(ParameterError, parameter=parameter, received=value):
+        RoundSettings(**{"n_picks": 1, parameter: value, **others})
+
+
+def test_the_settings_of_a_selection_are_among_those_of_a_round():
+    rules = RoundSettings(n_picks=1, mode="longest", quotas={"a": 0.5}, min_ifd=0.2)
+    assert SelectionSettings(**rules.selection) == SelectionSettings(
+        mode="longest", quotas={"a": 0.5}, min_ifd=0.2
+    )
+    with refused(ParameterError, parameter="update_ration", mentions="'update_ratio'"):
+        RoundSettings.of(n_picks=1, update_ration=2)
 
 
 @pytest.mark.parametrize("ratio", [0, -0.1, 1.5, float("nan"), 0.001])
 def test_a_ratio_that_picks_nothing_is_refused(ratio):
-    with pytest.raises(ParameterError, match="ratio is"):
+    with refused(ParameterError, parameter="ratio", received=type(ratio)):
         n_picks_of(ratio, 100)
 
 

@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from iterit.ngrams.ngram_counts import count_ngrams
 from iterit.ngrams.ngram_weights import Weights, diversity_of_picks, weigh
-from iterit.selection.lazy_greedy import PICKS_AT_ONCE, _powers, lazy_greedy
+from iterit.selection.eligibility import SourceRoom
+from iterit.selection.lazy_greedy import PICKS_AT_ONCE, decay_bound, lazy_greedy
 from tests.support.plain_selection import as_lists, plain_greedy
 
 DECAYS = (0.0, 0.1, 0.9, 1.0)
@@ -77,6 +78,8 @@ def test_thousands_of_small_cases(decay, seed):
             options["sources"] = [source.randrange(3) for _ in range(n)]
             options["room"] = [source.randint(0, 4) for _ in range(3)]
         arrays = {name: np.array(value) for name, value in options.items()}
+        if "room" in arrays:
+            arrays["by_source"] = SourceRoom(arrays.pop("sources"), arrays.pop("room"))
         if "eligible" in arrays:
             arrays["eligible"] = arrays["eligible"].astype(np.int64)
         found = lazy_greedy(weights, np.array(complexity), k, chosen, **arrays)
@@ -111,7 +114,7 @@ def test_weights_that_fall_below_what_a_float_can_hold(decay):
 )
 def test_a_bound_is_never_below_the_plain_sum(entries, decay):
     k = 700
-    powers, slack, least = _powers(decay, k, max(weight for weight, _ in entries))
+    _, powers, slack, least = decay_bound(decay, k, max(weight for weight, _ in entries))
     plain = bound = 0.0
     for weight, times in entries:
         bound += weight * powers[times]
@@ -140,14 +143,15 @@ def test_nothing_that_is_given_changes():
     weights = some_weights(random.Random(1))
     before = weights.data.copy(), weights.indices.copy()
     room = np.array([2])
-    lazy_greedy(weights, np.ones(weights.n_rows), 5, 0.1, sources=np.zeros(weights.n_rows, int), room=room)
+    by_source = SourceRoom(np.zeros(weights.n_rows, int), room)
+    lazy_greedy(weights, np.ones(weights.n_rows), 5, 0.1, by_source=by_source)
     assert np.array_equal(weights.data, before[0])
     assert np.array_equal(weights.indices, before[1])
     assert room.tolist() == [2]
 
 
 @pytest.mark.parametrize("decay", DECAYS)
-def test_the_diversity_of_picks_made_otherwise_is_the_plain_one(decay):
+def test_the_diversity_of_picks_of_any_mode_is_the_plain_one(decay):
     source = random.Random(5)
     for _ in range(100):
         weights = some_weights(source)

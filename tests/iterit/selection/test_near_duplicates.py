@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 from debias.errors import ParameterError
-from iterit.selection.near_duplicates import near_copies
+from iterit.selection.near_duplicates import near_duplicates
 from tests.support.plain_selection import plain_shares
+from tests.support.refusals import refused
 
 
 def some_texts(seed, n=150):
@@ -27,11 +28,11 @@ def some_texts(seed, n=150):
 
 
 @pytest.mark.parametrize("threshold", [0.6, 0.8, 1.0])
-def test_no_row_is_called_a_copy_that_is_none_and_few_are_missed(threshold):
+def test_only_duplicates_are_called_so_and_few_are_missed(threshold):
     missed = n_copies = 0
     for seed in range(4):
         texts = some_texts(seed)
-        found = near_copies(texts, threshold=threshold)
+        found = near_duplicates(texts, threshold=threshold)
         shares = np.array(plain_shares(texts, str.split))
         kept = set(found.kept)
         for copy in found.table.itertuples():
@@ -51,26 +52,26 @@ def test_no_row_is_called_a_copy_that_is_none_and_few_are_missed(threshold):
     assert missed <= 0.02 * n_copies
 
 
-def test_exact_copies_are_found_whatever_they_are():
-    found = near_copies(["", "5", "", "five of them", "5", "-5"])
+def test_exact_duplicates_are_found_whatever_they_are():
+    found = near_duplicates(["", "5", "", "five of them", "5", "-5"])
     assert found.kept.tolist() == [0, 1, 3, 5]
     assert found.table["copy_of"].tolist() == [0, 1]
     assert found.table["kind"].tolist() == ["exact", "exact"]
 
 
-def test_a_copy_of_a_near_copy_names_what_was_kept():
+def test_a_copy_of_a_near_duplicate_names_what_was_kept():
     first = "one two three four five six seven eight nine ten"
     near = first + "!"
-    found = near_copies([first, near, near])
+    found = near_duplicates([first, near, near])
     assert found.kept.tolist() == [0]
     assert found.table["copy_of"].tolist() == [0, 0]
 
 
 def test_no_texts():
-    assert len(near_copies([]).kept) == 0
+    assert len(near_duplicates([]).kept) == 0
 
 
 @pytest.mark.parametrize("threshold", [0.0, 1.5, float("nan")])
 def test_thresholds_that_are_not_allowed(threshold):
-    with pytest.raises(ParameterError, match="threshold is"):
-        near_copies(["a"], threshold=threshold)
+    with refused(ParameterError, parameter="threshold", received=float):
+        near_duplicates(["a"], threshold=threshold)

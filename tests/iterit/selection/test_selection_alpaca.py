@@ -11,7 +11,7 @@ from sklearn.feature_extraction.text import TfidfVectorizer
 
 from iterit.ngrams.ngram_counts import count_ngrams
 from iterit.ngrams.ngram_weights import weigh
-from iterit.selection.near_duplicates import near_copies
+from iterit.selection.near_duplicates import near_duplicates
 from iterit.selection.selection import select
 from tests.support.paths import SHARED
 from tests.support.plain_selection import plain_greedy_matrix
@@ -60,7 +60,7 @@ def test_modes_differ_in_length_as_they_say(texts):
 
 
 def test_copies_are_left_out_before_anything_is_picked(texts):
-    found = near_copies(texts)
+    found = near_duplicates(texts)
     assert len(found.table) > 10
     picked = select(np.full(len(texts), 0.5), count_ngrams(texts), 300, candidates=found.kept)
     assert set(picked.rows) <= set(found.kept)

@@ -17,10 +17,13 @@ from iterit.records.instruction_records import Records
 from iterit.templates.named_templates import template_for
 from iterit.training.checkpoints import last_whole_checkpoint, read_checkpoint
 from iterit.training.trainer import IterIT
+from iterit.training.trainer_callback import IterITTrainer
 from iterit.training.training_rows import PaddedBatch
 from tests.support.paths import ROOT
+from tests.support.refusals import refused
 from tests.support.small_runs import (
     N_ROWS,
+    RATIO,
     ROUNDS,
     arguments,
     model_of,
@@ -206,6 +209,22 @@ def test_two_processes_pick_and_train_the_same_as_one(tmp_path):
     assert last_whole_checkpoint(tmp_path / "two", 3) is None
 
 
+def test_a_trainer_class_does_the_same_as_attach(whole_run, tmp_path):
+    folder, whole, rounds, _ = whole_run
+    for resumed in (None, str(folder / "checkpoint-3")):
+        transformers.set_seed(0)
+        settings = transformers.TrainingArguments(**arguments(tmp_path))
+        iterit = IterIT(rows(), RATIO, show_progress=False)
+        trainer = IterITTrainer(model_of(), settings, processing_class=byte_tokenizer(), iterit=iterit)
+        assert type(trainer) is IterITTrainer and trainer.rounds is iterit.rounds
+        trainer.train(resume_from_checkpoint=resumed)
+        assert picks_of(iterit) == picks_of(rounds)
+        assert iterit.rounds.state.scores.equals(rounds.rounds.state.scores)
+        assert all(torch.equal(a, b) for a, b in zip(weights_of(trainer), weights_of(whole), strict=True))
+    with refused(ParameterError, parameter="trainer"):
+        rounds_in(trainer)
+
+
 def sft_trainer(folder, model, **changes):
     from datasets import Dataset
     from trl import SFTConfig, SFTTrainer
@@ -304,23 +323,23 @@ def test_other_settings_are_refused_and_named(whole_run, tmp_path):
     folder = whole_run[0]
     trainer = trainer_of(tmp_path, model_of())
     rounds_in(trainer, decay=0.5)
-    with pytest.raises(ResumeError, match=r"decay was 0\.1 and is 0\.5; give the same"):
+    with refused(ResumeError, parameter="decay", received=0.5, mentions=("0.1", "0.5")):
         trainer.train(resume_from_checkpoint=str(folder / "checkpoint-2"))
 
 
 def test_a_checkpoint_without_rounds_or_with_damaged_ones_is_refused(whole_run, tmp_path):
     trainer = trainer_of(tmp_path, model_of())
     rounds_in(trainer)
-    with pytest.raises(ResumeError, match="no whole checkpoint"):
+    with refused(ResumeError, file=str(tmp_path), fix=str):
         trainer.train(resume_from_checkpoint=True)
-    with pytest.raises(ResumeError, match="holds no rounds"):
+    with refused(ResumeError, file=str(tmp_path), mentions="iterit/rounds.json"):
         read_checkpoint(tmp_path)
     kept = read_checkpoint(whole_run[0] / "checkpoint-2")
     kept.write(tmp_path)
     assert read_checkpoint(tmp_path).state.picks.equals(kept.state.picks)
     with (tmp_path / "iterit" / "scores.parquet").open("ab") as file:
         file.write(b" ")
-    with pytest.raises(ResumeError, match="not the file that was written"):
+    with refused(ResumeError, file=str(tmp_path / "iterit" / "scores.parquet"), fix=str):
         read_checkpoint(tmp_path)
 
 
@@ -335,38 +354,34 @@ def test_the_end_of_a_run_keeps_all_of_it(whole_run):
 
 
 @pytest.mark.parametrize(
-    ("changes", "message"),
-    [
-        ({"max_steps": 5}, "max_steps is 5; leave it out"),
-        ({"num_train_epochs": 1.5}, "num_train_epochs is 1.5"),
-        ({"dataloader_drop_last": True}, "dataloader_drop_last"),
-        ({"ignore_data_skip": True}, "ignore_data_skip"),
-    ],
+    ("parameter", "value"),
+    [("max_steps", 5), ("num_train_epochs", 1.5), ("dataloader_drop_last", True), ("ignore_data_skip", True)],
 )
-def test_what_rounds_cannot_be_put_into_is_said(tmp_path, changes, message):
-    with pytest.raises(ParameterError, match=message):
-        rounds_in(trainer_of(tmp_path, model_of("qwen2"), **changes))
+def test_trainers_with_which_rounds_are_impossible(tmp_path, parameter, value):
+    with refused(ParameterError, parameter=parameter, received=value):
+        rounds_in(trainer_of(tmp_path, model_of("qwen2"), **{parameter: value}))
 
 
 def test_other_refusals(tmp_path):
-    with pytest.raises(ParameterError, match="packing is True"):
+    with refused(ParameterError, parameter="packing", received=True):
         rounds_in(sft_trainer(tmp_path, model_of("qwen2"), packing=True, max_length=64))
-    with pytest.raises(ParameterError, match="trainer is str"):
-        IterIT(rows(), RATIO_OF_ALL).attach("trainer")
+    with refused(ParameterError, parameter="trainer", received="trainer"):
+        IterIT(rows()).attach("trainer")
+    with refused(ParameterError, parameter="epochs_per_round", received=0):
+        IterIT(rows(), epochs_per_round=0)
+    with refused(ParameterError, parameter="windows", mentions="'window'"):
+        IterIT(rows(), windows="top")
     trainer = trainer_of(tmp_path, model_of("qwen2"))
-    with pytest.raises(ParameterError, match="engine is str, which cannot be given the weights"):
+    with refused(ParameterError, parameter="engine", received="vllm"):
         rounds_in(trainer, engine="vllm")
-    with pytest.raises(ParameterError, match="score_dtype is 'int8'"):
+    with refused(ParameterError, parameter="score_dtype", received="int8"):
         rounds_in(trainer, score_dtype="int8")
     rounds_in(trainer)
-    with pytest.raises(ParameterError, match="has rounds already"):
+    with refused(ParameterError, parameter="trainer"):
         rounds_in(trainer)
     trainer.processing_class = None
-    with pytest.raises(ParameterError, match="processing_class"):
+    with refused(ParameterError, parameter="processing_class", received=None):
         rounds_in(trainer)
-
-
-RATIO_OF_ALL = 1.0
 
 
 @pytest.mark.slow

@@ -54,8 +54,8 @@ def test_each_round_is_scored_by_vllm_with_the_adapter_as_it_is(tmp_path):
         iterit = IterIT(ROWS, ratio=0.25, engine=engine, show_progress=False)
         iterit.attach(trainer)
         trainer.train()
-    state = iterit.rounds.round.state
-    step = iterit.rounds.round.history[1]["step"]
+    state = iterit.rounds.state
+    step = iterit.rounds.history[1]["step"]
     tokenizer = transformers.AutoTokenizer.from_pretrained(folder)
     records = Records.from_rows(ROWS)
     for number, n_scored in enumerate((16, 12)):

@@ -1,0 +1,179 @@
+"""The options that say what is minimised, within which bounds, and how it is searched for."""
+
+import sys
+from dataclasses import asdict, dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from debias.search.search_settings import METHODS, SearchSettings
+from debias.settings import Settings, setting
+
+if TYPE_CHECKING:
+    from debias.estimators.debiaser import Debiaser
+    from debias.search.constraints import Goal
+
+N_WEIGHTS = 30
+
+
+class Method(StrEnum):
+    """What a correction may be."""
+
+    ensemble = "ensemble"
+    weight = "weight"
+    fuzzy = "fuzzy"
+
+
+MethodOption = Annotated[
+    Method, typer.Option(help="Weights (DNIP), fuzzy memberships (FuRud), or either per class (DCS).")
+]
+WeightSteps = Annotated[int, typer.Option(help="Steps of the weight scale.")]
+
+
+@dataclass(frozen=True)
+class SearchOptions(SearchSettings):
+    """How a search runs that a command starts: on all cores by default."""
+
+    search: str = setting(
+        "auto",
+        "auto: a descent, then the best proof that a fixed amount of work allows; exact: until the optimum "
+        "is proved; enumerate: every choice; descent: no proof; or a published schedule as a baseline: "
+        "annealing-3/6, annealing-150/300.",
+        metavar="NAME",
+        one_of=METHODS,
+    )
+    n_jobs: int | None = setting(-1, "Threads; -1 for all cores. The answer is the same.", option="--jobs")
+
+
+@dataclass(frozen=True)
+class WeightOptions(Settings):
+    """The weights of the objective; None for its default."""
+
+    error: float | None = setting(None, "Weight of the error rate in the objective; 1 by default.")
+    cobias: float | None = setting(
+        None, "Weight of COBias, the mean gap between two class accuracies; 1 by default."
+    )
+    pmi: float | None = setting(
+        None, "Weight of the mutual information of prediction and label; 0.2 by default."
+    )
+    smoothing: float | None = setting(None, "Smoothing of counts in that information; 4000 by default.")
+
+    def given(self) -> dict[str, float]:
+        """Return the weights that were given."""
+        return {name: value for name, value in asdict(self).items() if value is not None}
+
+
+@dataclass(frozen=True)
+class BoundOptions(Settings):
+    """Bounds beside the objective."""
+
+    max_cobias: float | None = setting(
+        None,
+        "Bound: COBias at most this, 0.1 for 10 points. Without weights, the error is minimised.",
+        metavar="SHARE",
+    )
+    min_accuracy: str | None = setting(
+        None,
+        'Bound: accuracy at least this, or "uncorrected". Alone, without weights, COBias is minimised.',
+        metavar="SHARE",
+    )
+    min_class_accuracy: float | None = setting(
+        None, "Bound: accuracy of every class at least this.", metavar="SHARE"
+    )
+
+    def given(self) -> dict[str, float | str]:
+        """Return the bounds that were given."""
+        return {name: _number(value) for name, value in asdict(self).items() if value is not None}
+
+
+def _number(value: float | str) -> float | str:
+    """Return a number where there is one; a word is judged by what it is given to."""
+    try:
+        return float(value)
+    except ValueError:
+        return value
+
+
+def make_goal(weights: WeightOptions, bounds: BoundOptions | None = None) -> "Goal":
+    """Return what is minimised; within bounds, weights count only if one is given.
+
+    Parameters
+    ----------
+    weights : WeightOptions
+    bounds : BoundOptions, optional
+
+    Returns
+    -------
+    Objective or Constrained
+
+    Raises
+    ------
+    ParameterError
+        A bound or a weight is not allowed.
+
+    Examples
+    --------
+    >>> make_goal(WeightOptions(cobias=2))
+    Objective(cobias=2)
+    >>> make_goal(WeightOptions(), BoundOptions(max_cobias=0.1, min_accuracy="0.5"))
+    Constrained(max_cobias=0.1, min_accuracy=0.5)
+    """
+    from debias.search.constraints import Constrained
+    from debias.search.objective import Objective
+
+    given, within = weights.given(), {} if bounds is None else bounds.given()
+    objective = Objective(**given)
+    if not within:
+        return objective
+    return Constrained(**within, objective=objective if given else None).validate()  # type: ignore[arg-type]
+
+
+def make_debiaser(
+    method: Method,
+    goal: "Goal",
+    search: SearchSettings,
+    n_weights: int | None = None,
+    seed: int = 0,
+    polish: bool = False,
+) -> "Debiaser":
+    """Return the estimator that the options ask for, not fitted.
+
+    Parameters
+    ----------
+    method : Method
+        Which of the three.
+    goal : Objective or Constrained
+        What is minimised.
+    search : SearchSettings
+        How.
+    n_weights : int, optional
+        Steps of the weight scale; 30 by default.
+    seed : int, default=0
+    polish : bool, default=False
+        See :class:`debias.estimators.debiasers.EnsembleDebiaser`.
+
+    Returns
+    -------
+    Debiaser
+        With a progress bar where stderr is a terminal.
+    """
+    from debias.estimators.debiasers import EnsembleDebiaser, FuzzyDebiaser, WeightDebiaser
+
+    kinds = {"ensemble": EnsembleDebiaser, "weight": WeightDebiaser, "fuzzy": FuzzyDebiaser}
+    debiaser: Debiaser = kinds[method](objective=goal, polish=polish, random_state=seed)
+    if method != Method.fuzzy and n_weights is not None:
+        debiaser.set_params(n_weights=n_weights)
+    debiaser.set_params(**search_parameters(search))
+    return debiaser
+
+
+def search_parameters(search: SearchSettings) -> dict[str, object]:
+    """Return the parameters of an estimator that say how it searches."""
+    return {
+        "search": search.search,
+        "n_starts": search.n_starts,
+        "time_limit": search.time_limit,
+        "n_jobs": search.n_jobs,
+        "verbose": int(sys.stderr.isatty()),
+    }

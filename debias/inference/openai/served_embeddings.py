@@ -1,7 +1,6 @@
-"""Vectors of texts from a server of the OpenAI protocol, checked before they are believed."""
+"""Asks a server for vectors of texts, and checks them before they are believed."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -9,13 +8,11 @@ from numpy.typing import NDArray
 from debias.errors import EngineError
 from debias.inference.openai.connection.concurrent_asking import ask_all
 from debias.inference.openai.connection.server_answers import WrongAnswerError
-from debias.inference.openai.connection.server_connection import ServerConnection
+from debias.inference.openai.connection.server_connection import Call, ServerConnection
 from debias.inference.openai.openai_requests import TEXTS_AT_ONCE, most_tokens, same_model
 
 
-async def embed_all(
-    connection: ServerConnection, model: str, texts: Sequence[str], concurrency: int
-) -> NDArray[np.float32]:
+def embed_all(connection: ServerConnection, model: str, texts: Sequence[str]) -> NDArray[np.float32]:
     """Ask for the vectors of texts, some of them in each request.
 
     Parameters
@@ -25,8 +22,6 @@ async def embed_all(
         Its name on the server.
     texts : sequence of str, length n
         None of them empty: servers refuse that.
-    concurrency : int
-        Most requests under way at once.
 
     Returns
     -------
@@ -41,27 +36,31 @@ async def embed_all(
     batches = [list(texts[start : start + TEXTS_AT_ONCE]) for start in starts]
     found: list[NDArray[np.float32]] = [np.empty((0, 0), np.float32) for _ in batches]
 
-    async def ask(number: int, batch: list[str]) -> NDArray[np.float32]:
+    def ask(number: int, batch: list[str]) -> NDArray[np.float32]:
         first = number * TEXTS_AT_ONCE
-        return await connection.post(
-            "/embeddings",
-            {"model": model, "input": batch, "encoding_format": "float"},
-            lambda content: read_vectors(content, len(batch), model),
-            tokens=sum(map(most_tokens, batch)),
-            subject=f"the vectors of texts[{first}:{first + len(batch)}]",
+        return connection.send(
+            Call(
+                "/embeddings",
+                lambda content: read_vectors(content, len(batch), model),
+                f"the vectors of texts[{first}:{first + len(batch)}]",
+                {"model": model, "input": batch, "encoding_format": "float"},
+                sum(map(most_tokens, batch)),
+            )
         )
 
-    await ask_all(connection, batches, ask, found.__setitem__, concurrency)
+    ask_all(connection, batches, ask, found.__setitem__)
     lengths = sorted({vectors.shape[1] for vectors in found})
     if len(lengths) > 1:
         raise EngineError(
-            f"the server gave vectors of {' and '.join(map(str, lengths))} numbers; those of one model have"
-            " one length: was it changed in between?"
+            f"the server gave vectors of {' and '.join(map(str, lengths))} numbers, and one model has one"
+            " length",
+            received=lengths,
+            fix="check whether its model was changed in between",
         )
     return np.concatenate(found)
 
 
-def read_vectors(content: Any, count: int, model: str) -> NDArray[np.float32]:
+def read_vectors(content: object, count: int, model: str) -> NDArray[np.float32]:
     """Return the vectors of an answer, in the order of the texts.
 
     Parameters
@@ -90,14 +89,15 @@ def read_vectors(content: Any, count: int, model: str) -> NDArray[np.float32]:
     array([[1., 0.],
            [0., 1.]], dtype=float32)
     """
-    rows = content.get("data") if isinstance(content, Mapping) else None
+    answer = content if isinstance(content, Mapping) else {}
+    rows = answer.get("data")
     if not isinstance(rows, list) or not all(isinstance(row, Mapping) for row in rows):
         raise WrongAnswerError("there is no list of vectors in it")
-    same_model(model, content.get("model"))
+    same_model(model, answer.get("model"))
     by_index = {str(row.get("index")): row.get("embedding") for row in rows}
     numbers = [str(number) for number in range(count)]
     if len(rows) != count or set(by_index) != set(numbers):
-        raise WrongAnswerError(f"{count} vectors were asked for, and it numbers {len(rows)} otherwise")
+        raise WrongAnswerError(f"{count} vectors were asked for, and {len(rows)} came with other numbers")
     try:
         array = np.array([by_index[number] for number in numbers], dtype=np.float32)
     except (TypeError, ValueError):

@@ -1,24 +1,26 @@
-"""One model on a server: connections to it, and what is known of it after the first look."""
+"""Connects to one model on a server, and keeps what is known of it after the first look."""
 
 import time
-from collections import Counter
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
-from dataclasses import dataclass, field, replace
-from typing import Any
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 
 from debias.errors import EngineError
-from debias.inference.openai.connection.budget import Spending
-from debias.inference.openai.connection.own_loop import run
-from debias.inference.openai.connection.rate_limit import Pace
-from debias.inference.openai.connection.server_connection import RefusedError, ServerConnection
+from debias.inference.openai.connection.budget import Budget
+from debias.inference.openai.connection.rate_limit import RateLimit
+from debias.inference.openai.connection.server_connection import Call, RefusedError, ServerConnection
 from debias.inference.openai.connection.server_settings import ServerSettings
-from debias.inference.openai.openai_requests import Abilities, Requests
-from debias.inference.openai.served_tokenizer import ServedTokenizer
-from debias.inference.openai.server_capabilities import ListedModel, probe, read_listed
+from debias.inference.openai.openai_requests import Requests, ServerCapabilities
+from debias.inference.openai.server_capabilities import (
+    LOOK,
+    ListedModel,
+    find_server_capabilities,
+    read_listed,
+)
+from debias.inference.tokenization import Tokenization
 
 # While looking, an answer that cannot be right may mean that a server has no such ability.
-_PROBE_RETRIES = 2
+_LOOK_RETRIES = 2
 
 
 @dataclass
@@ -30,31 +32,34 @@ class ServedModel:
     settings : ServerSettings
     name : str
         The model's name on the server.
-    tokenizer : ServedTokenizer or None
+    tokens : Tokenization or None
     style : {"auto", "echo", "completions", "chat"}
     tops : sequence of int
         How many of the most probable tokens to ask for: the first that the server accepts.
-    spending : Spending
-    pace : Pace
-    failures : Counter
-        What had to be asked again, by kind.
+
+    Attributes
+    ----------
+    budget : Budget
+        What all requests cost so far.
     """
 
     settings: ServerSettings
     name: str
-    tokenizer: ServedTokenizer | None
+    tokens: Tokenization | None
     style: str
     tops: Sequence[int]
-    spending: Spending
-    pace: Pace
-    failures: "Counter[str]" = field(default_factory=Counter)
     _found: tuple[Requests, ListedModel] | None = None
     _echo: Requests | None = None
 
+    def __post_init__(self) -> None:
+        settings = self.settings
+        self.budget = Budget(settings.max_requests, settings.max_tokens)
+        self._rate_limit = RateLimit(settings.requests_per_minute)
+
     @property
-    def abilities(self) -> Abilities:
+    def capabilities(self) -> ServerCapabilities:
         """What the server can do, asked once."""
-        return self._look()[0].abilities
+        return self._look()[0].capabilities
 
     @property
     def answered_as(self) -> str | None:
@@ -73,60 +78,61 @@ class ServedModel:
 
     def connection(self) -> ServerConnection:
         """Return a connection to be opened, for what needs no first look."""
-        return ServerConnection(self.settings, self.spending, self.pace, self.failures)
+        return ServerConnection(self.settings, self.budget, self._rate_limit)
 
-    @asynccontextmanager
-    async def connected(self) -> AsyncIterator[Requests]:
+    @contextmanager
+    def connected(self) -> Iterator[Requests]:
         """Open a connection, having found out what the server can do."""
-        async with self.connection() as connection:
+        with self.connection() as connection:
             if self._found is None:
-                listed = await self._listed(connection)
-                first = Requests(connection, self.name, Abilities(self.style), retries=_PROBE_RETRIES)
-                found = await probe(first, self.tokenizer, self.style, self.tops)
+                listed = self._listed(connection)
+                first = Requests(
+                    connection, self.name, ServerCapabilities(self.style), LOOK, wrong_retries=_LOOK_RETRIES
+                )
+                found = find_server_capabilities(first, self.tokens, self.style, self.tops)
                 said = min(found.fingerprints, default=None)
-                self._found = replace(found, retries=None), replace(listed, system_fingerprint=said)
+                self._found = replace(found, wrong_retries=None), replace(listed, system_fingerprint=said)
             yield replace(self._found[0], connection=connection)
 
-    async def echoing(self, requests: Requests) -> Requests:
+    def echoing(self, requests: Requests) -> Requests:
         """Return requests that echo prompts.
 
         Raises
         ------
         EngineError
-            When the server does not.
+            The server does not.
         """
-        if requests.abilities.style == "echo":
+        if requests.capabilities.style == "echo":
             return requests
         if self._echo is None:
             try:
-                first = replace(requests, retries=_PROBE_RETRIES)
-                self._echo = replace(await probe(first, self.tokenizer, "echo", self.tops), retries=None)
+                first = replace(requests, subject=LOOK, wrong_retries=_LOOK_RETRIES)
+                found = find_server_capabilities(first, self.tokens, "echo", self.tops)
             except EngineError as error:
                 if type(error) is not EngineError:
                     raise
-                raise EngineError(f"this server cannot score given texts: {error}") from None
+                raise EngineError(
+                    f"this server cannot score given texts: {error.problem}", parameter="style"
+                ) from None
+            self._echo = replace(found, wrong_retries=None)
         return replace(self._echo, connection=requests.connection)
 
     def _look(self) -> tuple[Requests, ListedModel]:
         """Return what is known of the server, having asked it once."""
         if self._found is None:
-
-            async def work() -> None:
-                async with self.connected():
-                    pass
-
-            run(work)
+            with self.connected():
+                pass
         assert self._found is not None
         return self._found
 
-    async def _listed(self, connection: ServerConnection) -> ListedModel:
+    def _listed(self, connection: ServerConnection) -> ListedModel:
         """Return what the server's list says of the model; servers need not have one."""
 
-        def read(content: Any) -> ListedModel:
+        def read(content: object) -> ListedModel:
             return read_listed(content, self.name, connection.server_time or time.time())
 
         try:
-            return await connection.get("/models", read, subject="the list of models")
+            return connection.send(Call("/models", read, "the list of models"))
         except RefusedError as error:
             if error.status in (401, 403):
                 raise

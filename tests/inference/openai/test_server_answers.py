@@ -13,16 +13,17 @@ from debias.inference.openai.connection.server_answers import (
     TopTokens,
     WrongAnswerError,
     opens_with_space,
-    read_choices,
+    read_answer,
     read_echo,
     read_prompt_tokens,
     read_top,
     read_usage,
 )
-from debias.inference.openai.label_matching import find_text
 from debias.inference.openai.openai_requests import same_model
-from debias.inference.openai.served_tokenizer import ServedTokenizer
+from debias.inference.openai.served_labels import find_text
 from debias.inference.openai.server_capabilities import read_listed
+from debias.inference.tokenization import Tokenization
+from tests.support.refusals import refused
 from tests.support.tiny_models import PROMPTS, byte_tokenizer, merging_tokenizer
 
 
@@ -118,7 +119,7 @@ def test_echoes_that_cannot_be_right(how):
 
 def test_an_echo_without_what_was_generated():
     assert [token.logprob for token in read_echo({"logprobs": ECHO}, 1)] == [None, -1.0]
-    with pytest.raises(WrongAnswerError, match="not echoed"):
+    with pytest.raises(WrongAnswerError):
         read_echo({"logprobs": {"tokens": ["a"], "token_logprobs": [-1.0]}}, 1)
 
 
@@ -138,12 +139,12 @@ def test_an_echo_without_what_was_generated():
 )
 def test_choices_that_are_not_those_asked_for(content):
     with pytest.raises(WrongAnswerError):
-        read_choices(content, 2, "toy")
+        read_answer(content, 2, "toy")
 
 
 def test_choices_in_the_order_of_the_prompts():
     content = {"model": "toy", "choices": [{"index": 1, "text": "b"}, {"index": 0, "text": "a"}]}
-    assert [one["text"] for one in read_choices(content, 2, "toy")] == ["a", "b"]
+    assert [one["text"] for one in read_answer(content, 2, "toy").choices] == ["a", "b"]
 
 
 def test_usage_where_the_server_tells():
@@ -172,7 +173,7 @@ def test_names_under_which_a_model_may_answer(asked, answered):
 
 @pytest.mark.parametrize("answered", ["m-mini", "other", "mm"])
 def test_another_model_is_refused_with_its_name(answered):
-    with pytest.raises(EngineError, match=f"give model='{answered}'"):
+    with refused(EngineError, parameter="model", received="m", mentions=f"model='{answered}'"):
         same_model("m", answered)
 
 
@@ -191,36 +192,38 @@ def test_the_list_of_models():
 
 @pytest.mark.parametrize("tokenizer", [byte_tokenizer, merging_tokenizer])
 def test_the_tokenizer_at_hand(tokenizer):
-    served = ServedTokenizer(tokenizer())
+    served = Tokenization(tokenizer())
     assert served.encode(PROMPTS) == [list(ids) for ids in tokenizer()(PROMPTS)["input_ids"]]
-    context, (tokens, _) = served.split(PROMPTS[0], [" Person", " Number"])
+    ((context, (tokens, _)),) = served.split_labels([PROMPTS[0]], [" Person", " Number"])
     assert [*context, *tokens] == served.encode([PROMPTS[0] + " Person"])[0]
-    assert served.split_pair(PROMPTS[0], " Person") == (context, tokens)
-    with pytest.raises(LabelError, match="has no token"):
+    assert served.split_pairs([PROMPTS[0]], [" Person"]) == [(context, tokens)]
+    with refused(LabelError, received=""):
         served.label_tokens("")
 
 
 def test_what_tokens_read_as():
-    served = ServedTokenizer(byte_tokenizer())
-    context, (tokens, _) = served.split(PROMPTS[0], [" Person", " Number"])
-    assert served.text(context, tokens) == " Person"
+    served = Tokenization(byte_tokenizer())
+    ((context, (tokens, _)),) = served.split_labels([PROMPTS[0]], [" Person", " Number"])
+    assert served.decode_after(context, tokens) == " Person"
     letter = served.label_tokens("é")
-    assert len(letter) == 2 and "\ufffd" in served.text(context, letter[:1])
-    assert served.text([*context, letter[0]], letter[1:]) == "\ufffd"
+    assert len(letter) == 2 and "\ufffd" in served.decode_after(context, letter[:1])
+    assert served.decode_after([*context, letter[0]], letter[1:]) == "\ufffd"
 
 
 def test_an_empty_prompt_is_opened():
-    assert ServedTokenizer(byte_tokenizer()).split("", ["a", "b"])[0] == [byte_tokenizer().eos_token_id]
+    assert Tokenization(byte_tokenizer()).split_labels([""], ["a", "b"])[0][0] == [
+        byte_tokenizer().eos_token_id
+    ]
 
 
 def test_the_demo_tokenizer_by_name(demo_engine, tmp_path):
-    served = ServedTokenizer("demo")
+    served = Tokenization.of("demo")
     assert served.encode(PROMPTS) == demo_engine.encode(PROMPTS)
     assert served.digest == demo_engine.fingerprint["tokenizer"]
-    with pytest.raises(ModelError, match="give a folder, 'demo'"):
-        ServedTokenizer(tmp_path / "none")
+    with refused(ModelError, parameter="tokenizer", received=str(tmp_path / "none")):
+        Tokenization.of(tmp_path / "none")
     with pytest.raises(ParameterError):
-        ServedTokenizer(_Changing())
+        Tokenization(_Changing())
 
 
 class _Changing:
@@ -232,7 +235,7 @@ class _Changing:
 
 def test_tokens_that_cannot_be_told_apart():
     twice = TopTokens((Token(-0.5, "World", b"World"), Token(-1.5, "World", b"World")), 2)
-    with pytest.raises(LabelError, match="2 tokens that read"):
+    with refused(LabelError, received="World", mentions="2 tokens"):
         find_text(twice, "World")
-    with pytest.raises(LabelError, match="within a letter"):
+    with refused(LabelError, received="\ufffd"):
         find_text(twice, "\ufffd")

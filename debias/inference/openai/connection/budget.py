@@ -1,70 +1,61 @@
 """A cap on requests and tokens: reserved before a request is sent, settled when it was answered.
 
-What a request may cost at most is set aside first, so that the cap holds whatever the server
+What a request may cost at most is reserved first, so that the cap holds whatever the server
 answers, however many requests are under way, and however often one is sent again.
 """
 
 import threading
-from dataclasses import dataclass
+from collections import Counter
 
-from debias.errors import ParameterError, SpendLimitError
+from debias.errors import SpendLimitError, param
 
-
-@dataclass
-class Reservation:
-    """What was set aside for one request.
-
-    Parameters
-    ----------
-    tokens : int
-        The most that the request may cost.
-    """
-
-    tokens: int
+_KEPT = "what was answered is kept: raise the cap and run again"
 
 
-class Spending:
-    """Counts requests and tokens, and refuses what would exceed a cap.
+class Budget:
+    """Counts requests, tokens and failures, and refuses what would exceed a cap.
 
     Parameters
     ----------
     max_requests, max_tokens : int, optional
-        The caps; None is none.
+        The caps; None means no cap.
 
     Attributes
     ----------
     requests : int
-        Requests sent so far, those sent again included.
+        Requests sent so far, repetitions included.
     tokens : int
-        Tokens so far: as the server counted them, or what was set aside where it did not say.
+        Tokens so far: as the server counted them, or what was reserved where it did not say.
+    failures : Counter
+        Requests that failed and may be sent again, by kind.
 
     Examples
     --------
-    >>> spending = Spending(max_tokens=100)
-    >>> first = spending.reserve(80)
-    >>> spending.reserve(80) is None  # too much while the first may cost 80: wait
+    >>> budget = Budget(max_tokens=100)
+    >>> budget.reserve(80)
     True
-    >>> spending.settle(first, 15)
-    >>> second = spending.reserve(80)
-    >>> spending.settle(second, None)  # no answer, so it may have cost all of it
-    >>> spending.requests, spending.tokens
+    >>> budget.reserve(80)  # too much while the first may cost 80: wait
+    False
+    >>> budget.settle(80, 15)
+    >>> budget.reserve(80)
+    True
+    >>> budget.settle(80, None)  # no answer, so it may have cost all of it
+    >>> budget.requests, budget.tokens
     (2, 95)
-    >>> spending.reserve(6)
+    >>> budget.reserve(6)
     Traceback (most recent call last):
-    debias.errors.SpendLimitError: max_tokens is 100, 95 are spent, ...
+    debias.errors.SpendLimitError: max_tokens=100 is reached: 95 tokens are spent, and ...
     """
 
     def __init__(self, max_requests: int | None = None, max_tokens: int | None = None) -> None:
-        for name, value in (("max_requests", max_requests), ("max_tokens", max_tokens)):
-            if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < 1):
-                raise ParameterError(f"{name} is {value!r}; give a number from 1 on, or None for no cap")
         self.max_requests, self.max_tokens = max_requests, max_tokens
         self.requests = self.tokens = 0
-        self._set_aside = 0
+        self.failures: Counter[str] = Counter()
+        self._reserved = 0
         self._lock = threading.Lock()
 
-    def reserve(self, tokens: int) -> Reservation | None:
-        """Count a request and set its tokens aside.
+    def reserve(self, tokens: int) -> bool:
+        """Count a request and reserve its tokens.
 
         Parameters
         ----------
@@ -73,40 +64,41 @@ class Spending:
 
         Returns
         -------
-        Reservation or None
-            None when it must wait: what others have set aside may turn out to be less.
+        bool
+            False when it must wait: what others have reserved may turn out to be less.
 
         Raises
         ------
         SpendLimitError
-            When the request cannot be sent any more.
+            The request can no longer be sent.
         """
         with self._lock:
             if self.max_requests is not None and self.requests >= self.max_requests:
+                cap = param("max_requests", str(self.max_requests))
                 raise SpendLimitError(
-                    f"max_requests is {self.max_requests}, and as many are sent; what was answered is kept:"
-                    " raise the cap and run again"
+                    f"{cap} is reached", parameter="max_requests", received=self.max_requests, fix=_KEPT
                 )
-            if self.max_tokens is not None and self.tokens + self._set_aside + tokens > self.max_tokens:
-                if self._set_aside:
-                    return None
+            if self.max_tokens is not None and self.tokens + self._reserved + tokens > self.max_tokens:
+                if self._reserved:
+                    return False
                 raise SpendLimitError(
-                    f"max_tokens is {self.max_tokens}, {self.tokens} are spent, and the next request may cost"
-                    f" {tokens}; what was answered is kept: raise the cap and run again"
+                    f"{param('max_tokens', str(self.max_tokens))} is reached: {self.tokens} tokens are spent,"
+                    f" and the next request may cost {tokens}",
+                    parameter="max_tokens",
+                    received=self.max_tokens,
+                    fix=_KEPT,
                 )
             self.requests += 1
-            self._set_aside += tokens
-            return Reservation(tokens)
+            self._reserved += tokens
+            return True
 
-    def settle(self, reservation: Reservation, tokens: int | None) -> None:
-        """Put what a request did cost in place of what was set aside.
-
-        Parameters
-        ----------
-        reservation : Reservation
-        tokens : int or None
-            As the server counted them; None when it did not say.
-        """
+    def settle(self, reserved: int, used: int | None) -> None:
+        """Replace the tokens that were reserved by those that were used; None where that is not known."""
         with self._lock:
-            self._set_aside -= reservation.tokens
-            self.tokens += reservation.tokens if tokens is None else tokens
+            self._reserved -= reserved
+            self.tokens += reserved if used is None else used
+
+    def count_failure(self, kind: str) -> None:
+        """Count a request that failed and may be sent again."""
+        with self._lock:
+            self.failures[kind] += 1

@@ -1,68 +1,81 @@
-"""Asks about many things at once, a limited number under way, and hands out each answer as it comes.
+"""Asks a server about many things in a few threads, and hands out each answer as it comes."""
 
-When one of them fails for good, nothing new is sent; what is under way may still be answered, and
-is handed out, before the failure is raised.
-"""
-
-import asyncio
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+import threading
+from collections.abc import Callable, Sequence
+from queue import Empty, SimpleQueue
 from typing import TypeVar
 
-from debias.errors import DebiasError
 from debias.inference.openai.connection.server_connection import ServerConnection, StoppedError
 
 Thing = TypeVar("Thing")
 Answer = TypeVar("Answer")
 
 
-async def ask_all(
+def ask_all(
     connection: ServerConnection,
     things: Sequence[Thing],
-    ask: Callable[[int, Thing], Awaitable[Answer]],
+    ask: Callable[[int, Thing], Answer],
     on_answer: Callable[[int, Answer], object],
-    concurrency: int,
 ) -> None:
-    """Ask about everything.
+    """Ask about many things, as many at once as the settings of the connection allow.
+
+    When one fails for good, or Ctrl-C is pressed, no further request is sent.
 
     Parameters
     ----------
     connection : ServerConnection
-        Is stopped at the first failure.
     things : sequence
     ask : callable
-        From a position and a thing to what is awaited.
+        From a position and a thing to an answer; called in several threads.
     on_answer : callable
-        Called with a position and its answer, in the order in which answers come.
-    concurrency : int
-        How many are under way at once.
+        Called in this thread with a position and its answer, in the order in which answers come.
 
     Raises
     ------
     DebiasError
-        The first failure, after what was under way has ended.
+        The first failure, after what was under way has ended and was handed out.
+    KeyboardInterrupt
+        After the answers that had come were handed out; what is under way is not waited for.
     """
     rows = iter(enumerate(things))
-    failures: list[DebiasError] = []
+    lock = threading.Lock()
+    arrived: SimpleQueue[tuple[int, Answer] | BaseException | None] = SimpleQueue()
 
-    async def work(rows: Iterator[tuple[int, Thing]]) -> None:
-        for position, thing in rows:
-            try:
-                answer = await ask(position, thing)
-            except StoppedError:
-                return
-            except DebiasError as error:
-                failures.append(error)
-                connection.stop()
-                return
-            on_answer(position, answer)
-            if connection.stopping:
-                return
+    def work() -> None:
+        try:
+            while not connection.stopping.is_set():
+                with lock:
+                    row = next(rows, None)
+                if row is None:
+                    break
+                arrived.put((row[0], ask(*row)))
+        except StoppedError:
+            pass
+        except BaseException as error:
+            connection.stopping.set()
+            arrived.put(error)
+        arrived.put(None)
 
-    try:
-        async with asyncio.TaskGroup() as group:
-            for _ in range(min(concurrency, len(things))):
-                group.create_task(work(rows))
-    except BaseExceptionGroup as several:
-        raise several.exceptions[0] from None
-    if failures:
-        raise failures[0]
+    # Daemons: a program that ends does not wait for a server that does not answer.
+    n_working = min(connection.settings.concurrency, len(things))
+    connection.threads = [threading.Thread(target=work, daemon=True) for _ in range(n_working)]
+    for thread in connection.threads:
+        thread.start()
+    failure: BaseException | None = None
+    while n_working:
+        try:
+            found = arrived.get(block=not isinstance(failure, KeyboardInterrupt))
+        except Empty:
+            break
+        except KeyboardInterrupt as error:
+            connection.stopping.set()
+            failure = error
+            continue
+        if isinstance(found, tuple):
+            on_answer(*found)
+        elif found is None:
+            n_working -= 1
+        else:
+            failure = failure or found
+    if failure is not None:
+        raise failure

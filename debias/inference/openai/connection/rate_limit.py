@@ -1,4 +1,4 @@
-"""A rate limit: requests leave one after the other, at equal distances, across calls and threads.
+"""A rate limit: requests are sent at equal distances, across calls and threads.
 
 Equal distances keep any window of a minute within the limit; a bucket that may be emptied at once
 would send up to twice as many in its first minute.
@@ -8,18 +8,18 @@ import threading
 import time
 
 
-class Pace:
-    """Gives every request the moment at which it may leave.
+class RateLimit:
+    """Gives each request the moment at which it may be sent.
 
     Parameters
     ----------
     per_minute : float, optional
-        Most requests in any minute; None is no limit.
+        Most requests in any minute; None means no limit.
 
     Examples
     --------
-    >>> pace = Pace(per_minute=600)
-    >>> first, second = pace.next_wait(), pace.next_wait()
+    >>> limit = RateLimit(per_minute=600)
+    >>> first, second = limit.next_wait(), limit.next_wait()
     >>> first, round(second, 2)
     (0.0, 0.1)
     """
@@ -38,6 +38,6 @@ class Pace:
             return moment - now
 
     def hold(self, seconds: float) -> None:
-        """Let no request leave for some seconds, as a server asked."""
+        """Delay all requests by some seconds, as a server asked."""
         with self._lock:
             self._free = max(self._free, time.monotonic() + seconds)

@@ -1,10 +1,10 @@
-"""What a server answered, read and checked: a number that cannot be right never becomes a probability."""
+"""Reads and checks answers of servers: a number that cannot be right never becomes a probability."""
 
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import NamedTuple
 
 from debias.errors import EngineError
 
@@ -82,25 +82,42 @@ class TopTokens:
         return min(first[-1].logprob or 0.0, math.log(max(left, 0.0) + 1e-5))
 
 
-def read_usage(content: Any) -> int | None:
+class ServerAnswer(NamedTuple):
+    """An answer whose choices are those that were asked for.
+
+    Parameters
+    ----------
+    choices : list of mapping
+        In the order of the prompts.
+    model : object
+        What the server calls the model; None where it does not say.
+    system_fingerprint : str or None
+        What it calls its own state.
+    """
+
+    choices: list[Mapping[str, object]]
+    model: object
+    system_fingerprint: str | None
+
+
+def read_usage(content: object) -> int | None:
     """Tokens that a request cost, as the server counts them; None when it does not say."""
-    usage = content.get("usage") if isinstance(content, Mapping) else None
-    if not isinstance(usage, Mapping):
-        return None
-    if isinstance(usage.get("total_tokens"), int):
-        return int(usage["total_tokens"])
-    return read_prompt_tokens(content)
+    return _counted(content, "total_tokens") or read_prompt_tokens(content)
 
 
-def read_prompt_tokens(content: Any) -> int | None:
+def read_prompt_tokens(content: object) -> int | None:
     """Tokens of the prompts of a request, as the server counts them; None when it does not say."""
+    return _counted(content, "prompt_tokens")
+
+
+def _counted(content: object, name: str) -> int | None:
     usage = content.get("usage") if isinstance(content, Mapping) else None
-    count = usage.get("prompt_tokens") if isinstance(usage, Mapping) else None
+    count = usage.get(name) if isinstance(usage, Mapping) else None
     return count if isinstance(count, int) and count > 0 else None
 
 
-def read_choices(content: Any, count: int, model: str | None = None) -> list[Mapping[str, Any]]:
-    """Return the choices of an answer, in the order of the prompts.
+def read_answer(content: object, count: int, model: str | None = None) -> ServerAnswer:
+    """Read an answer.
 
     Parameters
     ----------
@@ -110,10 +127,14 @@ def read_choices(content: Any, count: int, model: str | None = None) -> list[Map
     model : str, optional
         The name that the server gave its model before.
 
+    Returns
+    -------
+    ServerAnswer
+
     Raises
     ------
     WrongAnswerError
-        When choices are missing, or another model answered.
+        Choices are missing, or another model answered.
     """
     if not isinstance(content, Mapping):
         raise WrongAnswerError(f"it was {content!r}, not an object with choices")
@@ -122,17 +143,22 @@ def read_choices(content: Any, count: int, model: str | None = None) -> list[Map
     if model is not None and content.get("model") != model:
         raise WrongAnswerError(f"model {content.get('model')!r} answered, before it was {model!r}")
     choices = content.get("choices")
-    if not isinstance(choices, Sequence) or isinstance(choices, str):
+    if not isinstance(choices, list):
         raise WrongAnswerError(f"it had no choices: {content!r}")
     if len(choices) != count or not all(isinstance(one, Mapping) for one in choices):
         raise WrongAnswerError(f"{count} choices were asked for, {len(choices)} came")
-    indices = [one.get("index", place) for place, one in enumerate(choices)]
-    if sorted(indices, key=str) != sorted(range(count), key=str):
-        raise WrongAnswerError(f"the choices have the indices {indices!r}, not 0 to {count - 1}")
-    return sorted(choices, key=lambda one: int(one.get("index", 0)))
+    by_index = {str(one.get("index", place)): one for place, one in enumerate(choices)}
+    if set(by_index) != set(map(str, range(count))):
+        raise WrongAnswerError(f"the choices have the indices {', '.join(by_index)}, not 0 to {count - 1}")
+    said = content.get("system_fingerprint")
+    return ServerAnswer(
+        [by_index[str(place)] for place in range(count)],
+        content.get("model"),
+        said if isinstance(said, str) else None,
+    )
 
 
-def check_logprob(value: Any, where: str) -> float:
+def check_logprob(value: object, where: str) -> float:
     """Return a log-probability, or raise WrongAnswerError for what cannot be one.
 
     Examples
@@ -141,7 +167,7 @@ def check_logprob(value: Any, where: str) -> float:
     -1.5
     >>> check_logprob(0.7, "token ' a'")
     Traceback (most recent call last):
-    debias.inference.openai.connection.server_answers.WrongAnswerError: token ' a' has log-probability 0.7; it cannot be above 0
+    debias.inference.openai.connection.server_answers.WrongAnswerError: token ' a' has log-probability 0.7; it cannot be above 0.
     """  # noqa: E501
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise WrongAnswerError(f"{where} has no log-probability: {value!r}")
@@ -152,19 +178,19 @@ def check_logprob(value: Any, where: str) -> float:
     return min(float(value), 0.0)
 
 
-def read_echo(choice: Mapping[str, Any], generated: int) -> list[Token]:
+def read_echo(choice: Mapping[str, object], generated: int) -> list[Token]:
     """Return the tokens of an echoed prompt; the first has no log-probability.
 
     Parameters
     ----------
     choice : mapping
     generated : int
-        Tokens after the prompt, to be left out.
+        Tokens after the prompt, to be omitted.
 
     Raises
     ------
     WrongAnswerError
-        When tokens or log-probabilities are missing or cannot be right.
+        Tokens or log-probabilities are missing or cannot be right.
     """
     found = choice.get("logprobs")
     if not isinstance(found, Mapping):
@@ -182,7 +208,7 @@ def read_echo(choice: Mapping[str, Any], generated: int) -> list[Token]:
     return [_token(text, None, value) for text, value in zip(texts[:count], checked, strict=True)]
 
 
-def read_top(choice: Mapping[str, Any], asked: int) -> TopTokens:
+def read_top(choice: Mapping[str, object], asked: int) -> TopTokens:
     """Return the most probable first tokens of a completion or a chat answer.
 
     Parameters
@@ -196,7 +222,7 @@ def read_top(choice: Mapping[str, Any], asked: int) -> TopTokens:
     Raises
     ------
     WrongAnswerError
-        When they are missing or cannot be right.
+        They are missing or cannot be right.
     """
     found = choice.get("logprobs")
     if not isinstance(found, Mapping):
@@ -218,7 +244,7 @@ def read_top(choice: Mapping[str, Any], asked: int) -> TopTokens:
     return TopTokens(tuple(tokens), asked, None if generated is None else _token(generated, None, None).name)
 
 
-def opens_with_space(choice: Mapping[str, Any]) -> bool:
+def opens_with_space(choice: Mapping[str, object]) -> bool:
     """Whether any token of a completion, drawn or only probable, begins with a space.
 
     Examples
@@ -239,10 +265,10 @@ def opens_with_space(choice: Mapping[str, Any]) -> bool:
     return any(isinstance(text, str) and text.startswith((" ", "▁", "Ġ")) for text in texts)
 
 
-_Listed = list[tuple[str, bytes | None, Any]]
+_Listed = list[tuple[str, bytes | None, object]]
 
 
-def _from_content(content: Any) -> tuple[_Listed, str | None]:
+def _from_content(content: object) -> tuple[_Listed, str | None]:
     """Read the newer form."""
     if not isinstance(content, list) or not content or not isinstance(content[0], Mapping):
         raise WrongAnswerError(f"it had no token: content is {content!r}")
@@ -259,7 +285,7 @@ def _from_content(content: Any) -> tuple[_Listed, str | None]:
     return listed, generated if isinstance(generated, str) else None
 
 
-def _from_mapping(found: Mapping[str, Any]) -> tuple[_Listed, str | None]:
+def _from_mapping(found: Mapping[str, object]) -> tuple[_Listed, str | None]:
     """Read the older form."""
     top, tokens = found.get("top_logprobs"), found.get("tokens")
     if not isinstance(top, list) or not top or not isinstance(top[0], Mapping) or not top[0]:
@@ -268,12 +294,12 @@ def _from_mapping(found: Mapping[str, Any]) -> tuple[_Listed, str | None]:
     return [(str(text), None, value) for text, value in top[0].items()], generated
 
 
-def _unknown(value: Any) -> bool:
+def _unknown(value: object) -> bool:
     """Whether a value stands for a probability of zero, or one that is not known."""
     return isinstance(value, float | int) and not isinstance(value, bool) and value < _UNKNOWN
 
 
-def _bytes(value: Any) -> bytes | None:
+def _bytes(value: object) -> bytes | None:
     if isinstance(value, list) and all(isinstance(one, int) and 0 <= one < 256 for one in value):
         return bytes(value)
     return None

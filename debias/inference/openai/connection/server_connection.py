@@ -1,25 +1,28 @@
-"""The way to a server: one request, sent until it is answered well, at a limited pace and cost.
+"""A connection to a server: each request is sent until it is answered well, at a limited rate and cost.
 
-What passes (too many requests, a server's own failure, a time limit, a cut connection, an answer that
-cannot be read or cannot be right) is tried again after a growing, partly random wait.
-The key is read from the environment when a connection is opened, and is kept nowhere.
+What may pass (too many requests, a server's own failure, a time limit, a cut connection, an answer
+that cannot be read or cannot be right) is tried again after a growing, partly random wait.
+The key is read from the environment when a connection is opened, and is stored nowhere else.
 """
 
-import asyncio
 import json
+import threading
 import time
-from collections import Counter
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from types import TracebackType
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Generic, Self, TypeVar
 
-from debias.errors import ContextLengthError, EngineError, MissingDependencyError
-from debias.inference.openai.connection.budget import Spending
-from debias.inference.openai.connection.rate_limit import Pace
+from debias.errors import ContextLengthError, EngineError, MissingDependencyError, param
+from debias.inference.openai.connection.budget import Budget
+from debias.inference.openai.connection.rate_limit import RateLimit
 from debias.inference.openai.connection.server_answers import WrongAnswerError, read_usage
 from debias.inference.openai.connection.server_settings import ServerSettings
+
+if TYPE_CHECKING:
+    import httpx2
+    import tenacity
 
 Answer = TypeVar("Answer")
 _PASSING = frozenset({408, 409, 425, 429})
@@ -27,308 +30,296 @@ _SHOWN = 300
 
 
 class RefusedError(EngineError):
-    """The server does not accept a request, and would not when asked again."""
+    """The server does not accept a request, and would not accept it again."""
 
-    def __init__(self, status: int, message: str) -> None:
-        super().__init__(message)
-        self.status = status
+    def __init__(self, status: int, subject: str, said: str, fix: str | None = None) -> None:
+        super().__init__(f"{subject}: {said}", fix=fix)
+        self.status, self.said = status, said
 
 
 class UnusableError(EngineError):
     """The server gave no usable answer, however often it was asked."""
 
-    def __init__(self, kind: str, message: str) -> None:
-        super().__init__(message)
-        self.kind = kind
+    def __init__(self, failure: str, subject: str, said: str) -> None:
+        super().__init__(f"{subject}: {said}")
+        self.failure, self.said = failure, said
 
 
 class StoppedError(EngineError):
-    """The request was not sent any more, because another one failed."""
+    """The request was not sent, because another one failed."""
 
 
 class _PassingError(Exception):
-    """What may be gone when the request is sent again."""
+    """What may not happen again when the request is sent again."""
 
     def __init__(self, kind: str, message: str, wait: float = 0.0) -> None:
         super().__init__(message)
         self.kind, self.wait = kind, wait
 
 
-@dataclass
+@dataclass(frozen=True)
+class Call(Generic[Answer]):
+    """One question to a server.
+
+    Parameters
+    ----------
+    path : str
+        What follows the base URL.
+    read : callable
+        From the parsed JSON to the answer; raises WrongAnswerError for one that cannot be right.
+    subject : str
+        What is asked about, for messages.
+    body : mapping, optional
+        What is sent as JSON; None makes it a GET request.
+    tokens : int, default=0
+        The most that it may cost.
+    wrong_retries : int, optional
+        How often it is sent again after an answer that cannot be right; `retries` by default.
+    """
+
+    path: str
+    read: Callable[[object], Answer]
+    subject: str
+    body: Mapping[str, object] | None = None
+    tokens: int = 0
+    wrong_retries: int | None = None
+
+
 class ServerConnection:
-    """An open connection; use it with ``async with``.
+    """An open connection, for any number of threads; use it in a ``with`` block.
 
     Parameters
     ----------
     settings : ServerSettings
-    spending : Spending
-    pace : Pace
-    failures : Counter
-        What went wrong and was tried again, by kind.
+    budget : Budget
+    rate_limit : RateLimit
+
+    Attributes
+    ----------
+    server_time : float or None
+        Seconds since 1970 by the server's clock, as of its last answer.
+    stopping : threading.Event
+        Set when no further request is to be sent; what is under way may still be answered.
+    threads : list of threading.Thread
+        Those that use the connection.
     """
 
-    settings: ServerSettings
-    spending: Spending
-    pace: Pace
-    failures: "Counter[str]" = field(default_factory=Counter)
-
-    async def __aenter__(self) -> "ServerConnection":
-        client = load_client()
-        size = self.settings.concurrency
-        limits = client.Limits(max_connections=size, max_keepalive_connections=size)
-        self._client = client.AsyncClient(timeout=None, limits=limits)
-        if self.settings.key():
-            self._client.headers["Authorization"] = f"Bearer {self.settings.key()}"
-        self._stopping = asyncio.Event()
+    def __init__(self, settings: ServerSettings, budget: Budget, rate_limit: RateLimit) -> None:
+        self.settings, self.budget, self.rate_limit = settings, budget, rate_limit
         self.server_time: float | None = None
+        self.stopping = threading.Event()
+        self.threads: list[threading.Thread] = []
+
+    def __enter__(self) -> Self:
+        import httpx2
+
+        size = self.settings.concurrency
+        self._key = self.settings.key()
+        self._client = httpx2.Client(
+            timeout=self.settings.timeout,
+            limits=httpx2.Limits(max_connections=size, max_keepalive_connections=size),
+            headers={"Authorization": f"Bearer {self._key}"} if self._key else {},
+        )
         return self
 
-    async def __aexit__(
+    def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        await self._client.aclose()
+        self.stopping.set()
+        # After Ctrl-C nobody waits for what is under way: its threads end with the program or the answer.
+        if kind is None or issubclass(kind, Exception):
+            for thread in self.threads:
+                thread.join()
+            self._client.close()
 
-    @property
-    def stopping(self) -> bool:
-        """Whether no further request is sent."""
-        return self._stopping.is_set()
-
-    def stop(self) -> None:
-        """Send no further request; what is under way may still be answered."""
-        self._stopping.set()
-
-    async def get(self, path: str, read: Callable[[Any], Answer], *, subject: str) -> Answer:
-        """Ask for ``path``, and read the answer; see :meth:`post`."""
-        return await self._repeat("GET", path, None, read, 0, subject, None)
-
-    async def post(
-        self,
-        path: str,
-        body: Mapping[str, Any],
-        read: Callable[[Any], Answer],
-        *,
-        tokens: int,
-        subject: str,
-        retries: int | None = None,
-    ) -> Answer:
+    def send(self, call: Call[Answer]) -> Answer:
         """Send a request until its answer can be read.
-
-        Parameters
-        ----------
-        path : str
-            What follows the base URL.
-        body : mapping
-        read : callable
-            From the parsed JSON to the answer; raises WrongAnswerError for one that cannot be right.
-        tokens : int
-            The most that it may cost.
-        subject : str
-            What is asked about, for messages.
-        retries : int, optional
-            How often an answer that cannot be right is asked for again; as anything else when left out.
-
-        Returns
-        -------
-        whatever ``read`` returns
 
         Raises
         ------
         RefusedError, ContextLengthError
-            When the server does not accept the request.
+            The server does not accept the request.
         SpendLimitError
-            When a cap forbids it.
+            A cap forbids it.
         UnusableError
-            When it failed every time.
+            It failed every time.
         """
-        return await self._repeat("POST", path, body, read, tokens, subject, retries)
-
-    async def _repeat(
-        self,
-        method: str,
-        path: str,
-        body: Mapping[str, Any] | None,
-        read: Callable[[Any], Answer],
-        tokens: int,
-        subject: str,
-        wrong_retries: int | None,
-    ) -> Answer:
-        """Send until an answer can be read."""
         import tenacity
 
         limit = self.settings.retries
 
-        def enough(state: Any) -> bool:
-            error = state.outcome.exception()
-            wrong = wrong_retries is not None and error.kind == "wrong answer"
-            return self.stopping or state.attempt_number > (
-                min(limit, wrong_retries or 0) if wrong else limit
-            )
+        def enough(state: "tenacity.RetryCallState") -> bool:
+            error = _failure(state)
+            most = limit
+            if call.wrong_retries is not None and error.kind == "wrong answer":
+                most = min(limit, call.wrong_retries)
+            return self.stopping.is_set() or state.attempt_number > most
 
-        attempts = tenacity.AsyncRetrying(
+        attempts = tenacity.Retrying(
             sleep=self._sleep,
             stop=enough,
-            wait=_Wait(self.settings.longest_wait),
+            wait=_waiting(self.settings.longest_wait),
             retry=tenacity.retry_if_exception_type(_PassingError),
             reraise=True,
         )
-        number = 0
         try:
-            async for attempt in attempts:
-                with attempt:
-                    number += 1
-                    return await self._once(method, path, body, read, tokens, subject)
+            return attempts(self._once, call)
         except _PassingError as error:
+            count = attempts.statistics["attempt_number"]
             raise UnusableError(
                 error.kind,
-                f"{subject}: {method} {self.settings.base_url}{path} gave no usable answer in {number}"
-                f" attempt{'s' if number > 1 else ''}; the last time {error}",
+                call.subject,
+                f"{self.settings.base_url}{call.path} gave no usable answer in {count} "
+                f"attempt{'s' if count > 1 else ''}; the last time {error}",
             ) from None
-        raise AssertionError("unreachable")
 
-    async def _once(
-        self,
-        method: str,
-        path: str,
-        body: Mapping[str, Any] | None,
-        read: Callable[[Any], Answer],
-        tokens: int,
-        subject: str,
-    ) -> Answer:
+    def _once(self, call: Call[Answer]) -> Answer:
         """Send once; raise _PassingError for what may be better next time."""
-        client = load_client()
-        reservation = await self._reserve(tokens, subject)
+        import httpx2
+
+        self._reserve(call)
         used: int | None = 0
         try:
-            await self._sleep(self.pace.next_wait())
-            self._refuse_when_stopping(subject)
+            self._sleep(self.rate_limit.next_wait())
+            self._refuse_when_stopping(call)
             used = None
             try:
-                async with asyncio.timeout(self.settings.timeout):
-                    response = await self._client.request(method, self.settings.base_url + path, json=body)
-            except (client.ConnectError, client.ConnectTimeout) as error:
+                response, content = self._exchange(call)
+            except (httpx2.ConnectError, httpx2.ConnectTimeout) as error:
                 used = 0
                 raise self._passing("no connection", f"it could not be reached ({_name(error)})") from None
-            except (TimeoutError, client.TimeoutException):
-                raise self._passing(
-                    "timeout", f"it did not answer within {self.settings.timeout:g} seconds"
-                ) from None
-            except client.RequestError as error:
+            except httpx2.TimeoutException:
+                seconds = f"{self.settings.timeout:g} seconds"
+                raise self._passing("timeout", f"it did not answer within {seconds}") from None
+            except httpx2.RequestError as error:
                 raise self._passing("cut connection", f"the connection broke ({_name(error)})") from None
             self.server_time = _moment(response.headers.get("date"))
             if response.status_code != 200:
                 used = 0 if response.status_code < 500 else None
-                self._raise_for(response, subject)
-            content = self._parse(response)
-            used = read_usage(content)
-            return self._read(read, content)
+                self._raise_for(response, content, call)
+            parsed = self._parse(content)
+            used = read_usage(parsed)
+            return self._read(call, parsed)
         finally:
-            self.spending.settle(reservation, used)
+            self.budget.settle(call.tokens, used)
 
-    async def _reserve(self, tokens: int, subject: str) -> Any:
-        """Set aside what the request may cost, waiting while others may turn out cheaper."""
-        while True:
-            self._refuse_when_stopping(subject)
-            reservation = self.spending.reserve(tokens)
-            if reservation is not None:
-                return reservation
-            await asyncio.sleep(0.01)
+    def _exchange(self, call: Call[Answer]) -> "tuple[httpx2.Response, bytes]":
+        """Send a request and read the whole answer, in time."""
+        import httpx2
 
-    def _refuse_when_stopping(self, subject: str) -> None:
-        if self.stopping:
-            raise StoppedError(f"{subject}: not asked any more, because another request failed")
+        deadline = time.monotonic() + self.settings.timeout
+        method = "GET" if call.body is None else "POST"
+        parts = []
+        with self._client.stream(method, self.settings.base_url + call.path, json=call.body) as response:
+            for part in response.iter_bytes():
+                parts.append(part)
+                if time.monotonic() > deadline:
+                    raise httpx2.ReadTimeout("the answer came too slowly")
+        content = b"".join(parts)
+        # A server may repeat the key; from here on it is in no text.
+        return response, content.replace(self._key.encode(), b"[key]") if self._key else content
 
-    async def _sleep(self, seconds: float) -> None:
-        """Wait, but not on when nothing is to be sent any more."""
-        if seconds <= 0:
-            return
+    def _reserve(self, call: Call[Answer]) -> None:
+        """Reserve what the request may cost, waiting while others may turn out cheaper."""
+        self._refuse_when_stopping(call)
+        while not self.budget.reserve(call.tokens):
+            self._sleep(0.01)
+            self._refuse_when_stopping(call)
+
+    def _refuse_when_stopping(self, call: Call[Answer]) -> None:
+        if self.stopping.is_set():
+            raise StoppedError(f"{call.subject}: not asked, because another request failed")
+
+    def _sleep(self, seconds: float) -> None:
+        """Wait, but no longer than until nothing is to be sent any more."""
+        if seconds > 0:
+            self.stopping.wait(seconds)
+
+    def _read(self, call: Call[Answer], content: object) -> Answer:
         try:
-            async with asyncio.timeout(seconds):
-                await self._stopping.wait()
-        except TimeoutError:
-            return
-
-    def _read(self, read: Callable[[Any], Answer], content: Any) -> Answer:
-        try:
-            return read(content)
+            return call.read(content)
         except WrongAnswerError as error:
-            raise self._passing("wrong answer", self._clean(str(error))) from None
-        except EngineError as error:
-            raise EngineError(self._clean(str(error))) from None
+            raise self._passing("wrong answer", _shown(str(error))) from None
 
-    def _parse(self, response: Any) -> Any:
+    def _parse(self, content: bytes) -> object:
         """Return what the JSON says."""
         try:
-            return json.loads(response.content)
+            return json.loads(content)
         except (ValueError, RecursionError):
-            shown = self._clean(response.text)
-            raise self._passing("malformed JSON", f"it was no JSON: {shown!r}") from None
+            raise self._passing("malformed JSON", f"it was no JSON: {_shown(_text(content))!r}") from None
 
-    def _raise_for(self, response: Any, subject: str) -> None:
+    def _raise_for(self, response: "httpx2.Response", content: bytes, call: Call[Answer]) -> None:
         """Raise for a status that is not 200."""
         status = response.status_code
-        said = f"the server said {status}: {self._clean(response.text)!r}"
+        text = _text(content)
+        said = f"the server said {status}: {_shown(text)!r}"
         if status in _PASSING or status >= 500:
-            wait = _retry_after(response.headers.get("retry-after"))
+            wait = retry_after(response.headers.get("retry-after"))
             if wait > self.settings.longest_wait:
                 raise EngineError(
-                    f"{subject}: {said}; it asks to wait {wait:g} seconds, longest_wait is"
-                    f" {self.settings.longest_wait:g}: run again later"
+                    f"{call.subject}: {said}; it asks to wait {wait:g} seconds, {param('longest_wait')} is "
+                    f"{self.settings.longest_wait:g}",
+                    parameter="longest_wait",
+                    received=self.settings.longest_wait,
+                    fix="run again later",
                 )
             if status == 429:
-                self.pace.hold(wait)
+                self.rate_limit.hold(wait)
             raise self._passing(str(status), said, wait)
-        if status in (401, 403):
-            said += f"; the key is read from the environment variable {self.settings.api_key_variable}"
-        if status == 404:
-            said += "; base_url usually ends in /v1, and model must be a name that the server lists"
-        if status == 400 and "context" in said and "length" in said:
-            raise ContextLengthError(f"{subject}: {said}; shorten it, or give tokenizer and context_length")
-        raise RefusedError(status, f"{subject}: {said}")
+        if status == 400 and "context" in text and "length" in text:
+            raise ContextLengthError(
+                f"{call.subject}: {said}",
+                fix=f"shorten it, or pass {param('tokenizer')} and {param('context_length')}",
+            )
+        fixes = {
+            404: f"{param('base_url')} usually ends in /v1, and model must be a name that the server lists"
+        }
+        fixes |= dict.fromkeys(
+            (401, 403), f"the key is read from the environment variable {self.settings.api_key_variable}"
+        )
+        raise RefusedError(status, call.subject, said, fixes.get(status))
 
     def _passing(self, kind: str, message: str, wait: float = 0.0) -> _PassingError:
-        self.failures[kind] += 1
+        self.budget.count_failure(kind)
         return _PassingError(kind, message, wait)
 
-    def _clean(self, text: str) -> str:
-        """Shorten a text of the server's, without the key should it repeat it."""
-        key = self._client.headers.get("Authorization", "").removeprefix("Bearer ")
-        text = text.replace(key, "[key]") if key else text
-        return text if len(text) <= _SHOWN else text[:_SHOWN] + " ..."
 
-
-class _Wait:
-    """Seconds until the next attempt: random below a growing limit, or what the server asked for."""
-
-    def __init__(self, longest: float) -> None:
-        import tenacity
-
-        self._growing = tenacity.wait_random_exponential(multiplier=1, max=longest)
-
-    def __call__(self, state: Any) -> float:
-        asked = state.outcome.exception().wait
-        growing = float(self._growing(state))
-        # What the server asked for, and a little, so that not all come back at the same moment.
-        return float(asked + growing / 4 if asked else growing)
-
-
-def load_client() -> Any:
-    """Return the HTTP library, or raise MissingDependencyError."""
+def require_client() -> None:
+    """Raise MissingDependencyError where httpx2 or tenacity is not installed."""
     try:
-        import httpx2
+        import httpx2  # noqa: F401
         import tenacity  # noqa: F401
     except ImportError as error:
         raise MissingDependencyError(
-            f'a server is asked with httpx2 and tenacity ({error}); run: pip install "debias-iterit[openai]"'
+            f"httpx2 and tenacity ask servers ({error})", fix='run: pip install "debias-iterit[openai]"'
         ) from None
-    return httpx2
 
 
-def _retry_after(value: str | None) -> float:
+def _failure(state: "tenacity.RetryCallState") -> _PassingError:
+    """Return what the last attempt raised."""
+    error = state.outcome.exception() if state.outcome else None
+    assert isinstance(error, _PassingError)
+    return error
+
+
+def _waiting(longest: float) -> "Callable[[tenacity.RetryCallState], float]":
+    """Seconds until the next attempt: random below a growing limit, or what the server asked for."""
+    import tenacity
+
+    growing = tenacity.wait_random_exponential(multiplier=1, max=longest)
+
+    def wait(state: "tenacity.RetryCallState") -> float:
+        asked = _failure(state).wait
+        # What the server asked for, and a little, so that not all come back at the same moment.
+        return asked + growing(state) / 4 if asked else growing(state)
+
+    return wait
+
+
+def retry_after(value: str | None) -> float:
     """Seconds that a Retry-After header asks for, 0 where it says nothing."""
-    if not value:
-        return 0.0
     try:
-        seconds = float(value)
+        seconds = float(value or 0)
     except ValueError:
         moment = _moment(value)
         seconds = 0.0 if moment is None else moment - time.time()
@@ -341,6 +332,16 @@ def _moment(value: str | None) -> float | None:
         return parsedate_to_datetime(value).timestamp() if value else None
     except (ValueError, TypeError, OverflowError):
         return None
+
+
+def _text(content: bytes) -> str:
+    """Return what was sent as a text, whatever it is."""
+    return content.decode("utf-8", "replace")
+
+
+def _shown(text: str) -> str:
+    """Shorten a text of the server."""
+    return text if len(text) <= _SHOWN else text[:_SHOWN] + " ..."
 
 
 def _name(error: Exception) -> str:

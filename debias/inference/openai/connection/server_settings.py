@@ -1,39 +1,43 @@
-"""Where a server is, how patiently it is asked, and which environment variable holds the key."""
+"""The settings of a connection to a server: its address, its patience, its limits, and where the key is."""
 
-import math
 import os
 from dataclasses import dataclass
-from typing import Any
 from urllib.parse import urlsplit
 
-from debias.errors import ParameterError
+from debias.errors import ParameterError, param
+from debias.settings import Settings, setting
 
 DEFAULT_VARIABLE = "OPENAI_API_KEY"
+_DAY = 86_400
 
 
 @dataclass(frozen=True)
-class ServerSettings:
-    """Where a server is and how patiently it is asked.
+class ServerSettings(Settings):
+    """The settings of a connection to a server.
 
     Parameters
     ----------
     base_url : str
-        Without user, password or query.
-    api_key_variable : str or None
-        Environment variable that holds the key; None sends none.
-    timeout : float
-        Seconds for one request, from sending to the last byte of the answer.
-    retries : int
+        The address, without user, password or query.
+    api_key_variable : str or None, default="OPENAI_API_KEY"
+        Environment variable that holds the key; None sends no key.
+    timeout : float, default=120
+        Seconds that connecting may take, and that an answer may take to arrive.
+    retries : int, default=6
         How often a request is sent again.
-    longest_wait : float
-        Seconds that are waited at most between two attempts; a server that asks for more is given up.
-    concurrency : int
+    longest_wait : float, default=120
+        Most seconds between two attempts; a server that asks for more is given up.
+    concurrency : int, default=8
         Requests under way at once.
+    requests_per_minute : float, optional
+        Most requests in any minute, sent at equal distances.
+    max_requests, max_tokens : int, optional
+        Caps for the life of an engine.
 
     Raises
     ------
     ParameterError
-        When one is not allowed, or a variable other than the usual one is not set.
+        A value is not allowed, or the environment variable that is named is not set.
 
     Examples
     --------
@@ -41,67 +45,62 @@ class ServerSettings:
     'http://127.0.0.1:8000/v1'
     >>> ServerSettings("127.0.0.1:8000", None)
     Traceback (most recent call last):
-    debias.errors.ParameterError: base_url is '127.0.0.1:8000'; give an address as http://127.0.0.1:8000/v1
-    """
+    debias.errors.ParameterError: base_url must be an address such as http://127.0.0.1:8000/v1, got '127.0.0.1:8000'.
+    """  # noqa: E501
 
     base_url: str
     api_key_variable: str | None = DEFAULT_VARIABLE
-    timeout: float = 120.0
-    retries: int = 6
-    longest_wait: float = 120.0
-    concurrency: int = 8
+    timeout: float = setting(120.0, "Seconds for one request.", above=0, most=_DAY)
+    retries: int = setting(6, "How often a request is sent again.", least=0)
+    longest_wait: float = setting(120.0, "Most seconds between two attempts.", above=0, most=_DAY)
+    concurrency: int = setting(8, "Requests under way at once.", least=1)
+    requests_per_minute: float | None = setting(None, "Most requests a minute.", above=0)
+    max_requests: int | None = setting(None, "Stop before more requests than this.", least=1)
+    max_tokens: int | None = setting(None, "Stop before more tokens than this.", least=1)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "base_url", _checked_url(self.base_url))
-        check_number("retries", self.retries, 0)
-        check_number("concurrency", self.concurrency, 1)
-        for name in ("timeout", "longest_wait"):
-            check_positive(name, getattr(self, name))
+        super().__post_init__()
         if self.api_key_variable not in (None, DEFAULT_VARIABLE) and not self.key():
             raise ParameterError(
-                f"api_key_variable is {self.api_key_variable!r}, and there is no such environment variable;"
-                " set it, or give api_key_variable=None for a server without keys"
+                f"there is no environment variable {self.api_key_variable}",
+                parameter="api_key_variable",
+                received=self.api_key_variable,
+                fix=f"set it, or pass {param('api_key_variable', 'None')} for a server without keys",
             )
 
     def key(self) -> str:
-        """Return the key out of the environment, "" where there is none; it is kept nowhere."""
+        """Return the key from the environment, "" where there is none; it is stored nowhere."""
         value = os.environ.get(self.api_key_variable, "").strip() if self.api_key_variable else ""
         if not (value.isascii() and value.isprintable()) or " " in value:
             raise ParameterError(
-                f"the environment variable {self.api_key_variable} does not hold a key: it has spaces or"
-                " signs that cannot be sent"
+                f"the environment variable {self.api_key_variable} does not hold a key: it has spaces or "
+                "characters that cannot be sent",
+                parameter="api_key_variable",
+                received=self.api_key_variable,
             )
         return value
 
 
-def check_number(name: str, value: Any, least: int) -> None:
-    """Raise ParameterError for what is no whole number from ``least`` on."""
-    if isinstance(value, bool) or not isinstance(value, int) or value < least:
-        raise ParameterError(f"{name} is {value!r}; give a number from {least} on")
-
-
-def check_positive(name: str, value: Any) -> None:
-    """Raise ParameterError for what is no finite number above 0."""
-    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < math.inf:
-        raise ParameterError(f"{name} is {value!r}; give a number above 0")
-
-
-def _checked_url(url: Any) -> str:
-    """Return the address without its last stroke; never show what may be a password."""
-    if not isinstance(url, str):
-        raise ParameterError(f"base_url is {url!r}; give an address as http://127.0.0.1:8000/v1")
+def _checked_url(url: object) -> str:
+    """Return the address without its last slash; never show what may be a password."""
     try:
-        parts = urlsplit(url)
+        parts = urlsplit(url if isinstance(url, str) else "")
         host, secret = parts.hostname, parts.username is not None or parts.password is not None
     except ValueError:
-        host, secret = None, "@" in url
-    if secret or "@" in url:
+        parts, host, secret = None, None, False
+    if secret or "@" in str(url):
         raise ParameterError(
-            "base_url holds a user or password; give the key in an environment variable, and the variable's"
-            " name as api_key_variable"
+            "base_url holds a user or password",
+            parameter="base_url",
+            fix=f"put the key into an environment variable, and pass its name as {param('api_key_variable')}",
         )
-    if parts.query or parts.fragment:
-        raise ParameterError("base_url has a query, which may hold a key; give the address alone")
-    if parts.scheme not in ("http", "https") or not host:
-        raise ParameterError(f"base_url is {url!r}; give an address as http://127.0.0.1:8000/v1")
+    if parts and (parts.query or parts.fragment):
+        raise ParameterError(
+            "base_url has a query, which may hold a key", parameter="base_url", fix="pass the address alone"
+        )
+    if not isinstance(url, str) or not parts or parts.scheme not in ("http", "https") or not host:
+        raise ParameterError(
+            parameter="base_url", allowed="an address such as http://127.0.0.1:8000/v1", received=url
+        )
     return url.rstrip("/")

@@ -19,12 +19,12 @@ from statistics import median
 import numpy as np
 import pandas as pd
 from common import RESULTS, machine, markdown, read, rounded, settings_of
+from debias.search.proof.enumeration_state import new_state
 
 from debias.corrections.families import ensemble
 from debias.search.objective import Objective
 from debias.search.problem import build_problem
 from debias.search.proof.enumeration import walk
-from debias.search.proof.enumeration_state import new_state
 from debias.search.proof.exact_search import ExactSearch, Known
 
 

@@ -10,14 +10,16 @@ from typing import TYPE_CHECKING
 from debias.version import __version__ as __version__
 
 if TYPE_CHECKING:
-    from iterit.ngrams.ngram_counts import count_ngrams
-    from iterit.records.instruction_records import Records, read_records
-    from iterit.scoring.complexity import score_complexity
-    from iterit.selection.near_duplicates import near_duplicates
-    from iterit.selection.selection import Selection, select
-    from iterit.templates.named_templates import template_for
-    from iterit.training.trainer import IterIT
-    from iterit.training.trainer_callback import IterITTrainer
+    from iterit.ngrams.ngram_counts import count_ngrams as count_ngrams
+    from iterit.records.instruction_records import Records as Records
+    from iterit.records.instruction_records import read_records as read_records
+    from iterit.scoring.complexity import score_complexity as score_complexity
+    from iterit.selection.near_duplicates import near_duplicates as near_duplicates
+    from iterit.selection.selection import Selection as Selection
+    from iterit.selection.selection import select as select
+    from iterit.templates.named_templates import template_for as template_for
+    from iterit.training.trainer import IterIT as IterIT
+    from iterit.training.trainer_callback import IterITTrainer as IterITTrainer
 
 _HOME = {
     "IterIT": "iterit.training.trainer",
@@ -32,18 +34,7 @@ _HOME = {
     "template_for": "iterit.templates.named_templates",
 }
 
-__all__ = [
-    "IterIT",
-    "IterITTrainer",
-    "Records",
-    "Selection",
-    "count_ngrams",
-    "near_duplicates",
-    "read_records",
-    "score_complexity",
-    "select",
-    "template_for",
-]
+__all__ = list(_HOME)
 
 
 def __getattr__(name: str) -> object:

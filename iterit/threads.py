@@ -1,4 +1,4 @@
-"""Shares work between threads: how many there are, and numbered tasks for them."""
+"""Shares work between threads: their number, and numbered tasks for them."""
 
 import os
 from collections.abc import Callable
@@ -8,7 +8,7 @@ from debias.errors import ParameterError
 
 
 def n_threads(n_jobs: int | None) -> int:
-    """Return how many threads to use: as many as this process has cores where `n_jobs` is None.
+    """Return the number of threads to use; None means one per core of this process.
 
     Raises
     ------

@@ -26,11 +26,11 @@ FLOORS = {
     6: "cli",
 }
 FLOORS_OF_ITERIT = {
-    0: "threads",
+    0: "threads row_numbers",
     1: "records ngrams",
     2: "templates selection",
-    3: "scoring",
-    4: "rounds training",
+    3: "scoring rounds",
+    4: "training",
     5: "reports",
     6: "cli",
 }

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -11,30 +11,22 @@ import typer
 from debias.console.option_groups import Only
 from debias.console.screen import print_lines
 from debias.errors import ParameterError, param
-from debias.settings import Settings, setting
+from debias.settings import setting
 from iterit.cli.record_options import Files, RecordOptions
 from iterit.cli.report import print_report
 from iterit.cli.scoring_options import TemplateOptions
 from iterit.cli.selection_options import PickOptions, Quota, quotas_of
-from iterit.selection.selection_settings import SelectionSettings
+from iterit.rounds.round_state import RoundSettings
 from iterit.training.trainer_setup import TrainingSettings
 
 if TYPE_CHECKING:
     from debias.inference.engine import Engine
 
 
-@dataclass(frozen=True)
-class WindowOptions(Settings):
-    """Which records a later round scores again."""
-
-    window: str = setting(
-        "top",
-        "What a later round scores again: top (by the newest scores) or published (fixed).",
-        one_of=("top", "published"),
-    )
-    update_ratio: float = setting(3.0, "Records scored again per record to pick.")
-    above_share: float = setting(0.1, "Share of what is scored again for records of --max-ifd or above.")
-    stale_share: float = setting(0.1, "Share of what is scored again for the records with the oldest scores.")
+RULES = (
+    "mode", "decay", "min_ifd", "max_ifd", "window", "update_ratio", "above_share", "stale_share",
+)  # fmt: skip
+"""Settings of a run that are options of the command."""
 
 
 @dataclass(frozen=True)
@@ -69,9 +61,8 @@ def train(
     ] = Path("iterit-run"),
     picks: PickOptions,
     training: TrainingSettings,
-    selection: Annotated[SelectionSettings, Only("mode", "decay", "min_ifd", "max_ifd")],
+    rules: Annotated[RoundSettings, Only(*RULES)],
     quotas: Quota = None,
-    window: WindowOptions,
     scorer: ScorerOptions,
     reading: RecordOptions,
 ) -> None:
@@ -95,8 +86,9 @@ def train(
             fix=f"omit {param('engine', 'vllm')}, or train an adapter",
         )
     shares = quotas_of(quotas)
-    by_vectors = picks.needs_vectors(selection.mode)
+    by_vectors = picks.needs_vectors(rules.mode)
     records = reading.read(files)
+    vectors = picks.vectors(records) if by_vectors else None
     iterit = IterIT(
         records,
         picks.ratio,
@@ -106,9 +98,10 @@ def train(
         max_tokens=scorer.max_tokens,
         epochs_per_round=training.epochs_per_round,
         cache=out / "scores",
-        embeddings=picks.vectors(records) if by_vectors else None,
-        **asdict(replace(selection, quotas=shares, seed=training.seed)),
-        **asdict(window),
+        embeddings=vectors,
+        seed=training.seed,
+        quotas=shares,
+        **{name: getattr(rules, name) for name in RULES},
     )
     out.mkdir(parents=True, exist_ok=True)
     base = trainable_folder(model, out)

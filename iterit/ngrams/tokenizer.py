@@ -1,7 +1,7 @@
 """Cuts texts into words and numbers the words: compiled, over code points, in threads.
 
 A chunk of texts is scanned without the interpreter's lock, with a small table of its own words;
-equal hashes are compared character by character, so no two words are ever taken for one.
+equal hashes are compared character by character, so that no two words are ever confused.
 """
 
 from collections.abc import Iterable, Iterator

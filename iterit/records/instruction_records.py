@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, overload
+from typing import TYPE_CHECKING, cast, overload
 
 from numpy.typing import ArrayLike
 
@@ -282,5 +282,5 @@ def _mappings(rows: "Iterable[Mapping[str, object]] | pd.DataFrame") -> Iterable
     """Return rows of any kind as mappings; a missing value in a DataFrame becomes None."""
     if not hasattr(rows, "iterrows"):  # only a DataFrame has it
         return rows
-    frame = rows.astype(object)
+    frame = cast("pd.DataFrame", rows).astype(object)
     return frame.where(frame.notna(), None).to_dict("records")

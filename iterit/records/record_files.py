@@ -1,6 +1,6 @@
 """Reads rows from files one by one: JSON Lines, JSON lists and Parquet, gzipped or not; and writes them.
 
-Rows travel as JSON texts: a line of JSON Lines stays as it is.
+Rows are passed on as JSON texts: a line of JSON Lines does not change.
 """
 
 import gzip

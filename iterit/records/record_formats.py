@@ -1,6 +1,6 @@
 """Parses one row of an instruction data set into messages: Alpaca, ShareGPT, chats, questions and answers.
 
-A row from which nothing can be learned is refused with a reason, one of :data:`REASONS`.
+A row from which nothing can be learned is refused with a reason, such as "empty answer".
 """
 
 from collections.abc import Mapping, Sequence
@@ -9,31 +9,14 @@ from dataclasses import dataclass
 from debias.errors import ParameterError
 
 FORMATS = ("auto", "alpaca", "sharegpt", "messages", "qa")
-REASONS = (
-    "not JSON",
-    "not an object",
-    "unknown fields",
-    "wrong type",
-    "unknown role",
-    "no question",
-    "no answer",
-    "empty answer",
-    "not Unicode",
-    "too long",
-)
-"""Reasons for which rows are refused."""
-
 _ROLES = {
-    "system": "system",
-    "developer": "system",
-    "user": "user",
-    "human": "user",
-    "prompter": "user",
-    "assistant": "assistant",
-    "gpt": "assistant",
-    "chatgpt": "assistant",
-    "model": "assistant",
-    "bot": "assistant",
+    name: role
+    for role, names in {
+        "system": ("system", "developer"),
+        "user": ("user", "human", "prompter"),
+        "assistant": ("assistant", "gpt", "chatgpt", "model", "bot"),
+    }.items()
+    for name in names
 }
 _CHATS = ("messages", "conversations", "conversation")
 _QUESTIONS = ("question", "prompt", "query")
@@ -83,7 +66,7 @@ class RefusedRow(Exception):
     Parameters
     ----------
     reason : str
-        One of :data:`REASONS`.
+        Such as "empty answer": rows are counted by it.
     detail : str, optional
         What was found.
     """

@@ -1,9 +1,8 @@
-"""A report on rounds as Markdown and as one HTML page: the same tables, headings and findings."""
+"""Writes a report on rounds as Markdown and as one HTML page, with the same tables, headings and findings."""
 
 import math
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, NamedTuple
 
 import pandas as pd
 
@@ -15,24 +14,19 @@ if TYPE_CHECKING:
 
 _MOST_SOURCES = 20
 LONGER = 1.5
-"""Picked answers that are this many times as long as all answers are named."""
+"""A finding names picked answers that are this many times as long as all answers."""
+
+Columns = dict[str, tuple[str, Callable[[float], str]]]
+"""Columns of a table that are shown, with their headings and the way their numbers are written."""
 
 
-@dataclass(frozen=True)
-class Section:
-    """A table of a report.
-
-    Parameters
-    ----------
-    heading, note : str
-    header : sequence of str
-    rows : sequence of sequence of str
-    """
+class Section(NamedTuple):
+    """A table of a report, with a heading and a note."""
 
     heading: str
     note: str
-    header: Sequence[str]
-    rows: Sequence[Sequence[str]]
+    header: list[str]
+    rows: list[list[str]]
 
 
 def whole(value: float) -> str:
@@ -47,7 +41,7 @@ def whole(value: float) -> str:
 
 
 def decimal(digits: int, sign: bool = False) -> Callable[[float], str]:
-    """Return what writes a number with so many decimals.
+    """Return a function that writes a number with this number of decimals.
 
     Examples
     --------
@@ -64,7 +58,7 @@ def decimal(digits: int, sign: bool = False) -> Callable[[float], str]:
 
 
 def percent(share: float) -> str:
-    """Write a share on a scale of 0 to 100.
+    """Write a share in per cent.
 
     Examples
     --------
@@ -74,41 +68,41 @@ def percent(share: float) -> str:
     return "–" if math.isnan(share) else f"{100 * share:.1f} %"
 
 
-_ROUNDS: dict[str, tuple[str, Callable[[float], str]]] = {
+_ROUNDS: Columns = {
     "n_scored": ("rows scored", whole),
-    "n_top": ("the hardest", whole),
+    "n_top": ("hardest", whole),
     "n_stale": ("oldest scores", whole),
-    "n_above": ("too hard before", whole),
+    "n_above": ("IFD too high before", whole),
     "n_widened": ("beyond the window", whole),
-    "n_candidates": ("might be picked", whole),
+    "n_candidates": ("candidates", whole),
     "n_picked": ("picked", whole),
-    "n_completed": ("to complete the number", whole),
-    "overlap": ("picked last time, too", percent),
+    "n_completed": ("picked outside the bounds", whole),
+    "overlap": ("also picked last time", percent),
     "n_new": ("never picked before", whole),
     "ifd": ("mean IFD of the picks", decimal(3)),
     "loss": ("training loss", decimal(3)),
 }
-_SCORES: dict[str, tuple[str, Callable[[float], str]]] = {
+_SCORES: Columns = {
     "n_again": ("rows scored again", whole),
-    "mean_move": ("mean move", decimal(3, sign=True)),
-    "median_size": ("median size of a move", decimal(3)),
-    "share_up": ("moved up", percent),
-    "rank_correlation": ("rank corr.", decimal(3)),
-    "n_rose": ("rose to the bound", whole),
-    "n_fell": ("fell below it", whole),
+    "mean_move": ("mean change", decimal(3, sign=True)),
+    "median_size": ("median absolute change", decimal(3)),
+    "share_up": ("increased", percent),
+    "rank_correlation": ("rank correlation", decimal(3)),
+    "n_rose": ("rose to the bound or above", whole),
+    "n_fell": ("fell below the bound", whole),
     "newly_hard": ("hard rows that were not hard before", percent),
 }
-_LENGTHS: dict[str, tuple[str, Callable[[float], str]]] = {
+_LENGTHS: Columns = {
     "n_rows": ("rows", whole),
     "mean": ("mean words", decimal(1)),
     "median": ("median", whole),
     "low": ("10th percentile", whole),
     "high": ("90th percentile", whole),
-    "tokens": ("mean tokens with prompt", decimal(1)),
+    "tokens": ("mean tokens, prompt included", decimal(1)),
 }
-_COSTS: dict[str, tuple[str, Callable[[float], str]]] = {
+_COSTS: Columns = {
     "seconds": ("seconds", decimal(1)),
-    "share": ("of the run", percent),
+    "share": ("share of the run", percent),
     "tokens": ("tokens", whole),
     "tokens_per_second": ("tokens per second", whole),
     "teraflop": ("teraflop, estimated", decimal(1)),
@@ -118,32 +112,27 @@ _COSTS: dict[str, tuple[str, Callable[[float], str]]] = {
 
 def sections_of(report: "RoundsTables") -> list[Section]:
     """Return the tables of a report in the order of its pages."""
-    bound = f"{report.kept.settings['max_ifd']:g}"
+    bound = f"{report.settings.max_ifd:g}"
     sources = report.sources
     head = sources.head(_MOST_SOURCES)
-    left = f" The {len(sources) - len(head)} smallest are left out." if len(sources) > len(head) else ""
+    n_omitted = len(sources) - len(head)
+    omitted = f" The {n_omitted} smallest sources are omitted." if n_omitted else ""
+    names = ["source", "all", *(f"round {name}" for name in sources.columns[1:])]
+    counts = [[str(name), *map(whole, row)] for name, row in zip(head.index, head.to_numpy(), strict=True)]
     return [
-        _section("Rounds", _window_note(report.kept.settings), report.rounds, _ROUNDS),
+        _section("Rounds", _window_note(report), report.rounds, _ROUNDS),
         _section(
-            "How far scores moved",
-            f"IFD of rows scored again, against their score before; the bound is {bound}. Hard rows: the"
-            " highest IFD below it, as many as are picked.",
+            "Changes of scores",
+            f"IFD of rows that were scored again, compared with their score before. Hard rows have the"
+            f" highest IFD below the bound ({bound}); there are as many of them as picks.",
             report.scores.iloc[1:],
             _SCORES,
         ),
-        _section("Length of answers", "Words of picked answers, and of all.", report.lengths, _LENGTHS),
-        Section(
-            "Sources",
-            f"Records by where they come from.{left}",
-            ["source", "all", *(f"round {name}" for name in sources.columns[1:])],
-            [
-                [str(name), *(whole(n) for n in row)]
-                for name, row in zip(head.index, head.to_numpy(), strict=True)
-            ],
-        ),
+        _section("Length of answers", "Words of picked answers and of all.", report.lengths, _LENGTHS),
+        Section("Sources", f"Number of records by source.{omitted}", names, counts),
         _section(
             "Time and cost",
-            "Of the first process. Training counts evaluation and checkpoints, too.",
+            "Of the first process. Training includes evaluation and checkpoints.",
             report.costs,
             _COSTS,
         ),
@@ -151,26 +140,31 @@ def sections_of(report: "RoundsTables") -> list[Section]:
 
 
 def headline(report: "RoundsTables") -> str:
-    """Say in a sentence what the run did."""
+    """Summarise the run in a sentence."""
     rounds, costs = report.rounds, report.costs
     seconds = costs.groupby("part")["seconds"].sum()
     last = rounds.iloc[-1]
     return (
-        f"{len(rounds)} {'round' if len(rounds) == 1 else 'rounds'} of {int(last['n_picked']):,} picks out of"
-        f" {len(report.kept.state.rows):,} records, {int(last['n_distinct']):,} different ones in all;"
-        f" {percent(float(seconds['scoring'] / max(seconds.sum(), 1e-12)))} of"
-        f" {seconds.sum():,.0f} seconds went into scoring."
+        f"{_n(len(rounds), 'round')} of {_n(last['n_picked'], 'pick')} from"
+        f" {_n(len(report.kept.state.rows), 'record')}, {int(last['n_distinct']):,} different picks in total;"
+        f" scoring took {percent(float(seconds['scoring'] / max(seconds.sum(), 1e-12)))} of"
+        f" {seconds.sum():,.0f} seconds."
     )
 
 
-def _window_note(settings: Mapping[str, Any]) -> str:
+def _n(number: float, thing: str) -> str:
+    """Return a number of things."""
+    return f"{int(number):,} {thing}{'' if number == 1 else 's'}"
+
+
+def _window_note(report: "RoundsTables") -> str:
     """Say which records a later round scores."""
-    if settings["window"] == "published":
-        return "Round 0 scores all records; later ones those that were the hardest then."
+    if report.settings.window == "published":
+        return "Round 0 scores all records; later rounds score those that were the hardest in round 0."
     return (
-        "Round 0 scores all records; later ones the hardest by their newest scores, with"
-        f" {percent(settings['stale_share'])} for those with the oldest scores, and"
-        f" {percent(settings['above_share'])} for those that were too hard to be picked."
+        "Round 0 scores all records; later rounds score the hardest by their newest scores, with"
+        f" {percent(report.settings.stale_share)} for the records with the oldest scores, and"
+        f" {percent(report.settings.above_share)} for those whose IFD was too high to be picked."
     )
 
 
@@ -181,27 +175,23 @@ def findings(report: "RoundsTables") -> list[str]:
     longest = lengths["mean"].iloc[1:].max() / max(lengths["mean"].iloc[0], 1e-12)
     if longest > LONGER:
         said.append(
-            f"Picked answers are up to {longest:.1f} times as long as all answers: with the sum of n-gram"
-            " weights, length counts for much. The modes length_neutral and length_debiased count it less."
+            f"Picked answers are up to {longest:.1f} times as long as all answers: the sum of n-gram weights"
+            " favours long answers. The modes length_neutral and length_debiased favour them less."
         )
-    if rounds["n_completed"].sum():
+    if n_completed := rounds["n_completed"].sum():
+        said.append(f"{_n(n_completed, 'pick')} outside the bounds completed the rounds.")
+    if n_widened := rounds["n_widened"].sum():
         said.append(
-            f"{int(rounds['n_completed'].sum()):,} picks complete the number without being within the bounds."
-        )
-    if rounds["n_widened"].sum():
-        said.append(
-            f"{int(rounds['n_widened'].sum()):,} rows were scored beyond the window, which held too few that"
-            " may be picked."
+            f"{_n(n_widened, 'row')} beyond the windows were scored: the windows held too few candidates."
         )
     if len(rounds) > 1:
         newly = report.scores["newly_hard"].iloc[1:].mean()
-        said.append(f"In a later round {percent(float(newly))} of the hard rows were not hard before.")
-    refused = int(report.kept.facts.get("n_refused", 0))
-    if refused:
-        said.append(f"{refused:,} rows of the files were refused and take no part.")
+        said.append(f"In later rounds {percent(float(newly))} of the hard rows were not hard before.")
+    if n_refused := report.number("n_refused"):
+        said.append(f"{_n(n_refused, 'row')} of the files were refused and take no part.")
     unscored = report.kept.state.newest().loc[report.kept.state.rows]
     counts = unscored.loc[unscored["ifd"].isna(), "status"].value_counts()
-    said.extend(f"{n:,} records have no score: {status}." for status, n in counts.items())
+    said.extend(f"{_n(n, 'record')} without a score: {status}." for status, n in counts.items())
     return said
 
 
@@ -222,7 +212,7 @@ def render_markdown(report: "RoundsTables") -> str:
 
 
 def render_html(report: "RoundsTables") -> str:
-    """Return a report as one HTML page that loads nothing."""
+    """Return a report as one self-contained HTML page."""
     environment = page_environment("iterit")
     return environment.get_template("rounds.html.jinja").render(
         title=report.title,
@@ -233,10 +223,8 @@ def render_html(report: "RoundsTables") -> str:
     )
 
 
-def _section(
-    heading: str, note: str, table: pd.DataFrame, columns: dict[str, tuple[str, Callable[[float], str]]]
-) -> Section:
-    """Write a table's numbers."""
+def _section(heading: str, note: str, table: pd.DataFrame, columns: Columns) -> Section:
+    """Write the numbers of a table."""
     known = {name: column for name, column in columns.items() if name in table}
     names = [str(name) for name in table.index.names]
     rows = []
@@ -247,12 +235,13 @@ def _section(
 
 
 def _settings(report: "RoundsTables") -> list[list[str]]:
-    """Write settings and facts."""
-    return [[name, _plain(value)] for name, value in {**report.kept.facts, **report.kept.settings}.items()]
+    """Write facts and settings."""
+    every: Mapping[str, object] = {**report.kept.facts, **report.kept.settings}
+    return [[name, _value(value)] for name, value in every.items()]
 
 
-def _plain(value: Any) -> str:
-    """Write any setting."""
+def _value(value: object) -> str:
+    """Write any value."""
     if value is None:
         return "none"
     if isinstance(value, int) and not isinstance(value, bool):

@@ -1,4 +1,4 @@
-"""The report of a run of rounds: its tables, as Markdown and as one HTML page."""
+"""Reports a run of rounds: tables, Markdown and one HTML page."""
 
 from pathlib import Path
 
@@ -9,7 +9,7 @@ from iterit.reports.rounds_tables import RoundsTables
 
 
 class RoundsReport(RoundsTables):
-    """What a run of rounds did, in tables and on pages.
+    """A run of rounds in tables and on pages.
 
     See :class:`iterit.reports.rounds_tables.RoundsTables` for parameters, tables and errors.
 
@@ -21,7 +21,7 @@ class RoundsReport(RoundsTables):
     """
 
     def sections(self) -> list[Section]:
-        """Tables with headings and what to know about them, for pages."""
+        """Return the tables with headings and notes, for pages."""
         return sections_of(self)
 
     def to_markdown(self) -> str:
@@ -29,21 +29,22 @@ class RoundsReport(RoundsTables):
         return render_markdown(self)
 
     def to_html(self) -> str:
-        """Return the report as one page that loads nothing."""
+        """Return the report as one self-contained page."""
         return render_html(self)
 
     def write(self, path: str | Path) -> Path:
-        """Write the report, as the suffix says: .html or .md.
+        """Write the report as .html or .md, by the suffix.
 
         Raises
         ------
         ParameterError
-            Another suffix.
+            The suffix is another one.
         """
         target = Path(path)
         pages = {".html": self.to_html, ".md": self.to_markdown}
         if target.suffix.lower() not in pages:
-            raise ParameterError(f"path is {str(path)!r}; the name must end in .html or .md")
+            allowed = "a name that ends in .html or .md"
+            raise ParameterError(parameter="path", received=str(path), allowed=allowed)
         with atomic_path(target) as temporary:
             temporary.write_text(pages[target.suffix.lower()](), encoding="utf-8")
         return target

@@ -1,26 +1,27 @@
-"""A run of rounds in tables: what was picked, how scores moved, lengths, sources, time and cost.
+"""Computes tables of a run of rounds: picks, changes of scores, lengths, sources, time and cost.
 
-Each table is computed from what a run keeps, so that a report can be made while it trains.
+Each table is computed from what a run keeps, so that a report can be made during the training.
 """
 
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Self
+from typing import Self
 
 import numpy as np
 import pandas as pd
 
 from debias.errors import ParameterError
 from iterit.rounds.round_state import RoundSettings, pickable
+from iterit.row_numbers import RowArray
 from iterit.training.checkpoints import FOLDER, RoundsCheckpoint, checkpoint_step, read_checkpoint
 
-_PARTS = ("scoring", "selecting", "training")
-_PASSES = {"scoring": 2, "training": 6}
-"""Floating-point operations per parameter and token: forward; forward and backward."""
+_COUNTS = ["n_scored", "n_top", "n_stale", "n_above", "n_widened", "n_candidates", "n_completed"]
+_PARTS = {"scoring": ("scored_tokens", 2), "selecting": ("", 0), "training": ("trained_tokens", 6)}
+"""Tokens, and floating-point operations per parameter and token: forward; forward and backward."""
 
 
 class RoundsTables:
-    """What a run of rounds did.
+    """A run of rounds in tables.
 
     Parameters
     ----------
@@ -28,12 +29,12 @@ class RoundsTables:
         Of at least one round.
     title : str
     price_per_hour : float, optional
-        What an hour of the machine costs, to say what each part cost.
+        Price of an hour of the machine, for the cost of each part.
 
     Raises
     ------
     ParameterError
-        No round was begun.
+        No round has begun.
     """
 
     def __init__(
@@ -43,59 +44,72 @@ class RoundsTables:
         price_per_hour: float | None = None,
     ) -> None:
         if not kept.history:
-            raise ParameterError("the run has not begun a round; there is nothing to report")
+            raise ParameterError(
+                "no round of the run has begun: there is nothing to report", parameter="kept"
+            )
         self.kept, self.title, self.price_per_hour = kept, title, price_per_hour
-        self.numbers = [entry["round"] for entry in kept.history]
+        self.numbers = [int(entry["round"]) for entry in kept.history]
+        names = RoundSettings.__dataclass_fields__
+        self.settings = RoundSettings.of(
+            **{name: value for name, value in kept.settings.items() if name in names}
+        )
 
     @classmethod
-    def from_folder(cls, folder: str | Path, **options: Any) -> Self:
-        """Report on a run by its output folder, or one of its checkpoints.
+    def from_folder(
+        cls,
+        folder: str | Path,
+        title: str = "Rounds of picked instructions",
+        price_per_hour: float | None = None,
+    ) -> Self:
+        """Report on a run by its output folder, or on one of its checkpoints.
 
-        Parameters
-        ----------
-        folder : str or Path
-            A run that is not at its end is reported by its newest checkpoint.
-        **options
-            Of this class.
+        A run that has not ended is reported by its newest checkpoint.
 
         Raises
         ------
         ResumeError
-            There is no run in it.
+            The folder has no run.
         """
         where = Path(folder)
-        if not (where / FOLDER).is_dir() and where.is_dir():
+        if not (where / FOLDER).is_dir():
             kept = [
-                path for path in where.iterdir() if checkpoint_step(path) >= 0 and (path / FOLDER).is_dir()
+                path.parent
+                for path in where.glob(f"checkpoint-*/{FOLDER}")
+                if checkpoint_step(path.parent) >= 0
             ]
             where = max(kept, key=checkpoint_step, default=where)
-        return cls(read_checkpoint(where), **options)
+        return cls(read_checkpoint(where), title, price_per_hour)
+
+    def number(self, name: str) -> int:
+        """Return a fact that is a number, 0 if it is not known."""
+        value = self.kept.facts.get(name, 0)
+        return value if isinstance(value, int) else 0
 
     @cached_property
     def rounds(self) -> pd.DataFrame:
-        """What each round scored, picked and lost.
+        """Scores, picks and loss of each round.
 
         Returns
         -------
         DataFrame
             Indexed by round: n_scored, n_top, n_stale, n_above, n_widened, n_candidates, n_picked,
-            n_completed, n_overlap (picked in the round before, too), overlap (their share), n_new
-            (never picked before), n_distinct (ever picked), ifd (mean of the picks), loss (mean of
+            n_completed, n_overlap (also picked in the round before), overlap (their share), n_new
+            (never picked before), n_distinct (picked so far), ifd (mean of the picks), loss (mean of
             the training steps).
         """
-        counts = ["n_scored", "n_top", "n_stale", "n_above", "n_widened", "n_candidates", "n_completed"]
         rows, ever, last = [], set[int](), set[int]()
-        for entry in self.kept.history:
-            picked = set(self._picked(entry["round"]).tolist())
+        ifd = self.kept.state.picks.groupby("round")["complexity"].mean()
+        for number, entry in zip(self.numbers, self.kept.history, strict=True):
+            picked = set(self._picked(number).tolist())
             rows.append(
                 {
-                    **{name: entry[name] for name in counts},
+                    **{name: entry[name] for name in _COUNTS},
                     "n_picked": len(picked),
                     "n_overlap": len(picked & last),
                     "overlap": len(picked & last) / len(picked) if last else np.nan,
                     "n_new": len(picked - ever),
                     "n_distinct": len(picked | ever),
-                    "ifd": self.kept.state.picks.query("round == @entry['round']")["complexity"].mean(),
+                    "ifd": ifd[number],
                     "loss": entry["loss_sum"] / entry["loss_steps"] if entry["loss_steps"] else np.nan,
                 }
             )
@@ -104,15 +118,15 @@ class RoundsTables:
 
     @cached_property
     def scores(self) -> pd.DataFrame:
-        """How far scores moved with training.
+        """Changes of scores by training.
 
         Returns
         -------
         DataFrame
-            Indexed by round: n_again (rows scored again), mean_move and median_size of their IFD,
-            share_up, rank_correlation (Spearman, old with new), n_rose (came to the bound or above),
-            n_fell (came back below it), n_hard (the hardest rows that may be picked, as many as are
-            picked), n_newly_hard (those that were not so after the round before) and their share.
+            Indexed by round: n_again (rows scored again), mean_move and median_size of the changes of
+            their IFD, share_up, rank_correlation (Spearman, old with new), n_rose (to the bound or
+            above), n_fell (below the bound), n_hard (the hardest rows that may be picked, as many as
+            are picked), n_newly_hard (those that were not hard after the round before) and their share.
         """
         hard = [self._hard(number) for number in self.numbers]
         rows = [self._moves(number) for number in self.numbers]
@@ -125,7 +139,7 @@ class RoundsTables:
 
     @cached_property
     def lengths(self) -> pd.DataFrame:
-        """How long the answers are that were picked, and all answers.
+        """Lengths of picked answers, and of all answers.
 
         Returns
         -------
@@ -137,22 +151,16 @@ class RoundsTables:
         groups = {"all": taking_part} | {
             str(n): self.kept.records.iloc[self._picked(n)] for n in self.numbers
         }
-        rows = [
-            {
-                "n_rows": len(own),
-                "mean": own["words"].mean(),
-                "median": own["words"].median(),
-                "low": own["words"].quantile(0.1),
-                "high": own["words"].quantile(0.9),
-                "tokens": own["tokens"].mean(),
-            }
-            for own in groups.values()
-        ]
-        return pd.DataFrame(rows, index=pd.Index(list(groups), name="round"))
+        grouped = pd.concat(groups, names=["round"]).groupby("round", sort=False)
+        words = grouped["words"]
+        table = words.agg(n_rows="size", mean="mean", median="median")
+        return table.assign(
+            low=words.quantile(0.1), high=words.quantile(0.9), tokens=grouped["tokens"].mean()
+        )
 
     @cached_property
     def sources(self) -> pd.DataFrame:
-        """Where the picks come from.
+        """Sources of the picks.
 
         Returns
         -------
@@ -167,7 +175,7 @@ class RoundsTables:
 
     @cached_property
     def costs(self) -> pd.DataFrame:
-        """What each part of each round took.
+        """Time, tokens and cost of each part of each round.
 
         Returns
         -------
@@ -176,23 +184,15 @@ class RoundsTables:
             tokens through the model, tokens_per_second, teraflop (2 operations per parameter and
             token to score, 6 to train: an estimate, less with LoRA) and, with a price, cost.
         """
-        rows, index = [], []
-        for entry in self.kept.history:
-            for part in _PARTS:
-                tokens = {"scoring": entry["scored_tokens"], "training": entry["trained_tokens"]}.get(part, 0)
-                flop = _PASSES.get(part, 0) * self.kept.facts.get("n_parameters", 0) * tokens
-                seconds = entry[f"seconds_{part}"]
+        rows = []
+        for number, entry in zip(self.numbers, self.kept.history, strict=True):
+            for part, (name, operations) in _PARTS.items():
+                tokens, seconds = entry.get(name, 0), entry[f"seconds_{part}"]
                 rate = tokens / seconds if tokens and seconds else np.nan
-                rows.append(
-                    {
-                        "seconds": seconds,
-                        "tokens": tokens,
-                        "tokens_per_second": rate,
-                        "teraflop": flop / 1e12,
-                    }
-                )
-                index.append((entry["round"], part))
-        table = pd.DataFrame(rows, index=pd.MultiIndex.from_tuples(index, names=["round", "part"]))
+                teraflop = operations * self.number("n_parameters") * tokens / 1e12
+                rows.append((number, part, seconds, tokens, rate, teraflop))
+        names = ["round", "part", "seconds", "tokens", "tokens_per_second", "teraflop"]
+        table = pd.DataFrame(rows, columns=names).set_index(["round", "part"])
         table.insert(1, "share", table["seconds"] / max(float(table["seconds"].sum()), 1e-12))
         if self.price_per_hour is not None:
             table["cost"] = table["seconds"] / 3600 * self.price_per_hour
@@ -200,32 +200,27 @@ class RoundsTables:
 
     @property
     def moves(self) -> pd.DataFrame:
-        """Every score made again: row, round, before, after (IFD)."""
+        """Every score of a row that was scored again: row, round, before, after (IFD)."""
         log = self.kept.state.scores[["row", "round", "ifd"]].rename(columns={"ifd": "after"})
         log.insert(2, "before", log.groupby("row")["after"].shift())
         return log[log["round"] > 0].reset_index(drop=True)
 
-    def _picked(self, number: int) -> Any:
+    def _picked(self, number: int) -> RowArray:
         return self.kept.state.rows_of(number)
 
-    @cached_property
-    def _rules(self) -> RoundSettings:
-        names = RoundSettings.__dataclass_fields__
-        return RoundSettings(**{name: value for name, value in self.kept.settings.items() if name in names})
-
     def _hard(self, number: int) -> set[int]:
-        """Return the hardest rows that may be picked by what is known after a round's scoring."""
+        """Return the hardest rows that may be picked, by the scores up to a round."""
         log = self.kept.state.scores
         newest = log[log["round"] <= number].drop_duplicates("row", keep="last")
-        own = newest[pickable(newest, self._rules)].sort_values(["ifd", "row"], ascending=[False, True])
-        return set(own["row"].head(self._rules.n_picks).tolist())
+        own = newest[pickable(newest, self.settings)].sort_values(["ifd", "row"], ascending=[False, True])
+        return set(own["row"].head(self.settings.n_picks).tolist())
 
-    def _moves(self, number: int) -> dict[str, Any]:
-        """Say how the scores of a round moved."""
+    def _moves(self, number: int) -> dict[str, float]:
+        """Return how the scores of a round changed."""
         moves = self.moves
         own = moves[moves["round"] == number].dropna()
         before, after = own["before"].to_numpy(np.float64), own["after"].to_numpy(np.float64)
-        change, bound = after - before, self._rules.max_ifd
+        change, bound = after - before, self.settings.max_ifd
         some = len(own) > 0
         return {
             "n_again": len(own),

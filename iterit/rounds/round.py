@@ -1,4 +1,4 @@
-"""Runs a round as a pure function: scores a window with the model as it is, picks k rows, keeps both.
+"""Runs a round as a pure function: scores a window with the current model, picks k rows, keeps both.
 
 The caller passes what scores and what picks, so that nothing here knows a model. Rounds are those of
 IterIT (Jia et al., arXiv 2412.17365).
@@ -17,7 +17,7 @@ from iterit.row_numbers import RowArray
 from iterit.selection.eligibility import SCORED
 
 RowScorer = Callable[[RowArray], pd.DataFrame]
-"""Scores rows with the model as it is: a DataFrame indexed by row, see :mod:`iterit.scoring.complexity`."""
+"""Scores rows with the current model: a DataFrame indexed by row, see :mod:`iterit.scoring.complexity`."""
 
 RowPicker = Callable[[RowArray, pd.DataFrame, int], pd.DataFrame]
 """Picks from candidates, given the newest scores of all rows and the round: a table of picks."""
@@ -36,7 +36,7 @@ def run_round(
     state : RoundState
     settings : RoundSettings
     score : callable
-        Scores rows with the model as it is.
+        Scores rows with the current model.
     pick : callable
         Picks from candidates.
 

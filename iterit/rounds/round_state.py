@@ -5,7 +5,8 @@ not change: a round makes a new one out of the last one.
 """
 
 import math
-from dataclasses import MISSING, dataclass, field, fields, replace
+from dataclasses import dataclass, field, fields, replace
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -22,7 +23,7 @@ SCORE_COLUMNS = {
     "conditional": "float64",
     "direct": "float64",
     "n_tokens": "int64",
-    "status": "object",
+    "status": "str",
 }
 PICK_COLUMNS = {
     "row": "int64",
@@ -35,14 +36,14 @@ PICK_COLUMNS = {
 }
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True)
 class RoundSettings(SelectionSettings):
     """How rows are picked in each round, and which rows are scored again.
 
     Parameters
     ----------
-    n_picks : int
-        Rows to pick in each round (k).
+    n_picks : int, default=1
+        Rows to pick in each round (k); :class:`~iterit.training.trainer.IterIT` computes it from a ratio.
     window : {"top", "published"}, default="top"
         "top": the rows that are hardest by the newest scores, recomputed each round.
         "published": the first rows of the order that round 0 found, the same in each round.
@@ -73,15 +74,15 @@ class RoundSettings(SelectionSettings):
     """
 
     max_ifd: float = setting(1.0, "Pick no record with this IFD or a higher one.")
-    n_picks: int = setting(MISSING, "Records to pick in each round.", least=1)
+    n_picks: int = setting(1, "", least=1)
     window: str = setting(
         "top",
-        "Records that a later round scores again: the hardest by the newest scores, or those of round 0.",
+        "What a later round scores again: top (by the newest scores) or published (fixed).",
         one_of=("top", "published"),
     )
     update_ratio: float = setting(3.0, "Records scored again per record to pick.", least=1)
     above_share: float = setting(
-        0.1, "Share of what is scored again for records whose IFD is too high.", least=0
+        0.1, "Share of what is scored again for records of --max-ifd or above.", least=0
     )
     stale_share: float = setting(
         0.1, "Share of what is scored again for the records with the oldest scores.", least=0
@@ -103,7 +104,7 @@ class RoundSettings(SelectionSettings):
         return math.floor(self.update_ratio * self.n_picks + 1e-9)
 
     @property
-    def selection(self) -> dict[str, object]:
+    def selection(self) -> dict[str, Any]:
         """Settings of a selection, as keywords of :func:`iterit.selection.selection.select`."""
         return {one.name: getattr(self, one.name) for one in fields(SelectionSettings)}
 

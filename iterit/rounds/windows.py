@@ -13,7 +13,7 @@ from iterit.row_numbers import RowArray
 
 
 class Window(NamedTuple):
-    """Rows to score, in the order of their priority, and how many have which reason.
+    """Rows to score, in the order of their priority, and their number by reason.
 
     Attributes
     ----------

@@ -168,7 +168,7 @@ def decay_bound(decay: float, k: int, largest: float) -> Decay:
 
 @compiled
 def leads(key, row, other_key, other_row):  # type: ignore[no-untyped-def]
-    """Tell whether one entry stands above another: a higher key, then an earlier row."""
+    """Tell whether one entry leads another: a higher key, then an earlier row."""
     return key > other_key or (key == other_key and row < other_row)
 
 

@@ -1,7 +1,7 @@
 """Checks what a selection is made from: one value per row becomes one value per candidate."""
 
 from collections.abc import Mapping, Sized
-from typing import NamedTuple, cast
+from typing import NamedTuple, TypeVar, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -15,6 +15,7 @@ from iterit.selection.modes import MODES
 from iterit.selection.selection_settings import SelectionSettings
 
 Objects = npt.NDArray[np.object_]
+Column = TypeVar("Column", Floats, Objects)
 
 
 class Inputs(NamedTuple):
@@ -119,28 +120,25 @@ def _n_rows(counts: NgramCounts | None, *columns: npt.ArrayLike | pd.DataFrame |
     )
 
 
-def _check_shape(shape: tuple[int, ...], n_rows: int, parameter: str) -> None:
-    if shape != (n_rows,):
+def _per_row(array: Column, n_rows: int, parameter: str) -> Column:
+    """Return an array that has one value per row."""
+    if array.shape != (n_rows,):
         allowed = f"one value per row, of shape ({n_rows},)"
-        raise ParameterError(parameter=parameter, received=shape, allowed=allowed)
+        raise ParameterError(parameter=parameter, received=array.shape, allowed=allowed)
+    return array
 
 
 def _objects(values: npt.ArrayLike, n_rows: int, parameter: str) -> Objects:
-    """Return one object per row as an array."""
-    array = np.asarray(values, dtype=object)
-    _check_shape(array.shape, n_rows, parameter)
-    return array
+    return _per_row(np.asarray(values, dtype=object), n_rows, parameter)
 
 
 def _numbers(values: npt.ArrayLike, n_rows: int, parameter: str) -> Floats:
-    """Return one number per row as an array."""
     try:
-        array = np.asarray(values, dtype=np.float64)
+        array: Floats = np.asarray(values, dtype=np.float64)
     except (TypeError, ValueError) as error:
         allowed = "a number for every row"
         raise ParameterError(parameter=parameter, received=values, allowed=allowed) from error
-    _check_shape(array.shape, n_rows, parameter)
-    return array
+    return _per_row(array, n_rows, parameter)
 
 
 def _ifd(complexity: npt.ArrayLike, n_rows: int) -> Floats:

@@ -2,7 +2,7 @@
 
 ``checkpoint-120/iterit/`` holds ``rounds.json`` (settings, round, history), and as Parquet every
 score, every pick and the order of round 0. All of it is data; ``rounds.json`` is written last and
-holds the digests of the others, so that half a checkpoint is never taken for a complete one.
+holds the digests of the others, so that an incomplete checkpoint is recognised.
 """
 
 import hashlib
@@ -31,7 +31,7 @@ History = list[dict[str, float]]
 
 @dataclass(frozen=True)
 class RoundsCheckpoint:
-    """A run of rounds as it is kept.
+    """What a checkpoint keeps of a run of rounds.
 
     Parameters
     ----------

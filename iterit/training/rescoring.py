@@ -1,4 +1,4 @@
-"""Scores rows with the weights as they are: in the trainer's own model, or in vLLM with its adapter.
+"""Scores rows with the current weights: in the trainer's own model, or in vLLM with its adapter.
 
 All processes share the rows that the trainer's own model scores. Scoring leaves every random
 generator as it was, so that a run that resumes after it continues as if it had never stopped.
@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol, cast, runtime_checkable
 
 import numpy as np
 import pandas as pd
@@ -27,7 +27,15 @@ if TYPE_CHECKING:
     from debias.inference.engine import Engine
 
 EngineScorer = Callable[["Engine", RowArray, int], pd.DataFrame]
-"""Scores rows with an engine after so many training steps: a DataFrame indexed by row."""
+"""Scores rows with an engine after a number of training steps: a DataFrame indexed by row."""
+
+
+@runtime_checkable
+class AdapterEngine(Protocol):
+    """An engine that takes adapters."""
+
+    def use_adapter(self, folder: Path) -> None:
+        """Score with the adapter in a folder from now on."""
 
 
 @dataclass
@@ -56,8 +64,8 @@ class Rescorer:
     lengths : int64 array
         Length of every row, by which processes share the work.
     engine : Engine, optional
-        With a method ``use_adapter(folder)``, such as a VLLMEngine: it is given the adapter as it is,
-        by the first process alone. The trainer's own model by default.
+        With a method ``use_adapter(folder)``, such as a VLLMEngine: it receives the current adapter
+        from the first process. The trainer's own model by default.
     dtype : {"auto", "bfloat16", "float16", "float32"}, default="auto"
         Number format in which the trainer's own model scores: "auto" is the model itself, another one
         takes a copy for each scoring, with an adapter merged in.
@@ -75,7 +83,7 @@ class Rescorer:
         engine: "Engine | None" = None,
         dtype: str = "auto",
     ) -> None:
-        if engine is not None and not hasattr(engine, "use_adapter"):
+        if not isinstance(engine, AdapterEngine | None):
             allowed = "an engine that takes adapters, such as a VLLMEngine with enable_lora=True, or omitted"
             raise ParameterError(parameter="engine", received=engine, allowed=allowed)
         if dtype not in DTYPES:
@@ -86,7 +94,7 @@ class Rescorer:
         self.spent = Spent()
 
     def __call__(self, trainer: "Trainer", rows: RowArray) -> pd.DataFrame:
-        """Score rows with the model of a trainer as it is; all processes call it.
+        """Score rows with the current model of a trainer; all processes call it.
 
         Returns
         -------
@@ -101,10 +109,10 @@ class Rescorer:
         """
         begun = time.perf_counter()
         with unchanged_randomness():
-            if self.engine is None:
+            if (engine := self.engine) is None:
                 parts = everywhere(lambda: self._own_share(trainer, rows))
             else:
-                parts = [in_first(lambda: self._with_adapter(trainer, rows))]
+                parts = [in_first(lambda: self._with_adapter(engine, trainer, rows))]
         self.spent.seconds += time.perf_counter() - begun
         self.spent.tokens += sum(tokens for _, tokens in parts)
         return pd.concat([table for table, _ in parts]).loc[rows]
@@ -121,11 +129,13 @@ class Rescorer:
             engine = TransformersEngine(model, trainer.processing_class)
             return self.score_rows(engine, np.sort(own), step_of(trainer)), engine.work.tokens
 
-    def _with_adapter(self, trainer: "Trainer", rows: RowArray) -> tuple[pd.DataFrame, int]:
-        """Score rows in another engine, with the adapter as it is."""
+    def _with_adapter(
+        self, engine: AdapterEngine, trainer: "Trainer", rows: RowArray
+    ) -> tuple[pd.DataFrame, int]:
+        """Score rows in another engine, with the current adapter."""
         with adapter_folder(trainer.model) as folder:
-            self.engine.use_adapter(folder)
-            return self.score_rows(self.engine, rows, step_of(trainer)), 0
+            engine.use_adapter(folder)
+            return self.score_rows(cast("Engine", engine), rows, step_of(trainer)), 0
 
 
 def step_of(trainer: "Trainer") -> int:

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 class IterIT:
     """Rounds of scoring, picking and training, put into a trainer by :meth:`attach`.
 
-    An epoch of the trainer is a round: it scores records with the model as it is, picks the share
+    An epoch of the trainer is a round: it scores records with the current model, picks the share
     ``ratio`` of them, and trains on those. Give the trainer ``num_train_epochs=3`` for three rounds.
 
     Parameters

@@ -17,7 +17,9 @@ from iterit.training.training_rows import RoundSampler
 
 if TYPE_CHECKING:
     from torch.utils.data import DataLoader
-    from transformers import TrainerControl, TrainerState, TrainingArguments
+    from transformers import TrainerControl as Control
+    from transformers import TrainerState as State
+    from transformers import TrainingArguments as Args
 
 _Base: Any = Trainer
 
@@ -77,7 +79,7 @@ class IterITTrainer(_Base):
         Raises
         ------
         ResumeError
-            There is none, or it is of another run.
+            There is no complete checkpoint, or it is of another run.
         """
         if resume_from_checkpoint is True:
             found = last_whole_checkpoint(self.args.output_dir, self.args.world_size)
@@ -115,18 +117,14 @@ class RoundsCallback(TrainerCallback):  # type: ignore[misc]
     def __init__(self, trainer: IterITTrainer) -> None:
         self.trainer, self.rounds = trainer, trainer.rounds
 
-    def on_train_begin(
-        self, args: "TrainingArguments", state: "TrainerState", control: "TrainerControl", **more: object
-    ) -> None:
+    def on_train_begin(self, args: "Args", state: "State", control: "Control", **more: object) -> None:
         """Begin, or resume the rounds of the checkpoint."""
         if self.trainer.resumed_from is None:
             self.rounds.begin()
         else:
             self.rounds.resume(self.trainer.resumed_from, state.global_step)
 
-    def on_epoch_begin(
-        self, args: "TrainingArguments", state: "TrainerState", control: "TrainerControl", **more: Any
-    ) -> None:
+    def on_epoch_begin(self, args: "Args", state: "State", control: "Control", **more: Any) -> None:
         """Score and pick where a round begins, and give the sampler its rows."""
         batches = len(more["train_dataloader"])
         steps = max(math.ceil(batches / args.gradient_accumulation_steps), 1)
@@ -134,38 +132,28 @@ class RoundsCallback(TrainerCallback):  # type: ignore[misc]
         per_step = self.trainer.rows_at_once * args.gradient_accumulation_steps
         self.trainer.round_sampler.rows = self.rounds.rows_for_epoch(self.trainer, epoch, per_step)
 
-    def on_log(
-        self, args: "TrainingArguments", state: "TrainerState", control: "TrainerControl", **more: Any
-    ) -> None:
+    def on_log(self, args: "Args", state: "State", control: "Control", **more: Any) -> None:
         """Keep the loss."""
         if "loss" in (logs := more.get("logs") or {}):
             self.rounds.add_loss(logs["loss"], state.global_step)
 
-    def on_step_end(
-        self, args: "TrainingArguments", state: "TrainerState", control: "TrainerControl", **more: object
-    ) -> None:
+    def on_step_end(self, args: "Args", state: "State", control: "Control", **more: object) -> None:
         """Write before the Trainer writes its checkpoint, after which it may delete older ones."""
         if control.should_save:
             self.on_save(args, state, control)
 
-    def on_epoch_end(
-        self, args: "TrainingArguments", state: "TrainerState", control: "TrainerControl", **more: object
-    ) -> None:
+    def on_epoch_end(self, args: "Args", state: "State", control: "Control", **more: object) -> None:
         """Have the loss of the round logged, and write before the Trainer does."""
         self.rounds.add_training_time()
         control.should_log = True
         self.on_step_end(args, state, control)
 
-    def on_save(
-        self, args: "TrainingArguments", state: "TrainerState", control: "TrainerControl", **more: object
-    ) -> None:
+    def on_save(self, args: "Args", state: "State", control: "Control", **more: object) -> None:
         """Write where another callback asked for a checkpoint; the newest losses, too."""
         if state.is_world_process_zero:
             self.rounds.checkpoint().write(Path(args.output_dir) / f"checkpoint-{state.global_step}")
 
-    def on_train_end(
-        self, args: "TrainingArguments", state: "TrainerState", control: "TrainerControl", **more: object
-    ) -> None:
+    def on_train_end(self, args: "Args", state: "State", control: "Control", **more: object) -> None:
         """Write the whole run beside the checkpoints."""
         if state.is_world_process_zero:
             self.rounds.checkpoint().write(args.output_dir)
@@ -205,18 +193,19 @@ def check_trainer(trainer: Trainer, epochs_per_round: int = 1) -> None:
     if trainer.processing_class is None:
         raise ParameterError(parameter="processing_class", received=None, allowed="the model's tokenizer")
     given = trainer.args
-    epochs = given.num_train_epochs
-    reasons: dict[str, str | bool] = {
-        "max_steps": given.max_steps > 0
-        and "omitted: the steps are computed from the picks of num_train_epochs rounds",
-        "num_train_epochs": (epochs != int(epochs) or int(epochs) % epochs_per_round)
-        and f"a multiple of epochs_per_round ({epochs_per_round}): an epoch is a pass over the picks",
-        "packing": getattr(given, "packing", False) and "False: it joins records before they could be picked",
-        "dataloader_drop_last": given.dataloader_drop_last and "False: it would drop picks",
-        "ignore_data_skip": given.ignore_data_skip and "False: a resumed run would train picks twice",
+    n_epochs = given.num_train_epochs
+    refused = {
+        "max_steps": (given.max_steps > 0, "omitted: the steps are computed from num_train_epochs"),
+        "num_train_epochs": (
+            n_epochs % epochs_per_round != 0,
+            f"a multiple of epochs_per_round ({epochs_per_round}): an epoch is a pass over the picks",
+        ),
+        "packing": (getattr(given, "packing", False), "False: it joins records before they could be picked"),
+        "dataloader_drop_last": (given.dataloader_drop_last, "False: it would drop picks"),
+        "ignore_data_skip": (given.ignore_data_skip, "False: a resumed run would train picks twice"),
     }
-    for parameter, allowed in reasons.items():
-        if isinstance(allowed, str):
+    for parameter, (is_refused, allowed) in refused.items():
+        if is_refused:
             raise ParameterError(parameter=parameter, received=getattr(given, parameter), allowed=allowed)
 
 

@@ -73,7 +73,7 @@ class TrainingSettings(Settings):
     gradient_accumulation: int = setting(8, "Batches per step.", least=1)
     bf16: bool = setting(False, "Train in mixed precision, and score in bfloat16.")
     save_steps: int | None = setting(None, "Steps between checkpoints; one per epoch by default.", least=1)
-    device: str = setting("auto", "auto, cpu, cuda, ...")
+    device: str = setting("auto", "auto, cpu, cuda, cuda:1, ... (transformers).")
     seed: int = setting(0, "Seed of everything that is drawn at random.", least=0)
 
     @property

@@ -109,7 +109,7 @@ class KillAt(transformers.TrainerCallback):
 
 
 def main(folder: str, step: str = "-1", where: str = "nowhere") -> None:
-    """Train, going on where a killed run stopped, and write picks and weights."""
+    """Train, or resume a killed run, and write picks and weights."""
     warnings.simplefilter("ignore")
     torch.set_num_threads(1)
     processes = int(os.environ.get("WORLD_SIZE", "1"))

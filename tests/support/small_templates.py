@@ -33,7 +33,7 @@ FORCED_THOUGHT = (  # the generation prompt begins a thought that no answer of t
     "{% for m in messages %}<|im_start|>{{ m.role }}\n{{ m.content }}<|im_end|>\n{% endfor %}"
     "{% if add_generation_prompt %}<|im_start|>assistant\n<think>\n{% endif %}"
 )
-MOVING = (  # what the last question is told is told to no other one
+MOVING = (  # only the last question has this mark
     "{% for m in messages %}[{{ m.role }}]{% if m.role == 'user' and loop.revindex0 <= 1 %}(last){% endif %}"
     "{{ m.content }}</s>{% endfor %}{% if add_generation_prompt %}[assistant]{% endif %}"
 )
@@ -46,7 +46,7 @@ SPECIAL = ["<|im_start|>", "<|im_end|>", "<|start|>", "<|end|>", "<|eot|>", "<th
 def chat_tokenizer(template: str | None, opens: bool = False) -> Any:
     """A byte-level tokenizer with a chat template; ``opens`` puts ``<s>`` before every text.
 
-    The sign U+200B is left out of every text, as some tokenizers leave out signs they do not know.
+    The character U+200B is omitted from every text, as some tokenizers omit characters they do not know.
     """
     tokenizer = Tokenizer(models.BPE())
     tokenizer.normalizer = normalizers.Replace("\u200b", "")

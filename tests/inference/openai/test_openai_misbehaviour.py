@@ -356,7 +356,7 @@ def test_ctrl_c_stops_at_once_and_keeps_what_was_answered(where, well):
             cwd=ROOT,
             env={name: value for name, value in os.environ.items() if "proxy" not in name.lower()},
         )
-        killer = threading.Timer(120, child.kill)
+        killer = threading.Timer(60, child.kill)
         killer.start()
         try:
             while toy.requests < well + (8 if well else 1) and child.poll() is None:

@@ -161,7 +161,7 @@ def test_train_goes_on_where_it_stopped_and_reports(here, model):
     first = (*TRAIN, "--model", model, "--device", "cpu", "--rounds", 2, "--out", "run", "--save-steps", 1)
     code, out, err = run(*first)
     assert code == 0, err
-    assert "2 rounds of 8 picks out of 40 records" in out
+    assert "2 rounds of 8 picks from 40 records" in out
     assert (here / "run" / "model" / "adapter_model.safetensors").exists()
     assert Path("run/report.html").read_text().startswith("<!doctype html>")
     picks = Path("run/iterit/picks.parquet").read_bytes()

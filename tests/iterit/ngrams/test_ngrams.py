@@ -23,7 +23,7 @@ from iterit.ngrams.word_kinds import (
 )
 from tests.support.refusals import refused
 
-# What words are made of in many scripts, with what stands between them and what belongs to none.
+# Characters of words in many scripts, of the gaps between them, and of neither.
 ALPHABET = "ab ABéÉßİΣς_-'.9٣½〇水が ไทย न मस्ते\u0301\u200d\ud83d\x00\n\u3000😀ffiŒ"
 TEXTS = st.lists(st.text(st.one_of(st.sampled_from(ALPHABET), st.characters())), max_size=8)
 

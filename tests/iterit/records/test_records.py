@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from debias.errors import ParameterError, RecordsError
 from iterit.records.instruction_records import Records, read_records
 from iterit.records.record_files import read_rows, write_rows
-from iterit.records.record_formats import REASONS, Message
+from iterit.records.record_formats import Message
 from tests.support.paths import SHARED
 from tests.support.refusals import refused
 
@@ -101,7 +101,7 @@ def test_records_that_say_the_same_have_one_digest_but_alpaca_keeps_its_parts():
 )
 def test_a_row_that_is_not_usable_is_refused_with_its_reason(row, reason):
     records = Records.from_rows([SAME["alpaca"], row])
-    assert len(records) == 1 and records.refused_counts == {reason: 1} and reason in REASONS
+    assert len(records) == 1 and records.refused_counts == {reason: 1}
     (found,) = records.refused.to_dict("records")
     assert (found["file"], found["line"], found["reason"]) == ("rows", 2, reason)
     assert found["excerpt"] == json.dumps(row)[:80]

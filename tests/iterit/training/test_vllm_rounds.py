@@ -1,4 +1,4 @@
-"""Rounds whose records a real vLLM scores, with the adapter as it is: against the trainer's own model.
+"""Rounds whose records a real vLLM scores, with the current adapter: against the trainer's own model.
 
 `make test-vllm` runs this in an environment of its own.
 """
@@ -83,7 +83,7 @@ def test_the_command_line_has_vllm_score_the_rounds(tmp_path):
         capture_output=True, text=True, cwd=tmp_path, timeout=900, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr[-3000:]
-    assert "2 rounds of 4 picks out of 16 records" in done.stdout
+    assert "2 rounds of 4 picks from 16 records" in done.stdout
     kept = read_checkpoint(tmp_path / "run")
     assert kept.settings["scored_by"] == "VLLMEngine"
     moved = kept.state.newest()["ifd"] - kept.state.scores.query("round == 0").set_index("row")["ifd"]

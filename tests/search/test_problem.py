@@ -12,6 +12,7 @@ from debias.corrections.families import Family, ensemble, memberships, weights
 from debias.errors import TableError
 from debias.search.objective import Objective
 from debias.search.problem import Candidate, build_problem
+from tests.support.refusals import refused
 from tests.support.small_problems import SMALL_FAMILY, literal_counts, random_rows
 
 
@@ -64,7 +65,7 @@ def test_change_is_the_mean_distance_from_the_identity():
 
 
 def test_one_class_alone_cannot_be_evened_out():
-    with pytest.raises(TableError, match="at least two classes are needed; got 3 samples of 1 class"):
+    with refused(TableError, parameter="y", received=list):
         build_problem(np.full((3, 2), 0.5), np.zeros(3, dtype=np.int64), memberships(), Objective())
 
 

@@ -361,7 +361,8 @@ class Known:
         if found.best_choice[0] >= 0:
             candidate = self.search.problem.candidate(self.search.choices(found.best_choice))
             self.best = candidate if candidate.beats(self.best) else self.best
-        new = ParetoFronts(*found.pareto, found.pareto_choice.astype(np.int64))
+        cobias, n_changed, change = found.pareto
+        new = ParetoFronts(cobias, n_changed, change, found.pareto_choice.astype(np.int64))
         self.pareto = self.pareto.joined(new)
 
     def update(self) -> None:

@@ -16,6 +16,7 @@ from debias import Constrained, EnsembleDebiaser, FuzzyDebiaser, Objective, Weig
 from debias.errors import CorrectionFileError, ParameterError
 from debias.search.constraints import INFEASIBLE, is_feasible
 from debias.search.objective import Counts
+from tests.support.drawn_constraints import constraints, counted
 from tests.support.refusals import refused
 
 NAMES = ["sun", "rain", "fog"]

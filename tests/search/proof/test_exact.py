@@ -18,10 +18,9 @@ from debias.search.objective import Objective
 from debias.search.problem import build_problem
 from debias.search.proof.bounds import least_objective, terms_of
 from debias.search.proof.exact_search import ExactSearch
-from tests.search.test_descent import enumerate_best
-from tests.search.test_problem import SMALL_FAMILY, random_rows
 from tests.support.published_tables import published
 from tests.support.refusals import refused
+from tests.support.small_problems import SMALL_FAMILY, enumerate_best, random_rows
 
 GOALS = [
     Objective(),

@@ -36,8 +36,6 @@ FLOORS = {
     "debias.estimators.tuning.cross_validation": 3,
     "debias.estimators.tuning.ensemble_cv": 3,
     "debias.estimators.baselines.calibration": 3,
-    "debias.estimators.search_call": 3,
-    "debias.console.progress": 3,
     "debias.estimators.frontier_table": 3,
     "debias.estimators.prediction": 3,
     "debias.inference.texts.prompted_rows": 3,

@@ -188,7 +188,7 @@ def test_the_estimates_are_of_the_right_size():
     problem = build_problem(probabilities, y, weights(24), Objective(pmi=0))
     search = ExactSearch(problem)
     pruned, complete = search.estimate()
-    assert 0 < pruned < complete == 24**4 * 24 * (problem.n_samples + 64 * 10)
+    assert 0 < pruned < complete == 24**5 * problem.work_per_choice
     assert search.lower_bound() <= search.run().best.objective
 
 

@@ -29,7 +29,7 @@ import pandas as pd
 import torch
 from common import RESULTS, machine, markdown, settings_of
 
-from debias.inference.collection.from_lists import collect
+from debias.inference.collection.collection import collect
 from debias.inference.engine import Engine, LabelScores
 from debias.inference.texts.prompted_rows import load_prompted_rows
 from debias.inference.texts.tasks import load_task

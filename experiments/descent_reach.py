@@ -21,7 +21,8 @@ from debias.corrections.families import ensemble
 from debias.search.descent.coordinate_descent import descend
 from debias.search.objective import Objective
 from debias.search.problem import TOLERANCE, build_problem
-from debias.search.solve import search
+from debias.search.search_settings import SearchSettings
+from debias.search.solve import solve
 
 
 def measure(task: str, folder: Path, pmi: float, settings: dict) -> dict:
@@ -29,7 +30,7 @@ def measure(task: str, folder: Path, pmi: float, settings: dict) -> dict:
     problem = build_problem(
         *read(folder / f"{task}_shot1_seed0" / "opt.txt"), ensemble(settings["n_weights"]), Objective(pmi=pmi)
     )
-    proof = search(problem, "exact", n_threads=2).certificate
+    proof = solve(problem, SearchSettings("exact", n_jobs=2)).certificate
     assert proof.status == "optimal"
     reached, single, seconds = 0, 0, []
     for seed in range(settings["seeds"]):

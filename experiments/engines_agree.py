@@ -30,7 +30,7 @@ import pandas as pd
 from common import RESULTS, machine, make_prompts, markdown, settings_of
 
 from debias.inference.engine import Engine
-from debias.inference.models.export import plain_copy
+from debias.inference.models.export import exported_model
 from debias.inference.openai.openai_engine import OpenAIEngine
 from debias.inference.transformers.transformers_engine import TransformersEngine
 from debias.inference.vllm.vllm_engine import VLLMEngine
@@ -89,7 +89,7 @@ def ask(name: str, engine: Engine, jobs: dict[str, tuple], kept: dict) -> None:
 def measure(jobs: dict[str, tuple]) -> dict:
     """Ask every engine."""
     kept: dict = {}
-    with plain_copy("demo") as folder:
+    with exported_model("demo") as folder:
         for dtype in ("float32", "bfloat16"):
             ask(f"transformers, {dtype}", TransformersEngine(folder, dtype=dtype, device="cpu"), jobs, kept)
         dtype = SETTINGS["vllm_dtype"]

@@ -23,8 +23,7 @@ from common import RESULTS, machine, markdown, read, rounded, settings_of
 from debias.corrections.families import ensemble
 from debias.search.objective import Objective
 from debias.search.problem import build_problem
-from debias.search.proof.enumeration import walk
-from debias.search.proof.enumeration_state import new_state
+from debias.search.proof.enumeration import enumerate_choices, new_state
 from debias.search.proof.exact_search import ExactSearch, Known
 
 
@@ -47,21 +46,21 @@ def measure(task: str, folder: Path, settings: dict) -> dict:
         *read(folder / f"{task}_shot1_seed0" / "opt.txt"), ensemble(settings["n_weights"]), Objective(pmi=0.0)
     )
     search = ExactSearch(problem)
-    lanes, state = search.lanes, new_state(search.lanes)
+    tables, state = search.tables, new_state(search.tables)
     found = Known(search, problem.candidate(problem.identity_choice)).found()
     found.reached.fill(-np.inf)  # nothing is kept for the frontier: counting only
     prefix = np.zeros(max(0, problem.n_classes - 3), dtype=np.int64)
-    walk(lanes, search.terms, state, found, prefix, False, True)
+    enumerate_choices(tables, search.terms, state, found, prefix, False)
     rates = []
     for _ in range(settings["turns"]):
         started = time.perf_counter()
         count = 0
         while time.perf_counter() - started < settings["seconds"]:
-            count += walk(lanes, search.terms, state, found, prefix, False, True)[0]
+            count += enumerate_choices(tables, search.terms, state, found, prefix, False)[0]
         rates.append(count / (time.perf_counter() - started))
     rate = median(rates)
-    per_evaluation = 8 * len(lanes.valid)
-    row_block = per_evaluation * lanes.holds.shape[2]
+    per_evaluation = 8 * len(tables.wins.valid)
+    row_block = per_evaluation * tables.holds.shape[2]
     memory, cache = bandwidth(settings["large"]), bandwidth(row_block)
     return {
         "task": task,

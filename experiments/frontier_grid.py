@@ -31,11 +31,12 @@ from debias.estimators.fitted_correction import Frontier
 from debias.metrics.scores import cobias_from_accuracies
 from debias.search.constraints import Constrained
 from debias.search.descent.annealing import anneal
-from debias.search.descent.pareto_local_search import trace
+from debias.search.descent.pareto_local_search import pareto_local_search
 from debias.search.objective import Objective
-from debias.search.pareto import Fronts, fronts_of
+from debias.search.pareto import ParetoFronts, fronts_of
 from debias.search.problem import Problem, build_problem
-from debias.search.solve import search
+from debias.search.search_settings import SearchSettings
+from debias.search.solve import solve
 
 
 def objectives_of(grid: dict) -> list[Objective]:
@@ -70,14 +71,16 @@ def outside(frontier: np.ndarray, points: np.ndarray) -> np.ndarray:
     return ~reached.any(axis=1)
 
 
-def bounded(problem: Problem, fronts: Fronts, points: np.ndarray, settings: dict) -> Fronts:
+def bounded(problem: Problem, fronts: ParetoFronts, points: np.ndarray, settings: dict) -> ParetoFronts:
     """Look for the highest accuracy within the COBias of every point that a traced frontier misses."""
     reach = np.minimum.accumulate(fronts.cobias[::-1])[::-1]
     missed = [p for p in points if reach[round(p[0] * problem.n_samples)] > p[1] + 1e-12]
     found = []
     for cobias in sorted({float(p[1]) for p in missed}):
         within = replace(problem, objective=Constrained(max_cobias=cobias))
-        found.append(search(within, "exact", n_threads=2, time_limit=settings["bounded_limit"]).best)
+        found.append(
+            solve(within, SearchSettings("exact", time_limit=settings["bounded_limit"], n_jobs=2)).best
+        )
     return fronts_of(problem, [problem.candidate(candidate.choice) for candidate in found])
 
 
@@ -95,10 +98,11 @@ def measure(task: str, folder: Path, settings: dict) -> list[dict]:
             method = (
                 "enumerate" if len(ensemble(n_weights)) ** problem.n_classes <= settings["most"] else "auto"
             )
-            result = search(problem, method, n_threads=settings["n_jobs"], time_limit=settings["time_limit"])
-            fronts = result.fronts
+            how = SearchSettings(method, time_limit=settings["time_limit"], n_jobs=settings["n_jobs"])
+            result = solve(problem, how)
+            fronts = result.pareto
             if not result.frontier_complete:
-                fronts = fronts.joined(trace(problem, fronts, settings["most_traced"]).fronts)
+                fronts = fronts.joined(pareto_local_search(problem, fronts, settings["most_traced"]).fronts)
                 fronts = fronts.joined(bounded(problem, fronts, points, settings))
             frontier = Frontier.of(problem, fronts, result.frontier_complete, ensemble(n_weights))
             frame = frontier.to_frame(range(problem.n_classes), range(problem.n_classes))

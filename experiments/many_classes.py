@@ -18,7 +18,7 @@ import pandas as pd
 from common import RESULTS, machine, markdown, most_memory, rounded, settings_of
 
 from debias.corrections.families import ensemble
-from debias.search.descent.iterated_local_search import descend_many
+from debias.search.descent.iterated_local_search import iterated_local_search
 from debias.search.objective import Objective
 from debias.search.problem import build_problem
 from debias.search.proof.radius import look_around
@@ -37,15 +37,15 @@ def random_table(n_classes: int, n_rows: int, seed: int) -> tuple[np.ndarray, np
 def measure(size: dict, settings: dict) -> dict:
     """Search and certify one size."""
     warm = build_problem(*random_table(12, 240, 1), ensemble(4), Objective())
-    look_around(warm, descend_many(warm, 1).best, 2)  # compiles
+    look_around(warm, iterated_local_search(warm, 1).best, 2)  # compiles
     probabilities, y = random_table(size["classes"], size["rows"], settings["seed"])
     before = most_memory()
     started = time.perf_counter()
     problem = build_problem(probabilities, y, ensemble(settings["n_weights"]), Objective())
     ranked = time.perf_counter()
-    found = descend_many(problem, settings["n_starts"], settings["seed"], settings["n_jobs"])
+    found = iterated_local_search(problem, settings["n_starts"], settings["seed"], settings["n_jobs"])
     searched = time.perf_counter()
-    around = look_around(problem, found.best, size["radius"], None, settings["n_jobs"])
+    around = look_around(problem, found.best, size["radius"], n_threads=settings["n_jobs"])
     certified = time.perf_counter()
     return {
         "classes": size["classes"],

@@ -25,7 +25,8 @@ from debias.search.milp.integer_program import IntegerProgram
 from debias.search.objective import Objective, confusion_counts
 from debias.search.problem import build_problem
 from debias.search.proof.exact_search import ExactSearch
-from debias.search.solve import search
+from debias.search.search_settings import SearchSettings
+from debias.search.solve import solve
 
 
 def prove(task: str, folder: Path, pmi: float, settings: dict) -> dict:
@@ -36,8 +37,10 @@ def prove(task: str, folder: Path, pmi: float, settings: dict) -> dict:
     started = time.perf_counter()
     problem = build_problem(probabilities, y, family, objective)
     built = time.perf_counter()
-    result = search(
-        problem, "exact", settings["n_starts"], settings["seed"], settings["n_jobs"], settings["time_limit"]
+    result = solve(
+        problem,
+        SearchSettings(settings["search"], settings["n_starts"], n_jobs=settings["n_jobs"]),
+        settings["seed"],
     )
     seconds = time.perf_counter() - started
     certificate = result.certificate
@@ -50,7 +53,7 @@ def prove(task: str, folder: Path, pmi: float, settings: dict) -> dict:
         "status": certificate.status,
         "gap": certificate.gap,
         "ids": " ".join(str(family[index].id) for index in result.best.choice),
-        "different choices": ExactSearch(problem).lanes.n_choices,
+        "different choices": ExactSearch(problem).tables.n_choices,
         "evaluated": certificate.n_evaluations,
         "seconds": seconds,
         "of which ranking": built - started,

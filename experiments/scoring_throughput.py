@@ -26,7 +26,7 @@ import torch
 from common import RESULTS, machine, markdown, settings_of
 
 from debias.inference.benchmark import matrix_product_peak
-from debias.inference.models.export import plain_copy
+from debias.inference.models.export import exported_model
 from debias.inference.transformers.transformers_engine import TransformersEngine
 from iterit.records.instruction_records import Records, read_records
 from iterit.scoring.complexity import score_complexity
@@ -109,9 +109,9 @@ def measure(
             continue
         found = []
         for name in (OURS, PLAIN) if number % 2 else (PLAIN, OURS):
-            work, started = engine.work, time.perf_counter()
+            work, started = engine.token_counts, time.perf_counter()
             scores = systems[name](rows.tolist())
-            seconds, done = time.perf_counter() - started, engine.work - work
+            seconds, done = time.perf_counter() - started, engine.token_counts - work
             found.append(
                 {
                     "block": number,
@@ -215,7 +215,7 @@ def main() -> None:
     given = parser.parse_args()
     records = read_records(given.records)
     blocks = drawn_rows(records, given.rows)
-    with plain_copy("demo") as folder:
+    with exported_model("demo") as folder:
         compare(records, blocks, folder, given.results)
 
 

@@ -24,7 +24,12 @@ from debias.estimators.debiasers import EnsembleDebiaser
 from debias.estimators.tuning.cross_validation import cross_validate
 from debias.estimators.tuning.folds import make_folds
 from debias.estimators.tuning.selection_rules import RULES, order_by
-from debias.estimators.tuning.tuning_settings import PUBLISHED_N_WEIGHTS, Setting, combine, published_objectives
+from debias.estimators.tuning.tuning_settings import (
+    PUBLISHED_N_WEIGHTS,
+    Setting,
+    combine,
+    published_objectives,
+)
 from debias.metrics.scores import cobias, worst_class_accuracy
 from debias.search.descent.annealing import anneal
 from debias.search.descent.coordinate_descent import descend

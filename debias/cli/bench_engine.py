@@ -91,8 +91,8 @@ def figures(speed: "EngineSpeed") -> list[tuple[str, str]]:
     ]
     if speed.tokens_per_second is not None:
         rows.append(("tokens of prompts per second", f"{speed.tokens_per_second:,.0f}"))
-    if speed.work is not None and speed.padding is not None and speed.prompt_tokens is not None:
-        share = speed.work.tokens / speed.prompt_tokens
+    if speed.token_counts is not None and speed.padding is not None and speed.prompt_tokens is not None:
+        share = speed.token_counts.tokens / speed.prompt_tokens
         rows.append(("tokens computed, of those of prompts", f"{share:.1%}"))
         rows.append(("padding, of what was computed", f"{speed.padding:.1%}"))
     if speed.achieved is not None and speed.peak is not None and speed.share_of_peak is not None:

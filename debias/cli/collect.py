@@ -136,7 +136,7 @@ def _collect_one(
     target: Path,
 ) -> None:
     """Collect one table and say how it went."""
-    from debias.inference.collection.from_lists import collect as collect_table
+    from debias.inference.collection.collection import collect as collect_table
     from debias.inference.engine_settings import open_engine
     from debias.inference.texts.prompted_rows import load_prompted_rows
     from debias.inference.texts.tasks import load_task

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from debias.console.screen import print_table
 
 if TYPE_CHECKING:
-    from debias.inference.collection.grid import ManyTables
+    from debias.inference.collection.grid import CollectedGrid
     from debias.tables.table import ProbabilityTable
 
 
@@ -17,7 +17,7 @@ def describe_collection(table: "ProbabilityTable", path: Path) -> list[str]:
     Parameters
     ----------
     table : ProbabilityTable
-        As :func:`debias.inference.collection.from_lists.collect` made it.
+        As :func:`debias.inference.collection.collection.collect` made it.
     path : Path
         Where it was written.
 
@@ -62,12 +62,12 @@ def describe_collection(table: "ProbabilityTable", path: Path) -> list[str]:
     return lines
 
 
-def print_tables(many: "ManyTables", folder: Path) -> None:
+def print_tables(many: "CollectedGrid", folder: Path) -> None:
     """Print a row for each table, and one for each setting where it has several seeds.
 
     Parameters
     ----------
-    many : ManyTables
+    many : CollectedGrid
     folder : Path
         Where the tables are.
     """

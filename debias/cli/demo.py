@@ -12,7 +12,7 @@ import typer
 
 from debias.cli.fit_options import SearchOptions
 from debias.cli.report_tables import print_report
-from debias.cli.table_options import Seed
+from debias.cli.table_options import Seed, labels_of
 from debias.console.command_group import Interrupted, say
 from debias.console.option_groups import Only
 from debias.console.screen import print_lines
@@ -142,7 +142,7 @@ def run_demo(
     from debias.estimators.debiasers import EnsembleDebiaser
     from debias.reports.correction_report import Report
 
-    debiaser = EnsembleDebiaser(n_jobs=n_jobs, random_state=seed).fit(opt.probabilities, opt.labels)
+    debiaser = EnsembleDebiaser(n_jobs=n_jobs, random_state=seed).fit(opt.probabilities, labels_of(opt))
     debiaser.save(files["correction"])
     report = Report.from_debiaser(debiaser, test, fitted_on=opt, title=TITLE)
     report.to_html(files["report"])
@@ -169,7 +169,7 @@ def _collect_both(
     files: dict[str, Path], sizes: dict[str, int], seed: int, on_stage: Callable[[str], object]
 ) -> "list[ProbabilityTable]":
     """Ask the model about both splits, with the same demonstration, which is in neither."""
-    from debias.inference.collection.from_lists import collect
+    from debias.inference.collection.collection import collect
     from debias.inference.texts.prompted_rows import load_prompted_rows
     from debias.inference.transformers.transformers_engine import TransformersEngine
     from debias.tables.table import check_disjoint

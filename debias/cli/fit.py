@@ -13,9 +13,8 @@ from debias.cli.fit_options import (
     WeightOptions,
     make_debiaser,
     make_goal,
-    was_interrupted,
 )
-from debias.cli.table_options import TABLE_HELP, Seed, TableOptions
+from debias.cli.table_options import TABLE_HELP, Seed, TableOptions, labels_of
 from debias.cli.tuning_options import TuningOptions, make_chooser, print_settings
 from debias.console.command_group import Interrupted
 from debias.console.output_files import check_output
@@ -64,20 +63,20 @@ def fit(
             fix="omit one of them",
         )
     rows = reading.read(table)
-    _ = rows.label_indices  # an unlabelled table is refused with what to do about it
+    labels = labels_of(rows)
     debiaser: Debiaser
     if tuning.choose_settings:
         debiaser = chooser = make_chooser(method, weights, bounds, tuning, search, n_weights, seed)
-        chooser.fit(rows.probabilities, rows.labels)
+        chooser.fit(rows.probabilities, labels)
         chooser.save(out)
         print_settings(chooser)
     else:
         debiaser = make_debiaser(method, make_goal(weights, bounds), search, n_weights, seed, polish)
-        debiaser.fit(rows.probabilities, rows.labels).save(out)
+        debiaser.fit(rows.probabilities, labels).save(out)
     print_explanation(debiaser, f"{table.name}: {len(rows):,} labelled rows, the rows it was fitted on")
     print_lines(["", debiaser.summary(), *describe_proof(debiaser)])
     print_lines([f"Wrote {out}. Judge it on other rows: debias report."])
-    if was_interrupted(debiaser):
+    if debiaser.interrupted_:
         raise Interrupted(f"the best choice met so far is kept in {out}")
 
 

@@ -37,8 +37,8 @@ class SearchOptions(SearchSettings):
 
     search: str = setting(
         "auto",
-        "auto: a descent, then the best proof that fits the budget; exact: until the optimum is proved; "
-        "enumerate: every choice; descent: no proof; or a published schedule as a baseline: "
+        "auto: a descent, then the best proof that a fixed amount of work allows; exact: until the optimum "
+        "is proved; enumerate: every choice; descent: no proof; or a published schedule as a baseline: "
         "annealing-3/6, annealing-150/300.",
         metavar="NAME",
         one_of=METHODS,
@@ -177,10 +177,3 @@ def search_parameters(search: SearchSettings) -> dict[str, object]:
         "n_jobs": search.n_jobs,
         "verbose": int(sys.stderr.isatty()),
     }
-
-
-def was_interrupted(debiaser: "Debiaser") -> bool:
-    """Tell whether Ctrl-C ended a fit; the best choice met is kept then."""
-    certificate = debiaser.certificate_
-    proof_ended = certificate is not None and certificate.interrupted
-    return bool(getattr(debiaser, "interrupted_", proof_ended))

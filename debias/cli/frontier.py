@@ -15,9 +15,8 @@ from debias.cli.fit_options import (
     WeightSteps,
     make_debiaser,
     make_goal,
-    was_interrupted,
 )
-from debias.cli.table_options import TABLE_HELP, Seed, TableOptions
+from debias.cli.table_options import TABLE_HELP, Seed, TableOptions, labels_of
 from debias.console.command_group import Interrupted
 from debias.console.option_groups import Only
 from debias.console.output_files import check_output, write_frame
@@ -94,13 +93,13 @@ def frontier(
     from debias.reports.tradeoffs import check_test, tradeoffs_of
 
     rows = reading.read(table)
-    _ = rows.label_indices  # an unlabelled table is refused with what to do about it
+    labels = labels_of(rows)
     measured = None if test is None else reading.read(test)
     if measured is not None:
         check_test(rows, measured)
     how = replace(search, search="enumerate" if complete else "auto")
     debiaser = make_debiaser(method, make_goal(WeightOptions()), how, n_weights, seed)
-    debiaser.fit(rows.probabilities, rows.labels)
+    debiaser.fit(rows.probabilities, labels)
     picked = None if files.pick is None else debiaser.pick(files.pick)
     tradeoffs = tradeoffs_of(debiaser, measured)
     title = f"{table.name}: {len(rows):,} labelled rows, fitted on"
@@ -120,7 +119,7 @@ def frontier(
         picked.save(files.picked)
         use = f"Wrote {files.picked}. Use it: debias apply --correction {files.picked}"
         print_lines(["", picked.summary(), use])
-    if was_interrupted(debiaser):
+    if debiaser.interrupted_:
         raise Interrupted("the trade-offs met so far are shown")
 
 

@@ -2,13 +2,15 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from debias.settings import Settings, setting
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from debias.tables.table import ProbabilityTable
 
 TABLE_HELP = (
@@ -47,3 +49,10 @@ class TableOptions(Settings):
 
         names = {} if self.classes is None else {"classes": [one.strip() for one in self.classes.split(",")]}
         return ProbabilityTable.read(path, self.format, normalise=self.normalise, **names)
+
+
+def labels_of(table: "ProbabilityTable") -> "pd.Series[Any]":
+    """Return the labels of a table; without them it is refused with what to do about it."""
+    _ = table.label_indices
+    assert table.labels is not None
+    return table.labels

@@ -15,7 +15,8 @@ from sklearn.linear_model import LogisticRegression
 
 from debias.errors import ParameterError, TableError
 from debias.estimators.column_classifier import ColumnClassifier, LabelArray, Labels, Rows
-from debias.tables.class_columns import ClassColumns, FloatArray, validate_probabilities
+from debias.tables.checks import check_probabilities
+from debias.tables.class_columns import ClassColumns, FloatArray
 from debias.tables.table import ProbabilityTable
 
 CONTENT_FREE_INPUTS = ("N/A", "", "[MASK]")
@@ -234,7 +235,7 @@ class ContextualCalibration(BatchCalibration):
                 allowed=f"answers to inputs such as {CONTENT_FREE_INPUTS}, of shape (n_inputs, {len(names)})",
                 received=None if given is None else values.shape,
             )
-        self.prior_ = _prior(validate_probabilities(values, names), match)
+        self.prior_ = _prior(check_probabilities(values, names, sum_to_one=True), match)
 
 
 @dataclass(kw_only=True, eq=False, repr=False)

@@ -15,13 +15,13 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, column_or_1d, validate_data
 
 from debias.errors import ParameterError, TableError
+from debias.tables.checks import check_probabilities
 from debias.tables.class_columns import (
     ClassColumns,
     FloatArray,
     IndexArray,
     match_classes,
     plain_labels,
-    validate_probabilities,
 )
 
 Rows: TypeAlias = npt.ArrayLike | pd.DataFrame
@@ -81,7 +81,7 @@ class ColumnClassifier(ClassifierMixin, TransformerMixin, BaseEstimator):
             y = column_or_1d(y, warn=True)
             check_classification_targets(y)
         names = getattr(self, "feature_names_in_", None)
-        validate_probabilities(probabilities, names)
+        check_probabilities(probabilities, names, sum_to_one=True)
         frame = X if isinstance(X, pd.DataFrame) else pd.DataFrame(probabilities)
         given = None if self.classes is None else np.asarray(self.classes)
         classes = names if given is None and not isinstance(X, pd.DataFrame) else given
@@ -102,7 +102,7 @@ class ColumnClassifier(ClassifierMixin, TransformerMixin, BaseEstimator):
                 raise TableError(
                     parameter="the columns", allowed=f"{expected}, as in the fit", received=columns
                 )
-        return validate_probabilities(probabilities, names)
+        return check_probabilities(probabilities, names, sum_to_one=True)
 
     def _by_column(self) -> LabelArray:
         """Return the class labels in the order of the columns."""

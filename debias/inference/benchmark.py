@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from debias.errors import ParameterError
 from debias.inference.engine import Engine, check_texts
-from debias.inference.transformers.token_counts import Work
+from debias.inference.transformers.token_counts import TokenCounts
 
 if TYPE_CHECKING:
     from debias.inference.transformers.transformers_engine import TransformersEngine
@@ -38,7 +38,7 @@ class EngineSpeed:
         Seconds of the slowest and of the fastest round.
     prompt_tokens : int or None
         Tokens of all prompts as they stand; None where the engine cannot tell.
-    work : Work or None
+    token_counts : TokenCounts or None
         What went through the model; None where the engine does not count.
     achieved, peak : float or None
         Arithmetic per second of the model's matrices and of plain products, in GFLOP/s.
@@ -52,7 +52,7 @@ class EngineSpeed:
     slowest: float
     fastest: float
     prompt_tokens: int | None
-    work: Work | None
+    token_counts: TokenCounts | None
     achieved: float | None
     peak: float | None
     memory: float
@@ -70,9 +70,9 @@ class EngineSpeed:
     @property
     def padding(self) -> float | None:
         """Share of the tokens that went through the model and were padding."""
-        if self.work is None or not self.work.tokens:
+        if self.token_counts is None or not self.token_counts.tokens:
             return None
-        return self.work.padding / (self.work.tokens + self.work.padding)
+        return self.token_counts.padding / (self.token_counts.tokens + self.token_counts.padding)
 
     @property
     def share_of_peak(self) -> float | None:
@@ -122,7 +122,7 @@ def measure_engine(
     ...     def continuation_logprobs(self, prompts, continuations):
     ...         return [np.log([0.4]) for _ in continuations]
     >>> speed = measure_engine(Even(), ["a", "b"], [" x", " y"])
-    >>> speed.n_prompts, speed.work, speed.fastest <= speed.seconds
+    >>> speed.n_prompts, speed.token_counts, speed.fastest <= speed.seconds
     (2, None, True)
     """
     prompts = check_texts(prompts, "prompts")
@@ -131,7 +131,7 @@ def measure_engine(
     if isinstance(rounds, bool) or not isinstance(rounds, int) or rounds < 1:
         raise ParameterError(f"rounds is {rounds!r}; give a number from 1 on")
     engine.label_logprobs(prompts[:8], labels)
-    before = _work(engine)
+    before = _counts(engine)
     seconds = []
     for number in range(rounds):
         started = time.perf_counter()
@@ -139,13 +139,13 @@ def measure_engine(
         seconds.append(time.perf_counter() - started)
         if on_round is not None:
             on_round(number + 1)
-    after = _work(engine)
-    work = None
+    after = _counts(engine)
+    counts = None
     if before is not None and after is not None:
         done = after - before
-        work = Work(done.tokens // rounds, done.padding // rounds, done.reads // rounds)
+        counts = TokenCounts(done.tokens // rounds, done.padding // rounds, done.reads // rounds)
     encoded = engine.encode(prompts)
-    flops = None if work is None else _flops(engine, work)  # type: ignore[arg-type]
+    flops = None if counts is None else _flops(engine, counts)  # type: ignore[arg-type]
     return EngineSpeed(
         n_prompts=len(prompts),
         n_labels=len(labels),
@@ -153,17 +153,17 @@ def measure_engine(
         slowest=max(seconds),
         fastest=min(seconds),
         prompt_tokens=None if encoded is None else sum(map(len, encoded)),
-        work=work,
+        token_counts=counts,
         achieved=None if flops is None else flops / median(seconds) / 1e9,
-        peak=None if work is None else matrix_product_peak(engine),  # type: ignore[arg-type]
+        peak=None if counts is None else matrix_product_peak(engine),  # type: ignore[arg-type]
         memory=_memory(engine),
     )
 
 
-def _work(engine: Engine) -> Work | None:
+def _counts(engine: Engine) -> TokenCounts | None:
     """Return what an engine has counted so far."""
-    work = getattr(engine, "work", None)
-    return work if isinstance(work, Work) else None
+    counts = getattr(engine, "token_counts", None)
+    return counts if isinstance(counts, TokenCounts) else None
 
 
 def _matrices(engine: "TransformersEngine") -> list[tuple[int, int]]:
@@ -181,12 +181,12 @@ def _matrices(engine: "TransformersEngine") -> list[tuple[int, int]]:
     ]
 
 
-def _flops(engine: "TransformersEngine", work: Work) -> float:
+def _flops(engine: "TransformersEngine", counts: TokenCounts) -> float:
     """Floating-point operations of the model's matrices."""
     by_token = sum(height * width for height, width in _matrices(engine))
     vocabulary = engine.model.get_output_embeddings().weight.numel()
-    left_out = engine._forward.weights_at_reads * (work.tokens - work.reads)
-    return 2.0 * (by_token * work.tokens - left_out + vocabulary * work.reads)
+    left_out = engine._forward.weights_at_reads * (counts.tokens - counts.reads)
+    return 2.0 * (by_token * counts.tokens - left_out + vocabulary * counts.reads)
 
 
 def matrix_product_peak(engine: "TransformersEngine") -> float:

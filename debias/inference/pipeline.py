@@ -9,12 +9,12 @@ from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 
 from debias.errors import ParameterError
-from debias.inference.collection.from_lists import collect
+from debias.inference.collection.collection import collect
 from debias.inference.engine import Engine
 from debias.inference.texts.tasks import Task, load_task
 
 
-class LabelProbabilities(TransformerMixin, BaseEstimator):  # type: ignore[misc]
+class LabelProbabilities(TransformerMixin, BaseEstimator):
     """Turn texts into the class probabilities of a prompted model.
 
     There is nothing to learn: ``fit`` only checks. Clones share the engine, so that a model is
@@ -26,7 +26,7 @@ class LabelProbabilities(TransformerMixin, BaseEstimator):  # type: ignore[misc]
     task : str or Task
     demonstrations : sequence of Demonstration or (text, class name), default=()
     too_long : {"error", "truncate"}, default="error"
-        See :func:`~debias.inference.collection.from_lists.collect`.
+        See :func:`~debias.inference.collection.collection.collect`.
     progress : bool, default=False
         Whether to show a progress bar.
 

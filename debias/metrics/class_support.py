@@ -1,8 +1,7 @@
-"""Classes with so few labelled rows that their accuracy cannot be known: named, never passed over."""
+"""Class support: classes with too few labelled rows for a class accuracy are named."""
 
 import warnings
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Iterable
 
 import numpy as np
 import numpy.typing as npt
@@ -14,8 +13,8 @@ FEW_ROWS = 5
 """Rows of a class below which its accuracy is not worth a number."""
 
 
-def warn_of_few_rows(names: npt.NDArray[Any], support: IndexArray) -> None:
-    """Name the classes without rows, of which nothing is known, and those with a few.
+def warn_of_few_rows(names: Iterable[object], support: IndexArray) -> None:
+    """Warn of the classes without rows, and of those with a few.
 
     Parameters
     ----------
@@ -42,7 +41,7 @@ def warn_of_few_rows(names: npt.NDArray[Any], support: IndexArray) -> None:
     missing = [str(name) for name, rows in zip(names, support, strict=True) if rows == 0]
     if missing:
         warnings.warn(
-            f"no labelled row of {', '.join(missing)}: left out of COBias, and its correction is a guess.",
+            f"no labelled row of {', '.join(missing)}: COBias omits it, and its correction is a guess.",
             UserWarning,
             stacklevel=3,
         )
@@ -51,8 +50,8 @@ def warn_of_few_rows(names: npt.NDArray[Any], support: IndexArray) -> None:
         warnings.warn(few, FewRowsWarning, stacklevel=3)
 
 
-def describe_few_rows(names: Sequence[Any] | npt.NDArray[Any], support: npt.ArrayLike) -> str:
-    """Say which classes have rows, but fewer than :data:`FEW_ROWS`; nothing where none has.
+def describe_few_rows(names: Iterable[object], support: npt.ArrayLike) -> str:
+    """Say which classes have rows, but fewer than :data:`FEW_ROWS`; empty if there are none.
 
     Parameters
     ----------

@@ -1,10 +1,11 @@
 """Confusion counts, and the metrics as functions of them.
 
-Counts of many resamples are taken at once: all functions work on the last two axes, of shape
+All functions take the counts of many resamples at once: they work on the last two axes, of shape
 (n_classes, n_classes + 1), where the last column counts predictions that are none of the classes.
 """
 
-from typing import Any
+from collections.abc import Sequence
+from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -16,9 +17,13 @@ from debias.errors import ParameterError
 
 FloatArray = npt.NDArray[np.float64]
 IndexArray = npt.NDArray[np.int64]
+Labels: TypeAlias = npt.ArrayLike | pd.Series
+"""Labels or predictions of shape (n_samples,)."""
+Classes: TypeAlias = Sequence[object] | npt.NDArray[np.generic] | pd.Index
+"""Classes in the order of a result."""
 
 
-def confusion(y_true: Any, y_pred: Any, labels: Any = None) -> pd.DataFrame:
+def confusion(y_true: Labels, y_pred: Labels, labels: Classes | None = None) -> pd.DataFrame:
     """Count the predictions for the samples of each class.
 
     Parameters
@@ -51,17 +56,19 @@ def confusion(y_true: Any, y_pred: Any, labels: Any = None) -> pd.DataFrame:
         check_consistent_length(y_true, y_pred)
         unique_labels(y_true, y_pred)
     except ValueError as error:
-        raise ParameterError(f"y_true and y_pred do not fit together: {error}") from error
-    if len(y_true) == 0:
-        raise ParameterError("y_true is empty: metrics need one sample or more.")
-    classes = pd.Index(np.unique(np.asarray(y_true)) if labels is None else list(labels))
+        raise ParameterError(f"y_true and y_pred do not match: {error}", parameter="y_pred") from error
+    truth, predicted = np.asarray(y_true), np.asarray(y_pred)
+    if len(truth) == 0:
+        raise ParameterError(parameter="y_true", allowed="one sample or more", received=truth.tolist())
+    classes = pd.Index(np.unique(truth) if labels is None else list(labels))
     if not classes.is_unique:
-        raise ParameterError(f"labels names a class twice: {classes.tolist()}.")
-    rows = classes.get_indexer(np.asarray(y_true))
+        raise ParameterError(parameter="labels", allowed="different classes", received=classes.tolist())
+    rows = classes.get_indexer(pd.Index(truth))
     if (rows < 0).any():
-        unknown = np.asarray(y_true)[np.argmax(rows < 0)]
-        raise ParameterError(f"y_true holds {unknown!r}, which is not in labels={classes.tolist()}.")
-    columns = classes.get_indexer(np.asarray(y_pred))
+        allowed = f"one of labels, {classes.tolist()}, in every row"
+        unknown = truth[np.argmax(rows < 0)]
+        raise ParameterError(parameter="y_true", allowed=allowed, received=unknown)
+    columns = classes.get_indexer(pd.Index(predicted))
     columns[columns < 0] = len(classes)
     width = len(classes) + 1
     counts = np.bincount(rows * width + columns, minlength=len(classes) * width).reshape(-1, width)
@@ -93,7 +100,7 @@ def accuracies_of(counts: IndexArray) -> FloatArray:
 
 
 def accuracy_of(counts: IndexArray) -> FloatArray:
-    """Return the share of samples that is right.
+    """Return the share of samples that is classified correctly.
 
     Parameters
     ----------
@@ -168,7 +175,7 @@ def overall_metrics(counts: IndexArray) -> dict[str, FloatArray]:
     ----------
     counts : ndarray of int of shape (..., n_classes, n_classes + 1)
         Confusion counts. A class without samples, which is one without samples everywhere, is
-        left out, but predictions of it stay wrong.
+        omitted, but predictions of it stay wrong.
 
     Returns
     -------

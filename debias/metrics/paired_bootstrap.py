@@ -1,28 +1,34 @@
-"""What a change of predictions did to the same rows: differences of metrics with intervals.
+"""The paired bootstrap: differences of metrics between two predictions for the same rows.
 
 Both sets of predictions are resampled together (a paired bootstrap), so that rows which did not
 change add nothing to the width of the interval of a difference.
 """
 
 import warnings
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
 from debias.errors import ParameterError
-from debias.metrics.confusion import FloatArray, IndexArray, accuracies_of, confusion, overall_metrics
+from debias.metrics.confusion import (
+    Classes,
+    FloatArray,
+    IndexArray,
+    Labels,
+    accuracies_of,
+    confusion,
+    overall_metrics,
+)
 from debias.metrics.scores import intervals
 
 COLUMNS = ("before", "before_low", "before_high", "after", "after_low", "after_high")
 
 
 def paired_intervals(
-    y_true: Any,
-    y_before: Any,
-    y_after: Any,
-    labels: Any = None,
+    y_true: Labels,
+    y_before: Labels,
+    y_after: Labels,
+    labels: Classes | None = None,
     level: float = 0.95,
     n_resamples: int = 1000,
     seed: int = 0,
@@ -53,7 +59,7 @@ def paired_intervals(
         Index: metric (accuracy, cobias, worst_class_accuracy, macro_f1, class_accuracy) and class
         (``""`` for the overall metrics). Columns: before, after and difference (after less
         before), each with ``_low`` and ``_high``, all fractions, and n_samples. A class without
-        samples has NaN and is left out of the overall metrics.
+        samples has NaN and is omitted from the overall metrics.
 
     Raises
     ------
@@ -69,10 +75,10 @@ def paired_intervals(
     >>> bool(frame.loc[("cobias", ""), "difference_high"] < 0)
     True
     """
-    if len(y_before) != len(y_after):
+    sizes = len(np.asarray(y_before)), len(np.asarray(y_after))
+    if sizes[0] != sizes[1]:
         raise ParameterError(
-            f"y_before and y_after must be predictions for the same rows; got {len(y_before)} and "
-            f"{len(y_after)} of them."
+            parameter="y_before and y_after", allowed="predictions for the same rows", received=sizes
         )
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "(fewer than two|.*) classes have", UserWarning)
@@ -87,7 +93,12 @@ def paired_intervals(
 
 
 def _resampled_differences(
-    y_true: Any, y_before: Any, y_after: Any, labels: Any, n_resamples: int, seed: int
+    y_true: Labels,
+    y_before: Labels,
+    y_after: Labels,
+    labels: Classes | None,
+    n_resamples: int,
+    seed: int,
 ) -> FloatArray:
     """Return differences of all metrics, shape (n_resamples, 4 + n_classes), in the order of `intervals`."""
     classes = confusion(y_true, y_before, labels).index
@@ -106,7 +117,7 @@ def _resampled_differences(
     return np.asarray(metrics[1] - metrics[0])
 
 
-def _codes(classes: pd.Index, values: npt.ArrayLike) -> IndexArray:
+def _codes(classes: pd.Index, values: Labels) -> IndexArray:
     """Return positions in `classes`; a prediction that is none of them gets the position after the last."""
     codes = classes.get_indexer(pd.Index(np.asarray(values)))
     return np.where(codes < 0, len(classes), codes).astype(np.int64)

@@ -1,12 +1,12 @@
-"""How right and how even a classifier is: class accuracies, COBias, worst class, intervals.
+"""Scores of a classifier, how accurate and how even it is: class accuracies, COBias, intervals.
 
 COBias is the mean gap between the accuracies of two classes (DNIP, arXiv 2405.07623). Alone it
-means nothing, since a classifier that is always wrong has 0: report it beside the accuracy.
+means nothing, since a classifier that is always wrong has 0: report it together with the accuracy.
 """
 
 import warnings
 from collections.abc import Callable
-from typing import Any
+from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -16,8 +16,10 @@ from sklearn.metrics import make_scorer
 
 from debias.errors import ParameterError
 from debias.metrics.confusion import (
+    Classes,
     FloatArray,
     IndexArray,
+    Labels,
     accuracies_of,
     accuracy_of,
     cobias_of_accuracies,
@@ -25,9 +27,11 @@ from debias.metrics.confusion import (
     overall_metrics,
 )
 
+LabelArray: TypeAlias = npt.NDArray[np.generic]
 
-def class_accuracy(y_true: Any, y_pred: Any, labels: Any = None) -> pd.Series:
-    """Return the share of each class's samples that is predicted right, its recall.
+
+def class_accuracy(y_true: Labels, y_pred: Labels, labels: Classes | None = None) -> pd.Series:
+    """Return the share of each class's samples that is predicted correctly, its recall.
 
     Parameters
     ----------
@@ -73,7 +77,7 @@ def cobias_from_accuracies(accuracies: npt.ArrayLike) -> float:
     Warns
     -----
     UserWarning
-        A class has no samples and is left out, or fewer than two classes have any.
+        A class has no samples and is omitted, or fewer than two classes have any.
 
     Examples
     --------
@@ -82,11 +86,11 @@ def cobias_from_accuracies(accuracies: npt.ArrayLike) -> float:
     """
     values = np.asarray(accuracies, dtype=np.float64)
     if values.ndim != 1:
-        raise ParameterError(f"accuracies must have one value per class; got the shape {values.shape}.")
+        raise ParameterError(parameter="accuracies", allowed="one value per class", received=values.shape)
     return float(cobias_of_accuracies(_without_empty(values)))
 
 
-def cobias(y_true: Any, y_pred: Any, labels: Any = None) -> float:
+def cobias(y_true: Labels, y_pred: Labels, labels: Classes | None = None) -> float:
     """Return COBias, the mean gap between two classes' accuracies; lower is more even.
 
     Parameters
@@ -109,7 +113,7 @@ def cobias(y_true: Any, y_pred: Any, labels: Any = None) -> float:
     return cobias_from_accuracies(class_accuracy(y_true, y_pred, labels))
 
 
-def worst_class_accuracy(y_true: Any, y_pred: Any, labels: Any = None) -> float:
+def worst_class_accuracy(y_true: Labels, y_pred: Labels, labels: Classes | None = None) -> float:
     """Return the lowest class accuracy.
 
     Parameters
@@ -127,7 +131,7 @@ def worst_class_accuracy(y_true: Any, y_pred: Any, labels: Any = None) -> float:
     Warns
     -----
     UserWarning
-        A class has no samples and is left out.
+        A class has no samples and is omitted.
 
     Examples
     --------
@@ -137,8 +141,8 @@ def worst_class_accuracy(y_true: Any, y_pred: Any, labels: Any = None) -> float:
     return float(_without_empty(class_accuracy(y_true, y_pred, labels).to_numpy()).min())
 
 
-def accuracy_minus_cobias(y_true: Any, y_pred: Any, labels: Any = None) -> float:
-    """Return accuracy less COBias: one number to choose settings by that rewards both.
+def accuracy_minus_cobias(y_true: Labels, y_pred: Labels, labels: Classes | None = None) -> float:
+    """Return accuracy minus COBias: one number to choose settings by that rewards both.
 
     Parameters
     ----------
@@ -172,9 +176,9 @@ accuracy_minus_cobias_scorer = make_scorer(accuracy_minus_cobias)
 
 
 def bootstrap_interval(
-    metric: Callable[[Any, Any], float],
-    y_true: Any,
-    y_pred: Any,
+    metric: Callable[[LabelArray, LabelArray], float],
+    y_true: Labels,
+    y_pred: Labels,
     level: float = 0.95,
     n_resamples: int = 1000,
     seed: int = 0,
@@ -182,7 +186,7 @@ def bootstrap_interval(
     """Return a percentile bootstrap interval of any metric, resampled within each class.
 
     Resampling within classes keeps the number of samples of each, as class accuracies take it for
-    given: no class can vanish, and the interval leaves out the chance in how often a class occurs.
+    given: no class can vanish, and the interval ignores the chance in how often a class occurs.
 
     Parameters
     ----------
@@ -214,7 +218,7 @@ def bootstrap_interval(
     True
     """
     _check_resampling(level, n_resamples)
-    confusion(y_true, y_pred)  # refuses what does not fit together
+    confusion(y_true, y_pred)  # refuses labels and predictions that do not match
     truth, predicted = np.asarray(y_true), np.asarray(y_pred)
     rows_of_class = tuple(np.flatnonzero(truth == name) for name in np.unique(truth))
     # scipy wants two or more values per sample; a class of one row is the same when doubled
@@ -239,9 +243,9 @@ def bootstrap_interval(
 
 
 def intervals(
-    y_true: Any,
-    y_pred: Any,
-    labels: Any = None,
+    y_true: Labels,
+    y_pred: Labels,
+    labels: Classes | None = None,
     level: float = 0.95,
     n_resamples: int = 1000,
     seed: int = 0,
@@ -251,7 +255,7 @@ def intervals(
     Accuracy, COBias, worst class accuracy and macro F1 have percentile bootstrap intervals,
     resampled within classes as in :func:`bootstrap_interval`: the predictions of one class are
     then multinomial counts, drawn as such. Class accuracies have Wilson's interval, which, unlike
-    the bootstrap, is not a single point where all samples of a class are right, or none.
+    the bootstrap, is not a single point where all samples of a class are correct, or none.
 
     Parameters
     ----------
@@ -271,7 +275,7 @@ def intervals(
     DataFrame
         Columns value, low, high (all in [0, 1]) and n_samples. The index has the levels metric
         (accuracy, cobias, worst_class_accuracy, macro_f1, class_accuracy) and class (``""`` for the
-        overall metrics). A class without samples has NaN and is left out of the overall metrics.
+        overall metrics). A class without samples has NaN and is omitted from the overall metrics.
 
     Warns
     -----
@@ -314,9 +318,9 @@ def intervals(
 def _check_resampling(level: float, n_resamples: int) -> None:
     """Refuse a level or a number of resamples that gives no interval."""
     if not 0 < level < 1:
-        raise ParameterError(f"level must lie between 0 and 1; got {level!r}.")
+        raise ParameterError(parameter="level", allowed="between 0 and 1", received=level)
     if n_resamples < 1:
-        raise ParameterError(f"n_resamples must be 1 or more; got {n_resamples!r}.")
+        raise ParameterError(parameter="n_resamples", allowed="a positive integer", received=n_resamples)
 
 
 def _resample(rng: np.random.Generator, row: IndexArray, n_resamples: int) -> IndexArray:
@@ -346,7 +350,7 @@ def _without_empty(accuracies: FloatArray) -> FloatArray:
     elif len(present) < len(accuracies):
         warnings.warn(
             f"{len(accuracies) - len(present)} of {len(accuracies)} classes have no samples and no accuracy: "
-            "they are left out.",
+            "they are omitted.",
             UserWarning,
             stacklevel=3,
         )

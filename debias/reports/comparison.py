@@ -1,11 +1,10 @@
-"""Corrections beside the baselines that a reader must see: one row per method, same test rows.
+"""Corrections compared with the baselines that a reader must see: one row per method, same test rows.
 
 Every method says how many labels it used; supervised ones learn from the same rows.
 """
 
 import time
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -18,6 +17,7 @@ from debias.estimators.baselines import (
     MajorityClass,
     Uncorrected,
 )
+from debias.estimators.column_classifier import ColumnClassifier
 from debias.estimators.debiasers import EnsembleDebiaser, FuzzyDebiaser, WeightDebiaser
 from debias.metrics.scores import intervals
 from debias.reports.findings import describe_interval
@@ -37,7 +37,7 @@ def default_methods(
     n_starts: int = 32,
     n_jobs: int | None = None,
     seed: int = 0,
-) -> dict[str, Any]:
+) -> dict[str, ColumnClassifier]:
     """Return the methods that every comparison carries, not fitted.
 
     Parameters
@@ -57,15 +57,13 @@ def default_methods(
     >>> list(default_methods())[:3]
     ['uncorrected', 'majority class', 'batch calibration']
     """
-    common: dict[str, Any] = {"objective": objective, "random_state": seed}
-    descent: dict[str, Any] = common | {"n_starts": n_starts, "n_jobs": n_jobs}
-    published: dict[str, Any] = common | {"search": "annealing-3/6"}
-    corrections = (
-        WeightDebiaser(n_weights=n_weights, **descent),
-        FuzzyDebiaser(**descent),
-        EnsembleDebiaser(n_weights=n_weights, **descent),
-        EnsembleDebiaser(n_weights=n_weights, **published),
-    )
+    weight, fuzzy = WeightDebiaser(n_weights=n_weights), FuzzyDebiaser()
+    both, published = (EnsembleDebiaser(n_weights=n_weights) for _ in range(2))
+    for debiaser in (weight, fuzzy, both):
+        debiaser.set_params(n_starts=n_starts, n_jobs=n_jobs)
+    corrections = (weight, fuzzy, both, published.set_params(search="annealing-3/6"))
+    for debiaser in corrections:
+        debiaser.set_params(objective=objective, random_state=seed)
     return {
         "uncorrected": Uncorrected(),
         "majority class": MajorityClass(),
@@ -78,7 +76,7 @@ def default_methods(
 def compare(
     opt: ProbabilityTable,
     test: ProbabilityTable,
-    methods: Mapping[str, Any] | None = None,
+    methods: Mapping[str, ColumnClassifier] | None = None,
     *,
     level: float = 0.95,
     n_resamples: int = 1000,
@@ -131,13 +129,14 @@ def compare(
     check_disjoint(opt, test)
     if set(opt.classes) != set(test.classes):
         raise TableError(
-            f"both tables must have the same classes; the opt table has {list(opt.classes)}, the test table "
-            f"{list(test.classes)}."
+            parameter="the classes of the test table",
+            allowed=f"those of the opt table, {list(opt.classes)}",
+            received=list(test.classes),
         )
     names = list(opt.classes)
     for table in (opt, test):
         _ = table.label_indices  # an unlabelled table is refused with what to do about it
-    X_test, y_test = test.probabilities[names], test.labels
+    X_test, y_test = test.probabilities[names], np.array(test.classes)[test.label_indices]
     rows = {}
     for name, method in (default_methods() if methods is None else methods).items():
         if on_method is not None:
@@ -152,7 +151,7 @@ def compare(
     return pd.DataFrame.from_dict(rows, orient="index").rename_axis("method")
 
 
-def labels_used(method: Any, n_samples: int) -> int:
+def labels_used(method: object, n_samples: int) -> int:
     """Return how many labels a fitted method used: what it says, else all that it was given.
 
     Examples
@@ -235,7 +234,7 @@ def remarks(comparison: pd.DataFrame) -> list[str]:
     return found
 
 
-def _beaten_by(comparison: pd.DataFrame, name: str, others: Iterable[Any]) -> bool:
+def _beaten_by(comparison: pd.DataFrame, name: str, others: Iterable[object]) -> bool:
     """Whether one of the others is at least as good in both figures and better in one."""
     sign = np.array([1 if HIGHER_IS_BETTER[metric] else -1 for metric in ("accuracy", "cobias")])
     values = comparison[["accuracy", "cobias"]].to_numpy(dtype=np.float64) * sign

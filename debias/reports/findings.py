@@ -1,4 +1,4 @@
-"""What the figures of a report say in words, the unwelcome ones first: worse is called worse.
+"""The figures of a report in words, the unwelcome ones first: worse is called worse.
 
 A difference counts as clear when its interval does not cover zero.
 """
@@ -22,7 +22,7 @@ FEW_ROWS = 30
 """Classes with fewer rows are named: one row moves their accuracy by more than three points."""
 
 NOT_SOCIAL_BIAS = (
-    "The corrections even out how often each class is classified right. They do not measure or remove "
+    "The corrections even out how often each class is classified correctly. They do not measure or remove "
     "social bias, and they do not touch the model."
 )
 
@@ -31,7 +31,7 @@ Kind = Literal["warning", "worse", "unclear", "better", "note"]
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing that a reader of the report must know.
+    """One fact that a reader of the report must know.
 
     Attributes
     ----------
@@ -128,7 +128,7 @@ def describe_results(overall: pd.DataFrame, by_class: pd.DataFrame, level: float
             changes = [
                 f"{name} ({percent(r['before'])} to {percent(r['after'])})" for name, r in rows.iterrows()
             ]
-            found.append(Finding(kind, f"{words.capitalize()} rows right: {listed(changes)}."))  # type: ignore[arg-type]
+            found.append(Finding(kind, f"{words.capitalize()} rows classified correctly: {listed(changes)}."))  # type: ignore[arg-type]
     order: list[Kind] = ["worse", "unclear", "better"]
     return sorted(found, key=lambda finding: order.index(finding.kind))
 
@@ -150,7 +150,7 @@ def _describe_metric(metric: object, row: pd.Series, level: float) -> Finding:
 
 
 def describe_rows(by_class: pd.DataFrame, overall: pd.DataFrame) -> list[Finding]:
-    """Say what limits the figures: absent and small classes, and what the majority answer reaches.
+    """Say what limits the figures: absent and small classes, and the accuracy of the majority answer.
 
     Parameters
     ----------
@@ -169,8 +169,8 @@ def describe_rows(by_class: pd.DataFrame, overall: pd.DataFrame) -> list[Finding
         found.append(
             Finding(
                 "warning",
-                f"No row of {listed(absent)}: nothing is known of {'it' if len(absent) == 1 else 'them'}, "
-                f"and all figures leave {'it' if len(absent) == 1 else 'them'} out.",
+                f"No row of {listed(absent)}: nothing is known about {'it' if len(absent) == 1 else 'them'}, "
+                "and no figure includes such a class.",
             )
         )
     small = [f"{name} ({n})" for name, n in support.items() if 0 < n < FEW_ROWS]
@@ -187,13 +187,13 @@ def describe_rows(by_class: pd.DataFrame, overall: pd.DataFrame) -> list[Finding
 
 
 def _majority(support: pd.Series, overall: pd.DataFrame) -> list[Finding]:
-    """Warn when always giving the most frequent answer would be right as often."""
+    """Warn when always giving the most frequent answer would be correct as often."""
     share = float(support.max() / support.sum())
     after = float(overall["after"].to_dict()["accuracy"])
     if after > share:
         return []
     text = (
-        f"Always answering {support.idxmax()} would be right for {percent(share)} of these rows, no "
+        f"Always answering {support.idxmax()} would be correct for {percent(share)} of these rows, no "
         f"less than the corrected {percent(after)}: accuracy alone says little here."
     )
     return [Finding("warning", text)]

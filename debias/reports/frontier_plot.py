@@ -1,9 +1,11 @@
 """The plot of a frontier: a staircase of the best COBias at each accuracy, and the points that matter."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
+import numpy.typing as npt
+import pandas as pd
 
 from debias.atomic_file import atomic_path
 from debias.console.number_formats import counted
@@ -13,6 +15,11 @@ from debias.reports.tradeoffs import Tradeoffs
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+
+FloatArray: TypeAlias = npt.NDArray[np.float64]
+_Style: TypeAlias = dict[str, object]
+_Mark: TypeAlias = tuple[tuple[float, float], str, _Style]
+"""Accuracy and COBias times 100, a label, and a style of the marker."""
 
 PICKED = "#1a7f37"
 DOTS_PER_INCH = 160
@@ -55,7 +62,8 @@ def frontier_plot(tradeoffs: Tradeoffs, picked: int | None = None) -> "Figure":
     axes.plot(*rows[::-1].T, ".-", drawstyle="steps-pre", color=INK, lw=1.4, ms=5, label=_name(tradeoffs))
     points = _marked(tradeoffs, picked)
     for (x, y), label, style in points:
-        axes.plot(x, y, linestyle="none", label=label, zorder=4, clip_on=False, **style)
+        (marker,) = axes.plot(x, y, linestyle="none", label=label, zorder=4, clip_on=False)
+        marker.set(**style)
     if "test_accuracy" in tradeoffs.rows:
         measured = tradeoffs.rows[["test_accuracy", "test_cobias"]].to_numpy() * 100
         axes.plot(
@@ -92,10 +100,10 @@ def _name(tradeoffs: Tradeoffs) -> str:
     return "frontier (every choice)" if tradeoffs.complete else "frontier (of the choices met)"
 
 
-def _marked(tradeoffs: Tradeoffs, picked: int | None) -> list[tuple[Any, str, dict[str, Any]]]:
+def _marked(tradeoffs: Tradeoffs, picked: int | None) -> list[_Mark]:
     """Return the points that matter, with their names and looks."""
-    big: dict[str, Any] = {"markersize": 9, "markeredgewidth": 2}
-    points = [
+    big: _Style = {"markersize": 9, "markeredgewidth": 2}
+    points: list[tuple[pd.Series, str, _Style]] = [
         (tradeoffs.uncorrected, "uncorrected model", {"marker": "X", "color": BEFORE, "markersize": 10}),
         (
             tradeoffs.chosen,
@@ -112,7 +120,7 @@ def _marked(tradeoffs: Tradeoffs, picked: int | None) -> list[tuple[Any, str, di
     return [((100 * at["accuracy"], 100 * at["cobias"]), label, style) for at, label, style in points]
 
 
-def _show_range(axes: "Axes", rows: Any, points: Any) -> None:
+def _show_range(axes: "Axes", rows: FloatArray, points: FloatArray) -> None:
     """Show what is about as accurate as what is marked; a useless model has little COBias, too."""
     right = max(rows[:, 0].max(), points[:, 0].max())
     margin = 0.15 * max(right - points[:, 0].min(), 1.0)
@@ -122,5 +130,5 @@ def _show_range(axes: "Axes", rows: Any, points: Any) -> None:
     axes.set_xlim(max(left, -1.0), min(right + margin / 2, 101.0))
     axes.set_ylim(0, 1.06 * max(top, 1.0))
     left_out = counted(len(rows) - len(inside), "row")
-    note = "" if len(inside) == len(rows) else f"; {left_out} of lower accuracy left out"
+    note = "" if len(inside) == len(rows) else f"; {left_out} of lower accuracy omitted"
     axes.set_xlabel(f"accuracy, %  (further right is better{note})")

@@ -1,4 +1,4 @@
-"""A report as one HTML page that loads nothing: styles and plots stand inside it.
+"""A report as one HTML page that loads nothing: it holds its styles and plots.
 
 All text is escaped by the template engine; plots take their colours from the page, so that they
 are readable on a light and on a dark one.
@@ -7,14 +7,14 @@ are readable on a light and on a dark one.
 import io
 import re
 import warnings
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from markupsafe import Markup
 
 from debias.console.number_formats import METRIC_NAMES, percent, plain, signed, signed_span, span
 from debias.pages.environment import page_environment
 from debias.reports import plots
-from debias.reports.contents import Contents
+from debias.reports.figures import Figures
 from debias.reports.findings import NOT_SOCIAL_BIAS, describe_interval
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ _VARIABLES = {
 }
 
 
-def render_html(report: Contents) -> str:
+def render_html(report: Figures) -> str:
     """Return a report as one self-contained page.
 
     Parameters
@@ -89,7 +89,7 @@ def inline_svg(figure: "Figure", name: str, description: str) -> Markup:
     name : str
         Letters and digits that no other figure of the page has, for its ids.
     description : str
-        What readers who do not see it are told.
+        Alternative text.
 
     Returns
     -------
@@ -115,7 +115,7 @@ def inline_svg(figure: "Figure", name: str, description: str) -> Markup:
     return Markup(svg.replace("<svg", str(label), 1))
 
 
-def _accuracy_plot(report: Contents) -> Markup:
+def _accuracy_plot(report: Figures) -> Markup:
     """Return the plot of class accuracies; the table below it holds the same numbers."""
     changes = "; ".join(
         f"{name} {percent(row['before'])} before, {percent(row['after'])} after"
@@ -124,7 +124,7 @@ def _accuracy_plot(report: Contents) -> Markup:
     return inline_svg(plots.accuracy_plot(report.by_class), "accuracies", f"Accuracy by class: {changes}.")
 
 
-def _cards(report: Contents) -> list[dict[str, Any]]:
+def _cards(report: Figures) -> list[dict[str, object]]:
     """Return name, correction, sentence and plot of every class that has a correction."""
     cards = []
     labels = report.rows["label"].to_numpy()

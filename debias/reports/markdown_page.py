@@ -2,7 +2,7 @@
 
 from debias.console.number_formats import METRIC_NAMES, plain
 from debias.pages.markdown import escape, markdown_table
-from debias.reports.contents import Contents
+from debias.reports.figures import Figures
 from debias.reports.findings import NOT_SOCIAL_BIAS, describe_interval
 
 MOST_MOVES = 20
@@ -11,7 +11,7 @@ MOST_MOVES = 20
 _SIGNS = {"warning": "**Warning:** ", "worse": "**Worse:** ", "unclear": "Unclear: ", "better": "Better: "}
 
 
-def render_markdown(report: Contents) -> str:
+def render_markdown(report: Figures) -> str:
     """Return a report as Markdown.
 
     Parameters
@@ -48,7 +48,7 @@ def render_markdown(report: Contents) -> str:
     return "\n\n".join(parts) + "\n"
 
 
-def _overall(report: Contents) -> str:
+def _overall(report: Figures) -> str:
     """Return the overall metrics."""
     rows = [
         [
@@ -61,7 +61,7 @@ def _overall(report: Contents) -> str:
     return markdown_table(["metric", "before", "after", "difference", "verdict"], rows)
 
 
-def _by_class(report: Contents) -> str:
+def _by_class(report: Figures) -> str:
     """Return accuracies, corrections and moved rows per class."""
     header = ["class", "correction", "rows", "accuracy before", "after", "moved in", "of these right"]
     rows = [
@@ -81,7 +81,7 @@ def _by_class(report: Contents) -> str:
     return markdown_table([*header, "moved out", "of these right before"], rows, n_names=2)
 
 
-def _sentences(report: Contents) -> list[str]:
+def _sentences(report: Figures) -> list[str]:
     """Return a sentence per class, where they are known."""
     known = [sentence for sentence in report.sentences if sentence]
     if not known:
@@ -93,7 +93,7 @@ def _sentences(report: Contents) -> list[str]:
     ]
 
 
-def _moves(report: Contents) -> list[str]:
+def _moves(report: Figures) -> list[str]:
     """Return the most frequent moves between classes."""
     moves = report.move_outcomes
     if moves.empty:
@@ -108,7 +108,7 @@ def _moves(report: Contents) -> list[str]:
     ]
 
 
-def _settings(report: Contents) -> list[str]:
+def _settings(report: Figures) -> list[str]:
     """Return settings and provenance."""
     parts = []
     for section, entries in report.settings.items():

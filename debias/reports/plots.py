@@ -1,9 +1,9 @@
-"""The plots of a report as matplotlib figures: class accuracies, and what a correction does.
+"""The plots of a report as matplotlib figures: class accuracies, and the effect of a correction.
 
 Figures are made without pyplot, so that nothing global is touched and no display is needed.
 """
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
@@ -61,16 +61,11 @@ def accuracy_plot(by_class: pd.DataFrame) -> "Figure":
     for side, colour, offset, fill in (("before", BEFORE, -0.14, "none"), ("after", AFTER, 0.14, AFTER)):
         low, high = (100 * by_class[f"{side}_{end}"].to_numpy(dtype=np.float64) for end in ("low", "high"))
         axes.hlines(y + offset, low, high, color=colour, linewidth=1.5, zorder=2)
-        style: dict[str, Any] = {
-            "color": colour,
-            "markerfacecolor": fill,
-            "markeredgewidth": 1.8,
-            "markersize": 7,
-        }
-        axes.plot(sides[side], y + offset, "o", label=side, zorder=3, **style)
+        (markers,) = axes.plot(sides[side], y + offset, "o", label=side, zorder=3)
+        markers.set(color=colour, markerfacecolor=fill, markeredgewidth=1.8, markersize=7)
     _name_classes(axes, [str(name) for name in by_class.index])
     axes.set_xlim(-2, 102)
-    axes.set_xlabel("rows of the class that are right, %")
+    axes.set_xlabel("rows of the class classified correctly, %")
     axes.grid(axis="x", color=GRID, linewidth=0.8, zorder=0)
     figure.legend(loc="outside upper right", ncols=2, frameon=False, handletextpad=0.2, labelcolor=INK)
     return figure
@@ -81,15 +76,15 @@ def correction_plot(
     own: npt.ArrayLike | None = None,
     others: npt.ArrayLike | None = None,
 ) -> "Figure":
-    """Plot what a correction makes of a probability, over where the probabilities are.
+    """Plot the corrected value over the probability, and how often which probability occurs.
 
     Parameters
     ----------
     correction : Correction
         The correction of one class.
     own, others : array-like of shape (n_samples,), optional
-        Uncorrected probabilities of the class on its own rows, and on the rows of others: shown
-        as histograms, each scaled to its highest bin.
+        Uncorrected probabilities of the class on its own rows, and on the rows of others, as
+        histograms, each scaled to its highest bin.
 
     Returns
     -------
@@ -174,7 +169,7 @@ def _figure_class() -> type["Figure"]:
         from matplotlib.figure import Figure
     except ImportError as error:
         raise MissingDependencyError(
-            f"plots need matplotlib, which cannot be imported ({error}); run: pip install matplotlib. "
-            "A report as .md needs none."
+            f"plots need matplotlib, which cannot be imported ({error})",
+            fix="run: pip install matplotlib, or write the report as .md, which has no plots",
         ) from error
     return Figure

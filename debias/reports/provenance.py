@@ -1,11 +1,10 @@
-"""Where a report's figures come from: the correction, the rows, and whether they may be trusted."""
-
-from typing import Any
+"""Provenance of a report: the correction, the rows, and whether the figures may be trusted."""
 
 import pandas as pd
 
 from debias.errors import OverlapError
 from debias.estimators.debiaser import Debiaser
+from debias.estimators.fitted_correction import FittedCorrection
 from debias.estimators.prediction import matched_probabilities
 from debias.estimators.summary import came_later
 from debias.reports.findings import Finding, Kind
@@ -18,10 +17,10 @@ SHOWN_DIGITS = 16
 """Digits of a fingerprint that a report shows."""
 
 DIGESTS = ("collection",)
-"""Metadata for machines, which repeats in digests what the rest says in words."""
+"""Metadata for machines: digests of what the other entries say in words."""
 
 
-def describe_provenance(debiaser: Debiaser, table: ProbabilityTable) -> dict[str, dict[str, Any]]:
+def describe_provenance(debiaser: Debiaser, table: ProbabilityTable) -> dict[str, dict[str, object]]:
     """List settings of a correction and facts of a table.
 
     Parameters
@@ -29,7 +28,7 @@ def describe_provenance(debiaser: Debiaser, table: ProbabilityTable) -> dict[str
     debiaser : Debiaser
         Fitted.
     table : ProbabilityTable
-        What is reported on.
+        The rows of the report.
 
     Returns
     -------
@@ -44,19 +43,20 @@ def describe_provenance(debiaser: Debiaser, table: ProbabilityTable) -> dict[str
     >>> describe_provenance(debiaser, table)["Correction"]["labels used"]
     2
     """
+    fitted = debiaser.fitted_
     correction = {
         "method": type(debiaser).__name__,
-        "search": debiaser.search,
-        "labels used": debiaser.n_labels_,
-        "choices evaluated": debiaser.n_evaluations_,
-        "search time in seconds": round(debiaser.search_seconds_, 3),
-        **_describe_objective(debiaser),
-        **_describe_proof(debiaser),
-        "fingerprint of the fitted rows": debiaser.data_fingerprint_[:SHOWN_DIGITS],
+        "search": fitted.search,
+        "labels used": fitted.n_labels,
+        "choices evaluated": fitted.n_evaluations,
+        "search time in seconds": round(fitted.search_seconds, 3),
+        **_describe_objective(fitted),
+        **_describe_proof(fitted),
+        "fingerprint of the fitted rows": fitted.data_fingerprint[:SHOWN_DIGITS],
     }
-    if hasattr(debiaser, "n_weights"):
-        correction["weight steps"] = debiaser.n_weights
-    rows: dict[str, Any] = {"rows": len(table), "classes": len(table.classes)}
+    if fitted.n_weights is not None:
+        correction["weight steps"] = fitted.n_weights
+    rows: dict[str, object] = {"rows": len(table), "classes": len(table.classes)}
     if table.label_mass is not None:
         rows["mean probability of all labels together"] = round(float(table.label_mass.mean()), 4)
     rows["fingerprint"] = table.fingerprint[:SHOWN_DIGITS]
@@ -64,24 +64,24 @@ def describe_provenance(debiaser: Debiaser, table: ProbabilityTable) -> dict[str
     return {"Correction": correction, "Rows of this report": rows | facts}
 
 
-def _describe_proof(debiaser: Debiaser) -> dict[str, Any]:
+def _describe_proof(fitted: FittedCorrection) -> dict[str, object]:
     """Say what is proved of the choice, or that a person made it."""
-    if debiaser.picked_row_ is not None:
-        return {"picked by hand": f"row {debiaser.picked_row_} of the frontier"}
-    if debiaser.certificate_ is None:
+    if fitted.picked_row is not None:
+        return {"picked by hand": f"row {fitted.picked_row} of the frontier"}
+    if fitted.certificate is None:
         return {}
-    return {f"proved{came_later(debiaser.fitted_).removeprefix(',')}": debiaser.certificate_.proved}
+    return {f"proved{came_later(fitted).removeprefix(',')}": fitted.certificate.proved}
 
 
-def _describe_objective(debiaser: Debiaser) -> dict[str, Any]:
-    """List what was minimised, within which bounds, and what it was before and after."""
-    goal = debiaser.objective_
+def _describe_objective(fitted: FittedCorrection) -> dict[str, object]:
+    """List what was minimised, within which bounds, and its values before and after."""
+    goal = fitted.objective
     weighted = goal.inner if isinstance(goal, Constrained) else goal
     values = {
         f"objective {side} (fitted rows)": value if is_feasible(goal, value) else "out of bounds"
         for side, value in (
-            ("before", debiaser.baseline_objective_value_),
-            ("after", debiaser.objective_value_),
+            ("before", fitted.baseline_objective_value),
+            ("after", fitted.objective_value),
         )
     }
     bounds = {"bounds": goal.describe()} if isinstance(goal, Constrained) else {}
@@ -98,9 +98,9 @@ def notes_on_rows(
     debiaser : Debiaser
         Fitted.
     table : ProbabilityTable
-        What is reported on.
+        The rows of the report.
     fitted_on : ProbabilityTable, optional
-        What it was fitted on, as far as known.
+        The rows it was fitted on, if known.
 
     Returns
     -------
@@ -120,8 +120,8 @@ def notes_on_rows(
         notes.append(
             Finding(
                 "warning",
-                "These are the very rows that the correction was fitted on: the figures flatter it. "
-                "Report on rows that it has not seen.",
+                "The correction was fitted on these very rows, so the figures flatter it. Report on "
+                "rows that it has not seen.",
             )
         )
     elif fitted_on is not None:
@@ -138,7 +138,7 @@ def _notes_on_bounds(debiaser: Debiaser, table: ProbabilityTable) -> list[Findin
     if is_fitted_on(debiaser, table):
         return []
     classes = pd.Index(debiaser.classes_)
-    predicted = classes.get_indexer(debiaser.predict(matched_probabilities(debiaser, table)))
+    predicted = classes.get_indexer(pd.Index(debiaser.predict(matched_probabilities(debiaser, table))))
     labels = classes.get_indexer(pd.Index(table.labels))
     counts = confusion_counts(labels, predicted, len(classes))
     unmet = goal.unmet(counts.correct, counts.support)

@@ -1,4 +1,4 @@
-"""The trade-offs of a frontier for a reader: which rows matter, and what they reach on other rows."""
+"""The trade-offs of a frontier for a reader: the rows that matter, and their figures on other rows."""
 
 from dataclasses import dataclass
 
@@ -52,7 +52,7 @@ class Tradeoffs:
 
     @property
     def marks(self) -> dict[int, str]:
-        """What is said of a row, for the rows of which something is said."""
+        """The marks of the rows that have any."""
         found: dict[int, list[str]] = {}
         for row, mark in (
             (self.uncorrected_row, "uncorrected"),

@@ -1,17 +1,17 @@
-"""Constraints beside the objective: the best choice among those that keep COBias or accuracies in bounds.
+"""Constraints on COBias or accuracies: the best choice among those that keep their bounds.
 
 A choice out of bounds is worth :data:`INFEASIBLE` and how far out it is, so that every search
 which minimises a number finds the best choice that exists, or else the closest to the bounds.
 """
 
 import math
-from typing import Any, Self
+from typing import Self
 
 import numpy as np
 import numpy.typing as npt
 from sklearn.base import BaseEstimator
 
-from debias.errors import ParameterError
+from debias.errors import ParameterError, param
 from debias.search.objective import Counts, FloatArray, Objective
 
 INFEASIBLE = 1000.0
@@ -90,19 +90,16 @@ class Constrained(BaseEstimator):
         --------
         >>> Constrained(max_cobias=10).validate()
         Traceback (most recent call last):
-        debias.errors.ParameterError: Constrained: max_cobias must be a fraction in [0, 1], for example
-        0.1 for 10 points or per cent; got 10.
+        debias.errors.ParameterError: max_cobias must be a fraction from 0 to 1 (0.1 for 10 points), got 10.
         """
         if self.max_cobias is self.min_accuracy is self.min_class_accuracy is None:
-            raise ParameterError(
-                "Constrained: no bound is given; give max_cobias, min_accuracy or min_class_accuracy, or "
-                "use Objective(...)."
-            )
+            bounds = f"{param('max_cobias')}, {param('min_accuracy')} or {param('min_class_accuracy')}"
+            raise ParameterError("there is no bound", fix=f"set {bounds}, or use Objective(...)")
         for name in ("max_cobias", "min_accuracy", "min_class_accuracy"):
             _check_bound(name, getattr(self, name))
         if not isinstance(self.inner, Objective):
             raise ParameterError(
-                f"Constrained: objective must be an Objective(...) or None; got {self.objective!r}."
+                parameter="objective", allowed="an Objective(...) or None", received=self.objective
             )
         self.inner.validate()
         return self
@@ -138,8 +135,10 @@ class Constrained(BaseEstimator):
         largest = float(self.inner(nothing, all_named, support)) + self.inner.cobias
         if largest >= INFEASIBLE:
             raise ParameterError(
-                f"Constrained: the weights of {self.inner!r} are too large: z could be {largest:.0f} and has "
-                f"to stay below {INFEASIBLE:.0f}; divide them all by {1 + math.ceil(largest / INFEASIBLE)}."
+                f"the weights are too large: z could be {largest:.0f} and must stay below {INFEASIBLE:.0f}",
+                parameter="objective",
+                received=self.inner,
+                fix=f"divide all weights by {1 + math.ceil(largest / INFEASIBLE)}",
             )
         resolved = Constrained(self.max_cobias, self.min_accuracy, self.min_class_accuracy, self.objective)
         if self.min_accuracy == UNCORRECTED:
@@ -166,8 +165,10 @@ class Constrained(BaseEstimator):
         """
         if isinstance(self.min_accuracy, str):
             raise ParameterError(
-                "Constrained: min_accuracy='uncorrected' is a number only for given rows; use "
-                "resolve(counts of the uncorrected model)."
+                f"{param('min_accuracy')} is a number only for given rows",
+                parameter="min_accuracy",
+                received=self.min_accuracy,
+                fix="call resolve(counts of the uncorrected model) first",
             )
         # An accuracy that was computed from counts is met by these counts, however it was rounded.
         return max(0, math.ceil(((self.min_accuracy or 0.0) - 1e-9) * n_samples))
@@ -274,7 +275,7 @@ class Constrained(BaseEstimator):
 
 
 Goal = Objective | Constrained
-"""What a search can minimise."""
+"""Kinds of goals that a search minimises."""
 
 
 def goal_of(objective: object) -> Goal:
@@ -314,16 +315,15 @@ def is_feasible(goal: Goal, value: float) -> bool:
     return not isinstance(goal, Constrained) or value < INFEASIBLE
 
 
-def _check_bound(name: str, bound: Any) -> None:
+def _check_bound(name: str, bound: object) -> None:
     """Refuse a bound that is not a fraction."""
     if bound is None or (name == "min_accuracy" and isinstance(bound, str) and bound == UNCORRECTED):
         return
-    is_number = isinstance(bound, (int, float, np.number)) and not isinstance(bound, bool)
-    if not (is_number and 0 <= bound <= 1):
-        also = ', or "uncorrected"' if name == "min_accuracy" else ""
+    numbers = (int, float, np.floating, np.integer)
+    if isinstance(bound, bool) or not isinstance(bound, numbers) or not 0 <= bound <= 1:
+        also = f", or {UNCORRECTED!r}" if name == "min_accuracy" else ""
         raise ParameterError(
-            f"Constrained: {name} must be a fraction in [0, 1], for example 0.1 for 10 points or per "
-            f"cent{also}; got {bound!r}."
+            parameter=name, allowed=f"a fraction from 0 to 1 (0.1 for 10 points){also}", received=bound
         )
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 from sklearn.base import BaseEstimator
 
-from debias.errors import ParameterError
+from debias.errors import ParameterError, param
 
 FloatArray = npt.NDArray[np.float64]
 IndexArray = npt.NDArray[np.int64]
@@ -97,13 +97,16 @@ class Objective(BaseEstimator):
         for name in ("error", "cobias", "pmi", "smoothing"):
             value = getattr(self, name)
             if not (isinstance(value, (int, float, np.number)) and np.isfinite(value) and value >= 0):
-                raise ParameterError(
-                    f"Objective: {name} must be a finite number of at least 0; got {value!r}."
-                )
+                raise ParameterError(parameter=name, allowed="a finite number of at least 0", received=value)
         if self.error == self.cobias == self.pmi == 0:
-            raise ParameterError("Objective: error, cobias and pmi are all 0, so nothing is optimised.")
+            names = f"{param('error')}, {param('cobias')} and {param('pmi')}"
+            raise ParameterError(f"{names} are all 0, so nothing is optimised", parameter="error", received=0)
         if self.pmi > 0 and self.smoothing == 0:
-            raise ParameterError("Objective: pmi > 0 needs smoothing > 0, since a count may be zero.")
+            raise ParameterError(
+                parameter="smoothing",
+                allowed=f"above 0 if {param('pmi')} is: a count may be 0",
+                received=0,
+            )
         return self
 
     def __call__(
@@ -115,7 +118,7 @@ class Objective(BaseEstimator):
         ----------
         correct, predicted, support : array-like of shape (..., n_classes)
             Confusion counts, see :class:`Counts`. A class without samples has no accuracy
-            and is left out of COBias.
+            and is omitted from COBias.
 
         Returns
         -------

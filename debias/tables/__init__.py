@@ -1,1 +1,15 @@
-"""Probability tables: what they hold, what is checked, how they are split, and their file formats."""
+"""Probability tables: their contents, checks, splits and file formats."""
+
+from typing import TYPE_CHECKING
+
+from debias.public_names import lazy_names
+
+if TYPE_CHECKING:
+    from debias.tables.table import ProbabilityTable as ProbabilityTable
+    from debias.tables.table import check_disjoint as check_disjoint
+    from debias.tables.table import remove_overlap as remove_overlap
+
+_HOMES = {
+    "table": ("ProbabilityTable", "check_disjoint", "remove_overlap"),
+}
+__getattr__, __dir__, __all__ = lazy_names(__name__, _HOMES)

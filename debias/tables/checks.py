@@ -1,23 +1,26 @@
-"""The checks that class names, class probabilities and labels have to pass.
+"""The checks that the parts of a probability table have to pass.
 
-Each refusal names the row (counted from 0), the column, what was received and the way out.
+Each refusal has the row (counted from 0), the column, what was received and the fix as its fields.
 """
 
+import json
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
-from debias.errors import TableError
-from debias.tables.row_checks import check_ids, check_label_mass, check_metadata, check_texts, one_per_row
-from debias.tables.table_parts import FloatArray, IndexArray, TableParts, TextArray
+from debias.errors import TableError, param
+from debias.tables.class_columns import FloatArray, TextArray, label_columns
+from debias.tables.table_parts import TableParts
 
 VALUE_TOLERANCE = 1e-6
-"""How far above 1 a single probability may lie: room for a softmax in float32."""
+"""How far above 1 a single probability may be: room for a softmax in float32."""
 
-SUM_TOLERANCE = 1e-5
-"""How far from 1 the sum of a row may be when its values were rounded to six decimals."""
+SUM_TOLERANCE = 0.02
+"""How far from 1 the sum of a row may be: room for probabilities rounded to a few decimals."""
 
 
 def check_parts(parts: TableParts, normalise: bool = False) -> TableParts:
@@ -46,9 +49,9 @@ def check_parts(parts: TableParts, normalise: bool = False) -> TableParts:
     >>> checked.labels.tolist(), checked.ids.tolist(), checked.label_mass.tolist()
     (['yes'], ['0'], [0.4])
     """
-    values = np.asarray(parts.probabilities)
+    values = _numbers(lambda: np.asarray(parts.probabilities, dtype=np.float64))
     classes = check_classes(parts.classes, values.shape[1] if values.ndim == 2 else 0)
-    probabilities = check_probabilities(values, classes, normalise)
+    probabilities = check_probabilities(values, classes, normalise=normalise).copy()
     n_samples = len(probabilities)
     counted = [str(row) for row in range(n_samples)]
     ids = check_ids(counted if parts.ids is None else parts.ids, n_samples)
@@ -57,7 +60,9 @@ def check_parts(parts: TableParts, normalise: bool = False) -> TableParts:
     metadata["normalised"] = bool(normalise or metadata["normalised"])
     labels = parts.labels
     if labels is not None:
-        labels = np.array(classes, dtype=object)[check_labels(labels, classes, n_samples)]
+        labels = np.array(classes, dtype=object)[
+            label_columns(one_per_row(labels, "label", n_samples), classes)
+        ]
     return replace(
         parts,
         probabilities=probabilities,
@@ -80,8 +85,10 @@ def _mass_before_normalisation(values: FloatArray) -> FloatArray | None:
     return sums if is_mass else None
 
 
-def names_and_values(probabilities: Any, classes: Any = None) -> tuple[Any, FloatArray]:
-    """Return class names in column order, and the values of these columns.
+def names_and_values(
+    probabilities: pd.DataFrame | npt.ArrayLike, classes: Sequence[str] | None = None
+) -> tuple[Iterable[object], FloatArray]:
+    """Return class names in column order, and the values of these columns; neither is checked.
 
     Parameters
     ----------
@@ -93,14 +100,14 @@ def names_and_values(probabilities: Any, classes: Any = None) -> tuple[Any, Floa
     Returns
     -------
     names : iterable of length n_classes
-        Class names, not yet checked.
+        Class names.
     values : ndarray of float64
-        The probabilities, not yet checked; missing ones are NaN.
+        The probabilities; missing ones are NaN.
 
     Raises
     ------
     TableError
-        A class has no column, or a value is no number.
+        A class has no column, or a value is not a number.
 
     Examples
     --------
@@ -109,27 +116,31 @@ def names_and_values(probabilities: Any, classes: Any = None) -> tuple[Any, Floa
     """
     frame = probabilities
     if not isinstance(frame, pd.DataFrame):
-        values = _numbers(np.asarray, probabilities, dtype=np.float64)
+        values = _numbers(lambda: np.asarray(frame, dtype=np.float64))
         return range(values.shape[1] if values.ndim == 2 else 0) if classes is None else classes, values
     if classes is not None and not isinstance(frame.columns, pd.RangeIndex):
-        missing = [name for name in classes if name not in frame.columns]
-        if missing:
-            raise TableError(f"class {missing[0]!r} has no column; the columns are {list(frame.columns)}.")
+        for name in classes:
+            if name not in frame.columns:
+                raise TableError(
+                    f"class {name!r} has no column; the columns are {list(frame.columns)}",
+                    parameter="classes",
+                    received=name,
+                )
         frame = frame[list(classes)]
     names = frame.columns if classes is None else classes
-    return names, _numbers(frame.to_numpy, dtype=np.float64, na_value=np.nan)
+    return names, _numbers(lambda: frame.to_numpy(dtype=np.float64, na_value=np.nan))
 
 
-def _numbers(convert: Any, *arguments: Any, **options: Any) -> FloatArray:
+def _numbers(convert: Callable[[], FloatArray]) -> FloatArray:
     """Return an array of numbers, or say that it holds something else."""
     try:
-        return np.asarray(convert(*arguments, **options))
+        return convert()
     except (TypeError, ValueError) as error:
-        raise TableError(f"class probabilities must be numbers in rows of equal length; {error}.") from error
+        raise TableError(f"class probabilities must be numbers in rows of equal length; {error}") from error
 
 
-def check_classes(names: Any, n_columns: int) -> tuple[str, ...]:
-    """Return the class names as strings.
+def check_classes(names: Iterable[object], n_columns: int) -> tuple[str, ...]:
+    """Return the class names as strings: two or more, one per column, all different.
 
     Parameters
     ----------
@@ -141,12 +152,11 @@ def check_classes(names: Any, n_columns: int) -> tuple[str, ...]:
     Returns
     -------
     tuple of str
-        The names.
 
     Raises
     ------
     TableError
-        Fewer than two classes, a count other than `n_columns`, an empty or repeated name.
+        The error has the parameter "classes", and the column.
 
     Examples
     --------
@@ -154,146 +164,229 @@ def check_classes(names: Any, n_columns: int) -> tuple[str, ...]:
     ('0', '1')
     """
     if isinstance(names, str):
-        raise TableError(f"classes must be a list of names; got the string {names!r}.")
+        raise TableError(parameter="classes", allowed="a list of names", received=names)
     classes = tuple(str(name) for name in names)
     if len(classes) != n_columns:
-        raise TableError(f"{len(classes)} class names {list(classes)} for {n_columns} probability columns.")
+        raise TableError(
+            f"there are {len(classes)} class names {list(classes)} for {n_columns} probability columns",
+            parameter="classes",
+            received=list(classes),
+        )
     if len(classes) < 2:
-        raise TableError(f"a table needs two or more classes; got {list(classes)}.")
-    missing = [column for column, name in enumerate(names) if pd.isna(name) or not str(name).strip()]
-    if missing:
-        raise TableError(f"the class of column {missing[0]} has no name; got {list(classes)}.")
-    repeated = [name for column, name in enumerate(classes) if name in classes[:column]]
-    if repeated:
-        raise TableError(f"class {repeated[0]!r} names more than one column; got {list(classes)}.")
+        raise TableError(parameter="classes", allowed="two or more names", received=list(classes))
+    for column, (name, text) in enumerate(zip(names, classes, strict=True)):
+        if name is None or name != name or not text.strip():
+            raise TableError(
+                "the class has no name", parameter="classes", received=list(classes), column=column
+            )
+        if text in classes[:column]:
+            raise TableError(
+                f"class {text!r} names more than one column; the classes are {list(classes)}",
+                parameter="classes",
+                received=text,
+            )
     return classes
 
 
-def check_probabilities(values: Any, classes: tuple[str, ...], normalise: bool = False) -> FloatArray:
-    """Return a copy of the class probabilities, rows divided by their sums if `normalise`.
+def check_probabilities(
+    values: FloatArray,
+    names: npt.ArrayLike | None = None,
+    *,
+    normalise: bool = False,
+    sum_to_one: bool = False,
+) -> FloatArray:
+    """Return class probabilities if they are valid; the same array unless they are normalised.
 
     Parameters
     ----------
-    values : array-like of shape (n_samples, n_classes)
+    values : ndarray of float64, shape (n_samples, n_classes)
         Class probabilities, or non-negative scores when `normalise`.
-    classes : tuple of str
-        Column names for the messages.
+    names : sequence of length n_classes, optional
+        Column names for the errors; column numbers if omitted.
     normalise : bool, default=False
         Whether to divide each row by its sum.
+    sum_to_one : bool, default=False
+        Whether every row must sum to 1, within :data:`SUM_TOLERANCE`.
 
     Returns
     -------
-    ndarray of shape (n_samples, n_classes)
-        A copy.
+    ndarray of float64, shape (n_samples, n_classes)
 
     Raises
     ------
     TableError
-        No rows, or a value or row that cannot be a probability.
+        No rows, fewer than two columns, or a value or row that cannot be a probability: the error has
+        the row and the column.
 
     Examples
     --------
-    >>> check_probabilities([[0.1, 0.3]], ("no", "yes"), normalise=True)
+    >>> check_probabilities(np.array([[0.1, 0.3]]), normalise=True)
     array([[0.25, 0.75]])
-    >>> check_probabilities([[0.1, 0.9], [0.5, -0.5]], ("no", "yes"))
+    >>> check_probabilities(np.array([[0.1, 0.9], [0.5, -0.5]]), ("no", "yes"))
     Traceback (most recent call last):
-        ...
-    debias.errors.TableError: row 1, column 'yes': -0.5 is not a probability; allowed are values
-    from 0 to 1.
+    debias.errors.TableError: row 1, column 'yes': a probability must be from 0 to 1, got -0.5.
     """
-    try:
-        array = np.array(values, dtype=np.float64)
-    except (TypeError, ValueError) as error:
-        raise TableError(f"class probabilities must be numbers; {error}.") from error
-    if array.ndim != 2 or array.shape[0] == 0:
+    if values.ndim != 2 or values.shape[0] == 0 or values.shape[1] < 2:
+        n_columns = values.shape[1] if values.ndim == 2 else 0
         raise TableError(
-            f"a table needs one row or more, and one column per class; got the shape {array.shape}."
+            "class probabilities need one or more rows, and two or more columns, one per class; got"
+            f" n_features = {n_columns} (shape {values.shape})",
+            received=values.shape,
         )
     largest = np.inf if normalise else 1 + VALUE_TOLERANCE
-    bad = ~np.isfinite(array) | (array < 0) | (array > largest)
-    if bad.any():
-        row, column = np.argwhere(bad)[0]
-        raise TableError(_bad_value(int(row), classes[column], float(array[row, column]), normalise))
-    empty = ~array.any(axis=1)
-    if empty.any():
+    wrong = ~np.isfinite(values) | (values < 0) | (values > largest)
+    if wrong.any():
+        row, column = (int(place) for place in np.argwhere(wrong)[0])
+        value = float(values[row, column])
+        allowed = "finite and not negative to be normalised" if normalise else "from 0 to 1"
+        kind = "" if np.isfinite(value) else " (NaN or inf)"
         raise TableError(
-            f"row {int(np.argmax(empty))} sums to 0: no class got any probability "
-            f"({int(empty.sum())} such rows); drop it, or collect it again."
+            f"a probability must be {allowed}, got {value}{kind}",
+            received=value,
+            row=row,
+            column=column if names is None else np.asarray(names)[column].item(),
+            fix=_how_to_normalise() if value > 1 and np.isfinite(value) else None,
+        )
+    sums = values.sum(axis=1)
+    off = np.abs(sums - 1) > SUM_TOLERANCE if sum_to_one else ~values.any(axis=1)
+    if off.any():
+        row = int(np.argmax(off))
+        raise TableError(
+            f"the probabilities of a row must sum to 1, got {sums[row]:.6g} ({int(off.sum())} such rows)",
+            received=float(sums[row]),
+            row=row,
+            fix=_how_to_normalise() if sums[row] > 0 else "omit the row, or collect it again",
         )
     if not normalise:
-        return array
-    array /= array.max(axis=1, keepdims=True)  # first, so that no sum overflows
-    return array / array.sum(axis=1, keepdims=True)
+        return values
+    scaled = values / values.max(axis=1, keepdims=True)  # first, so that no sum overflows
+    return np.asarray(scaled / scaled.sum(axis=1, keepdims=True))
 
 
-def _bad_value(row: int, name: str, value: float, normalise: bool) -> str:
-    """Say why one cell is refused."""
-    if normalise:
-        return (
-            f"row {row}, column {name!r}: {value} cannot be normalised; allowed are finite values from 0 up."
-        )
-    fix = "; pass normalise=True to divide each row by its sum" if np.isfinite(value) and value > 1 else ""
-    return f"row {row}, column {name!r}: {value} is not a probability; allowed are values from 0 to 1{fix}."
+def _how_to_normalise() -> str:
+    """Return the fix for rows that sum to another number."""
+    return f"pass {param('normalise', True)} when the table is read, or divide each row by its sum"
 
 
-def check_labels(labels: Any, classes: tuple[str, ...], n_samples: int) -> IndexArray:
-    """Return the class of every row as a column index.
-
-    Parameters
-    ----------
-    labels : array-like of shape (n_samples,)
-        Class names, or integers 0 .. n_classes - 1 that stand for columns.
-    classes : tuple of str
-        Class names in column order.
-    n_samples : int
-        Number of rows.
-
-    Returns
-    -------
-    ndarray of int64 of shape (n_samples,)
-        Column indices.
-
-    Raises
-    ------
-    TableError
-        A label is missing or is none of the classes; or integers could mean both a name
-        and a column.
+def one_per_row(values: object, column: str, n_samples: int, missing: bool = False) -> TextArray:
+    """Return a column as a one-dimensional object array; TableError for another length or a missing value.
 
     Examples
     --------
-    >>> check_labels(["yes", "no"], ("no", "yes"), 2), check_labels([1, 0], ("no", "yes"), 2)
-    (array([1, 0]), array([1, 0]))
-    >>> check_labels(["yes", "maybe"], ("no", "yes"), 2)
+    >>> one_per_row(["a", None], "label", 2)
     Traceback (most recent call last):
-        ...
-    debias.errors.TableError: row 1, column 'label': 'maybe' is none of the classes ['no', 'yes'].
+    debias.errors.TableError: row 1, column 'label': the value is missing.
     """
-    values = one_per_row(labels, "label", n_samples)
-    integers = [isinstance(v, (int, np.integer)) and not isinstance(v, bool) for v in values]
-    if all(integers):
-        return _column_positions(values, classes)
-    position = {name: column for column, name in enumerate(classes)}
-    indices = [position.get(str(v), -1) if isinstance(v, (str, bool, np.bool_)) else -1 for v in values]
-    if -1 in indices:
-        row = indices.index(-1)
+    shape = np.shape(values)  # type: ignore[arg-type]
+    if isinstance(values, str) or shape != (n_samples,):
+        received = values if isinstance(values, str) else shape
         raise TableError(
-            f"row {row}, column 'label': {values[row]!r} is none of the classes {list(classes)}."
+            f"{n_samples} values are needed, one per row, got "
+            + (repr(values) if isinstance(values, str) else f"the shape {shape}"),
+            received=received,
+            column=column,
         )
-    return np.array(indices, dtype=np.int64)
+    array = np.empty(n_samples, dtype=object)
+    array[:] = list(values)  # type: ignore[call-overload]
+    if not missing and pd.isna(array).any():
+        raise TableError("the value is missing", row=int(np.argmax(pd.isna(array))), column=column)
+    return array
 
 
-def _column_positions(values: TextArray, classes: tuple[str, ...]) -> IndexArray:
-    """Return integer labels as column indices, unless they could as well be names."""
-    names = [str(column) for column in range(len(classes))]
-    if set(classes) & {str(v) for v in values} and list(classes) != names:
+def check_ids(ids: object, n_samples: int) -> TextArray:
+    """Return the ids of the rows as strings; TableError where one is missing or used twice.
+
+    Examples
+    --------
+    >>> check_ids([7, 7], 2)
+    Traceback (most recent call last):
+    debias.errors.TableError: row 1, column 'id': '7' is also the id of row 0; ids must be unique.
+    """
+    values = np.array([str(v) for v in one_per_row(ids, "id", n_samples)], dtype=object)
+    repeated = pd.Series(values).duplicated().to_numpy()
+    if repeated.any():
+        row = int(np.argmax(repeated))
+        first = int(np.argmax(values == values[row]))
         raise TableError(
-            f"integer labels stand for columns 0 .. {len(classes) - 1}, but the classes {list(classes)} are "
-            "numbers too: pass the labels as strings to mean the names."
+            f"{values[row]!r} is also the id of row {first}; ids must be unique",
+            received=values[row],
+            row=row,
+            column="id",
         )
+    return values
+
+
+def check_texts(texts: object, n_samples: int) -> TextArray:
+    """Return the texts of the rows; TableError for one that is missing or not a string.
+
+    Examples
+    --------
+    >>> check_texts(["a text", 3], 2)
+    Traceback (most recent call last):
+    debias.errors.TableError: row 1, column 'text': 3 is not a string.
+    """
+    values = one_per_row(texts, "text", n_samples)
     for row, value in enumerate(values):
-        if not 0 <= value < len(classes):
+        if not isinstance(value, str):
+            raise TableError(f"{value!r} is not a string", received=value, row=row, column="text")
+    return values
+
+
+def check_label_mass(label_mass: object, n_samples: int) -> FloatArray:
+    """Return a copy of the label mass; TableError for a value that is negative or not finite.
+
+    A mass above 1 is possible: where one label begins another, its probability counts twice.
+
+    Examples
+    --------
+    >>> check_label_mass([0.9, float("nan")], 2)
+    Traceback (most recent call last):
+    debias.errors.TableError: row 1, column 'label_mass': a mass must be finite and not negative, got nan.
+    """
+    try:
+        values = one_per_row(label_mass, "label_mass", n_samples, missing=True).astype(np.float64)
+    except (TypeError, ValueError) as error:
+        if isinstance(error, TableError):
+            raise
+        raise TableError(f"the values must be numbers; {error}", column="label_mass") from error
+    wrong = ~np.isfinite(values) | (values < 0)
+    if wrong.any():
+        row = int(np.argmax(wrong))
+        value = float(values[row])
+        raise TableError(
+            f"a mass must be finite and not negative, got {value}",
+            received=value,
+            row=row,
+            column="label_mass",
+        )
+    return values
+
+
+def check_metadata(metadata: object) -> dict[str, Any]:
+    """Return a deep copy of the metadata as JSON keeps it; TableError where JSON cannot.
+
+    Examples
+    --------
+    >>> check_metadata({"shots": np.int64(1), "seeds": (0, 1)})
+    {'shots': 1, 'seeds': [0, 1]}
+    """
+    if not isinstance(metadata, dict):
+        raise TableError(parameter="metadata", allowed="a dict", received=metadata)
+    copy: dict[str, Any] = {}
+    for key, value in metadata.items():
+        if not isinstance(key, str):
+            raise TableError("the keys of metadata must be strings", parameter="metadata", received=key)
+        try:
+            copy[key] = json.loads(json.dumps(value, allow_nan=False, default=_numpy_scalar))
+        except (TypeError, ValueError) as error:
             raise TableError(
-                f"row {row}, column 'label': {value!r} is no column; integer labels stand for columns "
-                f"0 .. {len(classes) - 1} ({list(classes)})."
-            )
-    return values.astype(np.int64)
+                f"metadata[{key!r}] is not JSON: {error}", parameter="metadata", received=value
+            ) from error
+    return copy
+
+
+def _numpy_scalar(value: object) -> object:
+    """Return a NumPy scalar as a Python number, for JSON."""
+    if isinstance(value, np.generic):
+        return value.item()
+    raise TypeError(f"{type(value).__name__} {value!r} cannot be written")

@@ -1,7 +1,6 @@
-"""The input of every corrector: class probabilities, one row per sample and one column per class.
+"""Which column stands for which class: decided once, by name, from the whole input.
 
-Checks that the values are probabilities and matches the columns to the class labels by name,
-so that a column can never silently stand for another class.
+So a column can never silently stand for another class.
 """
 
 import hashlib
@@ -12,13 +11,11 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from debias.errors import ParameterError, TableError
-
-SUM_TOLERANCE = 0.02
-"""How far a row may be from a sum of one: room for probabilities rounded to a few decimals."""
+from debias.errors import ParameterError, TableError, param
 
 FloatArray = npt.NDArray[np.float64]
 IndexArray = npt.NDArray[np.int64]
+TextArray = npt.NDArray[np.object_]
 
 
 @dataclass(frozen=True)
@@ -45,63 +42,6 @@ class ClassColumns:
         names = np.empty_like(self.classes)
         names[self.columns] = self.classes
         return names
-
-
-def validate_probabilities(values: FloatArray, names: npt.ArrayLike | None = None) -> FloatArray:
-    """Return `values` if each row is a distribution over the classes, else say which is not.
-
-    Parameters
-    ----------
-    values : ndarray of shape (n_samples, n_classes)
-        Class probabilities.
-    names : sequence of length n_classes, optional
-        Column names for the messages.
-
-    Returns
-    -------
-    ndarray of shape (n_samples, n_classes)
-        The same array.
-
-    Raises
-    ------
-    TableError
-        Fewer than two columns, or a value or row that cannot be a probability.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> validate_probabilities(np.array([[0.25, 0.75], [1.5, -0.5]]))
-    Traceback (most recent call last):
-        ...
-    debias.errors.TableError: row 1, column 0: 1.5 is not a probability; class probabilities
-    lie between 0 and 1.
-    """
-    if values.ndim != 2 or values.shape[1] < 2:
-        raise TableError(
-            f"class probabilities need two or more columns, one per class; got n_features = "
-            f"{values.shape[1] if values.ndim == 2 else 0} (shape {values.shape})."
-        )
-    bad = ~np.isfinite(values) | (values < 0) | (values > 1 + 1e-6)
-    if bad.any():
-        row, column = np.argwhere(bad)[0]
-        name = column if names is None else repr(np.asarray(names)[column])
-        value = float(values[row, column])
-        what = f"{value} (NaN or inf)" if not np.isfinite(value) else f"{value}"
-        raise TableError(
-            f"row {row}, column {name}: {what} is not a probability; class probabilities lie between 0 and 1."
-        )
-    sums = values.sum(axis=1)
-    off = np.abs(sums - 1) > SUM_TOLERANCE
-    if off.any():
-        row = int(np.argmax(off))
-        fix = "drop it"
-        if sums[row] > 0:
-            fix = "read the table with normalise=True (an array in Python: X / X.sum(axis=1, keepdims=True))"
-        raise TableError(
-            f"row {row} sums to {sums[row]:.6g}, and class probabilities sum to 1 "
-            f"({int(off.sum())} such rows): {fix}."
-        )
-    return values
 
 
 def match_classes(X: Any, y: Any, classes: npt.ArrayLike | None = None) -> ClassColumns:
@@ -137,25 +77,27 @@ def match_classes(X: Any, y: Any, classes: npt.ArrayLike | None = None) -> Class
     array([1, 1])
     >>> match_classes(X.to_numpy(), ["Sports", "World"])
     Traceback (most recent call last):
-        ...
     debias.errors.TableError: the labels are names (such as 'Sports') but the columns of an array have
-    none: pass a DataFrame with class columns, or classes=[...] in the order of the columns.
+    none; pass a DataFrame with class columns, or classes=[...] in the order of the columns.
     """
     labels = plain_labels(y)
     present = np.unique(labels)
     n_columns = int(X.shape[1])
     columns = _column_labels(X, present, classes, n_columns)
     if len(set(columns.tolist())) != n_columns:
-        raise TableError(f"each class needs one column of its own; got the columns {columns.tolist()}.")
+        raise TableError(
+            "each class needs a column of its own", parameter="classes", received=columns.tolist()
+        )
     position = {label: index for index, label in enumerate(columns.tolist())}
     unknown = [label for label in present.tolist() if label not in position]
     if unknown:
         row = int(np.argmax(labels == unknown[0]))
         raise TableError(
-            f"row {row}: the label {unknown[0]!r} has no column; the columns are {columns.tolist()}. "
-            "Name the columns after the classes, or pass classes=[...] in the order of the columns. "
-            "(Tools that turn labels into numbers before they fit, such as VotingClassifier, need "
-            "arrays and integer labels.)"
+            f"the label {unknown[0]!r} has no column; the columns are {columns.tolist()}",
+            received=unknown[0],
+            row=row,
+            fix=f"name the columns after the classes, or pass {_classes_in_order()} (tools that turn labels"
+            " into numbers before they fit, such as VotingClassifier, need arrays and integer labels)",
         )
     order = np.argsort(columns, kind="stable")
     indices = np.array([position[label] for label in labels.tolist()], dtype=np.int64)
@@ -172,12 +114,18 @@ def _column_labels(
     if classes is not None:
         given = np.asarray(classes)
         if given.shape != (n_columns,):
-            raise ParameterError(f"classes must name the {n_columns} columns of X; got {given.tolist()}.")
+            raise ParameterError(
+                parameter="classes",
+                allowed=f"a list of {n_columns} names, one for each column of X",
+                received=given.tolist(),
+            )
         named = X.columns.tolist() if isinstance(X, pd.DataFrame) else given.tolist()
         if set(named) == set(given.tolist()) and named != given.tolist():
             raise ParameterError(
-                f"classes={given.tolist()} is another order than the columns {named}: "
-                "leave classes out, since the columns say it, or reorder them."
+                f"the classes {given.tolist()} have another order than the columns {named}",
+                parameter="classes",
+                received=given.tolist(),
+                fix=f"omit {param('classes')}, since the columns have names, or reorder them",
             )
         return given
     if isinstance(X, pd.DataFrame) and not isinstance(X.columns, pd.RangeIndex):
@@ -189,13 +137,22 @@ def _column_labels(
         if len(present) == n_columns:
             return present
         raise TableError(
-            f"integer labels stand for columns 0 .. {n_columns - 1}; got {present.tolist()[:10]}. "
-            "Pass classes=[...] in the order of the columns."
+            f"integer labels stand for columns 0 .. {n_columns - 1}, got {present.tolist()[:10]}",
+            parameter="classes",
+            received=present.tolist(),
+            fix=f"pass {_classes_in_order()}",
         )
     raise TableError(
-        f"the labels are names (such as {present.tolist()[0]!r}) but the columns of an array have none: "
-        "pass a DataFrame with class columns, or classes=[...] in the order of the columns."
+        f"the labels are names (such as {present.tolist()[0]!r}) but the columns of an array have none",
+        parameter="classes",
+        received=present.tolist(),
+        fix=f"pass a DataFrame with class columns, or {_classes_in_order()}",
     )
+
+
+def _classes_in_order() -> str:
+    """Return the fix for columns whose classes are not known."""
+    return f"{param('classes', '[...]')} in the order of the columns"
 
 
 def plain_labels(y: Any) -> npt.NDArray[Any]:
@@ -253,3 +210,71 @@ def fingerprint_of(probabilities: FloatArray, y: IndexArray) -> str:
     digest = hashlib.sha256(np.ascontiguousarray(probabilities).tobytes())
     digest.update(y.tobytes())
     return digest.hexdigest()
+
+
+def label_columns(labels: TextArray, classes: tuple[str, ...]) -> IndexArray:
+    """Return the class of every row as a column index.
+
+    Parameters
+    ----------
+    labels : ndarray of object of shape (n_samples,)
+        Class names, or integers 0 .. n_classes - 1 that stand for columns.
+    classes : tuple of str
+        Class names in column order.
+
+    Returns
+    -------
+    ndarray of int64 of shape (n_samples,)
+        Column indices.
+
+    Raises
+    ------
+    TableError
+        A label is not a class; or integers could mean both a name and a column.
+
+    Examples
+    --------
+    >>> label_columns(np.array(["yes", "no"], dtype=object), ("no", "yes"))
+    array([1, 0])
+    >>> label_columns(np.array([1, 0], dtype=object), ("no", "yes"))
+    array([1, 0])
+    >>> label_columns(np.array(["yes", "maybe"], dtype=object), ("no", "yes"))
+    Traceback (most recent call last):
+    debias.errors.TableError: row 1, column 'label': 'maybe' is not one of the classes ['no', 'yes'].
+    """
+    integers = [isinstance(v, (int, np.integer)) and not isinstance(v, bool) for v in labels]
+    if all(integers):
+        return _column_positions(labels, classes)
+    position = {name: column for column, name in enumerate(classes)}
+    indices = [position.get(str(v), -1) if isinstance(v, (str, bool, np.bool_)) else -1 for v in labels]
+    if -1 in indices:
+        row = indices.index(-1)
+        raise TableError(
+            f"{labels[row]!r} is not one of the classes {list(classes)}",
+            received=labels[row],
+            row=row,
+            column="label",
+        )
+    return np.array(indices, dtype=np.int64)
+
+
+def _column_positions(values: TextArray, classes: tuple[str, ...]) -> IndexArray:
+    """Return integer labels as column indices, unless they could as well be names."""
+    positions = f"integer labels stand for columns 0 .. {len(classes) - 1}"
+    names = [str(column) for column in range(len(classes))]
+    if set(classes) & {str(v) for v in values} and list(classes) != names:
+        raise TableError(
+            f"{positions}, but the classes {list(classes)} are numbers too",
+            parameter="labels",
+            column="label",
+            fix="pass the labels as strings to mean the names",
+        )
+    for row, value in enumerate(values):
+        if not 0 <= value < len(classes):
+            raise TableError(
+                f"{value!r} is not a column; {positions} ({list(classes)})",
+                received=value,
+                row=row,
+                column="label",
+            )
+    return values.astype(np.int64)

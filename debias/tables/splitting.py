@@ -9,8 +9,9 @@ import numpy as np
 import pandas as pd
 from sklearn.model_selection import train_test_split
 
-from debias.errors import ParameterError
-from debias.tables.table_parts import IndexArray, TableParts, TextArray
+from debias.errors import ParameterError, param
+from debias.tables.class_columns import IndexArray, TextArray
+from debias.tables.table_parts import TableParts
 
 
 def plain_text(text: str) -> str:
@@ -97,8 +98,11 @@ def choose_test_groups(strata: IndexArray, test_size: float | int, seed: int) ->
     if n_strata == 0 or not n_strata <= n_test <= len(eligible) - n_strata:
         raise ParameterError(
             f"test_size={test_size!r} puts {n_test} of {n_groups} different texts into the test set; "
-            f"{len(eligible)} of them are of a class with two or more, and each of these {n_strata} classes "
-            "needs one on either side. Choose another test_size, or collect more rows."
+            f"{len(eligible)} of them are of a class with two or more, and each of these {n_strata} "
+            "classes needs one on either side",
+            parameter="test_size",
+            received=test_size,
+            fix=f"choose another {param('test_size')}, or collect more rows",
         )
     _, chosen = train_test_split(eligible, test_size=n_test, stratify=strata[eligible], random_state=seed)
     return np.asarray(chosen, dtype=np.int64)
@@ -111,7 +115,7 @@ def _count(test_size: Any, n_groups: int) -> int:
     if isinstance(test_size, (int, np.integer)) and not isinstance(test_size, bool) and test_size > 0:
         return int(test_size)
     raise ParameterError(
-        f"test_size must be a share between 0 and 1 or a positive number of rows; got {test_size!r}."
+        parameter="test_size", allowed="a share between 0 and 1 or a positive integer", received=test_size
     )
 
 

@@ -12,11 +12,12 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from debias.errors import OverlapError, TableError
+from debias.errors import OverlapError, TableError, param
 from debias.tables.checks import check_parts, names_and_values
+from debias.tables.class_columns import FloatArray, IndexArray
 from debias.tables.formats.file_formats import read_parts, write_parts
 from debias.tables.splitting import choose_test_groups, describe_rows, groups_of_texts, shared_rows
-from debias.tables.table_parts import FloatArray, IndexArray, TableParts
+from debias.tables.table_parts import TableParts
 
 
 class ProbabilityTable:
@@ -60,8 +61,7 @@ class ProbabilityTable:
     1  0.4  0.6
     >>> ProbabilityTable([[0.7, float("nan")]])
     Traceback (most recent call last):
-        ...
-    debias.errors.TableError: row 0, column '1': nan is not a probability; allowed are values from 0 to 1.
+    debias.errors.TableError: row 0, column '1': a probability must be from 0 to 1, got nan (NaN or inf).
     """
 
     _parts: TableParts
@@ -85,10 +85,19 @@ class ProbabilityTable:
         )
 
     @classmethod
-    def _checked(cls, parts: TableParts, normalise: bool = False) -> "ProbabilityTable":
-        """Make a table from parts that did not come through the constructor."""
+    def of_checked(cls, parts: TableParts) -> "ProbabilityTable":
+        """Make a table of parts that :func:`~debias.tables.checks.check_parts` has returned.
+
+        Parameters
+        ----------
+        parts : TableParts
+
+        Returns
+        -------
+        ProbabilityTable
+        """
         table = cls.__new__(cls)
-        table._parts = check_parts(parts, normalise)
+        table._parts = parts
         return table
 
     @property
@@ -110,7 +119,11 @@ class ProbabilityTable:
     def label_indices(self) -> IndexArray:
         """Column indices of the labels, shape (n_samples,); TableError when unlabelled."""
         if self._parts.labels is None:
-            raise TableError("the table has no labels: its file needs one for each row (labels=...).")
+            raise TableError(
+                "the table has no labels",
+                parameter="labels",
+                fix=f"give one for each row ({param('labels', '...')})",
+            )
         return np.asarray(pd.Index(self.classes).get_indexer(self._parts.labels), dtype=np.int64)
 
     @property
@@ -197,10 +210,10 @@ class ProbabilityTable:
             index = np.arange(len(self))[rows if isinstance(rows, slice) else np.asarray(rows)]
         except IndexError as error:
             raise TableError(
-                f"rows {rows!r} cannot be taken from a table of {len(self)} rows ({error}); pass a slice, "
-                "a boolean mask, or one or more positions."
+                f"rows {rows!r} cannot be taken from a table of {len(self)} rows ({error})",
+                fix="pass a slice, a boolean mask, or one or more positions",
             ) from error
-        return self._checked(self._parts.take(np.atleast_1d(index)))
+        return self.of_checked(check_parts(self._parts.take(np.atleast_1d(index))))
 
     def normalised(self) -> "ProbabilityTable":
         """Return the table with each row divided by its sum.
@@ -216,7 +229,7 @@ class ProbabilityTable:
         >>> table.to_numpy().tolist(), table.label_mass.tolist(), table.metadata
         ([[0.5, 0.5], [0.0, 1.0]], [0.2, 0.4], {'normalised': True})
         """
-        return self._checked(self._parts.take(np.arange(len(self))), normalise=True)
+        return self.of_checked(check_parts(self._parts.take(np.arange(len(self))), normalise=True))
 
     def split(
         self, test_size: float | int = 0.5, seed: int = 0
@@ -276,7 +289,7 @@ class ProbabilityTable:
         path : path-like
             The file.
         format : {"parquet", "csv", "text", "lm-eval"}, optional
-            Default: told by the suffix, else by the content.
+            Default: inferred from the suffix, else from the content.
         normalise : bool, default=False
             Divide each row by its sum.
         **options
@@ -298,9 +311,9 @@ class ProbabilityTable:
         """
         parts = read_parts(path, format, **options)
         try:
-            return cls._checked(parts, normalise)
+            return cls.of_checked(check_parts(parts, normalise))
         except TableError as error:
-            raise TableError(f"{os.fspath(path)}: {error}") from error
+            raise error.at(file=os.fspath(path)) from error
 
     def write(self, path: str | os.PathLike[str], format: str | None = None, **options: Any) -> None:
         """Write the table to a file, whole or not at all.
@@ -310,7 +323,7 @@ class ProbabilityTable:
         path : path-like
             The file; an older one is replaced.
         format : {"parquet", "csv", "text"}, optional
-            Default: told by the suffix. Only Parquet keeps everything.
+            Default: inferred from the suffix. Only Parquet keeps everything.
         **options
             Passed to the writer of the format, see :mod:`debias.tables.formats`.
 
@@ -349,17 +362,17 @@ def check_disjoint(opt: ProbabilityTable, test: ProbabilityTable) -> None:
     >>> check_disjoint(table.take([0]), table.take([1]))
     >>> check_disjoint(table.take([0, 1]), table.take([2]))
     Traceback (most recent call last):
-        ...
     debias.errors.OverlapError: the opt set and the test set share 1 of the 2 opt rows: row 1 (id '1', text
-    'b'). Take out what they share (in Python: remove_overlap(opt, test)).
+    'b'); remove what they share (in Python: remove_overlap(opt, test)).
     """
     rows = shared_rows(opt._parts, test._parts)
     if not len(rows):
         return
     raise OverlapError(
-        f"the opt set and the test set share {len(rows)} of the {len(opt)} opt rows: "
-        f"{describe_rows(opt._parts, rows)}. Take out what they share (in Python: "
-        "remove_overlap(opt, test))."
+        f"the opt set and the test set share {len(rows)} of the {len(opt)} opt rows:"
+        f" {describe_rows(opt._parts, rows)}",
+        received=rows.tolist(),
+        fix="remove what they share (in Python: remove_overlap(opt, test))",
     )
 
 
@@ -389,7 +402,7 @@ def remove_overlap(opt: ProbabilityTable, test: ProbabilityTable) -> Probability
     """
     left = np.setdiff1d(np.arange(len(opt)), shared_rows(opt._parts, test._parts))
     if not len(left):
-        raise TableError(f"each of the {len(opt)} opt rows also stands in the test set: nothing is left.")
+        raise TableError(f"each of the {len(opt)} opt rows also stands in the test set: nothing is left")
     return opt.take(left)
 
 

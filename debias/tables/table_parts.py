@@ -10,11 +10,8 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
-FloatArray = npt.NDArray[np.float64]
-IndexArray = npt.NDArray[np.int64]
-TextArray = npt.NDArray[np.object_]
+from debias.tables.class_columns import FloatArray, IndexArray
 
 PER_ROW = ("probabilities", "labels", "ids", "texts", "label_mass")
 

@@ -1,5 +1,6 @@
 """``iterit select``: the records that are hard and add to what is already picked."""
 
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -58,7 +59,6 @@ def select(
     check_output(out, RECORD_FORMATS, tuple(files))
     if why is not None:
         check_output(why, FRAME_FORMATS, (*files, out), "why")
-    shares = quotas_of(quotas)
     by_vectors = picks.needs_vectors(selection.mode)
     records = reading.read(files)
     candidates = picks.candidates(records)
@@ -75,15 +75,10 @@ def select(
         table,
         counts,
         n_picks,
-        mode=selection.mode,
-        decay=selection.decay,
         candidates=candidates,
         sources=records.sources,
-        quotas=shares,
-        min_ifd=selection.min_ifd,
-        max_ifd=selection.max_ifd,
-        seed=selection.seed,
         embeddings=vectors,
+        **asdict(replace(selection, quotas=quotas_of(quotas))),
     )
     records.write(out, chosen.rows)
     if why is not None:

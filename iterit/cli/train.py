@@ -16,7 +16,7 @@ from iterit.cli.record_options import Files, RecordOptions
 from iterit.cli.report import print_report
 from iterit.cli.scoring_options import TemplateOptions
 from iterit.cli.selection_options import PickOptions, Quota, quotas_of
-from iterit.rounds.round_state import RoundSettings
+from iterit.rounds.round_settings import RoundSettings
 from iterit.training.trainer_setup import TrainingSettings
 
 if TYPE_CHECKING:

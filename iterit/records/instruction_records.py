@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, cast, overload
 from numpy.typing import ArrayLike
 
 from debias.errors import ParameterError, RecordsError
-from debias.inference.collection.hash_index import digest
+from debias.inference.collection.answer_store import digest
 from iterit.records.record_columns import RecordColumns
 from iterit.records.record_files import RawRow, read_rows, to_json, write_rows
 from iterit.records.record_formats import Message, parse_row

@@ -11,7 +11,8 @@ import numpy as np
 import pandas as pd
 
 from debias.errors import ParameterError
-from iterit.rounds.round_state import RoundSettings, pickable
+from iterit.rounds.round_settings import RoundSettings
+from iterit.rounds.round_state import pickable
 from iterit.row_numbers import RowArray
 from iterit.training.checkpoints import FOLDER, RoundsCheckpoint, checkpoint_step, read_checkpoint
 

@@ -11,7 +11,8 @@ import numpy as np
 import pandas as pd
 
 from debias.errors import ParameterError
-from iterit.rounds.round_state import RoundSettings, RoundState, pickable, with_picks, with_scores
+from iterit.rounds.round_settings import RoundSettings
+from iterit.rounds.round_state import RoundState, pickable, with_picks, with_scores
 from iterit.rounds.windows import next_rows, window_of
 from iterit.row_numbers import RowArray
 from iterit.selection.eligibility import SCORED

@@ -1,22 +1,20 @@
-"""Holds what a run of rounds is set to do and what it knows: every score, the first order, every pick.
+"""Holds what a run of rounds knows: every score, the first order, every pick.
 
 Scores are instruction-following difficulties (IFD), see :mod:`iterit.scoring.complexity`. States do
 not change: a round makes a new one out of the last one.
 """
 
 import math
-from dataclasses import dataclass, field, fields, replace
-from typing import Any
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
 from debias.errors import ParameterError
-from debias.settings import setting
+from iterit.rounds.round_settings import RoundSettings
 from iterit.row_numbers import RowArray
 from iterit.selection.eligibility import SCORED
-from iterit.selection.selection_settings import SelectionSettings
 
 SCORE_COLUMNS = {
     "ifd": "float32",
@@ -34,79 +32,6 @@ PICK_COLUMNS = {
     "round": "int64",
     "completed": "bool",
 }
-
-
-@dataclass(frozen=True)
-class RoundSettings(SelectionSettings):
-    """How rows are picked in each round, and which rows are scored again.
-
-    Parameters
-    ----------
-    n_picks : int, default=1
-        Rows to pick in each round (k); :class:`~iterit.training.trainer.IterIT` computes it from a ratio.
-    window : {"top", "published"}, default="top"
-        "top": the rows that are hardest by the newest scores, recomputed each round.
-        "published": the first rows of the order that round 0 found, the same in each round.
-    update_ratio : float, default=3.0
-        Rows scored again per row to pick.
-    above_share : float, default=0.1
-        Share of the window ``top`` for rows whose newest IFD is not below ``max_ifd``: they cannot
-        be picked until they have a lower score. Those with the oldest scores come first.
-    stale_share : float, default=0.1
-        Share of the window ``top`` for other rows, those with the oldest scores first, so that no row
-        keeps its score of round 0 for ever.
-    mode, decay, min_ifd, max_ifd, quotas, seed
-        See :class:`iterit.selection.selection_settings.SelectionSettings`; the seed also decides the
-        order in which picked rows are trained.
-
-    Raises
-    ------
-    ParameterError
-        A value is not allowed.
-
-    Examples
-    --------
-    >>> RoundSettings(n_picks=100).window_size
-    300
-    >>> RoundSettings(n_picks=100, window="middle")
-    Traceback (most recent call last):
-    debias.errors.ParameterError: window must be one of 'top', 'published', got 'middle'.
-    """
-
-    max_ifd: float = setting(1.0, "Pick no record with this IFD or a higher one.")
-    n_picks: int = setting(1, "", least=1)
-    window: str = setting(
-        "top",
-        "What a later round scores again: top (by the newest scores) or published (fixed).",
-        one_of=("top", "published"),
-    )
-    update_ratio: float = setting(3.0, "Records scored again per record to pick.", least=1)
-    above_share: float = setting(
-        0.1, "Share of what is scored again for records of --max-ifd or above.", least=0
-    )
-    stale_share: float = setting(
-        0.1, "Share of what is scored again for the records with the oldest scores.", least=0
-    )
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if self.above_share + self.stale_share >= 1:
-            raise ParameterError(
-                f"above_share is {self.above_share:g} and stale_share is {self.stale_share:g}",
-                parameter="above_share",
-                received=self.above_share,
-                fix="make their sum less than 1, so that a part of the window is left to the hardest rows",
-            )
-
-    @property
-    def window_size(self) -> int:
-        """Rows scored again in a later round."""
-        return math.floor(self.update_ratio * self.n_picks + 1e-9)
-
-    @property
-    def selection(self) -> dict[str, Any]:
-        """Settings of a selection, as keywords of :func:`iterit.selection.selection.select`."""
-        return {one.name: getattr(self, one.name) for one in fields(SelectionSettings)}
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from iterit.rounds.round_state import RoundSettings, RoundState, ranked
+from iterit.rounds.round_settings import RoundSettings
+from iterit.rounds.round_state import RoundState, ranked
 from iterit.row_numbers import RowArray
 
 

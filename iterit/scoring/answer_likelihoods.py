@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from debias.errors import EngineError
+from debias.errors import EngineError, param
 from debias.inference.engine import Engine, FloatArray
 from iterit.records.instruction_records import Records
 from iterit.scoring.score_cache import Score
@@ -114,7 +114,10 @@ def _score(item: Item, conditional: Sequence[FloatArray], direct: Sequence[Float
     )
     if not (np.isfinite(after_question) and np.isfinite(after_opening)):
         raise EngineError(
-            f"record {item.row}: the engine gave log-probabilities whose means are {-after_question:g} and"
-            f" {-after_opening:g}; they must be finite: try dtype='float32' or another engine"
+            f"the mean log-probabilities of the answer are {-after_question:g} and {-after_opening:g};"
+            " they must be finite",
+            row=item.row,
+            received=(-after_question, -after_opening),
+            fix=f"try {param('dtype', repr('float32'))} or another engine",
         )
     return Score(after_question, after_opening, n_tokens, truncated)

@@ -6,14 +6,13 @@ Quantity to Quality", NAACL 2024; Jia et al., "IterIT", arXiv 2412.17365.
 """
 
 import os
-import time
 from collections.abc import Iterator, Sequence
 
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
-from debias.errors import ParameterError
+from debias.errors import ParameterError, param
 from debias.inference.engine import Engine
 from iterit.records.instruction_records import Records
 from iterit.scoring.answer_likelihoods import Item, score_items
@@ -26,7 +25,6 @@ STATUSES = ("ok", "empty", "truncated", "ifd_ge_1")
 
 _BATCHES_AT_ONCE = 16
 _BATCH_TOKENS = 4096
-_SECONDS_UNSAVED = 20.0
 
 
 def score_complexity(
@@ -49,18 +47,18 @@ def score_complexity(
     engine : Engine
         Any engine; a TransformersEngine is asked in tokens, others in texts.
     template : Template, optional
-        The one that the model is trained with; that of the engine's tokenizer when left out.
+        The one that the model is trained with; that of the engine's tokenizer if omitted.
     rows : sequence of int, optional
-        Which records; all when left out.
+        Which records; all if omitted.
     cache : str or path-like, optional
         Folder in which scores are kept: what is there is not computed again, and an interruption
-        loses at most the last seconds.
+        loses at most the current chunk.
     step : int, optional
-        Training step of the model, as part of what scores are kept under. The engine's fingerprint
+        Training step of the model, which scores are kept under, too. The engine's fingerprint
         notices changed weights by samples of them; a step leaves no doubt.
     max_tokens : int, optional
-        Longest sequence in training; the engine's context when left out. A longer one is cut at its
-        end, as in training: scored is what is left of its answers.
+        Longest sequence in training; the engine's context if omitted. A longer one is cut at its
+        end, as in training, and what is left of its answers is scored.
     encoded : EncodedRecords, optional
         The records as tokens, from the template's :meth:`~iterit.templates.template.Template.encode_all`,
         where they are at hand.
@@ -88,6 +86,8 @@ def score_complexity(
         The template cannot take a record.
     StorageError
         Scores cannot be kept.
+    ResumeError
+        The file of scores is damaged.
 
     Examples
     --------
@@ -107,14 +107,14 @@ def score_complexity(
         "template": template.fingerprint,
         "max_tokens": limit,
     }
-    scores = ScoreCache(cache, facts)
-    digests = records.digests
-    missing = {digests[row]: row for row in numbers[::-1].tolist() if scores.get(digests[row]) is None}
-    if missing:
-        wanted = sorted(missing.values())
-        tokens = _encoded(records, template, wanted, limit, encoded)
-        _score_missing(records, engine, template, tokens, scores, show_progress)
-    return _table(numbers, [scores.get(digests[row]) for row in numbers.tolist()])
+    digests = [records.digests[row] for row in numbers.tolist()]
+    with ScoreCache(cache, facts) as kept:
+        scores = kept.find(digests)
+        missing = {one: row for one, row in zip(digests, numbers.tolist(), strict=True) if one not in scores}
+        if missing:
+            tokens = _encoded(records, template, sorted(missing.values()), limit, encoded)
+            scores |= _score_missing(records, engine, template, tokens, kept, show_progress)
+    return _table(numbers, [scores[one] for one in digests])
 
 
 def _template_of(engine: Engine) -> Template:
@@ -122,8 +122,9 @@ def _template_of(engine: Engine) -> Template:
     tokenizer = getattr(engine, "tokenizer", None)
     if tokenizer is None:
         raise ParameterError(
-            f"template is None, and {type(engine).__name__} has no tokenizer to take it from; give"
-            " template=template_for(tokenizer) with the model's tokenizer"
+            f"{type(engine).__name__} has no tokenizer to take the template from",
+            parameter="template",
+            fix=f"pass {param('template', 'template_for(tokenizer)')} with the model's tokenizer",
         )
     return template_for(tokenizer)
 
@@ -131,7 +132,9 @@ def _template_of(engine: Engine) -> Template:
 def _limit(engine: Engine, max_tokens: int | None) -> int:
     """Longest sequence that is scored."""
     if max_tokens is not None and (not isinstance(max_tokens, int) or max_tokens < 1):
-        raise ParameterError(f"max_tokens is {max_tokens!r}; give a number from 1 on, or None")
+        raise ParameterError(
+            parameter="max_tokens", allowed="a positive integer or None", received=max_tokens
+        )
     return min(engine.context_length, max_tokens or engine.context_length)
 
 
@@ -141,10 +144,11 @@ def _checked_rows(records: Records, rows: ArrayLike | None) -> NDArray[np.int64]
         return np.arange(len(records))
     numbers = np.asarray(rows)
     if numbers.ndim != 1 or (numbers.size and numbers.dtype.kind not in "iu"):
-        raise ParameterError(f"rows is {rows!r}; give a list of row numbers")
-    if numbers.size and (numbers.min() < 0 or numbers.max() >= len(records)):
+        raise ParameterError(parameter="rows", allowed="a list of row numbers", received=rows)
+    wrong = numbers[(numbers < 0) | (numbers >= len(records))]
+    if wrong.size:
         raise ParameterError(
-            f"rows go from {numbers.min()} to {numbers.max()}; allowed are 0 to {len(records) - 1}"
+            parameter="rows", allowed=f"row numbers from 0 to {len(records) - 1}", received=int(wrong[0])
         )
     return numbers.astype(np.int64)
 
@@ -156,7 +160,11 @@ def _encoded(
     if given is None:
         given = template.encode_all(records, rows)
     elif given.fingerprint != template.fingerprint:
-        raise ParameterError("encoded was made by another template; make it with this one's encode_all")
+        raise ParameterError(
+            "the tokens were made by another template",
+            parameter="encoded",
+            fix="make them with encode_all of this template",
+        )
     items = [Item(row, given.of(row).cut(limit)) for row in rows]
     return sorted(items, key=lambda item: -len(item.encoded))
 
@@ -166,30 +174,25 @@ def _score_missing(
     engine: Engine,
     template: Template,
     items: Sequence[Item],
-    scores: ScoreCache,
+    kept: ScoreCache,
     show_progress: bool,
-) -> None:
-    """Ask the engine about one chunk after another, and keep what it says also when it is stopped."""
+) -> dict[str, Score]:
+    """Ask the engine about one chunk after another; each is kept at once."""
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
     columns = (TextColumn("scoring"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    saved = time.monotonic()
-    try:
-        with Progress(*columns, console=Console(stderr=True), disable=not show_progress) as bar:
-            task = bar.add_task("tokens", total=sum(len(item.encoded) for item in items))
-            for chunk in _chunks(
-                items, getattr(engine, "max_batch_tokens", _BATCH_TOKENS) * _BATCHES_AT_ONCE
-            ):
-                found = score_items(records, engine, template, chunk)
-                for item, score in zip(chunk, found, strict=True):
-                    scores.add(records.digests[item.row], score)
-                if time.monotonic() - saved > _SECONDS_UNSAVED:
-                    scores.flush()
-                    saved = time.monotonic()
-                bar.advance(task, sum(len(item.encoded) for item in chunk))
-    finally:
-        scores.flush()
+    scores: dict[str, Score] = {}
+    n_tokens = getattr(engine, "max_batch_tokens", _BATCH_TOKENS) * _BATCHES_AT_ONCE
+    with Progress(*columns, console=Console(stderr=True), disable=not show_progress) as bar:
+        task = bar.add_task("tokens", total=sum(len(item.encoded) for item in items))
+        for chunk in _chunks(items, n_tokens):
+            found = score_items(records, engine, template, chunk)
+            new = {records.digests[item.row]: score for item, score in zip(chunk, found, strict=True)}
+            kept.add(new.items())
+            scores |= new
+            bar.advance(task, sum(len(item.encoded) for item in chunk))
+    return scores
 
 
 def _chunks(items: Sequence[Item], n_tokens: int) -> Iterator[list[Item]]:
@@ -206,9 +209,9 @@ def _chunks(items: Sequence[Item], n_tokens: int) -> Iterator[list[Item]]:
         yield chunk
 
 
-def _table(rows: NDArray[np.int64], scores: Sequence[Score | None]) -> pd.DataFrame:
+def _table(rows: NDArray[np.int64], scores: Sequence[Score]) -> pd.DataFrame:
     """Scores of rows as a table, with IFD and status."""
-    frame = pd.DataFrame([score for score in scores if score is not None], columns=list(Score._fields))
+    frame = pd.DataFrame(list(scores), columns=list(Score._fields))
     frame.index = pd.Index(rows, name="row")
     ifd = np.exp((frame["conditional"] - frame["direct"]).astype(np.float32)).astype(np.float32)
     frame.insert(0, "ifd", ifd)

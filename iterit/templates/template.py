@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from debias.errors import ParameterError
-from debias.inference.collection.hash_index import digest
+from debias.inference.collection.answer_store import digest
 from debias.inference.tokenization import Tokenization
 from iterit.records.instruction_records import Record, Records
 from iterit.records.record_files import to_json

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from iterit.rounds.round import RowPicker, run_round, training_order
-from iterit.rounds.round_state import RoundSettings, RoundState, first_state
+from iterit.rounds.round_settings import RoundSettings
+from iterit.rounds.round_state import RoundState, first_state
 from iterit.row_numbers import RowArray
 from iterit.training.checkpoints import History, RoundsCheckpoint, check_same_run, read_checkpoint
 from iterit.training.distributed import in_first

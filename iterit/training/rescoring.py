@@ -127,7 +127,7 @@ class Rescorer:
         own = rows[np.argsort(self.lengths[rows], kind="stable")][index::count]
         with model_to_score(trainer.model, self.dtype) as model:
             engine = TransformersEngine(model, trainer.processing_class)
-            return self.score_rows(engine, np.sort(own), step_of(trainer)), engine.work.tokens
+            return self.score_rows(engine, np.sort(own), step_of(trainer)), engine.token_counts.tokens
 
     def _with_adapter(
         self, engine: AdapterEngine, trainer: "Trainer", rows: RowArray

@@ -16,7 +16,8 @@ from numpy.typing import ArrayLike
 
 from debias.errors import ParameterError
 from iterit.records.instruction_records import Records, read_records
-from iterit.rounds.round_state import RoundSettings, first_state, n_picks_of
+from iterit.rounds.round_settings import RoundSettings
+from iterit.rounds.round_state import first_state, n_picks_of
 from iterit.row_numbers import RowArray, row_numbers
 
 if TYPE_CHECKING:
@@ -61,7 +62,7 @@ class IterIT:
     show_progress : bool, default=True
     **settings
         `mode`, `decay`, `min_ifd`, `max_ifd`, `quotas`, `seed`, `window`, `update_ratio`, `above_share`
-        and `stale_share`: see :class:`iterit.rounds.round_state.RoundSettings`. The window "published"
+        and `stale_share`: see :class:`iterit.rounds.round_settings.RoundSettings`. The window "published"
         also appends the tokenizer's end-of-text token to each answer before its n-grams are counted, as
         the published code does.
 

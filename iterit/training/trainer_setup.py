@@ -101,7 +101,7 @@ def trainable_folder(model: str | Path, out: str | Path) -> str:
     """
     from filelock import FileLock
 
-    from debias.inference.models.export import save_plain_copy
+    from debias.inference.models.export import export_model
 
     if str(model) != "demo" and Path(model).suffix.lower() != ".gguf":
         return str(model)
@@ -109,7 +109,7 @@ def trainable_folder(model: str | Path, out: str | Path) -> str:
     target.mkdir(parents=True, exist_ok=True)
     with FileLock(target / "lock"):  # several processes train
         if not (target / "tokenizer_config.json").is_file():  # it is written last
-            save_plain_copy(model, target)
+            export_model(model, target)
     return str(target)
 
 

@@ -13,8 +13,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from typer.testing import CliRunner
 
-from debias import EnsembleDebiaser, WeightDebiaser, load, weights
+from debias import EnsembleDebiaser, WeightDebiaser, load
 from debias.cli import app
+from debias.corrections import weights
 from debias.corrections.correction import correct, decide
 from debias.metrics.scores import cobias
 from debias.reports.frontier_plot import frontier_plot

@@ -1,4 +1,4 @@
-"""Who waits is told, and who gives up keeps the best so far with an honest certificate."""
+"""Progress of a fit on stderr; an interrupted fit keeps the best so far, with an honest certificate."""
 
 import json
 import os
@@ -13,12 +13,12 @@ import numpy as np
 import pytest
 
 from debias import EnsembleDebiaser, WeightDebiaser, load
-from debias.console import progress as waiting
-from debias.search import solve as automatic
+from debias.console import progress
+from debias.search import solve as solving
 from debias.search.proof.exact_search import ExactSearch
 from debias.tables.table import ProbabilityTable
-from tests.support.paths import ROOT
 from tests.support.published_tables import CLASSES, published_path
+from tests.test_docs import ROOT
 
 TREC_OPTIMUM = 0.733055
 """Least z there is, as proved by the exact search."""
@@ -38,10 +38,10 @@ def test_what_is_soon_done_is_silent(capsys):
 
 
 def test_what_takes_long_is_said_ever_more_rarely(monkeypatch, capsys):
-    monkeypatch.setattr(waiting, "FIRST_WORD", 0.05)
-    with waiting.waiting(verbose=0) as voice:
-        voice.on_progress("descents", 0.25)
-        voice.announce("About 700 seconds.")
+    monkeypatch.setattr(progress, "FIRST_LINE", 0.05)
+    with progress.progress_on_stderr(verbose=0) as shown:
+        shown.show("descents", 0.25)
+        shown.announce("About 700 seconds.")
         time.sleep(0.5)
     lines = capsys.readouterr().err.splitlines()
     assert "debias: About 700 seconds." in lines
@@ -53,7 +53,7 @@ def test_what_takes_long_is_said_ever_more_rarely(monkeypatch, capsys):
 
 
 def test_a_first_run_says_that_it_compiles(monkeypatch, capsys):
-    monkeypatch.setattr(waiting, "is_compiled", lambda: False)
+    monkeypatch.setattr(solving, "is_compiled", lambda: False)
     P, y = large_problem(50, 2)
     WeightDebiaser(n_starts=1, search="descent").fit(P, y)
     assert "compiled for this machine first, once" in capsys.readouterr().err
@@ -70,14 +70,14 @@ def test_a_bar_is_shown_where_it_is_asked_for(capsys):
 
 def test_a_long_proof_is_announced_with_its_estimate_and_may_be_stopped(monkeypatch, capsys):
     P, y = large_problem()
-    say = waiting._say
+    write = progress._write
 
-    def say_and_stop_soon(sentence):
-        say(sentence)
+    def write_and_stop_soon(sentence):
+        write(sentence)
         if "different choices" in sentence:
             threading.Timer(1.0, os.kill, (os.getpid(), signal.SIGINT)).start()
 
-    monkeypatch.setattr(waiting, "_say", say_and_stop_soon)
+    monkeypatch.setattr(progress, "_write", write_and_stop_soon)
     with pytest.warns(UserWarning, match="interrupted") as caught:
         debiaser = EnsembleDebiaser(search="enumerate", n_starts=2).fit(P, y)
     assert len(caught) == 1
@@ -109,15 +109,16 @@ def test_ctrl_c_between_the_parts_of_a_proof_keeps_the_descent(step, monkeypatch
 def test_a_time_limit_is_not_spent_twice(monkeypatch):
     P, y = large_problem()
     asked = []
-    look_around = automatic.look_around
+    look_around = solving.look_around
 
-    def noted(problem, best, most_radius, seconds, n_threads):
-        asked.append(seconds)
-        return look_around(problem, best, 1, seconds, n_threads)
+    def noted(problem, best, most_radius, most_work, time_limit, n_threads):
+        asked.append((most_work, time_limit))
+        return look_around(problem, best, 1, most_work, time_limit, n_threads)
 
-    monkeypatch.setattr(automatic, "look_around", noted)
-    EnsembleDebiaser(search="enumerate", n_starts=2, time_limit=3.5).fit(P, y)
-    assert asked == [automatic.PROOF_SECONDS]
+    monkeypatch.setattr(solving, "look_around", noted)
+    debiaser = EnsembleDebiaser(search="enumerate", n_starts=2, time_limit=0.5).fit(P, y)
+    assert asked == [(solving.RADIUS_WORK, None)]
+    assert debiaser.certificate_.limit == "time"
 
 
 def interrupted_fit(folder, *arguments):

@@ -26,7 +26,8 @@ from debias.corrections.serialization import correction_from_dict
 from debias.corrections.shapes import Gaussian, Scaled, Sigmoid, Trapezoid, scale
 from debias.errors import CorrectionFileError, ParameterError
 from debias.estimators.correction_file import read_correction
-from debias.reports.correction_report import CorrectionDetails, Report
+from debias.reports.correction_report import Report
+from debias.reports.figures import CorrectionDetails
 from debias.reports.plots import correction_plot
 from tests.support.refusals import refused
 

@@ -17,7 +17,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
-from debias.errors import DebiasError, ParameterError, TableError
+from debias.errors import ParameterError, TableError
 from debias.estimators.baselines import (
     CONTENT_FREE_INPUTS,
     BatchCalibration,
@@ -30,6 +30,7 @@ from debias.estimators.baselines import (
 from debias.metrics.scores import cobias
 from debias.tables.table import ProbabilityTable
 from tests.support.published_tables import CLASSES, published
+from tests.support.refusals import refused
 from tests.support.scikit_learn_checks import EXPECTED_FAILURES, NO_PROBABILITIES
 
 TWO_CLASSES = np.array([[0.5, 0.5], [0.7, 0.3]])
@@ -135,7 +136,7 @@ def test_label_free_baselines_learn_the_same_without_labels(baseline, biased):
 
 @pytest.mark.parametrize("baseline", SUPERVISED, ids=name_of)
 def test_supervised_baselines_need_labels(baseline, biased):
-    with pytest.raises(ParameterError, match="requires y to be passed"):
+    with refused(ParameterError, parameter="y"):
         clone(baseline).fit(biased[0])
 
 
@@ -146,7 +147,7 @@ def test_class_without_labels_is_never_predicted(biased):
         fitted = clone(baseline).fit(X[kept], y[kept])
         assert fitted.classes_.tolist() == ["fog", "rain", "snow", "sun"]
         assert (fitted.predict_proba(X)[:, 0] == 0).all()
-    with pytest.raises(TableError, match="one class only"):
+    with refused(TableError):
         LogisticRegressionBaseline().fit(X[y == "sun"], y[y == "sun"])
 
 
@@ -194,16 +195,16 @@ def test_input_that_is_no_distribution_is_refused(baseline, biased):
     X, y = biased
     broken = X.copy()
     broken.iloc[3, 1] = np.nan
-    with pytest.raises(TableError, match="row 3, column 'rain': nan"):
+    with refused(TableError, mentions=("row 3", "rain", "nan")):
         clone(baseline).fit(broken, y)
     fitted = clone(baseline).fit(X, y)
-    with pytest.raises(TableError, match="row 3, column 'rain'"):
+    with refused(TableError, mentions=("row 3", "rain")):
         fitted.predict(broken)
-    with pytest.raises(TableError, match="row 0 sums to 2"):
+    with refused(TableError, mentions=("row 0", "2")):
         fitted.predict(X / 2 + 0.375)
     with pytest.raises(TypeError, match="[Ss]parse"):
         clone(baseline).fit(sparse.csr_matrix(X.to_numpy()), y)
-    with pytest.raises(TableError, match="'hail' has no column"):
+    with refused(TableError, mentions="hail"):
         clone(baseline).fit(X, np.where(y == "sun", "hail", y))
 
 
@@ -231,24 +232,23 @@ def test_content_free_answers_are_matched_by_name(biased):
 
 
 @pytest.mark.parametrize(
-    ("given", "error", "message"),
+    ("given", "error", "fields"),
     [
-        (None, ParameterError, "needs content_free_probabilities.*N/A"),
-        (TWO_CLASSES, TableError, r"\(n_inputs, 4\); got \(2, 2\)"),
-        (np.empty((0, 4)), TableError, r"got \(0, 4\)"),
-        (ProbabilityTable(FOUR_CLASSES), TableError, "has the classes .'0', '1'"),
-        (FOUR_CLASSES * 2, TableError, "sums to 2"),
+        (None, ParameterError, {"parameter": "content_free_probabilities", "mentions": "N/A"}),
+        (TWO_CLASSES, TableError, {"parameter": "content_free_probabilities", "received": (2, 2)}),
+        (np.empty((0, 4)), TableError, {"parameter": "content_free_probabilities", "received": (0, 4)}),
+        (ProbabilityTable(FOUR_CLASSES), TableError, {"mentions": "['0', '1'"}),
+        (FOUR_CLASSES * 2, TableError, {"mentions": "2"}),
     ],
 )
-def test_content_free_answers_that_do_not_fit_are_refused(given, error, message, biased):
-    with pytest.raises(error, match=message) as caught:
+def test_content_free_answers_that_do_not_fit_are_refused(given, error, fields, biased):
+    with refused(error, **fields):
         ContextualCalibration(given).fit(*biased)
-    assert isinstance(caught.value, DebiasError)
 
 
 def test_class_that_gets_nothing_is_left_as_it_is_with_a_warning():
     X = np.array([[0.6, 0.4, 0.0], [0.8, 0.2, 0.0]])
-    with pytest.warns(UserWarning, match="no row gives any probability to fog: left as it is"):
+    with pytest.warns(UserWarning, match="no row gives any probability to fog"):
         calibration = BatchCalibration(classes=["sun", "rain", "fog"]).fit(X)
     assert calibration.prior_.tolist() == pytest.approx([0.7, 0.3, 1.0])
     np.testing.assert_allclose(calibration.transform([[0.35, 0.15, 0.5]]), [[1 / 3, 1 / 3, 1 / 3]])
@@ -257,7 +257,7 @@ def test_class_that_gets_nothing_is_left_as_it_is_with_a_warning():
 def test_smallest_probability_keeps_logarithms_finite():
     X = np.array([[1.0, 0.0], [1.0, 0.0], [0.0, 1.0], [0.0, 1.0]])
     assert LogisticRegressionBaseline().fit(X, [0, 0, 1, 1]).predict(X).tolist() == [0, 0, 1, 1]
-    with pytest.raises(ParameterError, match="smallest must lie between 0 and 1; got 0"):
+    with refused(ParameterError, parameter="smallest", received=0):
         LogisticRegressionBaseline(smallest=0).fit(X, [0, 0, 1, 1])
 
 
@@ -269,7 +269,7 @@ def test_content_free_inputs_are_the_published_ones():
 def test_domain_context_inputs_are_random_words_of_average_length(texts, n_inputs, seed):
     words = [word for text in texts for word in text.split()]
     if not words:
-        with pytest.raises(ParameterError, match="needs texts with words"):
+        with refused(ParameterError, parameter="texts"):
             domain_context_inputs(texts, n_inputs, seed)
         return
     drawn = domain_context_inputs(texts, n_inputs, seed)
@@ -280,7 +280,7 @@ def test_domain_context_inputs_are_random_words_of_average_length(texts, n_input
 
 
 def test_domain_context_inputs_refuse_none():
-    with pytest.raises(ParameterError, match="n_inputs=0"):
+    with refused(ParameterError, parameter="n_inputs", received=0):
         domain_context_inputs(["a b"], 0)
 
 

@@ -12,6 +12,7 @@ from debias.estimators.tuning.folds import make_folds
 from debias.estimators.tuning.tuning_settings import combine
 from debias.metrics.scores import cobias, worst_class_accuracy
 from debias.search.problem import build_problem
+from tests.support.refusals import refused
 from tests.support.small_problems import enumerate_best
 from tests.support.small_tables import skewed_rows
 from tests.support.tuning_objectives import OBJECTIVES
@@ -138,24 +139,14 @@ def test_splitters_and_iterables_of_ones_own():
 
 
 @pytest.mark.parametrize(
-    ("cv", "message"),
-    [
-        (1, "cv must be from 2 to 10"),
-        (11, "cv must be from 2 to 10"),
-        (True, "cv must be a number of folds"),
-        ("loo", "cv must be a number of folds, 'holdout'"),
-        (None, "cv must be"),
-        ([], "has no folds"),
-        (object(), "does not split|cv"),
-        ([(np.arange(12), np.arange(10, 20))], "2 rows are train and dev at once"),
-    ],
+    "cv", [1, 11, True, "loo", None, [], object(), [(np.arange(12), np.arange(10, 20))]], ids=str
 )
-def test_folds_that_are_none(cv, message):
-    with pytest.raises(ParameterError, match=message):
+def test_folds_that_are_none(cv):
+    with refused(ParameterError, parameter="cv"):
         make_folds(np.arange(20) % 2, "ab", cv, 0)
 
 
 def test_train_rows_of_one_class_are_too_few():
     y = np.arange(20) % 2
-    with pytest.raises(TableError, match="10 train rows of 1 classes"):
+    with refused(TableError, parameter="cv", mentions="10 train rows of 1"):
         make_folds(y, "ab", [(np.flatnonzero(y == 0), np.flatnonzero(y == 1))], 0)

@@ -17,9 +17,11 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
-from debias import EnsembleDebiaser, Function, FuzzyDebiaser, Objective, WeightDebiaser, memberships
+from debias import EnsembleDebiaser, FuzzyDebiaser, Objective, WeightDebiaser
+from debias.corrections import Function, memberships
 from debias.errors import DebiasError, ParameterError, TableError
 from tests.support.published_tables import CLASSES, published
+from tests.support.refusals import refused
 from tests.support.scikit_learn_checks import expected_failures
 
 DEBIASERS = [WeightDebiaser, FuzzyDebiaser, EnsembleDebiaser]
@@ -245,53 +247,53 @@ def test_not_fitted(biased):
 
 
 @pytest.mark.parametrize(
-    ("spoil", "message"),
+    ("spoil", "mentions"),
     [
-        (lambda X: X.assign(fog=np.nan), "row 0, column 'fog': nan"),
-        (lambda X: X.assign(fog=np.inf), "row 0, column 'fog': inf"),
-        (lambda X: X.assign(fog=-0.1), "row 0, column 'fog': -0.1 is not a probability"),
-        (lambda X: X * 0.5, "row 0 sums to 0.5.*240 such rows.*normalise"),
-        (lambda X: X * 0.0, "row 0 sums to 0,.*drop it"),
-        (lambda X: X[["fog"]] * 0 + 1, "two or more columns"),
+        (lambda X: X.assign(fog=np.nan), ("row 0", "'fog'", "nan")),
+        (lambda X: X.assign(fog=np.inf), ("row 0", "'fog'", "inf")),
+        (lambda X: X.assign(fog=-0.1), ("row 0", "'fog'", "-0.1")),
+        (lambda X: X * 0.5, ("row 0", "0.5", "240", "normalise")),
+        (lambda X: X * 0.0, ("row 0", "0")),
+        (lambda X: X[["fog"]] * 0 + 1, "1"),
     ],
 )
-def test_values_that_are_no_probabilities(spoil, message, biased):
+def test_values_that_are_no_probabilities(spoil, mentions, biased):
     X, y = biased
-    with pytest.raises(TableError, match=message):
+    with refused(TableError, mentions=mentions):
         EnsembleDebiaser().fit(spoil(X), y)
 
 
 def test_labels_without_a_column(biased):
     X, y = biased
-    with pytest.raises(TableError, match="row 1: the label 'hail' has no column"):
+    with refused(TableError, mentions=("row 1", "'hail'")):
         EnsembleDebiaser().fit(X, ["sun", "hail", *y[2:]])
-    with pytest.raises(TableError, match="columns of an array have none"):
+    with refused(TableError, mentions="classes="):
         EnsembleDebiaser().fit(X.to_numpy(), y)
-    with pytest.raises(TableError, match="integer labels stand for columns 0 .. 3"):
+    with refused(TableError, mentions=("3", "7")):
         EnsembleDebiaser().fit(X.to_numpy(), np.full(240, 7))
-    with pytest.raises(TableError, match="no column"):
+    with refused(TableError, mentions="0"):
         EnsembleDebiaser().fit(X, np.zeros(240, dtype=int))
-    with pytest.raises(TableError, match="at least two classes"):
+    with refused(TableError):
         EnsembleDebiaser().fit(X, np.full(240, "fog"))
-    with pytest.raises(TableError, match="one column of its own"):
+    with refused(TableError, mentions="'a', 'a'"):
         EnsembleDebiaser(classes=["a", "a", "b", "c"]).fit(X.to_numpy(), np.full(240, "a"))
 
 
 @pytest.mark.parametrize(
-    ("parameters", "message"),
+    ("parameters", "fields"),
     [
-        ({"search": "magic"}, "search must be one of .*got 'magic'"),
-        ({"n_starts": 0}, "n_starts must be an integer of at least 1; got 0"),
-        ({"n_weights": 0}, "n_weights must be"),
-        ({"objective": Objective(error=-1)}, "error must be"),
-        ({"classes": ["a", "b"]}, "classes must name the 4 columns"),
-        ({"objective": "cobias"}, "objective must be an Objective.*got 'cobias'"),
-        ({"n_jobs": 0}, "n_jobs must be"),
+        ({"search": "magic"}, {"parameter": "search", "received": "magic"}),
+        ({"n_starts": 0}, {"parameter": "n_starts", "received": 0}),
+        ({"n_weights": 0}, {"parameter": "n_weights", "received": 0}),
+        ({"objective": Objective(error=-1)}, {"parameter": "error"}),
+        ({"classes": ["a", "b"]}, {"parameter": "classes"}),
+        ({"objective": "cobias"}, {"parameter": "objective", "received": "cobias"}),
+        ({"n_jobs": 0}, {"parameter": "n_jobs", "received": 0}),
     ],
 )
-def test_parameters_that_are_not_allowed(parameters, message, biased):
+def test_parameters_that_are_not_allowed(parameters, fields, biased):
     X, y = biased
-    with pytest.raises(ParameterError, match=message) as caught:
+    with refused(ParameterError, **fields) as caught:
         EnsembleDebiaser(**parameters).fit(X, y)
     assert isinstance(caught.value, ValueError)
     assert isinstance(caught.value, DebiasError)
@@ -312,13 +314,13 @@ def test_integer_column_names_in_another_order_are_refused(biased):
     integers = np.array([list(X.columns).index(label) for label in y])
     debiaser = WeightDebiaser(n_starts=1).fit(frame, integers)
     np.testing.assert_array_equal(debiaser.predict(frame), debiaser.predict(X.to_numpy()))
-    with pytest.raises(TableError, match=r"the columns must be \[0, 1, 2, 3\].*got \[2, 0, 1, 3\]"):
+    with refused(TableError, parameter="the columns", received=[2, 0, 1, 3]):
         debiaser.predict(frame[[2, 0, 1, 3]])
 
 
 def test_classes_in_another_order_than_the_columns_are_refused(biased):
     X, y = biased
-    with pytest.raises(ParameterError, match="another order than the columns"):
+    with refused(ParameterError):
         WeightDebiaser(classes=list(X.columns)[::-1]).fit(X, y)
 
 

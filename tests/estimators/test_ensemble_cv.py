@@ -14,6 +14,7 @@ from debias import EnsembleDebiaser, EnsembleDebiaserCV, FuzzyDebiaser, Objectiv
 from debias.errors import ParameterError
 from debias.metrics.scores import accuracy_minus_cobias
 from tests.support.published_tables import published
+from tests.support.refusals import refused
 from tests.support.scikit_learn_checks import expected_failures
 from tests.support.small_tables import skewed_rows
 from tests.support.tuning_objectives import OBJECTIVES
@@ -130,20 +131,20 @@ def test_a_rule_of_ones_own(table):
 
 
 @pytest.mark.parametrize(
-    ("parameters", "message"),
+    ("parameters", "parameter"),
     [
-        ({"rule": "best"}, "rule must be one of"),
-        ({"cv": 1}, "cv must be from 2"),
-        ({"families": "fuzzy"}, "families must be"),
-        ({"n_weights": 0}, "n_weights must be"),
-        ({"settings": []}, "settings must be"),
-        ({"settings": [Objective(error=-1)]}, "error must be"),
-        ({"search": "magic"}, "search must be one of"),
-        ({"rule": "one-standard-error", "cv": "holdout"}, "two folds or more"),
+        ({"rule": "best"}, "rule"),
+        ({"cv": 1}, "cv"),
+        ({"families": "fuzzy"}, "families"),
+        ({"n_weights": 0}, "n_weights"),
+        ({"settings": []}, "settings"),
+        ({"settings": [Objective(error=-1)]}, "error"),
+        ({"search": "magic"}, "search"),
+        ({"rule": "one-standard-error", "cv": "holdout"}, "rule"),
     ],
 )
-def test_parameters_that_are_not_allowed(parameters, message, table):
-    with pytest.raises(ParameterError, match=message):
+def test_parameters_that_are_not_allowed(parameters, parameter, table):
+    with refused(ParameterError, parameter=parameter):
         make(**parameters).fit(*table)
 
 

@@ -11,11 +11,19 @@ from sklearn.base import clone
 from sklearn.model_selection import cross_val_score
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
-from debias import Constrained, LogBiasDebiaser, Objective, Scaled, WeightDebiaser, load
-from debias.errors import CorrectionFileError, ParameterError, TableError
+from debias import Constrained, LogBiasDebiaser, Objective, WeightDebiaser, load
+from debias.corrections import Scaled
+from debias.errors import (
+    CorrectionFileError,
+    InfeasibleWarning,
+    InterruptedWarning,
+    ParameterError,
+    TableError,
+)
 from debias.reports.correction_report import Report
 from debias.tables.table import ProbabilityTable
 from tests.support.published_tables import CLASSES, published
+from tests.support.refusals import refused
 from tests.support.scikit_learn_checks import expected_failures
 
 NAMES = ["sun", "rain", "fog", "snow"]
@@ -133,7 +141,7 @@ def test_what_it_says(biased):
     assert set(explained["kind"]) == {"identity", "scaled"}
     snow = explained.loc["snow"]
     assert snow["correction"].startswith("factor 0.0")
-    assert f"of its probability ({snow['correction']}), because the model named it for" in snow["sentence"]
+    assert f"({snow['correction']}), because" in snow["sentence"]
 
 
 def test_saved_and_read_again(biased, tmp_path):
@@ -153,7 +161,7 @@ def test_saved_and_read_again(biased, tmp_path):
     changed = [entry["correction"] for entry in document["classes"] if "factor" in entry["correction"]]
     changed[0]["factor"] = 1.5
     (tmp_path / "c.json").write_text(json.dumps(document))
-    with pytest.raises(CorrectionFileError, match="factor in .0, 1.; got 1.5"):
+    with refused(CorrectionFileError, parameter="factor", received=1.5):
         load(tmp_path / "c.json")
 
 
@@ -172,21 +180,21 @@ def test_in_cross_validation(biased):
 
 
 @pytest.mark.parametrize(
-    ("parameters", "message"),
+    ("parameters", "fields"),
     [
-        ({"n_starts": 0}, "n_starts must be an integer of at least 1; got 0"),
-        ({"objective": "cobias"}, "objective must be an Objective.*got 'cobias'"),
-        ({"objective": Objective(error=-1)}, "error must be"),
+        ({"n_starts": 0}, {"parameter": "n_starts", "received": 0}),
+        ({"objective": "cobias"}, {"parameter": "objective", "received": "cobias"}),
+        ({"objective": Objective(error=-1)}, {"parameter": "error"}),
     ],
 )
-def test_parameters_that_are_not_allowed(parameters, message, biased):
-    with pytest.raises(ParameterError, match=message):
+def test_parameters_that_are_not_allowed(parameters, fields, biased):
+    with refused(ParameterError, **fields):
         LogBiasDebiaser(**parameters).fit(*biased)
 
 
 def test_rows_and_classes_that_are_missing(biased):
     X, y = biased
-    with pytest.raises(TableError, match="at least two classes"):
+    with refused(TableError):
         LogBiasDebiaser().fit(X, np.full(240, "fog"))
     with pytest.warns(UserWarning, match="no labelled row of fog"):
         debiaser = LogBiasDebiaser(n_starts=1).fit(X[y != "fog"], y[y != "fog"])
@@ -194,7 +202,7 @@ def test_rows_and_classes_that_are_missing(biased):
 
 
 def test_bounds_that_cannot_be_kept_are_named(biased):
-    with pytest.warns(UserWarning, match="no choice of corrections was found.*at least 99 %"):
+    with pytest.warns(InfeasibleWarning, match="at least 99 %"):
         debiaser = LogBiasDebiaser(objective=Constrained(min_accuracy=0.99), n_starts=1).fit(*biased)
     assert not debiaser.feasible_
 
@@ -209,7 +217,8 @@ def test_interrupted_it_keeps_the_best_and_says_so(biased, monkeypatch):
         raise KeyboardInterrupt
 
     monkeypatch.setattr(log_bias_descent, "_move_pair", interrupted)
-    with pytest.warns(UserWarning, match="interrupted: these are the best factors"):
+    with pytest.warns(InterruptedWarning):
         debiaser = LogBiasDebiaser(n_starts=2).fit(*biased)
     assert calls
+    assert debiaser.interrupted_
     assert debiaser.objective_value_ < debiaser.baseline_objective_value_

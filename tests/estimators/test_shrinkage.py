@@ -8,10 +8,11 @@ import pytest
 from sklearn.base import clone
 
 import debias
-from debias.errors import FewRowsWarning, ParameterError
+from debias.errors import FewRowsWarning, InfeasibleWarning, ParameterError
 from debias.estimators.debiasers import EnsembleDebiaser, FuzzyDebiaser, WeightDebiaser
 from debias.estimators.few_labels.shrinkage import FEW_LABELS
 from debias.search.constraints import Constrained
+from tests.support.refusals import refused
 
 pytestmark = pytest.mark.filterwarnings("ignore::debias.errors.FewRowsWarning")
 DEBIASERS = [WeightDebiaser, FuzzyDebiaser, EnsembleDebiaser]
@@ -89,9 +90,7 @@ def test_the_path_says_what_was_passed_over():
 def test_classes_with_fewer_than_five_rows_are_named():
     P, y = rows(40, 0, lean=1.0)
     keep = np.flatnonzero((y != 2) | (np.cumsum(y == 2) <= 3))
-    with pytest.warns(
-        FewRowsWarning, match=r"^truck has 3 labelled rows: its class accuracy cannot be known"
-    ):
+    with pytest.warns(FewRowsWarning, match=r"^truck has 3 labelled rows"):
         debiaser = WeightDebiaser(classes=["car", "bus", "truck"]).fit(
             P[keep], np.array(["car", "bus", "truck"])[y[keep]]
         )
@@ -106,7 +105,7 @@ def test_five_rows_of_each_are_not_named():
 
 def test_a_class_without_rows_is_named_too():
     P, y = rows(40, 0, lean=1.0)
-    with pytest.warns(UserWarning, match="no labelled row of 1: left out of COBias"):
+    with pytest.warns(UserWarning, match="no labelled row of 1"):
         WeightDebiaser(search="descent").fit(P[y != 1], y[y != 1])
 
 
@@ -135,15 +134,15 @@ def test_clone_and_the_same_seed_give_the_same():
 
 
 @pytest.mark.parametrize(
-    ("settings", "message"),
+    "settings",
     [
-        ({"shrink": "yes"}, "shrink must be 'auto', True or False; got 'yes'"),
-        ({"shrink": True, "search": "annealing-3/6"}, "cannot go with search='annealing-3/6'"),
-        ({"shrink": True, "polish": True}, "cannot go with polish=True"),
+        {"shrink": "yes"},
+        {"shrink": True, "search": "annealing-3/6"},
+        {"shrink": True, "polish": True},
     ],
 )
-def test_contradictions_are_refused(settings, message):
-    with pytest.raises(ParameterError, match=message):
+def test_contradictions_are_refused(settings):
+    with refused(ParameterError, parameter="shrink", received=settings["shrink"]):
         WeightDebiaser(**settings).fit(*rows(20, 0))
 
 
@@ -157,6 +156,6 @@ def test_bounds_are_kept_by_what_is_shrunk():
 
 def test_where_no_choice_keeps_the_bounds_the_closest_is_not_shrunk():
     P, y = rows(30, 9, signal=0.2)
-    with pytest.warns(UserWarning, match="no choice of corrections"):
+    with pytest.warns(InfeasibleWarning):
         debiaser = WeightDebiaser(objective=Constrained(min_accuracy=0.99), shrink=True).fit(P, y)
     assert not debiaser.feasible_ and not debiaser.shrunk_

@@ -26,12 +26,12 @@ def test_tokens_and_padding_are_those_that_the_model_saw(name):
     engine = tiny_engine(name)
     seen = []
     engine.label_logprobs(PROMPTS[:2], LABELS)
-    before = engine.work
+    before = engine.token_counts
     engine.model.get_input_embeddings().register_forward_hook(lambda *call: seen.append(call[1][0].numel()))
     engine.label_logprobs(PROMPTS, LABELS)
-    done = engine.work - before
+    done = engine.token_counts - before
     assert done.tokens + done.padding == sum(seen)
-    if engine.shortcuts["stretches"] is True:
+    if engine.shortcuts["packs"] is True:
         assert done.padding == 0
 
 
@@ -47,7 +47,7 @@ def test_arithmetic_is_that_of_every_matrix_that_was_called(name):
         if isinstance(module, torch.nn.Linear):
             module.register_forward_hook(note)
     speed = measure_engine(engine, PROMPTS, LABELS, rounds=1)
-    reads = 2 * engine.model.get_output_embeddings().weight.numel() * speed.work.reads
+    reads = 2 * engine.model.get_output_embeddings().weight.numel() * speed.token_counts.reads
     # The first of two passes goes before the clock runs; both are alike.
     assert speed.achieved * speed.seconds * 1e9 == pytest.approx(sum(flops) / 2 + reads)
     assert speed.share_of_peak == pytest.approx(speed.achieved / speed.peak)
@@ -62,7 +62,7 @@ def test_the_peak_is_a_product_that_can_be_done_again():
 
 def test_an_engine_that_counts_nothing_is_timed_all_the_same():
     speed = measure_engine(Even(), ["a"] * 5, [" x", " y"])
-    assert speed.work is None and speed.share_of_peak is None and speed.prompts_per_second > 0
+    assert speed.token_counts is None and speed.share_of_peak is None and speed.prompts_per_second > 0
     assert json.dumps(speed.to_dict())
 
 

@@ -10,7 +10,7 @@ from sklearn.pipeline import make_pipeline
 
 from debias.errors import ParameterError
 from debias.estimators.debiasers import EnsembleDebiaser
-from debias.inference.collection.from_lists import collect
+from debias.inference.collection.collection import collect
 from debias.inference.pipeline import LabelProbabilities
 from tests.support.question_task import LABELS, SHOWN, TASK, TEXTS
 from tests.support.tiny_models import tiny_engine

@@ -27,6 +27,7 @@ from debias.metrics.scores import (
     worst_class_accuracy,
     worst_class_accuracy_scorer,
 )
+from tests.support.refusals import refused
 
 # Two classes of two, one of four: accuracies 1/2, 1, 1/4.
 Y_TRUE = ["a", "a", "b", "b", "c", "c", "c", "c"]
@@ -128,9 +129,9 @@ def test_class_without_samples_has_no_accuracy_and_is_left_out_with_a_warning():
     assert list(accuracies.index) == labels
     with pytest.warns(UserWarning, match="1 of 4 classes have no samples"):
         assert cobias(Y_TRUE, Y_PRED, labels) == pytest.approx(cobias(Y_TRUE, Y_PRED))
-    with pytest.warns(UserWarning, match="left out"):
+    with pytest.warns(UserWarning, match="no samples"):
         assert worst_class_accuracy(Y_TRUE, Y_PRED, labels) == 0.25
-    with pytest.warns(UserWarning, match="left out"):
+    with pytest.warns(UserWarning, match="no samples"):
         assert cobias_from_accuracies([0.25, float("nan"), 1.0]) == 0.75
 
 
@@ -149,24 +150,24 @@ def test_prediction_that_is_no_class_is_wrong_not_lost():
 
 
 @pytest.mark.parametrize(
-    ("y_true", "y_pred", "labels", "message"),
+    ("y_true", "y_pred", "labels", "fields"),
     [
-        (["a", "b"], ["a"], None, "do not fit together"),
-        ([], [], None, "y_true"),
-        (["a", "b"], [0, 1], None, "do not fit together"),
-        (["a", "z"], ["a", "a"], ["a", "b"], "holds .*'z'"),
-        (["a"], ["a"], ["a", "a"], "twice"),
+        (["a", "b"], ["a"], None, {"parameter": "y_pred"}),
+        ([], [], None, {"parameter": "y_true"}),
+        (["a", "b"], [0, 1], None, {"parameter": "y_pred"}),
+        (["a", "z"], ["a", "a"], ["a", "b"], {"parameter": "y_true", "received": "z"}),
+        (["a"], ["a"], ["a", "a"], {"parameter": "labels", "received": ["a", "a"]}),
     ],
 )
-def test_refused_input(y_true, y_pred, labels, message):
-    with pytest.raises(ParameterError, match=message):
+def test_refused_input(y_true, y_pred, labels, fields):
+    with refused(ParameterError, **fields):
         class_accuracy(y_true, y_pred, labels)
     assert issubclass(ParameterError, DebiasError)
     assert issubclass(ParameterError, ValueError)
 
 
 def test_accuracies_must_be_one_per_class():
-    with pytest.raises(ParameterError, match=r"shape \(1, 2\)"):
+    with refused(ParameterError, parameter="accuracies", received=(1, 2)):
         cobias_from_accuracies([[0.5, 1.0]])
 
 
@@ -284,9 +285,10 @@ def test_wider_level_gives_a_wider_interval(rows):
 
 @pytest.mark.parametrize("options", [{"level": 0.0}, {"level": 1.0}, {"level": 95}, {"n_resamples": 0}])
 def test_interval_settings_are_refused(options):
-    with pytest.raises(ParameterError, match=next(iter(options))):
+    ((parameter, received),) = options.items()
+    with refused(ParameterError, parameter=parameter, received=received):
         intervals(Y_TRUE, Y_PRED, **options)
-    with pytest.raises(ParameterError, match=next(iter(options))):
+    with refused(ParameterError, parameter=parameter, received=received):
         bootstrap_interval(cobias, Y_TRUE, Y_PRED, **options)
 
 

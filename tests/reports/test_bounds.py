@@ -5,6 +5,7 @@ import re
 import pytest
 
 from debias import Constrained, WeightDebiaser
+from debias.errors import InfeasibleWarning
 from debias.reports.correction_report import Report
 from debias.reports.provenance import describe_provenance, notes_on_rows
 from tests.support.small_tables import skewed_table
@@ -48,7 +49,7 @@ def test_bounds_missed_on_other_rows_are_a_warning(tables):
 
 def test_out_of_bounds_comes_first_and_the_placeholder_is_not_shown(tables):
     opt, test = tables
-    with pytest.warns(UserWarning, match="COBias at most 1 point "):
+    with pytest.warns(InfeasibleWarning, match="COBias at most 1 point "):
         debiaser = fitted(Constrained(max_cobias=0.01, min_accuracy=0.95), opt)
     settings = describe_provenance(debiaser, test)["Correction"]
     assert {settings[f"objective {side} (fitted rows)"] for side in ("before", "after")} == {"out of bounds"}

@@ -10,6 +10,7 @@ from debias.metrics.scores import intervals
 from debias.reports.comparison import CORRECTIONS, compare, default_methods, formatted, labels_used, remarks
 from debias.tables.table import ProbabilityTable
 from tests.support.published_tables import CLASSES, published_path
+from tests.support.refusals import refused
 from tests.support.small_tables import skewed_table
 
 
@@ -64,11 +65,11 @@ def test_methods_are_announced_in_order(tables):
 
 def test_overlap_and_other_classes_are_refused(tables):
     opt, test = tables
-    with pytest.raises(OverlapError, match="share 300 of the 300"):
+    with refused(OverlapError, mentions="300"):
         compare(opt, opt)
-    with pytest.raises(TableError, match="same classes"):
+    with refused(TableError, parameter="the classes of the test table"):
         compare(opt, ProbabilityTable([[0.5, 0.5]], [0], classes=["no", "perhaps"]))
-    with pytest.raises(TableError, match="no labels"):
+    with refused(TableError):
         compare(opt, ProbabilityTable([[0.5, 0.5], [0.3, 0.7]], classes=["no", "yes"]))
 
 

@@ -9,25 +9,25 @@ from hypothesis import strategies as st
 
 from debias.corrections.families import ensemble, memberships, weights
 from debias.search.constraints import INFEASIBLE, Constrained
-from debias.search.counting.objective_terms import tabulate
-from debias.search.counting.rank_kernels import score
+from debias.search.counting.score import score, tabulate
 from debias.search.counting.sweeps import RankSweeper, sweepers
 from debias.search.descent.annealing import anneal
 from debias.search.descent.coordinate_descent import descend
 from debias.search.objective import Objective
 from debias.search.problem import build_problem
-from debias.search.solve import search
-from tests.support.drawn_constraints import constraints, counted
+from debias.search.search_settings import SearchSettings
+from debias.search.solve import solve
+from tests.search.test_constraints import constraints, counted
+from tests.search.test_problem import SMALL_FAMILY, literal_counts, random_rows
 from tests.support.published_tables import published
-from tests.support.small_problems import SMALL_FAMILY, literal_counts, random_rows
 
 
 @settings(deadline=None)
 @given(goal=constraints(), counts=counted())
 def test_the_compiled_value_is_that_of_the_counts(goal, counts):
-    terms = tabulate(goal, counts.support)
+    tables = tabulate([goal], counts.support)
     stacked = np.stack([counts.correct, counts.predicted])
-    value = score(stacked, counts.support, *terms, np.zeros(len(counts.support)))
+    value = score(stacked, tables, 0, np.zeros(len(counts.support)))
     assert value == pytest.approx(goal(*counts), abs=1e-11)
 
 
@@ -35,17 +35,17 @@ def test_the_compiled_value_is_that_of_the_counts(goal, counts):
 @given(
     seed=st.integers(0, 10_000),
     n_classes=st.sampled_from([2, 3, 5]),
-    on_duels=st.booleans(),
+    on_wins=st.booleans(),
     goal=constraints(),
 )
-def test_single_and_pair_sweeps(seed, n_classes, on_duels, goal):
+def test_single_and_pair_sweeps(seed, n_classes, on_wins, goal):
     probabilities, y = random_rows(seed, n_samples=40, n_classes=n_classes, steps=100)
     problem = build_problem(probabilities, y, memberships() | weights(6), goal)
-    sweeper = sweepers(problem)() if on_duels else RankSweeper(problem)
+    sweeper = sweepers(problem)() if on_wins else RankSweeper(problem)
     rng = np.random.default_rng(seed)
     choice = rng.integers(0, problem.n_corrections, n_classes)
     i, j = rng.choice(n_classes, 2, replace=False)
-    single, pair = sweeper.single(choice, j), sweeper.pair(choice, i, j)
+    single, pair = sweeper.values(choice, j), sweeper.values(choice, i, j)
     for s, r in rng.integers(0, problem.n_corrections, (20, 2)):
         changed = choice.copy()
         changed[j] = r
@@ -184,8 +184,8 @@ def test_on_ddi_they_cannot_and_the_closest_is_the_most_even_choice():
 )
 def test_bounds_on_a_real_table_are_optimised_exactly(goal):
     problem = build_problem(*published("agnews", "opt"), ensemble(30), goal)
-    pruned = search(problem, "exact", n_starts=4)
-    whole = search(problem, "enumerate", n_starts=4)
+    pruned = solve(problem, SearchSettings("exact", n_starts=4))
+    whole = solve(problem, SearchSettings("enumerate", n_starts=4))
     assert pruned.certificate.status == whole.certificate.status == "optimal"
     assert pruned.best.objective == pytest.approx(whole.best.objective, abs=1e-12)
     assert pruned.best.objective < 1

@@ -16,9 +16,35 @@ from debias import Constrained, EnsembleDebiaser, FuzzyDebiaser, Objective, Weig
 from debias.errors import CorrectionFileError, ParameterError
 from debias.search.constraints import INFEASIBLE, is_feasible
 from debias.search.objective import Counts
-from tests.support.drawn_constraints import constraints, counted
+from tests.support.refusals import refused
 
 NAMES = ["sun", "rain", "fog"]
+
+
+def fractions():
+    return st.one_of(st.none(), st.sampled_from([0.0, 0.25, 0.5, 1 / 3, 0.7, 1.0]), st.floats(0, 1))
+
+
+@st.composite
+def constraints(draw):
+    """Any combination of bounds, one at least, with any objective within."""
+    bounds = [draw(fractions()) for _ in range(3)]
+    if bounds == [None] * 3:
+        bounds[draw(st.integers(0, 2))] = draw(st.floats(0, 1))
+    inner = draw(st.sampled_from([None, Objective(), Objective(2.0, 0.0, 1.0, 10.0), Objective(0, 1, 0)]))
+    return Constrained(*bounds, objective=inner)
+
+
+@st.composite
+def counted(draw):
+    """Confusion counts, at times with a class that has no samples."""
+    n_classes = draw(st.integers(2, 5))
+    support = draw(st.lists(st.integers(0, 12), min_size=n_classes, max_size=n_classes))
+    support[0], support[-1] = max(1, support[0]), max(1, support[-1])
+    correct = [draw(st.integers(0, b)) for b in support]
+    wrong = sum(support) - sum(correct)
+    predicted = [c + draw(st.integers(0, wrong)) for c in correct]
+    return Counts(np.array(correct), np.array(predicted), np.array(support))
 
 
 def literal(goal, counts):
@@ -115,7 +141,7 @@ def test_uncorrected_becomes_the_accuracy_of_the_uncorrected_model():
     assert (resolved.max_cobias, resolved.objective) == (goal.max_cobias, goal.objective)
     assert goal.min_accuracy == "uncorrected"
     assert resolved.least_correct(8) == 5
-    with pytest.raises(ParameterError, match="resolve\\(counts of the uncorrected model\\)"):
+    with refused(ParameterError, parameter="min_accuracy", received="uncorrected"):
         goal([3, 2], [5, 3], [4, 4])
 
 
@@ -126,24 +152,24 @@ def test_every_accuracy_needs_just_the_samples_it_came_from(n_samples):
 
 
 @pytest.mark.parametrize(
-    ("parameters", "message"),
+    ("parameters", "fields"),
     [
-        ({}, "no bound is given"),
-        ({"objective": Objective()}, "no bound is given"),
-        ({"max_cobias": 10}, r"max_cobias must be a fraction in \[0, 1\].*got 10"),
-        ({"max_cobias": "uncorrected"}, "max_cobias must be a fraction.*got 'uncorrected'"),
-        ({"max_cobias": True}, "got True"),
-        ({"min_accuracy": -0.1}, 'min_accuracy must be a fraction.*or "uncorrected"; got -0.1'),
-        ({"min_accuracy": "as before"}, "got 'as before'"),
-        ({"min_class_accuracy": float("nan")}, "min_class_accuracy must be.*got nan"),
-        ({"min_class_accuracy": [0.5]}, r"got \[0.5\]"),
-        ({"max_cobias": 0.1, "objective": "error"}, "objective must be an Objective.*got 'error'"),
-        ({"max_cobias": 0.1, "objective": Constrained(0.1)}, "objective must be an Objective"),
-        ({"max_cobias": 0.1, "objective": Objective(-1)}, "error must be a finite number"),
+        ({}, {"mentions": "max_cobias"}),
+        ({"objective": Objective()}, {"mentions": "max_cobias"}),
+        ({"max_cobias": 10}, {"parameter": "max_cobias", "received": 10}),
+        ({"max_cobias": "uncorrected"}, {"parameter": "max_cobias", "received": "uncorrected"}),
+        ({"max_cobias": True}, {"parameter": "max_cobias", "received": True}),
+        ({"min_accuracy": -0.1}, {"parameter": "min_accuracy", "mentions": "'uncorrected'"}),
+        ({"min_accuracy": "as before"}, {"parameter": "min_accuracy", "received": "as before"}),
+        ({"min_class_accuracy": float("nan")}, {"parameter": "min_class_accuracy", "received": float}),
+        ({"min_class_accuracy": [0.5]}, {"parameter": "min_class_accuracy", "received": [0.5]}),
+        ({"max_cobias": 0.1, "objective": "error"}, {"parameter": "objective", "received": "error"}),
+        ({"max_cobias": 0.1, "objective": Constrained(0.1)}, {"parameter": "objective"}),
+        ({"max_cobias": 0.1, "objective": Objective(-1)}, {"parameter": "error", "received": -1}),
     ],
 )
-def test_parameters_that_are_not_allowed(parameters, message):
-    with pytest.raises(ParameterError, match=message):
+def test_parameters_that_are_not_allowed(parameters, fields):
+    with refused(ParameterError, **fields):
         Constrained(**parameters).validate()
 
 
@@ -153,9 +179,9 @@ def test_weights_that_pass_keep_z_below_what_is_out_of_bounds(counts, pmi, smoot
     try:
         resolved = goal.resolve(counts)
     except ParameterError as error:
-        assert "divide them all by" in str(error)
+        assert error.parameter == "objective"
         smaller = clone(goal)
-        factor = int(re.search(r"all by (\d+)", str(error))[1])
+        factor = int(re.search(r"(\d+)$", error.fix)[1])
         smaller.set_params(
             **{f"objective__{w}": getattr(goal.objective, w) / factor for w in ("error", "cobias", "pmi")}
         )
@@ -166,9 +192,7 @@ def test_weights_that_pass_keep_z_below_what_is_out_of_bounds(counts, pmi, smoot
 
 def test_weights_too_large_are_refused():
     counts = Counts(np.array([1, 1]), np.array([2, 2]), np.array([2, 2]))
-    with pytest.raises(
-        ParameterError, match="z could be 1200 and has to stay below 1000; divide them all by 3"
-    ):
+    with refused(ParameterError, parameter="objective", mentions=(1200, 1000, 3)):
         Constrained(0.1, objective=Objective(600, 600, 0)).resolve(counts)
 
 
@@ -326,8 +350,8 @@ def test_files_from_before_there_were_bounds_are_read(rows, tmp_path):
 @pytest.mark.parametrize(
     ("objective", "message"),
     [
-        ({"max_cobias": 7, "objective": {"error": 1}}, "max_cobias must be a fraction"),
-        ({"objective": {"error": 1}}, "no bound is given"),
+        ({"max_cobias": 7, "objective": {"error": 1}}, "max_cobias"),
+        ({"objective": {"error": 1}}, "no bound"),
         ({"min_accuracy": "uncorrected", "objective": {"error": 1}}, "could not convert"),
         ({"max_cobias": 0.1, "objective": {"objective": {}}}, "float"),
         ({"max_cobias": 0.1, "objective": 3}, "items"),
@@ -356,5 +380,5 @@ def test_bounds_can_be_searched_over(bound, rows):
 
 
 def test_something_else_is_no_objective(rows):
-    with pytest.raises(ParameterError, match=r"Objective\(...\) or Constrained\(...\); got 'even'"):
+    with refused(ParameterError, mentions="even"):
         WeightDebiaser(objective="even").fit(*rows)

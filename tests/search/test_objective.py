@@ -10,6 +10,7 @@ from sklearn.base import clone
 
 from debias.errors import ParameterError
 from debias.search.objective import Objective, confusion_counts
+from tests.support.refusals import refused
 
 
 def literal(correct, predicted, support, error, cobias, pmi, smoothing):
@@ -85,17 +86,17 @@ def test_counts_by_loop(y, seed):
 
 
 @pytest.mark.parametrize(
-    ("parameters", "message"),
+    ("parameters", "fields"),
     [
-        ({"error": -1}, "error must be a finite number of at least 0; got -1"),
-        ({"cobias": float("nan")}, "cobias must be"),
-        ({"pmi": "much"}, "pmi must be .* got 'much'"),
-        ({"smoothing": 0.0}, "pmi > 0 needs smoothing > 0"),
-        ({"error": 0, "cobias": 0, "pmi": 0}, "nothing is optimised"),
+        ({"error": -1}, {"parameter": "error", "received": -1}),
+        ({"cobias": float("nan")}, {"parameter": "cobias", "received": float}),
+        ({"pmi": "much"}, {"parameter": "pmi", "received": "much"}),
+        ({"smoothing": 0.0}, {"parameter": "smoothing", "received": 0}),
+        ({"error": 0, "cobias": 0, "pmi": 0}, {"parameter": "error", "mentions": ("cobias", "pmi")}),
     ],
 )
-def test_weights_that_are_not_allowed(parameters, message):
-    with pytest.raises(ParameterError, match=message):
+def test_weights_that_are_not_allowed(parameters, fields):
+    with refused(ParameterError, **fields):
         Objective(**parameters).validate()
 
 

@@ -1,229 +1,291 @@
-"""All answers that a run can use: its own, those that other runs were given, and where each one is.
+"""The store of a model's answers: one SQLite file, each answer under the digest of its question.
 
-Only keys stay in memory (24 bytes each); answers are read from their files, the last few of which are
-kept. Without a folder all answers stay in memory.
+A killed process loses no transaction that was written. Each answer has a checksum: one whose bytes
+have changed counts as missing, so that it is asked again. Reference: sqlite.org/wal.html.
 """
 
-from collections import OrderedDict
-from collections.abc import Sequence
+import errno
+import hashlib
+import json
+import sqlite3
+import threading
+import zlib
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from types import TracebackType
+from typing import NamedTuple
 
-import numpy as np
+from debias.errors import DebiasError, ResumeError, StorageError
 
-from debias.errors import ResumeError
-from debias.inference.collection.answers import Answers, read_answers, write_answers
-from debias.inference.collection.hash_index import DigestArray, DigestIndex, IndexArray
-from debias.inference.collection.journal import Journal, read_journal
-from debias.inference.collection.run_folder import RunFolder, storage_errors
-from debias.inference.engine import BoolArray, FloatArray
+DIGEST_BYTES = 16
 
-_IN_MEMORY = 16
-_ROW_BITS = 32
+_VERSION = 1
+_KEYS_AT_ONCE = 500
+_BUSY_SECONDS = 30
+_SCHEMA = (
+    "CREATE TABLE IF NOT EXISTS about (name TEXT PRIMARY KEY, content TEXT) WITHOUT ROWID",
+    "CREATE TABLE IF NOT EXISTS facts (id INTEGER PRIMARY KEY, content TEXT UNIQUE)",
+    "CREATE TABLE IF NOT EXISTS answers"
+    " (key BLOB PRIMARY KEY, value BLOB, facts INTEGER, checksum INTEGER) WITHOUT ROWID",
+    f"PRAGMA user_version = {_VERSION}",
+)
+_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+_DISK = {
+    sqlite3.SQLITE_FULL,
+    sqlite3.SQLITE_IOERR,
+    sqlite3.SQLITE_CANTOPEN,
+    sqlite3.SQLITE_READONLY,
+    sqlite3.SQLITE_PERM,
+    sqlite3.SQLITE_BUSY,
+    sqlite3.SQLITE_LOCKED,
+    sqlite3.SQLITE_NOMEM,
+}
 
 
-class AnswerStore:
-    """Answers by key.
+def digest(text: str, before: bytes = b"") -> bytes:
+    """Return the digest of a text that comes after some bytes.
 
     Parameters
     ----------
-    n_labels : int
-    folder : RunFolder, optional
-        Locked; where new answers go.
-    others : sequence of Path, optional
-        Folders of other runs, which are only read.
+    text : str
+    before : bytes, optional
+        The context of the text, so that the same text in another context has another digest.
 
-    Attributes
-    ----------
-    n_own : int
-        Answers of this run, those of earlier starts included.
+    Returns
+    -------
+    bytes
+        16 of them.
 
     Examples
     --------
-    >>> store = AnswerStore(n_labels=2)
-    >>> keys = np.array([[1, 2]], dtype=np.uint64)
-    >>> store.save(0, Answers(keys, np.log([[0.5, 0.25]]), np.zeros((1, 2), bool)))
-    >>> np.exp(store.fetch(store.find(keys)).logprobs)
-    array([[0.5 , 0.25]])
+    >>> digest("a") == digest("a"), digest("a") == digest("a", b"elsewhere")
+    (True, False)
+    """
+    content = before + text.encode("utf-8", "surrogatepass")
+    return hashlib.blake2b(content, digest_size=DIGEST_BYTES).digest()
+
+
+class Answer(NamedTuple):
+    """A stored answer, and the facts it was made with as JSON."""
+
+    value: bytes
+    facts: str
+
+
+class AnswerStore:
+    """Answers by key, in a file or in memory; may be used from any thread.
+
+    Parameters
+    ----------
+    path : Path, optional
+        The file, made if it is missing; the answers stay in memory if omitted.
+    read_only : bool, default=False
+        Whether to open the file of another run, which may be at work.
+
+    Raises
+    ------
+    StorageError
+        The file cannot be opened or made.
+    ResumeError
+        The file is damaged, or is not a store of this version.
+
+    Examples
+    --------
+    >>> with AnswerStore() as store:
+    ...     store.add([(digest("a question"), b"an answer")], {"dtype": "float32"})
+    ...     store.find([digest("a question"), digest("another")])[digest("a question")]
+    Answer(value=b'an answer', facts='{"dtype": "float32"}')
     """
 
-    def __init__(
-        self,
-        n_labels: int,
-        folder: RunFolder | None = None,
-        others: Sequence[Path] = (),
-    ) -> None:
-        self.n_labels, self.folder = n_labels, folder
-        self.n_own = self._n_single = 0
-        self._index = DigestIndex()
-        self._sources: list[Path | Answers] = []
-        self._is_other: list[bool] = []
-        self._recent: OrderedDict[int, Answers] = OrderedDict()
-        self._journal = None if folder is None else Journal(folder.journal, n_labels)
-        if folder is not None:
-            self._load_own(folder)
-        for other in others:
-            self._load_other(RunFolder(other))
+    def __init__(self, path: Path | None = None, *, read_only: bool = False) -> None:
+        self.path = path
+        self._turn = threading.RLock()
+        with storage_errors(path):
+            name = (
+                ":memory:"
+                if path is None
+                else path.absolute().as_uri() + f"?mode={'ro' if read_only else 'rwc'}"
+            )
+            self._database = sqlite3.connect(
+                name, timeout=_BUSY_SECONDS, uri=path is not None, check_same_thread=False
+            )
+        try:
+            with storage_errors(path):
+                self._begin(read_only)
+        except BaseException:
+            self._database.close()
+            raise
 
-    def _load_own(self, folder: RunFolder) -> None:
-        """Know the answers of earlier starts; those that came singly get a file of their own."""
-        for path in folder.answer_files():
-            answers = read_answers(path, self.n_labels)
-            if answers is not None:
-                self._remember(path, answers)
-        singly = read_journal(folder.journal, self.n_labels)
-        if singly is not None:
-            path = self._free_path(folder, len(self._sources), "single")
-            with storage_errors(folder.path):
-                write_answers(path, singly)
-            self._remember(path, singly)
-        folder.journal.unlink(missing_ok=True)
+    def _begin(self, read_only: bool) -> None:
+        """Check the version of the file; make its tables where there are none."""
+        (version, n_tables) = self._database.execute(
+            "SELECT user_version, (SELECT count(*) FROM sqlite_master) FROM pragma_user_version"
+        ).fetchone()
+        is_new = version == n_tables == 0 and not read_only
+        if version != _VERSION and not is_new:
+            raise ResumeError(
+                f"the file is not a store of answers of version {_VERSION}",
+                file=self.path,
+                fix="move it away, or upgrade debias-iterit if a later version made it",
+            )
+        if not read_only:
+            # A file system without shared memory keeps SQLite's rollback journal, which is as safe.
+            self._database.execute("PRAGMA journal_mode = WAL")
+        if is_new:
+            with self._database:
+                self._database.execute("BEGIN IMMEDIATE")
+                for statement in _SCHEMA:
+                    self._database.execute(statement)
 
-    def _load_other(self, folder: RunFolder) -> None:
-        """Know the answers of another run, which may be at work."""
-        for path in folder.answer_files():
-            answers = read_answers(path, self.n_labels)
-            if answers is not None:
-                self._remember(path, answers, is_other=True)
-        singly = read_journal(folder.journal, self.n_labels)
-        if singly is not None:
-            self._remember(singly, singly, is_other=True)
+    def about(self) -> dict[str, object]:
+        """Return what the store says about itself, by name."""
+        with self._turn, storage_errors(self.path):
+            rows = self._database.execute("SELECT name, content FROM about").fetchall()
+            return {name: json.loads(content) for name, content in rows}
 
-    def _remember(self, source: Path | Answers, answers: Answers, is_other: bool = False) -> None:
-        """Put answers into the index."""
-        first = len(self._sources) << _ROW_BITS
-        self._index.add(answers.keys, first + np.arange(len(answers), dtype=np.int64))
-        self._sources.append(source)
-        self._is_other.append(is_other)
-        self.n_own += 0 if is_other else len(answers)
+    def describe(self, about: Mapping[str, object]) -> None:
+        """Keep JSON-able values that :meth:`about` returns."""
+        with self._turn, storage_errors(self.path), self._database:
+            rows = [(name, json.dumps(value)) for name, value in about.items()]
+            self._database.executemany("INSERT OR REPLACE INTO about VALUES (?, ?)", rows)
 
-    @property
-    def n_kept(self) -> int:
-        """Answers that the next start will find."""
-        return self.n_own + self._n_single
+    def __len__(self) -> int:
+        with self._turn, storage_errors(self.path):
+            return int(self._database.execute("SELECT count(*) FROM answers").fetchone()[0])
 
-    def find(self, keys: DigestArray) -> IndexArray:
-        """Return the place of each answer, -1 where there is none.
-
-        Parameters
-        ----------
-        keys : uint64 array, shape (n, 2)
-
-        Returns
-        -------
-        int64 array, shape (n,)
-        """
-        return self._index.find(keys)
-
-    def fetch(self, places: IndexArray) -> Answers:
-        """Return answers by their places.
+    def find(self, keys: Sequence[bytes]) -> dict[bytes, Answer]:
+        """Return the answers that there are.
 
         Parameters
         ----------
-        places : int64 array, shape (n,)
+        keys : sequence of bytes
 
         Returns
         -------
-        Answers
-            With the facts of the first.
+        dict of bytes to Answer
+            Whole answers only.
 
         Raises
         ------
         ResumeError
-            A file went missing since the run began.
+            The file is damaged.
+        StorageError
+            It cannot be read.
         """
-        shape = (len(places), self.n_labels)
-        keys = np.empty((len(places), 2), dtype=np.uint64)
-        logprobs: FloatArray = np.empty(shape)
-        is_bound: BoolArray = np.empty(shape, dtype=np.bool_)
-        sources = places >> _ROW_BITS
-        for source in np.unique(sources):
-            here = np.flatnonzero(sources == source)
-            answers, rows = self._answers(int(source)), places[here] & ((1 << _ROW_BITS) - 1)
-            keys[here], logprobs[here] = answers.keys[rows], answers.logprobs[rows]
-            is_bound[here] = answers.is_bound[rows]
-        facts = self._answers(int(sources[0])).facts if len(places) else {}
-        return Answers(keys, logprobs, is_bound, facts)
+        found: dict[bytes, Answer] = {}
+        with self._turn, storage_errors(self.path):
+            for start in range(0, len(keys), _KEYS_AT_ONCE):
+                some = keys[start : start + _KEYS_AT_ONCE]
+                rows = self._database.execute(
+                    "SELECT key, value, content, checksum FROM answers JOIN facts ON facts.id = answers.facts"
+                    f" WHERE key IN ({','.join('?' * len(some))})",
+                    some,
+                )
+                for key, value, facts, checksum in rows:
+                    if isinstance(value, bytes) and checksum == _checksum(key, value, facts):
+                        found[key] = Answer(value, facts)
+        return found
 
-    def count_others(self, places: IndexArray) -> int:
-        """Return how many of some places are in other runs."""
-        return int(np.array(self._is_other, dtype=np.bool_)[places >> _ROW_BITS].sum())
-
-    def _answers(self, source: int) -> Answers:
-        """Answers of one file."""
-        kept = self._sources[source]
-        if isinstance(kept, Answers):
-            return kept
-        if source in self._recent:
-            self._recent.move_to_end(source)
-            return self._recent[source]
-        answers = read_answers(kept, self.n_labels)
-        if answers is None:
-            raise ResumeError(f"{kept} went missing during the run; run again to compute it")
-        self._keep_recent(source, answers)
-        return answers
-
-    def _keep_recent(self, source: int, answers: Answers) -> None:
-        """Keep the answers of the last few files."""
-        self._recent[source] = answers
-        while len(self._recent) > _IN_MEMORY:
-            self._recent.popitem(last=False)
-
-    def save(self, first_row: int, answers: Answers) -> None:
-        """Keep the answers to some prompts, all or none.
+    def add(
+        self, answers: Iterable[tuple[bytes, bytes]], facts: Mapping[str, object], *, durable: bool = True
+    ) -> None:
+        """Keep answers in one transaction: all or none.
 
         Parameters
         ----------
-        first_row : int
-            Row of the first prompt, for the name of the file.
-        answers : Answers
+        answers : iterable of (bytes, bytes)
+            Keys and answers; an earlier answer to the same question is replaced.
+        facts : mapping
+            How the answers were made; JSON-able.
+        durable : bool, default=True
+            Whether to wait until they are on the disk. Without it they outlive the process, but
+            the last of them not a loss of power.
 
         Raises
         ------
         StorageError
-            They cannot be written.
+            They cannot be written: a full disk, or a missing permission.
+        ResumeError
+            The file is damaged.
         """
-        if self.folder is None or self._journal is None:
-            self._remember(answers, answers)
-            return
-        path = self._free_path(self.folder, first_row)
-        with storage_errors(self.folder.path, f"the answers to {self.n_own:,} prompts are kept there"):
-            write_answers(path, answers)
-        self._journal.clear()
-        self._n_single = 0
-        self._keep_recent(len(self._sources), answers)
-        self._remember(path, answers)
+        content = json.dumps(dict(facts))
+        with self._turn, storage_errors(self.path):
+            self._database.execute(f"PRAGMA synchronous = {'FULL' if durable else 'NORMAL'}")
+            with self._database:
+                number = self._number_of(content)
+                rows = [(key, value, number, _checksum(key, value, content)) for key, value in answers]
+                self._database.executemany("INSERT OR REPLACE INTO answers VALUES (?, ?, ?, ?)", rows)
 
-    def save_single(self, answer: Answers) -> None:
-        """Keep one answer at once; :meth:`save` takes it over.
-
-        Parameters
-        ----------
-        answer : Answers
-            Of one row.
-
-        Raises
-        ------
-        StorageError
-            It cannot be written.
-        """
-        if self.folder is not None and self._journal is not None:
-            with storage_errors(self.folder.path, "the answers before are kept there"):
-                self._journal.append(answer)
-            self._n_single += 1
+    def _number_of(self, facts: str) -> int:
+        """Return the row of some facts, written where they are new."""
+        self._database.execute("INSERT OR IGNORE INTO facts (content) VALUES (?)", (facts,))
+        (number,) = self._database.execute("SELECT id FROM facts WHERE content = ?", (facts,)).fetchone()
+        return int(number)
 
     def close(self) -> None:
-        """Close what is open, and wait until single answers are on the disk."""
-        if self._journal is not None:
-            self._journal.flush()
-            self._journal.close()
+        """Close the store; a file becomes a single one, that can be read where nothing can be written."""
+        with self._turn:
+            with suppress(sqlite3.Error):  # the log stays beside the file, and the next start reads it
+                self._database.execute("PRAGMA busy_timeout = 0")
+                if self.path is not None:
+                    self._database.execute("PRAGMA journal_mode = DELETE")
+            self._database.close()
 
-    def _free_path(self, folder: RunFolder, number: int, kind: str = "") -> Path:
-        """Name of a file that takes no answers away: free, or that of a damaged file."""
-        taken = {source for source in self._sources if isinstance(source, Path)}
-        stem = f"rows-{number:010d}{kind and '-'}{kind}"
-        path = folder.path / f"{stem}.parquet"
-        attempt = 0
-        while path in taken:
-            attempt += 1
-            path = folder.path / f"{stem}-{attempt}.parquet"
-        return path
+    def __enter__(self) -> "AnswerStore":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+def _checksum(key: bytes, value: bytes, facts: str) -> int:
+    """Return what tells that an answer is as it was written."""
+    return zlib.crc32(facts.encode(), zlib.crc32(value, zlib.crc32(key)))
+
+
+@contextmanager
+def storage_errors(place: Path | None) -> Iterator[None]:
+    """Turn errors of the system and of SQLite into ours.
+
+    Parameters
+    ----------
+    place : Path, optional
+        What is read or written; None for memory.
+
+    Raises
+    ------
+    StorageError
+        The block could not read or write.
+    ResumeError
+        The file is damaged.
+    """
+    try:
+        yield
+    except DebiasError:
+        raise
+    except OSError as error:
+        raise _storage_error(place, error.errno in _FULL, error.strerror or str(error)) from error
+    except (sqlite3.ProgrammingError, sqlite3.InterfaceError):
+        raise
+    except (sqlite3.Error, json.JSONDecodeError, UnicodeDecodeError) as error:
+        code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_CORRUPT) & 0xFF
+        if code in _DISK:
+            raise _storage_error(place, code == sqlite3.SQLITE_FULL, str(error)) from error
+        raise ResumeError(
+            f"the file is damaged ({error})",
+            file=place,
+            fix="delete it and start again: its answers are asked again",
+        ) from error
+
+
+def _storage_error(place: Path | None, is_full: bool, reason: str) -> StorageError:
+    """Return an error that says how to resume."""
+    if is_full:
+        problem = "no space is left there, or a limit on the size of files or a quota is reached"
+        fix = "free some space and rerun to resume"
+    else:
+        problem, fix = f"it cannot be written or read ({reason})", "correct that and rerun to resume"
+    return StorageError(problem, file=place, fix=fix)

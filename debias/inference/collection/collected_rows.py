@@ -7,12 +7,13 @@ import hashlib
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import chain, islice
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 
 from debias.errors import OverlapError, ParameterError, TaskError
-from debias.inference.collection.hash_index import SeenTexts
+from debias.inference.collection.answer_store import DIGEST_BYTES, digest
 from debias.inference.texts.source_rows import class_name, render
 from debias.inference.texts.tasks import Demonstration, Task
 from debias.tables.splitting import plain_text
@@ -21,7 +22,7 @@ _AT_ONCE = 1024
 _FORMS = "a text, (text, label), (id, text, label), or a mapping with the task's columns"
 
 
-class Row(NamedTuple):
+class TextRow(NamedTuple):
     """One text to be classified; ``label`` is its class name or None."""
 
     id: str
@@ -30,12 +31,12 @@ class Row(NamedTuple):
 
 
 class DataDigest:
-    """What the rows are, in digests of texts, labels and ids apart, so that a difference can be named.
+    """Digests of texts, labels and ids apart, so that a difference between rows can be named.
 
     Examples
     --------
     >>> one, other = DataDigest(), DataDigest()
-    >>> one.add([Row("0", "fine", "good")]), other.add([Row("0", "fine", "bad")])
+    >>> one.add([TextRow("0", "fine", "good")]), other.add([TextRow("0", "fine", "bad")])
     (None, None)
     >>> [key for key, value in one.settings().items() if other.settings()[key] != value]
     ['labels']
@@ -46,21 +47,21 @@ class DataDigest:
         self._digests = [hashlib.sha256() for _ in range(3)]
         self._labelled = False
 
-    def add(self, rows: Sequence[Row]) -> None:
+    def add(self, rows: Sequence[TextRow]) -> None:
         """Take in the next rows."""
         self._n_rows += len(rows)
         self._labelled = self._labelled or any(row.label is not None for row in rows)
-        columns: tuple[list[Any], ...] = (
+        columns: list[list[str | None]] = [
             [row.text for row in rows],
             [row.label for row in rows],
             [row.id for row in rows],
-        )
-        for digest, column in zip(self._digests, columns, strict=True):
-            digest.update("".join(json.dumps(value) + "\n" for value in column).encode())
+        ]
+        for one, column in zip(self._digests, columns, strict=True):
+            one.update("".join(json.dumps(value) + "\n" for value in column).encode())
 
-    def settings(self) -> dict[str, Any]:
+    def settings(self) -> dict[str, object]:
         """Return the number of rows and three digests; that of labels is None where there are none."""
-        texts, labels, ids = (digest.hexdigest()[:16] for digest in self._digests)
+        texts, labels, ids = (one.hexdigest()[:16] for one in self._digests)
         return {
             "rows": self._n_rows,
             "texts": texts,
@@ -69,13 +70,66 @@ class DataDigest:
         }
 
 
+class SeenTexts:
+    """The texts that came before, and their rows: digests in sorted blocks, 24 bytes for each text.
+
+    Examples
+    --------
+    >>> seen = SeenTexts()
+    >>> seen.first_rows(["a", "b", "a"]), seen.first_rows(["b", "c"])
+    ([-1, -1, 0], [1, -1])
+    """
+
+    def __init__(self) -> None:
+        self._blocks: list[tuple[npt.NDArray[np.bytes_], npt.NDArray[np.int64]]] = []
+        self._n_rows = 0
+
+    def first_rows(self, texts: Sequence[str]) -> list[int]:
+        """Remember texts; return the row of each one's first appearance, -1 where this is the first.
+
+        Parameters
+        ----------
+        texts : sequence of str
+            The next rows.
+
+        Returns
+        -------
+        list of int
+        """
+        digests = np.frombuffer(b"".join(map(digest, texts)), dtype=f"S{DIGEST_BYTES}")
+        known = np.full(len(texts), -1, dtype=np.int64)
+        for block, rows in self._blocks:
+            places = np.minimum(np.searchsorted(block, digests), len(block) - 1)
+            known = np.where(block[places] == digests, rows[places], known)
+        different, first, back = np.unique(digests, return_index=True, return_inverse=True)
+        first_rows = self._n_rows + first.astype(np.int64)
+        is_new = known[first] < 0
+        self._add(different[is_new], first_rows[is_new])
+        rows = self._n_rows + np.arange(len(texts))
+        earlier = np.where(first_rows[back] < rows, first_rows[back], -1)
+        self._n_rows += len(texts)
+        return [int(row) for row in np.where(known < 0, earlier, known)]
+
+    def _add(self, digests: npt.NDArray[np.bytes_], rows: npt.NDArray[np.int64]) -> None:
+        """Add a sorted block; blocks of like size are merged, so that there are few."""
+        if not len(digests):
+            return
+        self._blocks.append((digests, rows))
+        while len(self._blocks) > 1 and len(self._blocks[-2][0]) < 2 * len(self._blocks[-1][0]):
+            # invariant: no digest is in two blocks
+            later, earlier = self._blocks.pop(), self._blocks.pop()
+            joined, places = (np.concatenate(pair) for pair in zip(earlier, later, strict=True))
+            order = np.argsort(joined, kind="stable")
+            self._blocks.append((joined[order], places[order]))
+
+
 def listed_rows(
     task: Task,
     texts: Sequence[str],
-    labels: Sequence[Any] | None,
-    ids: Sequence[Any] | None,
+    labels: Sequence[str] | Sequence[int] | None,
+    ids: Sequence[str] | None,
     demonstrations: Sequence[Demonstration],
-) -> list[Row]:
+) -> list[TextRow]:
     """Check texts, labels and ids, and put them together.
 
     Parameters
@@ -84,45 +138,50 @@ def listed_rows(
     texts : sequence of str, length n
     labels : sequence of class names or positions, length n, optional
     ids : sequence, length n, optional
-        Row numbers when left out.
+        Row numbers if omitted.
     demonstrations : sequence of Demonstration
 
     Returns
     -------
-    list of Row
+    list of TextRow
 
     Raises
     ------
     ParameterError, TaskError, OverlapError
-        The message names the row.
+        Something is not valid; a row has its number in the error.
 
     Examples
     --------
     >>> listed_rows(Task("mood", labels=["bad", "good"]), ["fine"], [1], None, [])
-    [Row(id='0', text='fine', label='good')]
+    [TextRow(id='0', text='fine', label='good')]
     """
-    values = list(texts) if not isinstance(texts, str) else texts
-    if isinstance(values, str):
-        raise ParameterError(f"texts is one string, {texts!r}; give a list of strings: [{texts!r}]")
+    if isinstance(texts, str):
+        raise ParameterError(parameter="texts", allowed="a list of strings", received=texts)
+    values = list(texts)
     if not values:
-        raise ParameterError("texts is empty; give at least one text")
-    for what, column in (("labels", labels), ("ids", ids)):
+        raise ParameterError(parameter="texts", allowed="a list of at least one text", received=values)
+    for name, column in (("labels", labels), ("ids", ids)):
         if column is not None and len(column) != len(values):
             raise ParameterError(
-                f"{len(column)} {what} for {len(values)} texts; give one {what[:-1]} per text"
+                f"there are {len(column)} {name} for {len(values)} texts",
+                parameter=name,
+                received=len(column),
+                fix=f"give one for each text, or omit {name}",
             )
-    items = (
-        Row(
+    rows = (
+        TextRow(
             str(number) if ids is None else str(ids[number]),
-            _checked_text(f"texts[{number}]", text),
-            None if labels is None else _class_of(f"labels[{number}]", task, labels[number]),
+            _checked_text(number, text),
+            None if labels is None else _class_of(number, task, labels[number]),
         )
         for number, text in enumerate(values)
     )
-    return list(_checked(items, demonstrations, "texts[{}]", check_ids=ids is not None))
+    return list(_checked(rows, demonstrations, check_ids=ids is not None))
 
 
-def streamed_rows(task: Task, rows: Iterable[Any], demonstrations: Sequence[Demonstration]) -> Iterator[Row]:
+def streamed_rows(
+    task: Task, rows: Iterable[object], demonstrations: Sequence[Demonstration]
+) -> Iterator[TextRow]:
     """Check rows as they come.
 
     Parameters
@@ -131,94 +190,104 @@ def streamed_rows(task: Task, rows: Iterable[Any], demonstrations: Sequence[Demo
     rows : iterable
         Each a text, (text, label), (id, text, label), or a mapping with the task's columns
         (``text_columns``, and where there are any ``label_column`` and ``id_column`` or "id"). All
-        rows have labels or none has, and the same goes for ids.
+        rows have labels or none has one; the same is true of ids.
     demonstrations : sequence of Demonstration
 
     Yields
     ------
-    Row
+    TextRow
 
     Raises
     ------
     ParameterError, TaskError, OverlapError
-        The message names the row.
+        A row is not valid; the error has its number.
 
     Examples
     --------
     >>> task = Task("mood", labels=["bad", "good"])
     >>> list(streamed_rows(task, [("a1", "fine", "good"), {"id": "a2", "text": "dull", "label": 0}], []))
-    [Row(id='a1', text='fine', label='good'), Row(id='a2', text='dull', label='bad')]
+    [TextRow(id='a1', text='fine', label='good'), TextRow(id='a2', text='dull', label='bad')]
     """
     if isinstance(rows, str | Mapping) or not isinstance(rows, Iterable):
-        raise ParameterError(f"rows is {type(rows).__name__}; give an iterable whose items are {_FORMS}")
+        raise ParameterError(parameter="rows", allowed=f"an iterable, each item {_FORMS}", received=rows)
     parsed = (_parsed(task, number, item) for number, item in enumerate(rows))
     for first in parsed:
         checked = _alike(chain([first], parsed))
-        yield from _checked(checked, demonstrations, "row {}: the text", check_ids=first[1] is not None)
+        yield from _checked(checked, demonstrations, check_ids=first[1] is not None)
 
 
-def _alike(parsed: Iterable[tuple[int, str | None, str, str | None]]) -> Iterator[Row]:
+def _alike(parsed: Iterable[tuple[int, str | None, str, str | None]]) -> Iterator[TextRow]:
     """Yield rows that all have labels and ids, or none has."""
     has: tuple[bool, bool] | None = None
     for number, id_, text, label in parsed:
         own = (label is not None, id_ is not None)
         has = own if has is None else has
-        for what, mine, first in zip(("label", "id"), own, has, strict=True):
+        for name, mine, first in zip(("label", "id"), own, has, strict=True):
             if mine != first:
                 raise ParameterError(
-                    f"row {number} has {'a' if mine else 'no'} {what}, row 0 has"
-                    f" {'one' if first else 'none'}; give all rows one or none"
+                    f"the row has {'a' if mine else 'no'} {name}, and row 0 has {'one' if first else 'none'}",
+                    parameter="rows",
+                    row=number,
+                    column=name,
+                    fix=f"give every row a {name}, or none",
                 )
-        yield Row(str(number) if id_ is None else id_, text, label)
+        yield TextRow(str(number) if id_ is None else id_, text, label)
 
 
-def _parsed(task: Task, number: int, item: Any) -> tuple[int, str | None, str, str | None]:
-    """Row number, id, text and class name of one item of a stream."""
-    id_: Any = None
-    label: Any = None
+def _parsed(task: Task, number: int, item: object) -> tuple[int, str | None, str, str | None]:
+    """Return row number, id, text and class name of one item of a stream."""
+    id_: object = None
+    label: object = None
+    text: object = item
     if isinstance(item, Mapping):
-        missing = [column for column in task.text_columns if column not in item]
-        if missing:
-            raise TaskError(f"row {number} has no column {missing[0]!r}; it has {list(map(str, item))}")
-        text: Any = render(item, task.text_columns, task.text_template, task.list_separator)
+        for column in task.text_columns:
+            if column not in item:
+                raise TaskError(
+                    f"the row has no such column; it has {list(map(str, item))}", row=number, column=column
+                )
+        text = render(item, task.text_columns, task.text_template, task.list_separator)
         id_, label = item.get(task.id_column or "id"), item.get(task.label_column)
         if label is not None:
             label = class_name(label, task.class_names, task.labels, task.label_map) or label
     elif isinstance(item, tuple | list) and 2 <= len(item) <= 3:
         id_, text, label = item if len(item) == 3 else (None, *item)
-    else:
-        text = item
     if not isinstance(text, str):
-        raise ParameterError(f"row {number} is {item!r:.200}; give {_FORMS}")
-    name = None if label is None else _class_of(f"row {number}: the label", task, label)
-    return number, None if id_ is None else str(id_), _checked_text(f"row {number}: the text", text), name
+        raise ParameterError(parameter="rows", row=number, received=item, allowed=_FORMS)
+    name = None if label is None else _class_of(number, task, label)
+    return number, None if id_ is None else str(id_), _checked_text(number, text), name
 
 
-def _checked_text(where: str, text: Any) -> str:
-    """Text that is one and not empty."""
+def _checked_text(row: int, text: object) -> str:
+    """Return a text that is one and not empty."""
     if not isinstance(text, str):
-        raise ParameterError(f"{where} is {text!r} of type {type(text).__name__}; it must be a str")
+        raise ParameterError(
+            f"{text!r} is not a string", parameter="texts", received=text, row=row, column="text"
+        )
     if not text.strip():
-        raise TaskError(f"{where} is {text!r}; leave empty texts out")
+        raise TaskError(
+            f"the text is {text!r}", received=text, row=row, column="text", fix="omit empty texts"
+        )
     return str(text)
 
 
-def _class_of(where: str, task: Task, value: Any) -> str:
-    """Class name that a label means: a name, or a position."""
-    is_position = isinstance(value, int | np.integer) and not isinstance(value, bool)
-    if is_position and 0 <= value < task.n_classes:
+def _class_of(row: int, task: Task, value: object) -> str:
+    """Return the class name that a label means: a name, or a position."""
+    if isinstance(value, int | np.integer) and not isinstance(value, bool) and 0 <= value < task.n_classes:
         return task.class_names[value]
     if isinstance(value, str) and value in task.class_names:
         return str(value)
     raise TaskError(
-        f"{where} is {value!r}; task {task.name!r} has the classes {list(task.class_names)},"
-        f" or positions 0 .. {task.n_classes - 1}"
+        f"{value!r} is no class of task {task.name!r}; the classes are {list(task.class_names)},"
+        f" or positions 0 .. {task.n_classes - 1}",
+        received=value,
+        row=row,
+        column="label",
     )
 
 
 def _checked(
-    rows: Iterable[Row], demonstrations: Sequence[Demonstration], where: str, check_ids: bool
-) -> Iterator[Row]:
+    rows: Iterable[TextRow], demonstrations: Sequence[Demonstration], check_ids: bool
+) -> Iterator[TextRow]:
     """Yield rows; raise for one that is a demonstration, and for an id that came before."""
     shown, seen, number = {plain_text(one.text) for one in demonstrations}, SeenTexts(), 0
     source = iter(rows)
@@ -227,13 +296,18 @@ def _checked(
         for row, first in zip(batch, earlier, strict=True):
             if shown and plain_text(row.text) in shown:
                 raise OverlapError(
-                    f"{where.format(number)} is also a demonstration, so its prompt would"
-                    " hold its own answer; take such rows out, as draw_demonstrations does"
+                    "the text is also a demonstration, so its prompt would hold its own answer",
+                    row=number,
+                    column="text",
+                    fix="omit such rows, as draw_demonstrations does",
                 )
             if first >= 0:
                 raise ParameterError(
-                    f"id {row.id!r} stands there more than once, in the rows {first} and {number};"
-                    " ids must be unique"
+                    f"{row.id!r} is also the id of row {first}; ids must be unique",
+                    parameter="ids",
+                    received=row.id,
+                    row=number,
+                    column="id",
                 )
             number += 1
         yield from batch

@@ -1,309 +1,233 @@
-"""One collection, from prompts to a table, in memory or on disk: what lists and streams share."""
+"""From texts to a probability table: one resumable run of a model, over lists or over a stream.
+
+A table is collected once and saved; everything after it runs without a model.
+"""
 
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, Unpack
 
-import numpy as np
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-from debias.atomic_file import flush_folder
-from debias.errors import Kept, ParameterError, ResumeError
-from debias.inference.collection.answer_store import AnswerStore
-from debias.inference.collection.asking import Answered, Questions
-from debias.inference.collection.collection_facts import Outcome, answer_settings, origin
-from debias.inference.collection.probability_blocks import probability_blocks
-from debias.inference.collection.prompting import Prompted
-from debias.inference.collection.run_folder import SUFFIX, RunFolder, refuse_other_settings, storage_errors
+from debias.inference.collection.collected_rows import DataDigest, listed_rows, streamed_rows
+from debias.inference.collection.collection_run import CollectionRun, checked_target
+from debias.inference.collection.collection_settings import CollectionKeywords, CollectionSettings
+from debias.inference.collection.prompts import prompted_rows
 from debias.inference.engine import Engine
-from debias.inference.texts.tasks import Demonstration, Task
-from debias.tables.formats.parquet_table import read_header
-from debias.tables.formats.parquet_writer import ParquetTableWriter
-from debias.tables.row_checks import check_metadata
-from debias.tables.table_parts import PER_ROW, TableParts
+from debias.inference.texts.demonstrations import check_demonstrations
+from debias.inference.texts.tasks import Task, load_task
+from debias.tables.table import ProbabilityTable
 
-Paths = Sequence[str | os.PathLike[str]]
+_STREAM_CHUNK = 1024
 
 
-@dataclass
-class Collection:
-    """What a collection is made with; see :func:`debias.inference.collection.from_lists.collect`."""
+def collect(
+    engine: Engine,
+    task: str | Task,
+    texts: Sequence[str],
+    labels: Sequence[str] | Sequence[int] | None = None,
+    *,
+    demonstrations: Sequence[tuple[str, ...]] = (),
+    ids: Sequence[str] | None = None,
+    out: str | os.PathLike[str] | None = None,
+    **settings: Unpack[CollectionKeywords],
+) -> ProbabilityTable:
+    """Ask a model for the class probabilities of texts.
 
-    engine: Engine
-    task: Task
-    demonstrations: tuple[Demonstration, ...]
-    too_long: str = "error"
-    low_mass: float = 0.5
-    chunk_size: int = 256
-    seed: int | None = None
-    metadata: Mapping[str, Any] = field(default_factory=dict)
-    reuse: Paths = ()
-    keep: bool = True
-    progress: bool | str = True
+    With ``out``, answers are kept in the folder ``out + ".run"`` as they come, so that a run that was
+    killed, at whatever moment, resumes where it stopped and makes the same file, byte by byte. An
+    engine whose answers come one by one loses none; others compute the current chunk again. A
+    table that is already there, made with the same settings, is read back without the model.
 
-    def __post_init__(self) -> None:
-        if isinstance(self.chunk_size, bool) or not isinstance(self.chunk_size, int) or self.chunk_size < 1:
-            raise ParameterError(f"chunk_size is {self.chunk_size!r}; give a number from 1 on")
-        if not 0 <= self.low_mass <= 1:
-            raise ParameterError(f"low_mass is {self.low_mass!r}; give a probability from 0 to 1")
-        self.settings = answer_settings(self.engine, self.task, self.demonstrations, self.too_long)
-        self._named_runs = _named_runs(self.reuse)
-        self.metadata = check_metadata(dict(self.metadata or {}))
-
-    def in_memory(self, rows: Iterable[Prompted], n_rows: int | None) -> TableParts:
-        """Ask about all rows and return the whole table.
-
-        Parameters
-        ----------
-        rows : iterable of Prompted
-        n_rows : int, optional
-            For the progress bar.
-
-        Returns
-        -------
-        TableParts
-            Checked, with metadata.
-        """
-        store = AnswerStore(self.task.n_classes, others=self._other_runs(None))
-        outcome = Outcome(self.task.class_names, self.low_mass)
-        with self._bar(n_rows) as advance:
-            blocks = list(self._blocks(rows, store, outcome, self.chunk_size, advance))
-        columns: dict[str, Any] = {
-            name: np.concatenate([getattr(one, name) for one in blocks])
-            for name in PER_ROW
-            if getattr(blocks[0], name) is not None
-        }
-        return replace(self._about(outcome), **columns)
-
-    def to_file(self, rows: Iterable[Prompted], n_rows: int | None, target: Path) -> dict[str, Any]:
-        """Ask about all rows and write the table, going on where an earlier start stopped.
-
-        Parameters
-        ----------
-        rows : iterable of Prompted
-        n_rows : int, optional
-            For the progress bar.
-        target : Path
-
-        Returns
-        -------
-        dict
-            The table's metadata.
-        """
-        folder = RunFolder(run_path(target))
-        with ExitStack() as stack:
-            stack.enter_context(folder.locked())
-            chunk_size = folder.begin(self.settings, self.chunk_size)
-            store = AnswerStore(self.task.n_classes, folder, self._other_runs(target))
-            stack.callback(store.close)
-            stack.enter_context(_saying_what_is_kept(store, folder))
-            outcome = Outcome(self.task.class_names, self.low_mass)
-            advance = stack.enter_context(self._bar(n_rows))
-            blocks = self._blocks(rows, store, outcome, chunk_size, advance)
-            metadata = self._write(blocks, outcome, folder, target)
-            if not self.keep:
-                folder.remove()
-        return metadata
-
-    def _blocks(
-        self,
-        rows: Iterable[Prompted],
-        store: AnswerStore,
-        outcome: Outcome,
-        chunk_size: int,
-        advance: Callable[[int], object],
-    ) -> Iterator[TableParts]:
-        """Yield the table in blocks."""
-        questions = Questions(self.engine, self.task.continuations, store, chunk_size)
-
-        def watched() -> Iterator[Answered]:
-            for some in questions.answer(rows):
-                advance(len(some.rows))
-                yield some
-
-        yield from probability_blocks(watched(), self.task.class_names, outcome)
-        if not outcome.n_rows:
-            raise ParameterError("rows is empty; give at least one row")
-
-    @contextmanager
-    def _bar(self, n_rows: int | None) -> Iterator[Callable[[int], object]]:
-        """Show how far it is: on the error stream, so that standard output stays for results."""
-        title = self.progress if isinstance(self.progress, str) else self.task.name
-        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-        with Progress(*columns, console=Console(stderr=True), disable=not self.progress) as bar:
-            job = bar.add_task(title, total=n_rows)
-            yield lambda n_done: bar.advance(job, n_done)
-
-    def _write(
-        self, blocks: Iterable[TableParts], outcome: Outcome, folder: RunFolder, target: Path
-    ) -> dict[str, Any]:
-        """Write the table beside its answers, then give it its name; return its metadata."""
-        unfinished = folder.unfinished_table
-        kept = "all answers so far are kept in the run's folder"
-        with _opened(unfinished, kept) as writer:
-            for block in blocks:
-                with storage_errors(target, kept):
-                    writer.write(block)
-            about = self._about(outcome)
-            with storage_errors(target, kept):
-                writer.finish(about)
-            folder.begin(self.settings, self.chunk_size, outcome.data.settings())
-        with storage_errors(target, kept):
-            unfinished.replace(target)
-            flush_folder(target.parent)
-        return dict(about.metadata)
-
-    def _about(self, outcome: Outcome) -> TableParts:
-        """Return what the table says about itself; no rows."""
-        made_with = origin(self.engine, self.task, self.demonstrations, self.seed)
-        facts = {**self.metadata, **made_with, "collection": outcome.settings(self.settings)}
-        metadata = check_metadata({**facts, **outcome.facts(), "normalised": True})
-        return TableParts(
-            np.empty((0, self.task.n_classes)),
-            self.task.class_names,
-            metadata=metadata,
-            ids_given=outcome.ids_given,
-        )
-
-    def _other_runs(self, target: Path | None) -> list[Path]:
-        """Folders of other runs that asked the same engine in the same words."""
-        siblings = [] if target is None else sorted(target.parent.glob(f"*{SUFFIX}"))
-        own = None if target is None else run_path(target).resolve()
-        found = {path.resolve(): path for path in [*siblings, *self._named_runs]}
-        return [path for place, path in found.items() if place != own and self._asked_alike(path)]
-
-    def _asked_alike(self, path: Path) -> bool:
-        """Whether the answers of a run can be ours; their keys decide, this only spares reading them."""
-        try:
-            settings = RunFolder(path).manifest().get("settings", {})
-            template = {k: v for k, v in settings["task"].items() if k not in ("name", "class_names")}
-            shown = [one[0] for one in settings["demonstrations"]]
-        except (ResumeError, KeyError, TypeError, AttributeError, IndexError):
-            return False
-        own = {k: v for k, v in self.settings["task"].items() if k in template}
-        return bool(
-            settings.get("engine") == self.settings["engine"]
-            and template == own
-            and shown == [one[0] for one in self.settings["demonstrations"]]
-        )
-
-    def finished(self, target: Path, data: Mapping[str, Any]) -> dict[str, Any]:
-        """Return the metadata of a table that is there, if it is the one that was asked for.
-
-        Parameters
-        ----------
-        target : Path
-        data : mapping
-            Of :meth:`DataDigest.settings`.
-
-        Returns
-        -------
-        dict
-
-        Raises
-        ------
-        ResumeError
-            It was made with other settings or of other rows; the message names each difference.
-        """
-        metadata: dict[str, Any] = read_header(target)["metadata"]
-        made_with = metadata.get("collection")
-        if not isinstance(made_with, dict):
-            raise ResumeError(f"{target} exists and was not made by collect; choose another out or delete it")
-        refuse_other_settings(target, made_with, {**self.settings, "data": data})
-        folder = RunFolder(run_path(target))
-        if not self.keep and folder.path.exists():
-            with folder.locked():
-                folder.remove()
-        return metadata
-
-
-def checked_target(out: str | os.PathLike[str]) -> Path:
-    """Return the path of the table, which must be Parquet: no other format keeps the settings.
+    No prompt is sent twice: equal ones are asked once, and answers of this run or of another one in
+    the same folder to the same question are used again (in floating point, batches of other rows may
+    change the last digits of an answer; ``metadata["reused_rows"]`` counts rows answered by other
+    runs). So an unfinished run may resume with other rows; a finished table is never replaced.
 
     Parameters
     ----------
-    out : path-like
+    engine : Engine
+    task : str or Task
+    texts : sequence of str, length n
+    labels : sequence of class names, or of class positions 0 .. K-1, length n, optional
+    demonstrations : sequence of Demonstration or (text, class name), optional
+        Solved examples for the prompt; see
+        :func:`~debias.inference.texts.demonstrations.draw_demonstrations`.
+    ids : sequence of str, optional
+        Row ids, unique; row numbers if omitted.
+    out : path-like, optional
+        Parquet file for the table.
+    **settings
+        The fields of :class:`~debias.inference.collection.collection_settings.CollectionSettings`:
+        ``too_long``, ``low_mass``, ``chunk_size``, ``seed``, ``metadata``, ``reuse``, ``keep`` and
+        ``progress``.
 
     Returns
     -------
-    Path
+    ProbabilityTable
+        Normalised class probabilities; ``label_mass`` is what the labels got before.
 
     Raises
     ------
     ParameterError
-        Another ending, or no such folder.
+        A setting is not allowed or not known.
+    TaskError, LabelError
+        A text is empty, a label is unknown, or label words cannot be told apart.
+    OverlapError
+        A demonstration is among the texts: its prompt would hold its own answer.
+    ContextLengthError
+        Prompts do not fit into the context.
+    ResumeError
+        ``out`` or its folder were made with other settings, each of which is named; or the answers
+        are damaged.
+    RunInUseError
+        Another process is collecting into ``out``.
+    EngineError
+        The engine fails. What it answered is kept.
+    StorageError
+        Answers cannot be written: a full disk. What was written is kept.
+
+    Notes
+    -----
+    Whatever stops a run, an interruption by the user included, has what is kept as its attribute
+    ``kept`` (:class:`debias.errors.Kept`).
 
     Examples
     --------
-    >>> checked_target("trec.csv")
+    >>> import numpy as np
+    >>> class Even(Engine):
+    ...     context_length, fingerprint = 100, {"model": "even"}
+    ...
+    ...     def continuation_logprobs(self, prompts, continuations):
+    ...         return [np.log([0.4]) for _ in continuations]
+    >>> table = collect(Even(), Task("mood", labels=["bad", "good"]), ["fine", "dull"], progress=False)
+    >>> table.probabilities
+       bad  good
+    0  0.5   0.5
+    1  0.5   0.5
+    >>> table.label_mass.tolist()
+    [0.8, 0.8]
+    >>> collect(Even(), "trec", ["Who ?"], too_long="cut")
     Traceback (most recent call last):
-    debias.errors.ParameterError: out is 'trec.csv'; it must end in .parquet, which keeps the settings ...
+    debias.errors.ParameterError: too_long must be one of 'error', 'truncate', got 'cut'.
     """
-    path = Path(out)
-    if path.suffix != ".parquet":
-        raise ParameterError(
-            f"out is {str(out)!r}; it must end in .parquet, which keeps the settings beside the table"
-            " (table.write makes other formats from it)"
-        )
-    if not path.parent.is_dir():
-        raise ParameterError(
-            f"out is {str(out)!r}, but the folder {str(path.parent)!r} does not exist; make it first"
-        )
-    return path
+    chosen = CollectionSettings.of(**settings)
+    task = load_task(task)
+    shown = check_demonstrations(task, demonstrations)
+    rows = listed_rows(task, texts, labels, ids, shown)
+    run = CollectionRun(engine, task, shown, chosen)
+    target = None if out is None else checked_target(out)
+    if target is not None and target.exists():
+        data = DataDigest()
+        data.add(rows)
+        run.check_finished(target, data.settings())
+        return ProbabilityTable.read(target)
+    prompts = list(prompted_rows(engine, task, shown, rows, too_long=chosen.too_long, at_once=len(rows)))
+    return ProbabilityTable.of_checked(run.table(prompts, len(rows), target))
 
 
-def run_path(target: Path) -> Path:
-    """Folder of the run that makes a table."""
-    return target.with_name(target.name + SUFFIX)
+@dataclass(frozen=True)
+class CollectedFile:
+    """A table that was collected into a file.
+
+    Attributes
+    ----------
+    path : Path
+    n_rows : int
+    metadata : dict
+        What the table says about itself: label mass, bounds, shortened and repeated texts, settings.
+    """
+
+    path: Path
+    n_rows: int
+    metadata: dict[str, Any]
+
+    def read(self) -> ProbabilityTable:
+        """Read the whole table into memory.
+
+        Returns
+        -------
+        ProbabilityTable
+        """
+        return ProbabilityTable.read(self.path)
 
 
-def _named_runs(paths: Paths) -> list[Path]:
-    """Folders of runs that the user named: themselves, their tables, or the folder they are in."""
-    found = []
-    for given in [paths] if isinstance(paths, str | os.PathLike) else paths:
-        path = Path(given)
-        beside = run_path(path)
-        inside = sorted(path.glob(f"*{SUFFIX}")) if path.is_dir() else []
-        if path.is_dir() and (path / "manifest.json").exists():
-            found.append(path)
-        elif beside.is_dir():
-            found.append(beside)
-        elif inside:
-            found += inside
-        else:
-            raise ParameterError(
-                f"reuse names {str(given)!r}, where no run is; give a table, its folder"
-                f" (table.parquet{SUFFIX}), or the folder that they are in"
-            )
-    return found
+def collect_stream(
+    engine: Engine,
+    task: str | Task,
+    rows: Iterable[object],
+    *,
+    out: str | os.PathLike[str],
+    demonstrations: Sequence[tuple[str, ...]] = (),
+    n_rows: int | None = None,
+    **settings: Unpack[CollectionKeywords],
+) -> CollectedFile:
+    """Ask a model for the class probabilities of texts that come one by one, and write them to a file.
 
+    The file is the one, byte by byte, that :func:`collect` writes for the same rows and chunks. After
+    a kill the same call resumes where it stopped, with the rows from the beginning (they are read and
+    checked again, the model is not asked). Memory holds a few thousand rows, and 24 bytes for the text
+    and the id of every row there was.
 
-@contextmanager
-def _opened(path: Path, kept: str) -> Iterator[ParquetTableWriter]:
-    """Open the unfinished table, which goes when it stays unfinished."""
-    with storage_errors(path, kept):
-        writer = ParquetTableWriter(path)
-    try:
-        with writer:
-            yield writer
-    except BaseException:
-        path.unlink(missing_ok=True)
-        raise
+    Parameters
+    ----------
+    engine : Engine
+    task : str or Task
+    rows : iterable
+        Each a text, (text, label), (id, text, label), or a mapping with the task's columns, such as a
+        line of a JSON Lines file. Labels are class names or positions. All rows have labels or none has
+        one; row numbers are the ids where none are given.
+    out : path-like
+        Parquet file for the table.
+    demonstrations : sequence of Demonstration or (text, class name), optional
+    n_rows : int, optional
+        For the progress bar, where it is known.
+    **settings
+        As for :func:`collect`; ``chunk_size`` is 1,024 by default.
 
+    Returns
+    -------
+    CollectedFile
+        The path, the number of rows, and what the table says about itself.
 
-@contextmanager
-def _saying_what_is_kept(store: AnswerStore, folder: RunFolder) -> Iterator[None]:
-    """Add to whatever stops a run how much of it is kept; a folder of nothing is not."""
-    try:
-        yield
-    except BaseException as error:
-        # The files decide: an interruption may come between a file and its being counted.
-        if folder.answer_files() or folder.journal.exists():
-            Kept(str(folder.path), store.n_kept or None).attach(error)
-        else:
-            folder.remove()
-        raise
+    Raises
+    ------
+    ParameterError, TaskError, OverlapError, ContextLengthError
+        A row is not valid; the error has its number. Answers to the rows before are kept.
+    ResumeError, RunInUseError, EngineError, StorageError
+        As for :func:`collect`.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> import numpy as np
+    >>> class Even(Engine):
+    ...     context_length, fingerprint = 100, {"model": "even"}
+    ...
+    ...     def continuation_logprobs(self, prompts, continuations):
+    ...         return [np.log([0.4]) for _ in continuations]
+    >>> task = Task("mood", labels=["bad", "good"])
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     texts = (f"text {number}" for number in range(3000))
+    ...     done = collect_stream(Even(), task, texts, out=f"{folder}/mood.parquet", progress=False)
+    ...     done.read()
+    ProbabilityTable(3000 rows, classes=['bad', 'good'], unlabelled)
+    """
+    settings.setdefault("chunk_size", _STREAM_CHUNK)
+    chosen = CollectionSettings.of(**settings)
+    task = load_task(task)
+    shown = check_demonstrations(task, demonstrations)
+    run = CollectionRun(engine, task, shown, chosen)
+    target = checked_target(out)
+    checked = streamed_rows(task, rows, shown)
+    at_once = chosen.chunk_size
+    if target.exists():
+        data = DataDigest()
+        while some := list(islice(checked, at_once)):
+            data.add(some)
+        metadata = run.check_finished(target, data.settings())
+    else:
+        prompts = prompted_rows(engine, task, shown, checked, too_long=chosen.too_long, at_once=at_once)
+        metadata = run.to_file(prompts, n_rows, target).metadata
+    return CollectedFile(target, metadata["collection"]["data"]["rows"], metadata)

@@ -1,14 +1,13 @@
 """What a table says about its own collection: what it was made with, and how it went."""
 
+import json
 import platform
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 import numpy as np
 
-from debias.inference.collection.asking import Answered
-from debias.inference.collection.collected_rows import DataDigest
-from debias.inference.collection.hash_index import SeenTexts
+from debias.inference.collection.collected_rows import DataDigest, SeenTexts
+from debias.inference.collection.questions import Answered
 from debias.inference.engine import BoolArray, Engine, FloatArray
 from debias.inference.texts.tasks import Demonstration, Task
 from debias.version import __version__
@@ -18,7 +17,7 @@ _MOST_IDS = 1000
 
 def answer_settings(
     engine: Engine, task: Task, demonstrations: Sequence[Demonstration], too_long: str
-) -> dict[str, Any]:
+) -> dict[str, object]:
     """Return what decides the answers, JSON-able: a run that goes on must have the same.
 
     Parameters
@@ -42,7 +41,7 @@ def answer_settings(
 
 def origin(
     engine: Engine, task: Task, demonstrations: Sequence[Demonstration], seed: int | None
-) -> dict[str, Any]:
+) -> dict[str, object]:
     """Return what a table was made with, for people to read.
 
     Parameters
@@ -68,7 +67,7 @@ def origin(
     }
 
 
-class Outcome:
+class CollectionFacts:
     """How a collection went, counted block by block: label mass, shortened and repeated texts, bounds.
 
     Parameters
@@ -82,7 +81,7 @@ class Outcome:
         self.data = DataDigest()
         self.n_rows = self.n_reused = 0
         self.ids_given = False
-        self._engine_facts: dict[str, Any] | None = None
+        self._engine_facts: dict[str, object] | None = None
         self._classes, self._low_mass = list(classes), low_mass
         self._mass_sum, self._least, self._n_low = 0.0, float("inf"), 0
         self._shortened: list[str] = []
@@ -100,7 +99,7 @@ class Outcome:
         """
         rows = [one.row for one in block.rows]
         if self._engine_facts is None:
-            self._engine_facts = block.answers.facts
+            self._engine_facts = json.loads(block.facts)
         self.data.add(rows)
         self.ids_given = self.ids_given or any(
             row.id != str(self.n_rows + number) for number, row in enumerate(rows)
@@ -111,7 +110,7 @@ class Outcome:
         self._n_repeated += sum(first >= 0 for first in self._seen.first_rows([row.text for row in rows]))
         self.n_reused += block.n_reused
         self.n_rows += len(rows)
-        self._add_bounds(block.answers.is_bound)
+        self._add_bounds(block.is_bound)
 
     def _add_bounds(self, is_bound: BoolArray) -> None:
         """Count answers that are bounds only, by class."""
@@ -129,7 +128,7 @@ class Outcome:
         self._least = min(self._least, float(mass.min()))
         self._n_low += int((mass < self._low_mass).sum())
 
-    def facts(self) -> dict[str, Any]:
+    def counts(self) -> dict[str, object]:
         """Return the counts, JSON-able.
 
         Returns
@@ -153,17 +152,3 @@ class Outcome:
             "reused_rows": self.n_reused,
             "engine": self._engine_facts,
         }
-
-    def settings(self, answers: Mapping[str, Any]) -> dict[str, Any]:
-        """Return the settings of the answers with what the rows were.
-
-        Parameters
-        ----------
-        answers : mapping
-            Of :func:`answer_settings`.
-
-        Returns
-        -------
-        dict
-        """
-        return {**answers, "data": self.data.settings()}

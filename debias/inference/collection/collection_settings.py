@@ -1,10 +1,26 @@
 """How a table is collected: one object in Python, on the command line and in the saved file."""
 
-from collections.abc import Mapping
+import os
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TypedDict
 
 from debias.settings import Settings, setting
+
+Paths = str | os.PathLike[str] | Sequence[str | os.PathLike[str]]
+
+
+class CollectionKeywords(TypedDict, total=False):
+    """The fields of :class:`CollectionSettings` as keywords."""
+
+    too_long: str
+    low_mass: float
+    chunk_size: int
+    seed: int | None
+    metadata: Mapping[str, object] | None
+    reuse: Paths
+    keep: bool
+    progress: bool | str
 
 
 @dataclass(frozen=True)
@@ -14,7 +30,7 @@ class CollectionSettings(Settings):
     Parameters
     ----------
     too_long : {"error", "truncate"}, default="error"
-        What happens to prompts longer than the context: an error that names the rows, or the text
+        What happens to prompts longer than the context: an error with the row, or the text
         (never the demonstrations, the question or the label) is shortened.
     low_mass : float, default=0.5
         Rows whose labels together got less probability than this are counted in the metadata.
@@ -24,12 +40,20 @@ class CollectionSettings(Settings):
         The seed the demonstrations were drawn with, recorded in the metadata.
     metadata : mapping, optional
         JSON-able facts to record beside those that are recorded anyway.
-    reuse : sequence of path-like
-        Other runs whose answers are used: their tables, their folders, or the folder they are in.
+    reuse : path-like, or sequence of path-like, default=()
+        Other runs whose answers are used, wherever they are: their tables, their folders, or
+        folders that hold these.
     keep : bool, default=True
-        Whether the folder of the run stays when the table is written.
+        Whether the folder of the run stays when the table is written: some 100 bytes per prompt,
+        which other runs use.
     progress : bool or str, default=True
         Whether to show a progress bar on the error stream; a string is its title.
+
+    Examples
+    --------
+    >>> CollectionSettings.of(chunk_size=0)
+    Traceback (most recent call last):
+    debias.errors.ParameterError: chunk_size must be a positive integer, got 0.
     """
 
     too_long: str = setting(
@@ -38,7 +62,7 @@ class CollectionSettings(Settings):
     low_mass: float = setting(0.5, "Count rows whose labels got less probability than this.", least=0, most=1)
     chunk_size: int = setting(256, "Prompts between two savings.", least=1)
     seed: int | None = setting(None, "The seed that the demonstrations were drawn with.")
-    metadata: Mapping[str, Any] | None = setting(None, "Facts to record.")
-    reuse: Any = setting((), "A table, or a folder of tables, whose answers are used too.")
+    metadata: Mapping[str, object] | None = setting(None, "Facts to record.")
+    reuse: Paths = setting((), "A table, or a folder of tables, whose answers are used too.")
     keep: bool = setting(True, "Keep the folder of answers (OUT.run): other runs use them.")
     progress: bool | str = setting(True, "Show a progress bar.")

@@ -9,13 +9,14 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Unpack
 
 import numpy as np
 import pandas as pd
 
 from debias.errors import ParameterError
-from debias.inference.collection.from_lists import collect
+from debias.inference.collection.collection import collect
+from debias.inference.collection.collection_settings import CollectionKeywords
 from debias.inference.engine import Engine
 from debias.inference.texts.prompted_rows import PromptedRows, prompt_rows
 from debias.inference.texts.sources import load_split
@@ -27,7 +28,7 @@ PER_CLASS = "per-class"
 
 
 @dataclass(frozen=True)
-class ManyTables:
+class CollectedGrid:
     """Tables that were collected in one run.
 
     Attributes
@@ -84,15 +85,14 @@ def collect_many(
     data: str | Path | None = None,
     shots_split: str = "opt",
     shots_data: str | Path | None = None,
-    progress: bool = True,
-    **options: Any,
-) -> ManyTables:
+    **settings: Unpack[CollectionKeywords],
+) -> CollectedGrid:
     """Collect a table for each task, number of demonstrations, and seed.
 
     The tables are ``TASK_SPLIT_shotN_seedS.parquet`` in the folder ``out``, zero-shot once and without a
-    seed; each is what :func:`~debias.inference.collection.from_lists.collect` makes alone.
+    seed; each is what :func:`~debias.inference.collection.collection.collect` makes alone.
     All rows are loaded and all
-    demonstrations drawn before the model is asked. The same call goes on where it stopped.
+    demonstrations drawn before the model is asked. After an interruption the same call resumes where it stopped.
 
     Parameters
     ----------
@@ -108,13 +108,12 @@ def collect_many(
         Decide which demonstrations are drawn, and which rows ``limit`` takes.
     limit, data, shots_split, shots_data
         As for :func:`~debias.inference.texts.prompted_rows.load_prompted_rows`.
-    progress : bool, default=True
-    **options
-        Passed to ``collect``: ``too_long``, ``low_mass``, ``chunk_size``, ``metadata``, ``reuse``, ``keep``.
+    **settings
+        As for ``collect``, but ``seed``.
 
     Returns
     -------
-    ManyTables
+    CollectedGrid
 
     Raises
     ------
@@ -151,17 +150,14 @@ def collect_many(
         shots_split=shots_split,
         shots_data=shots_data,
     )
-    return collect_planned(engine, planned, progress=progress, **options)
+    return collect_planned(engine, planned, **settings)
 
 
 def collect_planned(
     engine: Engine,
     planned: Sequence[PlannedTable],
-    *,
-    metadata: Mapping[str, Any] | None = None,
-    progress: bool = True,
-    **options: Any,
-) -> ManyTables:
+    **settings: Unpack[CollectionKeywords],
+) -> CollectedGrid:
     """Collect planned tables; see :func:`collect_many`.
 
     Parameters
@@ -169,17 +165,15 @@ def collect_planned(
     engine : Engine
     planned : sequence of PlannedTable
         Of :func:`plan_tables`.
-    metadata : mapping, optional
-        JSON-able facts to record in every table, beside the split.
-    progress : bool, default=True
-    **options
-        Passed to ``collect``.
+    **settings
+        As for ``collect``, but ``seed``.
 
     Returns
     -------
-    ManyTables
+    CollectedGrid
     """
     rows = []
+    metadata, progress = settings.pop("metadata", None), settings.pop("progress", True)
     for number, one in enumerate(planned, 1):
         one.path.parent.mkdir(exist_ok=True)
         table = collect(
@@ -193,10 +187,10 @@ def collect_planned(
             seed=one.seed,
             metadata={"split": one.split, **(metadata or {})},
             progress=progress and f"{one.path.stem} ({number} of {len(planned)})",
-            **options,
+            **settings,
         )
         rows.append(_summary(one, table))
-    return ManyTables(pd.DataFrame(rows).astype({"seed": "Int64"}))
+    return CollectedGrid(pd.DataFrame(rows).astype({"seed": "Int64"}))
 
 
 def plan_tables(
@@ -251,7 +245,10 @@ def _checked_folder(out: str | os.PathLike[str]) -> Path:
         raise ParameterError(f"out is {str(out)!r}; several tables need a folder: give its name")
     if not folder.parent.is_dir():
         raise ParameterError(
-            f"out is {str(out)!r}, but the folder {str(folder.parent)!r} does not exist; make it first"
+            parameter="out",
+            allowed="in a folder that exists",
+            received=str(out),
+            fix=f"create {str(folder.parent)!r}",
         )
     return folder
 
@@ -260,11 +257,16 @@ def _check_choices(choices: Mapping[str, Sequence[Any]]) -> None:
     """Raise where there is nothing, or something twice."""
     for name, values in choices.items():
         if isinstance(values, str) or not len(values):
-            raise ParameterError(f"{name} is {values!r}; give at least one, in a list")
+            raise ParameterError(parameter=name, allowed="a list of at least one", received=values)
         repeated = [value for number, value in enumerate(values) if value in values[:number]]
         if repeated:
-            hint = "; give each task file a name of its own (name = ...)" if name == "tasks" else ""
-            raise ParameterError(f"{name} has {repeated[0]!r} twice; give each once{hint}")
+            names = ", and each task file a name of its own (name = ...)" if name == "tasks" else ""
+            raise ParameterError(
+                f"{name} has {repeated[0]!r} twice",
+                parameter=name,
+                received=repeated[0],
+                fix=f"give each once{names}",
+            )
 
 
 def table_name(task: Task, split: str, shots: int | str, seed: int) -> str:

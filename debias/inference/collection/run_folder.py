@@ -1,29 +1,26 @@
-"""The folder of a run, beside its table: whose it is, what it was begun with, who is at work in it.
+"""The folder of a run, beside its table: its lock, its settings and its answers.
 
-``trec.parquet.run/`` holds ``manifest.json`` (the settings), files of answers, and a lock that the
-kernel takes back when the process ends, however it ends.
+``trec.parquet.run/`` holds ``answers.sqlite`` and a lock that the kernel releases when the process
+ends, however it ends.
 """
 
-import errno
 import json
 import os
 import shutil
 import socket
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
 
-from debias.atomic_file import write_durably
-from debias.errors import DebiasError, ResumeError, RunInUseError, StorageError
+from debias.errors import Kept, ParameterError, ResumeError, RunInUseError, param, shortened
+from debias.inference.collection.answer_store import AnswerStore, storage_errors
 
 SUFFIX = ".run"
-_MANIFEST, _LOCK, _OWNER = "manifest.json", "lock", "owner.json"
-_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+_STORE, _LOCK, _OWNER, _TABLE = "answers.sqlite", "lock", "owner.json", ".table.parquet"
 
 
 class RunFolder:
-    """Folder of a run that goes on where it stopped.
+    """The folder of a run that resumes where it stopped.
 
     Parameters
     ----------
@@ -36,25 +33,40 @@ class RunFolder:
     >>> with tempfile.TemporaryDirectory() as parent:
     ...     folder = RunFolder(Path(parent) / "trec.parquet.run")
     ...     with folder.locked():
-    ...         folder.begin({"model": "demo"}, chunk_size=2)
-    ...         RunFolder(folder.path).manifest()["settings"]
-    2
-    {'model': 'demo'}
+    ...         store, chunk_size = folder.begin({"model": "demo"}, chunk_size=2)
+    ...         store.close()
+    ...     AnswerStore(folder.store, read_only=True).about()
+    {'asked': '', 'chunk_size': 2, 'settings': {'model': 'demo'}}
     """
 
     def __init__(self, path: Path) -> None:
         self.path = path
 
+    @classmethod
+    def beside(cls, table: Path) -> "RunFolder":
+        """Return the folder of the run that makes a table."""
+        return cls(table.with_name(table.name + SUFFIX))
+
+    @property
+    def store(self) -> Path:
+        """The file of answers."""
+        return self.path / _STORE
+
+    @property
+    def unfinished_table(self) -> Path:
+        """The table until it is whole; removed at the next start after a kill."""
+        return self.path / _TABLE
+
     @contextmanager
     def locked(self) -> Iterator[None]:
-        """Hold the folder for this process; make it where it is not there.
+        """Hold the folder for this process; make it if it is missing.
 
         Raises
         ------
         RunInUseError
             Another process, or another run in this one, holds it.
         ResumeError
-            The folder holds files of something else.
+            The folder holds files of something else, or of an earlier version.
         StorageError
             It cannot be made.
         """
@@ -68,12 +80,13 @@ class RunFolder:
                 lock.acquire()
             except Timeout as error:
                 raise RunInUseError(
-                    f"{self.path} is in use by {self._owner()}: it collects the same table; wait for it,"
-                    " stop it, or choose another out"
+                    f"{self._owner()} is collecting the same table",
+                    file=self.path,
+                    fix=f"wait for it, stop it, or choose another {param('out')}",
                 ) from error
         try:
-            self._sweep()
             with storage_errors(self.path):
+                self.unfinished_table.unlink(missing_ok=True)
                 owner = {"pid": os.getpid(), "host": socket.gethostname()}
                 (self.path / _OWNER).write_text(json.dumps(owner), encoding="utf-8")
             yield
@@ -82,99 +95,69 @@ class RunFolder:
             lock.release()
 
     def _refuse_foreign(self) -> None:
-        """Raise ResumeError where the folder was not made by a run."""
-        if self.path.exists() and not self.path.is_dir():
-            raise ResumeError(f"{self.path} is a file; move it away or choose another out")
-        if any(self.path.glob("*.parquet")) and not (self.path / _MANIFEST).exists():
-            raise ResumeError(
-                f"{self.path} holds files but no {_MANIFEST}; move it away or choose another out"
-            )
+        """Raise ResumeError where the folder was not made by a run of this version."""
+        if self.store.exists() or not self.path.exists():
+            return
+        if not self.path.is_dir():
+            problem = "there is a file where the folder of the run must be"
+        else:
+            refuse_old_format(self.path)
+            if not {one.name for one in self.path.iterdir()} - {_LOCK, _OWNER, _TABLE}:
+                return
+            problem = f"the folder holds files but no {_STORE}"
+        raise ResumeError(problem, file=self.path, fix=f"move it away or choose another {param('out')}")
 
     def _owner(self) -> str:
-        """Who holds the lock, as far as it said so."""
+        """Return who holds the lock, as far as it is known."""
         try:
             owner = json.loads((self.path / _OWNER).read_text(encoding="utf-8"))
             return f"process {owner['pid']} on {owner['host']}"
         except (OSError, ValueError, KeyError, TypeError):
             return "another process"
 
-    def _sweep(self) -> None:
-        """Remove what a killed process left half written."""
-        for path in self.path.glob(".*"):
-            with suppress(OSError):
-                path.unlink()
-
-    def manifest(self) -> dict[str, Any]:
-        """Return what the folder was begun with; empty where there is nothing.
-
-        Raises
-        ------
-        ResumeError
-            It cannot be read.
-        """
-        path = self.path / _MANIFEST
-        if not path.exists():
-            return {}
-        try:
-            content = json.loads(path.read_text(encoding="utf-8"))
-            content["settings"], content["chunk_size"]
-        except (OSError, ValueError, KeyError, TypeError) as error:
-            raise ResumeError(
-                f"{path} cannot be read ({error}); delete {path.parent} and start again"
-            ) from error
-        return dict(content)
-
     def begin(
-        self, settings: Mapping[str, Any], chunk_size: int, data: Mapping[str, Any] | None = None
-    ) -> int:
-        """Compare the settings with those that are there, or write them.
+        self, settings: Mapping[str, object], chunk_size: int, asked: str = ""
+    ) -> tuple[AnswerStore, int]:
+        """Open the answers, if they were made with the same settings; a new folder keeps the settings.
 
         Other rows are welcome: answers are kept under what was asked, not by their place.
 
         Parameters
         ----------
         settings : mapping
-            JSON-able; what decides the answers.
+            What decides the answers; JSON-able.
         chunk_size : int
             Prompts between two savings.
-        data : mapping, optional
-            What is known of the rows, written beside the settings.
+        asked : str, optional
+            What other runs must have asked alike, so that its answers are theirs.
 
         Returns
         -------
-        int
-            Prompts between two savings; a folder that was begun keeps its own.
+        store : AnswerStore
+        chunk_size : int
+            A folder with answers keeps its own.
 
         Raises
         ------
         ResumeError
-            The folder holds answers made with other settings, or its manifest is damaged.
+            The answers were made with other settings, or their file is damaged.
         """
-        found = self.manifest()
-        if found and (self.answer_files() or self.journal.exists()):  # otherwise there is nothing to protect
-            refuse_other_settings(self.path, found["settings"], settings)
-            chunk_size = int(found["chunk_size"])
-        content = {"settings": dict(settings), "data": data, "chunk_size": chunk_size}
-        if found != json.loads(json.dumps(content)):
-            with storage_errors(self.path):
-                write_durably(
-                    self.path / _MANIFEST, json.dumps(content, indent=1, ensure_ascii=False).encode()
-                )
-        return chunk_size
-
-    @property
-    def journal(self) -> Path:
-        """Where answers are written one by one."""
-        return self.path / "single-answers"
-
-    @property
-    def unfinished_table(self) -> Path:
-        """Where the table is written until it is whole; swept away after a kill."""
-        return self.path / ".table.parquet"
-
-    def answer_files(self) -> list[Path]:
-        """Return the files of answers, in the order of their names."""
-        return sorted(self.path.glob("rows-*.parquet"))
+        found: dict[str, object] = {}
+        if self.store.exists():
+            with AnswerStore(self.store, read_only=True) as before:  # what is refused is not touched
+                found = before.about()
+                if len(before):  # without answers there is nothing to protect
+                    refuse_other_settings(self.path, _mapping(found.get("settings")), settings)
+                    chunk_size = int(str(found.get("chunk_size", chunk_size)))
+        about = {"settings": dict(settings), "chunk_size": chunk_size, "asked": asked}
+        store = AnswerStore(self.store)
+        if found != json.loads(json.dumps(about)):
+            try:
+                store.describe(about)
+            except BaseException:
+                store.close()
+                raise
+        return store, chunk_size
 
     def remove(self) -> None:
         """Delete the folder."""
@@ -182,75 +165,109 @@ class RunFolder:
 
 
 @contextmanager
-def storage_errors(place: Path, kept: str = "") -> Iterator[None]:
-    """Turn the system's errors of writing into ours, which say what is kept and how to go on.
+def noting_what_is_kept(folder: RunFolder, store: AnswerStore) -> Iterator[None]:
+    """Close the store, and give whatever stops a run what is kept; a folder without answers goes."""
+    try:
+        yield
+    except BaseException as error:
+        n_answers: int | None = None
+        with suppress(ResumeError, OSError):  # a damaged store, or a disk that cannot be read
+            n_answers = len(store)
+        store.close()
+        if n_answers == 0:
+            folder.remove()
+        else:
+            Kept(str(folder.path), n_answers).attach(error)
+        raise
+    store.close()
+
+
+def named_runs(reuse: Sequence[str | os.PathLike[str]] | str | os.PathLike[str]) -> list[Path]:
+    """Return the folders of runs that the user named.
 
     Parameters
     ----------
-    place : Path
-        What was written to.
-    kept : str, optional
-        What is safe, for the message.
+    reuse : path-like, or sequence of path-like
+        Folders of runs, their tables, or folders that hold them.
+
+    Returns
+    -------
+    list of Path
 
     Raises
     ------
-    StorageError
-        The block could not write.
+    ParameterError
+        No run is there.
+    ResumeError
+        A run was made by an earlier version.
     """
-    try:
-        yield
-    except DebiasError:
-        raise
-    except OSError as error:
-        full = error.errno in _FULL
-        reason = (
-            "no space is left there (or the limit on the size of files or the quota is reached)"
-            if full
-            else f"it cannot be written ({error.strerror or error})"
+    found: list[Path] = []
+    for given in [reuse] if isinstance(reuse, str | os.PathLike) else reuse:
+        path = Path(given)
+        beside = RunFolder.beside(path).path
+        inside = sorted(path.glob(f"*{SUFFIX}")) if path.is_dir() else []
+        is_run = path.is_dir() and (path.suffix == SUFFIX or (path / _STORE).exists())
+        if not (is_run or beside.is_dir() or inside):
+            raise ParameterError(
+                f"no run is at {str(given)!r}",
+                parameter="reuse",
+                received=str(given),
+                allowed=f"a table, the folder of its run (table.parquet{SUFFIX}), or a folder of these",
+                fix="name a table, the folder of its run, or a folder of these",
+            )
+        found += [path] if is_run else [beside] if beside.is_dir() else inside
+    for path in found:
+        refuse_old_format(path)
+    return found
+
+
+def refuse_old_format(path: Path) -> None:
+    """Raise ResumeError for the folder of a run of an earlier version."""
+    if (path / "manifest.json").exists() and not (path / _STORE).exists():
+        raise ResumeError(
+            "the answers are in the format of an earlier version",
+            file=path,
+            fix="delete the folder to ask them again; a finished table needs no folder",
         )
-        remedy = "free some space" if full else "mend that"
-        raise StorageError(
-            f"{place}: {reason}; {kept or 'nothing is lost'}: {remedy} and run the same again,"
-            " it goes on from there"
-        ) from error
 
 
-def refuse_other_settings(place: Path, before: Mapping[str, Any], now: Mapping[str, Any]) -> None:
+def refuse_other_settings(place: Path, before: Mapping[str, object], now: Mapping[str, object]) -> None:
     """Raise ResumeError, naming every difference, unless two settings are the same.
 
     Examples
     --------
     >>> refuse_other_settings(Path("a"), {"engine": {"dtype": "float32"}}, {"engine": {"dtype": "bfloat16"}})
     Traceback (most recent call last):
-    debias.errors.ResumeError: a was made with other settings: engine.dtype was 'float32' and is now ...
+    debias.errors.ResumeError: a: it was made with other settings: engine.dtype was 'float32' and is now ...
     """
     old, new = _flat(before), _flat(json.loads(json.dumps(now)))
     different = [key for key in sorted({*old, *new}) if old.get(key) != new.get(key)]
     if not different:
         return
     named = "; ".join(
-        f"{key} was {_short(old.get(key))} and is now {_short(new.get(key))}" for key in different
+        f"{key} was {shortened(old.get(key))} and is now {shortened(new.get(key))}" for key in different
     )
-    reused = ""
+    out = f"choose another {param('out')}"
     if all(key.startswith("data.") for key in different):
-        reused = " (in the same folder, and rows that were answered are not asked about again)"
+        out += " (in the same folder, answered rows are not asked again)"
     raise ResumeError(
-        f"{place} was made with other settings: {named}; use the same settings, choose another out{reused},"
-        " or delete it to start again"
+        f"it was made with other settings: {named}",
+        file=place,
+        received=different,
+        fix=f"use the same settings, {out}, or delete it to start again",
     )
 
 
-def _flat(settings: Any, path: str = "") -> dict[str, Any]:
-    """Dotted names of all settings; lists count as one."""
+def _mapping(value: object) -> Mapping[str, object]:
+    """Return a mapping, empty where there is another value."""
+    return value if isinstance(value, Mapping) else {}
+
+
+def _flat(settings: object, path: str = "") -> dict[str, object]:
+    """Return dotted names of all settings; a list counts as one."""
     if not isinstance(settings, Mapping):
         return {path: settings}
-    flat: dict[str, Any] = {}
+    flat: dict[str, object] = {}
     for key, value in settings.items():
         flat |= _flat(value, f"{path}.{key}" if path else str(key))
     return flat
-
-
-def _short(value: Any) -> str:
-    """Representation of a value, cut to one line."""
-    text = repr(value)
-    return text if len(text) <= 100 else f"{text[:97]}..."

@@ -13,7 +13,7 @@ from typing import Any
 from debias.inference.models.loading import load_model, quiet
 
 
-def save_plain_copy(
+def export_model(
     model: str | Path, folder: str | Path, tokenizer: Any = None, dtype: str = "float32"
 ) -> Path:
     """Write a model and its tokenizer as ``config.json``, ``model.safetensors`` and ``tokenizer.json``.
@@ -41,7 +41,7 @@ def save_plain_copy(
 
     Examples
     --------
-    >>> folder = save_plain_copy("demo", "demo-model")  # doctest: +SKIP
+    >>> folder = export_model("demo", "demo-model")  # doctest: +SKIP
     """
     import transformers
 
@@ -58,13 +58,13 @@ def save_plain_copy(
 
 
 @contextmanager
-def plain_copy(model: str | Path, tokenizer: Any = None, dtype: str = "float32") -> Iterator[Path]:
+def exported_model(model: str | Path, tokenizer: Any = None, dtype: str = "float32") -> Iterator[Path]:
     """Keep a plain copy of a model in a temporary folder for as long as the context lasts.
 
     Parameters
     ----------
     model, tokenizer, dtype
-        As for :func:`save_plain_copy`.
+        As for :func:`export_model`.
 
     Yields
     ------
@@ -72,4 +72,4 @@ def plain_copy(model: str | Path, tokenizer: Any = None, dtype: str = "float32")
         The folder, deleted at the end.
     """
     with tempfile.TemporaryDirectory(prefix="debias-model-") as folder:
-        yield save_plain_copy(model, folder, tokenizer, dtype)
+        yield export_model(model, folder, tokenizer, dtype)

@@ -35,7 +35,7 @@ def draw_demonstrations(
         How many to draw at random, or one of each class, in class order.
     seed : int, default=0
     ids : sequence of str, optional
-        Row ids, recorded with the demonstrations; row numbers when left out.
+        Row ids, recorded with the demonstrations; row numbers if omitted.
 
     Returns
     -------
@@ -46,9 +46,9 @@ def draw_demonstrations(
     Raises
     ------
     ParameterError
-        When ``shots`` is not allowed or leaves no row, or lengths differ.
+        ``shots`` is not allowed or leaves no row, or lengths differ.
     TaskError
-        When a label is unknown, or a class has no row to draw.
+        A label is unknown, or a class has no row to draw.
 
     Examples
     --------
@@ -62,8 +62,8 @@ def draw_demonstrations(
     names = [str(i) for i in range(len(texts))] if ids is None else [str(i) for i in ids]
     if not len(texts) == len(labels) == len(names):
         raise ParameterError(
-            f"texts, labels and ids have {len(texts)}, {len(labels)} and {len(names)} entries;"
-            " they must have the same number"
+            f"texts, labels and ids have {len(texts)}, {len(labels)} and {len(names)} entries; they "
+            "must have the same number"
         )
     classes = np.array([task.class_index(label) for label in labels], dtype=np.int64)
     rows = _draw(task, classes, shots, np.random.default_rng(seed))
@@ -72,7 +72,10 @@ def draw_demonstrations(
     remaining = np.array([i for i, text in enumerate(texts) if plain_text(text) not in used], dtype=np.int64)
     if not len(remaining):
         raise ParameterError(
-            f"shots is {shots!r}, which leaves none of the {len(texts)} rows; give more rows"
+            f"shots is {shots!r}, which leaves none of the {len(texts)} rows",
+            parameter="shots",
+            received=shots,
+            fix="give more rows",
         )
     return shown, remaining
 
@@ -86,13 +89,18 @@ def _draw(
         for name, pool in zip(task.class_names, pools, strict=True):
             if not len(pool):
                 raise TaskError(
-                    f"class {name!r} has no row to draw a demonstration from; give more rows or a number"
+                    f"class {name!r} has no row to draw a demonstration from",
+                    fix="give more rows or a number",
                 )
         return [int(generator.choice(pool)) for pool in pools]
     if isinstance(shots, bool) or not isinstance(shots, int | np.integer) or shots < 0:
-        raise ParameterError(f"shots is {shots!r}; give a number from 0 on, or 'per-class'")
+        raise ParameterError(
+            parameter="shots", allowed="an integer of at least 0, or 'per-class'", received=shots
+        )
     if shots > len(classes):
-        raise ParameterError(f"shots is {shots!r}, but there are only {len(classes)} rows to draw from")
+        raise ParameterError(
+            parameter="shots", allowed=f"at most {len(classes)}, the rows to draw from", received=shots
+        )
     return [int(i) for i in generator.choice(len(classes), size=int(shots), replace=False)]
 
 
@@ -115,7 +123,10 @@ def check_demonstrations(task: Task, demonstrations: Sequence[tuple[str, ...]]) 
     for row, one in enumerate(demonstrations):
         if isinstance(one, str) or not 2 <= len(one) <= 3 or not all(isinstance(v, str) for v in one):
             raise ParameterError(
-                f"demonstrations[{row}] is {one!r}; give (text, class name) or a Demonstration"
+                f"demonstration {row} must be (text, class name) or a Demonstration, got {one!r}",
+                parameter="demonstrations",
+                received=one,
+                row=row,
             )
         task.class_index(one[1])
         checked.append(Demonstration(*one))

@@ -50,7 +50,7 @@ def load_prompted_rows(
     seed : int, default=0
         Decides which demonstrations are drawn and which rows `limit` takes.
     limit : int, optional
-        Rows to take at random; all when left out or fewer.
+        Rows to take at random; all if omitted or fewer.
     data : path, optional
         File of the rows, in place of the task's own source.
     shots_split : str, default="opt"
@@ -120,7 +120,11 @@ def prompt_rows(
     shown: tuple[Demonstration, ...] = ()
     if shots != 0:
         if pool.labels is None:
-            raise ParameterError("demonstrations need labelled rows; name a file or split that has labels")
+            raise ParameterError(
+                "demonstrations need labelled rows",
+                parameter="shots_data",
+                fix="name a file or split that has labels",
+            )
         shown, _ = draw_demonstrations(task, pool.texts, pool.labels, shots, seed=seed, ids=pool.ids)
     return _take(rows, _allowed_rows(rows, shown), shown, limit, seed)
 
@@ -128,7 +132,7 @@ def prompt_rows(
 def _check_limit(limit: int | None) -> None:
     """Raise for a number of rows that is none."""
     if limit is not None and limit < 1:
-        raise ParameterError(f"limit is {limit!r}; it must be at least 1")
+        raise ParameterError(parameter="limit", allowed="a positive integer or None", received=limit)
 
 
 def _allowed_rows(rows: LabelledTexts, shown: Sequence[Demonstration]) -> list[int]:
@@ -136,7 +140,9 @@ def _allowed_rows(rows: LabelledTexts, shown: Sequence[Demonstration]) -> list[i
     texts = {plain_text(one.text) for one in shown}
     allowed = [row for row, text in enumerate(rows.texts) if plain_text(text) not in texts]
     if not allowed:
-        raise ParameterError("each row is a demonstration: no row is left; choose fewer shots")
+        raise ParameterError(
+            "each row is a demonstration: no row is left", parameter="shots", fix="choose fewer shots"
+        )
     return allowed
 
 

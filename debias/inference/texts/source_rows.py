@@ -70,7 +70,7 @@ def _interval(part: Any) -> tuple[float, float]:
     """Check that ``part`` is an interval inside [0, 1]."""
     numbers = isinstance(part, Sequence) and len(part) == 2 and all(isinstance(v, int | float) for v in part)
     if not numbers or not 0 <= part[0] < part[1] <= 1:
-        raise TaskError(f"source part is {part!r}; give two numbers with 0 <= first < second <= 1")
+        raise TaskError(f"source part is {part!r}", fix="give two numbers with 0 <= first < second <= 1")
     return float(part[0]), float(part[1])
 
 
@@ -89,10 +89,12 @@ def source_from_settings(task: str, split: str, settings: Any, folder: Path) -> 
     """
     where = f"task {task!r}: sources.{split}"
     if not isinstance(settings, Mapping):
-        raise TaskError(f'{where} is {settings!r}; write a table such as file = "opt.csv"')
+        raise TaskError(f"{where} is {settings!r}", fix='write a table such as file = "opt.csv"')
     kinds = [kind for kind in _KINDS if kind in settings]
     if len(kinds) != 1:
-        raise TaskError(f"{where} names {kinds or 'no source'}; name exactly one of {', '.join(_KINDS)}")
+        raise TaskError(
+            f"{where} names {kinds or 'no source'}", fix=f"name exactly one of {', '.join(_KINDS)}"
+        )
     rest = {k: v for k, v in settings.items() if k != kinds[0]}
     allowed = {f.name for f in fields(Source)} - {"kind", "path"}
     if set(rest) - allowed:
@@ -111,7 +113,7 @@ def source_from_settings(task: str, split: str, settings: Any, folder: Path) -> 
 def check_template(where: str, columns: Sequence[str], template: str) -> None:
     """Raise TaskError unless the template uses exactly the columns, by plain names in braces."""
     if not columns:
-        raise TaskError(f"{where}: text_columns is empty; name the column that holds the text")
+        raise TaskError(f"{where}: text_columns is empty", fix="name the column that holds the text")
     if not template:
         if len(columns) > 1:
             raise TaskError(
@@ -121,8 +123,8 @@ def check_template(where: str, columns: Sequence[str], template: str) -> None:
     names = {name for _, name in _pieces(where, template) if name is not None}
     if names != set(columns):
         raise TaskError(
-            f"{where}: text_template uses {sorted(names)}, but text_columns are {sorted(columns)};"
-            " make them equal"
+            f"{where}: text_template uses {sorted(names)}, but text_columns are {sorted(columns)}",
+            fix="make them equal",
         )
 
 

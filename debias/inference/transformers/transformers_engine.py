@@ -26,7 +26,7 @@ from debias.inference.tokenization import Tokenization
 if TYPE_CHECKING:
     from debias.inference.transformers.passes.forward import Forward
     from debias.inference.transformers.passes.packing import Row
-    from debias.inference.transformers.token_counts import Work
+    from debias.inference.transformers.token_counts import TokenCounts
 
 _SCORINGS = ("label", "first-token")
 _BATCH_TOKENS = {"cpu": 4096, "cuda": 32768}
@@ -103,25 +103,25 @@ class TransformersEngine(Engine):
         kind = self.model.device.type
         self.max_batch_tokens = max_batch_tokens or _BATCH_TOKENS.get(kind, _BATCH_TOKENS["cpu"])
         self._tokens = Tokenization(self.tokenizer)
-        self._forward, self.shortcuts = self._probe()
+        self._forward, self.shortcuts = self._find_shortcuts()
         if compile:
             self.shortcuts["compiled"] = self._forward.compile()
 
-    def _probe(self) -> "tuple[Forward, dict[str, bool | str]]":
+    def _find_shortcuts(self) -> "tuple[Forward, dict[str, bool | str]]":
         """Try the shortcuts on the model."""
-        from debias.inference.transformers.passes.capabilities import probe
+        from debias.inference.transformers.passes.capabilities import find_capabilities
         from debias.inference.transformers.passes.forward import Forward
 
-        abilities, reasons = probe(self.model)
+        capabilities, reasons = find_capabilities(self.model)
         used: dict[str, bool | str] = {
-            key: reasons.get(key, True) for key in ("projects", "shares", "branches", "stretches", "layers")
+            key: reasons.get(key, True) for key in ("projects", "shares", "branches", "packs", "layers")
         }
-        return Forward(self.model, self.max_batch_tokens, abilities), used
+        return Forward(self.model, self.max_batch_tokens, capabilities), used
 
     @property
-    def work(self) -> "Work":
+    def token_counts(self) -> "TokenCounts":
         """What went through the model so far."""
-        return self._forward.work
+        return self._forward.token_counts
 
     @property
     def context_length(self) -> int:

@@ -13,7 +13,7 @@ from typing import Any
 
 from debias.errors import MissingDependencyError, ModelError, ParameterError
 from debias.inference.models.adapters import Adapter
-from debias.inference.models.export import save_plain_copy
+from debias.inference.models.export import export_model
 
 _RANKS = (1, 8, 16, 32, 64, 128, 256, 320, 512)
 """Ranks that vLLM reserves room for."""
@@ -56,7 +56,7 @@ def plain_folder(model: str | Path, dtype: str, belongings: contextlib.ExitStack
     if str(model) != "demo" and Path(model).suffix.lower() != ".gguf":
         return str(model)
     folder = belongings.enter_context(tempfile.TemporaryDirectory(prefix="debias-model-"))
-    save_plain_copy(model, folder, dtype="float32" if dtype == "auto" else dtype)
+    export_model(model, folder, dtype="float32" if dtype == "auto" else dtype)
     return folder
 
 

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import numpy.typing as npt
 
-from debias.compilation import compiled
+from debias.compilation import compiled_in_place
 from debias.search.counting.score import score
 from debias.search.objective import FloatArray, IndexArray
 
@@ -61,7 +61,7 @@ class RankScratch(NamedTuple):
     accuracy: FloatArray
 
 
-@compiled
+@compiled_in_place
 def best_rivals(columns, choice, skip_a, skip_b, rivals):
     """Find the highest rank of every sample and its class, two classes omitted."""
     n_classes, _, n_samples = columns.shape
@@ -78,7 +78,7 @@ def best_rivals(columns, choice, skip_a, skip_b, rivals):
                 rivals.owner[m] = k
 
 
-@compiled
+@compiled_in_place
 def best_two(columns, choice, best, second):
     """Find the two highest ranks of every sample and their classes, for counts that omit one class."""
     n_classes, _, n_samples = columns.shape
@@ -98,7 +98,7 @@ def best_two(columns, choice, best, second):
                 best.owner[m] = k if higher else best.owner[m]
 
 
-@compiled
+@compiled_in_place
 def omit_class(best, second, j, rivals):
     """Fill the best rivals of class j from the two highest ranks of every sample."""
     for m in range(best.rank.shape[0]):
@@ -107,7 +107,7 @@ def omit_class(best, second, j, rivals):
         rivals.owner[m] = second.owner[m] if own else best.owner[m]
 
 
-@compiled
+@compiled_in_place
 def raise_rivals(base, row, owner, rivals):
     """Add one more class to the best rivals: row is its rank for every sample."""
     for m in range(base.rank.shape[0]):
@@ -116,7 +116,7 @@ def raise_rivals(base, row, owner, rivals):
         rivals.owner[m] = owner if higher else base.owner[m]
 
 
-@compiled
+@compiled_in_place
 def count_wins(ranks, rivals, offsets, j, limit, scratch):
     """Count, for every correction of class j, whom it takes samples from.
 
@@ -160,7 +160,7 @@ def count_wins(ranks, rivals, offsets, j, limit, scratch):
             start = stop
 
 
-@compiled
+@compiled_in_place
 def value_class(ranks, rivals, offsets, tables, scratch, j, limit, at, values):
     """Fill ``values[t, at, r]`` with z under objective t of every correction r of class j."""
     count_wins(ranks, rivals, offsets, j, limit, scratch)
@@ -179,7 +179,7 @@ def value_class(ranks, rivals, offsets, tables, scratch, j, limit, at, values):
             values[t, at, r] = score(counts, tables, t, scratch.accuracy)
 
 
-@compiled
+@compiled_in_place
 def value_pair(data, tables, scratch, i, j, limit, values):
     """Fill ``values[t, s, r]`` with z of correction s of class i and r of class j together.
 

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from debias.compilation import compiled
+from debias.compilation import compiled_in_place
 from debias.search.constraints import BOUND_TOLERANCE, INFEASIBLE, Constrained, Goal
 from debias.search.objective import FloatArray, IndexArray
 
@@ -89,7 +89,21 @@ def _bounds(goal: Goal, n_samples: int) -> tuple[float, float, float]:
     return largest, float(goal.least_correct(n_samples)), goal.min_class_accuracy or 0.0
 
 
-@compiled
+@compiled_in_place
+def sort_first(values: FloatArray, n: int) -> None:
+    """Sort the first n values in place (Shell's method: no memory of its own)."""
+    for gap in (301, 132, 57, 23, 10, 4, 1):
+        # invariant: values[:a] is sorted at every distance of gap
+        for a in range(gap, n):
+            value = values[a]
+            b = a
+            while b >= gap and values[b - gap] > value:
+                values[b] = values[b - gap]
+                b -= gap
+            values[b] = value
+
+
+@compiled_in_place
 def score(counts: IndexArray, tables: ScoreTables, row: int, accuracy: FloatArray) -> float:
     """Return z under one objective: the same number as Objective or Constrained gives.
 
@@ -108,12 +122,11 @@ def score(counts: IndexArray, tables: ScoreTables, row: int, accuracy: FloatArra
             n_present += 1
     gaps = out = 0.0
     if n_present > MANY_CLASSES:  # sorted, the sum of gaps is a sum over ranks
-        ascending = accuracy[:n_present]
-        ascending.sort()
+        sort_first(accuracy, n_present)
         # invariant: gaps is, with its factors by rank, the share of the accuracies before a
         for a in range(n_present):
-            out += max(0.0, factors[row, LEAST_ACCURACY] - ascending[a])
-            gaps += (2 * a + 1 - n_present) * ascending[a]
+            out += max(0.0, factors[row, LEAST_ACCURACY] - accuracy[a])
+            gaps += (2 * a + 1 - n_present) * accuracy[a]
     else:
         # invariant: gaps is the sum over all pairs of classes before a
         for a in range(n_present):

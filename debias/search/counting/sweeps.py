@@ -94,9 +94,15 @@ class RankSweeper(Sweeper):
         self._limit = int(min(np.iinfo(dtype).max, n_samples))
         self._best_two_of: IndexArray | None = None
         self._data = RankTables(problem.ranks, problem.columns, problem.offsets)
-        rivals = [Rivals(np.zeros(n_samples, dtype), np.zeros(n_samples, np.int32)) for _ in range(4)]
+
+        def no_rivals() -> Rivals:
+            return Rivals(np.zeros(n_samples, dtype), np.zeros(n_samples, np.int32))
+
         self._scratch = RankScratch(
-            *rivals,
+            base=no_rivals(),
+            rival=no_rivals(),
+            best=no_rivals(),
+            second=no_rivals(),
             tally=np.zeros((n_classes, n_padded), dtype=dtype),
             met=np.zeros(n_classes, dtype=np.int64),
             seen=np.zeros(n_classes, dtype=np.int64),

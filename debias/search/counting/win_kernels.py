@@ -11,7 +11,7 @@ from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic
 
-from debias.compilation import compiled
+from debias.compilation import compiled_in_place
 from debias.search.counting.bit_tables import Words
 from debias.search.counting.score import score
 from debias.search.objective import FloatArray, IndexArray
@@ -54,7 +54,7 @@ def popcount(typing_context, word):
     return types.int64(types.uint64), generate
 
 
-@compiled
+@compiled_in_place
 def keep_wins(bits, pair, winner, r, loser, s, sets, row):
     """Keep in ``sets[row]`` the samples that one class, with correction r, wins from another, with s."""
     p = pair[winner, loser]
@@ -66,7 +66,7 @@ def keep_wins(bits, pair, winner, r, loser, s, sets, row):
             sets[row, w] &= ~bits[p, r, s, w]
 
 
-@compiled
+@compiled_in_place
 def fix_others(wins, choice, i, j, scratch):
     """Fill, with classes i and j open, what every correction of each wins from the fixed classes.
 
@@ -95,7 +95,7 @@ def fix_others(wins, choice, i, j, scratch):
                     keep_wins(wins.bits, wins.pair, i, r, k, choice[k], against_i, r)
 
 
-@compiled
+@compiled_in_place
 def count_kept(sets, valid, words, counts):
     """Count in ``counts[2]`` and ``counts[3]`` the samples of each class: its own, and all."""
     for k in range(sets.shape[0]):
@@ -109,7 +109,7 @@ def count_kept(sets, valid, words, counts):
         counts[3, k] = n_all
 
 
-@compiled
+@compiled_in_place
 def count_taken(sets, won, words, j, counts):
     """Count in ``counts[0]`` and ``counts[1]`` correct and predicted samples when j takes ``won``."""
     n_won = n_right = 0
@@ -130,7 +130,7 @@ def count_taken(sets, won, words, j, counts):
     counts[1, j] = n_won
 
 
-@compiled
+@compiled_in_place
 def value_class(wins, tables, scratch, choice, j, values):
     """Fill ``values[t, r]`` with z under objective t of every correction r of class j."""
     fix_others(wins, choice, j, j, scratch)
@@ -143,7 +143,7 @@ def value_class(wins, tables, scratch, choice, j, values):
             values[t, r] = score(scratch.counts, tables, t, scratch.accuracy)
 
 
-@compiled
+@compiled_in_place
 def value_pair(wins, tables, scratch, choice, i, j, values):
     """Fill ``values[t, s, r]`` with z of correction s of class i and r of class j together; i < j."""
     fixed, kept, won = scratch.fixed, scratch.kept, scratch.won
@@ -166,7 +166,7 @@ def value_pair(wins, tables, scratch, choice, i, j, values):
                 values[t, s, r] = score(scratch.counts, tables, t, scratch.accuracy)
 
 
-@compiled
+@compiled_in_place
 def take_better(terms, factors, n_changed, change, tolerance, best, taken, z):
     """Let every objective take the choices that beat its best, in the order of Candidate.
 

@@ -29,7 +29,7 @@ def improve_within_bounds(
     problem : Problem
         With a Constrained objective.
     found : SearchResult
-        What a descent within the bounds has found.
+        Result of a descent within the bounds.
     n_starts : int, default=8
         Starts under each weighted objective.
     random_state, n_threads

@@ -218,7 +218,7 @@ def descend_from(
     kept: AbstractSet[int] = frozenset(),
     group: IndexArray | None = None,
 ) -> Candidate:
-    """Return the local optimum reached from one choice, or the best on the way when told to stop.
+    """Return the local optimum reached from one choice, or the best met so far if it is stopped.
 
     Parameters
     ----------

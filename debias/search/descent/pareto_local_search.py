@@ -18,7 +18,7 @@ from debias.search.pareto import ParetoFronts
 from debias.search.problem import TOLERANCE, FloatArray, IndexArray, Problem
 
 COBIAS_WEIGHTS = tuple(float(weight) for weight in np.geomspace(1 / 16, 64, 21))
-"""What COBias weighs beside the error where tracing begins."""
+"""Weights of COBias, beside an error that counts one, under which the first descents run."""
 _PER_START = 4_000_000
 
 

@@ -7,12 +7,12 @@ neighbouring edges nothing changes, so z at every log-bias is known from one pas
 
 from math import inf, log
 
-from debias.compilation import compiled
+from debias.compilation import compiled_in_place
 from debias.search.counting.score import ScoreTables, score
 from debias.search.objective import FloatArray, IndexArray
 
 
-@compiled
+@compiled_in_place
 def count(
     values: FloatArray, factors: FloatArray, empty_winner: IndexArray, y: IndexArray, counts: IndexArray
 ) -> None:
@@ -31,7 +31,7 @@ def count(
             counts[0, winner] += 1
 
 
-@compiled
+@compiled_in_place
 def find_edges(
     values: FloatArray,
     factors: FloatArray,
@@ -61,7 +61,7 @@ def find_edges(
             rival[m] = j if own > 0 else empty_winner[m]
 
 
-@compiled
+@compiled_in_place
 def score_between(
     bounds: FloatArray,
     order: IndexArray,

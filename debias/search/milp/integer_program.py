@@ -20,10 +20,11 @@ from debias.metrics.scores import cobias_from_accuracies
 from debias.search.milp.program_model import build_model, force_gaps, load_pyomo
 from debias.search.milp.program_result import ProgramResult, Status
 from debias.search.objective import Counts, Objective, confusion_counts
-from debias.tables.class_columns import match_classes, validate_probabilities
+from debias.tables.checks import check_probabilities
+from debias.tables.class_columns import match_classes
 
 TOLERANCE = 1e-9
-"""How exact the solver has to be: on rows, not shares, so that it weighs no more with many rows."""
+"""How exact the solver has to be: on rows, not shares, so that it is the same with many rows."""
 
 Outcome = Literal["optimal", "time limit", "nothing", "infeasible"]
 FloatArray = npt.NDArray[np.float64]
@@ -100,7 +101,7 @@ class IntegerProgram:
         self.objective = _without_pmi(objective)
         table = probabilities if isinstance(probabilities, pd.DataFrame) else np.asarray(probabilities)
         names = table.columns.tolist() if isinstance(table, pd.DataFrame) else None
-        self._probabilities = validate_probabilities(np.array(table, dtype=np.float64), names)
+        self._probabilities = check_probabilities(np.array(table, dtype=np.float64), names, sum_to_one=True)
         self._y = _column_indices(table, y)
         self.model = build_model(self._probabilities, self._y, self.family, self.objective)
 
@@ -115,7 +116,7 @@ class IntegerProgram:
         Raises
         ------
         ParameterError
-            It is none, is not linear, is strict, or speaks of another model.
+            It is not a constraint, not linear, strict, or uses another model.
         """
         used = _check_constraint(constraint, self.model)
         gaps = {id(gap) for gap in self.model.gap.values()}
@@ -148,7 +149,7 @@ class IntegerProgram:
         """
         if time_limit is not None and not time_limit > 0:
             raise ParameterError(
-                f"time_limit must be None or a number of seconds above 0; got {time_limit!r}."
+                parameter="time_limit", allowed="seconds above 0, or None", received=time_limit
             )
         started = time.perf_counter()
         status, bound = _run_highs(self.model, time_limit)
@@ -253,7 +254,9 @@ def _run_highs(model: Any, time_limit: float | None) -> tuple[Outcome, float]:
 
     solver = Highs()
     if not solver.available():
-        raise MissingDependencyError("the integer program is solved by HiGHS; run: pip install highspy")
+        raise MissingDependencyError(
+            "HiGHS, which solves the integer program, is missing", fix="run: pip install highspy"
+        )
     config = solver.config
     config.time_limit, config.rel_gap, config.abs_gap = time_limit, 0.0, TOLERANCE
     config.solver_options = {
@@ -266,7 +269,7 @@ def _run_highs(model: Any, time_limit: float | None) -> tuple[Outcome, float]:
     if condition in (Condition.provenInfeasible, Condition.infeasibleOrUnbounded):
         return "infeasible", np.inf  # nothing here is unbounded
     if condition not in (Condition.convergenceCriteriaSatisfied, Condition.maxTimeLimit):
-        raise SolverError(f"HiGHS stopped without an answer: {condition.name}.")
+        raise SolverError("HiGHS stopped without an answer", received=condition.name)
     bound = -np.inf if results.objective_bound is None else results.objective_bound
     if not found:
         return "nothing", bound
@@ -278,8 +281,11 @@ def _agree(what: str, said: float, real: float) -> None:
     """Compare what the solver says of its choice with what a prediction does."""
     if abs(said - real) > 1e-6:
         raise SolverError(
-            f"HiGHS says that {what} of its choice is {said:.9f}, but it is {real:.9f} when the rows are "
-            "predicted and counted: the answer cannot be trusted; please report this with the data."
+            f"according to HiGHS {what} of its choice is {said:.9f}, but it is {real:.9f} when the rows are "
+            "predicted and counted: the answer cannot be trusted",
+            received=said,
+            allowed=str(real),
+            fix="please report this with the data",
         )
 
 
@@ -287,13 +293,17 @@ def _without_pmi(objective: Objective) -> Objective:
     """Return the objective, or say why it cannot be a linear program."""
     if not isinstance(objective, Objective):
         raise ParameterError(
-            f"objective must be an Objective(...); got {objective!r}. Bounds are constraints here, such as "
-            "program.add(program.model.cobias <= 0.1)."
+            parameter="objective",
+            allowed="an Objective(...)",
+            received=objective,
+            fix="add bounds as constraints, such as program.add(program.model.cobias <= 0.1)",
         )
     if objective.validate().pmi > 0:
         raise ParameterError(
-            f"the integer program is linear, and the PMI term is not: objective.pmi must be 0; got "
-            f"{objective.pmi!r}. Use Objective(pmi=0) here, or the exact search, which handles PMI."
+            parameter="pmi",
+            allowed="0, since the integer program is linear and the PMI term is not",
+            received=objective.pmi,
+            fix="use Objective(pmi=0), or the exact search, which handles PMI",
         )
     return objective
 
@@ -302,12 +312,13 @@ def _column_indices(table: FloatArray | pd.DataFrame, y: npt.ArrayLike) -> Index
     """Return the labels as column indices, of two classes or more."""
     labels = np.asarray(y)
     if labels.shape != (len(table),):
-        raise TableError(f"y needs one label per row, {len(table)} in all; got the shape {labels.shape}.")
-    indices = match_classes(table, labels).y
-    n_present = len(np.unique(indices))
-    if n_present < 2:
         raise TableError(
-            f"labelled rows of at least two classes are needed; got {len(indices)} rows of {n_present}."
+            parameter="y", allowed=f"of the shape ({len(table)},), a label per row", received=labels.shape
+        )
+    indices = match_classes(table, labels).y
+    if len(np.unique(indices)) < 2:
+        raise TableError(
+            parameter="y", allowed="of at least two classes", received=np.unique(labels).tolist()
         )
     return indices
 
@@ -318,17 +329,20 @@ def _check_constraint(constraint: Any, model: Any) -> list[Any]:
     from pyomo.core.expr.visitor import identify_variables
 
     if not isinstance(constraint, RelationalExpression):
-        raise ParameterError(
-            "a constraint is an equation or inequality of the program's expressions, such as "
-            f"program.model.class_accuracy[0] >= 0.5; got {constraint!r}."
-        )
+        allowed = "an equation or inequality, such as program.model.class_accuracy[0] >= 0.5"
+        raise ParameterError(parameter="constraint", allowed=allowed, received=constraint)
     if np.any(getattr(constraint, "strict", False)):
-        raise ParameterError(f"a constraint is not strict: write <= or >= in '{constraint}'.")
+        raise ParameterError(
+            parameter="constraint", allowed="written with <= or >=", received=str(constraint)
+        )
     if constraint.polynomial_degree() not in (0, 1):
         raise ParameterError(
-            f"a constraint is linear, with no products, powers or abs(); got '{constraint}'."
+            parameter="constraint", allowed="linear: no products, powers or abs()", received=str(constraint)
         )
     used = list(identify_variables(constraint))
     if any(variable.model() is not model for variable in used):
-        raise ParameterError("a constraint uses the expressions of this program's own model; got another's.")
+        raise ParameterError(
+            parameter="constraint", allowed="made of the expressions of this program's model",
+            received=str(constraint),
+        )  # fmt: skip
     return used

@@ -11,7 +11,14 @@ import numpy as np
 
 from debias.corrections.families import Family
 from debias.errors import MissingDependencyError
-from debias.search.milp.row_conditions import Contest, Flags, FloatArray, IndexArray, alike, build_contests
+from debias.search.milp.row_conditions import (
+    Flags,
+    FloatArray,
+    IndexArray,
+    RowCondition,
+    alike,
+    build_conditions,
+)
 from debias.search.objective import Objective
 
 
@@ -27,7 +34,7 @@ def load_pyomo() -> Any:
         import pyomo.environ
     except ImportError as error:
         raise MissingDependencyError(
-            f"the integer program needs Pyomo ({error}); run: pip install pyomo highspy"
+            f"the integer program needs Pyomo ({error})", fix="run: pip install pyomo highspy"
         ) from error
     return pyomo.environ
 
@@ -38,7 +45,7 @@ def build_model(probabilities: FloatArray, y: IndexArray, family: Family, object
     Formulation
     -----------
     ``chosen[k, r]`` is 1 if class k takes correction r, and ``right[s]`` if the rows of
-    contest s are predicted as their class a. Let X(k, ...) be the sum of ``chosen[k, r]`` over
+    condition s are predicted as their class a. Let X(k, ...) be the sum of ``chosen[k, r]`` over
     some r, and d any threshold that occurs:
 
     - each class takes one correction: X(k, all) = 1;
@@ -55,7 +62,7 @@ def build_model(probabilities: FloatArray, y: IndexArray, family: Family, object
     family : Family
         The corrections to choose from.
     objective : Objective
-        What is minimised, its PMI term left aside.
+        What is minimised, its PMI term ignored.
 
     Returns
     -------
@@ -66,15 +73,15 @@ def build_model(probabilities: FloatArray, y: IndexArray, family: Family, object
     """
     pyo = load_pyomo()
     n_classes = probabilities.shape[1]
-    contests = build_contests(probabilities, y, family)
+    conditions = build_conditions(probabilities, y, family)
     model = pyo.ConcreteModel("one correction per class")
     model.chosen = pyo.Var(range(n_classes), range(len(family)), domain=pyo.Binary)
     model.one_each = pyo.Constraint(
         range(n_classes), rule=lambda m, k: pyo.quicksum(m.chosen[k, r] for r in range(len(family))) == 1
     )
-    model.right = pyo.Var(range(len(contests)), domain=pyo.Binary)
-    _tie_right_to_chosen(model, contests, alike(contests, family.identity))
-    _express_accuracies(model, contests)
+    model.right = pyo.Var(range(len(conditions)), domain=pyo.Binary)
+    _tie_right_to_chosen(model, conditions, alike(conditions, family.identity))
+    _express_accuracies(model, conditions)
     model.n_changed = pyo.Expression(
         expr=pyo.quicksum(model.chosen[k, r] for k, r in model.chosen if r != family.identity)
     )
@@ -105,8 +112,8 @@ def force_gaps(model: Any) -> None:
         model.gap_at_most.add(model.gap[i, j] <= -difference + 2 * model.higher[i, j])
 
 
-def _tie_right_to_chosen(model: Any, contests: list[Contest], groups: list[list[list[int]]]) -> None:
-    """Force every contest to be right or wrong as the choice says, in both directions."""
+def _tie_right_to_chosen(model: Any, conditions: list[RowCondition], groups: list[list[list[int]]]) -> None:
+    """Force every condition to be right or wrong as the choice says, in both directions."""
     from pyomo.core.expr import LinearExpression
 
     pyo = load_pyomo()
@@ -118,16 +125,16 @@ def _tie_right_to_chosen(model: Any, contests: list[Contest], groups: list[list[
 
     model.wrong_if = pyo.ConstraintList()
     model.right_if = pyo.ConstraintList()
-    for s, contest in enumerate(contests):
-        a, right = contest.label, model.right[s]
-        heights = [contest.standing[k][[group[0] for group in of_k]] for k, of_k in enumerate(groups)]
+    for s, condition in enumerate(conditions):
+        a, right = condition.label, model.right[s]
+        heights = [condition.standing[k][[group[0] for group in of_k]] for k, of_k in enumerate(groups)]
         if (heights[a] == 0).any():
             model.wrong_if.add(right + X(a, heights[a] == 0) <= 1)
-        for rival in contest.rivals:
+        for rival in condition.rivals:
             for d in np.unique(heights[rival][heights[rival] > 1]):
                 model.wrong_if.add(right + X(a, heights[a] < d) + X(rival, heights[rival] >= d) <= 2)
         for d in np.unique(heights[a][heights[a] > 0]):
-            higher = pyo.quicksum(X(rival, heights[rival] > d) for rival in contest.rivals)
+            higher = pyo.quicksum(X(rival, heights[rival] > d) for rival in condition.rivals)
             model.right_if.add(right >= X(a, heights[a] >= d) - higher)
 
 
@@ -149,14 +156,14 @@ def _taken(model: Any, groups: list[list[list[int]]]) -> list[list[Any]]:
     ]
 
 
-def _express_accuracies(model: Any, contests: list[Contest]) -> None:
+def _express_accuracies(model: Any, conditions: list[RowCondition]) -> None:
     """Name the accuracies, and COBias with one gap for every pair of classes with rows."""
     pyo = load_pyomo()
     rows: dict[int, int] = {}
     right: dict[int, list[Any]] = {}
-    for s, contest in enumerate(contests):
-        rows[contest.label] = rows.get(contest.label, 0) + contest.n_samples
-        right.setdefault(contest.label, []).append(contest.n_samples * model.right[s])
+    for s, condition in enumerate(conditions):
+        rows[condition.label] = rows.get(condition.label, 0) + condition.n_samples
+        right.setdefault(condition.label, []).append(condition.n_samples * model.right[s])
     present = sorted(rows)
     pairs = list(combinations(present, 2))
     model.class_accuracy = pyo.Expression(present, rule=lambda m, k: pyo.quicksum(right[k]) / rows[k])

@@ -1,4 +1,4 @@
-"""What the integer program came to: a choice, how good it is, and how much better one could be."""
+"""The answer of the integer program: a choice, how good it is, and how much better one could be."""
 
 from dataclasses import dataclass
 from typing import Literal

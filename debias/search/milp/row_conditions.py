@@ -1,4 +1,4 @@
-"""Contests: what must happen for a row to be predicted as its own class, read off the literal rules.
+"""Row conditions: what must happen for a row to be predicted as its own class, read off the literal rules.
 
 The referee's view of the data, shared with no search: every corrected value of a row's own
 class is compared with every one of its rivals, by the three rules of
@@ -17,7 +17,7 @@ IndexArray = npt.NDArray[np.int64]
 Flags = npt.NDArray[np.bool_]
 
 
-class Contest(NamedTuple):
+class RowCondition(NamedTuple):
     """One row, or several that no choice can tell apart.
 
     Attributes
@@ -27,7 +27,7 @@ class Contest(NamedTuple):
     n_samples : int
         How many they are.
     standing : ndarray of int64, shape (n_classes, n_corrections)
-        In the line of the label the reach of each of its corrections, in the others the
+        In the row of the label the reach of each of its corrections, in the others the
         hurdle that a rival's correction sets: the row is predicted as its label if the
         reach is at least the hurdle of every rival. A reach of 0 always loses; hurdles
         begin at 1.
@@ -48,7 +48,7 @@ class Contest(NamedTuple):
         return [k for k in range(len(self.standing)) if k != self.label]
 
 
-def build_contests(probabilities: FloatArray, y: IndexArray, family: Family) -> list[Contest]:
+def build_conditions(probabilities: FloatArray, y: IndexArray, family: Family) -> list[RowCondition]:
     """Compare all corrected values of every row, and merge the rows that are alike.
 
     Parameters
@@ -62,7 +62,7 @@ def build_contests(probabilities: FloatArray, y: IndexArray, family: Family) -> 
 
     Returns
     -------
-    list of Contest
+    list of RowCondition
         By label.
 
     Examples
@@ -70,8 +70,8 @@ def build_contests(probabilities: FloatArray, y: IndexArray, family: Family) -> 
     Half of the first column suffices to lose to an unchanged second column:
 
     >>> from debias.corrections.families import weights
-    >>> contest, = build_contests(np.array([[0.6, 0.4], [0.62, 0.38]]), np.array([1, 1]), weights(2))
-    >>> contest.n_samples, contest.reach.tolist(), contest.standing[0].tolist()
+    >>> condition, = build_conditions(np.array([[0.6, 0.4], [0.62, 0.38]]), np.array([1, 1]), weights(2))
+    >>> condition.n_samples, condition.reach.tolist(), condition.standing[0].tolist()
     (2, [0, 1], [1, 2])
     """
     values = np.stack([family.values(column) for column in probabilities.T])
@@ -81,17 +81,17 @@ def build_contests(probabilities: FloatArray, y: IndexArray, family: Family) -> 
         lines.append(np.concatenate([[label], standing.ravel()]))
     distinct, counts = np.unique(np.array(lines, dtype=np.int64), axis=0, return_counts=True)
     return [
-        Contest(int(line[0]), int(count), line[1:].reshape(values.shape[:2]))
+        RowCondition(int(line[0]), int(count), line[1:].reshape(values.shape[:2]))
         for line, count in zip(distinct, counts, strict=True)
     ]
 
 
-def alike(contests: list[Contest], identity: int) -> list[list[list[int]]]:
-    """Group the corrections of every class that no row of any contest can tell apart.
+def alike(conditions: list[RowCondition], identity: int) -> list[list[list[int]]]:
+    """Group the corrections of every class that no row of any condition can tell apart.
 
     Parameters
     ----------
-    contests : list of Contest
+    conditions : list of RowCondition
         All rows.
     identity : int
         Index of the correction that changes nothing: the first of its group.
@@ -104,15 +104,15 @@ def alike(contests: list[Contest], identity: int) -> list[list[list[int]]]:
     Examples
     --------
     >>> from debias.corrections.families import weights
-    >>> contests = build_contests(np.array([[0.9, 0.1]]), np.array([0]), weights(3))
-    >>> alike(contests, identity=2)
+    >>> conditions = build_conditions(np.array([[0.9, 0.1]]), np.array([0]), weights(3))
+    >>> alike(conditions, identity=2)
     [[[2, 0, 1]], [[2, 0, 1]]]
     """
-    n_classes, n_corrections = contests[0].standing.shape
+    n_classes, n_corrections = conditions[0].standing.shape
     order = [identity, *(r for r in range(n_corrections) if r != identity)]
     result = []
     for k in range(n_classes):
-        columns = np.stack([contest.standing[k] for contest in contests], axis=1)
+        columns = np.stack([condition.standing[k] for condition in conditions], axis=1)
         groups: dict[bytes, list[int]] = {}
         for r in order:
             groups.setdefault(columns[r].tobytes(), []).append(r)

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from debias.compilation import compiled
+from debias.compilation import compiled_in_place
 from debias.search.constraints import Constrained
 from debias.search.counting.score import (
     CONSTANT,
@@ -30,7 +30,7 @@ from debias.search.problem import Problem
 
 TOLERANCE = 1e-12
 _PRICES = (0.125, 0.25, 0.5, 1.0, 2.0, 4.0)
-"""What breaking a constraint by one may cost, in bounds."""
+"""Prices, in bounds, of breaking a constraint by one."""
 
 
 class BoundTerms(NamedTuple):
@@ -88,7 +88,7 @@ def _multipliers(factors: FloatArray, n_samples: int) -> FloatArray:
     return np.array(rows)
 
 
-@compiled
+@compiled_in_place
 def least_objective(most, terms, levels):
     """Return at most z of every choice with no more than ``most`` right samples in each class.
 
@@ -122,7 +122,7 @@ def least_objective(most, terms, levels):
     return least
 
 
-@compiled
+@compiled_in_place
 def least_of_levels(most, terms, levels, n_present, row):
     """Return at most z without its PMI, breaking constraints at the price of a row of multipliers.
 
@@ -150,7 +150,7 @@ def least_of_levels(most, terms, levels, n_present, row):
     return least
 
 
-@compiled
+@compiled_in_place
 def most_information(right, most, terms):
     """Return at least the sum of PMIs of every choice with so many right samples, by class and in all."""
     largest = 0

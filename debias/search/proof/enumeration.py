@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from debias.compilation import compiled
+from debias.compilation import compiled_in_place
 from debias.search.counting.bit_tables import BitTables, Words
 from debias.search.counting.score import PMI, TO_COBIAS, score
 from debias.search.counting.win_kernels import popcount
@@ -77,7 +77,7 @@ class State(NamedTuple):
 
 
 class Found(NamedTuple):
-    """What an enumeration has found.
+    """The best choice and the pairs that an enumeration has met.
 
     Attributes
     ----------
@@ -138,7 +138,7 @@ def is_compiled() -> bool:
     return folder is None or any(Path(folder).glob("enumeration.enumerate_choices-*.nbi"))
 
 
-@compiled
+@compiled_in_place
 def bound_node(tables, terms, state, depth):
     """Return the least z below a node whose first ``depth`` classes are fixed."""
     state.work[0] += 1.0
@@ -157,13 +157,13 @@ def bound_node(tables, terms, state, depth):
     return least_objective(state.most, terms, state.levels)
 
 
-@compiled
+@compiled_in_place
 def hopeless(terms, state, highest):
     """Return whether no choice with so many right samples at most can be as good as ``highest``."""
     return least_objective(state.most, terms, state.levels) > highest
 
 
-@compiled
+@compiled_in_place
 def count_row(tables, terms, state, depth, s, prune, highest):
     """Count, with correction s of the last class but one, all of the last; False if none can matter.
 
@@ -205,7 +205,7 @@ def count_row(tables, terms, state, depth, s, prune, highest):
     return True
 
 
-@compiled
+@compiled_in_place
 def list_rows(tables, terms, state, depth, highest):
     """Put into ``rows`` the corrections of the last class but one that a bound leaves; return their number.
 
@@ -228,7 +228,7 @@ def list_rows(tables, terms, state, depth, highest):
     return n_rows
 
 
-@compiled
+@compiled_in_place
 def count_last_two(tables, terms, state, found, depth, prune):
     """Evaluate all corrections of the last two classes, the others fixed; return how many were counted."""
     n_classes = tables.order.shape[0]
@@ -265,7 +265,7 @@ def count_last_two(tables, terms, state, found, depth, prune):
     return n_counted
 
 
-@compiled
+@compiled_in_place
 def consider(tables, terms, state, found, column):
     """Take a choice that was counted as the best if it beats the best, as Candidate compares them."""
     best, pmi = found.best, terms.tables.factors[0, PMI]
@@ -293,7 +293,7 @@ def consider(tables, terms, state, found, column):
             found.best_choice[k] = state.picked[k]
 
 
-@compiled
+@compiled_in_place
 def keep_pair(tables, state, found, right, cobias):
     """Keep a choice that has the lowest COBias among those with as many samples right."""
     pareto = found.pareto
@@ -309,7 +309,7 @@ def keep_pair(tables, state, found, right, cobias):
             found.pareto_choice[right, k] = state.picked[k]
 
 
-@compiled
+@compiled_in_place
 def enumerate_choices(tables, terms, state, found, prefix, prune):
     """Enumerate all choices whose first classes of the order take the corrections of a prefix.
 
@@ -344,7 +344,7 @@ def enumerate_choices(tables, terms, state, found, prefix, prune):
     return n_counted, True
 
 
-@compiled
+@compiled_in_place
 def bound_prefixes(tables, terms, state, prefixes, bounds):
     """Fill ``bounds`` with the least z below each prefix."""
     for p in range(prefixes.shape[0]):
@@ -353,7 +353,7 @@ def bound_prefixes(tables, terms, state, prefixes, bounds):
         bounds[p] = bound_node(tables, terms, state, prefixes.shape[1])
 
 
-@compiled
+@compiled_in_place
 def probe(tables, terms, state, found, draws):
     """Estimate, from random ways down, the work of an enumeration with pruning, as it counts its own.
 

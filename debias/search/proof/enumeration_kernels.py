@@ -1,11 +1,11 @@
 """Compiled counting on bit tables: fix a class, and count all corrections of another in one pass."""
 
-from debias.compilation import compiled
+from debias.compilation import compiled_in_place
 from debias.search.counting.score import CONSTANT, GAPS, RIGHT
 from debias.search.counting.win_kernels import keep_wins, popcount
 
 
-@compiled
+@compiled_in_place
 def fix_class(tables, state, depth, a):
     """Fix the class at ``depth`` of the order on correction a: fill the sets of the next depth."""
     k = tables.order[depth]
@@ -25,7 +25,7 @@ def fix_class(tables, state, depth, a):
                     into[r] = before[r] & row[r]
 
 
-@compiled
+@compiled_in_place
 def count_words(table, mask, first, last, counts):
     """Count by correction the samples of some words that a mask leaves: ``counts[r]``.
 
@@ -58,7 +58,7 @@ def count_words(table, mask, first, last, counts):
             counts[r] += popcount(t0[r] & m0)
 
 
-@compiled
+@compiled_in_place
 def count_both(table, other, first, last, counts):
     """Count by correction the samples of some words that are in two tables."""
     for r in range(counts.shape[0]):
@@ -80,7 +80,7 @@ def count_both(table, other, first, last, counts):
         w += 1
 
 
-@compiled
+@compiled_in_place
 def name_fixed(tables, state, j):
     """Fill ``named[k]`` with the samples of all labels that class k wins from all classes but j."""
     wins, n_classes = tables.wins, state.picked.shape[0]
@@ -97,7 +97,7 @@ def name_fixed(tables, state, j):
                 keep_wins(wins.bits, wins.pair, k, r, other, s, state.named, k)
 
 
-@compiled
+@compiled_in_place
 def count_predicted(tables, state, j):
     """Count, from ``named``, the samples that each class is predicted for: ``right[1]``."""
     wins = tables.wins
@@ -126,7 +126,7 @@ def count_predicted(tables, state, j):
     state.right[1, j] = n_left
 
 
-@compiled
+@compiled_in_place
 def level_corrections(terms, state):
     """Fill ``gaps`` by correction: z without its PMI, right samples, and summed gaps of accuracy."""
     lower, right, gap = state.gaps[0], state.gaps[1], state.gaps[2]
@@ -151,7 +151,7 @@ def level_corrections(terms, state):
         lower[r] = factors[0, CONSTANT] - factors[0, RIGHT] * right[r] + factors[0, GAPS] * gap[r]
 
 
-@compiled
+@compiled_in_place
 def change_of(tables, picked):
     """Return how many classes a choice changes, and by how much."""
     n_changed = 0

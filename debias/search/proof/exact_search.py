@@ -37,7 +37,7 @@ _SEED = 0
 
 @dataclass(frozen=True)
 class ExactResult:
-    """What an exact search has found.
+    """The result of an exact search.
 
     Attributes
     ----------
@@ -361,7 +361,8 @@ class Known:
         if found.best_choice[0] >= 0:
             candidate = self.search.problem.candidate(self.search.choices(found.best_choice))
             self.best = candidate if candidate.beats(self.best) else self.best
-        new = ParetoFronts(*found.pareto, found.pareto_choice.astype(np.int64))
+        cobias, n_changed, change = found.pareto
+        new = ParetoFronts(cobias, n_changed, change, found.pareto_choice.astype(np.int64))
         self.pareto = self.pareto.joined(new)
 
     def update(self) -> None:

@@ -117,8 +117,11 @@ def write_csv(
     if clash or len(values) < len(RECOGNISED):
         name = clash[0] if clash else sorted(values)
         raise TableError(
-            f"two columns of the CSV file would be called {name!r}; pass id_column=, label_column=, "
-            "text_column= or label_mass_column= to name them apart, or write Parquet."
+            f"two columns of the CSV file would be called {name!r}",
+            fix=(
+                "pass id_column=, label_column=, text_column= or label_mass_column= to name them apart, "
+                "or write Parquet"
+            ),
         )
     frame = pd.DataFrame({name: column for name, column in values.items() if column is not None})
     frame = frame.assign(**dict(zip(parts.classes, parts.probabilities.T, strict=True)))
@@ -135,15 +138,17 @@ def _cells(path: Path, text: str, delimiter: str) -> pd.DataFrame:
             StringIO(text), sep=delimiter, header=None, dtype=str, na_filter=False, encoding_errors="strict"
         )
     except (pd.errors.ParserError, pd.errors.EmptyDataError) as error:
-        raise TableError(f"{path}: not a whole CSV file: {str(error).strip()}.") from error
+        raise TableError(f"not a whole CSV file: {str(error).strip()}", file=path) from error
     header = [str(name) for name in rows.iloc[0]]
     if len(header) == 1:
         raise TableError(
-            f"{path}: one column only, {header[0][:60]!r}; pass delimiter=... if it is not {delimiter!r}."
+            f"one column only, {header[0][:60]!r}",
+            file=path,
+            fix=f"pass delimiter=... if it is not {delimiter!r}",
         )
     repeated = [name for column, name in enumerate(header) if name in header[:column]]
     if repeated:
-        raise TableError(f"{path}: two columns are called {repeated[0]!r}; the header is {header}.")
+        raise TableError(f"two columns are called {repeated[0]!r}; the header is {header}", file=path)
     return rows.iloc[1:].reset_index(drop=True).set_axis(header, axis=1)
 
 
@@ -153,7 +158,7 @@ def _column(
     """Return the column of a role: the one asked for, or the one called like the role."""
     if name is not None:
         if name not in frame.columns:
-            raise TableError(f"{path}: there is no column {name!r}; the columns are {list(frame.columns)}.")
+            raise TableError(f"there is no column {name!r}; the columns are {list(frame.columns)}", file=path)
         return name
     return role if role in frame.columns and role not in (classes or ()) else None
 
@@ -163,21 +168,23 @@ def _check_names(path: Path, frame: pd.DataFrame, names: list[str]) -> None:
     missing = [name for name in names if name not in frame.columns]
     if missing:
         raise TableError(
-            f"{path}: class {missing[0]!r} has no column; the columns are {list(frame.columns)}."
+            f"class {missing[0]!r} has no column; the columns are {list(frame.columns)}", file=path
         )
     if len(names) < 2:
         raise TableError(
-            f"{path}: a column for each of two or more classes is needed beside ids, labels and texts; "
-            f"the columns are {list(frame.columns)}."
+            "a column for each of two or more classes is needed beside ids, labels and texts; the "
+            f"columns are {list(frame.columns)}",
+            file=path,
         )
     if "" in names:
         position = list(frame.columns).index("")
         raise TableError(
-            f"{path}: column {position} has no name; if it numbers the rows, leave it out (pandas: "
-            "to_csv(..., index=False)), or pass classes=[...]."
+            f"column {position} has no name; if it numbers the rows, leave it out (pandas: "
+            "to_csv(..., index=False)), or pass classes=[...]",
+            file=path,
         )
     if frame.empty:
-        raise TableError(f"{path}: a header, but no rows.")
+        raise TableError("a header, but no rows", file=path)
 
 
 def _labels(column: pd.Series | None, names: list[str]) -> list[str] | list[int] | None:

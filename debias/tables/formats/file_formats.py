@@ -69,15 +69,15 @@ def read_parts(path: str | os.PathLike[str], format: str | None = None, **option
     """
     file = Path(path)
     if not file.is_file():
-        raise TableError(f"{file}: there is no such file.")
+        raise TableError("there is no such file", file=file)
     if file.stat().st_size == 0:
-        raise TableError(f"{file}: the file is empty.")
+        raise TableError("the file is empty", file=file)
     name = format or infer_format(file)
     reader = _choose(READERS, name, options, n_fixed=1)
     try:
         return reader(file, **options)
     except OSError as error:
-        raise TableError(f"{file}: cannot be read: {error}.") from error
+        raise TableError(f"cannot be read: {error}", file=file) from error
 
 
 def write_parts(
@@ -143,7 +143,7 @@ def infer_format(path: Path) -> str:
         return "text"
     if "," in line or "\t" in line:
         return "csv"
-    raise TableError(f"{path}: the format cannot be told; pass format= one of {sorted(READERS)}.")
+    raise TableError("the format cannot be told", file=path, fix=f"pass format= one of {sorted(READERS)}")
 
 
 def _choose(
@@ -151,11 +151,15 @@ def _choose(
 ) -> Callable[..., Any]:
     """Return the reader or writer of a format, which must know the options."""
     if name not in known:
-        raise ParameterError(f"there is no format {name!r} here; pass format= one of {sorted(known)}.")
+        raise ParameterError(parameter="format", allowed=f"one of {sorted(known)}", received=name)
     allowed = list(inspect.signature(known[name]).parameters)[n_fixed:]
     unknown = [option for option in options if option not in allowed]
     if unknown:
-        raise ParameterError(f"format {name!r} has no option {unknown[0]!r}; it has {allowed}.")
+        raise ParameterError(
+            f"format {name!r} has no option {unknown[0]!r}; it has {allowed}",
+            parameter=unknown[0],
+            allowed=f"one of {allowed}",
+        )
     return known[name]
 
 
@@ -184,9 +188,11 @@ def write_atomically(path: str | os.PathLike[str], write: Callable[[Path], objec
     """
     target = Path(path)
     if not target.parent.is_dir():
-        raise TableError(f"{target}: the folder {str(target.parent)!r} does not exist; create it first.")
+        raise TableError(
+            f"the folder {str(target.parent)!r} does not exist", file=target, fix="create it first"
+        )
     try:
         with atomic_path(target) as temporary:
             write(temporary)
     except (OSError, UnicodeEncodeError) as error:
-        raise TableError(f"{target}: cannot be written: {error}.") from error
+        raise TableError(f"cannot be written: {error}", file=target) from error

@@ -72,19 +72,23 @@ def read_harness_samples(
         `targets` is something else.
     """
     if targets not in ("auto", "index", "choice"):
-        raise ParameterError(f"targets must be 'auto', 'index' or 'choice'; got {targets!r}.")
+        raise ParameterError(
+            parameter="targets", allowed="one of 'auto', 'index', 'choice'", received=targets
+        )
     samples = [_sample(where, record) for where, record in _records(path, filter)]
     n_classes = len(samples[0].log_likelihoods)
     for sample in samples:
         if len(sample.log_likelihoods) != n_classes:
             raise TableError(
-                f"{sample.where}: {len(sample.log_likelihoods)} choices, but {n_classes} in the first one; "
-                "a table has one column per class."
+                f"{sample.where}: {len(sample.log_likelihoods)} choices, but {n_classes} in the first "
+                "one; a table has one column per class"
             )
     shared = _shared_choices(samples)
     names = list(classes or shared or [str(position) for position in range(n_classes)])
     if len(names) != n_classes:
-        raise TableError(f"{path}: {n_classes} choices per sample, but classes names {len(names)}: {names}.")
+        raise TableError(
+            f"{n_classes} choices per sample, but classes names {len(names)}: {names}", file=path
+        )
     log_likelihoods = np.array([sample.log_likelihoods for sample in samples])
     mass = logsumexp(log_likelihoods, axis=1, keepdims=True)
     return TableParts(
@@ -110,19 +114,19 @@ def _records(path: Path, filter: str | None) -> list[tuple[str, dict[str, Any]]]
             record = json.loads(line)
         except ValueError as error:
             raise TableError(
-                f"{where} is not whole JSON ({error}); the file is cut short or damaged."
+                f"{where} is not whole JSON ({error}); the file is cut short or damaged"
             ) from error
         missing = [key for key in ("resps", "target") if not isinstance(record, dict) or key not in record]
         if missing:
             raise TableError(
-                f"{where} has no {missing[0]!r}; it is no logged sample of lm-evaluation-harness."
+                f"{where} has no {missing[0]!r}; it is no logged sample of lm-evaluation-harness"
             )
         records.append((where, record))
     wanted = records[0][1].get("filter") if filter is None else filter
     kept = [(where, record) for where, record in records if record.get("filter") == wanted]
     if not kept:
         found = sorted({str(record.get("filter")) for _, record in records})
-        raise TableError(f"{path}: no sample has the filter {wanted!r}; the file has {found}.")
+        raise TableError(f"no sample has the filter {wanted!r}; the file has {found}", file=path)
     return kept
 
 
@@ -130,7 +134,7 @@ def _sample(where: str, record: dict[str, Any]) -> Sample:
     """Return log-likelihoods and continuations, without those that mutual information adds."""
     responses, pairs = record["resps"], _argument_pairs(record.get("arguments"))
     if not isinstance(responses, list) or len(responses) < 2:
-        raise TableError(f"{where}: 'resps' is {str(responses)[:80]!r}; a sample needs two or more choices.")
+        raise TableError(f"{where}: 'resps' is {str(responses)[:80]!r}; a sample needs two or more choices")
     values = [_log_likelihood(where, choice, response) for choice, response in enumerate(responses)]
     if pairs is None or len(pairs) != len(values):
         return Sample(where, values, None, record)
@@ -168,12 +172,12 @@ def _log_likelihood(where: str, choice: int, response: Any) -> float:
         number = float(value)
     except (TypeError, ValueError) as error:
         raise TableError(
-            f"{where}, choice {choice}: {str(response)[:80]!r} holds no log-likelihood; only multiple-choice "
-            "tasks have class probabilities."
+            f"{where}, choice {choice}: {str(response)[:80]!r} holds no log-likelihood; only "
+            "multiple-choice tasks have class probabilities"
         ) from error
     if not np.isfinite(number) or number > LARGEST_LOG_LIKELIHOOD:
         raise TableError(
-            f"{where}, choice {choice}: {number} is no log-likelihood; allowed are finite values up to 0."
+            f"{where}, choice {choice}: {number} is no log-likelihood; allowed are finite values up to 0"
         )
     return number
 
@@ -192,8 +196,8 @@ def _label_positions(samples: list[Sample], targets: str) -> list[int]:
     by_choice = [_as_choice(sample) for sample in samples]
     if targets == "auto" and None not in by_index and None not in by_choice and by_index != by_choice:
         raise TableError(
-            f"{samples[0].where}: the target {samples[0].record['target']!r} is a position and a choice; "
-            "read it in Python with targets='index' or targets='choice'."
+            f"{samples[0].where}: the target {samples[0].record['target']!r} is a position and a choice",
+            fix="read it in Python with targets='index' or targets='choice'",
         )
     positions = min(by_index, by_choice, key=lambda found: found.count(None))
     if targets != "auto":
@@ -202,8 +206,8 @@ def _label_positions(samples: list[Sample], targets: str) -> list[int]:
         sample = samples[positions.index(None)]
         choices = sample.choices or [str(position) for position in range(len(sample.log_likelihoods))]
         raise TableError(
-            f"{sample.where}: the target {sample.record['target']!r} is none of the choices {choices}; "
-            "a table needs one right choice per sample."
+            f"{sample.where}: the target {sample.record['target']!r} is none of the choices {choices}"
+            "; a table needs one right choice per sample"
         )
     return [position for position in positions if position is not None]
 
@@ -240,7 +244,7 @@ def _text(sample: Sample, text_field: str) -> str:
     document = sample.record.get("doc")
     if not isinstance(document, dict) or not isinstance(document.get(text_field), str):
         fields = list(document) if isinstance(document, dict) else document
-        raise TableError(f"{sample.where}: 'doc' has no text {text_field!r}; it has {fields!r}.")
+        raise TableError(f"{sample.where}: 'doc' has no text {text_field!r}; it has {fields!r}")
     return str(document[text_field])
 
 

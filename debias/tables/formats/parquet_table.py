@@ -5,7 +5,9 @@ class, so that no class name can collide. The rest is JSON in the schema, with a
 """
 
 import json
+import os
 from pathlib import Path
+from types import TracebackType
 from typing import Any
 
 import numpy as np
@@ -103,7 +105,7 @@ def read_header(path: Path) -> dict[str, Any]:
     try:
         schema = pq.read_schema(path)
     except (pa.ArrowException, OSError) as error:
-        raise TableError(f"{path}: not a whole Parquet file ({error}); write it again.") from error
+        raise TableError(f"not a whole Parquet file ({error})", file=path, fix="write it again") from error
     return _parquet_header(path, schema)
 
 
@@ -128,15 +130,15 @@ def read_parquet(path: Path) -> TableParts:
     try:
         table = pq.read_table(path)
     except (pa.ArrowException, OSError) as error:
-        raise TableError(f"{path}: not a whole Parquet file ({error}); write it again.") from error
+        raise TableError(f"not a whole Parquet file ({error})", file=path, fix="write it again") from error
     header = _parquet_header(path, table.schema)
     names = [CLASS_PREFIX + str(name) for name in header["classes"]]
     missing = [name for name in ["id", *names] if name not in table.column_names]
     if missing:
-        raise TableError(f"{path}: column {missing[0]!r} is missing; it has {table.column_names}.")
+        raise TableError(f"column {missing[0]!r} is missing; it has {table.column_names}", file=path)
     unexpected = [name for name in names if not pa.types.is_floating(table.schema.field(name).type)]
     if unexpected:
-        raise TableError(f"{path}: column {unexpected[0]!r} holds no floating-point numbers.")
+        raise TableError(f"column {unexpected[0]!r} holds no floating-point numbers", file=path)
     optional = {name: _values(table, name) for name in ("label", "text", "label_mass")}
     return TableParts(
         probabilities=np.column_stack([_values(table, name) for name in names]),
@@ -161,8 +163,9 @@ def _parquet_header(path: Path, schema: pa.Schema) -> dict[str, Any]:
     raw = (schema.metadata or {}).get(SCHEMA_KEY)
     if raw is None:
         raise TableError(
-            f"{path}: a Parquet file, but no probability table of this project; "
-            "load it with pandas and pass the class columns to ProbabilityTable(...)."
+            "a Parquet file, but no probability table of this project",
+            file=path,
+            fix="load it with pandas and pass the class columns to ProbabilityTable(...)",
         )
     expected: dict[str, Any] = {
         "classes": list,
@@ -174,13 +177,104 @@ def _parquet_header(path: Path, schema: pa.Schema) -> dict[str, Any]:
         header = json.loads(raw)
         version = header["schema_version"]
     except (ValueError, TypeError, KeyError) as error:
-        raise TableError(f"{path}: the description in the Parquet schema is damaged ({error!r}).") from error
+        raise TableError(
+            f"the description in the Parquet schema is damaged ({error!r})", file=path
+        ) from error
     if version != SCHEMA_VERSION:
         raise TableError(
-            f"{path}: written in version {version!r} of the format, this package reads version "
-            f"{SCHEMA_VERSION}; upgrade debias-iterit or write the table again."
+            f"written in version {version!r} of the format, this package reads version {SCHEMA_VERSION}",
+            file=path,
+            fix="upgrade debias-iterit or write the table again",
         )
     for key, kind in expected.items():
         if not isinstance(header.get(key, ...), kind):
-            raise TableError(f"{path}: the description in the Parquet schema has a wrong or no {key!r}.")
+            raise TableError(f"the description in the Parquet schema has a wrong or no {key!r}", file=path)
     return dict(header)
+
+
+class ParquetTableWriter:
+    """Write blocks of rows, then what the file says about them.
+
+    The same blocks give the same bytes.
+
+    Parameters
+    ----------
+    path : Path
+        The file; no table before :meth:`finish`.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> import numpy as np
+    >>> from debias.tables.table import ProbabilityTable
+    >>> block = TableParts(np.array([[0.7, 0.3]]), ("no", "yes"), ids=np.array(["a"], dtype=object))
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = Path(folder) / "table.parquet"
+    ...     with ParquetTableWriter(path) as writer:
+    ...         writer.write(block)
+    ...         writer.finish(TableParts(block.probabilities, ("no", "yes"), ids_given=True))
+    ...     ProbabilityTable.read(path)
+    ProbabilityTable(1 rows, classes=['no', 'yes'], unlabelled)
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._file = path.open("wb")
+        self._writer: Any = None
+
+    def write(self, block: TableParts) -> None:
+        """Write a block of rows, which has the same columns as the blocks before.
+
+        Parameters
+        ----------
+        block : TableParts
+
+        Raises
+        ------
+        OSError
+            It cannot be written.
+        """
+        columns = as_columns(block)
+        if self._writer is None:
+            # Without Arrow's own schema, readers take the metadata from the end of the file.
+            self._writer = pq.ParquetWriter(
+                self._file, columns.schema, compression=COMPRESSION, store_schema=False
+            )
+        self._writer.write_table(columns, row_group_size=columns.num_rows)
+
+    def finish(self, about: TableParts) -> None:
+        """Write what the file says about its rows, and wait until all is on the disk.
+
+        Parameters
+        ----------
+        about : TableParts
+            Classes, metadata, ``ids_given``; its rows are not looked at.
+
+        Raises
+        ------
+        OSError
+            It cannot be written.
+        """
+        self._writer.add_key_value_metadata({SCHEMA_KEY: header_of(about)})
+        self._writer.close()
+        self._writer = None
+        self._file.flush()
+        os.fsync(self._file.fileno())
+        self._file.close()
+
+    def __enter__(self) -> "ParquetTableWriter":
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Close the file; one that is not finished is no table."""
+        try:
+            if self._writer is not None:
+                self._writer.close()
+            self._file.close()
+        except (OSError, pa.ArrowException):
+            if error is None:
+                raise

@@ -6,8 +6,10 @@ from pathlib import Path
 import numpy as np
 
 from debias.errors import TableError
-from debias.tables.checks import SUM_TOLERANCE
-from debias.tables.table_parts import FloatArray
+from debias.tables.class_columns import FloatArray
+
+_ROUNDING = 1e-5
+"""How far from 1 the sum of a whole row may be where its values have six decimals."""
 
 
 def decode(path: Path, encoding: str = "utf-8") -> str:
@@ -34,17 +36,20 @@ def decode(path: Path, encoding: str = "utf-8") -> str:
         text = path.read_bytes().decode(encoding).removeprefix("\ufeff")
     except UnicodeDecodeError as error:
         raise TableError(
-            f"{path}: byte {error.start} is not {encoding}; save the file as utf-8, or "
-            "read it in Python with encoding=... (for example 'latin-1')."
+            f"byte {error.start} is not {encoding}",
+            file=path,
+            fix="save the file as utf-8, or read it in Python with encoding=... (for example 'latin-1')",
         ) from error
     except LookupError as error:
         raise TableError(
-            f"{path}: there is no encoding {encoding!r}; common ones are 'utf-8', 'latin-1'."
+            f"there is no encoding {encoding!r}; common ones are 'utf-8', 'latin-1'", file=path
         ) from error
     if "\0" in text:
-        raise TableError(f"{path}: holds zero bytes, so it is not text; check the file and its encoding.")
+        raise TableError(
+            "holds zero bytes, so it is not text", file=path, fix="check the file and its encoding"
+        )
     if not text.strip():
-        raise TableError(f"{path}: the file is empty.")
+        raise TableError("the file is empty", file=path)
     return text
 
 
@@ -83,7 +88,7 @@ def parse_column(path: Path, name: str, cells: Sequence[str]) -> FloatArray:
             numbers[row] = float(cell)
         except (TypeError, ValueError) as error:
             what = "the value is missing" if not str(cell).strip() else f"{cell!r} is not a number"
-            raise TableError(f"{path}: row {row}, column {name!r}: {what}.") from error
+            raise TableError(f"{what}", file=path, row=row, column=name) from error
     return numbers
 
 
@@ -114,9 +119,10 @@ def refuse_cut_end(path: Path, text: str, probabilities: FloatArray) -> None:
     debias.errors.TableError: a.txt: the file is cut short: it ends within row 1, which sums to 0.95 while
     all others sum to 1.
     """
-    off = np.abs(probabilities.sum(axis=1) - 1) > SUM_TOLERANCE
+    off = np.abs(probabilities.sum(axis=1) - 1) > _ROUNDING
     if not text.endswith(("\n", "\r")) and len(off) > 1 and off[-1] and not off[:-1].any():
         raise TableError(
-            f"{path}: the file is cut short: it ends within row {len(off) - 1}, which sums to "
-            f"{probabilities[-1].sum():.6g} while all others sum to 1."
+            f"the file is cut short: it ends within row {len(off) - 1}, which sums to "
+            f"{probabilities[-1].sum():.6g} while all others sum to 1",
+            file=path,
         )

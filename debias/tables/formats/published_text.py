@@ -75,14 +75,18 @@ def read_published_text(
     for row, cells in enumerate(rows):
         if len(cells) != width or width < N_LEADING + 2:
             raise TableError(
-                f"{path}: row {row} has {len(cells)} columns in place of {max(width, N_LEADING + 2)} (index, "
-                "label, argmax, and one per class, two or more); the file is cut short or of another format."
+                f"row {row} has {len(cells)} columns in place of {max(width, N_LEADING + 2)} (index, "
+                "label, argmax, and one per class, two or more); the file is cut short or of another "
+                "format",
+                file=path,
             )
     columns = list(zip(*rows, strict=True))
     n_classes = width - N_LEADING
     names = [str(position) for position in range(n_classes)] if classes is None else [str(c) for c in classes]
     if len(names) != n_classes:
-        raise TableError(f"{path}: {n_classes} probability columns, but classes names {len(names)}: {names}.")
+        raise TableError(
+            f"{n_classes} probability columns, but classes names {len(names)}: {names}", file=path
+        )
     probabilities = np.column_stack(
         [parse_column(path, name, cells) for name, cells in zip(names, columns[N_LEADING:], strict=True)]
     )
@@ -109,7 +113,7 @@ def write_published_text(path: Path, parts: TableParts) -> None:
     """
     if parts.labels is None:
         raise TableError(
-            "the published text format needs labels, and this table has none; write Parquet or CSV."
+            "the published text format needs labels, and this table has none", fix="write Parquet or CSV"
         )
     position = {name: column for column, name in enumerate(parts.classes)}
     largest = parts.probabilities.argmax(axis=1)
@@ -125,7 +129,7 @@ def _positions(path: Path, name: str, cells: Sequence[str], n_classes: int) -> l
     for row, cell in enumerate(cells):
         if not (cell.isdecimal() and int(cell) < n_classes):
             raise TableError(
-                f"{path}: row {row}, column {name!r}: {cell!r} is no class; allowed are 0 .. {n_classes - 1}."
+                f"{cell!r} is no class; allowed are 0 .. {n_classes - 1}", file=path, row=row, column=name
             )
     return [int(cell) for cell in cells]
 
@@ -137,6 +141,9 @@ def _check_argmax(path: Path, argmax: list[int], probabilities: np.ndarray) -> N
     if wrong.any():
         row = int(np.argmax(wrong))
         raise TableError(
-            f"{path}: row {row}, column 'argmax': {argmax[row]}, but the largest probability stands at "
-            f"{int(probabilities[row].argmax())}; the columns may be in another order."
+            f"{argmax[row]}, but the largest probability stands at {int(probabilities[row].argmax())}"
+            "; the columns may be in another order",
+            file=path,
+            row=row,
+            column="argmax",
         )

@@ -1,12 +1,16 @@
 """Answers are looked up before they are asked for: in this run, in others, and for equal prompts."""
 
+import re
+import shutil
+
 import numpy as np
 import pytest
 
 from debias.errors import ParameterError
-from debias.inference.collection.from_lists import collect
+from debias.inference.collection.collection import collect
 from debias.inference.texts.tasks import Task
 from tests.support.plain_engine import LABELS, TASK, TEXTS, PlainEngine, uniform
+from tests.support.refusals import refused
 
 
 def run(engine, texts=TEXTS, labels=LABELS, **options):
@@ -39,7 +43,7 @@ def test_runs_that_are_named_are_asked_too(tmp_path):
     engine = PlainEngine()
     run(engine, TEXTS[:20], LABELS[:20], reuse=tmp_path / "one")
     assert engine.asked == []
-    with pytest.raises(ParameterError, match="reuse names .*nowhere.*, where no run is"):
+    with refused(ParameterError, parameter="reuse", received=str(tmp_path / "nowhere"), fix=str):
         run(engine, out=tmp_path / "x.parquet", reuse=[tmp_path / "nowhere"])
 
 
@@ -100,3 +104,28 @@ def test_bounds_are_counted_by_class(tmp_path):
     again = run(PlainEngine(singly=True, fail_after=0), out=tmp_path / "again.parquet")
     assert again.metadata["bounds"] == table.metadata["bounds"]
     assert run(PlainEngine()).metadata["bounds"] == {"rows": 0, "labels": {}}
+
+
+def test_answers_of_a_run_that_was_killed_are_used_and_a_damaged_one_is_named(tmp_path):
+    run(PlainEngine(), out=tmp_path / "a.parquet")
+    store = tmp_path / "a.parquet.run" / "answers.sqlite"
+    (tmp_path / "b.parquet.run").mkdir()
+    shutil.copy(store, tmp_path / "b.parquet.run")
+    store.write_bytes(store.read_bytes()[:5000])
+    engine = PlainEngine()
+    with pytest.warns(UserWarning, match=re.escape(str(store))):
+        run(engine, out=tmp_path / "c.parquet")
+    assert engine.asked == []
+
+
+def test_a_folder_that_cannot_be_written_is_read(tmp_path):
+    """A store that was closed is one file: nothing is written beside it to read it."""
+    run(PlainEngine(), out=tmp_path / "a.parquet")
+    folder, engine = tmp_path / "a.parquet.run", PlainEngine()
+    folder.chmod(0o555)
+    try:
+        run(engine, reuse=[folder])
+        assert sorted(path.name for path in folder.iterdir()) == ["answers.sqlite", "lock"]
+    finally:
+        folder.chmod(0o755)
+    assert engine.asked == []

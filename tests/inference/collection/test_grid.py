@@ -7,13 +7,14 @@ import pandas as pd
 import pytest
 
 from debias.errors import ParameterError, ResumeError
-from debias.inference.collection.from_lists import collect
-from debias.inference.collection.grid import ManyTables, collect_many, uncorrected
+from debias.inference.collection.collection import collect
+from debias.inference.collection.grid import CollectedGrid, collect_many, uncorrected
 from debias.inference.texts.prompted_rows import load_prompted_rows
 from debias.inference.texts.tasks import Task
 from debias.metrics.scores import class_accuracy, cobias_from_accuracies
 from debias.tables.table import ProbabilityTable
 from tests.support.plain_engine import PlainEngine
+from tests.support.refusals import refused
 
 WORDS = {"labels": ["bad", "fine", "great"], "question_prefix": "Text: ", "answer_prefix": "Mood: "}
 TASK = Task("mood", **WORDS)
@@ -29,7 +30,7 @@ def data(tmp_path):
     return path
 
 
-def many(engine, folder: Path, data: Path, tasks=(TASK,), **options) -> ManyTables:
+def many(engine, folder: Path, data: Path, tasks=(TASK,), **options) -> CollectedGrid:
     chosen = {"shots": [0, 1, "per-class"], "seeds": [0, 1], "data": data, "progress": False, **options}
     return collect_many(engine, tasks, out=folder, **chosen)
 
@@ -95,7 +96,7 @@ def test_an_interrupted_run_goes_on_at_the_table_it_was_at(tmp_path, data):
     assert sum(made.by_table["rows"]) == len(first.asked) + len(second.asked)
     third = PlainEngine()
     assert many(third, tmp_path / "tables", data).by_table.equals(made.by_table) and third.asked == []
-    with pytest.raises(ResumeError, match=r"mood_opt_shot0.parquet was made with other settings: .*rows"):
+    with refused(ResumeError, file=str(tmp_path / "tables" / "mood_opt_shot0.parquet"), mentions="data.rows"):
         many(third, tmp_path / "tables", data, limit=10)
 
 
@@ -108,21 +109,21 @@ def test_rows_without_labels_have_no_accuracy(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("options", "words"),
+    ("options", "fields"),
     [
-        ({"shots": []}, r"shots is \[\]; give at least one"),
-        ({"shots": "per-class"}, "shots is 'per-class'; give at least one, in a list"),
-        ({"seeds": [0, 1, 0]}, "seeds has 0 twice"),
-        ({"tasks": [TASK, TASK]}, "tasks has 'mood' twice.*a name of its own"),
-        ({"shots": [0, 41]}, "only 40 rows"),
-        ({"limit": 0}, "limit is 0"),
-        ({"out": "x.parquet"}, "several tables need a folder"),
-        ({"out": "no/such"}, "does not exist; make it first"),
+        ({"shots": []}, {"parameter": "shots", "received": []}),
+        ({"shots": "per-class"}, {"parameter": "shots", "received": "per-class"}),
+        ({"seeds": [0, 1, 0]}, {"parameter": "seeds", "received": 0}),
+        ({"tasks": [TASK, TASK]}, {"parameter": "tasks", "received": "mood", "fix": str}),
+        ({"shots": [0, 41]}, {"parameter": "shots", "received": 41, "mentions": 40}),
+        ({"limit": 0}, {"parameter": "limit", "received": 0}),
+        ({"out": "x.parquet"}, {"parameter": "out", "received": "x.parquet"}),
+        ({"out": "no/such"}, {"parameter": "out", "received": "no/such", "fix": str}),
     ],
 )
-def test_what_is_wrong_is_said_before_anything_is_asked(tmp_path, data, monkeypatch, options, words):
+def test_what_is_wrong_is_said_before_anything_is_asked(tmp_path, data, monkeypatch, options, fields):
     monkeypatch.chdir(tmp_path)
     engine, tasks = PlainEngine(), options.pop("tasks", [TASK])
-    with pytest.raises(ParameterError, match=words):
+    with refused(ParameterError, **fields):
         many(engine, options.pop("out", "tables"), data, tasks=tasks, **options)
     assert engine.asked == [] and not Path("tables").exists()

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from debias.inference.models import model_files
-from debias.inference.models.export import plain_copy, save_plain_copy
+from debias.inference.models.export import export_model, exported_model
 from debias.inference.models.model_files import files_digest, model_folder
 from debias.inference.tokenization import Tokenization
 from debias.inference.transformers.transformers_engine import TransformersEngine
@@ -22,18 +22,18 @@ def folder(tmp_path):
 
 def test_a_copy_answers_alike_and_is_gone_afterwards(folder):
     expected = TransformersEngine(folder, dtype="float32", device="cpu").label_logprobs(PROMPTS, LABELS)
-    with plain_copy(folder) as copied:
+    with exported_model(folder) as copied:
         received = TransformersEngine(copied, dtype="float32", device="cpu").label_logprobs(PROMPTS, LABELS)
         np.testing.assert_array_equal(received, expected)
         assert json.loads((copied / "config.json").read_text())["dtype"] == "float32"
     assert not copied.exists()
-    half = save_plain_copy(folder, folder.parent / "half", dtype="bfloat16")
+    half = export_model(folder, folder.parent / "half", dtype="bfloat16")
     assert json.loads((half / "config.json").read_text())["dtype"] == "bfloat16"
 
 
 @pytest.mark.slow
 def test_the_demo_model_is_an_ordinary_folder_afterwards(demo_engine, tmp_path):
-    copied = save_plain_copy("demo", tmp_path)
+    copied = export_model("demo", tmp_path)
     assert {"config.json", "model.safetensors", "tokenizer.json"} <= {file.name for file in copied.iterdir()}
     assert "quantization_config" not in json.loads((copied / "config.json").read_text())
     engine = TransformersEngine(copied, dtype="float32", device="cpu")
@@ -45,8 +45,8 @@ def test_the_demo_model_is_an_ordinary_folder_afterwards(demo_engine, tmp_path):
 
 def test_digests_tell_weights_and_settings_apart(folder, tmp_path, monkeypatch):
     first = files_digest(folder)
-    assert files_digest(save_plain_copy(folder, tmp_path / "again")) == files_digest(
-        save_plain_copy(folder, tmp_path / "once more")
+    assert files_digest(export_model(folder, tmp_path / "again")) == files_digest(
+        export_model(folder, tmp_path / "once more")
     )
     (folder / "README.md").write_text("Words do not matter.")
     assert files_digest(folder) == first

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from debias.errors import EngineError, SpendLimitError
-from debias.inference.collection.from_lists import collect
+from debias.inference.collection.collection import collect
 from debias.inference.openai.openai_engine import OpenAIEngine
 from debias.inference.texts.tasks import Task
 from tests.support.refusals import refused

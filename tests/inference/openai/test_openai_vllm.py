@@ -18,7 +18,7 @@ import numpy as np
 import pytest
 
 from debias.errors import ContextLengthError, EngineError, SpendLimitError
-from debias.inference.models.export import save_plain_copy
+from debias.inference.models.export import export_model
 from debias.inference.openai.openai_engine import OpenAIEngine
 from tests.support.refusals import refused
 
@@ -53,7 +53,7 @@ SEVERAL = (" Ab", " Number of things", " Number of people", " an abbreviation", 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    return save_plain_copy("demo", tmp_path_factory.mktemp("demo"))
+    return export_model("demo", tmp_path_factory.mktemp("demo"))
 
 
 @pytest.fixture(scope="module")

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from debias.inference.transformers.passes.forward import project
 from debias.inference.transformers.vocabulary.exact_products import products_of_bfloat16
+from debias.inference.transformers.vocabulary.projection import project
 
 matmul = pytest.importorskip("torch.backends.mkldnn").matmul
 

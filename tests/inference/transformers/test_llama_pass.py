@@ -8,9 +8,11 @@ from numpy.testing import assert_allclose
 from debias.inference.labels import chain_tree
 from debias.inference.transformers.cpu_llama import layer_kernels, llama_pass
 from debias.inference.transformers.passes.buffers import as_array
-from debias.inference.transformers.passes.forward import Abilities, Forward
+from debias.inference.transformers.passes.forward import Forward
+from debias.inference.transformers.passes.model_pass import Capabilities
 from debias.inference.transformers.passes.packing import Row
 from debias.inference.transformers.transformers_engine import TransformersEngine
+from debias.inference.transformers.vocabulary.float_kernels import log_sum_exp
 from tests.support.prompt_rows import rows_of_many_lengths
 from tests.support.tiny_models import (
     LABELS,
@@ -21,7 +23,7 @@ from tests.support.tiny_models import (
     tiny_model,
 )
 
-OURS = Abilities(projects=True, shares=True, branches=True, layers=True)
+OURS = Capabilities(projects=True, shares=True, branches=True, layers=True)
 DTYPES = {torch.float32: 2e-6, torch.bfloat16: 2**-8}
 
 
@@ -72,7 +74,7 @@ def test_sums_of_exponentials_against_torch_also_far_apart():
     logits[0, 3], logits[1] = 500.0, -400.0
     logits[2, ::2] = float("-inf")
     out = torch.empty(6, dtype=torch.float64)
-    layer_kernels.log_sum_exp(logits.numpy(), out.numpy())
+    log_sum_exp(logits.numpy(), out.numpy())
     assert_allclose(out, torch.logsumexp(logits.double(), -1), rtol=1e-6, atol=1e-6)
 
 
@@ -82,7 +84,7 @@ def test_sums_of_exponentials_against_torch_also_far_apart():
 def test_rows_have_the_answers_that_they_have_alone(name, budget, opening):
     model = tiny_model(name)
     rows = rows_of_many_lengths(17, opening=opening)
-    alone = Forward(model, 1, Abilities()).score(rows)
+    alone = Forward(model, 1, Capabilities()).score(rows)
     together = Forward(model, budget, OURS).score(rows)
     for expected, received in zip(alone, together, strict=True):
         assert_allclose(received, expected, atol=1e-4, rtol=0)
@@ -94,7 +96,7 @@ def test_all_rows_alike_and_rows_longer_than_a_line():
         [Row([7, 8, 9], chain_tree((5,)))] * 3,
         [Row(list(range(5, 5 + n)) * 2, chain_tree((5, 6))) for n in (30, 40, 50, 60)],
     ):
-        alone = Forward(model, 1, Abilities()).score(rows)
+        alone = Forward(model, 1, Capabilities()).score(rows)
         for expected, received in zip(alone, Forward(model, 4096, OURS).score(rows), strict=True):
             assert_allclose(received, expected, atol=1e-4, rtol=0)
 
@@ -115,7 +117,7 @@ def test_an_adapter_that_is_put_in_later_is_heard():
     settings = peft.LoraConfig(r=2, target_modules=["q_proj", "o_proj", "down_proj"], init_lora_weights=False)
     adapted = peft.get_peft_model(engine.model, settings).eval()
     after = engine.label_logprobs(PROMPTS, LABELS)
-    assert engine._forward.layered.still_fits()
+    assert engine._forward.passes[0].fits(branches=True)
     assert abs(after - before).max() > 0.1
     assert_allclose(after, naive_label_logprobs(engine, PROMPTS, LABELS), atol=1e-4, rtol=0)
     with adapted.disable_adapter():
@@ -176,6 +178,6 @@ def test_arithmetic_is_counted_as_it_is_done(monkeypatch):
     for name in ("product", "add_product"):
         monkeypatch.setattr(llama_pass, name, counted(getattr(llama_pass, name)))
     speed = measure_engine(engine, PROMPTS, LABELS, rounds=1)
-    reads = 2 * engine.model.get_output_embeddings().weight.numel() * speed.work.reads
+    reads = 2 * engine.model.get_output_embeddings().weight.numel() * speed.token_counts.reads
     # The first of two passes goes before the clock runs; both are alike.
     assert speed.achieved * speed.seconds * 1e9 == pytest.approx(sum(flops) / 2 + reads)

@@ -5,35 +5,38 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from debias.inference.labels import chain_tree
-from debias.inference.transformers.passes.forward import Abilities, Forward
+from debias.inference.transformers.passes.forward import Forward
+from debias.inference.transformers.passes.model_pass import Capabilities
 from debias.inference.transformers.passes.packing import Row
-from debias.inference.transformers.passes.prefix_groups import divide
+from debias.inference.transformers.passes.prefix_groups import group_by_prefix
 from tests.support.tiny_models import tiny_model
 
 contexts = st.lists(st.lists(st.integers(0, 2), min_size=1, max_size=12), max_size=20)
 
 
-def computed(parts, contexts):
+def computed(groups, contexts):
     """Tokens that go through the model, were rows not packed."""
-    return sum(part.shared + sum(len(contexts[i]) - part.shared for i in part.rows) for part in parts)
+    return sum(
+        group.n_shared + sum(len(contexts[i]) - group.n_shared for i in group.rows) for group in groups
+    )
 
 
 @given(contexts=contexts, least_saved=st.integers(0, 30))
 def test_every_row_is_in_one_part_and_begins_as_its_part_does(contexts, least_saved):
-    parts = divide(contexts, least_saved)
-    assert sorted(row for part in parts for row in part.rows) == list(range(len(contexts)))
-    for part in parts:
-        beginnings = {tuple(contexts[row][: part.shared]) for row in part.rows}
+    groups = group_by_prefix(contexts, least_saved)
+    assert sorted(row for group in groups for row in group.rows) == list(range(len(contexts)))
+    for group in groups:
+        beginnings = {tuple(contexts[row][: group.n_shared]) for row in group.rows}
         assert len(beginnings) == 1
-        assert all(part.shared < len(contexts[row]) for row in part.rows)
+        assert all(group.n_shared < len(contexts[row]) for row in group.rows)
 
 
 @given(contexts=contexts, least_saved=st.integers(0, 30))
 def test_dividing_never_costs_tokens(contexts, least_saved):
-    whole = divide(contexts, least_saved=10**9)
+    whole = group_by_prefix(contexts, least_saved=10**9)
     assert len(whole) <= 1
-    parts = divide(contexts, least_saved)
-    assert computed(parts, contexts) <= computed(whole, contexts) - (len(parts) - 1) * least_saved
+    groups = group_by_prefix(contexts, least_saved)
+    assert computed(groups, contexts) <= computed(whole, contexts) - (len(groups) - 1) * least_saved
 
 
 def nested(n_sets=3, n_documents=4, n_questions=5):
@@ -56,9 +59,9 @@ def nested(n_sets=3, n_documents=4, n_questions=5):
 
 def test_documents_that_several_questions_are_asked_about_are_computed_once():
     contexts = nested()
-    parts = divide(contexts, least_saved=100)
-    assert sorted(len(part.rows) for part in parts) == [5] * 12
-    assert {part.shared for part in parts} == {160}
+    groups = group_by_prefix(contexts, least_saved=100)
+    assert sorted(len(group.rows) for group in groups) == [5] * 12
+    assert {group.n_shared for group in groups} == {160}
 
 
 def test_nested_beginnings_give_the_answers_of_plain_rows():
@@ -67,10 +70,10 @@ def test_nested_beginnings_give_the_answers_of_plain_rows():
     seen = []
     hook = model.get_input_embeddings().register_forward_hook(lambda *call: seen.append(call[1][0].numel()))
     together = Forward(
-        model, 4096, Abilities(projects=True, shares=True, branches=True, stretches=True)
+        model, 4096, Capabilities(projects=True, shares=True, branches=True, packs=True)
     ).score(rows)
     hook.remove()
-    alone = Forward(model, 1, Abilities()).score(rows)
+    alone = Forward(model, 1, Capabilities()).score(rows)
     for expected, received in zip(alone, together, strict=True):
         np.testing.assert_allclose(received, expected, atol=1e-4, rtol=0)
     assert sum(seen) < sum(row.n_tokens for row in rows) / 4

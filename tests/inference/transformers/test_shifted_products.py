@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from debias.inference.transformers.passes.forward import project
 from debias.inference.transformers.vocabulary import shifted_products
+from debias.inference.transformers.vocabulary.projection import project
 
 
 def drawn(*shape, seed=0):

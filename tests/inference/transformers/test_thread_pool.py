@@ -5,7 +5,7 @@ import threading
 import pytest
 import torch
 
-from debias.inference.transformers.passes.thread_pool import side_by_side
+from debias.inference.transformers.passes.thread_pool import map_in_threads
 
 
 @pytest.fixture(autouse=True)
@@ -26,7 +26,7 @@ def test_results_come_in_order_though_later_ones_are_done_first():
             first_may_go.set()
         return number, threading.get_ident(), torch.get_num_threads(), torch.is_grad_enabled()
 
-    found = list(side_by_side(work, range(10)))
+    found = list(map_in_threads(work, range(10)))
     assert [number for number, *_ in found] == list(range(10))
     assert {own[1] for own in found} - {threading.get_ident()}
     assert all(own[2:] == (1, False) for own in found)
@@ -35,7 +35,7 @@ def test_results_come_in_order_though_later_ones_are_done_first():
 
 
 def test_a_thread_that_is_started_afterwards_has_all_cores():
-    list(side_by_side(abs, range(4)))
+    list(map_in_threads(abs, range(4)))
     found = []
     thread = threading.Thread(target=lambda: found.append(torch.get_num_threads()))
     thread.start()
@@ -54,19 +54,19 @@ def test_an_error_comes_out_and_the_rest_is_left_undone(error):
         return number
 
     with pytest.raises(error, match="stop"):
-        list(side_by_side(work, range(1000)))
+        list(map_in_threads(work, range(1000)))
     assert len(begun) < 20
     assert torch.get_num_threads() == 2
 
 
 def test_few_results_are_kept_waiting():
     asked = []
-    results = side_by_side(asked.append, range(1000))
+    results = map_in_threads(asked.append, range(1000))
     next(results)
     assert len(asked) <= 6
     results.close()
 
 
 def test_one_item_keeps_all_cores():
-    assert list(side_by_side(lambda _: torch.get_num_threads(), [0])) == [2]
-    assert list(side_by_side(abs, [])) == []
+    assert list(map_in_threads(lambda _: torch.get_num_threads(), [0])) == [2]
+    assert list(map_in_threads(abs, [])) == []

@@ -89,7 +89,7 @@ def test_the_demo_model_gives_the_published_table(demo_engine):
     if not path.exists():
         pytest.skip("the published texts are not beside this checkout")
     table, _ = published("trec", "opt")
-    rows = [line.split(" ", 1) for line in path.read_text(encoding="latin-1").splitlines()]
+    rows = [sequence.split(" ", 1) for sequence in path.read_text(encoding="latin-1").splitlines()]
     task = load_task("trec")
     assert rows[2732][0].startswith("LOC:")
     prompts = [task.prompt(text, [(rows[2732][1], "Location")]) for _, text in rows[:40]]
@@ -104,10 +104,10 @@ def test_the_demo_model_gives_the_published_table(demo_engine):
     [
         ("gpt2", {"layers"}),
         ("qwen2", set()),
-        ("gemma2", {"projects", "stretches", "layers"}),
-        ("mamba", {"shares", "branches", "stretches", "layers"}),
-        ("dynamic_rotary", {"shares", "branches", "stretches", "layers"}),
-        ("bloom", {"branches", "stretches", "layers"}),
+        ("gemma2", {"projects", "packs", "layers"}),
+        ("mamba", {"shares", "branches", "packs", "layers"}),
+        ("dynamic_rotary", {"shares", "branches", "packs", "layers"}),
+        ("bloom", {"branches", "packs", "layers"}),
     ],
 )
 def test_shortcuts_are_used_where_they_hold_and_named_where_not(name, left_out):
@@ -165,7 +165,7 @@ def _tokens_put_through(engine, prompts, labels):
 
 
 def test_shared_work_is_done_once():
-    engine = tiny_engine("qwen2", max_batch_tokens=1)  # one line per batch: no padding in the count
+    engine = tiny_engine("qwen2", max_batch_tokens=1)  # one sequence per batch: no padding in the count
     encoded = engine.encode(PROMPTS)
     shared = len(engine.encode([OPENING + "Question:"])[0])
     # Every distinct beginning goes through the model once, although the prompts are five.
@@ -177,8 +177,8 @@ def test_shared_work_is_done_once():
     inner = {label[:depth] for label in tokens for depth in range(1, len(label))}
     assert len(inner) < sum(len(label) - 1 for label in tokens)
     all_labels = _tokens_put_through(engine, PROMPTS, LABELS)
-    lines = all_labels - len(beginnings) - len(PROMPTS) * len(inner)
-    assert 0 <= lines <= 10  # what neighbours share is repeated where a new line begins
+    sequences = all_labels - len(beginnings) - len(PROMPTS) * len(inner)
+    assert 0 <= sequences <= 10  # what neighbours share is repeated where a new sequence begins
     assert _tokens_put_through(engine, PROMPTS * 3, LABELS) == all_labels
 
 

@@ -1,4 +1,4 @@
-"""Attention over stretches against one softmax over all scores, and rows that cannot see each other."""
+"""Attention over segments against one softmax over all scores, and rows that cannot see each other."""
 
 import numpy as np
 import pytest
@@ -6,8 +6,13 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from debias.inference.transformers.passes.forward import Abilities, Forward
-from debias.inference.transformers.passes.varlen_attention import Stretches, plan
+from debias.inference.transformers.passes.forward import Forward
+from debias.inference.transformers.passes.model_pass import Capabilities
+from debias.inference.transformers.passes.varlen_attention import (
+    AttentionPlan,
+    Segments,
+    attending_by,
+)
 from tests.support.prompt_rows import rows_of_many_lengths
 from tests.support.tiny_models import tiny_engine, tiny_model
 
@@ -17,9 +22,9 @@ class Configuration:
 
 
 def naive(query, key, value, sees, scale):
-    """Softmax over all scores of one line, keys repeated for their heads."""
+    """Softmax over all scores of one sequence, keys repeated for their heads."""
     group = query.shape[1] // key.shape[1]
-    keys, values = (part.repeat_interleave(group, dim=1) for part in (key, value))
+    keys, values = (one.repeat_interleave(group, dim=1) for one in (key, value))
     scores = query @ keys.transpose(-1, -2) * scale
     return (torch.softmax(scores.masked_fill(~sees, -torch.inf), -1) @ values).transpose(1, 2)
 
@@ -31,16 +36,16 @@ def naive(query, key, value, sees, scale):
     heads=st.sampled_from([(4, 2), (3, 3), (6, 1)]),
     seed=st.integers(0, 1000),
 )
-def test_stretches_against_one_softmax(pieces, n_shared, heads, seed):
+def test_segments_against_one_softmax(pieces, n_shared, heads, seed):
     generator = torch.Generator().manual_seed(seed)
-    stretches, blocks, start = [], [], 0
+    segments, blocks, start = [], [], 0
     for length, count, masked in pieces:
         sees = torch.ones(length, length, dtype=torch.bool).tril().repeat(count, 1, 1)
         if masked:
             sees &= torch.rand(sees.shape, generator=generator) < 0.6
             sees |= torch.eye(length, dtype=torch.bool)
         mask = torch.zeros(sees.shape).masked_fill(~sees, -torch.inf) if masked else None
-        stretches.append(Stretches(start, length, count, mask))
+        segments.append(Segments(start, length, count, mask))
         blocks.extend(sees)
         start += length * count
     n_heads, n_key_heads = heads
@@ -50,8 +55,8 @@ def test_stretches_against_one_softmax(pieces, n_shared, heads, seed):
 
     query, key, value = draw(n_heads, start), draw(n_key_heads, start), draw(n_key_heads, start)
     before = draw(n_key_heads, n_shared), draw(n_key_heads, n_shared)
-    with plan(Configuration(), stretches):
-        received = torch.ops.debias.attend_to_stretches(query, key, value, *before, 0.4)
+    with attending_by(AttentionPlan(segments), Configuration()):
+        received = torch.ops.debias.attend_to_segments(query, key, value, *before, 0.4)
     sees = torch.cat([torch.ones(start, n_shared, dtype=torch.bool), torch.block_diag(*blocks).bool()], 1)
     whole = (torch.cat(pair, dim=2) for pair in zip(before, (key, value), strict=True))
     torch.testing.assert_close(received, naive(query, *whole, sees, 0.4), atol=2e-6, rtol=1e-5)
@@ -59,7 +64,7 @@ def test_stretches_against_one_softmax(pieces, n_shared, heads, seed):
 
 def test_the_models_own_attention_is_back_afterwards_even_after_an_error():
     configuration = Configuration()
-    with pytest.raises(KeyboardInterrupt), plan(configuration, []):
+    with pytest.raises(KeyboardInterrupt), attending_by(AttentionPlan([]), configuration):
         assert configuration._attn_implementation != "sdpa"
         raise KeyboardInterrupt
     assert configuration._attn_implementation == "sdpa"
@@ -70,9 +75,9 @@ def test_the_models_own_attention_is_back_afterwards_even_after_an_error():
 def test_rows_in_one_line_do_not_see_each_other(name, budget):
     model = tiny_model(name)
     rows = rows_of_many_lengths(17)
-    alone = Forward(model, 1, Abilities()).score(rows)
+    alone = Forward(model, 1, Capabilities()).score(rows)
     together = Forward(
-        model, budget, Abilities(projects=True, shares=True, branches=True, stretches=True)
+        model, budget, Capabilities(projects=True, shares=True, branches=True, packs=True)
     ).score(rows)
     for expected, received in zip(alone, together, strict=True):
         np.testing.assert_allclose(received, expected, atol=1e-4, rtol=0)

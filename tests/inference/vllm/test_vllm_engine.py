@@ -16,7 +16,7 @@ import pytest
 
 from debias.errors import ContextLengthError, EngineError, LabelError, ModelError, ParameterError
 from debias.inference.engine import Engine
-from debias.inference.models.export import save_plain_copy
+from debias.inference.models.export import export_model
 from debias.inference.transformers.transformers_engine import TransformersEngine
 from debias.inference.vllm.vllm_asking import Ways
 from debias.inference.vllm.vllm_engine import VLLMEngine
@@ -64,7 +64,7 @@ def start(model, **options):
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    return save_plain_copy("demo", tmp_path_factory.mktemp("demo"))
+    return export_model("demo", tmp_path_factory.mktemp("demo"))
 
 
 @pytest.fixture(scope="module")

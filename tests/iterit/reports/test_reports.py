@@ -11,7 +11,8 @@ import pytest
 
 from debias.errors import ParameterError, ResumeError
 from iterit.reports.rounds_report import RoundsReport
-from iterit.rounds.round_state import RoundSettings, first_state, with_picks, with_scores
+from iterit.rounds.round_settings import RoundSettings
+from iterit.rounds.round_state import first_state, with_picks, with_scores
 from iterit.training.checkpoints import RoundsCheckpoint, read_checkpoint
 from tests.support.refusals import refused
 

@@ -4,7 +4,7 @@ import importlib.util
 
 import pytest
 
-from debias.inference.models.export import plain_copy
+from debias.inference.models.export import exported_model
 from debias.inference.transformers.transformers_engine import TransformersEngine
 from iterit.records.instruction_records import Records
 from iterit.scoring.complexity import score_complexity
@@ -35,7 +35,7 @@ RECORDS = Records.from_rows(
 def test_vllm_scores_as_transformers_does(tmp_path):
     from debias.inference.vllm.vllm_engine import VLLMEngine
 
-    with plain_copy("demo") as folder:
+    with exported_model("demo") as folder:
         expected = score_complexity(
             RECORDS, TransformersEngine(folder, dtype="float32", device="cpu"), show_progress=False
         )

@@ -22,11 +22,11 @@ def test_vllm_gives_the_vectors_of_its_model(tmp_path, monkeypatch):
     import torch
     import transformers
 
-    from debias.inference.models.export import save_plain_copy
+    from debias.inference.models.export import export_model
     from iterit.selection.embeddings import sentence_embeddings
 
     monkeypatch.setenv("VLLM_CPU_KVCACHE_SPACE", "1")
-    folder = save_plain_copy("demo", tmp_path)
+    folder = export_model("demo", tmp_path)
     model = transformers.AutoModel.from_pretrained(folder, dtype=torch.float32)
     tokenizer = transformers.AutoTokenizer.from_pretrained(folder)
     last = []

@@ -11,7 +11,7 @@ import sys
 import numpy as np
 import pytest
 
-from debias.inference.models.export import save_plain_copy
+from debias.inference.models.export import export_model
 from debias.inference.transformers.transformers_engine import TransformersEngine
 from iterit.training.checkpoints import read_checkpoint
 
@@ -44,7 +44,7 @@ def test_each_round_is_scored_by_vllm_with_the_adapter_as_it_is(tmp_path):
     from iterit.training.trainer import IterIT
     from iterit.training.trainer_setup import TrainingSettings, make_trainer
 
-    folder = save_plain_copy("demo", tmp_path / "base")
+    folder = export_model("demo", tmp_path / "base")
     settings = TrainingSettings(
         rounds=2, lora_rank=8, learning_rate=5e-3, batch_size=2, gradient_accumulation=1, device="cpu"
     )
@@ -72,7 +72,7 @@ def test_each_round_is_scored_by_vllm_with_the_adapter_as_it_is(tmp_path):
 
 def test_the_command_line_has_vllm_score_the_rounds(tmp_path):
     """In a process of its own, as vLLM is started."""
-    save_plain_copy("demo", tmp_path / "base")
+    export_model("demo", tmp_path / "base")
     (tmp_path / "your.jsonl").write_text("\n".join(map(json.dumps, ROWS)), encoding="utf-8")
     words = (
         "train your.jsonl --model base --out run --engine vllm --rounds 2 --ratio 0.25 --lora-rank 4"

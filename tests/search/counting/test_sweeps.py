@@ -1,4 +1,4 @@
-"""Compiled sweeps, on duels and on ranks, against one evaluation at a time."""
+"""Compiled sweeps, on pairwise wins and on ranks, against one evaluation at a time."""
 
 import numpy as np
 import pytest
@@ -9,11 +9,11 @@ from numba.core.caching import CacheImpl
 
 from debias.compilation import compiled
 from debias.corrections.families import ensemble, memberships, weights
-from debias.search.counting.pairwise_wins import build_duels, n_bytes
-from debias.search.counting.sweeps import DuelSweeper, RankSweeper, sweepers
+from debias.search.counting.bit_tables import build_wins, n_bytes_of_wins
+from debias.search.counting.sweeps import RankSweeper, WinSweeper, sweepers
 from debias.search.objective import Objective
 from debias.search.problem import build_problem
-from tests.support.small_problems import random_rows
+from tests.search.test_problem import random_rows
 
 
 @settings(deadline=None, max_examples=60)
@@ -23,17 +23,17 @@ from tests.support.small_problems import random_rows
     pmi=st.sampled_from([0.0, 0.2]),
     steps=st.sampled_from([4, 1000]),
     n_samples=st.sampled_from([10, 40, 300]),
-    on_duels=st.booleans(),
+    on_wins=st.booleans(),
 )
-def test_single_and_pair_sweeps(seed, n_classes, pmi, steps, n_samples, on_duels):
+def test_single_and_pair_sweeps(seed, n_classes, pmi, steps, n_samples, on_wins):
     probabilities, y = random_rows(seed, n_samples=n_samples, n_classes=n_classes, steps=steps)
     problem = build_problem(probabilities, y, memberships() | weights(20), Objective(1.0, 2.7, pmi))
-    sweeper = sweepers(problem)() if on_duels else RankSweeper(problem)
-    assert isinstance(sweeper, DuelSweeper if on_duels else RankSweeper)
+    sweeper = sweepers(problem)() if on_wins else RankSweeper(problem)
+    assert isinstance(sweeper, WinSweeper if on_wins else RankSweeper)
     rng = np.random.default_rng(seed)
     choice = rng.integers(0, problem.n_corrections, n_classes)
     i, j = rng.choice(n_classes, 2, replace=False)
-    single, pair = sweeper.single(choice, j), sweeper.pair(choice, i, j)
+    single, pair = sweeper.values(choice, j), sweeper.values(choice, i, j)
     np.testing.assert_allclose(pair[choice[i]], single, atol=1e-14)
     for r in range(problem.n_corrections):
         changed = choice.copy()
@@ -50,11 +50,11 @@ def on_ranks(problem):
     return RankSweeper(problem)
 
 
-def on_duels(problem):
+def on_wins(problem):
     return sweepers(problem)()
 
 
-@pytest.mark.parametrize("sweeper", [on_ranks, on_duels])
+@pytest.mark.parametrize("sweeper", [on_ranks, on_wins])
 @pytest.mark.parametrize("n_classes", [2, 6])
 def test_tallies_do_not_overflow(n_classes, sweeper):
     """More samples of a class than a narrow counter holds (255), all won by the same class."""
@@ -63,14 +63,14 @@ def test_tallies_do_not_overflow(n_classes, sweeper):
     probabilities[:, 0] = 0.9
     y = np.arange(n_samples) % n_classes
     problem = build_problem(probabilities, y, ensemble(30), Objective())
-    values = sweeper(problem).pair(problem.identity_choice, 0, 1)
+    values = sweeper(problem).values(problem.identity_choice, 0, 1)
     for s, r in [(0, 0), (17, 17), (47, 3), (3, 47)]:
         choice = problem.identity_choice.copy()
         choice[[0, 1]] = s, r
         assert values[s, r] == pytest.approx(problem.evaluate(choice), abs=1e-12)
 
 
-@pytest.mark.parametrize("sweeper", [on_ranks, on_duels])
+@pytest.mark.parametrize("sweeper", [on_ranks, on_wins])
 def test_more_samples_than_a_wide_counter_holds(sweeper):
     """More than 65,535 samples of one label."""
     n_samples = 140_000
@@ -79,31 +79,31 @@ def test_more_samples_than_a_wide_counter_holds(sweeper):
     problem = build_problem(probabilities, y, weights(200), Objective())
     assert problem.ranks.dtype == np.uint16
     choice = problem.identity_choice
-    values = sweeper(problem).single(choice, 0)
+    values = sweeper(problem).values(choice, 0)
     for r in (0, 20, 57, 58, 199):
         changed = choice.copy()
         changed[0] = r
         assert values[r] == pytest.approx(problem.evaluate(changed), abs=1e-12)
 
 
-@pytest.mark.parametrize("sweeper", [on_ranks, on_duels])
+@pytest.mark.parametrize("sweeper", [on_ranks, on_wins])
 def test_a_class_without_samples(sweeper):
     probabilities, y = random_rows(11, n_samples=40, n_classes=4, steps=50)
     y = np.where(y == 2, 0, y)
     problem = build_problem(probabilities, y, weights(10), Objective())
-    values = sweeper(problem).single(problem.identity_choice, 2)
+    values = sweeper(problem).values(problem.identity_choice, 2)
     for r in range(10):
         choice = problem.identity_choice.copy()
         choice[2] = r
         assert values[r] == pytest.approx(problem.evaluate(choice), abs=1e-12)
 
 
-def test_duels_that_would_not_fit_are_not_built():
+def test_wins_that_would_not_fit_are_not_built():
     probabilities, y = random_rows(1, n_samples=40, n_classes=4)
     problem = build_problem(probabilities, y, weights(10), Objective())
-    needed = n_bytes(problem)
-    assert needed == build_duels(problem).bits.nbytes
-    assert isinstance(sweepers(problem, largest=needed)(), DuelSweeper)
+    needed = n_bytes_of_wins(problem)
+    assert needed == build_wins(problem).bits.nbytes
+    assert isinstance(sweepers(problem, largest=needed)(), WinSweeper)
     assert isinstance(sweepers(problem, largest=needed - 1)(), RankSweeper)
 
 

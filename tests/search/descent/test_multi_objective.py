@@ -12,15 +12,17 @@ from hypothesis import strategies as st
 from debias.corrections.families import memberships, weights
 from debias.errors import ParameterError
 from debias.search.constraints import Constrained
-from debias.search.counting import pairwise_wins as duels
-from debias.search.counting.term_sweeps import DuelTerms, RankTerms, factors_of, term_sweeper, unit_objectives
-from debias.search.descent import multi_objective as shared
+from debias.search.counting import bit_tables
+from debias.search.counting.bit_tables import build_wins
+from debias.search.counting.sweeps import RankSweeper, WinSweeper, sweepers
+from debias.search.descent import multi_objective
 from debias.search.descent.coordinate_descent import descend
-from debias.search.descent.multi_objective import search_together
+from debias.search.descent.multi_objective import factors_of, search_together, unit_objectives
 from debias.search.objective import Objective
 from debias.search.problem import build_problem
+from tests.search.test_descent import enumerate_best
+from tests.search.test_problem import SMALL_FAMILY, random_rows
 from tests.support.published_tables import published
-from tests.support.small_problems import SMALL_FAMILY, enumerate_best, random_rows
 
 GRID = [
     Objective(error, cobias, pmi, smoothing)
@@ -64,7 +66,7 @@ def test_every_objective_gets_its_enumerated_optimum(seed, steps, n_classes):
 def test_descents_together_end_where_no_two_classes_improve(seed, steps, n_classes):
     problem = small_problem(seed, steps, n_classes)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(shared, "MOST_CHOICES", 0)
+        patch.setattr(multi_objective, "MOST_CHOICES", 0)
         found = search_together(problem, GRID, n_starts=8)
     assert found.radius == 2
     for objective, best in zip(GRID, found.best, strict=True):
@@ -80,7 +82,7 @@ def test_descents_together_end_where_no_two_classes_improve(seed, steps, n_class
 
 
 def test_with_four_classes_together_is_better_than_alone_far_more_often_than_worse(monkeypatch):
-    monkeypatch.setattr(shared, "MOST_CHOICES", 0)
+    monkeypatch.setattr(multi_objective, "MOST_CHOICES", 0)
     gaps = []
     for seed in range(12):
         problem = small_problem(seed, 100, 4)
@@ -99,10 +101,10 @@ def test_terms_weighed_are_the_objective(seed, n_classes, n_samples):
     rng = np.random.default_rng(seed)
     choice = rng.integers(0, problem.n_corrections, n_classes)
     i, j = np.sort(rng.choice(n_classes, 2, replace=False))
-    for kind in (DuelTerms, RankTerms):
-        sweeper = kind(problem, unit_objectives(GRID))
-        pair = np.tensordot(factors_of(GRID).T, sweeper.pair(choice, i, j), 1)
-        single = np.tensordot(factors_of(GRID).T, sweeper.single(choice, j), 1)
+    units = unit_objectives(GRID)
+    for sweeper in (WinSweeper(problem, build_wins(problem), units), RankSweeper(problem, units)):
+        pair = np.tensordot(factors_of(GRID).T, sweeper.all_values(choice, i, j), 1)
+        single = np.tensordot(factors_of(GRID).T, sweeper.all_values(choice, j), 1)
         np.testing.assert_allclose(pair[:, choice[i]], single, atol=1e-12)
         for s, r in itertools.product(range(problem.n_corrections), repeat=2):
             moved = choice.copy()
@@ -111,19 +113,19 @@ def test_terms_weighed_are_the_objective(seed, n_classes, n_samples):
                 assert z == pytest.approx(objective(*problem.counts(moved)), abs=1e-11)
 
 
-def test_what_is_too_large_for_duels_goes_by_ranks_to_the_same_answer(monkeypatch):
+def test_what_is_too_large_for_wins_goes_by_ranks_to_the_same_answer(monkeypatch):
     problem = small_problem(3, 100, 4)
-    by_duels = search_together(problem, GRID)
-    monkeypatch.setattr(duels, "LARGEST", 0)
-    assert isinstance(term_sweeper(problem, GRID), RankTerms)
+    by_wins = search_together(problem, GRID)
+    monkeypatch.setattr(bit_tables, "LARGEST_WINS", 0)
+    assert isinstance(sweepers(problem, unit_objectives(GRID))(), RankSweeper)
     by_ranks = search_together(problem, GRID)
-    assert [best.choice for best in by_ranks.best] == [best.choice for best in by_duels.best]
+    assert [best.choice for best in by_ranks.best] == [best.choice for best in by_wins.best]
 
 
 def test_many_classes_move_one_at_a_time(monkeypatch):
     problem = small_problem(3, 100, 4)
-    monkeypatch.setattr(shared, "MOST_CHOICES", 0)
-    monkeypatch.setattr(shared, "MOST_TRIPLES", 0)
+    monkeypatch.setattr(multi_objective, "MOST_CHOICES", 0)
+    monkeypatch.setattr(multi_objective, "MOST_TRIPLES", 0)
     assert search_together(problem, GRID, n_starts=2).radius == 1
 
 

@@ -1,6 +1,6 @@
-"""Where the tokens of a batch stand: lines of like width side by side, so that one call attends to all.
+"""Where the tokens of a batch stand: sequences of like width side by side, so that one call attends to all.
 
-Kernels for attention are twice as fast when the number of keys is a multiple of sixteen. So lines
+Kernels for attention are twice as fast when the number of keys is a multiple of sixteen. So sequences
 get room for that, in attention alone: no other part of a model sees the empty places.
 """
 
@@ -12,36 +12,36 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from debias.inference.transformers.passes.packing import Line
+from debias.inference.transformers.passes.packing import PackedSequence
 
 _STEP = 16
 
 
 @dataclass(frozen=True)
 class Block:
-    """Lines of one width, which attend in one call.
+    """Sequences of one width, which attend in one call.
 
     Parameters
     ----------
     first, last : int
         Its tokens, in the order of the batch.
     start : int
-        Its first place, counted in tokens of all lines before it, empty places included.
-    n_lines, width : int
-    mask : tensor of shape (n_lines, width, width), optional
-        Added to scores; None where every token sees all tokens of its line before it.
+        Its first place, counted in tokens of all sequences before it, empty places included.
+    n_sequences, width : int
+    mask : tensor of shape (n_sequences, width, width), optional
+        Added to scores; None where every token sees all tokens of its sequence before it.
     """
 
     first: int
     last: int
     start: int
-    n_lines: int
+    n_sequences: int
     width: int
     mask: torch.Tensor | None
 
 
 @dataclass(frozen=True)
-class LineLayout:
+class BatchLayout:
     """Where each token of a batch stands.
 
     Attributes
@@ -49,14 +49,14 @@ class LineLayout:
     tokens, depths : list of int
         Token ids, and the number of tokens before each in its own row (shared ones left out).
     reads : list of int
-        Tokens after which probabilities are read, line after line.
+        Tokens after which probabilities are read, sequence after sequence.
     blocks : list of Block
     starts, widths : int64 arrays
-        Of each token's line: the places before it in the batch, and its width.
-    lines, places : int64 arrays
-        Which line of its block a token is in, and its place there.
+        Of each token's sequence: the places before it in the batch, and its width.
+    sequences, places : int64 arrays
+        Which sequence of its block a token is in, and its place there.
     n_places : int
-        Places of all lines.
+        Places of all sequences.
     """
 
     tokens: list[int]
@@ -65,7 +65,7 @@ class LineLayout:
     blocks: list[Block]
     starts: NDArray[np.int64]
     widths: NDArray[np.int64]
-    lines: NDArray[np.int64]
+    sequences: NDArray[np.int64]
     places: NDArray[np.int64]
     n_places: int
 
@@ -81,32 +81,32 @@ def padded_width(n_tokens: int) -> int:
     return -(-n_tokens // _STEP) * _STEP
 
 
-def kind_of(line: Line) -> tuple[int, bool]:
-    """Width of a line and whether it needs no mask: lines alike in both attend in one call."""
-    return padded_width(len(line)), line.is_chain
+def kind_of(sequence: PackedSequence) -> tuple[int, bool]:
+    """Width of a sequence and whether it needs no mask: sequences alike in both attend in one call."""
+    return padded_width(len(sequence)), sequence.is_chain
 
 
-def lay_lines(batch: Sequence[Line], dtype: torch.dtype) -> LineLayout:
+def lay_out_batch(batch: Sequence[PackedSequence], dtype: torch.dtype) -> BatchLayout:
     """Give every token of a batch its place.
 
     Parameters
     ----------
-    batch : sequence of Line
+    batch : sequence of PackedSequence
         Neighbours in kind side by side: see :func:`kind_of`.
     dtype : torch.dtype
         Of the masks.
 
     Examples
     --------
-    >>> from debias.inference.transformers.passes.packing import Line
+    >>> from debias.inference.transformers.passes.packing import PackedSequence
     >>> from debias.inference.labels import chain_tree
-    >>> line = Line()
-    >>> line.add(0, [5, 6], chain_tree((7,)))
-    >>> layout = lay_lines([line], torch.float32)
+    >>> sequence = PackedSequence()
+    >>> sequence.add(0, [5, 6], chain_tree((7,)))
+    >>> layout = lay_out_batch([sequence], torch.float32)
     >>> layout.tokens, layout.reads, layout.n_places, layout.blocks[0].mask
     ([5, 6], [1], 16, None)
     """
-    lengths = np.array([len(line) for line in batch], dtype=np.int64)
+    lengths = np.array([len(sequence) for sequence in batch], dtype=np.int64)
     firsts = np.cumsum(lengths) - lengths
     blocks: list[Block] = []
     numbers: list[int] = []
@@ -120,27 +120,27 @@ def lay_lines(batch: Sequence[Line], dtype: torch.dtype) -> LineLayout:
         numbers.extend(range(len(own)))
         starts.extend(range(place, place + width * len(own), width))
         place += width * len(own)
-    return LineLayout(
-        tokens=[token for line in batch for token in line.tokens],
-        depths=[depth for line in batch for depth in line.depths],
+    return BatchLayout(
+        tokens=[token for sequence in batch for token in sequence.tokens],
+        depths=[depth for sequence in batch for depth in sequence.depths],
         reads=[
             int(first) + read
-            for first, line in zip(firsts, batch, strict=True)
-            for own_reads in line.reads
+            for first, sequence in zip(firsts, batch, strict=True)
+            for own_reads in sequence.reads
             for read in own_reads
         ],
         blocks=blocks,
         starts=np.repeat(starts, lengths),
-        widths=np.repeat([kind_of(line)[0] for line in batch], lengths),
-        lines=np.repeat(numbers, lengths),
+        widths=np.repeat([kind_of(sequence)[0] for sequence in batch], lengths),
+        sequences=np.repeat(numbers, lengths),
         places=np.arange(lengths.sum()) - np.repeat(firsts, lengths),
         n_places=place,
     )
 
 
-def _mask(lines: Sequence[Line], width: int, dtype: torch.dtype) -> torch.Tensor:
+def _mask(sequences: Sequence[PackedSequence], width: int, dtype: torch.dtype) -> torch.Tensor:
     """Mask with which every token sees its own ancestors only, and an empty place itself."""
-    sees = np.repeat(np.eye(width, dtype=bool)[None], len(lines), axis=0)
-    for own, line in zip(sees, lines, strict=True):
-        own[: len(line), : len(line)] = line.ancestors()
+    sees = np.repeat(np.eye(width, dtype=bool)[None], len(sequences), axis=0)
+    for own, sequence in zip(sees, sequences, strict=True):
+        own[: len(sequence), : len(sequence)] = sequence.ancestors()
     return torch.zeros(sees.shape, dtype=dtype).masked_fill_(~torch.from_numpy(sees), float("-inf"))

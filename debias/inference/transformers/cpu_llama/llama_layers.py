@@ -1,10 +1,13 @@
 """Reads the layers of a model, when they are of the Llama kind, and multiplies by their matrices."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
+from torch import nn
 
 from debias.inference.transformers.passes.buffers import as_array
 
@@ -13,6 +16,15 @@ _HEAD_NORMS = {"q_norm", "k_norm"}
 _FEED_FORWARD = {"gate_proj", "up_proj", "down_proj", "act_fn"}
 _LAYER = {"self_attn", "mlp", "input_layernorm", "post_attention_layernorm"}
 _SILU = {"SiLU", "SiLUActivation"}
+
+
+class LlamaDecoder(Protocol):
+    """The parts of a decoder that are used here."""
+
+    embed_tokens: nn.Embedding
+    layers: nn.ModuleList
+    norm: nn.Module
+    rotary_emb: Callable[[torch.Tensor, torch.Tensor], tuple[torch.Tensor, torch.Tensor]]
 
 
 @dataclass(frozen=True)
@@ -30,7 +42,7 @@ class Norm:
     epsilon: np.float32
 
     @property
-    def arguments(self) -> tuple[Any, np.float32]:
+    def arguments(self) -> tuple[NDArray[np.float32] | NDArray[np.uint16], np.float32]:
         """Weight, as an array, and epsilon."""
         return as_array(self.module.weight), self.epsilon
 
@@ -54,11 +66,11 @@ class LlamaLayer:
 
     input_norm: Norm
     output_norm: Norm
-    projections: tuple[tuple[str, Any, int, Norm | None], ...]
-    o_proj: Any
-    gate_proj: Any
-    up_proj: Any
-    down_proj: Any
+    projections: tuple[tuple[str, nn.Linear, int, Norm | None], ...]
+    o_proj: nn.Linear
+    gate_proj: nn.Linear
+    up_proj: nn.Linear
+    down_proj: nn.Linear
     n_key_heads: int
     group: int
     width: int
@@ -66,12 +78,12 @@ class LlamaLayer:
     scale: float
 
 
-def read_layers(decoder: Any) -> list[LlamaLayer]:
+def read_layers(decoder: LlamaDecoder) -> list[LlamaLayer]:
     """Read the layers of a decoder.
 
     Parameters
     ----------
-    decoder : Module
+    decoder : LlamaDecoder
 
     Raises
     ------
@@ -80,7 +92,7 @@ def read_layers(decoder: Any) -> list[LlamaLayer]:
     """
     parts = {"embed_tokens", "layers", "norm", "rotary_emb"}
     _demand(parts <= _children(decoder), "the decoder has other parts")
-    _demand(isinstance(decoder.layers, torch.nn.ModuleList), "the layers are not a list")
+    _demand(isinstance(decoder.layers, nn.ModuleList), "the layers are not a list")
     _demand(not _hooked(decoder, decoder.norm, decoder.embed_tokens), "a hook watches the decoder")
     return [_read(layer) for layer in decoder.layers]
 
@@ -123,7 +135,7 @@ def _children(module: Any) -> set[str]:
     return {name for name, _ in module.named_children()}
 
 
-def _with_weights(module: Any, names: set[str]) -> list[str]:
+def _with_weights(module: nn.Module, names: set[str]) -> list[str]:
     """Those of the named modules in a module that have weights."""
     return [name for name in names if list(getattr(module, name).parameters())]
 
@@ -152,12 +164,12 @@ def _demand(holds: bool, otherwise: str) -> None:
         raise NotImplementedError(f"not of the Llama kind: {otherwise}")
 
 
-def _plain(module: Any) -> bool:
+def _plain(module: nn.Module) -> bool:
     """Whether a module is nothing but a matrix."""
-    return type(module) is torch.nn.Linear and not _hooked(module)
+    return type(module) is nn.Linear and not _hooked(module)
 
 
-def product(module: Any, inputs: torch.Tensor, out: torch.Tensor) -> torch.Tensor:
+def product(module: nn.Linear, inputs: torch.Tensor, out: torch.Tensor) -> torch.Tensor:
     """Write what a projection makes of inputs to ``out``; adapters and other kinds are called as they are."""
     if not _plain(module):
         return out.copy_(module(inputs))
@@ -166,7 +178,7 @@ def product(module: Any, inputs: torch.Tensor, out: torch.Tensor) -> torch.Tenso
     return torch.mm(inputs, module.weight.t(), out=out)
 
 
-def add_product(module: Any, inputs: torch.Tensor, total: torch.Tensor) -> None:
+def add_product(module: nn.Linear, inputs: torch.Tensor, total: torch.Tensor) -> None:
     """Add what a projection makes of inputs to ``total``."""
     if _plain(module) and module.bias is None:
         total.addmm_(inputs, module.weight.t())

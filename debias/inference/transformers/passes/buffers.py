@@ -1,13 +1,14 @@
-"""Memory that batches use one after another, and torch tensors seen as numpy arrays."""
+"""Keeps memory that batches use one after another, and shows torch tensors as numpy arrays."""
 
 from math import prod
-from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 
 
-class Workspace:
-    """Tensors by name, that grow and are never given back while the workspace lives.
+class Buffers:
+    """Tensors by name, which grow and are kept as long as the buffers.
 
     New memory is zero, and only finite numbers are ever written, so that what is masked out of a
     sum can be multiplied by zero.
@@ -19,8 +20,8 @@ class Workspace:
 
     Examples
     --------
-    >>> space = Workspace(torch.float32)
-    >>> space.tensor("keys", 2, 3).shape, space.tensor("keys", 1, 2).shape
+    >>> buffers = Buffers(torch.float32)
+    >>> buffers.tensor("keys", 2, 3).shape, buffers.tensor("keys", 1, 2).shape
     (torch.Size([2, 3]), torch.Size([1, 2]))
     """
 
@@ -37,8 +38,8 @@ class Workspace:
         return memory[:size].view(shape)
 
 
-def as_array(tensor: torch.Tensor) -> Any:
-    """See a float32 tensor as float32 numbers, and a bfloat16 one as the uint16 numbers of its bits.
+def as_array(tensor: torch.Tensor) -> NDArray[np.float32] | NDArray[np.uint16]:
+    """Return a view of a tensor: float32 as it is, bfloat16 as the uint16 numbers of its bits.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""Which shortcuts a model gets right: each is tried once on made-up tokens against the plain pass.
+"""Finds out which shortcuts a model gets right: each is tried once on made-up tokens against the plain pass.
 
 No list of architectures is kept. What cannot be seen on a few tokens (sliding windows, rotary
 embeddings that change with the length, scaled logits) is read from the configuration.
@@ -6,14 +6,18 @@ embeddings that change with the length, scaled logits) is read from the configur
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 
 from debias.inference.labels import chain_tree, label_tree
-from debias.inference.transformers.passes.forward import Abilities, Forward, decoder_of
+from debias.inference.transformers.passes.forward import Forward
+from debias.inference.transformers.passes.model_pass import Capabilities, decoder_of
 from debias.inference.transformers.passes.packing import Row
+
+if TYPE_CHECKING:
+    from transformers import PretrainedConfig, PreTrainedModel
 
 _TOLERANCE = {torch.float32: 2e-4, torch.float64: 2e-4}
 _LOW_PRECISION_TOLERANCE = 0.5
@@ -29,7 +33,7 @@ _ERRORS = (
 )
 
 
-def probe(model: Any) -> tuple[Abilities, dict[str, str]]:
+def find_capabilities(model: "PreTrainedModel") -> tuple[Capabilities, dict[str, str]]:
     """Find out which shortcuts give the plain pass's answers.
 
     Parameters
@@ -38,12 +42,12 @@ def probe(model: Any) -> tuple[Abilities, dict[str, str]]:
 
     Returns
     -------
-    abilities : Abilities
+    capabilities : Capabilities
     reasons : dict
-        For each shortcut that is left out, why.
+        For each shortcut that is not used, why.
     """
-    config = model.config.get_text_config() if hasattr(model.config, "get_text_config") else model.config
-    plain = Abilities(window=_window(config), batches=not _length_dependent(config))
+    config = model.config.get_text_config()
+    plain = Capabilities(window=_window(config), batches=not _length_dependent(config))
     reasons: dict[str, str] = {}
     odd_head = _odd_head(model, config)
     if odd_head:
@@ -51,23 +55,23 @@ def probe(model: Any) -> tuple[Abilities, dict[str, str]]:
     if not plain.batches:
         reasons |= dict.fromkeys(("shares", "branches"), "rotary embeddings depend on the length")
     chains, trees = _trial_rows(_vocabulary(model, config))
-    abilities = plain
+    capabilities = plain
     steps = (("projects", chains), ("shares", chains), ("branches", trees))
-    for name, rows in (*steps, ("stretches", trees), ("layers", trees)):
+    for name, rows in (*steps, ("packs", trees), ("layers", trees)):
         missing = [other for other, _ in steps if other in reasons]
         if name not in dict(steps) and missing:
             reasons[name] = f"it needs the others: {', '.join(missing)}"
         if name not in reasons:
-            more = replace(abilities, **{name: True})
+            more = replace(capabilities, **{name: True})
             reason = _fault(model, rows, plain, more)
             if reason:
                 reasons[name] = reason
             else:
-                abilities = more
-    return abilities, reasons
+                capabilities = more
+    return capabilities, reasons
 
 
-def _fault(model: Any, rows: Sequence[Row], plain: Abilities, trial: Abilities) -> str:
+def _fault(model: "PreTrainedModel", rows: Sequence[Row], plain: Capabilities, trial: Capabilities) -> str:
     """Say what is wrong with the answers under ``trial``, or an empty string."""
     try:
         expected = Forward(model, 1, plain).score(rows)
@@ -92,12 +96,14 @@ def _trial_rows(vocabulary: int) -> tuple[list[Row], list[Row]]:
     return plain, [Row(context, tree) for context in contexts]
 
 
-def _vocabulary(model: Any, config: Any) -> int:
+def _vocabulary(model: "PreTrainedModel", config: "PretrainedConfig") -> int:
     """Return the number of tokens that the model knows."""
-    return int(getattr(config, "vocab_size", 0) or model.get_input_embeddings().num_embeddings)
+    embeddings = model.get_input_embeddings()
+    known = embeddings.num_embeddings if isinstance(embeddings, torch.nn.Embedding) else 0
+    return int(getattr(config, "vocab_size", 0) or known)
 
 
-def _window(config: Any) -> int:
+def _window(config: "PretrainedConfig") -> int:
     """Longest row on which no layer's window is felt."""
     sizes = [
         getattr(config, name, None) for name in ("sliding_window", "attention_chunk_size", "window_size")
@@ -105,17 +111,17 @@ def _window(config: Any) -> int:
     if getattr(config, "use_sliding_window", True) is False:
         sizes[0] = None
     known = [int(size) for size in sizes if isinstance(size, int) and size > 0]
-    return min(known, default=Abilities().window)
+    return min(known, default=Capabilities().window)
 
 
-def _length_dependent(config: Any) -> bool:
+def _length_dependent(config: "PretrainedConfig") -> bool:
     """Whether rotary embeddings change with the longest row of a batch."""
     rope = getattr(config, "rope_parameters", None) or getattr(config, "rope_scaling", None) or {}
     kinds = [rope, *[v for v in rope.values() if isinstance(v, dict)]]
     return any(kind.get("rope_type", kind.get("type")) in ("dynamic", "longrope") for kind in kinds)
 
 
-def _odd_head(model: Any, config: Any) -> str:
+def _odd_head(model: "PreTrainedModel", config: "PretrainedConfig") -> str:
     """Why hidden states times a matrix may not be the logits, or an empty string."""
     if type(model.get_output_embeddings()) is not torch.nn.Linear:
         return "the output layer is not a plain matrix"

@@ -1,10 +1,10 @@
-"""Packs prompts into lines for one forward pass, so that little of it is padding or repetition.
+"""Packs prompts into sequences for one forward pass, so that little of it is padding or repetition.
 
-A line holds several prompts. Every token has a parent, the token before it in its own prompt, and
-sees its ancestors only; prompts in a line share the tokens that they begin with alike.
+A sequence holds several prompts. Every token has a parent, the token before it in its own prompt, and
+sees its ancestors only; prompts in a sequence share the tokens that they begin with alike.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from debias.inference.labels import LabelTree, shared_length
 
-LINE_TOKENS = 128
+SEQUENCE_TOKENS = 128
 _LONGEST_PACKED = 512
 
 
@@ -30,16 +30,16 @@ class Row:
 
 
 @dataclass
-class Line:
+class PackedSequence:
     """Tokens of several rows after a shared beginning.
 
     Attributes
     ----------
     tokens, parents, depths : list of int
-        Each token, the place of its parent in the line (-1 for the shared beginning) and the
-        number of its ancestors in the line.
+        Each token, the place of its parent in the sequence (-1 for the shared beginning) and the
+        number of its ancestors in the sequence.
     rows : list of int
-        Which rows the line holds.
+        Which rows the sequence holds.
     reads : list of list of int
         For each of them the places where probabilities are read: the last token of its context,
         then its inner nodes.
@@ -89,87 +89,54 @@ class Line:
         """Which tokens each token sees: itself and its ancestors, shape (length, length)."""
         sees = np.eye(len(self), dtype=bool)
         for place, parent in enumerate(self.parents):
+            # invariant: rows before place are final, and a parent stands before its children
             if parent >= 0:
                 sees[place] |= sees[parent]
         return sees
 
 
-def pack(rows: Sequence[Row], shared: int, several: bool, room: int | None = None) -> list[Line]:
-    """Put rows into lines.
+def pack(rows: Sequence[Row], n_shared: int, several: bool, room: int | None = None) -> list[PackedSequence]:
+    """Put rows into sequences.
 
     Parameters
     ----------
     rows : sequence of Row
-    shared : int
-        Tokens that all contexts begin with, which are left out of the lines.
+    n_shared : int
+        Tokens that all contexts begin with, which are omitted in the sequences.
     several : bool
-        Whether a line may hold several rows. Rows are then taken in the order of their tokens, so
+        Whether a sequence may hold several rows. Rows are then taken in the order of their tokens, so
         that those that begin alike are neighbours.
     room : int, optional
-        Most tokens of a line that holds several rows: at least 128, and as many as the longest row
-        has, when left out, so that lines are of one length.
+        Most tokens of a sequence that holds several rows; by default at least 128, and as many as the
+        longest row has, so that sequences are of one length.
 
     Returns
     -------
-    list of Line, longest first
+    list of PackedSequence, longest first
 
     Examples
     --------
     >>> from debias.inference.labels import chain_tree
     >>> rows = [Row([7, 1, 2], chain_tree((5,))), Row([7, 1, 3], chain_tree((5,)))]
-    >>> [line.tokens for line in pack(rows, 1, several=False)]
+    >>> [sequence.tokens for sequence in pack(rows, 1, several=False)]
     [[1, 2], [1, 3]]
-    >>> (line,) = pack(rows, 1, several=True)
-    >>> line.tokens, line.parents, line.depths, line.reads
+    >>> (sequence,) = pack(rows, 1, several=True)
+    >>> sequence.tokens, sequence.parents, sequence.depths, sequence.reads
     ([1, 2, 3], [-1, 0, 0], [0, 1, 1], [[1], [2]])
     """
-    longest = max((row.n_tokens for row in rows), default=0) - shared
+    longest = max((row.n_tokens for row in rows), default=0) - n_shared
     if not several:
         room = 0
     elif room is None:
-        room = max(LINE_TOKENS, longest) if longest <= _LONGEST_PACKED else 0
+        room = max(SEQUENCE_TOKENS, longest) if longest <= _LONGEST_PACKED else 0
     order = sorted(range(len(rows)), key=lambda i: rows[i].context) if room else range(len(rows))
-    lines: list[Line] = []
+    sequences: list[PackedSequence] = []
     for number in order:
-        context, tree = rows[number].context[shared:], rows[number].tree
-        line = lines[-1] if lines and room else Line()
-        needed = len(line) + len(context) - line.common(context) + len(tree.nodes)
-        if not lines or needed > room:
-            line = Line()
-            lines.append(line)
-        line.add(number, context, tree)
-    return sorted(lines, key=len, reverse=True)
-
-
-def batches(lines: Sequence[Line], max_tokens: int) -> Iterator[list[Line]]:
-    """Cut lines, longest first, into batches of at most ``max_tokens``, padding included.
-
-    Examples
-    --------
-    >>> [len(batch) for batch in batches([Line([1] * n) for n in (5, 4, 4, 2)], max_tokens=10)]
-    [2, 2]
-    """
-    start = 0
-    while start < len(lines):
-        size = max(1, max_tokens // len(lines[start]))
-        yield list(lines[start : start + size])
-        start += size
-
-
-def layout(batch: Sequence[Line], shared: int) -> tuple[NDArray[np.bool_], NDArray[np.int64]]:
-    """Mask and positions of a batch.
-
-    Returns
-    -------
-    sees : bool array, shape (n_lines, width, shared + width)
-        Which token each token sees; padding sees what a causal model sees.
-    positions : int64 array, shape (n_lines, width)
-        Place of each token in its own prompt.
-    """
-    width = max(map(len, batch))
-    sees = np.repeat(np.tri(width, shared + width, shared, dtype=bool)[None], len(batch), axis=0)
-    positions = np.repeat(np.arange(shared, shared + width)[None], len(batch), axis=0)
-    for mask, places, line in zip(sees, positions, batch, strict=True):
-        mask[: len(line), shared : shared + len(line)] = line.ancestors()
-        places[: len(line)] = shared + np.array(line.depths)
-    return sees, positions
+        context, tree = rows[number].context[n_shared:], rows[number].tree
+        sequence = sequences[-1] if sequences and room else PackedSequence()
+        needed = len(sequence) + len(context) - sequence.common(context) + len(tree.nodes)
+        if not sequences or needed > room:
+            sequence = PackedSequence()
+            sequences.append(sequence)
+        sequence.add(number, context, tree)
+    return sorted(sequences, key=len, reverse=True)

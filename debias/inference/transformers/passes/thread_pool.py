@@ -1,4 +1,4 @@
-"""Runs batches side by side, one core each, and hands out what they give in order.
+"""Runs batches in parallel, one core each, and hands out their results in order.
 
 Small matrices do not keep several cores busy: between two products all wait for the slowest.
 Batches know nothing of each other, so that each core may have one of its own.
@@ -16,11 +16,11 @@ Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 
-def side_by_side(function: Callable[[Item], Result], items: Sequence[Item]) -> Iterator[Result]:
+def map_in_threads(function: Callable[[Item], Result], items: Sequence[Item]) -> Iterator[Result]:
     """Call a function for each item, on as many threads as torch has, each with one core.
 
-    At most two results a thread are kept waiting. An interrupt ends after the calls that are
-    under way.
+    At most two results a thread wait to be taken. An interrupt waits for the calls that are under
+    way.
 
     Parameters
     ----------
@@ -35,7 +35,7 @@ def side_by_side(function: Callable[[Item], Result], items: Sequence[Item]) -> I
 
     Examples
     --------
-    >>> list(side_by_side(lambda number: number * 2, [1, 2, 3]))
+    >>> list(map_in_threads(lambda number: number * 2, [1, 2, 3]))
     [2, 4, 6]
     """
     n_threads = torch.get_num_threads()

@@ -1,4 +1,4 @@
-"""Products of numbers that are bfloat16 anyway, by the units for bfloat16, summed in float32.
+"""Multiplies numbers that are bfloat16 anyway by the units for bfloat16, and sums in float32.
 
 A product of two bfloat16 numbers is exact in float32, so nothing is lost but time: several times as
 many are done in a second where the processor has such units.
@@ -6,7 +6,6 @@ many are done in a second where the processor has such units.
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
 
 import torch
 
@@ -35,8 +34,8 @@ def products_of_bfloat16(states: torch.Tensor, weight: torch.Tensor) -> Iterator
     ...     used
     False
     """
-    products: Any = getattr(torch.backends.mkldnn, "matmul", None)
-    if not hasattr(products, "fp32_precision") or not are_bfloat16(states, weight):
+    products = getattr(torch.backends.mkldnn, "matmul", None)
+    if products is None or not hasattr(products, "fp32_precision") or not are_bfloat16(states, weight):
         yield False
         return
     before = products.fp32_precision

@@ -1,4 +1,4 @@
-"""The vocabulary read in bfloat16, near enough for means over many tokens, twice as fast as in float32.
+"""Reads the vocabulary in bfloat16: near enough for means over many tokens, twice as fast as in float32.
 
 Some processors have units for bfloat16 whose sums torch only gives rounded to bfloat16: rounded to
 nearest, a number is off by a part in 256 at most. So what is computed is not a logit but its distance
@@ -10,9 +10,9 @@ import numpy as np
 import torch
 
 from debias.inference.models.processor import has_matrix_units, multiplies_bfloat16
-from debias.inference.transformers.cpu_llama.layer_kernels import log_sum_exp
 from debias.inference.transformers.passes.buffers import as_array
 from debias.inference.transformers.vocabulary.exact_products import are_bfloat16
+from debias.inference.transformers.vocabulary.float_kernels import log_sum_exp
 
 
 def pays(states: torch.Tensor, weight: torch.Tensor) -> bool:

@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 
 from debias.errors import ContextLengthError
-from debias.inference.collection.collected_rows import Row
-from debias.inference.collection.prompting import prompted_rows
+from debias.inference.collection.collected_rows import TextRow
+from debias.inference.collection.prompts import prompted_rows
 from debias.inference.engine import Engine
 from debias.inference.texts.tasks import Task
+from tests.support.refusals import refused
 
 TASK = Task("mood", labels=["bad", "good"])
 
@@ -31,7 +32,7 @@ class Letters(Engine):
 
 
 def rows(count):
-    return [Row(str(n), f"text {n}") for n in range(count)]
+    return [TextRow(str(n), f"text {n}") for n in range(count)]
 
 
 def test_the_next_rows_are_tokenised_while_these_are_answered():
@@ -78,8 +79,8 @@ def test_rows_before_an_error_of_the_source_are_given_first():
 
 
 def test_a_row_that_is_too_long_is_named_by_its_place_after_those_before_it():
-    long = [*rows(3), Row("3", "a " * 60)]
+    long = [*rows(3), TextRow("3", "a " * 60)]
     prompts = prompted_rows(Letters(), TASK, [], long, at_once=2)
     assert [next(prompts).row.text for _ in range(2)] == ["text 0", "text 1"]
-    with pytest.raises(ContextLengthError, match="first row 3"):
+    with refused(ContextLengthError, row=3):
         next(prompts)

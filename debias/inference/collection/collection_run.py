@@ -1,0 +1,313 @@
+"""One run of a collection: from prompts to the table, in memory or on disk.
+
+Rows go on in blocks of the same size however they were answered, so that the same answers make the
+same file.
+"""
+
+import os
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
+from contextlib import closing, contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from scipy.special import logsumexp
+
+from debias.atomic_file import flush_folder
+from debias.errors import EngineError, ParameterError, ResumeError, param
+from debias.inference.collection.answer_store import AnswerStore, storage_errors
+from debias.inference.collection.collected_rows import TextRow
+from debias.inference.collection.collection_facts import CollectionFacts, answer_settings, origin
+from debias.inference.collection.collection_settings import CollectionSettings
+from debias.inference.collection.prompts import Prompted
+from debias.inference.collection.questions import OtherRuns, Questions
+from debias.inference.collection.run_folder import (
+    SUFFIX,
+    RunFolder,
+    named_runs,
+    noting_what_is_kept,
+    refuse_other_settings,
+)
+from debias.inference.engine import Engine, FloatArray
+from debias.inference.texts.tasks import Demonstration, Task
+from debias.tables.checks import check_metadata, check_parts
+from debias.tables.formats.parquet_table import ParquetTableWriter, read_header
+from debias.tables.table_parts import PER_ROW, TableParts
+
+ROWS_PER_BLOCK = 8192
+
+
+class CollectionRun:
+    """The engine, the task and the settings of a collection.
+
+    Parameters
+    ----------
+    engine : Engine
+    task : Task
+    demonstrations : tuple of Demonstration
+    settings : CollectionSettings
+
+    Raises
+    ------
+    ParameterError, ResumeError
+        ``reuse`` names no run, or one of an earlier version.
+    TableError
+        The metadata is not JSON-able.
+    """
+
+    def __init__(
+        self,
+        engine: Engine,
+        task: Task,
+        demonstrations: tuple[Demonstration, ...],
+        settings: CollectionSettings,
+    ) -> None:
+        self.engine, self.task, self.demonstrations, self.settings = engine, task, demonstrations, settings
+        self.decides = answer_settings(engine, task, demonstrations, settings.too_long)
+        self._questions = Questions(engine, task.continuations)
+        self._named_runs = named_runs(settings.reuse)
+        self._metadata = check_metadata(dict(settings.metadata or {}))
+
+    def table(self, rows: Iterable[Prompted], n_rows: int | None, target: Path | None) -> TableParts:
+        """Ask about all rows and return the whole table; with a target it is also written.
+
+        Parameters
+        ----------
+        rows : iterable of Prompted
+        n_rows : int, optional
+            For the progress bar.
+        target : Path, optional
+
+        Returns
+        -------
+        TableParts
+            Checked, with metadata.
+        """
+        blocks: list[TableParts] = []
+        if target is None:
+            facts = CollectionFacts(self.task.class_names, self.settings.low_mass)
+            with AnswerStore() as store:
+                blocks += self._blocks(rows, n_rows, store, facts, self.settings.chunk_size, None)
+            about = self._about(facts)
+        else:
+            about = self.to_file(rows, n_rows, target, blocks.append)
+        columns: dict[str, Any] = {
+            name: np.concatenate([getattr(one, name) for one in blocks])
+            for name in PER_ROW
+            if getattr(blocks[0], name) is not None
+        }
+        return replace(about, **columns)
+
+    def to_file(
+        self,
+        rows: Iterable[Prompted],
+        n_rows: int | None,
+        target: Path,
+        on_block: Callable[[TableParts], object] = lambda block: None,
+    ) -> TableParts:
+        """Ask about all rows and write the table, resuming where an earlier start stopped.
+
+        Parameters
+        ----------
+        rows : iterable of Prompted
+        n_rows : int, optional
+            For the progress bar.
+        target : Path
+        on_block : callable, optional
+            Gets each block of rows that was written.
+
+        Returns
+        -------
+        TableParts
+            What the table says about itself; no rows.
+        """
+        folder = RunFolder.beside(target)
+        facts = CollectionFacts(self.task.class_names, self.settings.low_mass)
+        with folder.locked():
+            store, chunk_size = folder.begin(self.decides, self.settings.chunk_size, self._questions.asked)
+            with noting_what_is_kept(folder, store):
+                found = closing(self._blocks(rows, n_rows, store, facts, chunk_size, target))
+                with _opened(folder.unfinished_table) as writer, found as blocks:
+                    for block in blocks:
+                        with storage_errors(target):
+                            writer.write(block)
+                        on_block(block)
+                    about = self._about(facts)
+                    with storage_errors(target):
+                        writer.finish(about)
+                with storage_errors(target):
+                    folder.unfinished_table.replace(target)
+            if not self.settings.keep:
+                flush_folder(target.parent)  # the table before its answers go
+                folder.remove()
+        return about
+
+    def _blocks(
+        self,
+        rows: Iterable[Prompted],
+        n_rows: int | None,
+        store: AnswerStore,
+        facts: CollectionFacts,
+        chunk_size: int,
+        target: Path | None,
+    ) -> Generator[TableParts, None, None]:
+        """Yield the table in blocks, and count what there is to know about it."""
+        others = OtherRuns(self._other_runs(target), self._questions.asked)
+        collected: list[TextRow] = []
+        scores: list[FloatArray] = []
+        with self._bar(n_rows) as advance:
+            for some in self._questions.answer(rows, store, others, chunk_size):
+                advance(len(some.rows))
+                facts.add_rows(some)
+                collected += [one.row for one in some.rows]
+                scores.append(some.logprobs)
+                while len(collected) >= ROWS_PER_BLOCK:
+                    joined = np.concatenate(scores)
+                    yield self._block(collected[:ROWS_PER_BLOCK], joined[:ROWS_PER_BLOCK], facts)
+                    collected, scores = collected[ROWS_PER_BLOCK:], [joined[ROWS_PER_BLOCK:]]
+        if collected:
+            yield self._block(collected, np.concatenate(scores), facts)
+        if not facts.n_rows:
+            raise ParameterError(parameter="rows", allowed="an iterable of at least one row")
+
+    def _block(self, rows: list[TextRow], scores: FloatArray, facts: CollectionFacts) -> TableParts:
+        """Return some rows with their normalised class probabilities, checked."""
+        impossible = np.isneginf(scores).all(axis=1)
+        if impossible.any():
+            row = rows[int(np.argmax(impossible))]
+            raise EngineError(
+                f"none of the labels got any probability after the text {row.text[:60]!r} (id {row.id!r}),"
+                " so they cannot be compared",
+                received=row.id,
+                fix="omit the row, or change the labels",
+            )
+        mass = logsumexp(scores, axis=1)
+        facts.add_mass(np.exp(mass))
+        labelled = rows[0].label is not None
+        parts = TableParts(
+            np.exp(scores - mass[:, None]),
+            self.task.class_names,
+            labels=np.array([row.label for row in rows], dtype=object) if labelled else None,
+            ids=np.array([row.id for row in rows], dtype=object),
+            texts=np.array([row.text for row in rows], dtype=object),
+            label_mass=np.minimum(np.exp(mass), 1.0),
+        )
+        return check_parts(parts, normalise=True)
+
+    @contextmanager
+    def _bar(self, n_rows: int | None) -> Iterator[Callable[[int], object]]:
+        """Show progress on the error stream, so that standard output stays for results."""
+        shown = self.settings.progress
+        title = shown if isinstance(shown, str) else self.task.name
+        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+        with Progress(*columns, console=Console(stderr=True), disable=not shown) as bar:
+            job = bar.add_task(title, total=n_rows)
+            yield lambda n_done: bar.advance(job, n_done)
+
+    def _about(self, facts: CollectionFacts) -> TableParts:
+        """Return what the table says about itself; no rows."""
+        made_with = origin(self.engine, self.task, self.demonstrations, self.settings.seed)
+        settings = {**self.decides, "data": facts.data.settings()}
+        known = {**self._metadata, **made_with, "collection": settings, **facts.counts(), "normalised": True}
+        return TableParts(
+            np.empty((0, self.task.n_classes)),
+            self.task.class_names,
+            metadata=check_metadata(known),
+            ids_given=facts.ids_given,
+        )
+
+    def _other_runs(self, target: Path | None) -> list[Path]:
+        """Return the folders of other runs: beside the target, and those that were named."""
+        beside = [] if target is None else sorted(target.parent.glob(f"*{SUFFIX}"))
+        own = None if target is None else RunFolder.beside(target).path.resolve()
+        found = {path.resolve(): path for path in [*beside, *self._named_runs]}
+        return [path for place, path in found.items() if place != own]
+
+    def check_finished(self, target: Path, data: Mapping[str, object]) -> dict[str, Any]:
+        """Return the metadata of a table that is there, if it is the one that was asked for.
+
+        Parameters
+        ----------
+        target : Path
+        data : mapping
+            Of :meth:`DataDigest.settings`.
+
+        Returns
+        -------
+        dict
+
+        Raises
+        ------
+        ResumeError
+            It was made with other settings or of other rows; the error names each difference.
+        """
+        metadata: dict[str, Any] = read_header(target)["metadata"]
+        made_with = metadata.get("collection")
+        if not isinstance(made_with, dict):
+            raise ResumeError(
+                "the table was not made by collect",
+                file=target,
+                fix=f"choose another {param('out')} or delete it",
+            )
+        refuse_other_settings(target, made_with, {**self.decides, "data": data})
+        folder = RunFolder.beside(target)
+        if not self.settings.keep and folder.path.exists():
+            with folder.locked():
+                folder.remove()
+        return metadata
+
+
+def checked_target(out: str | os.PathLike[str]) -> Path:
+    """Return the path of the table, which must be Parquet: no other format keeps the settings.
+
+    Parameters
+    ----------
+    out : path-like
+
+    Returns
+    -------
+    Path
+
+    Raises
+    ------
+    ParameterError
+        Another ending, or no such folder.
+
+    Examples
+    --------
+    >>> checked_target("trec.csv")
+    Traceback (most recent call last):
+    debias.errors.ParameterError: out must be a .parquet file, which keeps the settings, got 'trec.csv'; ...
+    """
+    path = Path(out)
+    if path.suffix != ".parquet":
+        raise ParameterError(
+            parameter="out",
+            allowed="a .parquet file, which keeps the settings",
+            received=str(out),
+            fix="convert the table with its write method if you need another format",
+        )
+    if not path.parent.is_dir():
+        raise ParameterError(
+            parameter="out",
+            allowed="in a folder that exists",
+            received=str(out),
+            fix=f"create {str(path.parent)!r}",
+        )
+    return path
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[ParquetTableWriter]:
+    """Open the unfinished table, which is removed if it stays unfinished."""
+    with storage_errors(path):
+        writer = ParquetTableWriter(path)
+    try:
+        with writer:
+            yield writer
+    except BaseException:
+        path.unlink(missing_ok=True)
+        raise

@@ -1,0 +1,223 @@
+"""Rows with their answers, in order: looked up where they are known, asked where they are not.
+
+The engine is asked when ``chunk_size`` different prompts are missing. Which prompts are asked together
+depends on what was answered and saved before, never on where a run stopped: so the numbers do not either.
+"""
+
+import json
+import warnings
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from debias.errors import EngineError, ResumeError, StorageError
+from debias.inference.collection.answer_store import Answer, AnswerStore, digest
+from debias.inference.collection.prompts import Prompted
+from debias.inference.collection.run_folder import RunFolder
+from debias.inference.engine import BoolArray, Engine, FloatArray, LabelScores
+
+_MOST_WAITING = 16
+"""Chunks of rows that may wait for one chunk of missing answers."""
+
+
+class Answered(NamedTuple):
+    """Some rows and their answers, and how many of these are from other runs.
+
+    Attributes
+    ----------
+    rows : list of Prompted, length n
+    logprobs : float64 array, shape (n, K)
+    is_bound : bool array, shape (n, K)
+        True where the probability is only known not to be greater.
+    facts : str
+        How the engine computed the first answer, as JSON.
+    n_reused : int
+    """
+
+    rows: list[Prompted]
+    logprobs: FloatArray
+    is_bound: BoolArray
+    facts: str
+    n_reused: int
+
+
+class OtherRuns:
+    """The answers of other runs, which may be at work; their files are opened for each look-up.
+
+    Parameters
+    ----------
+    paths : sequence of Path
+        Folders of runs.
+    asked : str
+        What they must have asked alike; see :attr:`Questions.asked`.
+    """
+
+    def __init__(self, paths: Sequence[Path], asked: str) -> None:
+        self._paths = [path for path in paths if self._asked_alike(path, asked)]
+
+    def _asked_alike(self, path: Path, asked: str) -> bool:
+        """Whether the answers of a run can be ours; a run that cannot be read is named in a warning."""
+        try:
+            if not RunFolder(path).store.exists():
+                return False
+            with AnswerStore(RunFolder(path).store, read_only=True) as store:
+                return store.about().get("asked") == asked
+        except (ResumeError, StorageError) as error:
+            warnings.warn(f"the answers of another run are not used: {error}", stacklevel=2)
+            return False
+
+    def find(self, keys: Sequence[bytes]) -> dict[bytes, Answer]:
+        """Return the answers that there are; the first run that has one counts."""
+        found: dict[bytes, Answer] = {}
+        for path in list(self._paths):
+            missing = [key for key in keys if key not in found]
+            if not missing:
+                break
+            try:
+                with AnswerStore(RunFolder(path).store, read_only=True) as store:
+                    found |= store.find(missing)
+            except (ResumeError, StorageError) as error:
+                self._paths.remove(path)
+                if path.exists():  # a run that does not keep its folder has come to its end
+                    warnings.warn(f"the answers of another run are not used: {error}", stacklevel=2)
+        return found
+
+
+class Questions:
+    """An engine, some labels, and what it was asked about them.
+
+    Parameters
+    ----------
+    engine : Engine
+    labels : sequence of str, length K
+        As they follow the prompt.
+
+    Attributes
+    ----------
+    asked : str
+        Equal for runs whose answers to a prompt are the same.
+    """
+
+    def __init__(self, engine: Engine, labels: Sequence[str]) -> None:
+        self._engine, self._labels = engine, list(labels)
+        self._before = digest(json.dumps([engine.fingerprint, self._labels], sort_keys=True))
+        self.asked = self._before.hex()
+        n_labels = len(self._labels)
+        self._layout = np.dtype([("logprobs", "<f8", (n_labels,)), ("is_bound", "?", (n_labels,))])
+        self._waiting: list[tuple[bytes, Prompted]] = []
+        self._missing: dict[bytes, str] = {}
+        self._known: dict[bytes, Answer] = {}
+        self._from_others: set[bytes] = set()
+
+    def answer(
+        self, rows: Iterable[Prompted], store: AnswerStore, others: OtherRuns, chunk_size: int
+    ) -> Iterator[Answered]:
+        """Yield all rows in their order, with their answers.
+
+        Parameters
+        ----------
+        rows : iterable of Prompted
+        store : AnswerStore
+            Where new answers go.
+        others : OtherRuns
+        chunk_size : int
+            Different prompts that are asked together and saved together.
+
+        Yields
+        ------
+        Answered
+
+        Raises
+        ------
+        EngineError
+            The engine failed; what it answered before is saved.
+        StorageError
+            Answers cannot be saved.
+        """
+        source = iter(rows)
+        while batch := list(islice(source, chunk_size)):
+            keys = [digest(one.prompt, self._before) for one in batch]
+            self._look_up(keys, store, others)
+            for key, one in zip(keys, batch, strict=True):
+                if key not in self._known:
+                    if self._waiting and not self._missing:
+                        yield self._release()
+                    self._missing.setdefault(key, one.prompt)
+                # invariant: the first row that waits waits for an answer, or none of them does
+                self._waiting.append((key, one))
+                is_full = len(self._missing) >= chunk_size or len(self._waiting) >= chunk_size * _MOST_WAITING
+                if self._missing and is_full:
+                    yield self._ask(store)
+            if self._waiting and not self._missing:
+                yield self._release()
+        if self._waiting:
+            yield self._ask(store)
+
+    def _look_up(self, keys: list[bytes], store: AnswerStore, others: OtherRuns) -> None:
+        """Find the answers that this run and other runs have, and forget those of rows that are done."""
+        needed = {key for key, _ in self._waiting}
+        self._known = {key: answer for key, answer in self._known.items() if key in needed}
+        self._from_others &= self._known.keys()
+        wanted = [key for key in dict.fromkeys(keys) if key not in self._known and key not in self._missing]
+        self._known |= store.find(wanted)
+        found = others.find([key for key in wanted if key not in self._known])
+        self._from_others |= found.keys()
+        self._known |= found
+
+    def _ask(self, store: AnswerStore) -> Answered:
+        """Ask about what is missing, save the answers, and return all rows that waited."""
+        keys, prompts = list(self._missing), list(self._missing.values())
+
+        def save_one(position: int, score: LabelScores) -> None:
+            key = keys[position]
+            store.add([(key, self._checked(score, 1)[0])], lasting_facts(self._engine), durable=False)
+
+        values = self._checked(self._engine.label_scores(prompts, self._labels, save_one), len(keys))
+        facts = lasting_facts(self._engine)
+        store.add(zip(keys, values, strict=True), facts)
+        self._known |= {
+            key: Answer(value, json.dumps(facts)) for key, value in zip(keys, values, strict=True)
+        }
+        self._missing = {}
+        return self._release()
+
+    def _release(self) -> Answered:
+        """Return the rows that waited with their answers, all of which are known."""
+        keys, rows = [key for key, _ in self._waiting], [one for _, one in self._waiting]
+        answers = np.frombuffer(b"".join(self._known[key].value for key in keys), dtype=self._layout)
+        n_reused = sum(key in self._from_others for key in keys)
+        facts = self._known[keys[0]].facts
+        self._waiting = []
+        return Answered(rows, answers["logprobs"], answers["is_bound"], facts, n_reused)
+
+    def _checked(self, scores: LabelScores, n_prompts: int) -> list[bytes]:
+        """Return what an engine answered as bytes to keep, if it can be right."""
+        logprobs = np.asarray(scores.logprobs, dtype=np.float64)
+        expected = (n_prompts, len(self._labels))
+        is_bound = np.zeros(expected, dtype=np.bool_) if scores.is_bound is None else scores.is_bound
+        for name, shape in (("logprobs", logprobs.shape), ("is_bound", is_bound.shape)):
+            if shape != expected:
+                raise EngineError(parameter=name, received=shape, allowed=f"of the shape {expected}")
+        wrong = np.isnan(logprobs) | (logprobs == np.inf)
+        if wrong.any():
+            row, label = np.argwhere(wrong)[0]
+            raise EngineError(
+                f"the engine answered {logprobs[row, label]} about label {self._labels[label]!r} of prompt"
+                f" {row} of {n_prompts}; that is no log-probability",
+                parameter="logprobs",
+                received=float(logprobs[row, label]),
+                column=self._labels[label],
+            )
+        answers: npt.NDArray[np.void] = np.empty(n_prompts, dtype=self._layout)
+        answers["logprobs"], answers["is_bound"] = logprobs, is_bound
+        return [one.tobytes() for one in answers]
+
+
+def lasting_facts(engine: Engine) -> dict[str, object]:
+    """Return how an engine computes, without what is different each time."""
+    usage = engine.usage()
+    return {key: value for key, value in engine.facts().items() if key not in usage}

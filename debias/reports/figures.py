@@ -1,0 +1,185 @@
+"""The figures of a report: labels and two predictions for the same rows, as DataFrames and findings.
+
+Class accuracy is the share of a class's rows that is classified correctly; COBias is the mean gap
+between two of them. All values in the frames are fractions; pages and plots show them times 100.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from debias.corrections.correction import Correction
+from debias.errors import ParameterError
+from debias.metrics.paired_bootstrap import paired_intervals
+from debias.reports.findings import Finding, describe_results, describe_rows, headline, verdict
+
+
+@dataclass(frozen=True)
+class CorrectionDetails:
+    """Details of a correction that a report can show.
+
+    Attributes
+    ----------
+    corrections : sequence of Correction of length n_classes, optional
+        The correction of each class, in the order of the classes of the report.
+    sentences : sequence of str of length n_classes, optional
+        A sentence on each class.
+    probabilities : ndarray of shape (n_samples, n_classes), optional
+        Uncorrected class probabilities, to show which part of a correction matters.
+    settings : mapping of str to mapping
+        Provenance: sections of names and values.
+    notes : sequence of Finding
+        Notes and warnings on the rows and the correction.
+    """
+
+    corrections: Sequence[Correction] | None = None
+    sentences: Sequence[str] | None = None
+    probabilities: npt.ArrayLike | None = None
+    settings: Mapping[str, Mapping[str, object]] = field(default_factory=dict)
+    notes: Sequence[Finding] = ()
+
+
+class Figures:
+    """The part of a :class:`~debias.reports.correction_report.Report` that pages are written from."""
+
+    def __init__(
+        self,
+        y_true: npt.ArrayLike,
+        y_before: npt.ArrayLike,
+        y_after: npt.ArrayLike,
+        classes: Sequence[str] | None = None,
+        *,
+        details: CorrectionDetails | None = None,
+        title: str = "Class accuracies before and after correction",
+        level: float = 0.95,
+        n_resamples: int = 1000,
+        seed: int = 0,
+    ) -> None:
+        columns = {"label": y_true, "before": y_before, "after": y_after}
+        values = {name: [str(one) for one in np.asarray(column)] for name, column in columns.items()}
+        sizes = {name: len(column) for name, column in values.items()}
+        if len(set(sizes.values())) > 1 or not sizes["label"]:
+            raise ParameterError(
+                parameter="y_true, y_before and y_after", allowed="of one length, not empty", received=sizes
+            )
+        self.rows = pd.DataFrame(values)
+        present = sorted(set(self.rows.to_numpy().ravel()))
+        self.classes = tuple(present if classes is None else map(str, classes))
+        n_different = len(set(self.classes))
+        if not set(present) <= set(self.classes) or n_different < max(2, len(self.classes)):
+            raise ParameterError(
+                parameter="classes",
+                allowed=f"two or more different names, {present} among them",
+                received=list(self.classes),
+            )
+        details = CorrectionDetails() if details is None else details
+        n_classes = len(self.classes)
+        for name in ("corrections", "sentences"):
+            given = getattr(details, name)
+            if given is not None and len(given) != n_classes:
+                allowed = f"one per class, {n_classes}"
+                raise ParameterError(parameter=name, allowed=allowed, received=len(given))
+        nothing = [None] * n_classes
+        self.corrections: list[Correction | None] = list(details.corrections or nothing)
+        self.sentences: list[str | None] = list(details.sentences or nothing)
+        self.probabilities = None
+        if details.probabilities is not None:
+            self.probabilities = np.asarray(details.probabilities, dtype=np.float64)
+            shape = (len(self.rows), n_classes)
+            if self.probabilities.shape != shape:
+                raise ParameterError(
+                    parameter="probabilities", allowed=f"of shape {shape}", received=self.probabilities.shape
+                )
+        self.settings = {section: dict(entries) for section, entries in details.settings.items()}
+        self.notes = tuple(details.notes)
+        self.title = title
+        self.level, self.n_resamples, self.seed = level, n_resamples, seed
+        label, before, after = (self.rows[name] for name in columns)
+        self._intervals = paired_intervals(label, before, after, list(self.classes), level, n_resamples, seed)
+
+    @cached_property
+    def overall(self) -> pd.DataFrame:
+        """Accuracy, COBias, worst class accuracy and macro F1, before and after.
+
+        Indexed by metric; columns before, after and difference, each with ``_low`` and ``_high``,
+        in [0, 1], and verdict: better, worse, or unclear where the interval covers zero.
+        """
+        whole = self._intervals.index.get_level_values("metric") != "class_accuracy"
+        frame = self._intervals[whole].droplevel("class").drop(columns="n_samples")
+        frame["verdict"] = [verdict(str(metric), row) for metric, row in frame.iterrows()]
+        return frame
+
+    @cached_property
+    def by_class(self) -> pd.DataFrame:
+        """One row per class: support, correction, accuracies and rows moved.
+
+        Columns: support, correction, before, after and difference of the class accuracy, each
+        with ``_low`` and ``_high``; verdict; predicted_before and predicted_after; moved_in and
+        moved_out, rows whose prediction became or ceased to be this class; gained and lost,
+        those of them that were rows of this class, so that the correct rows after are the correct
+        rows before plus gained minus lost.
+        """
+        single = self._intervals.index.get_level_values("metric") == "class_accuracy"
+        frame = self._intervals[single].droplevel("metric")
+        frame.insert(0, "support", frame.pop("n_samples"))
+        names = [None if c is None else c.name for c in self.corrections]
+        frame.insert(1, "correction", pd.Series(names, index=frame.index, dtype=object))
+        frame["verdict"] = [verdict("class_accuracy", row) for _, row in frame.iterrows()]
+        label, before, after = (self.rows[name] for name in ("label", "before", "after"))
+        moved = before != after
+        counts = {
+            "predicted_before": before,
+            "predicted_after": after,
+            "moved_in": after[moved],
+            "gained": after[moved & (after == label)],
+            "moved_out": before[moved],
+            "lost": before[moved & (before == label)],
+        }
+        for name, values in counts.items():
+            frame[name] = values.value_counts().reindex(frame.index, fill_value=0).astype(np.int64)
+        return frame
+
+    @cached_property
+    def moves(self) -> pd.DataFrame:
+        """Rows whose prediction went from one class (index) to another (columns); square, of int."""
+        moved = self.rows[self.rows["before"] != self.rows["after"]]
+        counts = pd.crosstab(moved["before"], moved["after"])
+        counts = counts.reindex(index=self.classes, columns=self.classes, fill_value=0)
+        return counts.rename_axis(index="from", columns="to").astype(np.int64)
+
+    @cached_property
+    def move_outcomes(self) -> pd.DataFrame:
+        """The moves that occur, most frequent first: how many rows became right, wrong, or neither.
+
+        Indexed by from and to; columns rows, became_right, became_wrong, stayed_wrong.
+        """
+        moved = self.rows[self.rows["before"] != self.rows["after"]]
+        outcomes = pd.DataFrame(
+            {
+                "from": moved["before"],
+                "to": moved["after"],
+                "rows": 1,
+                "became_right": (moved["after"] == moved["label"]).astype(np.int64),
+                "became_wrong": (moved["before"] == moved["label"]).astype(np.int64),
+            }
+        )
+        counts = outcomes.groupby(["from", "to"]).sum().astype(np.int64)
+        counts["stayed_wrong"] = counts["rows"] - counts["became_right"] - counts["became_wrong"]
+        return counts.sort_values("rows", ascending=False, kind="stable")
+
+    @property
+    def headline(self) -> str:
+        """One sentence on evenness and accuracy."""
+        return headline(self.overall)
+
+    @cached_property
+    def findings(self) -> list[Finding]:
+        """The report in words: warnings first, then worse, unclear and better."""
+        found = [*self.notes, *describe_rows(self.by_class, self.overall)]
+        results = describe_results(self.overall, self.by_class, self.level)
+        warnings = [finding for finding in found if finding.kind == "warning"]
+        return [*warnings, *results, *(finding for finding in found if finding.kind != "warning")]

@@ -176,7 +176,7 @@ def test_markup_in_class_names_is_printed_as_it_is(folder):
 
 def test_reports_warn_of_rows_the_correction_has_seen(folder):
     works("fit", "opt.parquet", "--n-starts", 1)
-    assert "the very rows that the correction was fitted on" in works("report", "opt.parquet").stderr
+    assert "was fitted on these very rows" in works("report", "opt.parquet").stderr
     table = ProbabilityTable.read("opt.parquet")
     table.take(slice(0, 50)).write("some.parquet")
     warned = works("report", "some.parquet", "--fitted-on", "opt.parquet", "--out", "some.html").stderr

@@ -25,8 +25,7 @@ if TYPE_CHECKING:
     from debias.estimators.debiasers import EnsembleDebiaser, FuzzyDebiaser, WeightDebiaser, load
     from debias.estimators.log_bias import LogBiasDebiaser
     from debias.estimators.tuning.ensemble_cv import EnsembleDebiaserCV
-    from debias.inference.collection.collection import collect
-    from debias.inference.collection.collection import collect_stream
+    from debias.inference.collection.collection import collect, collect_stream
     from debias.inference.collection.grid import collect_many
     from debias.inference.engine import Engine
     from debias.inference.openai.openai_engine import OpenAIEngine

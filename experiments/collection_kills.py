@@ -5,7 +5,7 @@ Run:
     python experiments/collection_kills.py
 
 A real model is loaded once. Every start of the collection is a process of its own (a fork), killed by
-SIGKILL at a moment drawn at random, and another one goes on; when one comes to its end first, its table
+SIGKILL at a moment drawn at random, and another one resumes; when one comes to its end first, its table
 is compared byte by byte with that of an uninterrupted process, and a new collection begins. The
 engine notes what it is asked and when it has answered in a file, so that what was asked twice can be
 counted: nothing may be but the chunk that was under way at a kill.
@@ -31,6 +31,8 @@ import pandas as pd
 import torch
 from markdown_table import markdown
 
+from debias.errors import ResumeError, StorageError
+from debias.inference.collection.answer_store import AnswerStore
 from debias.inference.collection.collection import collect
 from debias.inference.engine import Engine, LabelScores
 from debias.inference.texts.prompted_rows import load_prompted_rows
@@ -111,15 +113,24 @@ def kill(child: int) -> None:
 
 
 def state(out: Path, log: Path, before: int) -> dict[str, Any]:
-    """Return what a kill left: finished files of answers, and whether a question was under way."""
+    """Return what a kill left: answers, an unfinished table, and whether a question was under way."""
     run = out.with_name(f"{out.name}.run")
     lines = noted(log)[before:]
     return {
-        "files_of_answers": len(list(run.glob("rows-*.parquet"))),
-        "half_written_files": len(list(run.glob(".*"))),
+        "answers": n_answers(run / "answers.sqlite"),
+        "unfinished_table": any(run.glob(".*")),
         "questions": sum(words[0] == "asked" for words in lines),
         "under_way": bool(lines) and lines[-1][0] == "asked",
     }
+
+
+def n_answers(store: Path) -> int:
+    """Return how many answers are in a store, which may not be there yet."""
+    try:
+        with AnswerStore(store, read_only=True) as opened:
+            return len(opened)
+    except (StorageError, ResumeError):
+        return 0
 
 
 def kill_often(begin: Callable[[Path, Path], Callable[[], object]], expected: bytes, folder: Path) -> Any:
@@ -182,8 +193,7 @@ def report(kills: pd.DataFrame, tables: pd.DataFrame) -> str:
         f"- {int(tables['prompts'].sum()):,} prompts were asked {int(tables['asked_in_all'].sum()):,} times:"
         f" {again:,} times again, at most {size} prompts per kill."
         f" {int(tables['answered_twice'].sum())} were answered twice: answered and not yet saved at a kill.",
-        f"- {int((kills['half_written_files'] > 0).sum())} kills left a half-written file, the unfinished"
-        " table among them; none is left in the end.",
+        f"- {int(kills['unfinished_table'].sum())} kills left an unfinished table; none is left in the end.",
         "",
         markdown(tables),
         "",

@@ -247,15 +247,15 @@ def check_probabilities(
             column=column if names is None else np.asarray(names)[column].item(),
             fix=_how_to_normalise() if value > 1 and np.isfinite(value) else None,
         )
-    sums = values.sum(axis=1)
-    off = np.abs(sums - 1) > SUM_TOLERANCE if sum_to_one else ~values.any(axis=1)
+    off = np.abs(values.sum(axis=1) - 1) > SUM_TOLERANCE if sum_to_one else ~values.any(axis=1)
     if off.any():
         row = int(np.argmax(off))
+        total = float(values[row].sum())
         raise TableError(
-            f"the probabilities of a row must sum to 1, got {sums[row]:.6g} ({int(off.sum())} such rows)",
-            received=float(sums[row]),
+            f"the probabilities of a row must sum to 1, got {total:.6g} ({int(off.sum())} such rows)",
+            received=total,
             row=row,
-            fix=_how_to_normalise() if sums[row] > 0 else "omit the row, or collect it again",
+            fix=_how_to_normalise() if total > 0 else "omit the row, or collect it again",
         )
     if not normalise:
         return values

@@ -122,7 +122,7 @@ def with_key(key, value):
         (lambda raw: raw[:-3], {"file": str}),
         (lambda raw: b"[]", {"file": str}),
         (lambda raw: b"{}", {"file": str}),
-        (with_key("schema_version", 99), {"file": str, "fix": str, "mentions": 99}),
+        (with_key("schema_version", 99), {"file": str, "fix": str, "mentions": "99"}),
         (with_key("classes", "ab"), {"file": str, "mentions": "'classes'"}),
         (with_key("classes", ["id", "nothing"]), {"file": str, "mentions": "'p_nothing'"}),
         (with_key("classes", ["id"]), {"file": str, "parameter": "classes"}),

@@ -260,10 +260,10 @@ def test_take_by_slice_mask_and_position():
 @pytest.mark.parametrize(
     ("rows", "fields"),
     [
-        ([3], {"mentions": 3, "fix": str}),
+        ([3], {"mentions": "3 rows", "fix": str}),
         ([0, 0], {"column": "id", "received": "a"}),
         ([False, False, False], {"received": (0, 3)}),
-        ([True, False], {"mentions": 3, "fix": str}),
+        ([True, False], {"mentions": "3 rows", "fix": str}),
         ([0.5], {"fix": str}),
         ("no", {"fix": str}),
     ],

@@ -67,7 +67,8 @@ def killed_by_strace(point: int, out: Path, log: Path, singly: bool) -> bool:
     """Collect in a process that dies before its n-th write by the system; whether it died."""
     code = "from tests.support.crash_points import *; start(Path({!r}), Path({!r}), {!r})"
     done = subprocess.run(
-        ["strace", "-f", "-qq", "-o", "/dev/null", f"--trace={CALLS}", f"--inject={CALLS}:signal=KILL:when={point}",
+        ["strace", "-f", "-qq", "-o", "/dev/null", f"--trace={CALLS}",
+         f"--inject={CALLS}:signal=KILL:when={point}",
          sys.executable, "-c", code.format(str(out), str(log), singly)],
         check=False, capture_output=True,
     )  # fmt: skip

@@ -13,7 +13,7 @@ import typer
 from debias.cli.fit_options import SearchOptions
 from debias.cli.report_tables import print_report
 from debias.cli.table_options import Seed, labels_of
-from debias.console.command_group import Interrupted, say
+from debias.console.command_group import keeping, say
 from debias.console.option_groups import Only
 from debias.console.screen import print_lines
 from debias.errors import ParameterError
@@ -45,10 +45,8 @@ def demo(
 
     Example: debias demo --out demo-output
     """
-    try:
+    with keeping(f"finished rows are kept in {out}; rerun the same command to resume"):
         result = run_demo(out, n_opt, n_test, seed=seed, n_jobs=search.n_jobs, on_stage=say)
-    except KeyboardInterrupt as error:
-        raise Interrupted(f"finished rows are kept in {out}; rerun the same command to resume") from error
     print_lines([""])
     print_report(
         result.report,

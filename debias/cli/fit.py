@@ -16,7 +16,7 @@ from debias.cli.fit_options import (
 )
 from debias.cli.table_options import TABLE_HELP, Seed, TableOptions, labels_of
 from debias.cli.tuning_options import TuningOptions, make_chooser, print_settings
-from debias.console.command_group import Interrupted
+from debias.console.command_group import Interrupted, keeping
 from debias.console.output_files import check_output
 from debias.console.screen import print_lines, print_table
 from debias.errors import ParameterError, param
@@ -62,22 +62,25 @@ def fit(
             received=True,
             fix="omit one of them",
         )
+    from debias.estimators.tuning.ensemble_cv import EnsembleDebiaserCV
+
     rows = reading.read(table)
     labels = labels_of(rows)
     debiaser: Debiaser
     if tuning.choose_settings:
-        debiaser = chooser = make_chooser(method, weights, bounds, tuning, search, n_weights, seed)
-        chooser.fit(rows.probabilities, labels)
-        chooser.save(out)
-        print_settings(chooser)
+        debiaser = make_chooser(method, weights, bounds, tuning, search, n_weights, seed)
     else:
         debiaser = make_debiaser(method, make_goal(weights, bounds), search, n_weights, seed, polish)
-        debiaser.fit(rows.probabilities, labels).save(out)
-    print_explanation(debiaser, f"{table.name}: {len(rows):,} labelled rows, the rows it was fitted on")
-    print_lines(["", debiaser.summary(), *describe_proof(debiaser)])
-    print_lines([f"Wrote {out}. Judge it on other rows: debias report."])
+    debiaser.fit(rows.probabilities, labels).save(out)
+    kept = f"the best choice met is kept in {out}"
+    with keeping(kept):
+        if isinstance(debiaser, EnsembleDebiaserCV):
+            print_settings(debiaser)
+        print_explanation(debiaser, f"{table.name}: {len(rows):,} labelled rows, the rows it was fitted on")
+        print_lines(["", debiaser.summary(), *describe_proof(debiaser)])
+        print_lines([f"Wrote {out}. Judge it on other rows: debias report."])
     if debiaser.interrupted_:
-        raise Interrupted(f"the best choice met so far is kept in {out}")
+        raise Interrupted(kept)
 
 
 def describe_proof(debiaser: "Debiaser") -> list[str]:

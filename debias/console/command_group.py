@@ -6,7 +6,8 @@ Interrupted by Ctrl-C, a command says what is kept and exits with 130.
 import errno
 import sys
 import warnings
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from typing import Annotated, Any, TextIO
 
 import typer
@@ -23,6 +24,26 @@ _UsageError: Any = typer.BadParameter.__base__  # typer brings its own click or 
 
 class Interrupted(Exception):
     """The user stopped a command; the message says what is kept."""
+
+
+@contextmanager
+def keeping(sentence: str) -> Iterator[None]:
+    """Say what is kept if Ctrl-C comes while the context lasts.
+
+    Parameters
+    ----------
+    sentence : str
+        Without its full stop.
+
+    Raises
+    ------
+    Interrupted
+        Ctrl-C came.
+    """
+    try:
+        yield
+    except KeyboardInterrupt as error:
+        raise Interrupted(sentence) from error
 
 
 class OneLineErrors(TyperGroup):

@@ -152,7 +152,7 @@ def test_bounds_that_cannot_be_kept_are_said(folder):
         (["--max-cobias", 10], "--max-cobias"),
         (["--min-accuracy", "before"], "'before'"),
         (["--min-class-accuracy", -1], "--min-class-accuracy"),
-        (["--max-cobias", 0.1, "--error", 5000], "5000"),
+        (["--max-cobias", 0.1, "--error", 5000], "divide"),
     ],
 )
 def test_bounds_that_are_none_are_refused(folder, options, message):
@@ -199,7 +199,7 @@ def test_warnings_are_one_line(folder):
         (["fit", "absent.parquet"], "absent.parquet"),
         (["fit", "damaged.parquet"], "damaged.parquet"),
         (["fit", "unlabelled.parquet"], "labels"),
-        (["fit", "opt.parquet", "--classes", "a,b"], "opt.parquet"),
+        (["fit", "opt.parquet", "--classes", "a,b"], "classes"),
         (["fit", "opt.parquet", "--n-weights", "0"], "--n-weights"),
         (["fit", "opt.parquet", "--n-starts", "0"], "--n-starts must be a positive integer, got 0."),
         (["fit", "opt.parquet", "--method", "magic"], "magic"),

@@ -15,7 +15,6 @@ from debias.search.descent.regularization_path import N_RESAMPLES, path_to_ident
 from debias.search.descent.smoothed_bootstrap import smooth
 from debias.search.objective import Objective, confusion_counts
 from debias.search.problem import TOLERANCE, build_problem
-from tests.support.small_problems import random_rows
 
 FAMILY = weights(4)
 PLAIN = Objective(pmi=0.0)

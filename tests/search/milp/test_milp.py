@@ -20,7 +20,7 @@ from debias.search.objective import Objective
 from debias.search.problem import build_problem
 from tests.support.published_tables import published
 from tests.support.refusals import refused
-from tests.support.small_problems import SMALL_FAMILY, enumerate_best, literal_counts, random_rows
+from tests.support.small_problems import SMALL_FAMILY, literal_counts, random_rows
 
 LINEAR = Objective(pmi=0)
 OBJECTIVES = [

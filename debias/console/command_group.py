@@ -95,7 +95,7 @@ class OneLineErrors(TyperGroup):
                 options = {one.name: one.opts[0] for one in command.params} if command else {}
                 if isinstance(error, _UsageError):
                     path = " ".join(filter(None, (self.program, ctx.invoked_subcommand)))
-                    sentence = f"{error.format_message()} Try: {path} --help"  # type: ignore[attr-defined]
+                    sentence = f"{error.format_message()} Try: {path} --help"
                 elif isinstance(error, DebiasError):
                     run = kept_by(error)
                     sentence = error.render(options) + (f" {run.render(options)}" if run else "")

@@ -98,7 +98,7 @@ def _options(kind: type[Settings], only: tuple[str, ...] | None) -> Iterator[ins
                 one.name,
                 inspect.Parameter.KEYWORD_ONLY,
                 default=one.default,
-                annotation=Annotated[_typer_type(one, hints[one.name]), _option(one)],  # type: ignore[misc]
+                annotation=Annotated[_typer_type(one, hints[one.name]), _option(one)],
             )
 
 

@@ -157,17 +157,17 @@ def open_engine(settings: EngineSettings) -> "Iterator[Engine]":
     array([[-0.5, -6.5]])
     """
     given = settings.arguments()
-    shared = {"tokenizer": settings.tokenizer, "scoring": settings.scoring}
+    given |= {"tokenizer": settings.tokenizer, "scoring": settings.scoring}
     if settings.engine == "openai":
         from debias.inference.openai.openai_engine import OpenAIEngine
 
-        yield OpenAIEngine(given.pop("base_url"), settings.model, **shared, **given)
+        yield OpenAIEngine(given.pop("base_url"), settings.model, **given)
     elif settings.engine == "vllm":
         from debias.inference.vllm.vllm_engine import VLLMEngine
 
-        with VLLMEngine(settings.model, **shared, **given) as engine:
+        with VLLMEngine(settings.model, **given) as engine:
             yield engine
     else:
         from debias.inference.transformers.transformers_engine import TransformersEngine
 
-        yield TransformersEngine(settings.model, **shared, **given)
+        yield TransformersEngine(settings.model, **given)

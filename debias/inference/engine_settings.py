@@ -20,10 +20,7 @@ _OWN = {
         *("requests_per_minute", "max_requests", "max_tokens"),
     ),
 }
-_RENAMED = {
-    ("transformers", "batch_tokens"): "max_batch_tokens",
-    ("vllm", "context_length"): "max_model_len",
-}
+_RENAMED = {("transformers", "batch_tokens"): "max_batch_tokens", ("vllm", "context_length"): "max_model_len"}
 """Settings whose keyword has another name in the class of the engine."""
 
 
@@ -58,9 +55,7 @@ class EngineSettings(Settings):
     )
     tokenizer: str | None = setting(None, "Its tokenizer, if the model does not bring one.")
     scoring: str = setting(
-        "label",
-        "Whole labels (exact), or their first tokens as published.",
-        one_of=("label", "first-token"),
+        "label", "Whole labels (exact), or their first tokens as published.", one_of=("label", "first-token")
     )
     dtype: str = setting(
         "auto",

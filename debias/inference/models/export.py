@@ -65,9 +65,7 @@ def export_model(
 
 @contextmanager
 def exported_model(
-    model: str | Path,
-    tokenizer: "str | Path | PreTrainedTokenizerBase | None" = None,
-    dtype: str = "float32",
+    model: str | Path, tokenizer: "str | Path | PreTrainedTokenizerBase | None" = None, dtype: str = "float32"
 ) -> Iterator[Path]:
     """Keep a plain copy of a model in a temporary folder for as long as the context lasts.
 

@@ -255,7 +255,7 @@ def test_prompts_longer_than_the_context_are_refused():
     assert engine.context_length == 512
     with refused(ContextLengthError, received=int, mentions=(512, "word word")):
         engine.label_logprobs(["word " * 600], [" a", " b"])
-    with refused(ContextLengthError, received=int, mentions=512):
+    with refused(ContextLengthError, received=int, mentions="512"):
         engine.continuation_logprobs(["a"], [" word" * 600])
 
 
@@ -275,7 +275,7 @@ def test_an_empty_prompt_begins_with_the_tokenizers_own_token():
         (
             {"model": "no/such/folder"},
             ModelError,
-            {"parameter": "tokenizer", "received": "no/such/folder"},
+            {"parameter": "model", "received": "no/such/folder"},
         ),
         ({"model": "missing.gguf"}, ModelError, {"file": "missing.gguf"}),
     ],

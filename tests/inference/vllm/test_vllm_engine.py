@@ -280,7 +280,7 @@ def test_a_damaged_adapter_is_an_error_and_the_engine_goes_on(engine, demo_engin
             engine.use_adapter(path)
         other = copy.deepcopy(demo_engine.model.config)
         other.hidden_size = 64
-        with refused(ModelError, parameter="adapter", received=64, mentions=576):
+        with refused(ModelError, parameter="adapter", received=64, mentions="576"):
             engine.use_adapter(write_adapter(tmp_path / "other", other))
     finally:
         engine.use_adapter(None)
@@ -331,7 +331,7 @@ def test_what_prompts_share_is_computed_once(engine):
 def test_prompts_that_are_too_long_are_refused_and_the_longest_are_not(engine, demo_engine):
     with refused(ContextLengthError, received=int, mentions=(512, "word word")):
         engine.label_logprobs(["word " * 600], SINGLE)
-    with refused(ContextLengthError, received=int, mentions=512):
+    with refused(ContextLengthError, received=int, mentions="512"):
         engine.continuation_logprobs(["a"], [" word" * 600])
     for words in (" word", " word" * 120):
         spare = engine.context_length - len(engine.encode([words])[0])

@@ -254,9 +254,7 @@ def _run_highs(model: Model, time_limit: float | None) -> tuple[Outcome, float]:
 
     solver = Highs()
     if not solver.available():
-        raise MissingDependencyError(
-            "HiGHS, which solves the integer program, is missing", fix="run: pip install highspy"
-        )
+        raise MissingDependencyError("the integer program needs HiGHS", fix="run: pip install highspy")
     config = solver.config
     config.time_limit, config.rel_gap, config.abs_gap = time_limit, 0.0, TOLERANCE
     config.solver_options = {

@@ -95,7 +95,7 @@ def _options(command: Any) -> dict[str, str]:
 def _describe(error: BaseException, path: str) -> str:
     """Return what an error says; a wrong command line also names where help is."""
     if isinstance(error, _UsageError):
-        return f"{error.format_message()} Try: {path} --help"  # type: ignore[attr-defined]
+        return f"{error.format_message()} Try: {path} --help"
     if isinstance(error, OSError) and not isinstance(error, DebiasError) and error.filename:
         return f"{error.filename}: {error.strerror}."
     notes = [note.replace("the same call", "the same command") for note in getattr(error, "__notes__", [])]

@@ -68,7 +68,7 @@ class RoundsTrainer(_Base):
         return int(self._train_batch_size * self.args.world_size)
 
 
-class RoundsCallback(TrainerCallback):  # type: ignore[misc]
+class RoundsCallback(TrainerCallback):
     """Begins a round with an epoch, and writes beside the Trainer's checkpoints.
 
     Parameters

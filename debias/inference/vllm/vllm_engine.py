@@ -129,7 +129,7 @@ class VLLMEngine(TreeEngine):
             self.name = self._folder = str(self._config.model)
         if tokenizer is None or isinstance(tokenizer, str | Path):
             tokenizer = self.llm.get_tokenizer()
-        self._tokens = Tokenization(tokenizer)
+        self._tokens = Tokenization.of(tokenizer)
         self._asker = Asker(self.llm, self._tokens.decode)
         self._weights = ""
         if adapter is not None:

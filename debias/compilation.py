@@ -7,7 +7,7 @@ from numba import njit
 from numba.core.options import DefaultOptions
 
 
-def compiled(function: Callable[..., Any], **more: Any) -> Any:
+def compiled(function: Callable[..., object], **more: object) -> Any:
     """Compile a kernel, and keep the result on disk if there is a place for it.
 
     Without a writable place (a container that is read-only, say) every process compiles it anew.
@@ -20,14 +20,14 @@ def compiled(function: Callable[..., Any], **more: Any) -> Any:
     **more
         Further options of numba.njit.
     """
-    options: dict[str, Any] = {"nogil": True, "boundscheck": False, **more}
+    options: dict[str, object] = {"nogil": True, "boundscheck": False, **more}
     try:
         return njit(cache=True, **options)(function)
     except RuntimeError:
         return njit(**options)(function)
 
 
-def compiled_in_place(function: Callable[..., Any]) -> Any:
+def compiled_in_place(function: Callable[..., object]) -> Any:
     """Compile a kernel that allocates no memory: it writes to arrays that it is given.
 
     So its arrays need no reference counts, which are atomic and, with many arrays passed from one

@@ -29,6 +29,8 @@ import pandas as pd
 import torch
 from common import RESULTS, machine, markdown, settings_of
 
+from debias.errors import ResumeError, StorageError
+from debias.inference.collection.answer_store import AnswerStore
 from debias.inference.collection.collection import collect
 from debias.inference.engine import Engine, LabelScores
 from debias.inference.texts.prompted_rows import load_prompted_rows
@@ -108,15 +110,24 @@ def kill(child: int) -> None:
 
 
 def state(out: Path, log: Path, before: int) -> dict[str, Any]:
-    """Return what a kill left: files of answers, and whether a request was in progress."""
+    """Return what a kill left: answers, an unfinished table, and whether a request was in progress."""
     run = out.with_name(f"{out.name}.run")
     lines = logged(log)[before:]
     return {
-        "files_of_answers": len(list(run.glob("rows-*.parquet"))),
-        "half_written_files": len(list(run.glob(".*"))),
+        "answers": n_answers(run / "answers.sqlite"),
+        "unfinished_table": any(run.glob(".*")),
         "requests": sum(words[0] == "asked" for words in lines),
         "in_progress": bool(lines) and lines[-1][0] == "asked",
     }
+
+
+def n_answers(store: Path) -> int:
+    """Return how many answers are in a store, which may not be there yet."""
+    try:
+        with AnswerStore(store, read_only=True) as opened:
+            return len(opened)
+    except (StorageError, ResumeError):
+        return 0
 
 
 def kill_often(begin: Callable[[Path, Path], Callable[[], object]], expected: bytes, folder: Path) -> Any:
@@ -179,8 +190,7 @@ def report(kills: pd.DataFrame, tables: pd.DataFrame) -> str:
         f"- {int(tables['prompts'].sum()):,} prompts were asked {int(tables['asked_in_all'].sum()):,} times:"
         f" {again:,} repeats, at most {size} prompts per kill."
         f" {int(tables['answered_twice'].sum())} were answered twice: answered but not yet saved at a kill.",
-        f"- {int((kills['half_written_files'] > 0).sum())} kills left a partly written file; none remained at"
-        " the end.",
+        f"- {int(kills['unfinished_table'].sum())} kills left an unfinished table; none remained at the end.",
         "",
         markdown(tables),
         "",

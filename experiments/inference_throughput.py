@@ -32,7 +32,7 @@ from lm_eval.api.instance import Instance
 from lm_eval.models.huggingface import HFLM
 
 from debias.inference.benchmark import measure_engine
-from debias.inference.models.export import plain_copy
+from debias.inference.models.export import exported_model
 from debias.inference.models.loading import quiet
 from debias.inference.transformers.transformers_engine import TransformersEngine
 
@@ -197,7 +197,7 @@ def main() -> None:
     """Measure and write the report."""
     given = Path(sys.argv[1]) if len(sys.argv) > 1 else None
     times, close, parts = [], [], []
-    with plain_copy("demo") as folder:
+    with exported_model("demo") as folder:
         dtype = SETTINGS["dtype"]
         ours = TransformersEngine(folder, dtype=dtype, device="cpu")
         own_code = TransformersEngine(folder, dtype=dtype, device="cpu")

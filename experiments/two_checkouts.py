@@ -1,10 +1,9 @@
-"""Compares the speed of two checkouts of this project, part by part, in turns on one machine.
+"""Compares the speed of two checkouts of this project, part by part, interleaved on one machine.
 
     python experiments/two_checkouts.py OLD_CHECKOUT ../shared/data
 
-Each measurement is a process of its own that runs one checkout and reports the seconds of its
-work, compiled beforehand and without the time of loading a model; starting a command counts
-whole. Only public names are used, which are the same in both. Writes
+Each measurement runs one checkout in its own process and reports the seconds of its work, without compiling
+or loading a model; the start of a command counts in full. It uses only public names that both have. Writes
 experiments/results/two_checkouts.csv and .md.
 """
 
@@ -176,8 +175,8 @@ def main() -> None:
     out = HERE / "results" / "two_checkouts"
     table.to_csv(out.with_suffix(".csv"), index=False)
     out.with_suffix(".md").write_text(
-        f"# Two checkouts in turns\n\n{time.strftime('%Y-%m-%d')}; {machine()}; medians of"
-        f" {settings['turns']} turns. The ratio is the median of the ratios of the turns.\n\n{markdown(table)}\n"
+        f"# Two checkouts, interleaved\n\n{time.strftime('%Y-%m-%d')}; {machine()}; medians of"
+        f" {settings['turns']} rounds. The ratio is the median of the rounds' ratios.\n\n{markdown(table)}\n"
     )
 
 

@@ -1,11 +1,15 @@
-"""Fixtures that several test files share: the demo model is loaded once for the whole run."""
+"""Fixtures and settings of all tests: the demo model is loaded once, and no example is timed."""
 
 import importlib.util
 import signal
 
+import hypothesis
 import pytest
 
 from debias.inference.transformers.transformers_engine import TransformersEngine
+
+hypothesis.settings.register_profile("untimed", deadline=None)
+hypothesis.settings.load_profile("untimed")
 
 
 @pytest.fixture(scope="session", autouse=True)

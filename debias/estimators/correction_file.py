@@ -4,12 +4,12 @@ import json
 import math
 import platform
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, fields
+from dataclasses import MISSING, asdict, fields, is_dataclass
 from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from os import PathLike
 from pathlib import Path
-from typing import Any, TypeAlias, get_args
+from typing import Any, Literal, TypeAlias, TypeVar, get_args, get_origin
 
 import numpy as np
 
@@ -19,10 +19,10 @@ from debias.corrections.explanations import ClassFacts
 from debias.corrections.families import Family
 from debias.corrections.serialization import correction_from_dict
 from debias.errors import CorrectionFileError, DebiasError
-from debias.estimators.few_labels.generalization import Change, Expectation
+from debias.estimators.few_labels.generalization import Expectation
 from debias.estimators.fitted_correction import FittedCorrection
 from debias.estimators.summary import describe_outcome
-from debias.search.certificate import Certificate, Limit, Status
+from debias.search.certificate import Certificate
 from debias.search.constraints import Constrained, Goal
 from debias.search.objective import Objective
 
@@ -34,6 +34,7 @@ READABLE_VERSIONS = (1, 2)
 LARGEST_FILE = 16 << 20
 """Bytes; a correction of a thousand classes takes less than one."""
 
+T = TypeVar("T")
 Entry: TypeAlias = dict[str, Any]
 """An object of a JSON file that was not checked yet."""
 
@@ -190,30 +191,25 @@ def _read_fitted(
     names = _read_labels(entries)
     columns = np.argsort(names, kind="stable").astype(np.int64)
     read_own = partial(_read_own, family=family)
-    objective_value = _number(document, "objective_value")
-    certificate = _read_certificate(document, objective_value)
+    certificate = _read_certificate(document, _value(float, document, "objective_value"))
     picked = document.get("picked_row") is not None
-    interrupted = certificate is not None and certificate.interrupted
-    return FittedCorrection(
+    return _read(
+        FittedCorrection,
+        {"interrupted": certificate is not None and certificate.interrupted} | document,
         method=method,
-        search=_text(document, "search"),
-        n_weights=_count(document, "n_weights") if method in ("WeightDebiaser", "EnsembleDebiaser") else None,
+        n_weights=(
+            _value(int, document, "n_weights") if method in ("WeightDebiaser", "EnsembleDebiaser") else None
+        ),
         classes=names[columns],
         columns=columns,
         corrections=tuple(correction_from_dict(entries[k]["correction"], read_own) for k in columns),
-        facts=tuple(_read_facts(entries[k]["facts"]) for k in columns),
+        facts=tuple(_read(ClassFacts, entries[k]["facts"]) for k in columns),
         objective=_read_objective(document["objective"]),
-        objective_value=objective_value,
-        baseline_objective_value=_number(document, "baseline_objective_value"),
-        n_evaluations=_count(document, "n_evaluations"),
-        search_seconds=_number(document, "search_seconds"),
-        n_labels=_count(document, "n_labels"),
-        data_fingerprint=_text(document, "data_fingerprint"),
-        interrupted=_flag(document, "interrupted") if "interrupted" in document else interrupted,
         certificate=certificate,
-        shrunk="shrunk" in document and _flag(document, "shrunk"),
         expectation=_read_expectation(document.get("expectation")),
-        picked_row=_count(document, "picked_row") if picked else None,
+        picked_row=_value(int, document, "picked_row") if picked else None,
+        shrinkage_path=None,
+        frontier=None,
     )
 
 
@@ -233,16 +229,8 @@ def _read_certificate(document: Entry, objective_value: float) -> Certificate | 
     entry = document.get("certificate")
     if entry is None:
         return None
-    status: Status = _one_of(entry, "status", get_args(Status))  # type: ignore[assignment]
-    certificate = Certificate(
-        status=status,
-        radius=_count(entry, "radius"),
-        objective=_number(entry, "objective"),
-        lower_bound=_number(entry, "lower_bound"),
-        n_evaluations=_count(entry, "n_evaluations"),
-        interrupted=_flag(entry, "interrupted"),
-        limit=_one_of(entry, "limit", get_args(Limit)) if "limit" in entry else "",  # type: ignore[arg-type]
-    )
+    certificate = _read(Certificate, {name: value for name, value in entry.items() if name != "seconds"})
+    status = certificate.status
     n_classes, gap = len(document["classes"]), certificate.gap
     radii = {"optimal": (n_classes,), "radius": range(1, n_classes), "heuristic": (0,)}
     same = 1e-9 * max(1.0, abs(objective_value))  # differences by rounding
@@ -268,18 +256,13 @@ def _read_expectation(entry: Entry | None) -> Expectation | None:
     """Read the cross-validated figures of new rows, if any."""
     if entry is None:
         return None
-    accuracy, cobias = (
-        Change(**{field.name: _number(entry[metric], field.name) for field in fields(Change)})
-        for metric in ("accuracy", "cobias")
-    )
-    for change in (accuracy, cobias):
+    expectation = _read(Expectation, entry)
+    for change in (expectation.accuracy, expectation.cobias):
         if change.low > change.high:
             raise CorrectionFileError(
                 parameter="expectation", allowed="intervals from low to high", received=change
             )
-    counts = {name: _count(entry, name) for name in ("n_labels", "n_folds", "n_repeats")}
-    numbers = {name: _number(entry, name) for name in ("level", "objective_before", "objective_after")}
-    return Expectation(**counts, **numbers, accuracy=accuracy, cobias=cobias)  # type: ignore[arg-type]
+    return expectation
 
 
 def _read_labels(entries: object) -> np.ndarray[Any, np.dtype[np.generic]]:
@@ -308,39 +291,46 @@ def _read_own(description: Entry, family: Sequence[Correction] | None) -> Correc
     return own[own.index_of(int(description["id"]))]
 
 
-def _read_facts(facts: Entry) -> ClassFacts:
-    """Read the counts of one class."""
-    names = [field.name for field in fields(ClassFacts) if field.name != "quartiles"]
-    low, middle, high = (float(value) for value in facts["quartiles"])
-    return ClassFacts(**{name: _count(facts, name) for name in names}, quartiles=(low, middle, high))
+def _read(kind: type[T], entry: Entry, **given: object) -> T:
+    """Read a dataclass field by field, each by its type; a field with a default may be missing."""
+    values = dict(given)
+    for one in fields(kind):  # type: ignore[arg-type]
+        if one.name in entry and one.name not in given:
+            values[one.name] = _value(one.type, entry, one.name)
+        elif one.name not in given and one.default is MISSING:
+            raise KeyError(one.name)
+    return kind(**values)
 
 
-def _checked(entry: Entry, name: str, is_allowed: Callable[[Any], bool], allowed: str) -> Any:
-    """Return a field whose value is allowed."""
+def _value(kind: Any, entry: Entry, name: str) -> Any:
+    """Return a field of an entry if its value is of a type."""
     value = entry[name]
+    if is_dataclass(kind):
+        return _read(kind, value)  # type: ignore[arg-type]
+    if get_origin(kind) is tuple:
+        low, middle, high = (float(number) for number in value)
+        return low, middle, high
+    if get_origin(kind) is Literal:
+        return _one_of(entry, name, get_args(kind))
+    allowed, is_allowed = _KINDS[kind]
     if not is_allowed(value):
         raise CorrectionFileError(parameter=name, allowed=allowed, received=value)
-    return value
-
-
-def _number(entry: Entry, name: str) -> float:
-    return float(
-        _checked(entry, name, lambda x: type(x) in (int, float) and math.isfinite(x), "a finite number")
-    )
-
-
-def _count(entry: Entry, name: str) -> int:
-    return int(_checked(entry, name, lambda x: type(x) is int and x >= 0, "an integer of at least 0"))
-
-
-def _flag(entry: Entry, name: str) -> bool:
-    return bool(_checked(entry, name, lambda x: isinstance(x, bool), "true or false"))
-
-
-def _text(entry: Entry, name: str) -> str:
-    return str(_checked(entry, name, lambda x: isinstance(x, str), "text"))
+    return kind(value)
 
 
 def _one_of(entry: Entry, name: str, allowed: Sequence[str]) -> str:
-    words = "one of " + ", ".join(map(repr, allowed))
-    return str(_checked(entry, name, lambda x: isinstance(x, str) and x in allowed, words))
+    """Return a field that is one of some texts."""
+    value = entry[name]
+    if not isinstance(value, str) or value not in allowed:
+        words = "one of " + ", ".join(map(repr, allowed))
+        raise CorrectionFileError(parameter=name, allowed=words, received=value)
+    return value
+
+
+_KINDS: dict[type, tuple[str, Callable[[Any], bool]]] = {
+    float: ("a finite number", lambda x: type(x) in (int, float) and math.isfinite(x)),
+    int: ("an integer of at least 0", lambda x: type(x) is int and x >= 0),
+    bool: ("true or false", lambda x: isinstance(x, bool)),
+    str: ("text", lambda x: isinstance(x, str)),
+}
+"""What a value of each type may be."""

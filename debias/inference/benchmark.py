@@ -1,4 +1,4 @@
-"""How fast an engine is on given prompts, and how that compares with plain matrix products.
+"""Measures how fast an engine is on given prompts, and compares it with plain matrix products.
 
 The share of the peak divides the arithmetic that the model's matrices ask for, counted for the
 tokens that went through them, by what the same machine does on matrix products of the same
@@ -15,7 +15,7 @@ from statistics import median
 from typing import TYPE_CHECKING, Any
 
 from debias.errors import ParameterError
-from debias.inference.engine import Engine, check_texts
+from debias.inference.engine import Engine, check_positive_integer, check_texts
 from debias.inference.transformers.token_counts import TokenCounts
 
 if TYPE_CHECKING:
@@ -37,9 +37,9 @@ class EngineSpeed:
     slowest, fastest : float
         Seconds of the slowest and of the fastest round.
     prompt_tokens : int or None
-        Tokens of all prompts as they stand; None where the engine cannot tell.
+        Tokens of all prompts as they stand; None where the engine has no tokenizer.
     token_counts : TokenCounts or None
-        What went through the model; None where the engine does not count.
+        What went through the model; None where the engine counts nothing.
     achieved, peak : float or None
         Arithmetic per second of the model's matrices and of plain products, in GFLOP/s.
     memory : float
@@ -111,7 +111,7 @@ def measure_engine(
     Raises
     ------
     ParameterError
-        When there are no prompts, or rounds is less than one.
+        There are no prompts, or `rounds` is not a positive integer.
 
     Examples
     --------
@@ -127,9 +127,8 @@ def measure_engine(
     """
     prompts = check_texts(prompts, "prompts")
     if not prompts:
-        raise ParameterError("prompts is empty; give at least one prompt")
-    if isinstance(rounds, bool) or not isinstance(rounds, int) or rounds < 1:
-        raise ParameterError(f"rounds is {rounds!r}; give a number from 1 on")
+        raise ParameterError(parameter="prompts", allowed="one or more texts", received=prompts)
+    check_positive_integer("rounds", rounds)
     engine.label_logprobs(prompts[:8], labels)
     before = _counts(engine)
     seconds = []
@@ -170,23 +169,19 @@ def _matrices(engine: "TransformersEngine") -> list[tuple[int, int]]:
     """Shapes of the matrices that every token goes through."""
     from torch.nn import Embedding
 
-    from debias.inference.transformers.passes.forward import decoder_of
+    from debias.inference.transformers.passes.model_pass import decoder_of
 
-    return [
-        tuple(module.weight.shape)
-        for module in decoder_of(engine.model).modules()
-        if not isinstance(module, Embedding)
-        and getattr(module, "weight", None) is not None
-        and module.weight.ndim == 2
-    ]
+    modules = [one for one in decoder_of(engine.model).modules() if not isinstance(one, Embedding)]
+    weights = [getattr(module, "weight", None) for module in modules]
+    return [(len(one), len(one[0])) for one in weights if one is not None and one.ndim == 2]
 
 
 def _flops(engine: "TransformersEngine", counts: TokenCounts) -> float:
     """Floating-point operations of the model's matrices."""
     by_token = sum(height * width for height, width in _matrices(engine))
     vocabulary = engine.model.get_output_embeddings().weight.numel()
-    left_out = engine._forward.weights_at_reads * (counts.tokens - counts.reads)
-    return 2.0 * (by_token * counts.tokens - left_out + vocabulary * counts.reads)
+    omitted = engine._forward.weights_at_reads * (counts.tokens - counts.reads)
+    return 2.0 * (by_token * counts.tokens - omitted + vocabulary * counts.reads)
 
 
 def matrix_product_peak(engine: "TransformersEngine") -> float:

@@ -20,10 +20,7 @@ _OWN = {
         *("requests_per_minute", "max_requests", "max_tokens"),
     ),
 }
-_RENAMED = {
-    ("transformers", "batch_tokens"): "max_batch_tokens",
-    ("vllm", "context_length"): "max_model_len",
-}
+_RENAMED = {("transformers", "batch_tokens"): "max_batch_tokens", ("vllm", "context_length"): "max_model_len"}
 """Settings whose keyword has another name in the class of the engine."""
 
 
@@ -58,9 +55,7 @@ class EngineSettings(Settings):
     )
     tokenizer: str | None = setting(None, "Its tokenizer, if the model does not bring one.")
     scoring: str = setting(
-        "label",
-        "Whole labels (exact), or their first tokens as published.",
-        one_of=("label", "first-token"),
+        "label", "Whole labels (exact), or their first tokens as published.", one_of=("label", "first-token")
     )
     dtype: str = setting(
         "auto",
@@ -157,17 +152,17 @@ def open_engine(settings: EngineSettings) -> "Iterator[Engine]":
     array([[-0.5, -6.5]])
     """
     given = settings.arguments()
-    shared = {"tokenizer": settings.tokenizer, "scoring": settings.scoring}
+    given |= {"tokenizer": settings.tokenizer, "scoring": settings.scoring}
     if settings.engine == "openai":
         from debias.inference.openai.openai_engine import OpenAIEngine
 
-        yield OpenAIEngine(given.pop("base_url"), settings.model, **shared, **given)
+        yield OpenAIEngine(given.pop("base_url"), settings.model, **given)
     elif settings.engine == "vllm":
         from debias.inference.vllm.vllm_engine import VLLMEngine
 
-        with VLLMEngine(settings.model, **shared, **given) as engine:
+        with VLLMEngine(settings.model, **given) as engine:
             yield engine
     else:
         from debias.inference.transformers.transformers_engine import TransformersEngine
 
-        yield TransformersEngine(settings.model, **shared, **given)
+        yield TransformersEngine(settings.model, **given)

@@ -1,10 +1,10 @@
-"""Texts to class probabilities as a scikit-learn transformer: the first step of a text pipeline."""
+"""Turns texts into class probabilities: a scikit-learn transformer, the first step of a text pipeline."""
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 
@@ -63,7 +63,7 @@ class LabelProbabilities(TransformerMixin, BaseEstimator):
         self.too_long = too_long
         self.progress = progress
 
-    def fit(self, X: Any, y: Any = None) -> "LabelProbabilities":
+    def fit(self, X: ArrayLike, y: object = None) -> "LabelProbabilities":
         """Check the parameters and the texts.
 
         Parameters
@@ -79,17 +79,19 @@ class LabelProbabilities(TransformerMixin, BaseEstimator):
         Raises
         ------
         ParameterError
-            When the engine is none, or the texts are not strings.
+            `engine` is not an Engine, or the texts are not strings.
         """
         if not isinstance(self.engine, Engine):
             raise ParameterError(
-                f"engine is {self.engine!r}; give an Engine, such as TransformersEngine('demo')"
+                parameter="engine",
+                allowed="an Engine, such as TransformersEngine('demo')",
+                received=self.engine,
             )
         _texts(X)
         self.classes_ = np.array(load_task(self.task).class_names, dtype=object)
         return self
 
-    def transform(self, X: Any) -> pd.DataFrame:
+    def transform(self, X: ArrayLike) -> pd.DataFrame:
         """Class probabilities of texts.
 
         Parameters
@@ -113,7 +115,7 @@ class LabelProbabilities(TransformerMixin, BaseEstimator):
         index = X.index if isinstance(X, pd.Series) else None
         return table.probabilities.set_axis(index, axis=0) if index is not None else table.probabilities
 
-    def get_feature_names_out(self, input_features: Any = None) -> Any:
+    def get_feature_names_out(self, input_features: object = None) -> NDArray[np.object_]:
         """Names of the columns: the class names.
 
         Parameters
@@ -125,15 +127,16 @@ class LabelProbabilities(TransformerMixin, BaseEstimator):
         ndarray of str, shape (K,)
         """
         check_is_fitted(self, "classes_")
-        return self.classes_.copy()
+        names: NDArray[np.object_] = self.classes_.copy()
+        return names
 
 
-def _texts(X: Any) -> list[str]:
+def _texts(X: ArrayLike) -> list[str]:
     """Texts as a list of str."""
     values = X.tolist() if isinstance(X, pd.Series | np.ndarray) else X
     if isinstance(values, str) or not isinstance(values, list | tuple):
-        raise ParameterError(f"X is {type(X).__name__}; give a list, a Series or a 1-d array of strings")
+        raise ParameterError(parameter="X", allowed="a list, a Series or a 1-d array of strings", received=X)
     for row, value in enumerate(values):
         if not isinstance(value, str):
-            raise ParameterError(f"X[{row}] is {value!r}; give strings: one text per row")
+            raise ParameterError(parameter="X", row=row, allowed="a string in each row", received=value)
     return [str(value) for value in values]

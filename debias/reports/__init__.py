@@ -1,1 +1,1 @@
-"""What a correction did, as DataFrames, Markdown, plots and one HTML page."""
+"""Reports on a correction as DataFrames, Markdown, plots and one HTML page."""

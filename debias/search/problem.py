@@ -104,6 +104,11 @@ class Problem:
         """Number of samples."""
         return int(self.ranks.shape[1])
 
+    @property
+    def work_per_choice(self) -> int:
+        """Cost of evaluating a choice, in rows: the gap of a pair of classes costs as much as 64 of them."""
+        return self.n_samples + 32 * self.n_classes * (self.n_classes - 1) + 1_000
+
     @cached_property
     def columns(self) -> Ranks:
         """The ranks by correction, shape (n_classes, n_corrections, n_samples)."""

@@ -30,7 +30,8 @@ from debias.search.result import SearchResult
 from debias.search.search_settings import SearchSettings
 
 ENUMERATION_WORK = 2e11
-"""Choices times rows up to which ``"auto"`` evaluates every choice: one or two seconds on two cores."""
+"""Choices, times the rows that each costs, up to which ``"auto"`` evaluates every choice: about a second
+on two cores."""
 PROOF_WORK = 8e11
 """Work up to which it proves an optimum by pruning: about five seconds on two cores."""
 RADIUS_WORK = 3e10
@@ -38,8 +39,9 @@ RADIUS_WORK = 3e10
 FRONTIER_CHOICES = 2_000_000
 """Choices that are counted to extend a frontier that is not complete."""
 
-_RATE, _LONG = 4e10, 10.0
-"""Work that a core does in a second, roughly, and the seconds from which a run is announced."""
+_RATE, _LONG, _HOPE = 4e10, 10.0, 10.0
+"""Work that a core does in a second, roughly; the seconds from which a run is announced; how many times
+a time limit of the user's a proof may seem to take and is tried all the same."""
 
 
 def solve(
@@ -174,7 +176,8 @@ def _plan(proof: ExactSearch, best: Candidate, settings: SearchSettings, progres
     elif complete <= ENUMERATION_WORK:
         prune = False
     else:
-        prune = True if settings.time_limit is not None or pruned <= PROOF_WORK else None
+        limit = settings.time_limit
+        prune = True if pruned <= max(PROOF_WORK, 0.0 if limit is None else _HOPE * _RATE * limit) else None
     seconds = (pruned if prune else complete) / _RATE
     if prune is not None and seconds > _LONG:
         limit = settings.time_limit

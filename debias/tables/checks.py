@@ -87,7 +87,7 @@ def _mass_before_normalisation(values: FloatArray) -> FloatArray | None:
 
 def names_and_values(
     probabilities: pd.DataFrame | npt.ArrayLike, classes: Sequence[str] | None = None
-) -> tuple[Iterable[object], FloatArray]:
+) -> tuple[Any, FloatArray]:
     """Return class names in column order, and the values of these columns; neither is checked.
 
     Parameters
@@ -247,15 +247,15 @@ def check_probabilities(
             column=column if names is None else np.asarray(names)[column].item(),
             fix=_how_to_normalise() if value > 1 and np.isfinite(value) else None,
         )
-    sums = values.sum(axis=1)
-    off = np.abs(sums - 1) > SUM_TOLERANCE if sum_to_one else ~values.any(axis=1)
+    off = np.abs(values.sum(axis=1) - 1) > SUM_TOLERANCE if sum_to_one else ~values.any(axis=1)
     if off.any():
         row = int(np.argmax(off))
+        total = float(values[row].sum())
         raise TableError(
-            f"the probabilities of a row must sum to 1, got {sums[row]:.6g} ({int(off.sum())} such rows)",
-            received=float(sums[row]),
+            f"the probabilities of a row must sum to 1, got {total:.6g} ({int(off.sum())} such rows)",
+            received=total,
             row=row,
-            fix=_how_to_normalise() if sums[row] > 0 else "omit the row, or collect it again",
+            fix=_how_to_normalise() if total > 0 else "omit the row, or collect it again",
         )
     if not normalise:
         return values
@@ -268,7 +268,7 @@ def _how_to_normalise() -> str:
     return f"pass {param('normalise', True)} when the table is read, or divide each row by its sum"
 
 
-def one_per_row(values: object, column: str, n_samples: int, missing: bool = False) -> TextArray:
+def one_per_row(values: npt.ArrayLike, column: str, n_samples: int, missing: bool = False) -> TextArray:
     """Return a column as a one-dimensional object array; TableError for another length or a missing value.
 
     Examples
@@ -277,7 +277,7 @@ def one_per_row(values: object, column: str, n_samples: int, missing: bool = Fal
     Traceback (most recent call last):
     debias.errors.TableError: row 1, column 'label': the value is missing.
     """
-    shape = np.shape(values)  # type: ignore[arg-type]
+    shape = np.shape(values)
     if isinstance(values, str) or shape != (n_samples,):
         received = values if isinstance(values, str) else shape
         raise TableError(
@@ -287,13 +287,13 @@ def one_per_row(values: object, column: str, n_samples: int, missing: bool = Fal
             column=column,
         )
     array = np.empty(n_samples, dtype=object)
-    array[:] = list(values)  # type: ignore[call-overload]
+    array[:] = list(values)  # type: ignore[arg-type]
     if not missing and pd.isna(array).any():
         raise TableError("the value is missing", row=int(np.argmax(pd.isna(array))), column=column)
     return array
 
 
-def check_ids(ids: object, n_samples: int) -> TextArray:
+def check_ids(ids: npt.ArrayLike, n_samples: int) -> TextArray:
     """Return the ids of the rows as strings; TableError where one is missing or used twice.
 
     Examples
@@ -316,7 +316,7 @@ def check_ids(ids: object, n_samples: int) -> TextArray:
     return values
 
 
-def check_texts(texts: object, n_samples: int) -> TextArray:
+def check_texts(texts: npt.ArrayLike, n_samples: int) -> TextArray:
     """Return the texts of the rows; TableError for one that is missing or not a string.
 
     Examples
@@ -332,7 +332,7 @@ def check_texts(texts: object, n_samples: int) -> TextArray:
     return values
 
 
-def check_label_mass(label_mass: object, n_samples: int) -> FloatArray:
+def check_label_mass(label_mass: npt.ArrayLike, n_samples: int) -> FloatArray:
     """Return a copy of the label mass; TableError for a value that is negative or not finite.
 
     A mass above 1 is possible: where one label begins another, its probability counts twice.

@@ -138,10 +138,7 @@ class Records(Sequence[Record]):
     @cached_property
     def responses(self) -> list[str]:
         """The answer of every record; several answers are joined by newlines."""
-        return [
-            "\n".join(m.content for m in record.messages if m.role == "assistant" and m.content.strip())
-            for record in self
-        ]
+        return list(self._rows["response"].to_pylist())
 
     @cached_property
     def digests(self) -> list[str]:

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 from debias.errors import ParameterError
 from iterit.records.record_files import RawRow
-from iterit.records.record_formats import RefusedRow, check_format, parse_row
+from iterit.records.record_formats import Content, RefusedRow, check_format, parse_row
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -25,7 +25,7 @@ class RecordColumns:
                 raise ParameterError(parameter=name, received=number, allowed="a positive integer or None")
         self.format = check_format(format)
         self.limit, self.max_characters, self.source_field = limit, max_characters, source_field
-        self.kept = _Columns("text", "file", "line", "source")
+        self.kept = _Columns("text", "file", "line", "source", "response")
         self.refused = _Columns("file", "line", "reason", "detail", "text")
 
     def add_rows(self, file: str, rows: Iterable[RawRow], source: str) -> None:
@@ -34,26 +34,26 @@ class RecordColumns:
             if self.limit is not None and len(self.kept) >= self.limit:
                 return
             try:
-                row = self._checked(raw)
+                content = self._content(raw)
             except RefusedRow as refusal:
                 text = raw.text[:_LONGEST_KEPT].encode(errors="replace").decode()
                 self.refused.add(file, raw.line, refusal.reason, refusal.detail, text)
             else:
-                self.kept.add(raw.text, file, raw.line, self._source(row, source))
+                origin = self._source(raw.value, source)
+                self.kept.add(raw.text, file, raw.line, origin, content.response)
 
-    def _checked(self, raw: RawRow) -> Mapping[str, object]:
-        """Return a row, or raise RefusedRow."""
+    def _content(self, raw: RawRow) -> Content:
+        """Return the messages of a row, or raise RefusedRow."""
         if raw.refused:
             raise RefusedRow(raw.refused)
         content = parse_row(raw.value, self.format)
-        assert isinstance(raw.value, Mapping)
         if self.max_characters is not None and content.n_characters > self.max_characters:
             raise RefusedRow("too long", f"{content.n_characters} characters")
-        return raw.value
+        return content
 
-    def _source(self, row: Mapping[str, object], source: str) -> str:
+    def _source(self, row: object, source: str) -> str:
         """Return the source of a row."""
-        named = row.get(self.source_field) if self.source_field else None
+        named = row.get(self.source_field) if self.source_field and isinstance(row, Mapping) else None
         return source if named is None else str(named)
 
 
@@ -64,7 +64,12 @@ class _Columns:
         import pyarrow as pa
 
         repeats = pa.dictionary(pa.int32(), pa.string())
-        types = {"text": pa.large_string(), "detail": pa.string(), "line": pa.int64()}
+        types = {
+            "text": pa.large_string(),
+            "response": pa.large_string(),
+            "detail": pa.string(),
+            "line": pa.int64(),
+        }
         self.schema = pa.schema([(name, types.get(name, repeats)) for name in names])
         self.n_rows = 0
         self.waiting: list[tuple[object, ...]] = []

@@ -55,6 +55,12 @@ class Content:
     input: str = ""
 
     @property
+    def response(self) -> str:
+        """The answer; several answers are joined by newlines."""
+        said = [message.content for message in self.messages if message.role == "assistant"]
+        return "\n".join(content for content in said if content.strip())
+
+    @property
     def n_characters(self) -> int:
         """Characters of all messages."""
         return sum(len(message.content) for message in self.messages)

@@ -35,7 +35,7 @@ class ChatTemplate(Template):
         if not getattr(tokenizer, "chat_template", None):
             raise _unusable("the tokenizer has no chat template")
         asked = [{"role": "user", "content": "?"}]
-        before, asking = self._render(asked), self._render(asked, add_generation_prompt=True)
+        before, asking = self._render(asked), self._render(asked, is_asking=True)
         done = self._render([*asked, {"role": "assistant", "content": _MARK}])
         if not done.startswith(before) or _MARK not in done:
             raise _unusable("the tokenizer's chat template changes a question when it is answered")
@@ -45,9 +45,13 @@ class ChatTemplate(Template):
         self._n_trailing = len(after) - len(self.ending)
         self._find_leading(done)
 
-    def _render(self, messages: Sequence[dict[str, str]], **options: bool) -> str:
+    def _render(self, messages: Sequence[dict[str, str]], is_asking: bool = False) -> str:
         """Return the text of a conversation."""
-        return str(self.tokenizer.apply_chat_template(list(messages), tokenize=False, **options))
+        return str(
+            self.tokenizer.apply_chat_template(
+                list(messages), tokenize=False, add_generation_prompt=is_asking
+            )
+        )
 
     def _find_leading(self, done: str) -> None:
         """Find the token that opens every text, whether the tokenizer adds it or the template."""

@@ -18,6 +18,7 @@ from iterit.row_numbers import RowArray
 from iterit.training.checkpoints import History, RoundsCheckpoint, check_same_run, read_checkpoint
 from iterit.training.distributed import in_first
 from iterit.training.rescoring import Rescorer
+from iterit.training.trainer_parts import step_of
 
 if TYPE_CHECKING:
     from transformers import Trainer
@@ -130,7 +131,7 @@ class RoundDriver:
         self.history.append(
             {
                 "round": number,
-                "step": int(trainer.state.global_step),
+                "step": step_of(trainer),
                 **counts,
                 "scored_tokens": spent.tokens - tokens_before,
                 "trained_tokens": tokens * self.epochs_per_round,

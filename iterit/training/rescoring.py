@@ -20,6 +20,7 @@ from debias.inference.models.loading import DTYPES
 from iterit.row_numbers import RowArray
 from iterit.training.distributed import everywhere, in_first, process_numbers
 from iterit.training.scoring_copy import scoring_copy
+from iterit.training.trainer_parts import model_of, step_of
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, Trainer
@@ -125,7 +126,7 @@ class Rescorer:
         index, count = process_numbers()
         # Long and short rows in turn, so that all processes have the same amount of work.
         own = rows[np.argsort(self.lengths[rows], kind="stable")][index::count]
-        with model_to_score(trainer.model, self.dtype) as model:
+        with model_to_score(model_of(trainer), self.dtype) as model:
             engine = TransformersEngine(model, trainer.processing_class)
             return self.score_rows(engine, np.sort(own), step_of(trainer)), engine.token_counts.tokens
 
@@ -133,14 +134,9 @@ class Rescorer:
         self, engine: AdapterEngine, trainer: "Trainer", rows: RowArray
     ) -> tuple[pd.DataFrame, int]:
         """Score rows in another engine, with the current adapter."""
-        with adapter_folder(trainer.model) as folder:
+        with adapter_folder(model_of(trainer)) as folder:
             engine.use_adapter(folder)
             return self.score_rows(cast("Engine", engine), rows, step_of(trainer)), 0
-
-
-def step_of(trainer: "Trainer") -> int:
-    """Return the number of steps that a trainer has trained."""
-    return int(trainer.state.global_step)
 
 
 @contextmanager
@@ -160,14 +156,14 @@ def model_to_score(model: "PreTrainedModel", dtype: str = "auto") -> "Iterator[P
     training = {name: module.training for name, module in model.named_modules()}
     wrapped = model.__dict__.get("forward") if "_original_forward" in model.__dict__ else None
     if wrapped is not None:
-        model.forward = model._original_forward
+        model.__dict__["forward"] = model.__dict__["_original_forward"]
     try:
         wanted = None if dtype == "auto" else getattr(torch, dtype)
         same = wanted is None or (wanted == model.dtype and not hasattr(model, "merge_and_unload"))
         yield model if same else scoring_copy(model, getattr(torch, dtype))
     finally:
         if wrapped is not None:
-            model.forward = wrapped
+            model.__dict__["forward"] = wrapped
         for name, module in model.named_modules():
             module.training = training[name]
 

@@ -10,11 +10,12 @@ changed is rounded differently.
 
 import copy
 import zlib
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import torch
 
 if TYPE_CHECKING:
+    from peft import PeftModel
     from transformers import PreTrainedModel
 
 
@@ -38,7 +39,7 @@ def scoring_copy(model: "PreTrainedModel", dtype: torch.dtype) -> "PreTrainedMod
         with torch.no_grad():
             for parameter in copied.parameters():
                 parameter.data = parameter.data.float()
-            copied = copied.merge_and_unload()
+            copied = cast("PeftModel", copied).merge_and_unload()
     kept = copied.state_dict().keys()
     for name, parameter in copied.named_parameters():
         if parameter.is_floating_point():

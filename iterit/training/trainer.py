@@ -19,6 +19,7 @@ from iterit.records.instruction_records import Records, read_records
 from iterit.rounds.round_settings import RoundSettings
 from iterit.rounds.round_state import first_state, n_picks_of
 from iterit.row_numbers import RowArray, row_numbers
+from iterit.training.trainer_parts import model_of, tokenizer_of
 
 if TYPE_CHECKING:
     from transformers import Trainer
@@ -147,7 +148,7 @@ class IterIT:
         check_trainer(trainer, self.epochs_per_round)
         if self.engine is None:
             refuse_scattered(trainer)
-        template = template_for(trainer.processing_class, self.template)
+        template = template_for(tokenizer_of(trainer), self.template)
         limit = self.max_tokens or getattr(trainer.args, "max_length", None) or context_of(trainer)
         encoded = template.encode_all(self.records, max_tokens=limit)
 
@@ -171,7 +172,7 @@ class IterIT:
             epochs_per_round=self.epochs_per_round,
         )
         if self.settings.window == "published":
-            self._appended = trainer.processing_class.eos_token or ""
+            self._appended = str(tokenizer_of(trainer).eos_token or "")
         install(trainer, self.rounds)
         set_rows(trainer, encoded)
         return trainer
@@ -218,7 +219,7 @@ class IterIT:
 
     def _facts(self, trainer: "Trainer") -> dict[str, object]:
         """Return further facts, for reports."""
-        model, args = trainer.model, trainer.args
+        model, args = model_of(trainer), trainer.args
         sizes = [(parameter.numel(), parameter.requires_grad) for parameter in model.parameters()]
         return {
             "ratio": self.ratio,

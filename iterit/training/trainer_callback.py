@@ -6,13 +6,14 @@ round picks the same number of rows, the learning-rate schedule is computed from
 
 import math
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from transformers import Trainer, TrainerCallback
 
 from debias.errors import ParameterError, ResumeError, param
 from iterit.training.checkpoints import last_whole_checkpoint
 from iterit.training.driver import RoundDriver
+from iterit.training.trainer_parts import model_of
 from iterit.training.training_rows import RoundSampler
 
 if TYPE_CHECKING:
@@ -111,7 +112,7 @@ class IterITTrainer(_Base):
         return int(self._train_batch_size * self.args.world_size)
 
 
-class RoundsCallback(TrainerCallback):  # type: ignore[misc]
+class RoundsCallback(TrainerCallback):
     """Begins a round with an epoch, and writes beside the Trainer's checkpoints."""
 
     def __init__(self, trainer: IterITTrainer) -> None:
@@ -151,12 +152,12 @@ class RoundsCallback(TrainerCallback):  # type: ignore[misc]
     def on_save(self, args: "Args", state: "State", control: "Control", **more: object) -> None:
         """Write where another callback asked for a checkpoint; the newest losses, too."""
         if state.is_world_process_zero:
-            self.rounds.checkpoint().write(Path(args.output_dir) / f"checkpoint-{state.global_step}")
+            self.rounds.checkpoint().write(Path(str(args.output_dir)) / f"checkpoint-{state.global_step}")
 
     def on_train_end(self, args: "Args", state: "State", control: "Control", **more: object) -> None:
         """Write the whole run beside the checkpoints."""
         if state.is_world_process_zero:
-            self.rounds.checkpoint().write(args.output_dir)
+            self.rounds.checkpoint().write(str(args.output_dir))
 
 
 def install(trainer: Trainer, rounds: RoundDriver) -> None:
@@ -174,9 +175,10 @@ def install(trainer: Trainer, rounds: RoundDriver) -> None:
         bases = (IterITTrainer,) if base is Trainer else (IterITTrainer, base)
         inherited = {"__module__": base.__module__, "__doc__": base.__doc__}
         trainer.__class__ = type(base.__name__, bases, inherited)
-    trainer.rounds = rounds
-    trainer.round_sampler = RoundSampler(rounds.settings.n_picks)
-    trainer.add_callback(RoundsCallback(trainer))
+    installed = cast(IterITTrainer, trainer)
+    installed.rounds = rounds
+    installed.round_sampler = RoundSampler(rounds.settings.n_picks)
+    installed.add_callback(RoundsCallback(installed))
 
 
 def check_trainer(trainer: Trainer, epochs_per_round: int = 1) -> None:
@@ -211,7 +213,7 @@ def check_trainer(trainer: Trainer, epochs_per_round: int = 1) -> None:
 
 def context_of(trainer: Trainer) -> int | None:
     """Return the context length in the model's configuration, None if it has none."""
-    config = trainer.model.config
+    config = model_of(trainer).config
     config = config.get_text_config() if hasattr(config, "get_text_config") else config
     length = getattr(config, "max_position_embeddings", None)
     return int(length) if length else None

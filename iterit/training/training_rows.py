@@ -7,7 +7,7 @@ in the loss.
 import itertools
 import math
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
 import torch
@@ -15,6 +15,7 @@ from torch.utils.data import Dataset, Sampler
 
 from iterit.row_numbers import RowArray
 from iterit.templates.encoding import IGNORED
+from iterit.training.trainer_parts import model_of, tokenizer_of
 
 FILLER = -1
 """An example without an answer: it fills up batches and counts in no loss."""
@@ -92,8 +93,8 @@ def set_rows(trainer: "Trainer", encoded: "EncodedRecords") -> None:
     trainer.train_dataset = TrainingRows(encoded)
     collator = trainer.data_collator
     if collator is default_data_collator or isinstance(collator, DataCollatorWithPadding):
-        n_known = trainer.model.get_input_embeddings().num_embeddings
-        trainer.data_collator = PaddedBatch(pad_token_of(trainer.processing_class, n_known))
+        n_known = cast(torch.nn.Embedding, model_of(trainer).get_input_embeddings()).num_embeddings
+        trainer.data_collator = PaddedBatch(pad_token_of(tokenizer_of(trainer), n_known))
 
 
 def pad_token_of(tokenizer: object, n_known: int) -> int:

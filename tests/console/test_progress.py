@@ -29,7 +29,8 @@ def large_problem(n=3000, n_classes=6):
     return rng.dirichlet(np.ones(n_classes), n), rng.integers(n_classes, size=n)
 
 
-def test_what_is_soon_done_is_silent(capsys):
+def test_before_the_first_line_is_due_nothing_is_written(monkeypatch, capsys):
+    monkeypatch.setattr(progress, "FIRST_LINE", 1e6)
     P, y = large_problem(200, 2)
     WeightDebiaser().fit(P, y)
     said = capsys.readouterr()

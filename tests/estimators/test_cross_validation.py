@@ -139,7 +139,9 @@ def test_splitters_and_iterables_of_ones_own():
 
 
 @pytest.mark.parametrize(
-    "cv", [1, 11, True, "loo", None, [], object(), [(np.arange(12), np.arange(10, 20))]], ids=str
+    "cv",
+    [1, 11, True, "loo", None, [], object(), [(np.arange(12), np.arange(10, 20))]],
+    ids=lambda cv: type(cv).__name__ if type(cv) is object else str(cv),
 )
 def test_folds_that_are_none(cv):
     with refused(ParameterError, parameter="cv"):

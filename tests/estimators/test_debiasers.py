@@ -1,6 +1,7 @@
 """The debiasers: scikit-learn's conventions, what is learned, and that it is what it says."""
 
 import pickle
+from dataclasses import FrozenInstanceError
 
 import numpy as np
 import pandas as pd
@@ -19,7 +20,7 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from debias import EnsembleDebiaser, FuzzyDebiaser, Objective, WeightDebiaser
 from debias.corrections import Function, memberships
-from debias.errors import DebiasError, ParameterError, TableError
+from debias.errors import DebiasError, FewRowsWarning, ParameterError, TableError
 from tests.support.published_tables import CLASSES, published
 from tests.support.refusals import refused
 from tests.support.scikit_learn_checks import expected_failures
@@ -349,6 +350,22 @@ def test_saving_where_there_is_no_folder_says_so(biased, tmp_path):
     X, y = biased
     with pytest.raises(FileNotFoundError, match="create it first.*none"):
         WeightDebiaser(n_starts=1).fit(X, y).save(tmp_path / "none" / "c.json")
+
+
+def test_a_class_called_interrupted_interrupts_nothing():
+    X = pd.DataFrame({"interrupted": [0.9] * 3 + [0.6] * 17, "done": [0.1] * 3 + [0.4] * 17})
+    with pytest.warns(FewRowsWarning, match="interrupted"):
+        debiaser = WeightDebiaser(search="descent", shrink=False).fit(X, ["interrupted"] * 3 + ["done"] * 17)
+    assert not debiaser.interrupted_
+
+
+def test_learned_attributes_are_parts_of_one_frozen_object(biased):
+    debiaser = WeightDebiaser(n_starts=1, search="descent").fit(*biased)
+    assert debiaser.corrections_ is debiaser.fitted_.corrections
+    with pytest.raises(AttributeError, match="fitted_"):
+        debiaser.certificate_ = None
+    with pytest.raises(FrozenInstanceError):
+        debiaser.fitted_.certificate = None
 
 
 # What it does.

@@ -11,6 +11,7 @@ from debias.cli import app
 from debias.errors import ParameterError
 from debias.inference.benchmark import matrix_product_peak, measure_engine
 from debias.inference.engine import Engine
+from tests.support.refusals import refused
 from tests.support.tiny_models import LABELS, PROMPTS, tiny_engine
 
 
@@ -67,10 +68,10 @@ def test_an_engine_that_counts_nothing_is_timed_all_the_same():
 
 
 @pytest.mark.parametrize(
-    ("prompts", "rounds", "message"), [([], 1, "prompts is empty"), (["a"], 0, "rounds is 0")]
+    ("prompts", "rounds", "name", "value"), [([], 1, "prompts", []), (["a"], 0, "rounds", 0)]
 )
-def test_nothing_to_measure_is_refused(prompts, rounds, message):
-    with pytest.raises(ParameterError, match=message):
+def test_nothing_to_measure_is_refused(prompts, rounds, name, value):
+    with refused(ParameterError, parameter=name, received=value):
         measure_engine(Even(), prompts, [" x"], rounds)
 
 

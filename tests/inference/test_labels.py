@@ -15,6 +15,7 @@ from debias.inference.labels import (
     split_labels,
     split_pairs,
 )
+from tests.support.refusals import refused
 from tests.support.tiny_models import LABELS, byte_tokenizer, merging_tokenizer
 
 TOKENIZERS = {"bytes": byte_tokenizer, "merging": merging_tokenizer}
@@ -88,19 +89,19 @@ def test_the_shared_beginning_is_the_longest(sequences):
 
 
 @pytest.mark.parametrize(
-    ("labels", "words"),
+    ("labels", "wrong"),
     [
-        ((" good", " good"), "'good' stands there more than once"),
-        (("good", " good"), "'good' stands there more than once"),
-        ((" good", " goods"), "' goods' begins with all tokens of label ' good'"),
-        ((" goods", " bad", " good"), "' goods' begins with all tokens of label ' good'"),
+        ((" good", " good"), "good"),
+        (("good", " good"), "good"),
+        ((" good", " goods"), " goods"),
+        ((" goods", " bad", " good"), " goods"),
     ],
 )
-def test_labels_that_cannot_be_told_apart(labels, words):
+def test_labels_that_cannot_be_told_apart(labels, wrong):
     def letters(texts):
         return [[ord(c) for c in text] for text in texts]
 
-    with pytest.raises(LabelError, match=words):
+    with refused(LabelError, received=wrong):
         check_labels(letters, labels, "a prompt:")
 
 
@@ -108,7 +109,7 @@ def test_different_words_with_the_same_tokens_are_refused():
     def blind_to_digits(texts):
         return [[ord("#" if c.isdigit() else c) for c in text] for text in texts]
 
-    with pytest.raises(LabelError, match="have the same tokens"):
+    with refused(LabelError, received=(" class 1", " class 2")):
         check_labels(blind_to_digits, (" class 1", " class 2"))
 
 
@@ -116,7 +117,7 @@ def test_a_label_that_adds_no_token_is_refused():
     def no_spaces(texts):
         return [[ord(c) for c in text if c != "~"] for text in texts]
 
-    with pytest.raises(LabelError, match="adds no token"):
+    with refused(LabelError, received="~"):
         check_labels(no_spaces, ("~", "a"), "prompt")
 
 
@@ -131,5 +132,5 @@ def test_what_a_check_tells():
 
 
 def test_first_tokens_must_differ():
-    with pytest.raises(LabelError, match="scoring='label'"):
+    with refused(LabelError, parameter="scoring"):
         first_tokens(((1, 2), (1, 3)))

@@ -13,6 +13,7 @@ from debias.estimators.debiasers import EnsembleDebiaser
 from debias.inference.collection.collection import collect
 from debias.inference.pipeline import LabelProbabilities
 from tests.support.question_task import LABELS, SHOWN, TASK, TEXTS
+from tests.support.refusals import refused
 from tests.support.tiny_models import tiny_engine
 
 
@@ -54,10 +55,10 @@ def test_a_pipeline_goes_from_texts_to_labels(engine, last):
 
 
 def test_what_is_refused(engine):
-    with pytest.raises(ParameterError, match="engine is 'demo'; give an Engine"):
+    with refused(ParameterError, parameter="engine", received="demo"):
         LabelProbabilities("demo", TASK).fit(TEXTS)
-    for wrong, words in (("text", "X is str"), ([1], r"X\[0\] is 1"), (None, "X is NoneType")):
-        with pytest.raises(ParameterError, match=words):
+    for wrong, row, received in (("text", None, "text"), ([1], 0, 1), (None, None, None)):
+        with refused(ParameterError, parameter="X", row=row, received=received):
             LabelProbabilities(engine, TASK).fit(wrong)
     with pytest.raises(NotFittedError):
         LabelProbabilities(engine, TASK).transform(TEXTS)

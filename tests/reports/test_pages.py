@@ -79,7 +79,7 @@ def test_the_page_can_be_read_without_seeing_it():
 def test_the_page_shows_the_figures_and_says_what_they_mean():
     text = " ".join(" ".join(Page(report().to_html()).text).split()).replace("\xa0", " ")
     for shown in (
-        *("Accuracy by class", "World", "triangle (0, 0.5, 1)", "weight 5/30", "World is lifted."),
+        *("Accuracy by class", "World", "triangle (0, 0.5, 1)", "weight 5/30", "World is raised."),
         *("66.7", "95.8", "COBias, points (lower is better)", "scale of 0 to 100", "4,600"),
         NOT_SOCIAL_BIAS,
     ):
@@ -195,5 +195,5 @@ def test_markdown_says_what_the_page_says():
         assert escape(finding.text) in source
     assert NOT_SOCIAL_BIAS in source
     assert "| World | triangle (0, 0.5, 1) | 60 | 33.3 (" in source
-    assert "- World is lifted." in source
+    assert "- World is raised." in source
     assert markdown_table(["a"], []) == "| a |\n| --- |"

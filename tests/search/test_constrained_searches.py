@@ -17,9 +17,9 @@ from debias.search.objective import Objective
 from debias.search.problem import build_problem
 from debias.search.search_settings import SearchSettings
 from debias.search.solve import solve
-from tests.search.test_constraints import constraints, counted
-from tests.search.test_problem import SMALL_FAMILY, literal_counts, random_rows
+from tests.support.drawn_constraints import constraints, counted
 from tests.support.published_tables import published
+from tests.support.small_problems import SMALL_FAMILY, literal_counts, random_rows
 
 
 @settings(deadline=None)

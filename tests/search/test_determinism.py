@@ -13,7 +13,7 @@ from debias.search.objective import Objective
 from debias.search.problem import build_problem
 from debias.search.search_settings import SearchSettings
 from debias.search.solve import solve
-from tests.search.test_problem import random_rows
+from tests.support.small_problems import random_rows
 
 
 @contextmanager

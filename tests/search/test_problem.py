@@ -7,29 +7,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from debias.corrections.correction import Function, Triangle, Weight, correct, decide
+from debias.corrections.correction import Function, Weight
 from debias.corrections.families import Family, ensemble, memberships, weights
 from debias.errors import TableError
-from debias.search.objective import Objective, confusion_counts
+from debias.search.objective import Objective
 from debias.search.problem import Candidate, build_problem
 from tests.support.refusals import refused
-
-# Coarse probabilities, so that ties between classes and rows of zeros are common.
-SMALL_FAMILY = Family(
-    [Triangle(0, 1, 1), Triangle(0.25, 0.5, 0.75), Weight(1, 2), Weight(1, 4), Triangle(0.5, 1, 1)]
-)
-
-
-def random_rows(seed: int, n_samples: int = 25, n_classes: int = 3, steps: int = 4):
-    rng = np.random.default_rng(seed)
-    parts = rng.multinomial(steps, np.full(n_classes, 1 / n_classes), n_samples)
-    y = np.concatenate([np.arange(n_classes), rng.integers(0, n_classes, n_samples - n_classes)])
-    return parts / steps, rng.permutation(y)
-
-
-def literal_counts(probabilities, y, family, choice):
-    corrected = correct(probabilities, [family[index] for index in choice])
-    return confusion_counts(y, decide(corrected, probabilities), probabilities.shape[1])
+from tests.support.small_problems import SMALL_FAMILY, literal_counts, random_rows
 
 
 @settings(deadline=None, max_examples=60)

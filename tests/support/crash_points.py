@@ -18,6 +18,7 @@ from tests.support.plain_engine import LABELS, TASK, TEXTS, PlainEngine, read_lo
 
 EVENTS = ("fsync", "replace", "unlink", "mkdir", "ftruncate", "pwrite", "rename")
 CALLS = "pwrite64,fsync,fdatasync,ftruncate,unlink,rename"
+CALLS_APART = 3  # each of these takes a start of Python
 N_ROWS, CHUNK = 10, 6
 
 
@@ -67,7 +68,8 @@ def killed_by_strace(point: int, out: Path, log: Path, singly: bool) -> bool:
     """Collect in a process that dies before its n-th write by the system; whether it died."""
     code = "from tests.support.crash_points import *; start(Path({!r}), Path({!r}), {!r})"
     done = subprocess.run(
-        ["strace", "-f", "-qq", "-o", "/dev/null", f"--trace={CALLS}", f"--inject={CALLS}:signal=KILL:when={point}",
+        ["strace", "-f", "-qq", "-o", "/dev/null", f"--trace={CALLS}",
+         f"--inject={CALLS}:signal=KILL:when={point}",
          sys.executable, "-c", code.format(str(out), str(log), singly)],
         check=False, capture_output=True,
     )  # fmt: skip
@@ -101,7 +103,7 @@ def main(folder: Path, singly: bool, calls: bool = False) -> None:
     assert in_child(lambda: start(whole / "t.parquet", whole / "log", singly)) == 0
     expected, point, survived = (whole / "t.parquet").read_bytes(), 0, 0
     while survived < (1 if calls else 2):
-        point += 1
+        point += CALLS_APART if calls else 1
         survived = 0
         for after in (False,) if calls else (False, True):
             place = folder / f"{point}-{after}"

@@ -101,7 +101,6 @@ class ToyServer:
     requests: int = 0
     tokens: int = 0
     most_at_once: int = 0
-    arrivals: list[float] = field(default_factory=list)
     bodies: list[dict[str, Any]] = field(default_factory=list)
     answered: list[str] = field(default_factory=list)
     _at_once: int = 0
@@ -109,7 +108,6 @@ class ToyServer:
 
     def enter(self, body: dict[str, Any]) -> int:
         with self._lock:
-            self.arrivals.append(time.monotonic())
             self.bodies.append(body)
             self.requests += 1
             self._at_once += 1

@@ -21,6 +21,7 @@ from debias.tables.formats.file_formats import READERS, infer_format
 from debias.tables.formats.parquet_table import SCHEMA_KEY
 from debias.tables.table import ProbabilityTable, check_disjoint
 from tests.support.paths import HARNESS, SHARED
+from tests.support.refusals import refused
 
 PUBLISHED = SHARED / "probabilities"
 HARD_NAMES = ["id", "label", "p_id", "text, or\nnot", "label_mass", "Größe ≥ 1"]
@@ -83,7 +84,7 @@ def test_rows_taken_before_writing_are_recognised_after_reading(tmp_path):
     test.write(tmp_path / "test.parquet")
     opt, test = (ProbabilityTable.read(tmp_path / f"{name}.parquet") for name in ("opt", "test"))
     check_disjoint(opt, test)
-    with pytest.raises(OverlapError, match="share 20 of the 40"):
+    with refused(OverlapError, mentions=(20, 40)):
         check_disjoint(table, test)
 
 
@@ -98,7 +99,7 @@ def test_parquet_cut_anywhere_is_refused(tmp_path):
     content = (tmp_path / "whole.parquet").read_bytes()
     for size in (1, 4, len(content) // 2, len(content) - 1):
         path = write_text(tmp_path, content[:size], "cut.parquet")
-        with pytest.raises(TableError, match=r"cut\.parquet: not a whole Parquet file"):
+        with refused(TableError, file=str, fix=str, mentions="cut.parquet"):
             ProbabilityTable.read(path)
 
 
@@ -115,45 +116,44 @@ def with_key(key, value):
 
 
 @pytest.mark.parametrize(
-    ("change", "message"),
+    ("change", "fields"),
     [
-        (lambda raw: None, "no probability table of this project"),
-        (lambda raw: raw[:-3], "damaged"),
-        (lambda raw: b"[]", "damaged"),
-        (lambda raw: b"{}", "damaged"),
-        (with_key("schema_version", 99), "version 99 .*upgrade"),
-        (with_key("classes", "ab"), "wrong or no 'classes'"),
-        (with_key("classes", ["id", "nothing"]), "column 'p_nothing' is missing"),
-        (with_key("classes", ["id"]), "two or more classes"),
-        (with_key("metadata", None), "wrong or no 'metadata'"),
-        (with_key("ids_given", "yes"), "wrong or no 'ids_given'"),
+        (lambda raw: None, {"file": str, "fix": str}),
+        (lambda raw: raw[:-3], {"file": str}),
+        (lambda raw: b"[]", {"file": str}),
+        (lambda raw: b"{}", {"file": str}),
+        (with_key("schema_version", 99), {"file": str, "fix": str, "mentions": "99"}),
+        (with_key("classes", "ab"), {"file": str, "mentions": "'classes'"}),
+        (with_key("classes", ["id", "nothing"]), {"file": str, "mentions": "'p_nothing'"}),
+        (with_key("classes", ["id"]), {"file": str, "parameter": "classes"}),
+        (with_key("metadata", None), {"file": str, "mentions": "'metadata'"}),
+        (with_key("ids_given", "yes"), {"file": str, "mentions": "'ids_given'"}),
     ],
 )
-def test_parquet_with_a_wrong_description_is_refused(tmp_path, change, message):
+def test_parquet_with_a_wrong_description_is_refused(tmp_path, change, fields):
     path = tmp_path / "table.parquet"
     hard_table().write(path)
     rewrite_header(path, change)
-    with pytest.raises(TableError, match=message):
+    with refused(TableError, **fields):
         ProbabilityTable.read(path)
 
 
 @pytest.mark.parametrize(
-    ("column", "values", "message"),
+    ("column", "values", "fields"),
     [
-        ("p_0", pa.array([None, 0.5], pa.float64()), "row 0, column '0': nan"),
-        ("p_1", pa.array(["x", "y"]), "'p_1' holds no floating-point"),
-        ("id", pa.array(["a", "a"]), "both are 'a'"),
-        ("label", pa.array(["0", "2"]), "row 1, column 'label': '2'"),
+        ("p_0", pa.array([None, 0.5], pa.float64()), {"row": 0, "column": "0"}),
+        ("p_1", pa.array(["x", "y"]), {"mentions": "'p_1'"}),
+        ("id", pa.array(["a", "a"]), {"column": "id", "received": "a"}),
+        ("label", pa.array(["0", "2"]), {"row": 1, "column": "label"}),
     ],
 )
-def test_parquet_with_wrong_values_is_refused(tmp_path, column, values, message):
+def test_parquet_with_wrong_values_is_refused(tmp_path, column, values, fields):
     path = tmp_path / "table.parquet"
     ProbabilityTable([[0.5, 0.5], [0.4, 0.6]], [0, 1]).write(path)
     table = pq.read_table(path)
     pq.write_table(table.set_column(table.column_names.index(column), column, values), path)
-    with pytest.raises(TableError, match=message) as caught:
+    with refused(TableError, file=str(path), **fields):
         ProbabilityTable.read(path)
-    assert str(path) in str(caught.value)
 
 
 # CSV -------------------------------------------------------------------------------------------
@@ -188,7 +188,7 @@ def test_text_that_is_no_unicode_cannot_be_written(tmp_path, name):
 
 
 def test_csv_refuses_two_columns_of_one_name(tmp_path):
-    with pytest.raises(TableError, match="two columns of the CSV file would be called 'id'"):
+    with refused(TableError, fix=str, mentions="'id'"):
         hard_table().write(tmp_path / "table.csv")
     assert os.listdir(tmp_path) == []
 
@@ -215,7 +215,7 @@ def test_csv_recognises_columns_and_delimiter(tmp_path):
     assert ProbabilityTable.read(tabs).equals(table)
     semicolons = write_text(tmp_path, CSV.replace(",", ";"), "s.csv")
     assert ProbabilityTable.read(semicolons, delimiter=";").equals(table)
-    with pytest.raises(TableError, match="delimiter="):
+    with refused(TableError, fix=str, file=str):
         ProbabilityTable.read(semicolons)
     marked = write_text(tmp_path, b"\xef\xbb\xbf" + CSV.encode(), "bom.csv")
     assert ProbabilityTable.read(marked).equals(table)
@@ -241,46 +241,45 @@ def test_csv_labels_may_be_positions_or_absent(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("content", "message"),
+    ("content", "fields"),
     [
-        ("", "the file is empty"),
-        (" \n\n", "the file is empty"),
-        ("id,label,no,yes\n", "a header, but no rows"),
-        (CSV[:-5] + "\n", "row 1, column 'yes': (the value is missing|'' is not)"),
-        (CSV[:-1].replace("0.4", "0."), "cut short: it ends within row 1"),
-        (CSV + "c,no,0.5,0.5,0.1\n", "not a whole CSV file: .*line 4"),
-        (CSV + 'c,"no,0.5,0.5\n', "not a whole CSV file"),
-        (CSV.replace("0.25", "a quarter"), "row 0, column 'no': 'a quarter' is not a number"),
-        (CSV.replace("0.25", ""), "row 0, column 'no': the value is missing"),
-        (CSV.replace("0.25", "nan"), "row 0, column 'no': nan"),
-        (CSV.replace("0.25", "-0.25"), "row 0, column 'no': -0.25"),
-        (CSV.replace("0.25", "25"), "row 0, column 'no': 25.0 .*normalise=True"),
-        (CSV.replace("b,no", "b,never"), "row 1, column 'label': 'never' is none of"),
-        (CSV.replace("b,no", "b,"), "row 1, column 'label': '' is none of"),
-        (CSV.replace("b,no", "a,no"), "rows 0 and 1, column 'id'"),
-        (CSV.replace("no,yes\n", "no,no\n"), "two columns are called 'no'"),
-        (CSV.replace("id,", ","), "column 0 has no name"),
-        ("id,label,no\na,no,1.0\n", "two or more classes"),
-        (b"\xff\xfe" + CSV.encode("utf-16-le"), "byte 0 is not utf-8"),
-        (CSV.replace("b", "f\xfcr").encode("latin-1"), "is not utf-8; save .* encoding="),
-        (CSV.replace("b", "\0"), "zero bytes"),
+        ("", {}),
+        (" \n\n", {}),
+        ("id,label,no,yes\n", {}),
+        (CSV[:-5] + "\n", {"row": 1, "column": "yes"}),
+        (CSV[:-1].replace("0.4", "0."), {"mentions": "row 1"}),
+        (CSV + "c,no,0.5,0.5,0.1\n", {"mentions": "line 4"}),
+        (CSV + 'c,"no,0.5,0.5\n', {}),
+        (CSV.replace("0.25", "a quarter"), {"row": 0, "column": "no"}),
+        (CSV.replace("0.25", ""), {"row": 0, "column": "no"}),
+        (CSV.replace("0.25", "nan"), {"row": 0, "column": "no"}),
+        (CSV.replace("0.25", "-0.25"), {"row": 0, "column": "no"}),
+        (CSV.replace("0.25", "25"), {"row": 0, "column": "no", "fix": str}),
+        (CSV.replace("b,no", "b,never"), {"row": 1, "column": "label"}),
+        (CSV.replace("b,no", "b,"), {"row": 1, "column": "label"}),
+        (CSV.replace("b,no", "a,no"), {"row": 1, "column": "id", "received": "a"}),
+        (CSV.replace("no,yes\n", "no,no\n"), {"mentions": "'no'"}),
+        (CSV.replace("id,", ","), {"mentions": "column 0"}),
+        ("id,label,no\na,no,1.0\n", {}),
+        (b"\xff\xfe" + CSV.encode("utf-16-le"), {"mentions": "utf-8", "fix": str}),
+        (CSV.replace("b", "f\xfcr").encode("latin-1"), {"mentions": "utf-8", "fix": str}),
+        (CSV.replace("b", "\0"), {"fix": str}),
     ],
 )
-def test_damaged_csv_is_refused_by_row_and_column(tmp_path, content, message):
+def test_damaged_csv_is_refused_by_row_and_column(tmp_path, content, fields):
     path = write_text(tmp_path, content, "t.csv")
-    with pytest.raises(TableError, match=message) as caught:
+    with refused(TableError, file=str(path), **fields):
         ProbabilityTable.read(path)
-    assert str(path) in str(caught.value)
 
 
 def test_csv_options_name_existing_columns_and_encodings(tmp_path):
     path = write_text(tmp_path, CSV.replace("b,no", "f\xfcr,no").encode("latin-1"), "t.csv")
     assert ProbabilityTable.read(path, encoding="latin-1").ids.tolist() == ["a", "f\xfcr"]
-    with pytest.raises(TableError, match="no encoding 'latin-x'"):
+    with refused(TableError, mentions="'latin-x'"):
         ProbabilityTable.read(path, encoding="latin-x")
-    with pytest.raises(TableError, match="no column 'gold'"):
+    with refused(TableError, mentions="'gold'"):
         ProbabilityTable.read(path, encoding="latin-1", label_column="gold")
-    with pytest.raises(TableError, match="class 'perhaps' has no column"):
+    with refused(TableError, mentions="'perhaps'"):
         ProbabilityTable.read(path, encoding="latin-1", classes=["no", "perhaps"])
 
 
@@ -302,35 +301,35 @@ def test_published_text_is_kept_as_it_is(tmp_path):
 
 
 def test_published_text_has_one_column_per_class_named(tmp_path):
-    with pytest.raises(TableError, match="2 probability columns, but classes names 3"):
+    with refused(TableError, file=str, mentions=(2, 3)):
         ProbabilityTable.read(write_text(tmp_path, TEXT), classes=["a", "b", "c"])
 
 
 def test_published_text_needs_labels(tmp_path):
-    with pytest.raises(TableError, match="needs labels"):
+    with refused(TableError, fix=str):
         ProbabilityTable([[0.5, 0.5]]).write(tmp_path / "t.txt")
     assert os.listdir(tmp_path) == []
 
 
 @pytest.mark.parametrize(
-    ("content", "message"),
+    ("content", "fields"),
     [
-        (TEXT[:-10], "row 2 has 4 columns in place of 5"),
-        (TEXT[:-8], "cut short: it ends within row 2, which sums to 0.5 "),
-        (TEXT + "3 1 1 0.2 0.3 0.5\n", "row 3 has 6 columns in place of 5"),
-        ("0 1 1 1.0\n", "row 0 has 4 columns in place of 5"),
-        (TEXT.replace("2 1 0", "2 2 0"), "row 2, column 'label': '2' is no class; allowed are 0 .. 1"),
-        (TEXT.replace("2 1 0", "2 -1 0"), "row 2, column 'label': '-1'"),
-        (TEXT.replace("0 1 1", "0 1 0"), "row 0, column 'argmax': 0, but the largest .* at 1"),
-        (TEXT.replace("2 1 0", "1 1 0"), "rows 1 and 2, column 'id'"),
-        (TEXT.replace("0.750000", "nan"), "row 0, column '1': nan"),
-        (TEXT.replace("0.250000", "-0.25000"), "row 0, column '0': -0.25"),
-        (TEXT.replace("0.250000", "1/4"), "row 0, column '0': '1/4' is not a number"),
-        ("\n", "empty"),
+        (TEXT[:-10], {"mentions": ("row 2", 4, 5)}),
+        (TEXT[:-8], {"mentions": ("row 2", 0.5)}),
+        (TEXT + "3 1 1 0.2 0.3 0.5\n", {"mentions": ("row 3", 6, 5)}),
+        ("0 1 1 1.0\n", {"mentions": ("row 0", 4, 5)}),
+        (TEXT.replace("2 1 0", "2 2 0"), {"row": 2, "column": "label"}),
+        (TEXT.replace("2 1 0", "2 -1 0"), {"row": 2, "column": "label"}),
+        (TEXT.replace("0 1 1", "0 1 0"), {"row": 0, "column": "argmax"}),
+        (TEXT.replace("2 1 0", "1 1 0"), {"row": 2, "column": "id", "received": "1"}),
+        (TEXT.replace("0.750000", "nan"), {"row": 0, "column": "1"}),
+        (TEXT.replace("0.250000", "-0.25000"), {"row": 0, "column": "0"}),
+        (TEXT.replace("0.250000", "1/4"), {"row": 0, "column": "0"}),
+        ("\n", {}),
     ],
 )
-def test_damaged_published_text_is_refused_by_row_and_column(tmp_path, content, message):
-    with pytest.raises(TableError, match=message):
+def test_damaged_published_text_is_refused_by_row_and_column(tmp_path, content, fields):
+    with refused(TableError, file=str, **fields):
         ProbabilityTable.read(write_text(tmp_path, content), format="text")
 
 
@@ -429,14 +428,14 @@ def test_harness_targets_that_could_be_either_are_refused(tmp_path):
     assert ProbabilityTable.read(path, targets="choice").labels.tolist() == ["1", "2", "3", "1"]
     with pytest.raises(TableError, match="the target '0' is none of the choices"):
         ProbabilityTable.read(harness_file("stars"), targets="choice")
-    with pytest.raises(ParameterError, match="targets must be"):
+    with refused(ParameterError, parameter="targets"):
         ProbabilityTable.read(path, targets="gold")
 
 
 def test_harness_documents_are_recognised_in_another_file():
     first = ProbabilityTable.read(harness_file("index"))
     second = ProbabilityTable.read(harness_file("stars"))
-    with pytest.raises(OverlapError, match="share 5 of the 5"):
+    with refused(OverlapError, received=list(range(5))):
         check_disjoint(first, second)  # the same sentences, with other choices
     check_disjoint(first.take([0, 1]), second.take([2, 3, 4]))
 
@@ -556,27 +555,25 @@ def test_format_is_told_by_suffix_or_content(tmp_path, name, content, expected):
 
 def test_unknown_formats_and_options_are_refused(tmp_path):
     path = write_text(tmp_path, "hello", "t.doc")
-    with pytest.raises(TableError, match="format cannot be told; pass format="):
+    with refused(TableError, file=str(path), fix=str):
         ProbabilityTable.read(path)
-    with pytest.raises(ParameterError, match="no format 'xlsx' .*'csv', 'lm-eval', 'parquet', 'text'"):
+    with refused(ParameterError, parameter="format", received="xlsx", mentions="'lm-eval'"):
         ProbabilityTable.read(path, format="xlsx")
-    with pytest.raises(
-        ParameterError, match="format 'text' has no option 'delimiter'; it has .'classes', 'encoding'."
-    ):
+    with refused(ParameterError, parameter="delimiter", mentions=("'text'", "'encoding'")):
         ProbabilityTable.read(path, format="text", delimiter=";")
     table = ProbabilityTable([[0.5, 0.5]])
     for name in ("t.xlsx", "samples.jsonl"):
-        with pytest.raises(ParameterError, match="there is no format"):
+        with refused(ParameterError, parameter="format"):
             table.write(tmp_path / name)
 
 
 @pytest.mark.parametrize("format", sorted(READERS))
 def test_missing_and_empty_files_are_refused_in_every_format(tmp_path, format):
-    with pytest.raises(TableError, match="no such file"):
+    with refused(TableError, file=str):
         ProbabilityTable.read(tmp_path / "nothing", format=format)
-    with pytest.raises(TableError, match="no such file"):
+    with refused(TableError, file=str):
         ProbabilityTable.read(tmp_path, format=format)
-    with pytest.raises(TableError, match="the file is empty"):
+    with refused(TableError, file=str):
         ProbabilityTable.read(write_text(tmp_path, ""), format=format)
 
 
@@ -597,7 +594,7 @@ def test_failed_write_leaves_the_old_file_and_nothing_else(tmp_path):
     path = tmp_path / "table.txt"
     ProbabilityTable([[0.5, 0.5]], [0]).write(path)
     before = path.read_bytes()
-    with pytest.raises(TableError, match="needs labels"):
+    with refused(TableError, fix=str):
         ProbabilityTable([[0.5, 0.5]]).write(path)
     assert path.read_bytes() == before
     assert os.listdir(tmp_path) == ["table.txt"]
@@ -605,9 +602,9 @@ def test_failed_write_leaves_the_old_file_and_nothing_else(tmp_path):
 
 def test_places_that_cannot_be_written_are_refused(tmp_path):
     table = ProbabilityTable([[0.5, 0.5]])
-    with pytest.raises(TableError, match="folder .* does not exist; create it"):
+    with refused(TableError, file=str, fix=str):
         table.write(tmp_path / "nowhere" / "t.parquet")
     (tmp_path / "folder.parquet").mkdir()
-    with pytest.raises(TableError, match="cannot be written"):
+    with refused(TableError, file=str):
         table.write(tmp_path / "folder.parquet")
     assert os.listdir(tmp_path) == ["folder.parquet"]

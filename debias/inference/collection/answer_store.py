@@ -99,8 +99,8 @@ class AnswerStore:
     """
 
     def __init__(self, path: Path | None = None, *, read_only: bool = False) -> None:
-        self.path = path
-        self._turn = threading.RLock()
+        self.path, self._read_only = path, read_only
+        self._turn, self._writes = threading.RLock(), False
         with storage_errors(path):
             name = (
                 ":memory:"
@@ -112,45 +112,57 @@ class AnswerStore:
             )
         try:
             with storage_errors(path):
-                self._begin(read_only)
+                self._has_tables = self._checked_version()
         except BaseException:
             self._database.close()
             raise
 
-    def _begin(self, read_only: bool) -> None:
-        """Check the version of the file; make its tables where there are none."""
+    def _checked_version(self) -> bool:
+        """Refuse a file of something else; return whether the store has its tables yet."""
         (version, n_tables) = self._database.execute(
             "SELECT user_version, (SELECT count(*) FROM sqlite_master) FROM pragma_user_version"
         ).fetchone()
-        is_new = version == n_tables == 0 and not read_only
-        if version != _VERSION and not is_new:
+        if version != _VERSION and (version or n_tables):
             raise ResumeError(
                 f"the file is not a store of answers of version {_VERSION}",
                 file=self.path,
                 fix="move it away, or upgrade debias-iterit if a later version made it",
             )
-        if not read_only:
-            # A file system without shared memory keeps SQLite's rollback journal, which is as safe.
-            self._database.execute("PRAGMA journal_mode = WAL")
-        if is_new:
+        return bool(version)
+
+    @contextmanager
+    def _writing(self) -> Iterator[None]:
+        """Open a transaction; the first one makes the tables. What is only read is not touched."""
+        with self._turn, storage_errors(self.path):
+            if not self._writes:
+                # A file system without shared memory keeps SQLite's rollback journal, which is as safe.
+                self._database.execute("PRAGMA journal_mode = WAL")
+                self._writes = True
             with self._database:
                 self._database.execute("BEGIN IMMEDIATE")
-                for statement in _SCHEMA:
-                    self._database.execute(statement)
+                if not self._has_tables:
+                    for statement in _SCHEMA:
+                        self._database.execute(statement)
+                yield
+            self._has_tables = True
 
     def about(self) -> dict[str, object]:
         """Return what the store says about itself, by name."""
+        if not self._has_tables:
+            return {}
         with self._turn, storage_errors(self.path):
             rows = self._database.execute("SELECT name, content FROM about").fetchall()
             return {name: json.loads(content) for name, content in rows}
 
     def describe(self, about: Mapping[str, object]) -> None:
         """Keep JSON-able values that :meth:`about` returns."""
-        with self._turn, storage_errors(self.path), self._database:
+        with self._writing():
             rows = [(name, json.dumps(value)) for name, value in about.items()]
             self._database.executemany("INSERT OR REPLACE INTO about VALUES (?, ?)", rows)
 
     def __len__(self) -> int:
+        if not self._has_tables:
+            return 0
         with self._turn, storage_errors(self.path):
             return int(self._database.execute("SELECT count(*) FROM answers").fetchone()[0])
 
@@ -174,6 +186,8 @@ class AnswerStore:
             It cannot be read.
         """
         found: dict[bytes, Answer] = {}
+        if not self._has_tables:
+            return found
         with self._turn, storage_errors(self.path):
             for start in range(0, len(keys), _KEYS_AT_ONCE):
                 some = keys[start : start + _KEYS_AT_ONCE]
@@ -210,9 +224,9 @@ class AnswerStore:
             The file is damaged.
         """
         content = json.dumps(dict(facts))
-        with self._turn, storage_errors(self.path):
+        with self._turn:
             self._database.execute(f"PRAGMA synchronous = {'FULL' if durable else 'NORMAL'}")
-            with self._database:
+            with self._writing():
                 number = self._number_of(content)
                 rows = [(key, value, number, _checksum(key, value, content)) for key, value in answers]
                 self._database.executemany("INSERT OR REPLACE INTO answers VALUES (?, ?, ?, ?)", rows)
@@ -228,7 +242,7 @@ class AnswerStore:
         with self._turn:
             with suppress(sqlite3.Error):  # the log stays beside the file, and the next start reads it
                 self._database.execute("PRAGMA busy_timeout = 0")
-                if self.path is not None:
+                if not self._read_only and self.path is not None:
                     self._database.execute("PRAGMA journal_mode = DELETE")
             self._database.close()
 

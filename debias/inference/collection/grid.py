@@ -90,9 +90,9 @@ def collect_many(
     """Collect a table for each task, number of demonstrations, and seed.
 
     The tables are ``TASK_SPLIT_shotN_seedS.parquet`` in the folder ``out``, zero-shot once and without a
-    seed; each is what :func:`~debias.inference.collection.collection.collect` makes alone.
-    All rows are loaded and all
-    demonstrations drawn before the model is asked. After an interruption the same call resumes where it stopped.
+    seed; each is what :func:`~debias.inference.collection.collection.collect` makes alone. All rows are
+    loaded and all demonstrations drawn before the model is asked. After an interruption the same call
+    resumes where it stopped.
 
     Parameters
     ----------
@@ -173,9 +173,15 @@ def collect_planned(
     CollectedGrid
     """
     rows = []
-    metadata, progress = settings.pop("metadata", None), settings.pop("progress", True)
+    metadata, progress = settings.get("metadata") or {}, settings.get("progress", True)
     for number, one in enumerate(planned, 1):
         one.path.parent.mkdir(exist_ok=True)
+        own: CollectionKeywords = {
+            **settings,
+            "seed": one.seed,
+            "metadata": {"split": one.split, **metadata},
+            "progress": progress and f"{one.path.stem} ({number} of {len(planned)})",
+        }
         table = collect(
             engine,
             one.task,
@@ -184,10 +190,7 @@ def collect_planned(
             demonstrations=one.rows.demonstrations,
             ids=one.rows.ids,
             out=one.path,
-            seed=one.seed,
-            metadata={"split": one.split, **(metadata or {})},
-            progress=progress and f"{one.path.stem} ({number} of {len(planned)})",
-            **settings,
+            **own,
         )
         rows.append(_summary(one, table))
     return CollectedGrid(pd.DataFrame(rows).astype({"seed": "Int64"}))

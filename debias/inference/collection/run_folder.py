@@ -142,21 +142,18 @@ class RunFolder:
         ResumeError
             The answers were made with other settings, or their file is damaged.
         """
-        found: dict[str, object] = {}
-        if self.store.exists():
-            with AnswerStore(self.store, read_only=True) as before:  # what is refused is not touched
-                found = before.about()
-                if len(before):  # without answers there is nothing to protect
-                    refuse_other_settings(self.path, _mapping(found.get("settings")), settings)
-                    chunk_size = int(str(found.get("chunk_size", chunk_size)))
-        about = {"settings": dict(settings), "chunk_size": chunk_size, "asked": asked}
         store = AnswerStore(self.store)
-        if found != json.loads(json.dumps(about)):
-            try:
+        try:
+            found = store.about()
+            if len(store):  # without answers there is nothing to protect
+                refuse_other_settings(self.path, _mapping(found.get("settings")), settings)
+                chunk_size = int(str(found.get("chunk_size", chunk_size)))
+            about = {"settings": dict(settings), "chunk_size": chunk_size, "asked": asked}
+            if found != json.loads(json.dumps(about)):
                 store.describe(about)
-            except BaseException:
-                store.close()
-                raise
+        except BaseException:
+            store.close()
+            raise
         return store, chunk_size
 
     def remove(self) -> None:

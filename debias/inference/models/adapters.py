@@ -69,13 +69,13 @@ def read_adapter(path: str | Path) -> Adapter:
     Raises
     ------
     ModelError
-        When the folder holds no LoRA adapter.
+        The folder holds no LoRA adapter.
 
     Examples
     --------
     >>> read_adapter("no/such/folder")
     Traceback (most recent call last):
-    debias.errors.ModelError: adapter 'no/such/folder' cannot be read: there is no adapter_config.json ...
+    debias.errors.ModelError: no/such/folder: the adapter cannot be read: there is no adapter_config.json ...
     """
     folder = Path(path).absolute()
     signature = _signature(folder)
@@ -115,5 +115,9 @@ def _signature(folder: Path) -> _Signature:
 
 def _unreadable(path: str | Path, reason: str) -> ModelError:
     return ModelError(
-        f"adapter {str(path)!r} cannot be read: {reason}; give the folder that PEFT's save_pretrained wrote"
+        f"the adapter cannot be read: {reason}",
+        parameter="adapter",
+        received=str(path),
+        file=path,
+        fix="pass the folder that PEFT's save_pretrained wrote",
     )

@@ -1,4 +1,4 @@
-"""An ordinary model folder out of any model that transformers loads, for engines that read no GGUF.
+"""Writes any model that transformers loads as an ordinary folder, for engines that read no GGUF.
 
 A model that was read from a GGUF file cannot be saved as it is: its numbers are copied into a fresh
 model of the same configuration.
@@ -8,13 +8,19 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from debias.inference.models.loading import load_model, quiet
 
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
 
 def export_model(
-    model: str | Path, folder: str | Path, tokenizer: Any = None, dtype: str = "float32"
+    model: str | Path,
+    folder: str | Path,
+    tokenizer: "str | Path | PreTrainedTokenizerBase | None" = None,
+    dtype: str = "float32",
 ) -> Path:
     """Write a model and its tokenizer as ``config.json``, ``model.safetensors`` and ``tokenizer.json``.
 
@@ -23,9 +29,9 @@ def export_model(
     model : str or Path
         "demo", a GGUF file, a folder, or a name on the Hugging Face hub.
     folder : str or Path
-        Where to write; made when it is not there.
+        Where to write; created if it does not exist.
     tokenizer : str, Path or tokenizer, optional
-        The model's own when left out.
+        The model's own by default.
     dtype : {"float32", "bfloat16", "float16"}, default="float32"
         Number format of the copy. An engine that is left to choose takes that of the file.
 
@@ -37,7 +43,7 @@ def export_model(
     Raises
     ------
     ModelError
-        When the model cannot be loaded.
+        The model cannot be loaded.
 
     Examples
     --------
@@ -58,7 +64,9 @@ def export_model(
 
 
 @contextmanager
-def exported_model(model: str | Path, tokenizer: Any = None, dtype: str = "float32") -> Iterator[Path]:
+def exported_model(
+    model: str | Path, tokenizer: "str | Path | PreTrainedTokenizerBase | None" = None, dtype: str = "float32"
+) -> Iterator[Path]:
     """Keep a plain copy of a model in a temporary folder for as long as the context lasts.
 
     Parameters

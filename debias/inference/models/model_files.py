@@ -1,4 +1,4 @@
-"""Which weights a model folder holds, told by a digest of its files, without loading them."""
+"""Computes a digest of the weights in a model folder from its files, without loading them."""
 
 import hashlib
 from pathlib import Path
@@ -10,7 +10,7 @@ _PIECES = 4096
 
 
 def model_folder(name: str | Path, revision: str | None = None) -> Path | None:
-    """Folder where a model lies: its own, or that of a hub name that was loaded before.
+    """Folder where a model is stored: its own, or that of a hub name that was loaded before.
 
     Parameters
     ----------

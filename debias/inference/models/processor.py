@@ -1,4 +1,4 @@
-"""What the processor can do with bfloat16."""
+"""Looks up what the processor can do with bfloat16."""
 
 import torch
 

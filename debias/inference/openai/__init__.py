@@ -1,1 +1,1 @@
-"""Asking servers that speak OpenAI's protocol: connection, pace, spending, and what answers mean."""
+"""Asks servers that speak the OpenAI protocol."""

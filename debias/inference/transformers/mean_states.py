@@ -1,21 +1,29 @@
-"""Texts as vectors: the mean of a model's last hidden states over a text's tokens."""
+"""Turns texts into vectors: the mean of a model's last hidden states over a text's tokens."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
 
 def mean_states(
-    model: Any, tokenizer: Any, texts: Sequence[str], *, max_tokens: int, tokens_per_batch: int
+    model: "PreTrainedModel",
+    tokenizer: "PreTrainedTokenizerBase",
+    texts: Sequence[str],
+    *,
+    max_tokens: int,
+    tokens_per_batch: int,
 ) -> NDArray[np.float32]:
     """Return a vector for every text.
 
     Parameters
     ----------
     model : PreTrainedModel
-        Used as it is, where it is; its projection to a vocabulary is left out.
+        Used as it is, where it is; its projection on the vocabulary is not computed.
     tokenizer : PreTrainedTokenizerBase
     texts : sequence of str, length n
     max_tokens : int

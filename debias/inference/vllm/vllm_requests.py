@@ -1,4 +1,4 @@
-"""Which requests to vLLM answer a token tree: by its nodes, or by whole labels.
+"""Plans the requests to vLLM that answer a token tree: by its nodes, or by whole labels.
 
 One request can ask two things: how probable given tokens are after its prompt, and how probable
 the last tokens of the prompt were. The first reads the prefix cache and stops at the end of the

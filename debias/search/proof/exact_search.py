@@ -137,7 +137,7 @@ class ExactSearch:
         on_progress : callable, optional
             Called with the share of the parts that is done.
         most_work : float, optional
-            Choices on rows, as :meth:`estimate` counts them.
+            As :meth:`estimate` counts it.
 
         Returns
         -------
@@ -199,9 +199,7 @@ class ExactSearch:
         return ExactResult(best, certificate, pareto, complete, self.tables.n_choices)
 
     def estimate(self, start: Candidate | None = None) -> tuple[float, float]:
-        """Estimate the work of :meth:`run`: how many choices it counts or bounds, times the rows.
-
-        A pair of classes counts as 64 rows more: that is what its gap of accuracies takes.
+        """Estimate the work of :meth:`run`: the choices that it counts or bounds, times what each takes.
 
         Parameters
         ----------
@@ -223,9 +221,7 @@ class ExactSearch:
     @property
     def _work_per_row(self) -> float:
         """Work of one pass that counts all corrections of a class."""
-        problem = self.problem
-        n_pairs = problem.n_classes * (problem.n_classes - 1) // 2
-        return float(self.tables.holds.shape[2] * (problem.n_samples + 64 * n_pairs))
+        return float(self.tables.holds.shape[2] * self.problem.work_per_choice)
 
     def lower_bound(self) -> float:
         """Return a bound of z that no choice undercuts: the least bound of all parts."""

@@ -83,7 +83,7 @@ def look_around(
     most_radius : int, optional
         Largest radius to try.
     most_work : float, optional
-        Choices to evaluate, times the rows of the problem.
+        Choices to evaluate, times what each takes (:attr:`~debias.search.problem.Problem.work_per_choice`).
     time_limit : float, optional
         Seconds.
     n_threads : int, default=1
@@ -107,7 +107,7 @@ def look_around(
     """
     started = time.perf_counter()
     deadline = np.inf if time_limit is None else started + time_limit
-    most_choices = np.inf if most_work is None else most_work / problem.n_samples
+    most_choices = np.inf if most_work is None else most_work / problem.work_per_choice
     best, radius, interrupted = start, 0, False
     limit: Limit = ""
     most_radius = min(problem.n_classes, most_radius or problem.n_classes)

@@ -10,6 +10,7 @@ import sys
 import threading
 import time
 from email.utils import formatdate
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -17,6 +18,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from debias.errors import EngineError, ParameterError, SpendLimitError
+from debias.inference.openai.connection import rate_limit
 from debias.inference.openai.connection.budget import Budget
 from debias.inference.openai.connection.rate_limit import RateLimit
 from debias.inference.openai.connection.server_connection import retry_after
@@ -215,31 +217,44 @@ def test_concurrency_stays_below_its_limit_and_is_used():
     assert toy.most_at_once == 5
 
 
-def test_the_rate_holds_across_calls():
+@pytest.fixture
+def waits(monkeypatch):
+    """The waits that a rate limit hands out while its clock stands still."""
+    handed: list[float] = []
+    next_wait = RateLimit.next_wait
+
+    def noted(limit):
+        handed.append(next_wait(limit))
+        return handed[-1]
+
+    monkeypatch.setattr(rate_limit, "time", SimpleNamespace(monotonic=lambda: 100.0))
+    monkeypatch.setattr(RateLimit, "next_wait", noted)
+    return handed
+
+
+def test_the_rate_holds_across_calls(waits):
     with serving(ToyServer()) as toy:
-        asked = engine(toy, style="echo", tokenizer=byte_tokenizer(), requests_per_minute=1500)
+        asked = engine(toy, style="echo", tokenizer=byte_tokenizer(), requests_per_minute=6000)
         asked.label_scores(MANY[:8], LABELS)
         asked.label_scores(MANY[8:16], LABELS)
-    arrivals = np.array(toy.arrivals)
-    # 40 ms apart: in any stretch of ten requests there is at least the time for nine, less a late arrival.
-    assert len(arrivals) >= 18
-    assert np.all(arrivals[9:] - arrivals[:-9] > 9 * 0.04 - 0.03)
+    assert len(waits) == toy.requests >= 18
+    np.testing.assert_allclose(sorted(waits), 0.01 * np.arange(len(waits)), atol=1e-9)
 
 
-def test_what_the_server_asks_to_wait_is_waited():
+def test_what_the_server_asks_to_wait_is_waited(waits):
     with serving(ToyServer()) as toy:
         asked = engine(toy, style="echo", longest_wait=1.0)
         asked.fingerprint  # noqa: B018
         start = toy.requests
         toy.plan = lambda number, body: "429 after" if number == start + 1 else None
         asked.label_scores(MANY[:1], LABELS)
-        assert toy.arrivals[-1] - toy.arrivals[-2] >= 0.015
+        assert waits[-1] == pytest.approx(0.015)  # as the server asked
     assert retry_after("2.5") == 2.5
     assert retry_after("soon") == retry_after("") == retry_after("nan") == retry_after("-3") == 0
-    assert 50 < retry_after(formatdate(time.time() + 60, usegmt=True)) < 61
+    assert 0 < retry_after(formatdate(time.time() + 3600, usegmt=True)) <= 3600
     limit = RateLimit()
     limit.hold(5)
-    assert 4 < limit.next_wait() <= 5
+    assert limit.next_wait() == 5
 
 
 def test_a_server_that_asks_to_wait_too_long_is_given_up():
@@ -333,7 +348,7 @@ except KeyboardInterrupt:
 @pytest.mark.parametrize("well", [0, 20], ids=["first look", "prompts"])
 @pytest.mark.parametrize("where", ["script", "asyncio.run", "notebook"])
 def test_ctrl_c_stops_at_once_and_keeps_what_was_answered(where, well):
-    with serving(ToyServer(slow=30, plan=lambda number, body: "slow" if number > well else None)) as toy:
+    with serving(ToyServer(slow=300, plan=lambda number, body: "slow" if number > well else None)) as toy:
         child = subprocess.Popen(
             [sys.executable, "-c", INTERRUPTED, toy.url, where],
             stdout=subprocess.PIPE,
@@ -350,7 +365,7 @@ def test_ctrl_c_stops_at_once_and_keeps_what_was_answered(where, well):
             if where == "asyncio.run":  # it keeps the first Ctrl-C until its task yields
                 time.sleep(0.5)
                 child.send_signal(signal.SIGINT)
-            out, _ = child.communicate(timeout=20)
+            out, _ = child.communicate(timeout=60)
         finally:
             killer.cancel()
             child.kill()

@@ -6,6 +6,7 @@ import pytest
 from debias.errors import ParameterError, TaskError
 from debias.inference.texts.prompted_rows import load_prompted_rows
 from debias.inference.texts.tasks import Task
+from tests.support.refusals import refused
 
 TASK = Task("mood", labels=["good", "bad"])
 
@@ -50,14 +51,14 @@ def test_no_shots_need_no_labels(files):
     rows = load_prompted_rows(TASK, "new", 0, data=files / "unlabelled.csv")
     assert rows.labels is None
     assert rows.demonstrations == ()
-    with pytest.raises(ParameterError, match="demonstrations need labelled rows"):
+    with refused(ParameterError, parameter="shots_data", fix=str):
         load_prompted_rows(TASK, "opt", 1, data=files / "unlabelled.csv")
 
 
 def test_what_leaves_nothing_is_refused(files):
-    with pytest.raises(ParameterError, match="limit is 0"):
+    with refused(ParameterError, parameter="limit", received=0):
         load_prompted_rows(TASK, "opt", 0, data=files / "opt.csv", limit=0)
-    with pytest.raises(TaskError, match="no source for split 'opt'"):
+    with refused(TaskError, fix=str, mentions="'opt'"):
         load_prompted_rows(TASK, "test", 1, data=files / "test.csv")
     pd.DataFrame({"text": ["text 0"], "label": ["good"]}).to_csv(files / "one.csv", index=False)
     only = {"data": files / "one.csv", "shots_data": files / "opt.csv"}

@@ -13,7 +13,7 @@ from debias.search.counting.bit_tables import build_wins, n_bytes_of_wins
 from debias.search.counting.sweeps import RankSweeper, WinSweeper, sweepers
 from debias.search.objective import Objective
 from debias.search.problem import build_problem
-from tests.search.test_problem import random_rows
+from tests.support.small_problems import random_rows
 
 
 @settings(deadline=None, max_examples=60)

@@ -20,9 +20,8 @@ from debias.search.descent.coordinate_descent import descend
 from debias.search.descent.multi_objective import factors_of, search_together, unit_objectives
 from debias.search.objective import Objective
 from debias.search.problem import build_problem
-from tests.search.test_descent import enumerate_best
-from tests.search.test_problem import SMALL_FAMILY, random_rows
 from tests.support.published_tables import published
+from tests.support.small_problems import SMALL_FAMILY, enumerate_best, random_rows
 
 GRID = [
     Objective(error, cobias, pmi, smoothing)

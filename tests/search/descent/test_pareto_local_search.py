@@ -10,8 +10,8 @@ from debias.search.problem import build_problem
 from debias.search.proof.exact_search import ExactSearch
 from debias.search.search_settings import SearchSettings
 from debias.search.solve import solve
-from tests.search.test_problem import random_rows
 from tests.support.published_tables import published
+from tests.support.small_problems import random_rows
 
 
 def least_from_the_right(cobias):

@@ -16,9 +16,9 @@ from debias.search.log_bias.log_bias_descent import descend_log_bias, polish
 from debias.search.log_bias.log_bias_problem import END_WIDTH, FARTHEST, LogBiasProblem
 from debias.search.objective import Objective, confusion_counts
 from debias.search.problem import build_problem
-from tests.search.test_problem import random_rows
 from tests.support.published_tables import CLASSES, published
 from tests.support.refusals import refused
+from tests.support.small_problems import random_rows
 
 GOALS = [
     Objective(),

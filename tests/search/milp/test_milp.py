@@ -18,9 +18,9 @@ from debias.search.milp.integer_program import IntegerProgram
 from debias.search.milp.program_model import force_gaps
 from debias.search.objective import Objective
 from debias.search.problem import build_problem
-from tests.search.test_problem import SMALL_FAMILY, literal_counts, random_rows
 from tests.support.published_tables import published
 from tests.support.refusals import refused
+from tests.support.small_problems import SMALL_FAMILY, literal_counts, random_rows
 
 LINEAR = Objective(pmi=0)
 OBJECTIVES = [

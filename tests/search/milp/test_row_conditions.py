@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from debias.corrections.families import ensemble, weights
 from debias.search.milp.row_conditions import alike, build_conditions
-from tests.search.test_problem import SMALL_FAMILY, literal_counts, random_rows
+from tests.support.small_problems import SMALL_FAMILY, literal_counts, random_rows
 
 
 def counts_of(conditions, choice):

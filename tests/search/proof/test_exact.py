@@ -18,10 +18,9 @@ from debias.search.objective import Objective
 from debias.search.problem import build_problem
 from debias.search.proof.bounds import least_objective, terms_of
 from debias.search.proof.exact_search import ExactSearch
-from tests.search.test_descent import enumerate_best
-from tests.search.test_problem import SMALL_FAMILY, random_rows
 from tests.support.published_tables import published
 from tests.support.refusals import refused
+from tests.support.small_problems import SMALL_FAMILY, enumerate_best, random_rows
 
 GOALS = [
     Objective(),
@@ -189,7 +188,7 @@ def test_the_estimates_are_of_the_right_size():
     problem = build_problem(probabilities, y, weights(24), Objective(pmi=0))
     search = ExactSearch(problem)
     pruned, complete = search.estimate()
-    assert 0 < pruned < complete == 24**4 * 24 * (problem.n_samples + 64 * 10)
+    assert 0 < pruned < complete == 24**5 * problem.work_per_choice
     assert search.lower_bound() <= search.run().best.objective
 
 

@@ -18,9 +18,8 @@ from debias.search.problem import build_problem
 from debias.search.proof.radius import look_around, pair_bound
 from debias.search.search_settings import SearchSettings
 from debias.search.solve import solve
-from tests.search.test_descent import enumerate_best
-from tests.search.test_problem import SMALL_FAMILY, random_rows
 from tests.support.published_tables import published
+from tests.support.small_problems import SMALL_FAMILY, enumerate_best, random_rows
 
 
 @settings(deadline=None, max_examples=15)

@@ -1,4 +1,4 @@
-"""Where the tokens of a batch stand: sequences of like width side by side, so that one call attends to all.
+"""Lays out the tokens of a batch: sequences of like width side by side, so that one call attends to all.
 
 Kernels for attention are twice as fast when the number of keys is a multiple of sixteen. So sequences
 get room for that, in attention alone: no other part of a model sees the empty places.
@@ -47,7 +47,7 @@ class BatchLayout:
     Attributes
     ----------
     tokens, depths : list of int
-        Token ids, and the number of tokens before each in its own row (shared ones left out).
+        Token ids, and the number of tokens before each in its own row (shared ones omitted).
     reads : list of int
         Tokens after which probabilities are read, sequence after sequence.
     blocks : list of Block

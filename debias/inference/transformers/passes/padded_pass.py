@@ -19,7 +19,7 @@ class _PrefixLayer(DynamicLayer):
     """Keys and values of the shared beginning, put before those of any batch and never grown."""
 
     def __init__(self, keys: torch.Tensor, values: torch.Tensor) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.keys, self.values = self.before = keys, values
         self.dtype, self.device = keys.dtype, keys.device
         self.is_initialized = True

@@ -40,12 +40,12 @@ def two_to_the(power):  # type: ignore[no-untyped-def]
     return grown * np.int32(np.int32(whole + np.int32(127)) << np.int32(23)).view(np.float32)
 
 
-def widened(number):  # type: ignore[no-untyped-def]
+def widened(number: object) -> np.float32:
     """Return a stored number as float32; only compiled code calls it."""
     raise NotImplementedError
 
 
-def narrowed(number, like):  # type: ignore[no-untyped-def]
+def narrowed(number: object, like: object) -> np.float32:
     """Return a float32 as it is stored beside ``like``; only compiled code calls it."""
     raise NotImplementedError
 

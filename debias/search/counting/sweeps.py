@@ -10,8 +10,8 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from debias.search.constraints import Goal
-from debias.search.counting import rank_kernels, win_kernels
-from debias.search.counting.bit_tables import LARGEST_WINS, PairwiseWins, n_bytes_of_wins, wins_of
+from debias.search.counting import bit_tables, rank_kernels, win_kernels
+from debias.search.counting.bit_tables import PairwiseWins, n_bytes_of_wins, wins_of
 from debias.search.counting.rank_kernels import RankScratch, RankTables, Rivals
 from debias.search.counting.score import tabulate
 from debias.search.counting.win_kernels import WinScratch
@@ -59,7 +59,7 @@ class Sweeper(ABC):
 
 
 def sweepers(
-    problem: Problem, objectives: Sequence[Goal] | None = None, largest: int = LARGEST_WINS
+    problem: Problem, objectives: Sequence[Goal] | None = None, largest: int | None = None
 ) -> Callable[[], Sweeper]:
     """Return what makes sweepers for a problem, one per thread.
 
@@ -69,7 +69,7 @@ def sweepers(
         What is searched.
     objectives : sequence of Objective or Constrained, optional
         What choices are valued by; that of the problem if not given.
-    largest : int
+    largest : int, optional
         Bytes that the pairwise wins may take; with more, the sweepers work on the ranks.
 
     Returns
@@ -77,7 +77,7 @@ def sweepers(
     callable
         Makes a sweeper.
     """
-    if n_bytes_of_wins(problem) > largest:
+    if n_bytes_of_wins(problem) > (bit_tables.LARGEST_WINS if largest is None else largest):
         problem.columns.setflags(write=False)  # made here once, for all threads
         return lambda: RankSweeper(problem, objectives)
     wins = wins_of(problem)

@@ -21,6 +21,7 @@ def setting(
     least: float | None = None,
     above: float | None = None,
     most: float | None = None,
+    excluded: tuple[object, ...] = (),
     metavar: str | None = None,
     panel: str | None = None,
     option: str | None = None,
@@ -37,6 +38,8 @@ def setting(
         The values that are allowed.
     least, above, most : float, optional
         The smallest value allowed, the value that it must be above, and the largest one allowed.
+    excluded : tuple, optional
+        Values that are not allowed.
     metavar, panel : str, optional
         How a command line names the value, and the panel of its help.
     option : str, optional
@@ -52,6 +55,7 @@ def setting(
         "least": least,
         "above": above,
         "most": most,
+        "excluded": excluded,
         "metavar": metavar,
         "panel": panel,
         "option": option,
@@ -122,6 +126,8 @@ def _is_allowed(value: Any, kind: Any, rule: Any) -> bool:
     """Tell whether a value is of the type of its field and within its bounds."""
     if value is None:
         return type(None) in _kinds(kind)
+    if value in rule["excluded"]:
+        return False
     if rule["one_of"]:
         return isinstance(value, str) and value in rule["one_of"]
     plain = {int: Integral, float: Real, bool: bool, str: str}
@@ -158,4 +164,6 @@ def _allowed(kind: Any, rule: Any) -> str:
             words += f" of at least {least:g}"
         elif most is not None:
             words += f" of at most {most:g}"
+    if rule["excluded"]:
+        words += f" other than {', '.join(map(repr, rule['excluded']))}"
     return f"{words} or None" if type(None) in _kinds(kind) else words

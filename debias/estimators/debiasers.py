@@ -23,11 +23,11 @@ from debias.estimators.few_labels.shrinkage import FEW_LABELS, Choosing, cross_v
 from debias.estimators.fitted_correction import FittedCorrection
 from debias.estimators.log_bias import LogBiasDebiaser
 from debias.estimators.summary import warn_of_outcome
-from debias.metrics.class_support import warn_of_few_rows
-from debias.search.constraints import Goal, goal_of
+from debias.metrics.class_support import FEW_ROWS, warn_of_few_rows
+from debias.search.constraints import Goal
 from debias.search.descent.annealing import SCHEDULES
 from debias.search.log_bias.log_bias_descent import polish
-from debias.search.problem import build_problem
+from debias.search.problem import build_problem, goal_of
 from debias.search.search_settings import SearchSettings
 from debias.search.solve import solve
 from debias.tables.class_columns import FloatArray, IndexArray
@@ -63,7 +63,8 @@ class FamilyDebiaser(Debiaser):
         objective, family = goal_of(self.objective), self._family()
         match, probabilities = self._match(X, y)
         problem = build_problem(probabilities, match.y, family, objective)
-        warn_of_few_rows(match.by_column, problem.support)
+        if problem.support.min() < FEW_ROWS:
+            warn_of_few_rows(match.by_column, problem.support)
         seed = seed_of(self.random_state)
         with progress_on_stderr(self.verbose) as progress:
             result = solve(problem, settings, seed, progress)

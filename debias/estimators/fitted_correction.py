@@ -19,7 +19,7 @@ from debias.errors import ParameterError
 from debias.estimators.few_labels.generalization import Expectation
 from debias.metrics.confusion import cobias_of_accuracies
 from debias.search.certificate import Certificate
-from debias.search.constraints import Goal, is_feasible
+from debias.search.constraints import Goal
 from debias.search.objective import Counts, confusion_counts
 from debias.search.pareto import ParetoFronts
 from debias.search.problem import Problem
@@ -265,7 +265,7 @@ class FittedCorrection:
     @property
     def feasible(self) -> bool:
         """Whether all bounds of a Constrained objective are kept."""
-        return is_feasible(self.objective, self.objective_value)
+        return self.objective.is_feasible(self.objective_value)
 
     def counts(self, corrected: bool = True) -> Counts:
         """Return the confusion counts on the fitted rows, by class, with the corrections or without.

@@ -18,10 +18,10 @@ from debias.estimators.debiaser import Debiaser
 from debias.estimators.few_labels.generalization import Expectation, expect_change
 from debias.estimators.fitted_correction import FittedCorrection
 from debias.estimators.summary import warn_of_outcome
-from debias.metrics.class_support import warn_of_few_rows
-from debias.search.constraints import Goal, goal_of
+from debias.metrics.class_support import FEW_ROWS, warn_of_few_rows
+from debias.search.constraints import Goal
 from debias.search.log_bias.log_bias_descent import descend_log_bias
-from debias.search.problem import build_problem
+from debias.search.problem import build_problem, goal_of
 from debias.search.result import SearchResult
 from debias.search.search_settings import SearchSettings
 from debias.tables.class_columns import FloatArray, IndexArray
@@ -88,7 +88,8 @@ class LogBiasDebiaser(Debiaser):
         family = Family([_IDENTITY, *(Scaled(_IDENTITY, factor) for factor in factors if factor < 1)])
         changed = np.array([factor < 1 for factor in factors])
         problem = build_problem(probabilities, match.y, family, objective)
-        warn_of_few_rows(match.by_column, problem.support)
+        if problem.support.min() < FEW_ROWS:
+            warn_of_few_rows(match.by_column, problem.support)
         identity = problem.candidate(problem.identity_choice)
         best = problem.candidate(np.where(changed, np.cumsum(changed), 0))
         best = best if best.beats(identity) else identity

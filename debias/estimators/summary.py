@@ -8,7 +8,7 @@ from debias.estimators.few_labels.shrinkage import FEW_LABELS
 from debias.estimators.fitted_correction import FittedCorrection
 from debias.metrics.class_support import describe_few_rows
 from debias.metrics.confusion import cobias_of_accuracies
-from debias.search.constraints import INFEASIBLE, Constrained, is_feasible
+from debias.search.constraints import INFEASIBLE, Constrained
 from debias.search.objective import Counts
 from debias.search.problem import TOLERANCE
 
@@ -236,5 +236,5 @@ def _bounds_kept(fitted: FittedCorrection) -> str:
     said = f" It keeps {fitted.objective.describe()}"
     if not fitted.improved:
         return f"{said}."
-    before = is_feasible(fitted.objective, fitted.baseline_objective_value)
+    before = fitted.objective.is_feasible(fitted.baseline_objective_value)
     return f"{said}; the uncorrected model does {'too' if before else 'not'}."

@@ -8,7 +8,7 @@ from debias.estimators.fitted_correction import FittedCorrection
 from debias.estimators.prediction import matched_probabilities
 from debias.estimators.summary import came_later
 from debias.reports.findings import Finding, Kind
-from debias.search.constraints import Constrained, is_feasible
+from debias.search.constraints import Constrained
 from debias.search.objective import confusion_counts
 from debias.tables.class_columns import fingerprint_of
 from debias.tables.table import ProbabilityTable, check_disjoint
@@ -78,7 +78,7 @@ def _describe_objective(fitted: FittedCorrection) -> dict[str, object]:
     goal = fitted.objective
     weighted = goal.inner if isinstance(goal, Constrained) else goal
     values = {
-        f"objective {side} (fitted rows)": value if is_feasible(goal, value) else "out of bounds"
+        f"objective {side} (fitted rows)": value if goal.is_feasible(value) else "out of bounds"
         for side, value in (
             ("before", fitted.baseline_objective_value),
             ("after", fitted.objective_value),

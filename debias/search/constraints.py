@@ -192,6 +192,16 @@ class Constrained(BaseEstimator):
         value = np.where(out > 0, INFEASIBLE + out, self.inner(correct, predicted, support))
         return float(value) if value.ndim == 0 else value
 
+    def is_feasible(self, value: float) -> bool:
+        """Tell whether a choice keeps all bounds, from its value.
+
+        Examples
+        --------
+        >>> Constrained(max_cobias=0.1).is_feasible(1000.02)
+        False
+        """
+        return value < INFEASIBLE
+
     def violation(self, correct: npt.ArrayLike, support: npt.ArrayLike) -> FloatArray:
         """Return how far out of bounds counts are.
 
@@ -276,43 +286,6 @@ class Constrained(BaseEstimator):
 
 Goal = Objective | Constrained
 """Kinds of goals that a search minimises."""
-
-
-def goal_of(objective: object) -> Goal:
-    """Return an objective that was given, or the default where None was.
-
-    Raises
-    ------
-    ParameterError
-        It is neither an Objective nor Constrained.
-
-    Examples
-    --------
-    >>> goal_of(None)
-    Objective()
-    """
-    goal = Objective() if objective is None else objective
-    if not isinstance(goal, (Objective, Constrained)):
-        raise ParameterError(parameter="objective", allowed="an Objective or Constrained", received=goal)
-    return goal
-
-
-def is_feasible(goal: Goal, value: float) -> bool:
-    """Tell whether a choice keeps all bounds, from its value.
-
-    Parameters
-    ----------
-    goal : Objective or Constrained
-        What was minimised.
-    value : float
-        What the choice is worth.
-
-    Examples
-    --------
-    >>> is_feasible(Constrained(max_cobias=0.1), 1000.02), is_feasible(Objective(), 0.5)
-    (False, True)
-    """
-    return not isinstance(goal, Constrained) or value < INFEASIBLE
 
 
 def _check_bound(name: str, bound: object) -> None:

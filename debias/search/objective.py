@@ -126,14 +126,25 @@ class Objective(BaseEstimator):
             The objective.
         """
         c, q, b = (np.asarray(a, dtype=np.float64) for a in (correct, predicted, support))
-        z = self.error * (1 - c.sum(axis=-1) / b.sum(axis=-1)) + self.cobias * self._cobias(c, b)
+        z = self.error * (1 - c.sum(axis=-1) / b.sum(axis=-1)) + self.cobias * self.cobias_of(c, b)
         if self.pmi:
             z = z - self.pmi * self.pointwise_mutual_information(c, q, b).sum(axis=-1)
         return float(z) if np.ndim(z) == 0 else z
 
+    def is_feasible(self, value: float) -> bool:
+        """Tell whether a choice keeps all bounds, from its value: there are none here."""
+        return True
+
     @staticmethod
-    def _cobias(correct: FloatArray, support: FloatArray) -> FloatArray:
-        """Mean absolute difference of the accuracies of all pairs of classes with samples."""
+    def cobias_of(correct: npt.ArrayLike, support: npt.ArrayLike) -> FloatArray:
+        """Return the mean absolute difference of the accuracies of all pairs of classes with samples.
+
+        Examples
+        --------
+        >>> float(Objective.cobias_of([1, 3], [4, 4]))
+        0.5
+        """
+        correct, support = np.asarray(correct, dtype=np.float64), np.asarray(support, dtype=np.float64)
         present = np.flatnonzero(support.reshape(-1, support.shape[-1])[0])
         accuracy = correct[..., present] / support[..., present]
         first, second = np.triu_indices(len(present), 1)

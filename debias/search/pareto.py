@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from debias.metrics.confusion import cobias_of_accuracies
+from debias.search.objective import Objective
 from debias.search.problem import TOLERANCE, Candidate, FloatArray, IndexArray, Problem
 
 
@@ -84,10 +84,9 @@ def fronts_of(problem: Problem, candidates: Iterable[Candidate]) -> ParetoFronts
     found = empty_fronts(problem)
     for candidate in dict.fromkeys(candidates):
         counts = problem.counts(candidate.choice)
-        present = counts.support > 0
         right = int(counts.correct.sum())
         one = empty_fronts(problem)
-        one.cobias[right] = float(cobias_of_accuracies(counts.correct[present] / counts.support[present]))
+        one.cobias[right] = float(Objective.cobias_of(counts.correct, counts.support))
         one.n_changed[right], one.change[right] = candidate.n_changed, candidate.change
         one.choice[right] = candidate.choice
         found = found.joined(one)

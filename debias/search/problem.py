@@ -13,9 +13,9 @@ import numpy as np
 import numpy.typing as npt
 
 from debias.corrections.families import Family
-from debias.errors import TableError
+from debias.errors import ParameterError, TableError
 from debias.search.constraints import Constrained, Goal
-from debias.search.objective import Counts, confusion_counts
+from debias.search.objective import Counts, Objective, confusion_counts
 
 Ranks = npt.NDArray[np.unsignedinteger]
 FloatArray = npt.NDArray[np.float64]
@@ -155,6 +155,25 @@ class Problem:
             change=float(self.change[np.arange(self.n_classes), indices].sum()),
             choice=tuple(int(index) for index in indices),
         )
+
+
+def goal_of(objective: object) -> Goal:
+    """Return an objective that was given, or the default where None was.
+
+    Raises
+    ------
+    ParameterError
+        It is neither an Objective nor Constrained.
+
+    Examples
+    --------
+    >>> goal_of(None)
+    Objective()
+    """
+    goal = Objective() if objective is None else objective
+    if not isinstance(goal, (Objective, Constrained)):
+        raise ParameterError(parameter="objective", allowed="an Objective or Constrained", received=goal)
+    return goal
 
 
 def build_problem(probabilities: FloatArray, y: IndexArray, family: Family, objective: Goal) -> Problem:

@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass
 
-from debias.errors import ParameterError
 from debias.settings import Settings, setting
 
 METHODS = ("auto", "exact", "enumerate", "descent", "annealing-3/6", "annealing-150/300")
@@ -39,11 +38,4 @@ class SearchSettings(Settings):
     search: str = setting("auto", "How to search.", one_of=METHODS)
     n_starts: int = setting(32, "Random starts of the descent.", least=1)
     time_limit: float | None = setting(None, "Most seconds for the proof.", above=0)
-    n_jobs: int | None = setting(None, "Threads; -1 for all.")
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if self.n_jobs == 0:
-            raise ParameterError(
-                parameter="n_jobs", allowed="a positive integer, -1 for all cores, or None", received=0
-            )
+    n_jobs: int | None = setting(None, "Threads; -1 for all.", excluded=(0,))

@@ -14,7 +14,7 @@ from sklearn.model_selection import GridSearchCV
 
 from debias import Constrained, EnsembleDebiaser, FuzzyDebiaser, Objective, WeightDebiaser, load
 from debias.errors import CorrectionFileError, ParameterError
-from debias.search.constraints import INFEASIBLE, is_feasible
+from debias.search.constraints import INFEASIBLE
 from debias.search.objective import Counts
 from tests.support.drawn_constraints import constraints, counted
 from tests.support.refusals import refused
@@ -172,8 +172,8 @@ def test_weights_too_large_are_refused():
 
 
 def test_only_bounds_make_a_value_infeasible():
-    assert is_feasible(Objective(error=5000), 2000.0)
-    assert not is_feasible(Constrained(0.1), 1000.001)
+    assert Objective(error=5000).is_feasible(2000.0)
+    assert not Constrained(0.1).is_feasible(1000.001)
 
 
 def test_its_parameters_are_for_clones_and_grids():

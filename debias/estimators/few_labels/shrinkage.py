@@ -14,7 +14,7 @@ from debias.corrections.correction import Correction, correct
 from debias.corrections.families import Family
 from debias.corrections.shapes import scale
 from debias.estimators.few_labels.generalization import Expectation, expect_change
-from debias.search.constraints import Goal, is_feasible
+from debias.search.constraints import Goal
 from debias.search.counting.sweeps import sweepers
 from debias.search.descent.annealing import SCHEDULES, anneal
 from debias.search.descent.regularization_path import N_STARTS, Shrinkage, quick_descent, shrink
@@ -139,13 +139,13 @@ def shrink_choice(
         None where no choice keeps the bounds of a constrained objective: the closest one is kept
         unchanged. Where some do, so does what is returned.
     """
-    if not is_feasible(problem.objective, best.objective):
+    if not problem.objective.is_feasible(best.objective):
         return None
     found = _shrink_rows(problem, probabilities, y, choosing.family, best, N_STARTS, N_COPIES, choosing.seed)
     resolved = choosing._replace(objective=problem.objective)
     expectation = cross_validate_choice(resolved, probabilities, y, shrunk=True)
     identity = problem.candidate(problem.identity_choice)
-    refused = not expectation.improves and is_feasible(problem.objective, identity.objective)
+    refused = not expectation.improves and problem.objective.is_feasible(identity.objective)
     choice = identity if refused else problem.candidate(found.choice)
     return FewLabels(choice, found, expectation, refused)
 
@@ -175,7 +175,7 @@ def cross_validate_choice(
         values, labels = probabilities[rows], y[rows]
         part = build_problem(values, labels, family, objective)
         best = _quick_choice(choosing, part, shrunk, seed)
-        if shrunk and is_feasible(part.objective, best.objective):
+        if shrunk and part.objective.is_feasible(best.objective):
             found = _shrink_rows(part, values, labels, family, best, _FOLD_STARTS, _FOLD_COPIES, seed)
             best = part.candidate(found.choice)
         chosen = [family[index] for index in best.choice]
@@ -194,7 +194,7 @@ def _quick_choice(choosing: Choosing, part: Problem, shrunk: bool, seed: int) ->
     identity = part.candidate(part.identity_choice)
     if choosing.search in SCHEDULES:
         return anneal(part, SCHEDULES[choosing.search], seed).best
-    if shrunk and is_feasible(part.objective, identity.objective):
+    if shrunk and part.objective.is_feasible(identity.objective):
         return identity  # shrinking searches on its own
     return quick_descent(part, _FOLD_STARTS if shrunk else N_STARTS, seed, sweepers(part)())
 
@@ -214,6 +214,6 @@ def _shrink_rows(
 
     def allowed(choice: Sequence[int]) -> bool:
         value = problem.evaluate(choice)
-        return value <= limit and is_feasible(problem.objective, value)
+        return value <= limit and problem.objective.is_feasible(value)
 
     return shrink(probabilities, y, family, problem.objective, best, allowed, n_starts, n_copies, seed)

@@ -7,85 +7,18 @@ errors are predicted as the one class that has most right.
 """
 
 import math
-from typing import NamedTuple
-
-import numpy as np
 
 from debias.compilation import compiled_in_place
-from debias.search.constraints import Constrained
 from debias.search.counting.score import (
     CONSTANT,
     GAPS,
     LEAST_ACCURACY,
     LEAST_RIGHT,
-    MAX_COBIAS,
     PMI,
     RIGHT,
-    TO_COBIAS,
-    ScoreTables,
-    tabulate,
 )
-from debias.search.objective import FloatArray, IndexArray
-from debias.search.problem import Problem
 
 TOLERANCE = 1e-12
-_PRICES = (0.125, 0.25, 0.5, 1.0, 2.0, 4.0)
-"""Prices, in bounds, of breaking a constraint by one."""
-
-
-class BoundTerms(NamedTuple):
-    """What z is made of, for compiled bounds.
-
-    Attributes
-    ----------
-    support, by_support : ndarray of shape (n_classes,)
-        Samples per class, and the classes with samples first, by falling support.
-    n_samples : int
-        Samples in all.
-    tables : ScoreTables
-        Of this objective alone.
-    multipliers : ndarray of shape (n_multipliers, 3)
-        For each bound, what is added to the factors of a right sample and of the summed gaps and
-        to the constant: a choice that keeps the constraints gains nothing from it (Lagrange).
-    smoothing, constant : float
-        Smoothing of the PMI; what its sum would be if every class were predicted as often as
-        it is right.
-    """
-
-    support: IndexArray
-    by_support: IndexArray
-    n_samples: int
-    tables: ScoreTables
-    multipliers: FloatArray
-    smoothing: float
-    constant: float
-
-
-def terms_of(problem: Problem) -> BoundTerms:
-    """Return the terms of the objective of a problem."""
-    objective = problem.objective.inner if isinstance(problem.objective, Constrained) else problem.objective
-    tables = tabulate([problem.objective], problem.support)
-    logarithms = tables.log_joint[0, 0] - tables.log_predicted[0, 0]  # 0 without PMI
-    return BoundTerms(
-        support=problem.support,
-        by_support=np.argsort(-problem.support, kind="stable"),
-        n_samples=problem.n_samples,
-        tables=tables,
-        multipliers=_multipliers(tables.factors[0], problem.n_samples),
-        smoothing=float(objective.smoothing),
-        constant=float(problem.n_classes * logarithms),
-    )
-
-
-def _multipliers(factors: FloatArray, n_samples: int) -> FloatArray:
-    """Return multipliers for the constraints; a row of zeros, the objective alone, comes first."""
-    rows = [[0.0, 0.0, 0.0]]
-    for size in _PRICES:
-        if np.isfinite(factors[MAX_COBIAS]):
-            rows.append([0.0, size * factors[TO_COBIAS], -size * factors[MAX_COBIAS]])
-        if factors[LEAST_RIGHT]:
-            rows.append([size / n_samples, 0.0, size * factors[LEAST_RIGHT] / n_samples])
-    return np.array(rows)
 
 
 @compiled_in_place

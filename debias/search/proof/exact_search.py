@@ -20,9 +20,10 @@ import numpy.typing as npt
 from debias.errors import ParameterError, param
 from debias.search.certificate import Certificate, Limit
 from debias.search.counting.bit_tables import BitTables, build_tables, tables_fit
+from debias.search.counting.score import BoundTerms, terms_of
 from debias.search.pareto import ParetoFronts, empty_fronts
 from debias.search.problem import Candidate, FloatArray, IndexArray, Problem
-from debias.search.proof.bounds import TOLERANCE, BoundTerms, terms_of
+from debias.search.proof.bounds import TOLERANCE
 from debias.search.proof.enumeration import Found, bound_prefixes, enumerate_choices, new_state, probe
 
 BATCH = 64

@@ -15,11 +15,11 @@ from math import comb
 import numpy as np
 
 from debias.search.certificate import Limit
-from debias.search.counting.score import CONSTANT, PMI, RIGHT
+from debias.search.counting.score import CONSTANT, PMI, RIGHT, terms_of
 from debias.search.counting.sweeps import Sweeper, sweepers
 from debias.search.descent.coordinate_descent import best_move
 from debias.search.problem import Candidate, IndexArray, Problem
-from debias.search.proof.bounds import most_information, terms_of
+from debias.search.proof.bounds import most_information
 
 ALWAYS = 1_000_000
 """Choices up to which a radius is proved whatever the limit: two of 14 classes, say."""

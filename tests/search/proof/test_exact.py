@@ -13,10 +13,11 @@ from debias.metrics.scores import cobias_from_accuracies
 from debias.search.constraints import Constrained
 from debias.search.counting import bit_tables
 from debias.search.counting.bit_tables import tables_fit
+from debias.search.counting.score import terms_of
 from debias.search.descent.coordinate_descent import descend
 from debias.search.objective import Objective
 from debias.search.problem import build_problem
-from debias.search.proof.bounds import least_objective, terms_of
+from debias.search.proof.bounds import least_objective
 from debias.search.proof.exact_search import ExactSearch
 from tests.support.published_tables import published
 from tests.support.refusals import refused

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -124,7 +124,13 @@ def sentence_embeddings(
         return _by_other(texts, model)
     elif tokenizer is None:
         raise ParameterError(parameter="tokenizer", received=None, allowed="the tokenizer of the model")
-    return mean_states(model, tokenizer, texts, max_tokens=max_tokens, tokens_per_batch=tokens_per_batch)
+    return mean_states(
+        cast("PreTrainedModel", model),
+        tokenizer,
+        texts,
+        max_tokens=max_tokens,
+        tokens_per_batch=tokens_per_batch,
+    )
 
 
 def _by_other(texts: Sequence[str], model: object) -> npt.NDArray[np.float32]:

@@ -127,7 +127,7 @@ class Rescorer:
         # Long and short rows in turn, so that all processes have the same amount of work.
         own = rows[np.argsort(self.lengths[rows], kind="stable")][index::count]
         with model_to_score(model_of(trainer), self.dtype) as model:
-            engine = TransformersEngine(model, trainer.processing_class)
+            engine = TransformersEngine(model, tokenizer_of(trainer))
             return self.score_rows(engine, np.sort(own), step_of(trainer)), engine.token_counts.tokens
 
     def _with_adapter(

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from debias.cli.table_options import TABLE_HELP, CorrectionFile, TableOptions
+from debias.cli.options.table_options import TABLE_HELP, CorrectionFile, TableOptions
 from debias.console.output_files import FRAME_FORMATS, check_output, write_frame
 from debias.console.screen import print_lines
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from debias.cli.table_options import Seed
+from debias.cli.options.table_options import Seed
 from debias.console.option_groups import Only
 from debias.console.output_files import check_output, write_text
 from debias.console.screen import print_lines, print_table

@@ -7,8 +7,8 @@ from typing import Annotated
 
 import typer
 
-from debias.cli.collection_tables import describe_collection, describe_usage, print_tables
-from debias.cli.table_options import Seed
+from debias.cli.options.table_options import Seed
+from debias.cli.printing.collection_tables import describe_collection, describe_usage, print_tables
 from debias.console.option_groups import Only
 from debias.console.output_files import check_output
 from debias.console.screen import print_lines

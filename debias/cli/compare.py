@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from debias.cli.fit_options import N_WEIGHTS, SearchOptions, WeightOptions, WeightSteps, make_goal
-from debias.cli.table_options import TABLE_HELP, Level, Resamples, Seed, TableOptions
+from debias.cli.options.fit_options import N_WEIGHTS, SearchOptions, WeightOptions, WeightSteps, make_goal
+from debias.cli.options.table_options import TABLE_HELP, Level, Resamples, Seed, TableOptions
 from debias.console.option_groups import Only
 from debias.console.output_files import check_output, write_text
 from debias.console.screen import print_lines, print_table

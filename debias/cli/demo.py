@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from debias.cli.fit_options import SearchOptions
-from debias.cli.report_tables import print_report
-from debias.cli.table_options import Seed, labels_of
+from debias.cli.options.fit_options import SearchOptions
+from debias.cli.options.table_options import Seed, labels_of
+from debias.cli.printing.report_tables import print_report
 from debias.console.command_group import keeping, say
 from debias.console.option_groups import Only
 from debias.console.screen import print_lines

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from debias.cli.fit_options import (
+from debias.cli.options.fit_options import (
     BoundOptions,
     Method,
     MethodOption,
@@ -14,8 +14,8 @@ from debias.cli.fit_options import (
     make_debiaser,
     make_goal,
 )
-from debias.cli.table_options import TABLE_HELP, Seed, TableOptions, labels_of
-from debias.cli.tuning_options import TuningOptions, make_chooser, print_settings
+from debias.cli.options.table_options import TABLE_HELP, Seed, TableOptions, labels_of
+from debias.cli.options.tuning_options import TuningOptions, make_chooser, print_settings
 from debias.console.command_group import Interrupted, keeping
 from debias.console.output_files import check_output
 from debias.console.screen import print_lines, print_table

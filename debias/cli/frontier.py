@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from debias.cli.fit_options import (
+from debias.cli.options.fit_options import (
     N_WEIGHTS,
     Method,
     MethodOption,
@@ -16,7 +16,7 @@ from debias.cli.fit_options import (
     make_debiaser,
     make_goal,
 )
-from debias.cli.table_options import TABLE_HELP, Seed, TableOptions, labels_of
+from debias.cli.options.table_options import TABLE_HELP, Seed, TableOptions, labels_of
 from debias.console.command_group import Interrupted
 from debias.console.option_groups import Only
 from debias.console.output_files import check_output, write_frame

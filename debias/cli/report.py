@@ -5,8 +5,8 @@ from typing import Annotated
 
 import typer
 
-from debias.cli.report_tables import print_report
-from debias.cli.table_options import TABLE_HELP, CorrectionFile, Level, Resamples, Seed, TableOptions
+from debias.cli.options.table_options import TABLE_HELP, CorrectionFile, Level, Resamples, Seed, TableOptions
+from debias.cli.printing.report_tables import print_report
 from debias.console.output_files import check_output
 from debias.console.screen import print_lines
 

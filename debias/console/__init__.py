@@ -1,1 +1,1 @@
-"""What both command lines share: errors in one line, tables on the screen, checks of output files."""
+"""Shared by both command lines: errors in one line, tables on the terminal, progress, checks of output files."""

@@ -1,4 +1,4 @@
-"""Which column stands for which class: decided once, by name, from the whole input.
+"""Matches columns to classes: decided once, by name, from the whole input.
 
 So a column can never silently stand for another class.
 """

@@ -1,4 +1,4 @@
-"""A probability table: what a prompted model said about each sample, one column per class.
+"""A probability table: the class probabilities of a prompted model, one row per sample.
 
 Collected once and saved; everything after it runs without a model. A table never changes:
 what it hands out are copies. Knows no model and no method.

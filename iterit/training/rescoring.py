@@ -20,7 +20,7 @@ from debias.inference.models.loading import DTYPES
 from iterit.row_numbers import RowArray
 from iterit.training.distributed import everywhere, in_first, process_numbers
 from iterit.training.scoring_copy import scoring_copy
-from iterit.training.trainer_parts import model_of, step_of
+from iterit.training.trainer_parts import model_of, step_of, tokenizer_of
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, Trainer

@@ -13,7 +13,7 @@ import torch
 from typer.testing import CliRunner
 
 from debias.cli import app
-from debias.cli.collection_tables import describe_collection
+from debias.cli.printing.collection_tables import describe_collection
 from debias.errors import ResumeError, StorageError
 from debias.inference.collection.answer_store import AnswerStore
 from debias.tables.table import ProbabilityTable

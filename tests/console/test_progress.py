@@ -17,8 +17,8 @@ from debias.console import progress
 from debias.search import solve as solving
 from debias.search.proof.exact_search import ExactSearch
 from debias.tables.table import ProbabilityTable
+from tests.support.paths import ROOT
 from tests.support.published_tables import CLASSES, published_path
-from tests.test_docs import ROOT
 
 TREC_OPTIMUM = 0.733055
 """Least z there is, as proved by the exact search."""

@@ -1,4 +1,4 @@
-"""What a table says about its own collection: what it was made with, and how it went."""
+"""Facts that a table records about its own collection: its settings and its outcome."""
 
 import json
 import platform

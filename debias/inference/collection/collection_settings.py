@@ -1,4 +1,4 @@
-"""How a table is collected: one object in Python, on the command line and in the saved file."""
+"""Settings of a collection: one object in Python, on the command line and in the saved file."""
 
 import os
 from collections.abc import Mapping, Sequence

@@ -1,4 +1,4 @@
-"""Where the rows of a split are, and how the columns of a row become one text and one label."""
+"""Sources of rows: where a split is stored, and how the columns of a row become a text and a label."""
 
 import string
 from collections.abc import Iterable, Mapping, Sequence

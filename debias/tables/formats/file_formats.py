@@ -1,4 +1,4 @@
-"""Which format a file of class probabilities has, and reading and writing it as a whole.
+"""Infers the format of a file of class probabilities, and reads and writes it as a whole.
 
 | format | what | keeps |
 |---|---|---|

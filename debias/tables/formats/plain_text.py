@@ -1,4 +1,4 @@
-"""What the formats in plain text share: decoding, parsing numbers, and noticing a cut end."""
+"""Shared by the formats in plain text: decoding, parsing numbers, and noticing a truncated end."""
 
 from collections.abc import Sequence
 from pathlib import Path

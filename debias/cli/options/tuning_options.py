@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from debias.cli.fit_options import BoundOptions, Method, WeightOptions, search_parameters
+from debias.cli.options.fit_options import BoundOptions, Method, WeightOptions, search_parameters
 from debias.console.screen import print_lines, print_table
 from debias.errors import ParameterError, param
 from debias.search.search_settings import SearchSettings

@@ -1,0 +1,1 @@
+"""Prints tables and reports on the terminal."""

@@ -170,7 +170,7 @@ def _collect_both(
     from debias.inference.collection.collection import collect
     from debias.inference.texts.prompted_rows import load_prompted_rows
     from debias.inference.transformers.transformers_engine import TransformersEngine
-    from debias.tables.table import check_disjoint
+    from debias.tables.overlap import check_disjoint
 
     on_stage("Reading AG News texts and loading SmolLM2-135M-Instruct.")
     rows = {

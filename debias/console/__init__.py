@@ -1,1 +1,1 @@
-"""Shared by both command lines: errors in one line, tables on the terminal, progress, checks of output files."""
+"""Shared by both command lines: one-line errors, tables on the terminal, progress, checks of output files."""

@@ -22,7 +22,8 @@ from debias.estimators.debiasers import EnsembleDebiaser, FuzzyDebiaser, WeightD
 from debias.metrics.scores import intervals
 from debias.reports.findings import describe_interval
 from debias.search.constraints import Goal
-from debias.tables.table import ProbabilityTable, check_disjoint
+from debias.tables.overlap import check_disjoint
+from debias.tables.table import ProbabilityTable
 
 SUPERVISED = "logistic regression"
 """The honest reference: where it is better in both accuracy and COBias, it should be used."""

@@ -11,7 +11,8 @@ from debias.reports.findings import Finding, Kind
 from debias.search.constraints import Constrained
 from debias.search.objective import confusion_counts
 from debias.tables.class_columns import fingerprint_of
-from debias.tables.table import ProbabilityTable, check_disjoint
+from debias.tables.overlap import check_disjoint
+from debias.tables.table import ProbabilityTable
 
 SHOWN_DIGITS = 16
 """Digits of a fingerprint that a report shows."""

@@ -10,7 +10,8 @@ from debias.estimators.debiaser import Debiaser
 from debias.estimators.prediction import predict_table
 from debias.metrics.scores import class_accuracy, cobias_from_accuracies
 from debias.search.problem import TOLERANCE
-from debias.tables.table import ProbabilityTable, check_disjoint
+from debias.tables.overlap import check_disjoint
+from debias.tables.table import ProbabilityTable
 
 METRICS = ("accuracy", "cobias", "worst_class_accuracy")
 

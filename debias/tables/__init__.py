@@ -5,11 +5,12 @@ from typing import TYPE_CHECKING
 from debias.public_names import lazy_names
 
 if TYPE_CHECKING:
+    from debias.tables.overlap import check_disjoint as check_disjoint
+    from debias.tables.overlap import remove_overlap as remove_overlap
     from debias.tables.table import ProbabilityTable as ProbabilityTable
-    from debias.tables.table import check_disjoint as check_disjoint
-    from debias.tables.table import remove_overlap as remove_overlap
 
 _HOMES = {
-    "table": ("ProbabilityTable", "check_disjoint", "remove_overlap"),
+    "overlap": ("check_disjoint", "remove_overlap"),
+    "table": ("ProbabilityTable",),
 }
 __getattr__, __dir__, __all__ = lazy_names(__name__, _HOMES)

@@ -10,7 +10,8 @@ from debias.cli import app
 from debias.cli.demo import run_demo
 from debias.errors import MissingDependencyError, ResumeError
 from debias.estimators.debiasers import load
-from debias.tables.table import ProbabilityTable, check_disjoint
+from debias.tables.overlap import check_disjoint
+from debias.tables.table import ProbabilityTable
 from tests.support.refusals import refused
 
 

@@ -19,7 +19,8 @@ from debias.errors import DebiasError, OverlapError, ParameterError, TableError
 from debias.metrics.scores import cobias
 from debias.tables.formats.file_formats import READERS, infer_format
 from debias.tables.formats.parquet_table import SCHEMA_KEY
-from debias.tables.table import ProbabilityTable, check_disjoint
+from debias.tables.overlap import check_disjoint
+from debias.tables.table import ProbabilityTable
 from tests.support.paths import HARNESS, SHARED
 from tests.support.refusals import refused
 

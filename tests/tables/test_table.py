@@ -10,8 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from debias.errors import DebiasError, OverlapError, ParameterError, TableError
+from debias.tables.overlap import check_disjoint, remove_overlap
 from debias.tables.splitting import plain_text
-from debias.tables.table import ProbabilityTable, check_disjoint, remove_overlap
+from debias.tables.table import ProbabilityTable
 from tests.support.refusals import refused
 
 NAMES = ["no", "yes", "maybe"]

@@ -206,7 +206,7 @@ def named_runs(reuse: Sequence[str | os.PathLike[str]] | str | os.PathLike[str])
         is_run = path.is_dir() and (path.suffix == SUFFIX or (path / _STORE).exists())
         if not (is_run or beside.is_dir() or inside):
             raise ParameterError(
-                f"no run is at {str(given)!r}",
+                f"no run to reuse is at {str(given)!r}",
                 parameter="reuse",
                 received=str(given),
                 allowed=f"a table, the folder of its run (table.parquet{SUFFIX}), or a folder of these",

@@ -244,7 +244,7 @@ def check_probabilities(
             f"a probability must be {allowed}, got {value}{kind}",
             received=value,
             row=row,
-            column=column if names is None else np.asarray(names)[column].item(),
+            column=column if names is None else np.asarray(names).tolist()[column],
             fix=_how_to_normalise() if value > 1 and np.isfinite(value) else None,
         )
     off = np.abs(values.sum(axis=1) - 1) > SUM_TOLERANCE if sum_to_one else ~values.any(axis=1)
@@ -252,7 +252,7 @@ def check_probabilities(
         row = int(np.argmax(off))
         total = float(values[row].sum())
         raise TableError(
-            f"the probabilities of a row must sum to 1, got {total:.6g} ({int(off.sum())} such rows)",
+            f"the class probabilities of a row must sum to 1, got {total:.6g} ({int(off.sum())} such rows)",
             received=total,
             row=row,
             fix=_how_to_normalise() if total > 0 else "omit the row, or collect it again",

@@ -86,7 +86,9 @@ def match_classes(X: Any, y: Any, classes: npt.ArrayLike | None = None) -> Class
     columns = _column_labels(X, present, classes, n_columns)
     if len(set(columns.tolist())) != n_columns:
         raise TableError(
-            "each class needs a column of its own", parameter="classes", received=columns.tolist()
+            f"each class needs a column of its own, got {columns.tolist()}",
+            parameter="classes",
+            received=columns.tolist(),
         )
     position = {label: index for index, label in enumerate(columns.tolist())}
     unknown = [label for label in present.tolist() if label not in position]

@@ -59,6 +59,9 @@ class IterITTrainer(_Base):
 
     Examples
     --------
+    >>> from transformers import Trainer
+    >>> issubclass(IterITTrainer, Trainer)
+    True
     >>> rounds = IterIT("alpaca.jsonl", ratio=0.05)  # doctest: +SKIP
     >>> trainer = IterITTrainer(model, args, processing_class=tokenizer, iterit=rounds)  # doctest: +SKIP
     >>> trainer.train()  # doctest: +SKIP

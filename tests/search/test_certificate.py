@@ -9,12 +9,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from debias import Constrained, EnsembleDebiaser, WeightDebiaser, load
-from debias.errors import CorrectionFileError
+from debias.errors import CorrectionFileError, InfeasibleWarning
 from debias.reports.correction_report import Report
 from debias.reports.provenance import describe_provenance
 from debias.search.certificate import Certificate
 from debias.search.constraints import INFEASIBLE
 from debias.tables.table import ProbabilityTable
+from tests.support.refusals import refused
 
 RADIUS_OF = {"optimal": 6, "radius": 2, "heuristic": 0}
 
@@ -59,7 +60,7 @@ def test_the_placeholder_of_what_is_out_of_bounds_is_never_said(status, out, kno
 
 @pytest.mark.parametrize("search", ["auto", "descent", "annealing-3/6"])
 @pytest.mark.parametrize("goal", [None, Constrained(max_cobias=0.3), Constrained(0.0, 0.99)])
-@pytest.mark.filterwarnings("ignore:no choice of corrections")
+@pytest.mark.filterwarnings("ignore::debias.errors.InfeasibleWarning")
 def test_the_same_certificate_comes_back_from_the_file(table, goal, search, tmp_path):
     some = ProbabilityTable(table.to_numpy()[:, :3], table.label_indices % 3, normalise=True)
     debiaser = fitted(some, search=search, n_starts=2, objective=goal)
@@ -85,10 +86,10 @@ def test_summaries_say_in_a_clause_what_is_proved(table):
 def test_nothing_better_and_no_bound_that_can_be_kept_are_said_as_proved():
     P, y = np.array([[0.9, 0.1], [0.8, 0.2], [0.1, 0.9], [0.2, 0.8]]), [0, 0, 1, 1]
     assert "); proved optimal." in WeightDebiaser().fit(P, y).summary()
-    with pytest.warns(UserWarning, match="no choice of corrections keeps all bounds .*, as is proved"):
+    with pytest.warns(InfeasibleWarning):
         debiaser = WeightDebiaser(objective=Constrained(min_accuracy=0.9)).fit(P[[0, 0, 1]], [0, 1, 1])
-    assert "; no choice keeps all bounds, as is proved." in debiaser.summary()
-    with pytest.warns(UserWarning, match="was found that keeps all bounds"):
+    assert debiaser.certificate_.none_in_bounds and "proved that no choice" in debiaser.summary()
+    with pytest.warns(InfeasibleWarning):
         WeightDebiaser(objective=Constrained(min_accuracy=0.9), search="descent").fit(P[[0, 0, 1]], [0, 1, 1])
 
 
@@ -127,50 +128,50 @@ def test_files_of_before_there_were_certificates_load(document, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("changes", "message"),
+    ("changes", "parameter"),
     [
-        ("x", "indices must be integers"),
-        ([], "indices must be integers"),
-        ({"status": "perfect"}, "status must be one of"),
-        ({"status": ["optimal"]}, "status must be text"),
-        ({"status": "optimal"}, "is impossible for 6 classes"),
-        ({"status": "optimal", "radius": 6}, "is impossible for 6 classes"),
-        ({"status": "radius", "radius": 6}, "is impossible for 6 classes"),
-        ({"radius": 1}, "is impossible"),
-        ({"radius": -1}, "radius must be a whole number"),
-        ({"radius": 10**400}, "is impossible"),
-        ({"lower_bound": 1e9}, "is impossible"),
-        ({"lower_bound": float("nan")}, "lower_bound must be a finite number"),
-        ({"lower_bound": -10 * 10**400}, "too large"),
-        ({"objective": -1.0, "lower_bound": -2.0}, "is impossible"),
-        ({"objective": "0"}, "objective must be a finite number"),
-        ({"interrupted": 1}, "interrupted must be true or false"),
-        ({"n_evaluations": 0.5}, "n_evaluations must be a whole number"),
+        ("x", None),
+        ([], None),
+        ({"status": "perfect"}, "status"),
+        ({"status": ["optimal"]}, "status"),
+        ({"status": "optimal"}, "certificate"),
+        ({"status": "optimal", "radius": 6}, "certificate"),
+        ({"status": "radius", "radius": 6}, "certificate"),
+        ({"radius": 1}, "certificate"),
+        ({"radius": -1}, "radius"),
+        ({"radius": 10**400}, None),
+        ({"lower_bound": 1e9}, "certificate"),
+        ({"lower_bound": float("nan")}, "lower_bound"),
+        ({"lower_bound": -10 * 10**400}, None),
+        ({"objective": -1.0, "lower_bound": -2.0}, "certificate"),
+        ({"objective": "0"}, "objective"),
+        ({"interrupted": 1}, "interrupted"),
+        ({"n_evaluations": 0.5}, "n_evaluations"),
     ],
 )
-def test_certificates_that_cannot_be_are_refused(changes, message, document, tmp_path):
+def test_certificates_that_cannot_be_are_refused(changes, parameter, document, tmp_path):
     hostile = copy.deepcopy(document)
     hostile["certificate"] = changes if not isinstance(changes, dict) else hostile["certificate"] | changes
     path = tmp_path / "c.json"
     path.write_text(json.dumps(hostile))
-    with pytest.raises(CorrectionFileError, match=message) as caught:
+    fields = {} if parameter is None else {"parameter": parameter}
+    with refused(CorrectionFileError, file=str(path), **fields):
         load(path)
-    assert str(path) in str(caught.value)
 
 
-@pytest.mark.parametrize("name", ["status", "radius", "objective", "lower_bound", "interrupted"])
+@pytest.mark.parametrize("name", ["status", "radius", "objective", "lower_bound"])
 def test_a_certificate_with_a_field_missing_is_refused(name, document, tmp_path):
     less = copy.deepcopy(document)
     del less["certificate"][name]
     (tmp_path / "c.json").write_text(json.dumps(less))
-    with pytest.raises(CorrectionFileError, match=f"'{name}' is missing"):
+    with refused(CorrectionFileError, file=str(tmp_path / "c.json"), mentions=name):
         load(tmp_path / "c.json")
 
 
 @pytest.mark.parametrize("row", [-1, 1.5, "3", True])
 def test_picked_rows_that_are_none_are_refused(row, document, tmp_path):
     (tmp_path / "c.json").write_text(json.dumps(document | {"picked_row": row}))
-    with pytest.raises(CorrectionFileError, match="picked_row must be a whole number"):
+    with refused(CorrectionFileError, parameter="picked_row", received=row):
         load(tmp_path / "c.json")
 
 

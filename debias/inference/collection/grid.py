@@ -245,7 +245,7 @@ def _checked_folder(out: str | os.PathLike[str]) -> Path:
     """Folder for the tables."""
     folder = Path(out)
     if folder.suffix == ".parquet" or (folder.exists() and not folder.is_dir()):
-        raise ParameterError(f"out is {str(out)!r}; several tables need a folder: give its name")
+        raise ParameterError(parameter="out", received=str(out), allowed="a folder for several tables")
     if not folder.parent.is_dir():
         raise ParameterError(
             parameter="out",

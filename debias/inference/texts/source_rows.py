@@ -41,7 +41,7 @@ class Source:
     (0.0, 1.0)
     >>> Source("ftp", "opt.csv")
     Traceback (most recent call last):
-    debias.errors.TaskError: source kind is 'ftp'; allowed are 'staicc', 'file', 'huggingface'
+    debias.errors.TaskError: kind must be one of 'staicc', 'file', 'huggingface', got 'ftp'.
     """
 
     kind: str
@@ -54,7 +54,8 @@ class Source:
 
     def __post_init__(self) -> None:
         if self.kind not in _KINDS:
-            raise TaskError(f"source kind is {self.kind!r}; allowed are {', '.join(map(repr, _KINDS))}")
+            allowed = f"one of {', '.join(map(repr, _KINDS))}"
+            raise TaskError(parameter="kind", received=self.kind, allowed=allowed)
         for key in ("path", "config", "split"):
             if not isinstance(getattr(self, key), str):
                 raise TaskError(f"source {key} is {getattr(self, key)!r}; it must be a string")

@@ -32,7 +32,7 @@ class RefusingUnpickler(pickle.Unpickler):
     [('text', 1)]
     >>> RefusingUnpickler(io.BytesIO(pickle.dumps(print))).load()
     Traceback (most recent call last):
-    debias.errors.TaskError: the file asks for builtins.print; only plain lists, strings and numbers are read
+    debias.errors.TaskError: the file asks for builtins.print; only plain lists, strings and numbers are read.
     """
 
     def find_class(self, module_name: str, global_name: str) -> Any:

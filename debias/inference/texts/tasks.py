@@ -89,7 +89,7 @@ class Task:
     (' sun', ' rain')
     >>> Task("weather", labels=["sun"])
     Traceback (most recent call last):
-    debias.errors.TaskError: task 'weather': labels is ['sun']; at least two labels are needed
+    debias.errors.TaskError: task 'weather': labels is ['sun']; at least two labels are needed.
     """
 
     name: str

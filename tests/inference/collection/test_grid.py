@@ -115,7 +115,7 @@ def test_rows_without_labels_have_no_accuracy(tmp_path):
         ({"shots": "per-class"}, {"parameter": "shots", "received": "per-class"}),
         ({"seeds": [0, 1, 0]}, {"parameter": "seeds", "received": 0}),
         ({"tasks": [TASK, TASK]}, {"parameter": "tasks", "received": "mood", "fix": str}),
-        ({"shots": [0, 41]}, {"parameter": "shots", "received": 41, "mentions": 40}),
+        ({"shots": [0, 41]}, {"parameter": "shots", "received": 41, "mentions": "40"}),
         ({"limit": 0}, {"parameter": "limit", "received": 0}),
         ({"out": "x.parquet"}, {"parameter": "out", "received": "x.parquet"}),
         ({"out": "no/such"}, {"parameter": "out", "received": "no/such", "fix": str}),

@@ -80,12 +80,12 @@ def load_split(
     rows = _extract(task, source, frame, require_labels)
     if rows.empty:
         raise TaskError(
-            f"task {task.name!r}: split {split!r} has no rows in {source.path!r} (part {source.part})"
+            f"split {split!r} of task {task.name!r} has no rows (part {source.part})", file=source.path
         )
     unique = rows.drop_duplicates("text")
     if limit is not None and limit < len(unique):
         if limit < 1:
-            raise ParameterError(f"limit is {limit!r}; it must be at least 1")
+            raise ParameterError(parameter="limit", allowed="a positive integer or None", received=limit)
         chosen = np.random.default_rng(seed).choice(len(unique), size=limit, replace=False)
         unique = unique.iloc[np.sort(chosen)]
     labels = unique["label"].tolist() if "label" in unique else None
@@ -131,13 +131,18 @@ def _read_file(path: Path) -> pd.DataFrame:
         ".parquet": pd.read_parquet,
     }
     if path.suffix not in readers:
-        raise TaskError(f"{str(path)!r} ends in {path.suffix!r}; allowed are {', '.join(readers)}")
+        raise TaskError(
+            f"the name must end in {', '.join(readers)}, got {path.suffix!r}",
+            parameter="data",
+            received=str(path),
+            file=path,
+        )
     if not path.is_file():
-        raise TaskError(f"{str(path)!r} does not exist", fix="check the path")
+        raise TaskError("the file does not exist", parameter="data", file=path, fix="check the path")
     try:
         frame: pd.DataFrame = readers[path.suffix](path)
     except (ValueError, OSError, AttributeError, TypeError) as error:
-        raise TaskError(f"{str(path)!r} cannot be read as {path.suffix[1:]}: {error}") from error
+        raise TaskError(f"it cannot be read as {path.suffix[1:]}: {error}", file=path) from error
     return frame
 
 
@@ -180,7 +185,9 @@ def _rename(frame: pd.DataFrame, source: Source) -> pd.DataFrame:
     for old, new in source.rename.items():
         column, _, inner = old.partition(".")
         if column not in frame:
-            raise TaskError(f"{source.path!r} has no column {column!r}; it has {list(frame.columns)}")
+            raise TaskError(
+                f"there is no column {column!r}, but {list(frame.columns)}", file=source.path, column=column
+            )
         frame[new] = [value[inner] for value in frame[column]] if inner else frame[column]
     return frame
 
@@ -191,7 +198,9 @@ def _extract(task: Task, source: Source, frame: pd.DataFrame, require_labels: bo
     missing = [column for column in wanted if column not in frame]
     if missing:
         raise TaskError(
-            f"{source.path!r} has no column {missing[0]!r}; it has {list(map(str, frame.columns))}"
+            f"there is no column {missing[0]!r}, but {list(map(str, frame.columns))}",
+            file=source.path,
+            column=missing[0],
         )
     records = frame.to_dict("records")
     out = pd.DataFrame({"text": [_text(task, source, n, row) for n, row in enumerate(records)]}, dtype=object)
@@ -211,7 +220,7 @@ def _text(task: Task, source: Source, row: int, record: dict[Hashable, Any]) -> 
         {str(k): v for k, v in record.items()}, task.text_columns, task.text_template, task.list_separator
     )
     if not text.strip():
-        raise TaskError(f"{source.path!r}, row {row}: the text is empty", fix="leave the row out or mend it")
+        raise TaskError("the text is empty", file=source.path, row=row, fix="omit the row, or give it a text")
     return text
 
 
@@ -220,8 +229,11 @@ def _label(task: Task, source: Source, row: int, value: Any) -> str:
     name = class_name(value, task.class_names, task.labels, source.label_map or task.label_map)
     if name is None:
         raise TaskError(
-            f"{source.path!r}, row {row}: label {value!r} is unknown; allowed are "
-            f"{list(task.class_names)}, positions 0 .. {task.n_classes - 1} and the keys of label_map"
+            f"the label must be one of {list(task.class_names)}, a position 0 .. {task.n_classes - 1} or"
+            f" a key of label_map, got {value!r}",
+            file=source.path,
+            row=row,
+            received=value,
         )
     return name
 
@@ -233,7 +245,7 @@ def _ids(task: Task, source: Source, frame: pd.DataFrame, texts: "pd.Series[str]
         if len(set(ids)) < len(ids):
             repeated = frame[task.id_column].astype(str).value_counts().index[0]
             raise TaskError(
-                f"{source.path!r}: id {repeated!r} stands there more than once; ids must be unique"
+                f"ids must be unique, got {repeated!r} more than once", file=source.path, received=repeated
             )
         return ids
     if source.kind == "staicc":

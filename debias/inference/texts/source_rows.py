@@ -58,11 +58,11 @@ class Source:
             raise TaskError(parameter="kind", received=self.kind, allowed=allowed)
         for key in ("path", "config", "split"):
             if not isinstance(getattr(self, key), str):
-                raise TaskError(f"source {key} is {getattr(self, key)!r}; it must be a string")
+                raise TaskError(parameter=key, received=getattr(self, key), allowed="a string")
         for key in ("rename", "label_map"):
             value = getattr(self, key)
             if not isinstance(value, Mapping) or not all(isinstance(v, str) for v in value.values()):
-                raise TaskError(f"source {key} is {value!r}; it must map names to names")
+                raise TaskError(parameter=key, received=value, allowed="a mapping of names to names")
             object.__setattr__(self, key, {str(k): v for k, v in value.items()})
         object.__setattr__(self, "part", _interval(self.part))
 
@@ -71,7 +71,7 @@ def _interval(part: Any) -> tuple[float, float]:
     """Check that ``part`` is an interval inside [0, 1]."""
     numbers = isinstance(part, Sequence) and len(part) == 2 and all(isinstance(v, int | float) for v in part)
     if not numbers or not 0 <= part[0] < part[1] <= 1:
-        raise TaskError(f"source part is {part!r}", fix="give two numbers with 0 <= first < second <= 1")
+        raise TaskError(parameter="part", received=part, allowed="two numbers with 0 <= first < second <= 1")
     return float(part[0]), float(part[1])
 
 
@@ -90,17 +90,22 @@ def source_from_settings(task: str, split: str, settings: Any, folder: Path) -> 
     """
     where = f"task {task!r}: sources.{split}"
     if not isinstance(settings, Mapping):
-        raise TaskError(f"{where} is {settings!r}", fix='write a table such as file = "opt.csv"')
+        raise TaskError(parameter=where, received=settings, allowed='a table such as file = "opt.csv"')
     kinds = [kind for kind in _KINDS if kind in settings]
     if len(kinds) != 1:
         raise TaskError(
-            f"{where} names {kinds or 'no source'}", fix=f"name exactly one of {', '.join(_KINDS)}"
+            f"{where} names {kinds or 'no source'}",
+            parameter=where,
+            received=kinds,
+            fix=f"name exactly one of {', '.join(_KINDS)}",
         )
     rest = {k: v for k, v in settings.items() if k != kinds[0]}
     allowed = {f.name for f in fields(Source)} - {"kind", "path"}
     if set(rest) - allowed:
         raise TaskError(
-            f"{where} has unknown keys {sorted(set(rest) - allowed)}; known are {sorted(allowed)}"
+            f"{where} has unknown keys {sorted(set(rest) - allowed)}; known are {sorted(allowed)}",
+            parameter=where,
+            received=sorted(set(rest) - allowed),
         )
     path = settings[kinds[0]]
     if kinds[0] == "file" and isinstance(path, str):
@@ -108,23 +113,32 @@ def source_from_settings(task: str, split: str, settings: Any, folder: Path) -> 
     try:
         return Source(kinds[0], path, **rest)
     except TaskError as error:
-        raise TaskError(f"{where}: {error}") from error
+        raise TaskError(
+            f"{where}: {error}", parameter=error.parameter, received=error.received, allowed=error.allowed
+        ) from error
 
 
 def check_template(where: str, columns: Sequence[str], template: str) -> None:
     """Raise TaskError unless the template uses exactly the columns, by plain names in braces."""
     if not columns:
-        raise TaskError(f"{where}: text_columns is empty", fix="name the column that holds the text")
+        raise TaskError(
+            f"{where}: text_columns is empty",
+            parameter="text_columns",
+            fix="name the column that holds the text",
+        )
     if not template:
         if len(columns) > 1:
             raise TaskError(
-                f"{where}: {len(columns)} text_columns need a text_template that says how to join them"
+                f"{where}: {len(columns)} text_columns need a text_template that says how to join them",
+                parameter="text_template",
             )
         return
     names = {name for _, name in _pieces(where, template) if name is not None}
     if names != set(columns):
         raise TaskError(
             f"{where}: text_template uses {sorted(names)}, but text_columns are {sorted(columns)}",
+            parameter="text_template",
+            received=template,
             fix="make them equal",
         )
 
@@ -134,10 +148,18 @@ def _pieces(where: str, template: str) -> list[tuple[str, str | None]]:
     try:
         parsed = list(string.Formatter().parse(template))
     except ValueError as error:
-        raise TaskError(f"{where}: text_template {template!r} is not valid: {error}") from error
+        raise TaskError(
+            f"{where}: text_template {template!r} is not valid: {error}",
+            parameter="text_template",
+            received=template,
+        ) from error
     for _, name, form, conversion in parsed:
         if name is not None and (not name or form or conversion):
-            raise TaskError(f"{where}: text_template {template!r} may hold only column names in braces")
+            raise TaskError(
+                f"{where}: text_template {template!r} may hold only column names in braces",
+                parameter="text_template",
+                received=template,
+            )
     return [(literal, name) for literal, name, _, _ in parsed]
 
 

@@ -11,7 +11,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from debias.errors import TaskError
+from debias.errors import TaskError, shortened
 from debias.inference.texts.source_rows import Source, check_template, source_from_settings
 
 
@@ -89,7 +89,7 @@ class Task:
     (' sun', ' rain')
     >>> Task("weather", labels=["sun"])
     Traceback (most recent call last):
-    debias.errors.TaskError: task 'weather': labels is ['sun']; at least two labels are needed.
+    debias.errors.TaskError: task 'weather': labels must be a list of at least two, got ['sun'].
     """
 
     name: str
@@ -113,7 +113,12 @@ class Task:
         known = {f.name: f for f in fields(self)}
         for key in settings:
             if key not in known:
-                raise TaskError(f"task {name!r}: unknown field {key!r}; known fields are {', '.join(known)}")
+                raise TaskError(
+                    f"task {name!r}: unknown field {key!r}",
+                    parameter=key,
+                    allowed=", ".join(known),
+                    fix=f"choose from {', '.join(known)}",
+                )
         values = {"name": name, "labels": labels, **settings}
         for key, spec in known.items():
             default = spec.default_factory() if callable(spec.default_factory) else spec.default
@@ -172,7 +177,10 @@ class Task:
         if class_name not in self.class_names:
             allowed = ", ".join(map(repr, self.class_names))
             raise TaskError(
-                f"task {self.name!r}: no class is named {class_name!r}; the classes are {allowed}"
+                f"task {self.name!r}: no class is named {class_name!r}; the classes are {allowed}",
+                parameter="class_name",
+                received=class_name,
+                allowed=str(allowed),
             )
         return self.class_names.index(class_name)
 
@@ -231,6 +239,8 @@ def load_task(name_or_path: "str | Path | Task") -> Task:
         if str(name_or_path) not in task_names():
             raise TaskError(
                 f"there is no task {str(name_or_path)!r}",
+                parameter="task",
+                received=str(name_or_path),
                 fix=(
                     f"choose one of {', '.join(task_names())}, or give the path of a TOML file that ends in "
                     ".toml"
@@ -272,17 +282,19 @@ def _read_task(path: Path) -> Task:
     try:
         settings = tomllib.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
-        raise TaskError(f"task file {str(path)!r} does not exist", fix="check the path") from error
+        raise TaskError("the task file does not exist", file=path, fix="check the path") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as error:
-        raise TaskError(f"task file {str(path)!r} cannot be read as TOML: {error}") from error
+        raise TaskError(f"the task file cannot be read as TOML: {error}", file=path) from error
     name = settings.pop("name", path.stem)
     if "labels" not in settings:
         raise TaskError(
-            f"task {name!r}: labels is missing", fix=f'add labels = ["first", "second"] to {str(path)!r}'
+            "labels is missing", parameter="labels", file=path, fix='add labels = ["first", "second"]'
         )
     raw = settings.pop("sources", {})
     if not isinstance(raw, dict):
-        raise TaskError(f"task {name!r}: sources is {raw!r}", fix="write one [sources.SPLIT] table per split")
+        raise TaskError(
+            parameter="sources", received=raw, allowed="one [sources.SPLIT] table per split", file=path
+        )
     sources = {split: source_from_settings(name, split, value, path.parent) for split, value in raw.items()}
     return Task(name, settings.pop("labels"), sources=sources, **settings)
 
@@ -295,41 +307,55 @@ def _typed(task: str, key: str, value: Any, default: Any) -> Any:
             or not isinstance(value, Sequence)
             or not all(isinstance(v, str) for v in value)
         ):
-            raise TaskError(f"task {task!r}: {key} is {value!r}; it must be a list of strings")
+            raise _wrong(task, key, value, "a list of strings")
         return tuple(value)
     if isinstance(default, dict):
         if not isinstance(value, Mapping):
-            raise TaskError(f"task {task!r}: {key} is {value!r}; it must be a mapping")
+            raise _wrong(task, key, value, "a mapping")
         return {str(k): v for k, v in value.items()}
     if not isinstance(value, str):
-        raise TaskError(f"task {task!r}: {key} is {value!r}; it must be a string")
+        raise _wrong(task, key, value, "a string")
     return value
+
+
+def _wrong(task: str, parameter: str, received: object, allowed: str) -> TaskError:
+    """Return the error of a field of a task."""
+    return TaskError(
+        f"task {task!r}: {parameter} must be {allowed}, got {shortened(received)}",
+        parameter=parameter,
+        received=received,
+        allowed=allowed,
+    )
 
 
 def _check(task: Task) -> None:
     """Raise TaskError for values that are of the right type but make no task."""
     where = f"task {task.name!r}"
     if not task.name.strip():
-        raise TaskError(f"task name is {task.name!r}", fix="give it a name")
+        raise TaskError(parameter="name", received=task.name, allowed="a name of at least one letter")
     if len(task.labels) < 2:
-        raise TaskError(f"{where}: labels is {list(task.labels)!r}; at least two labels are needed")
+        raise _wrong(task.name, "labels", list(task.labels), "a list of at least two")
     for key, values in (("labels", task.labels), ("class_names", task.class_names)):
         if any(not value.strip() for value in values):
-            raise TaskError(f"{where}: {key} is {list(values)!r}; every entry needs at least one letter")
+            raise _wrong(task.name, key, list(values), "words of at least one letter")
         if len(set(values)) < len(values):
-            raise TaskError(f"{where}: {key} is {list(values)!r}; each may stand there once")
+            raise _wrong(task.name, key, list(values), "different from each other")
     if len(task.class_names) != len(task.labels):
         raise TaskError(
             f"{where}: {len(task.class_names)} class_names for {len(task.labels)} labels",
+            parameter="class_names",
+            received=list(task.class_names),
             fix="give one name per label",
         )
     unknown = {v for v in task.label_map.values() if v not in task.class_names}
     if unknown:
         raise TaskError(
             f"{where}: label_map leads to {sorted(map(str, unknown))}; allowed are the class_names "
-            f"{list(task.class_names)}"
+            f"{list(task.class_names)}",
+            parameter="label_map",
+            received=sorted(map(str, unknown)),
         )
     for split, source in task.sources.items():
         if not isinstance(source, Source):
-            raise TaskError(f"{where}: sources[{split!r}] is {source!r}; it must be a Source")
+            raise _wrong(task.name, f"sources[{split!r}]", source, "a Source")
     check_template(where, task.text_columns, task.text_template)

@@ -84,9 +84,7 @@ class EngineSettings(Settings):
         one_of=("auto", "echo", "completions", "chat"),
         panel=_SERVER,
     )
-    concurrency: int | None = setting(
-        None, "Requests under way at once; 8 by default.", least=1, panel=_SERVER
-    )
+    concurrency: int | None = setting(None, "Most requests at a time; 8 by default.", least=1, panel=_SERVER)
     requests_per_minute: float | None = setting(None, "Most requests a minute.", above=0, panel=_SERVER)
     max_requests: int | None = setting(None, "Stop before more requests than this.", least=1, panel=_SERVER)
     max_tokens: int | None = setting(None, "Stop before more tokens than this.", least=1, panel=_SERVER)

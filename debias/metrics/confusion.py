@@ -1,7 +1,7 @@
 """Confusion counts, and the metrics as functions of them.
 
 All functions take the counts of many resamples at once: they work on the last two axes, of shape
-(n_classes, n_classes + 1), where the last column counts predictions that are none of the classes.
+(n_classes, n_classes + 1), where the last column counts predictions outside of the classes.
 """
 
 from collections.abc import Sequence
@@ -37,7 +37,7 @@ def confusion(y_true: Labels, y_pred: Labels, labels: Classes | None = None) -> 
     -------
     DataFrame of int of shape (n_classes, n_classes + 1)
         Row: class of the sample; column: prediction. The last column, None, counts predictions
-        that are none of the classes.
+        outside of the classes.
 
     Raises
     ------

@@ -118,6 +118,6 @@ def _resampled_differences(
 
 
 def _codes(classes: pd.Index, values: Labels) -> IndexArray:
-    """Return positions in `classes`; a prediction that is none of them gets the position after the last."""
+    """Return positions in `classes`; any other prediction gets the position after the last."""
     codes = classes.get_indexer(pd.Index(np.asarray(values)))
     return np.where(codes < 0, len(classes), codes).astype(np.int64)

@@ -39,7 +39,7 @@ def frontier_plot(tradeoffs: Tradeoffs, picked: int | None = None) -> "Figure":
     -------
     matplotlib.figure.Figure
         Accuracy in per cent, COBias in points; rows far less accurate than any that is marked are
-        left out, and their number is said. Lines are labelled with what they show.
+        omitted, and their number is stated. Lines are labelled with what they show.
 
     Raises
     ------

@@ -55,7 +55,7 @@ METRICS: dict[str, Callable[[_Judged], FloatArray]] = {
     "worst_class_accuracy": lambda judged: np.asarray(_class_accuracies(judged).min(axis=1)),
     "balanced_accuracy": lambda judged: np.asarray(_class_accuracies(judged).mean(axis=1)),
 }
-"""What a choice is worth on dev rows, by name; classes without dev rows are left out."""
+"""What a choice is worth on dev rows, by name; classes without dev rows are omitted."""
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ _MOST_IDS = 1000
 def answer_settings(
     engine: Engine, task: Task, demonstrations: Sequence[Demonstration], too_long: str
 ) -> dict[str, object]:
-    """Return what decides the answers, JSON-able: a run that goes on must have the same.
+    """Return what decides the answers, JSON-able: a run that is resumed must have the same.
 
     Parameters
     ----------

@@ -1,7 +1,7 @@
 """One run of a collection: from prompts to the table, in memory or on disk.
 
-Rows go on in blocks of the same size however they were answered, so that the same answers make the
-same file.
+Rows are handed on in blocks of one size, however they were answered, so that the same answers make
+the same file.
 """
 
 import os

@@ -86,7 +86,7 @@ class OpenAIEngine(Engine):
         - ``api_key_variable`` (str or None, default "OPENAI_API_KEY"): the environment variable that
           holds the key. The key is sent if the variable is set, and is stored nowhere.
           None sends no key.
-        - ``concurrency`` (int, default 8): most requests under way at once.
+        - ``concurrency`` (int, default 8): most requests at a time.
         - ``timeout`` (float, default 120): seconds that connecting may take, and that an answer may
           take to arrive.
         - ``retries`` (int, default 6): how often a request is sent again after a failure that may

@@ -94,7 +94,7 @@ def prompt_rows(
     seed: int = 0,
     limit: int | None = None,
 ) -> PromptedRows:
-    """Draw demonstrations out of loaded rows, and take the rows that are none.
+    """Draw demonstrations out of loaded rows, and keep the other rows.
 
     Parameters
     ----------
@@ -130,7 +130,7 @@ def prompt_rows(
 
 
 def _check_limit(limit: int | None) -> None:
-    """Raise for a number of rows that is none."""
+    """Refuse a limit that is not a positive integer."""
     if limit is not None and limit < 1:
         raise ParameterError(parameter="limit", allowed="a positive integer or None", received=limit)
 

@@ -20,7 +20,7 @@ from debias.tables.splitting import plain_text
 
 
 class LabelledTexts(NamedTuple):
-    """Texts of a split with their class names and ids, and how many repeated texts were left out."""
+    """Texts of a split with their class names and ids, and how many repeated texts were omitted."""
 
     texts: list[str]
     labels: list[str] | None
@@ -48,7 +48,7 @@ def load_split(
     split : str
         Name of the split, such as "opt" or "test".
     limit : int, optional
-        Take this many rows at random, in the order of the source; all when left out or fewer.
+        Take this many rows at random, in the order of the source; all if omitted or fewer.
     seed : int, default=0
         Decides which rows ``limit`` takes.
     data : str, Path or Source, optional

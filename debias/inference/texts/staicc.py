@@ -73,7 +73,7 @@ def read_staicc(name: str, folder: Path | None = None) -> pd.DataFrame:
     ----------
     name : {"agnews", "sst5", "trec"}
     folder : Path, optional
-        Where the ``.dataset`` files are; the installed wheel when left out.
+        Where the ``.dataset`` files are; the installed wheel if omitted.
 
     Returns
     -------

@@ -41,7 +41,7 @@ class Task:
     labels : sequence of str
         The words put after the prompt and scored, one per class, in class order.
     class_names : sequence of str, optional
-        What tables and reports call the classes; the labels themselves when left out.
+        What tables and reports call the classes; the labels themselves if omitted.
     prefix : str, default=""
         Instruction at the top of the prompt.
     question_prefix, answer_prefix : str
@@ -72,7 +72,7 @@ class Task:
     ------
     TaskError
         When a field has a value that is not allowed: the message says which, what was received,
-        what is allowed and how to mend it.
+        what is allowed and how to fix it.
 
     Examples
     --------
@@ -140,7 +140,7 @@ class Task:
 
     @property
     def template(self) -> dict[str, Any]:
-        """Everything that decides a prompt, JSON-able (sources and columns left out)."""
+        """Everything that decides a prompt, JSON-able (sources and columns omitted)."""
         keys = ("name", "labels", "class_names", "prefix", "question_prefix", "answer_prefix", "separator")
         return {k: list(v) if isinstance(v, tuple) else v for k, v in asdict(self).items() if k in keys}
 

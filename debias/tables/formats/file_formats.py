@@ -51,7 +51,7 @@ def read_parts(path: str | os.PathLike[str], format: str | None = None, **option
     path : path-like
         The file.
     format : {"parquet", "csv", "text", "lm-eval"}, optional
-        Default: told by the suffix .parquet, .pq, .csv, .tsv or .jsonl, else by the content.
+        Inferred from the suffix .parquet, .pq, .csv, .tsv or .jsonl by default, else from the content.
     **options
         Passed to the reader of the format.
 
@@ -92,7 +92,7 @@ def write_parts(
     parts : TableParts
         The contents, checked.
     format : {"parquet", "csv", "text"}, optional
-        Default: told by the suffix .parquet, .pq, .csv, .tsv or .txt.
+        Inferred from the suffix .parquet, .pq, .csv, .tsv or .txt by default.
     **options
         Passed to the writer of the format.
 

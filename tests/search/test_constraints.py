@@ -337,7 +337,7 @@ def test_files_from_before_there_were_bounds_are_read(rows, tmp_path):
 def test_bounds_in_a_file_that_are_not_as_they_should_be(objective, message, rows, tmp_path):
     WeightDebiaser(n_starts=1).fit(*rows).save(tmp_path / "c.json")
     document = json.loads((tmp_path / "c.json").read_text())
-    document["objective"] = objective
+    document |= {"objective": objective, "checksum": None}
     (tmp_path / "c.json").write_text(json.dumps(document))
     with pytest.raises(CorrectionFileError, match=message):
         load(tmp_path / "c.json")

@@ -188,13 +188,13 @@ def _parse(path: Path) -> Entry:
             allowed=" or ".join(map(str, READABLE_VERSIONS)),
             fix="fit again, or install the release that wrote it",
         )
-    if document["schema_version"] >= 3 and document["checksum"] is not None:
-        if document["checksum"] != _checksum(document):
-            raise CorrectionFileError(
-                "the file has changed since it was written",
-                parameter="checksum",
-                fix="restore the file; if you edited it on purpose, set its checksum to null",
-            )
+    written = document["checksum"] if document["schema_version"] >= 3 else None
+    if written is not None and written != _checksum(document):
+        raise CorrectionFileError(
+            "the file has changed since it was written",
+            parameter="checksum",
+            fix="restore the file; if you edited it on purpose, set its checksum to null",
+        )
     return document
 
 

@@ -9,8 +9,6 @@ if anything is wrong.
 """
 
 import argparse
-import datetime
-import decimal
 import gzip
 import json
 import sys
@@ -23,16 +21,13 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 import pyarrow as pa
-import pyarrow.parquet
 from common import RESULTS, markdown
 
 from debias.errors import DebiasError
-from debias.estimators.debiasers import WeightDebiaser, load
+from debias.estimators.debiasers import WeightDebiaser
 from debias.inference.texts.sources import load_split
 from debias.inference.texts.tasks import Task, load_task
 from debias.tables.table import ProbabilityTable
-from iterit.cli.select import read_scores
-from iterit.ngrams.ngram_counts import count_ngrams
 from iterit.records.instruction_records import Records, read_records
 
 NAMES = ["World", "Sports", "Business"]
@@ -269,7 +264,7 @@ def harness_line(
             "doc": {"text": f"text {number}"},
             "target": target,
             "arguments": {
-                f"gen_args_{k}": {"arg_0": context if k < len(choices) else "", "arg_1": choice}
+                f"gen_args_{k}": {"arg_0": "Text:" if k < len(choices) else "", "arg_1": choice}
                 for k, choice in enumerate(choices if len(scores) == len(choices) else choices * 2)
             },
             "resps": [[[score, "False"]] for score in scores],
@@ -283,7 +278,7 @@ def harness_line(
 
 
 def harness(cases: Path | None) -> Iterator[Instance]:
-    """Samples of lm-evaluation-harness."""
+    """Make files of samples of lm-evaluation-harness."""
     kind, name = "table: harness samples", "samples_x_2025-01-15T10-00-00.000000.jsonl"
     high, low = ["-1.0", "-2.0"], ["-2.0", "-1.0"]
     p = round(float(1 / (1 + np.exp(-1))), 3)
@@ -315,7 +310,7 @@ def harness(cases: Path | None) -> Iterator[Instance]:
 
 
 def harness_right(path: Path) -> bool:
-    """Say whether a table gives each sample's target the largest probability, as these cases do where they can."""
+    """Say whether each choice of each sample has the probability that its scores give it."""
     lines = [json.loads(line) for line in path.read_text().splitlines()]
     table = ProbabilityTable.read(path)
     rows = table.probabilities.to_numpy()
@@ -360,7 +355,7 @@ def text_files(cases: Path | None) -> Iterator[Instance]:
     kind = "texts: one text with two labels"
     for suffix, text in {
         "csv": "text,label\nsame,World\nsame,Sports\nother,World\n",
-        "jsonl": '{"text":"same","label":"World"}\n{"text":"same","label":"Sports"}\n{"text":"other","label":"World"}\n',
+        "jsonl": '{"text":"a","label":"World"}\n{"text":"a","label":"Sports"}\n{"text":"b","label":"World"}\n',
         "tsv": "text\tlabel\nsame\tWorld\nsame\tSports\nother\tWorld\n",
     }.items():
         yield Instance(kind, suffix, lambda f, s=suffix, t=text: said_of_twins(write(f, f"t.{s}", t)), True)
@@ -457,12 +452,43 @@ def record_files(cases: Path | None) -> Iterator[Instance]:
     if cases is None:
         return
     of = cases / "iterit"
-    yield Instance("case", "k7_columns.json", lambda _: turns_of(of / "k7_columns.json"),
-                   [["user: a", "assistant: b"], ["user: c", "assistant: d"]])  # fmt: skip
-    for name in ("k7_list_in.jsonl", "k7_wrapped.json", "k7_nan.json", "k7_nan.jsonl"):
-        yield Instance("case", name, lambda _, p=of / name: turns_of(p),
-                       [["user: a", "assistant: b"], ["user: c", "assistant: d"]])  # fmt: skip
-    yield Instance("case", "k7_table.csv", lambda _: turns_of(of / "k7_table.csv"),
-                   [["user: Add, please\n1 and 2", "assistant: 3"], ["user: Name a fish", "assistant: Trout"]])  # fmt: skip
+    two = [["user: a", "assistant: b"], ["user: c", "assistant: d"]]
+    for name in ("k7_columns.json", "k7_list_in.jsonl", "k7_wrapped.json", "k7_nan.json", "k7_nan.jsonl"):
+        yield Instance("case", name, lambda _, p=of / name: turns_of(p), two)
+    two = [["user: Add, please\n1 and 2", "assistant: 3"], ["user: Name a fish", "assistant: Trout"]]
+    yield Instance("case", "k7_table.csv", lambda _: turns_of(of / "k7_table.csv"), two)
     for path in sorted((cases / "faults").glob("rec*")) + sorted((cases / "faults").glob("surrogate*")):
         yield Instance("case", path.name, lambda _, p=path: turns_of(p), REFUSED)
+
+
+def main() -> None:
+    """Read every instance and write the table of kinds and outcomes."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("cases", type=Path, nargs="?", help="the folder with the cases")
+    parser.add_argument("--only", default="", help="read the kinds whose name has this in it")
+    options = parser.parse_args()
+    rows = []
+    groups = [arrays(), *(group(options.cases) for group in (table_files, harness, text_files, record_files))]
+    for instance in (one for group in groups for one in group if options.only in one.kind):
+        with tempfile.TemporaryDirectory() as folder:
+            outcome, found = outcome_of(instance, Path(folder))
+        rows.append({"kind": instance.kind, "instance": instance.name, "outcome": outcome})
+        if outcome == "wrong" or (outcome == "refused" and instance.right is not REFUSED):
+            print(f"{outcome}: {instance.kind}, {instance.name}: {found[:200]}", flush=True)
+    table = pd.crosstab(
+        pd.Series([row["kind"] for row in rows], name="kind"), pd.Series([row["outcome"] for row in rows])
+    )
+    table = table.reindex(columns=["right", "refused", "wrong"], fill_value=0)
+    print(table.to_string())
+    if not options.only:
+        pd.DataFrame(rows).to_csv(RESULTS / "reading.csv", index=False)
+        (RESULTS / "reading.md").write_text(
+            "# What is read is what was meant\n\n`python experiments/reading.py ../shared/cases`; rows of the"
+            f' kind "case" are files that the project does not hold.\n\n{markdown(table)}\n'
+        )
+    if table["wrong"].any():
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()

@@ -352,10 +352,10 @@ def text_files(cases: Path | None) -> Iterator[Instance]:
                 return load_split(task, "opt", data=path).labels
 
             yield Instance(kind, f"{name}, {suffix}", read, right)
-    kind = "texts: one text with two labels"
+    kind, twins = "texts: one text with two labels", [("a", "World"), ("a", "Sports"), ("b", "World")]
     for suffix, text in {
         "csv": "text,label\nsame,World\nsame,Sports\nother,World\n",
-        "jsonl": '{"text":"a","label":"World"}\n{"text":"a","label":"Sports"}\n{"text":"b","label":"World"}\n',
+        "jsonl": "".join(json.dumps({"text": t, "label": k}) + "\n" for t, k in twins),
         "tsv": "text\tlabel\nsame\tWorld\nsame\tSports\nother\tWorld\n",
     }.items():
         yield Instance(kind, suffix, lambda f, s=suffix, t=text: said_of_twins(write(f, f"t.{s}", t)), True)

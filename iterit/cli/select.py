@@ -39,7 +39,7 @@ def select(
     why: Annotated[
         Path | None, typer.Option(help="Also write a table of why: complexity, diversity, score, rank.")
     ] = None,
-    selection: Annotated[SelectionSettings, Only("mode", "decay", "min_ifd", "max_ifd", "seed")],
+    selection: Annotated[SelectionSettings, Only("mode", "decay", "min_ifd", "max_ifd", "tokens", "seed")],
     quotas: Quota = None,
     scoring: ScoringOptions,
     reading: RecordOptions,
@@ -63,7 +63,7 @@ def select(
     records = reading.read(files)
     candidates = picks.candidates(records)
     n_picks = n_picks_of(picks.ratio, len(candidates))
-    counts = count_ngrams(records.responses)
+    counts = count_ngrams(records.responses, tokens=selection.tokens)
     vectors = picks.vectors(records, counts) if by_vectors else None
     table = None
     if scores is not None:

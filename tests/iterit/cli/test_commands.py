@@ -88,6 +88,16 @@ def test_modes_that_need_no_model_ask_none(here):
     assert len(lines_of("selected.jsonl")[0]["output"].split()) == len(longest["output"].split())
 
 
+def test_tokens_decide_which_answers_have_ngrams(here):
+    lines = [{"question": "What?", "answer": answer} for answer in ("水在零度以下会结成冰", "B")]
+    Path("short.jsonl").write_text("\n".join(map(json.dumps, lines)))
+    words = ("select", "short.jsonl", "--mode", "diversity", "--ratio", 1, "--why", "why.csv")
+    for tokens, sums in ((), [True, True]), (("--tokens", "published"), [True, False]):
+        code, _, err = run(*words, *tokens)
+        assert code == 0, err
+        assert (pd.read_csv("why.csv")["diversity"] > 0).tolist() == sums
+
+
 def test_quotas_and_copies(here):
     Path("more.jsonl").write_text(Path("your.jsonl").read_text())
     words = ("select", "your.jsonl", "more.jsonl", "--mode", "random", "--ratio", 0.5)
@@ -182,6 +192,7 @@ def test_train_goes_on_where_it_stopped_and_reports(here, model):
 def test_all_weights_can_be_trained_and_every_setting_reaches_the_run(here, model):
     words = (*TRAIN, "--model", model, "--full", "--device", "cpu", "--rounds", 1, "--out", "full")
     settings = {"above_share": 0.2, "stale_share": 0.3, "epochs_per_round": 2, "score_dtype": "bfloat16"}
+    settings["tokens"] = "published"
     options = [word for name, value in settings.items() for word in (f"--{name.replace('_', '-')}", value)]
     code, _, err = run(*words, *options, "--mode", "facility_location")
     assert code == 0, err

@@ -70,6 +70,10 @@ def test_score_then_select_is_select_alone_and_a_rerun_scores_nothing(here, mode
     assert code == 0, err
     assert "scoring" not in err  # all is known
     assert lines_of("a.jsonl") == lines_of("b.jsonl")
+    Path("turned.jsonl").write_text("\n".join(reversed(Path("your.jsonl").read_text().splitlines())))
+    turned = ("select", "turned.jsonl", *select[2:], "--scores", "scores.csv", "--out", "c.jsonl")
+    assert run(*turned)[0] == 0
+    assert sorted(map(str, lines_of("c.jsonl"))) == sorted(map(str, lines_of("a.jsonl")))
     why = pd.read_csv("why.csv")
     assert why["rank"].tolist() == [1, 2, 3, 4]
     original = rows()
@@ -216,7 +220,7 @@ def test_all_weights_can_be_trained_and_every_setting_reaches_the_run(here, mode
         (["select", "your.jsonl", "--out", "your.jsonl"], "--out"),
         (["select", "your.jsonl", "--out", "x.txt"], ".jsonl or .json or .parquet"),
         (["select", "your.jsonl", "--quota", "a"], "--quota must be SOURCE=SHARE"),
-        (["select", "your.jsonl", "--scores", "your.jsonl"], "row, ifd and status"),
+        (["select", "your.jsonl", "--scores", "your.jsonl"], "digest, ifd and status"),
         (["score", "your.jsonl", "--model", "no/such/model"], "no/such/model"),
         (["score", "your.jsonl", "--engine", "vllm", "--device", "cpu"], "--device"),
         (["train", "your.jsonl", "--rounds", "0"], "--rounds must be a positive integer, got 0."),

@@ -39,7 +39,7 @@ def score(
 
     records = reading.read(files)
     with open_engine(engine) as made:
-        scores = scoring.score(records, made)
+        scores = scoring.score(records, made, reading)
     write_frame(scores.reset_index().assign(source=records.sources), out)
     print_table(*describe_scores(scores))
     print_hardest(scores, records)

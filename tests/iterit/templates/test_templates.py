@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from debias.errors import ParameterError, RecordsError
+from iterit.records.chat_messages import Message
 from iterit.records.instruction_records import Record, Records
-from iterit.records.record_formats import Message
 from iterit.templates.encoding import Encoded, EncodedRecords, Span
 from iterit.templates.named_templates import template_for
 from tests.support.refusals import refused

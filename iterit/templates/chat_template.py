@@ -73,16 +73,16 @@ class ChatTemplate(Template):
     def _end_of_last(self, short: str, long: str) -> str:
         """Return what stands after the last message only, from a conversation and a longer one.
 
-        It is the shortest common end without which the short text opens the long one; where several
-        are, it begins with a special token.
+        It is the shortest end without which the short text opens the long one, and with a special token
+        at its beginning, or shared by both.
         """
         if long.startswith(short):
             return ""
         least = len(short) - len(os.path.commonprefix([short, long]))
-        most = len(os.path.commonprefix([short[::-1], long[::-1]]))
-        ends = [short[len(short) - size :] for size in range(max(least, 1), most + 1)]
+        ends = [end for place in range(len(short) - least + 1) if _MARK not in (end := short[place:])][::-1]
         special = tuple(token for token in self.tokenizer.all_special_tokens if token)
-        return next((end for end in ends if end.startswith(special)), ends[0] if ends else "")
+        shared = (end for end in ends if long.endswith(end))
+        return next((end for end in ends if end.startswith(special)), next(shared, ""))
 
     def _find_leading(self, done: str) -> None:
         """Find the token that opens every text, whether the tokenizer adds it or the template."""

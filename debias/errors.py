@@ -169,7 +169,10 @@ def shortened(value: object) -> str:
     >>> shortened("a"), len(shortened("a" * 1000))
     ("'a'", 200)
     """
-    text = repr(value)
+    try:
+        text = repr(value)
+    except (ValueError, RecursionError):  # numbers of thousands of digits, endless nesting
+        text = f"<{type(value).__name__}>"
     return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 4]}...{text[-1]}"
 
 
@@ -302,6 +305,10 @@ class SolverError(DebiasError, RuntimeError):
 
 class FewRowsWarning(UserWarning):
     """A class has so few labelled rows that its accuracy cannot be known: the message names it."""
+
+
+class ExcludedRowsWarning(UserWarning):
+    """Rows of the records are not used, or have fields that are not read: the message names both."""
 
 
 class InterruptedWarning(UserWarning):

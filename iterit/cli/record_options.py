@@ -11,6 +11,8 @@ from debias.errors import RecordsError, param
 from debias.settings import Settings, setting
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from iterit.records.instruction_records import Records
 
 Files = Annotated[
@@ -53,11 +55,8 @@ class RecordOptions(Settings):
             max_characters=self.max_characters,
             source_field=self.source_field,
         )
-        counts = records.refused_counts
-        if counts:
-            reasons = ", ".join(f"{n:,} {reason}" for reason, n in counts.items())
-            where = f"; see {self.refused}" if self.refused else "; --refused FILE writes them"
-            say(f"warning: {sum(counts.values()):,} rows were excluded: {reasons}{where}.")
+        for note in records.notes(self._where):
+            say(f"warning: {note}")
         if self.refused is not None:
             records.write_refused(self.refused)
         if not len(records):
@@ -67,3 +66,20 @@ class RecordOptions(Settings):
                 fix=f"see the reasons with {param('refused', 'FILE')}",
             )
         return records
+
+    @property
+    def _where(self) -> str:
+        return f"see {self.refused}" if self.refused else "--refused FILE writes them"
+
+    def write_refused(self, records: "Records", refused: "Mapping[int, str]") -> None:
+        """Write the rows that cannot be used again, with records that a template refuses, by row."""
+        if refused and self.refused is not None:
+            records.write_refused(self.refused, refused)
+
+    def say_refused(self, records: "Records", refused: "Mapping[int, str]") -> None:
+        """Say how many records a template refuses, and write them with the rows that cannot be used."""
+        from iterit.templates.template import refusals_told
+
+        if refused:
+            say(f"warning: {refusals_told(refused, self._where)}")
+        self.write_refused(records, refused)

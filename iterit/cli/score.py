@@ -40,7 +40,7 @@ def score(
 
     records = reading.read(files)
     with open_engine(engine) as made:
-        scores = scoring.score(records, made)
+        scores = scoring.score(records, made, reading)
     write_scores(out, scores, records)
     print_table(*describe_scores(scores))
     print_hardest(scores, records)

@@ -68,7 +68,7 @@ def select(
         table = read_scores(scores, records)
     elif "complexity" in mode_called(selection.mode).needs:
         with open_engine(engine) as made:
-            table = scoring.score(records, made)
+            table = scoring.score(records, made, reading)
     chosen = select_rows(
         table,
         counts,

@@ -108,6 +108,7 @@ def train(
     with opened_scorer(scorer, base, training) as engine:
         iterit.engine = engine
         trainer = iterit.attach(make_trainer(base, out, training))
+        reading.write_refused(records, iterit.refused)
         resumed = last_whole_checkpoint(out, trainer.args.world_size)
         if resumed is not None and trainer.is_world_process_zero():
             print_lines([f"Resuming from {resumed}."])

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import BinaryIO, NamedTuple, cast
 
 from debias.atomic_file import atomic_path
-from debias.errors import MissingDependencyError, RecordsError
+from debias.errors import MissingDependencyError, RecordsError, shortened
 
 _LINES = (".jsonl", ".ndjson")
 _ENDINGS = (*_LINES, ".json", ".parquet")
@@ -156,9 +156,18 @@ def _read_parquet(file: Path) -> Iterator[RawRow]:
             for batch in table.iter_batches(batch_size=_BATCH_ROWS):
                 for value in batch.to_pylist():
                     number += 1
-                    yield RawRow(number, to_json(value), value)
+                    yield row_of(number, value)
     except pyarrow.ArrowException as error:
         raise _incomplete(file, f"the file cannot be read as Parquet: {error}") from error
+
+
+def row_of(number: int, value: object) -> RawRow:
+    """Return a row that is no text yet: as JSON has it."""
+    try:
+        text = to_json(value)
+        return RawRow(number, text, json.loads(text))
+    except (ValueError, TypeError, RecursionError) as error:
+        return RawRow(number, shortened(value), None, f"not JSON ({type(error).__name__})")
 
 
 def to_json(value: object) -> str:
@@ -179,6 +188,8 @@ def to_json(value: object) -> str:
 
 def _plain(value: object) -> object:
     """Return a value of numpy or pandas as one of Python, anything else as a string."""
+    if type(value).__name__ in ("NAType", "NaTType"):
+        return None
     return value.tolist() if hasattr(value, "tolist") else str(value)
 
 

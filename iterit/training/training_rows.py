@@ -43,7 +43,8 @@ class TrainingRows(Dataset[dict[str, list[int]]]):
 
     def __getitem__(self, row: int) -> dict[str, list[int]]:
         if row == FILLER:
-            return {"input_ids": self.encoded[0].input_ids[:1], "attention_mask": [1], "labels": [IGNORED]}
+            token = self.encoded[0].input_ids[:1] or [0]  # none where the template refuses the first record
+            return {"input_ids": token, "attention_mask": [1], "labels": [IGNORED]}
         one = self.encoded[int(row)]
         return {"input_ids": one.input_ids, "attention_mask": [1] * len(one), "labels": one.labels}
 

@@ -235,3 +235,18 @@ def test_refusals_are_one_line(here, words, message):
     assert code == 2
     last = err.strip().splitlines()[-1]
     assert last.startswith("iterit: error: ") and message in last
+
+
+def test_records_that_the_template_cannot_take_are_counted_and_written_with_the_others(here, model):
+    lines = [{**row, "tools": [{"name": "add"}]} if place < 2 else row for place, row in enumerate(rows())]
+    Path("your.jsonl").write_text("\n".join(map(json.dumps, [*lines, {"text": "no record", "id": 1}])))
+    code, out, err = run(
+        "select", "your.jsonl", "--model", model, "--ratio", 0.5, "--max-ifd", 50, "--refused", "bad.jsonl"
+    )
+    assert code == 0, err
+    assert "1 row was excluded: 1 unknown fields; see bad.jsonl" in err
+    assert "2 records were refused by the template" in err
+    bad = lines_of("bad.jsonl")
+    assert [line["line"] for line in bad] == [41, 1, 2]
+    assert json.loads(bad[1]["text"]) == lines[0]
+    assert not any("tools" in line for line in lines_of("selected.jsonl"))

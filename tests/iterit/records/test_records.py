@@ -11,9 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from debias.errors import ParameterError, RecordsError
+from iterit.records.chat_messages import Message
 from iterit.records.instruction_records import Records, read_records
 from iterit.records.record_files import read_rows, write_rows
-from iterit.records.record_formats import Message
 from tests.support.paths import SHARED
 from tests.support.refusals import refused
 
@@ -85,14 +85,13 @@ def test_records_that_say_the_same_have_one_digest_but_alpaca_keeps_its_parts():
         ({"conversations": None}, "no answer"),
         ({"instruction": " ", "input": "", "output": "b"}, "no question"),
         ({"messages": [answer("b"), user("a")]}, "no question"),
-        ({"instruction": 3, "output": "b"}, "wrong type"),
+        ({"instruction": {"a": 3}, "output": "b"}, "wrong type"),
         ({"instruction": "a", "output": ["b"]}, "wrong type"),
-        ({"question": "a", "answer": 4}, "wrong type"),
         ({"messages": "a chat"}, "wrong type"),
         ({"messages": ["a chat"]}, "wrong type"),
-        ({"messages": [user("a"), answer(4)]}, "wrong type"),
-        ({"messages": [user("a"), answer([{"type": "image_url"}])]}, "wrong type"),
-        ({"messages": [user("a"), {"role": "tool", "content": "b"}]}, "unknown role"),
+        ({"messages": [user("a"), answer({"b": 4})]}, "wrong type"),
+        ({"messages": [user("a"), answer([{"type": "image_url"}])]}, "has images or other media"),
+        ({"messages": [user("a"), {"role": "tool", "content": "b"}]}, "no answer"),
         ({"messages": [{"content": "b"}]}, "unknown role"),
         ({"text": "a"}, "unknown fields"),
         (["a", "b"], "not an object"),

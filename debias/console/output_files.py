@@ -12,6 +12,8 @@ if TYPE_CHECKING:
 FRAME_FORMATS = (".parquet", ".csv", ".jsonl")
 """What :func:`write_frame` writes."""
 
+_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")
+
 
 def check_output(
     path: Path, suffixes: tuple[str, ...], inputs: tuple[Path, ...] = (), parameter: str = "out"
@@ -81,3 +83,15 @@ def write_text(text: str, path: Path) -> None:
     """Write a text as UTF-8."""
     with atomic_path(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
+
+
+def safe_for_spreadsheets(value: object) -> object:
+    """Return a cell that a spreadsheet does not run: a text that begins like a formula gets an apostrophe.
+
+    Examples
+    --------
+    >>> safe_for_spreadsheets("=1+1"), safe_for_spreadsheets("fine"), safe_for_spreadsheets(-1.5)
+    ("'=1+1", 'fine', -1.5)
+    """
+    is_formula = isinstance(value, str) and value.lstrip(" ").startswith(_FORMULA)
+    return f"'{value}" if is_formula else value

@@ -11,7 +11,6 @@ import pytest
 import typer
 
 from debias.console.command_group import make_program
-from debias.console.output_files import write_frame
 from debias.console.screen import print_lines, print_table
 from debias.errors import TableError
 from debias.pages.environment import page_environment
@@ -140,12 +139,6 @@ def test_what_understands_ctrl_c_imports_nothing_heavy(package):
         "assert not {'typer', 'rich', 'numpy', 'torch'} & set(sys.modules), sys.modules.keys()"
     )
     subprocess.run([sys.executable, "-c", code], check=True, env=os.environ | {"PYTHONPATH": str(ROOT)})
-
-
-def test_a_full_disk_names_the_file(tmp_path):
-    with pytest.raises(OSError) as caught:
-        write_frame(ProbabilityTable([[0.5, 0.5]]).probabilities, tmp_path / "none" / "out.csv")
-    assert str(tmp_path) in str(caught.value.filename)
 
 
 def test_programs_are_made_without_starting(capsys):

@@ -16,7 +16,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from scipy.special import logsumexp
 
-from debias.atomic_file import flush_folder
+from debias.atomic_file import flush_folder, followed
 from debias.errors import EngineError, ParameterError, ResumeError, param
 from debias.inference.collection.answer_store import AnswerStore, storage_errors
 from debias.inference.collection.collected_rows import TextRow
@@ -276,6 +276,7 @@ def checked_target(out: str | os.PathLike[str]) -> Path:
     Returns
     -------
     Path
+        What a symbolic link points to.
 
     Raises
     ------
@@ -303,7 +304,7 @@ def checked_target(out: str | os.PathLike[str]) -> Path:
             received=str(out),
             fix=f"create {str(path.parent)!r}",
         )
-    return path
+    return followed(path)
 
 
 @contextmanager

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from debias.console.option_groups import Only
-from debias.console.output_files import FRAME_FORMATS, check_output, write_frame
+from debias.console.output_files import FRAME_FORMATS, check_output, write_frame, write_or_rescue
 from debias.console.screen import print_lines, print_table
 from iterit.cli.record_options import Files, RecordOptions
 from iterit.cli.scoring_options import ScoringEngine, ScoringOptions
@@ -78,7 +78,7 @@ def select(
         embeddings=vectors,
         **asdict(replace(selection, quotas=quotas_of(quotas))),
     )
-    records.write(out, chosen.rows)
+    write_or_rescue(out, lambda path: records.write(path, chosen.rows))
     if why is not None:
         write_frame(chosen.table, why)
     _print_picks(records, chosen, n_picks, [out] if why is None else [out, why])

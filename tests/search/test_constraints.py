@@ -250,7 +250,7 @@ def test_out_of_bounds_is_said_everywhere_and_no_placeholder_is_shown(rows, tmp_
 
 
 def test_nothing_closer_than_the_uncorrected_model():
-    X = np.array([[0.6, 0.4], [0.6, 0.4], [0.6, 0.4]])
+    X = np.array([[0.6, 0.4], [0.6, 0.4], [0.61, 0.39]])
     debiaser = WeightDebiaser(objective=Constrained(min_accuracy=0.8))
     with pytest.warns(UserWarning, match=r"accuracy at least 80 % \(66.7 is reached\)"):
         debiaser.fit(X, [1, 0, 0])

@@ -164,6 +164,11 @@ class EncodedRecords(Sequence[Encoded]):
         """Tokens of each sequence."""
         return np.diff(self._ends)
 
+    @property
+    def largest_token(self) -> int:
+        """The largest token of all sequences, -1 where there is none."""
+        return int(self._tokens.max(initial=-1))
+
     def of(self, row: int) -> Encoded:
         """Return the sequence of a record by its row.
 

@@ -133,7 +133,8 @@ class IterIT:
         """Give a trainer rounds, before it trains.
 
         Its training data are replaced by the records, encoded with the template that scores them; its
-        class becomes a subclass that adds the sampler.
+        class becomes a subclass that adds the sampler. Its collator goes on joining other examples, such
+        as those of an evaluation.
 
         Parameters
         ----------
@@ -151,11 +152,12 @@ class IterIT:
         from iterit.templates.named_templates import template_for
         from iterit.templates.template import check_some_taken, refusals_told
         from iterit.training.driver import RoundDriver
+        from iterit.training.own_trainers.trainer_checks import check_trainer, context_of
+        from iterit.training.own_trainers.trainer_data import set_rows
         from iterit.training.rescoring import Rescorer, refuse_scattered
-        from iterit.training.trainer_callback import check_trainer, context_of, install
-        from iterit.training.training_rows import set_rows
+        from iterit.training.trainer_callback import install
 
-        check_trainer(trainer, self.epochs_per_round)
+        check_trainer(trainer, self.settings.n_picks, self.epochs_per_round)
         if self.engine is None:
             refuse_scattered(trainer)
         template = template_for(tokenizer_of(trainer), self.template)
@@ -175,6 +177,7 @@ class IterIT:
                 max_tokens=limit, encoded=encoded, show_progress=self.show_progress,
             )  # fmt: skip
 
+        set_rows(trainer, encoded)
         self.rounds = RoundDriver(
             encoded=encoded,
             settings=self.settings,
@@ -189,7 +192,6 @@ class IterIT:
         if self.settings.window == "published":
             self._appended = str(tokenizer_of(trainer).eos_token or "")
         install(trainer, self.rounds)
-        set_rows(trainer, encoded)
         return trainer
 
     def _pick(self, candidates: RowArray, newest: pd.DataFrame, number: int) -> pd.DataFrame:
@@ -235,7 +237,9 @@ class IterIT:
         return pd.DataFrame({"words": words, "tokens": encoded.lengths, "source": self.records.sources})
 
     def _facts(self, trainer: "Trainer") -> dict[str, object]:
-        """Return further facts, for reports."""
+        """Return further facts, for reports, and to say what has changed where a run resumes."""
+        from iterit.training.own_trainers.trainer_checks import steps_per_epoch
+
         model, args = model_of(trainer), trainer.args
         sizes = [(parameter.numel(), parameter.requires_grad) for parameter in model.parameters()]
         return {
@@ -248,7 +252,14 @@ class IterIT:
             "batch_size": int(args.per_device_train_batch_size),
             "gradient_accumulation_steps": int(args.gradient_accumulation_steps),
             "n_processes": int(args.world_size),
+            "steps_per_epoch": steps_per_epoch(trainer, self.settings.n_picks),
+            "num_train_epochs": float(args.num_train_epochs),
+            "max_steps": int(args.max_steps),
             "learning_rate": float(args.learning_rate),
+            "lr_scheduler_type": str(args.lr_scheduler_type),
+            "warmup_steps": float(args.warmup_steps),
+            "weight_decay": float(args.weight_decay),
+            "optim": str(args.optim),
         }
 
 

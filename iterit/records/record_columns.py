@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from debias.errors import ParameterError
-from iterit.records.record_files import RawRow
+from debias.inference.texts.json_rows import RawRow
 from iterit.records.record_formats import Content, check_format, parse_row
 from iterit.records.row_fields import RefusedRow, as_unicode, missing
 

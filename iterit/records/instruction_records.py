@@ -309,9 +309,9 @@ def read_records(
 
     Examples
     --------
-    >>> import tempfile
+    >>> import pathlib, tempfile
     >>> with tempfile.TemporaryDirectory() as folder:
-    ...     path = Path(folder) / "two.jsonl"
+    ...     path = pathlib.Path(folder) / "two.jsonl"
     ...     _ = path.write_text('{"question": "1 + 1?", "answer": "2"}\nnonsense\n')
     ...     records = read_records(path)
     >>> records

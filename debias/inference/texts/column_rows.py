@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 from debias.errors import RecordsError
-from debias.inference.texts.json_rows import LONGEST_ROW, Open, RawRow, row_of_text, row_of_value, to_json
+from debias.inference.texts.json_rows import LONGEST_ROW, Open, RawRow, as_unicode, row_of_value, to_json
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -73,21 +73,8 @@ def _with_first(first: str, rest: Iterator[str]) -> Iterator[str]:
 def _row_of_cells(number: int, names: list[str], cells: list[str]) -> RawRow:
     """Return a row; one with more cells than names is refused."""
     if len(cells) > len(names):
-        text = to_json(cells).encode(errors="replace").decode()
-        return RawRow(number, text, None, "more cells than columns")
-    row = dict(zip(names, cells, strict=False))
-    if any(not cell.isascii() for cell in cells) and _is_escaped("".join(cells)):
-        return RawRow(number, to_json(row), None, "not Unicode")
-    return row_of_text(number, to_json(row))
-
-
-def _is_escaped(text: str) -> bool:
-    """Tell whether a text has bytes that are no UTF-8."""
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return True
-    return False
+        return RawRow(number, as_unicode(to_json(cells)), None, "more cells than columns")
+    return row_of_value(number, dict(zip(names, cells, strict=False)))
 
 
 @contextmanager

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Mapping
 from itertools import count
 from typing import Any, BinaryIO, NamedTuple
 
+from debias.bounded_json import parse_json
 from debias.errors import RecordsError, shortened
 
 LONGEST_ROW = 2**25
@@ -44,32 +45,29 @@ class RawRow(NamedTuple):
 
 
 def row_of_text(number: int, text: str) -> RawRow:
-    """Read one JSON text; bytes that are no UTF-8 stand in it as halves of surrogate pairs.
+    """Read one JSON text; one with bytes that are no UTF-8, or half a surrogate pair, is refused.
 
     Examples
     --------
     >>> row_of_text(7, '{"n": 1}'), row_of_text(8, "[" * 10**5).refused
     (RawRow(line=7, text='{"n": 1}', value={'n': 1}, refused=''), 'not JSON')
     """
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return RawRow(number, text.encode(errors="replace").decode(), None, "not Unicode")
     if len(text) > LONGEST_ROW or n_values(text) > _MOST_VALUES:
-        return RawRow(number, text[:LONGEST_ROW], None, "too large")
+        return RawRow(number, as_unicode(text[:LONGEST_ROW]), None, "too large")
     try:
-        return RawRow(number, text, json.loads(text))
-    except (ValueError, RecursionError):
-        return RawRow(number, text, None, "not JSON")
+        return RawRow(number, text, parse_json(text))
+    except UnicodeError:
+        return RawRow(number, as_unicode(text), None, "not Unicode")
+    except ValueError:
+        return RawRow(number, as_unicode(text), None, "not JSON")
 
 
 def row_of_value(number: int, value: object) -> RawRow:
     """Return a row that is no text yet, its value as JSON has it."""
     try:
-        text = to_json(value)
-        return RawRow(number, text, json.loads(text))
+        return row_of_text(number, to_json(value))
     except (ValueError, TypeError, RecursionError) as error:
-        return RawRow(number, shortened(value), None, f"not JSON ({type(error).__name__})")
+        return RawRow(number, as_unicode(shortened(value)), None, f"not JSON ({type(error).__name__})")
 
 
 def to_json(value: object) -> str:
@@ -98,6 +96,11 @@ def _plain(value: object) -> object:
         except UnicodeDecodeError:
             return codecs.encode(value, "base64").decode().replace("\n", "")
     return value.tolist() if hasattr(value, "tolist") else str(value)
+
+
+def as_unicode(text: str) -> str:
+    """Return a text with a question mark for each half of a surrogate pair, which no file can hold."""
+    return text.encode(errors="replace").decode()
 
 
 def n_values(text: str) -> int:
@@ -144,7 +147,7 @@ def read_json(open_file: Open, is_lines: bool, file: object) -> Iterator[RawRow]
 def _read_object(text: str, file: object) -> Iterator[RawRow]:
     """Yield the rows of a text that is one object."""
     try:
-        rows = rows_of_object(json.loads(text))
+        rows = rows_of_object(parse_json(text))
     except ValueError as error:
         raise _not_valid(file, 0, str(error)) from error
     if rows is None:

@@ -11,6 +11,8 @@ from copy import copy
 from dataclasses import dataclass
 from typing import Self
 
+from debias.pages.visible_text import visible
+
 _REFERENCE = re.compile("\x00([^\x00\x01]*)(?:\x01([^\x00]*))?\x00")
 _LONGEST = 200
 
@@ -138,7 +140,7 @@ class DebiasError(Exception):
         sentence = ": ".join(filter(None, [self._place(), self._problem(names)]))
         parts = [sentence, self.fix or ""]
         text = "; ".join(part.strip().removesuffix(".") for part in parts if part)
-        text = _REFERENCE.sub(_referrer(names), text)
+        text = visible(_REFERENCE.sub(_referrer(names), text))
         return text if not text or text.endswith("?") else f"{text}."
 
     def _place(self) -> str:

@@ -35,6 +35,7 @@ class RowOptions(Settings):
     shots_split: str = setting("opt", "Split the examples are drawn from; drawn rows leave it.")
     shots_data: Path | None = setting(None, "File the examples are drawn from instead.")
     limit: int | None = setting(None, "Rows to take at random; all by default.")
+    unlabelled: bool = setting(False, "The rows have no labels, though the task names their column.")
 
 
 def collect(

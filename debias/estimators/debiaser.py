@@ -29,7 +29,8 @@ from debias.estimators.few_labels.generalization import Expectation
 from debias.estimators.fitted_correction import FittedCorrection
 from debias.estimators.summary import describe_outcome
 from debias.search.constraints import Goal
-from debias.tables.class_columns import FloatArray, IndexArray, fingerprint_of
+from debias.tables.class_columns import ClassColumns, FloatArray, IndexArray, fingerprint_of
+from debias.tables.information import check_information
 
 T = TypeVar("T")
 
@@ -100,7 +101,8 @@ class Debiaser(ColumnClassifier):
         Raises
         ------
         TableError
-            A row is not a distribution, a label has no column, or there are too few rows.
+            A row is not a distribution, a label has no column, there are too few rows, or all rows are
+            the same.
         ParameterError
             A parameter has a value that is not allowed.
 
@@ -108,8 +110,15 @@ class Debiaser(ColumnClassifier):
         -----
         FewRowsWarning, InterruptedWarning, InfeasibleWarning
             A class has few rows; Ctrl-C ended the search; no choice met keeps the bounds.
+        UserWarning
+            Many rows, or a column, say nothing of the classes.
         """
         raise TypeError(f"{type(self).__name__} must define fit(X, y).")
+
+    def _match(self, X: Rows, y: Labels | None) -> tuple[ClassColumns, FloatArray]:
+        match, probabilities = super()._match(X, y)
+        check_information(probabilities, match.by_column)
+        return match, probabilities
 
     def _expect(self, probabilities: FloatArray, y: IndexArray, seed: int) -> Expectation:
         """Cross-validate on labelled rows."""

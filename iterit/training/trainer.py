@@ -68,10 +68,10 @@ class IterIT:
         For the modes that need them, see :func:`iterit.selection.selection.select`.
     show_progress : bool, default=True
     **settings
-        `mode`, `decay`, `min_ifd`, `max_ifd`, `quotas`, `seed`, `window`, `update_ratio`, `above_share`
-        and `stale_share`: see :class:`iterit.rounds.round_settings.RoundSettings`. The window "published"
-        also appends the tokenizer's end-of-text token to each answer before its n-grams are counted, as
-        the published code does.
+        `mode`, `decay`, `min_ifd`, `max_ifd`, `tokens`, `quotas`, `seed`, `window`, `update_ratio`,
+        `above_share` and `stale_share`: see :class:`iterit.rounds.round_settings.RoundSettings`. The window
+        "published" also appends the tokenizer's end-of-text token to each answer before its n-grams are
+        counted, as the published code does.
 
     Attributes
     ----------
@@ -198,7 +198,9 @@ class IterIT:
         from iterit.selection.selection import select
 
         if self._counts is None:
-            self._counts = count_ngrams(self.records.responses, end_of_text=self._appended)
+            self._counts = count_ngrams(
+                self.records.responses, tokens=self.settings.tokens, end_of_text=self._appended
+            )
         return select(
             newest["ifd"].to_numpy(),
             self._counts,

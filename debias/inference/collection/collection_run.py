@@ -16,7 +16,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from scipy.special import logsumexp
 
-from debias.atomic_file import flush_folder
+from debias.atomic_file import flush_folder, followed
 from debias.errors import EngineError, ParameterError, ResumeError, param
 from debias.inference.collection.answer_store import AnswerStore, storage_errors
 from debias.inference.collection.collected_rows import TextRow
@@ -33,6 +33,7 @@ from debias.inference.collection.run_folder import (
 )
 from debias.inference.engine import Engine, FloatArray
 from debias.inference.texts.tasks import Demonstration, Task
+from debias.pages.visible_text import visible
 from debias.tables.checks import check_metadata, check_parts
 from debias.tables.formats.parquet_table import ParquetTableWriter, read_header
 from debias.tables.table_parts import PER_ROW, TableParts
@@ -202,9 +203,14 @@ class CollectionRun:
         """Show progress on the error stream, so that standard output stays for results."""
         shown = self.settings.progress
         title = shown if isinstance(shown, str) else self.task.name
-        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+        columns = (
+            TextColumn("{task.description}", markup=False),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeRemainingColumn(),
+        )
         with Progress(*columns, console=Console(stderr=True), disable=not shown) as bar:
-            job = bar.add_task(title, total=n_rows)
+            job = bar.add_task(visible(title), total=n_rows)
             yield lambda n_done: bar.advance(job, n_done)
 
     def _about(self, facts: CollectionFacts) -> TableParts:
@@ -270,6 +276,7 @@ def checked_target(out: str | os.PathLike[str]) -> Path:
     Returns
     -------
     Path
+        What a symbolic link points to.
 
     Raises
     ------
@@ -297,7 +304,7 @@ def checked_target(out: str | os.PathLike[str]) -> Path:
             received=str(out),
             fix=f"create {str(path.parent)!r}",
         )
-    return path
+    return followed(path)
 
 
 @contextmanager

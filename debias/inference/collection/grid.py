@@ -85,6 +85,7 @@ def collect_many(
     data: str | Path | None = None,
     shots_split: str = "opt",
     shots_data: str | Path | None = None,
+    unlabelled: bool = False,
     **settings: Unpack[CollectionKeywords],
 ) -> CollectedGrid:
     """Collect a table for each task, number of demonstrations, and seed.
@@ -106,7 +107,7 @@ def collect_many(
     shots : sequence of int or "per-class", default=(1,)
     seeds : sequence of int, default=(0,)
         Decide which demonstrations are drawn, and which rows ``limit`` takes.
-    limit, data, shots_split, shots_data
+    limit, data, shots_split, shots_data, unlabelled
         As for :func:`~debias.inference.texts.prompted_rows.load_prompted_rows`.
     **settings
         As for ``collect``, but ``seed``.
@@ -149,6 +150,7 @@ def collect_many(
         data=data,
         shots_split=shots_split,
         shots_data=shots_data,
+        unlabelled=unlabelled,
     )
     return collect_planned(engine, planned, **settings)
 
@@ -207,12 +209,13 @@ def plan_tables(
     data: str | Path | None = None,
     shots_split: str = "opt",
     shots_data: str | Path | None = None,
+    unlabelled: bool = False,
 ) -> list[PlannedTable]:
     """Load rows and draw demonstrations for many tables; no model is needed.
 
     Parameters
     ----------
-    tasks, out, split, shots, seeds, limit, data, shots_split, shots_data
+    tasks, out, split, shots, seeds, limit, data, shots_split, shots_data, unlabelled
         As for :func:`collect_many`.
 
     Returns
@@ -230,7 +233,7 @@ def plan_tables(
     _check_choices({"tasks": [task.name for task in loaded], "shots": shots, "seeds": seeds})
     planned = []
     for task in loaded:
-        rows = load_split(task, split, data=data, require_labels=False)
+        rows = load_split(task, split, data=data, require_labels=False if unlabelled else None)
         own = (shots_data is None and shots_split == split) or set(shots) == {0}
         pool = rows if own else load_split(task, shots_split, data=shots_data)
         for n_shots in shots:

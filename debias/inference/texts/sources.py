@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
-from debias.errors import MissingDependencyError, ParameterError, RecordsError, TaskError, shortened
+from debias.errors import MissingDependencyError, ParameterError, RecordsError, TaskError, param, shortened
 from debias.inference.texts.json_rows import RawRow
 from debias.inference.texts.row_files import find_files, read_rows
 from debias.inference.texts.source_rows import Source, class_name, render
@@ -36,7 +36,7 @@ def load_split(
     seed: int = 0,
     *,
     data: str | Path | Source | None = None,
-    require_labels: bool = True,
+    require_labels: bool | None = True,
 ) -> LabelledTexts:
     """Load the texts of one split of a task.
 
@@ -55,8 +55,9 @@ def load_split(
     data : str, Path or Source, optional
         Files of any kind that :func:`debias.inference.texts.row_files.read_rows` reads (a file, a folder or
         a pattern), or a Source, in place of the task's own source.
-    require_labels : bool, default=True
-        Whether a missing label column is an error; otherwise ``labels`` is None then.
+    require_labels : bool or None, default=True
+        Whether a missing label column is an error; otherwise ``labels`` is None then. With None it is
+        one where the task names a label column, or another column than texts and ids may hold labels.
 
     Returns
     -------
@@ -177,15 +178,22 @@ def _rename(frame: pd.DataFrame, source: Source) -> pd.DataFrame:
     return frame
 
 
-def _extract(task: Task, source: Source, frame: pd.DataFrame, require_labels: bool) -> pd.DataFrame:
+def _extract(task: Task, source: Source, frame: pd.DataFrame, require_labels: bool | None) -> pd.DataFrame:
     """Turn the source's columns into text, label and id, for the rows of the source's part."""
+    if require_labels is None:
+        others = set(frame.columns) - {*task.text_columns, task.id_column, "id"}
+        require_labels = task.label_column != "label" or bool(others)
     wanted = list(task.text_columns) + ([task.label_column] if require_labels else [])
     missing = [column for column in wanted if column not in frame]
     if missing:
+        key = "label_column" if missing[0] == task.label_column else "text_columns"
+        unlabelled = f", or pass {param('unlabelled', True)} where the rows have no labels"
         raise TaskError(
             f"there is no column {missing[0]!r}, but {list(map(str, frame.columns))}",
+            parameter=key,
             file=source.path,
             column=missing[0],
+            fix=f"set {key} in the task file{unlabelled if key == 'label_column' else ''}",
         )
     records = frame.to_dict("records")
     out = pd.DataFrame({"text": [_text(task, source, n, row) for n, row in enumerate(records)]}, dtype=object)

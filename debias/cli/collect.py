@@ -28,7 +28,10 @@ class RowOptions(Settings):
     """Which rows are asked about, and where their solved examples come from."""
 
     split: str = setting("opt", "Which rows of the task.")
-    data: Path | None = setting(None, "Rows from this .csv, .jsonl, .json or .parquet file instead.")
+    data: Path | None = setting(
+        None,
+        "Rows from this file instead: .csv, .tsv, .json, .jsonl, .parquet or .arrow; or a folder of them.",
+    )
     shots_split: str = setting("opt", "Split the examples are drawn from; drawn rows leave it.")
     shots_data: Path | None = setting(None, "File the examples are drawn from instead.")
     limit: int | None = setting(None, "Rows to take at random; all by default.")

@@ -1,6 +1,7 @@
 """The options that say which records are read, and how."""
 
 from dataclasses import dataclass
+from fnmatch import fnmatch
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -19,9 +20,28 @@ Files = Annotated[
     list[Path],
     typer.Argument(
         metavar="FILE...",
-        help="Records (Alpaca, ShareGPT, messages, question/answer): .json, .jsonl, .parquet, also .gz.",
+        help="Records (Alpaca, ShareGPT, messages, question/answer): .json, .jsonl, .csv, .tsv (also .gz, "
+        ".zst), .parquet, .arrow; a folder of them, also of save_to_disk, or a pattern with *.",
     ),
 ]
+
+
+def inputs_of(files: list[Path], *outputs: Path | None) -> tuple[Path, ...]:
+    """Return the files that are read, and outputs that would be read the next time.
+
+    Raises
+    ------
+    RecordsError
+        A folder or a pattern has no file.
+    """
+    from debias.inference.texts.row_files import readable
+
+    found = [file.path for file in readable(files)]
+    for out in filter(None, outputs):
+        for file in files:
+            if (file.is_dir() and out.parent.resolve() == file.resolve()) or fnmatch(str(out), str(file)):
+                found.append(out)
+    return tuple(found)
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ import typer
 from debias.console.option_groups import Only
 from debias.console.output_files import FRAME_FORMATS, check_output
 from debias.console.screen import print_lines, print_table
-from iterit.cli.record_options import Files, RecordOptions
+from iterit.cli.record_options import Files, RecordOptions, inputs_of
 from iterit.cli.scoring_options import ScoringEngine, ScoringOptions
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ def score(
 
     Example: iterit score alpaca.jsonl --model demo --out scores.parquet
     """
-    check_output(out, FRAME_FORMATS, tuple(files))
+    check_output(out, FRAME_FORMATS, inputs_of(files, out))
     from debias.inference.engine_settings import open_engine
     from iterit.scoring.score_files import write_scores
 

@@ -9,7 +9,7 @@ import typer
 from debias.console.option_groups import Only
 from debias.console.output_files import FRAME_FORMATS, check_output, write_frame, write_or_rescue
 from debias.console.screen import print_lines, print_table
-from iterit.cli.record_options import Files, RecordOptions
+from iterit.cli.record_options import Files, RecordOptions, inputs_of
 from iterit.cli.scoring_options import ScoringEngine, ScoringOptions
 from iterit.cli.selection_options import PickOptions, Quota, quotas_of
 from iterit.selection.selection_settings import SelectionSettings
@@ -54,9 +54,9 @@ def select(
     from iterit.selection.modes import mode_called
     from iterit.selection.selection import select as select_rows
 
-    check_output(out, RECORD_FORMATS, tuple(files))
+    check_output(out, RECORD_FORMATS, inputs_of(files, out))
     if why is not None:
-        check_output(why, FRAME_FORMATS, (*files, out), "why")
+        check_output(why, FRAME_FORMATS, (*inputs_of(files, why), out), "why")
     by_vectors = picks.needs_vectors(selection.mode)
     records = reading.read(files)
     candidates = picks.candidates(records)

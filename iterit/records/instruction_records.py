@@ -9,17 +9,18 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import count
-from pathlib import Path
+from itertools import count, repeat
 from typing import TYPE_CHECKING, cast, overload
 
 from numpy.typing import ArrayLike
 
 from debias.errors import ParameterError, RecordsError
 from debias.inference.collection.answer_store import digest
+from debias.inference.texts.json_rows import row_of_value, to_json
+from debias.inference.texts.row_files import read_rows, readable
 from iterit.records.chat_messages import Message
 from iterit.records.record_columns import RecordColumns, UnreadFields
-from iterit.records.record_files import read_rows, row_of, to_json, write_rows
+from iterit.records.record_files import Place, keeps_types, write_rows, write_typed
 from iterit.records.record_formats import parse_row
 from iterit.row_numbers import row_numbers
 
@@ -124,7 +125,7 @@ class Records(Sequence[Record]):
             Rows with more characters are refused.
         """
         columns = RecordColumns(format, None, max_characters, None)
-        columns.add_rows(source, map(row_of, count(1), _mappings(rows)), source)
+        columns.add_rows(source, map(row_of_value, count(1), _mappings(rows)), source)
         return cls._of(columns)
 
     def __len__(self) -> int:
@@ -246,7 +247,7 @@ class Records(Sequence[Record]):
         return Records(self._rows.take(numbers), self._refused.slice(0, 0), self._format)
 
     def write(self, path: str | os.PathLike[str], rows: ArrayLike | None = None) -> None:
-        """Write records as they were read, all their fields included.
+        """Write records as they were read, all their fields included; tables into Parquet keep their types.
 
         Parameters
         ----------
@@ -258,10 +259,16 @@ class Records(Sequence[Record]):
         Raises
         ------
         RecordsError
-            The ending is unknown, or the rows do not fit into one table (Parquet).
+            The ending is unknown; or, for Parquet, the rows do not fit into one table, or the file that they
+            come from has changed.
         """
         chosen = self if rows is None else self.take(rows)
-        write_rows(path, chosen._originals())
+        named = chosen._rows.select(["file", "line", "text"])
+        files = map(Place, named["file"].unique().to_pylist(), count(), repeat(""))
+        if keeps_types(path, files):
+            write_typed(path, [Place(*row.values()) for row in named.to_pylist()])
+        else:
+            write_rows(path, chosen._originals())
 
 
 def read_records(
@@ -277,7 +284,8 @@ def read_records(
     Parameters
     ----------
     paths : str, path-like, or a sequence of them
-        Files that end in .jsonl, .ndjson or .json (each also .gz) or in .parquet.
+        Files of any kind that :func:`debias.inference.texts.row_files.read_rows` reads, folders of them,
+        also those that ``save_to_disk`` made, or patterns with * or ?.
     format : {"auto", "alpaca", "sharegpt", "messages", "qa"}, default="auto"
         Format of the rows; "auto" infers it from the fields of each row.
     limit : int, optional
@@ -301,9 +309,9 @@ def read_records(
 
     Examples
     --------
-    >>> import tempfile
+    >>> import pathlib, tempfile
     >>> with tempfile.TemporaryDirectory() as folder:
-    ...     path = Path(folder) / "two.jsonl"
+    ...     path = pathlib.Path(folder) / "two.jsonl"
     ...     _ = path.write_text('{"question": "1 + 1?", "answer": "2"}\nnonsense\n')
     ...     records = read_records(path)
     >>> records
@@ -315,8 +323,8 @@ def read_records(
     if not files:
         raise ParameterError(parameter="paths", received=paths, allowed="at least one file")
     columns = RecordColumns(format, limit, max_characters, source_field)
-    for file in files:
-        columns.add_rows(str(file), read_rows(file), Path(file).name)
+    for file, source in readable(files):
+        columns.add_rows(str(file), read_rows(file), source)
     records = Records._of(columns)
     if not len(records):
         raise RecordsError(

@@ -6,9 +6,9 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from debias.errors import ParameterError
-from iterit.records.record_files import RawRow
+from debias.inference.texts.json_rows import RawRow, as_unicode
 from iterit.records.record_formats import Content, check_format, parse_row
-from iterit.records.row_fields import RefusedRow, as_unicode, missing
+from iterit.records.row_fields import RefusedRow, missing
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -4,10 +4,12 @@ What no one reads is named afterwards, so that nothing that changes the meaning 
 """
 
 import ast
-import json
 from collections.abc import Mapping, Sequence
 
-_DEEPEST = 100
+from debias.bounded_json import parse_json
+from debias.inference.texts.json_rows import as_unicode
+
+_MOST_BRACKETS = 2000
 _LONGEST_DETAIL = 200
 
 
@@ -124,16 +126,11 @@ def parsed(value: object) -> object:
     if not isinstance(value, str) or not value.lstrip().startswith(("[", "{")):
         return value
     try:
-        return json.loads(value)
-    except (ValueError, RecursionError):
-        if value.count("[") + value.count("{") + value.count("(") > _DEEPEST:
+        return parse_json(value)
+    except ValueError:
+        if value.count("[") + value.count("{") + value.count("(") > _MOST_BRACKETS:
             return value
     try:
         return ast.literal_eval(value.strip())
     except (ValueError, SyntaxError, TypeError, RecursionError, MemoryError):
         return value
-
-
-def as_unicode(text: str) -> str:
-    """Return a text with a question mark for each half of a surrogate pair, which no file can hold."""
-    return text.encode(errors="replace").decode()

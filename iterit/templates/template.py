@@ -18,10 +18,10 @@ from numpy.typing import ArrayLike
 
 from debias.errors import ParameterError, RecordsError
 from debias.inference.collection.answer_store import digest
+from debias.inference.texts.json_rows import to_json
 from debias.inference.tokenization import Tokenization
 from iterit.records.chat_messages import Message
 from iterit.records.instruction_records import Record, Records
-from iterit.records.record_files import to_json
 from iterit.templates.encoding import Encoded, EncodedRecords, Span
 
 if TYPE_CHECKING:

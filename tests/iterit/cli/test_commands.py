@@ -250,3 +250,18 @@ def test_records_that_the_template_cannot_take_are_counted_and_written_with_the_
     assert [line["line"] for line in bad] == [41, 1, 2]
     assert json.loads(bad[1]["text"]) == lines[0]
     assert not any("tools" in line for line in lines_of("selected.jsonl"))
+
+
+def test_a_folder_and_a_pattern_are_read_and_never_their_own_output(here):
+    Path("parts").mkdir()
+    pd.DataFrame(rows()[:20]).to_csv("parts/a.csv", index=False)
+    pd.DataFrame(rows()[20:]).to_json("parts/b.json")
+    words = ("--mode", "random", "--ratio", 1, "--out")
+    for given in ("parts", "parts/*"):
+        code, _, err = run("select", given, *words, "all.jsonl")
+        assert code == 0, err
+        assert sorted(map(json.dumps, lines_of("all.jsonl"))) == sorted(map(json.dumps, rows()))
+        code, _, err = run("select", given, *words, "parts/all.jsonl")
+        assert code == 2 and "--out" in err and not Path("parts/all.jsonl").exists()
+    code, _, err = run("select", "none/*", *words, "all.jsonl")
+    assert code == 2 and "none/*" in err

@@ -182,10 +182,10 @@ def test_names_with_half_a_surrogate_pair_and_rows_that_are_no_json_are_counted(
             {(1, 2): 3}, {"question": "a", "answer": 10**5000},
             {"question": "a", "answer": "b", "\udc00": "c"}]  # fmt: skip
     records = Records.from_rows(rows)
-    assert len(records) == 1 and records.unread_counts == {"?": 1}
+    assert len(records) == 0 and records.refused_counts["not Unicode"] == 3
     records.write_refused(tmp_path / "refused.jsonl")
     written = [json.loads(line) for line in (tmp_path / "refused.jsonl").read_text().splitlines()]
-    assert [row["line"] for row in written] == [1, 2, 3, 4, 5]
+    assert [row["line"] for row in written] == [1, 2, 3, 4, 5, 6]
     assert max(len(row["detail"]) for row in written) <= 200
 
 

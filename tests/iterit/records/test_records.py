@@ -11,9 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from debias.errors import ParameterError, RecordsError
+from debias.inference.texts.row_files import read_rows
 from iterit.records.chat_messages import Message
 from iterit.records.instruction_records import Records, read_records
-from iterit.records.record_files import read_rows, write_rows
+from iterit.records.record_files import write_rows
 from tests.support.paths import SHARED
 from tests.support.refusals import refused
 
@@ -298,7 +299,7 @@ def nothing_usable(path: Path) -> Path:
         (no_table, {"file": "no.parquet", "fix": str}),
         (nothing_usable, {"file": "texts.jsonl", "received": {"unknown fields": 1}}),
         (lambda path: path / "none.jsonl", {"file": "none.jsonl"}),
-        (lambda path: path / "rows.csv", {"file": "rows.csv", "received": ".csv"}),
+        (lambda path: path / "rows.txt", {"file": "rows.txt", "received": ".txt"}),
         (lambda path: path / "rows.parquet.gz", {"file": "rows.parquet.gz", "received": ".gz"}),
     ],
 )

@@ -75,7 +75,7 @@ def read_rows(path: Path, encoding: str = "utf-8") -> list[dict[str, Any]]:
     """
     text = decode(path, encoding)
     lines = [line for line in text.split("\n") if line.strip()]
-    if len(lines) > 1 and _is_whole(lines[0]):
+    if len(lines) > 1 and lines[0].lstrip().startswith("{") and lines[0].rstrip().endswith("}"):
         rows = [_parsed(path, line, row) for row, line in enumerate(lines)]
     else:
         rows = _rows_of(_parsed(path, text, 0 if len(lines) == 1 else None))
@@ -87,15 +87,6 @@ def read_rows(path: Path, encoding: str = "utf-8") -> list[dict[str, Any]]:
     if not rows:
         raise TableError("the file has no rows", file=path)
     return rows
-
-
-def _is_whole(line: str) -> bool:
-    """Tell whether a line is JSON of its own."""
-    try:
-        parse_json(line)
-    except ValueError:
-        return False
-    return True
 
 
 def _parsed(path: Path, text: str, row: int | None = None) -> Any:

@@ -17,20 +17,16 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from debias.bounded_json import parse_json
-from debias.errors import ParameterError, TableError, param, shortened
+from debias.errors import ParameterError, TableError, shortened
 from debias.tables.checks import check_parts
-from debias.tables.formats.checksums import ABOUT, Checksums
-from debias.tables.formats.csv_columns import parts_of_columns
+from debias.tables.checksums import ABOUT, Checksums
+from debias.tables.formats.arrow_files import DAMAGE, damaged, parts_of_others, read_arrow
 from debias.tables.table_parts import TableParts
 
 SCHEMA_VERSION = 1
 SCHEMA_KEY = b"debias_probability_table"
 CLASS_PREFIX = "p_"
 COMPRESSION = "zstd"
-MOST_ROWS_PER_BYTE = 8
-"""More rows than this for each byte of a file are no table: they would fill the memory."""
-
-_DAMAGE = (pa.ArrowException, OSError, ValueError, TypeError, KeyError, OverflowError, MemoryError)
 _KEPT = {
     "schema_version": int,
     "classes": list,
@@ -127,8 +123,8 @@ def read_header(path: Path) -> dict[str, Any]:
     """
     try:
         schema = pq.read_schema(path)
-    except _DAMAGE as error:
-        raise _damaged(path, error) from error
+    except DAMAGE as error:
+        raise damaged(path, error) from error
     header = _header(path, schema)
     if header is None:
         raise TableError("a Parquet file, but no probability table of this project", file=path)
@@ -173,30 +169,10 @@ def read_parquet(
         "text_column": text_column,
         "label_mass_column": label_mass_column,
     }
-    try:
-        with pq.ParquetFile(path) as file:
-            n_rows, size = file.metadata.num_rows, path.stat().st_size
-            if n_rows > MOST_ROWS_PER_BYTE * size:
-                raise TableError(f"states {n_rows:,} rows in {size:,} bytes", file=path)
-            table = file.read()
-        names = table.column_names
-    except TableError:
-        raise
-    except _DAMAGE as error:
-        raise _damaged(path, error) from error
+    table = read_arrow(path)
     header = _header(path, table.schema)
     if header is None:
-        frame = _frame(path, table)
-        if classes is None and any(name.startswith(CLASS_PREFIX) for name in names):
-            ours = [name for name in names if name.startswith(CLASS_PREFIX)]
-            raise TableError(
-                f"the columns {shortened(ours)} are called as in a table of this project, but what it said "
-                "about its rows is lost",
-                file=path,
-                fix=f"name the columns after the classes, without the {CLASS_PREFIX}, or pass "
-                f"{param('classes')}",
-            )
-        return parts_of_columns(path, frame, **options)
+        return parts_of_others(path, table, CLASS_PREFIX, **options)
     given = [name for name, value in options.items() if value is not None]
     if given:
         raise ParameterError(
@@ -205,11 +181,12 @@ def read_parquet(
             received=options[given[0]],
             fix="omit the option for this file",
         )
-    return _own_parts(path, table, names, header)
+    return _own_parts(path, table, header)
 
 
-def _own_parts(path: Path, table: pa.Table, names: list[str], header: dict[str, Any]) -> TableParts:
+def _own_parts(path: Path, table: pa.Table, header: dict[str, Any]) -> TableParts:
     """Return the contents of a file of the project: every column of its kind, every checksum right."""
+    names = table.column_names
     columns = [CLASS_PREFIX + str(name) for name in header["classes"]]
     if len(columns) < 2 or not all(isinstance(name, str) for name in header["classes"]):
         raise TableError(
@@ -260,22 +237,8 @@ def _values(path: Path, table: pa.Table, name: str) -> Any:
         )
     try:
         return table[name].to_numpy()
-    except _DAMAGE as error:
-        raise _damaged(path, error).at(column=name) from error
-
-
-def _frame(path: Path, table: pa.Table) -> Any:
-    """Return the columns of a file of others, without the index of pandas."""
-    kept = [place for place, field in enumerate(table.schema) if not field.name.startswith("__index_level_")]
-    try:
-        return table.select(kept).to_pandas(ignore_metadata=True)
-    except _DAMAGE as error:
-        raise _damaged(path, error) from error
-
-
-def _damaged(path: Path, error: BaseException) -> TableError:
-    """Return the error of a file that Arrow cannot read."""
-    return TableError(f"not a whole Parquet file ({str(error)[:200]})", file=path, fix="write it again")
+    except DAMAGE as error:
+        raise damaged(path, error).at(column=name) from error
 
 
 def _header(path: Path, schema: pa.Schema) -> dict[str, Any] | None:

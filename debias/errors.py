@@ -145,7 +145,7 @@ class DebiasError(Exception):
 
     def _place(self) -> str:
         row = "" if self.row is None else f"row {self.row}"
-        column = "" if self.column is None else f"column {self.column!r}"
+        column = "" if self.column is None else f"column {shortened(self.column)}"
         return ": ".join(filter(None, [self.file or "", ", ".join(filter(None, [row, column]))]))
 
     def _problem(self, names: Mapping[str, str]) -> str:

@@ -288,7 +288,7 @@ class ProbabilityTable:
         ----------
         path : path-like
             The file.
-        format : {"parquet", "csv", "text", "lm-eval"}, optional
+        format : {"parquet", "csv", "text", "json", "answers", "lm-eval"}, optional
             Default: inferred from the suffix, else from the content.
         normalise : bool, default=False
             Divide each row by its sum.

@@ -182,6 +182,18 @@ def _counting_lines(title: str, total: int | None, shown: bool) -> Iterator[Call
             _print(line())
 
 
+def say_at_once(sentence: str) -> None:
+    """Write a line to stderr before something that takes long, where a terminal or a log waits for it.
+
+    Examples
+    --------
+    >>> say_at_once("loading demo ...")
+    """
+    with suppress(OSError, ValueError, AttributeError):
+        sys.stderr.fileno()  # a stream in memory has none, and nobody waits
+        _print(sentence)
+
+
 def _write(sentence: str) -> None:
     _print(f"debias: {sentence}")
 

@@ -244,10 +244,8 @@ class CollectionRun:
                 fix=f"choose another {param('out')} or delete it",
             )
         refuse_other_settings(target, made_with, {**self.decides, "data": data})
-        folder = RunFolder.beside(target)
-        if not self.settings.keep and folder.path.exists():
-            with folder.locked():
-                folder.remove()
+        if not self.settings.keep:
+            RunFolder.beside(target).remove_unused()
         return metadata
 
 

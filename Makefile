@@ -2,7 +2,7 @@
 # Needs only Python 3.11 or newer, pip, make and git.
 #
 # DEPENDENCIES=pinned (the versions that the tests last ran with), lowest (the lower bounds of
-# pyproject.toml) or newest; each has an environment of its own.
+# pyproject.toml) or newest (beyond its upper bounds, too); each has an environment of its own.
 PYTHON ?= python3
 DEPENDENCIES ?= pinned
 VENV_pinned := .venv
@@ -38,6 +38,7 @@ $(STAMP): pyproject.toml constraints-cpu.txt constraints-lowest.txt requirements
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/$(PIP_INSTALL) $(CONSTRAINTS_$(DEPENDENCIES)) --editable ".[dev]"
 	$(BIN)/$(PIP_INSTALL) --no-deps --requirement requirements-demo.txt
+	$(if $(filter newest,$(DEPENDENCIES)),$(BIN)/$(PIP_INSTALL) --upgrade torch transformers)
 	touch $(STAMP)
 
 $(NUMBA_STAMP): $(KERNELS)

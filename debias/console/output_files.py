@@ -19,7 +19,11 @@ _FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", 
 
 
 def check_output(
-    path: Path, suffixes: tuple[str, ...], inputs: tuple[Path, ...] = (), parameter: str = "out"
+    path: Path,
+    suffixes: tuple[str, ...],
+    inputs: tuple[Path, ...] = (),
+    parameter: str = "out",
+    is_tried: bool = True,
 ) -> None:
     """Refuse an output file that could not be written, before any work is done; it is tried.
 
@@ -33,6 +37,8 @@ def check_output(
         Files that the command reads, which it must not overwrite.
     parameter : str, default="out"
         The parameter that names the file.
+    is_tried : bool, default=True
+        Whether a little is written there and removed.
 
     Raises
     ------
@@ -58,6 +64,8 @@ def check_output(
         allowed = "another file than an input of the command"
     if allowed is not None:
         raise ParameterError(parameter=parameter, allowed=allowed, received=str(path))
+    if not is_tried:
+        return
     try:
         try_to_write(path)
     except OSError as error:

@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
+from debias.console.progress import counted_progress
 from debias.errors import ParameterError, param
 from debias.inference.engine import Engine
 from iterit.records.instruction_records import Records
@@ -196,20 +197,16 @@ def _score_missing(
     show_progress: bool,
 ) -> dict[str, Score]:
     """Ask the engine about one chunk after another; each is kept at once."""
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-    columns = (TextColumn("scoring"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     scores: dict[str, Score] = {}
     n_tokens = getattr(engine, "max_batch_tokens", _BATCH_TOKENS) * _BATCHES_AT_ONCE
-    with Progress(*columns, console=Console(stderr=True), disable=not show_progress) as bar:
-        task = bar.add_task("tokens", total=sum(len(item.encoded) for item in items))
+    total = sum(len(item.encoded) for item in items)
+    with counted_progress("scoring, tokens", total, show_progress) as advance:
         for chunk in _chunks(items, n_tokens):
             found = score_items(records, engine, template, chunk)
             new = {records.digests[item.row]: score for item, score in zip(chunk, found, strict=True)}
             kept.add(new.items())
             scores |= new
-            bar.advance(task, sum(len(item.encoded) for item in chunk))
+            advance(sum(len(item.encoded) for item in chunk))
     return scores
 
 

@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 
 from debias.errors import ParameterError
-from debias.inference.collection.collection import collect
+from debias.inference.collection.collection import collect, read_finished
 from debias.inference.collection.collection_settings import CollectionKeywords
 from debias.inference.engine import Engine
 from debias.inference.texts.prompted_rows import PromptedRows, prompt_rows
@@ -194,6 +194,40 @@ def collect_planned(
             out=one.path,
             **own,
         )
+        rows.append(_summary(one, table))
+    return CollectedGrid(pd.DataFrame(rows).astype({"seed": "Int64"}))
+
+
+def read_planned(
+    planned: Sequence[PlannedTable], *, request: Mapping[str, object], too_long: str, keep: bool
+) -> CollectedGrid | None:
+    """Return planned tables that are all there already; None where an engine must be asked.
+
+    Parameters
+    ----------
+    planned : sequence of PlannedTable
+    request, too_long, keep
+        As for :func:`~debias.inference.collection.collection.read_finished`.
+
+    Returns
+    -------
+    CollectedGrid or None
+    """
+    rows = []
+    for one in planned:
+        table = read_finished(
+            one.path,
+            one.task,
+            one.rows.texts,
+            one.rows.labels,
+            request=request,
+            demonstrations=one.rows.demonstrations,
+            ids=one.rows.ids,
+            too_long=too_long,
+            keep=keep,
+        )
+        if table is None:
+            return None
         rows.append(_summary(one, table))
     return CollectedGrid(pd.DataFrame(rows).astype({"seed": "Int64"}))
 

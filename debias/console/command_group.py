@@ -4,6 +4,7 @@ Interrupted by Ctrl-C, a command says what is kept and exits with 130.
 """
 
 import errno
+import re
 import sys
 import warnings
 from collections.abc import Callable, Iterable, Iterator
@@ -17,6 +18,8 @@ from debias.console.option_groups import takes_settings
 from debias.errors import DebiasError, kept_by
 
 BAD_INPUT = 2
+OUT_OF_BOUNDS = 3
+"""All was written, but bounds that were asked for are not kept."""
 INTERRUPTED = 130
 
 _UsageError: Any = typer.BadParameter.__base__  # typer brings its own click or uses another, by version
@@ -59,6 +62,12 @@ class OneLineErrors(TyperGroup):
 
     program: str
     kept: str
+
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(**settings)
+        for command in self.commands.values():
+            for part in (command, *command.params):
+                part.help = _literal(getattr(part, "help", None))
 
     def invoke(self, ctx: Any) -> object:
         """Run a command.
@@ -105,6 +114,11 @@ class OneLineErrors(TyperGroup):
                 raise typer.Exit(BAD_INPUT) from error
 
 
+def _literal(text: str | None) -> str | None:
+    """Return a help text in which brackets, tags and stars are shown, not taken for markup."""
+    return None if text is None else re.sub(r"([\[<*])", r"\\\1", text)
+
+
 def say(message: str) -> None:
     """Write one line to stderr.
 
@@ -146,9 +160,8 @@ def make_program(
         help=summary,
         epilog=f"Start with: {start}",
         no_args_is_help=True,
-        add_completion=False,
         pretty_exceptions_enable=False,
-        rich_markup_mode="markdown",  # in "rich" mode [demo] is a colour and is lost
+        rich_markup_mode="markdown",
     )
 
     def show_version(wanted: bool) -> None:

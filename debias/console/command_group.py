@@ -3,6 +3,7 @@
 Interrupted by Ctrl-C, SIGTERM or SIGHUP, a command says what is kept and exits with 130.
 """
 
+import re
 import sys
 import warnings
 from collections.abc import Callable, Iterable, Iterator
@@ -20,6 +21,8 @@ from debias.pages.visible_text import visible
 
 BAD_INPUT = 2
 CLOSED_PIPE = 1
+OUT_OF_BOUNDS = 3
+"""All was written, but bounds that were asked for are not kept."""
 
 _UsageError: Any = typer.BadParameter.__base__  # typer brings its own click or uses another, by version
 
@@ -61,6 +64,12 @@ class OneLineErrors(TyperGroup):
 
     program: str
     kept: str
+
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(**settings)
+        for command in self.commands.values():
+            for part in (command, *command.params):
+                part.help = _literal(getattr(part, "help", None))
 
     def invoke(self, ctx: Any) -> object:
         """Run a command.
@@ -111,6 +120,11 @@ class OneLineErrors(TyperGroup):
                 raise typer.Exit(BAD_INPUT) from error
 
 
+def _literal(text: str | None) -> str | None:
+    """Return a help text in which brackets, tags and stars are shown, not taken for markup."""
+    return None if text is None else re.sub(r"([\[<*])", r"\\\1", text)
+
+
 def say(message: str) -> None:
     """Write one line to stderr.
 
@@ -153,9 +167,8 @@ def make_program(
         help=summary,
         epilog=f"Start with: {start}",
         no_args_is_help=True,
-        add_completion=False,
         pretty_exceptions_enable=False,
-        rich_markup_mode="markdown",  # in "rich" mode [demo] is a colour and is lost
+        rich_markup_mode="markdown",
     )
 
     def show_version(wanted: bool) -> None:

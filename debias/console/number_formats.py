@@ -10,6 +10,9 @@ METRIC_NAMES = {
 }
 """Names of the metrics for a reader."""
 
+SCORE_NAMES = {"precision": "precision", "recall": "recall", "f1": "F1"}
+"""Names of the scores of a class for a reader."""
+
 HIGHER_IS_BETTER = {"accuracy": True, "cobias": False, "worst_class_accuracy": True, "macro_f1": True}
 """Whether a higher value of a metric is better."""
 

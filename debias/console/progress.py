@@ -71,7 +71,7 @@ def _progress_bar() -> Iterator[Progress]:
     from rich.progress import Progress as ProgressBar
     from rich.progress import TaskID
 
-    with ProgressBar(console=Console(file=sys.stderr)) as bar:
+    with ProgressBar(console=Console(file=sys.stderr, markup=False)) as bar:
         tasks: dict[str, TaskID] = {}
 
         def show(doing: str, share: float) -> None:

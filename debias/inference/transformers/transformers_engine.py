@@ -134,8 +134,9 @@ class TransformersEngine(TreeEngine):
         }
 
     def facts(self) -> dict[str, Any]:
-        """Return which shortcuts were in use, or why not."""
-        return {"shortcuts": dict(self.shortcuts)}
+        """Return which shortcuts were in use, or why not, and the revision of a model of a hub."""
+        revision = getattr(self.model.config, "_commit_hash", None)
+        return {"shortcuts": dict(self.shortcuts)} | ({"revision": revision} if revision else {})
 
     def versions(self) -> dict[str, str]:
         """Versions of torch, transformers and tokenizers."""

@@ -304,6 +304,14 @@ class FewRowsWarning(UserWarning):
     """A class has so few labelled rows that its accuracy cannot be known: the message names it."""
 
 
+class ColumnOrderWarning(UserWarning):
+    """Another order of the columns fits the labels far better: the message names it."""
+
+
+class SecondLabelWarning(UserWarning):
+    """A text has two labels: the message says how many such texts there are, and names one."""
+
+
 class InterruptedWarning(UserWarning):
     """Ctrl-C ended a search: the best that was met is kept, and ``interrupted_`` is True."""
 

@@ -35,6 +35,12 @@ class TableOptions(Settings):
     format: str | None = setting(
         None, "parquet, csv, text or lm-eval; inferred from the file by default.", metavar="NAME"
     )
+    labels: str | None = setting(
+        None,
+        "What labels are, where numbers could be both: name, of a class, or position, of a column from 0.",
+        one_of=("name", "position"),
+        metavar="name|position",
+    )
     normalise: bool = setting(False, "Divide each row by its sum.")
 
     def read(self, path: Path) -> "ProbabilityTable":
@@ -47,8 +53,10 @@ class TableOptions(Settings):
         """
         from debias.tables.table import ProbabilityTable
 
-        names = {} if self.classes is None else {"classes": [one.strip() for one in self.classes.split(",")]}
-        return ProbabilityTable.read(path, self.format, normalise=self.normalise, **names)
+        options: dict[str, Any] = {} if self.labels is None else {"labels": self.labels}
+        if self.classes is not None:
+            options["classes"] = [one.strip() for one in self.classes.split(",")]
+        return ProbabilityTable.read(path, self.format, normalise=self.normalise, **options)
 
 
 def labels_of(table: "ProbabilityTable") -> "pd.Series[Any]":

@@ -12,8 +12,11 @@ from typing import Literal
 import numpy as np
 import pandas as pd
 
-from debias.errors import TableError
+from debias.errors import TableError, param
+from debias.tables.class_columns import FloatArray
+from debias.tables.formats.class_headers import find_role, refuse_extra_columns, without_prefix
 from debias.tables.formats.plain_text import decode, parse_column, refuse_cut_end
+from debias.tables.label_reading import read_labels
 from debias.tables.table_parts import TableParts
 
 RECOGNISED = ("id", "label", "text", "label_mass")
@@ -27,6 +30,7 @@ def read_csv(
     label_column: str | None = None,
     text_column: str | None = None,
     label_mass_column: str | None = None,
+    labels: str | None = None,
     delimiter: str | None = None,
     encoding: str = "utf-8",
 ) -> TableParts:
@@ -39,8 +43,10 @@ def read_csv(
     classes : sequence of str, optional
         Columns that hold class probabilities, in the order wanted; default: all that are left.
     id_column, label_column, text_column, label_mass_column : str, optional
-        Columns that hold these; default: "id", "label", "text", "label_mass" where they are there
-        and `classes` does not name them.
+        Columns that hold these; default: "id", "label", "text", "label_mass", in capitals or not, where
+        they are there and `classes` does not name them.
+    labels : {"name", "position"}, optional
+        What labels are: class names, or positions of columns from 0; default: whatever fits.
     delimiter : str, optional
         Default: a tab for .tsv, else a comma.
     encoding : str, default="utf-8"
@@ -49,13 +55,13 @@ def read_csv(
     Returns
     -------
     TableParts
-        The contents. Labels are class names; where all of them are whole numbers and no class is,
-        they are column positions. A label column without a single label counts as none.
+        The contents. A label column without a single label counts as none.
 
     Raises
     ------
     TableError
-        The file is damaged, a column is missing or named twice, or a cell is no number.
+        The file is damaged, a column is missing or named twice, or seems to be no class; a cell
+        is no number; or labels could be names as well as positions.
     """
     text = decode(path, encoding)
     frame = _cells(path, text, delimiter or ("\t" if path.suffix.lower() == ".tsv" else ","))
@@ -65,14 +71,18 @@ def read_csv(
         [name for name in frame.columns if name not in columns.values()] if classes is None else list(classes)
     )
     _check_names(path, frame, names)
-    probabilities = np.column_stack([parse_column(path, name, frame[name].tolist()) for name in names])
+    probabilities = np.column_stack([_numbers(path, frame, name, classes) for name in names])
     refuse_cut_end(path, text, probabilities)
     values = {role: None if name is None else frame[name] for role, name in columns.items()}
+    label = values["label"] if values["label"] is not None and values["label"].str.strip().any() else None
+    if classes is None:
+        refuse_extra_columns(path, names, probabilities, label)
+        names = without_prefix(names, label)
     mass = values["label_mass"]
     return TableParts(
         probabilities=probabilities,
         classes=names,
-        labels=_labels(values["label"], names),
+        labels=None if label is None else _labels(path, label, names, labels),
         ids=values["id"],
         texts=values["text"],
         label_mass=None if mass is None else parse_column(path, str(columns["label_mass"]), mass.tolist()),
@@ -160,7 +170,17 @@ def _column(
         if name not in frame.columns:
             raise TableError(f"there is no column {name!r}; the columns are {list(frame.columns)}", file=path)
         return name
-    return role if role in frame.columns and role not in (classes or ()) else None
+    return find_role(path, frame, role, classes)
+
+
+def _numbers(path: Path, frame: pd.DataFrame, name: str, classes: Sequence[str] | None) -> FloatArray:
+    """Return the numbers of a column, which the user may not have meant to be a class."""
+    try:
+        return parse_column(path, name, frame[name].tolist())
+    except TableError as error:
+        if classes is None and pd.to_numeric(frame[name], errors="coerce").isna().all():
+            error.fix = f"if it is no class, name the class columns in {param('classes')}"
+        raise error.at() from error
 
 
 def _check_names(path: Path, frame: pd.DataFrame, names: list[str]) -> None:
@@ -187,11 +207,16 @@ def _check_names(path: Path, frame: pd.DataFrame, names: list[str]) -> None:
         raise TableError("a header, but no rows", file=path)
 
 
-def _labels(column: pd.Series | None, names: list[str]) -> list[str] | list[int] | None:
-    """Return names, or positions where the labels are whole numbers and no class is."""
-    if column is None or not column.str.strip().any():
-        return None
-    labels = column.tolist()
-    if all(label.isdecimal() for label in labels) and not any(name.isdecimal() for name in names):
-        return [int(label) for label in labels]
-    return labels
+def _labels(path: Path, column: pd.Series, names: list[str], reading: str | None) -> list[str]:
+    """Return the class name of every row."""
+    blank = column.str.strip() == ""
+    if blank.any():
+        fix = "omit the row, or label it; a table without labels has none at all"
+        raise TableError(
+            "the label is missing", file=path, row=int(np.argmax(blank)), column=column.name, fix=fix
+        )
+    try:
+        places = read_labels(column.tolist(), names, reading, of_file=True, column=column.name)
+    except TableError as error:
+        raise error.at(file=path) from error
+    return [names[place] for place in places]

@@ -21,6 +21,12 @@ CorrectionFile = Annotated[Path, typer.Option(help="Correction that `debias fit`
 Seed = Annotated[int, typer.Option(min=0, max=2**32 - 1, help="Seed of everything random.")]
 Level = Annotated[float, typer.Option(help="Confidence level of the intervals.")]
 Resamples = Annotated[int, typer.Option(help="Bootstrap resamples.")]
+LABELS = setting(
+    None,
+    "What labels are, where numbers could be both: name, of a class, or position, of a column from 0.",
+    one_of=("name", "position"),
+    metavar="name|position",
+)
 
 
 @dataclass(frozen=True)
@@ -35,12 +41,7 @@ class TableOptions(Settings):
     format: str | None = setting(
         None, "parquet, csv, text or lm-eval; inferred from the file by default.", metavar="NAME"
     )
-    labels: str | None = setting(
-        None,
-        "What labels are, where numbers could be both: name, of a class, or position, of a column from 0.",
-        one_of=("name", "position"),
-        metavar="name|position",
-    )
+    labels: str | None = LABELS
     normalise: bool = setting(False, "Divide each row by its sum.")
 
     def read(self, path: Path) -> "ProbabilityTable":

@@ -313,6 +313,14 @@ class ExcludedRowsWarning(UserWarning):
     """Rows of the records are not used, or have fields that are not read: the message names both."""
 
 
+class ColumnOrderWarning(UserWarning):
+    """Another order of the columns fits the labels far better: the message names it."""
+
+
+class SecondLabelWarning(UserWarning):
+    """A text has two labels: the message says how many such texts there are, and names one."""
+
+
 class InterruptedWarning(UserWarning):
     """Ctrl-C ended a search: the best that was met is kept, and ``interrupted_`` is True."""
 

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from debias.cli.options.table_options import Seed
+from debias.cli.options.table_options import LABELS, Seed
 from debias.cli.printing.collection_tables import describe_collection, describe_usage, print_tables
 from debias.console.option_groups import Only
 from debias.console.output_files import check_output
@@ -37,6 +37,7 @@ class RowOptions(Settings):
     shots_data: Path | None = setting(None, "File the examples are drawn from instead.")
     limit: int | None = setting(None, "Rows to take at random; all by default.")
     unlabelled: bool = setting(False, "The rows have no labels, though the task names their column.")
+    labels: str | None = LABELS
 
 
 def collect(

@@ -110,13 +110,17 @@ class Debiaser(ColumnClassifier):
     def fit(self, X: Rows, y: Labels, sample_weight: npt.ArrayLike | None = None) -> Self:
         """Choose one correction per class.
 
+        ``fit(clf.predict_proba(X), y)`` works as it stands: the columns of an array are the sorted
+        labels, where there are as many different labels as columns. A DataFrame has one
+        column per class, named after it, in any order.
+
         Parameters
         ----------
         X : DataFrame or array of shape (n_samples, n_classes)
-            Class probabilities; rows sum to one. Columns of a DataFrame are named after
-            the classes; columns of an array are classes 0 .. n_classes - 1, or `classes`.
+            Class probabilities; rows sum to one. With fewer different labels than columns,
+            an array needs integers from 0, which are positions of columns, or `classes`.
         y : array-like of shape (n_samples,)
-            Labels.
+            Labels: text, integers or truth values.
         sample_weight : array-like of shape (n_samples,), optional
             How much each row counts: a row of weight 3 is as good as three rows. Weights are never
             rounded: they must be whole numbers or fractions with a small common denominator, in
@@ -130,13 +134,15 @@ class Debiaser(ColumnClassifier):
         Raises
         ------
         TableError
-            A row is not a distribution, a label has no column, there are too few rows, or all rows are
-            the same.
+            A row is not a distribution, a label is missing, has no column or could stand for two, there
+            are too few rows, or all rows are the same.
         ParameterError
             A parameter has a value that is not allowed, or weights cannot be counted exactly.
 
         Warns
         -----
+        ColumnOrderWarning
+            Another order of the columns fits the labels far better.
         FewRowsWarning, InterruptedWarning, InfeasibleWarning
             A class has few rows; Ctrl-C ended the search; no choice met keeps the bounds.
         UserWarning

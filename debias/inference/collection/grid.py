@@ -244,6 +244,7 @@ def plan_tables(
     shots_split: str = "opt",
     shots_data: str | Path | None = None,
     unlabelled: bool = False,
+    labels: str | None = None,
 ) -> list[PlannedTable]:
     """Load rows and draw demonstrations for many tables; no model is needed.
 
@@ -251,6 +252,8 @@ def plan_tables(
     ----------
     tasks, out, split, shots, seeds, limit, data, shots_split, shots_data, unlabelled
         As for :func:`collect_many`.
+    labels : {"name", "position"}, optional
+        What the labels of files are, where numbers could be both.
 
     Returns
     -------
@@ -267,9 +270,9 @@ def plan_tables(
     _check_choices({"tasks": [task.name for task in loaded], "shots": shots, "seeds": seeds})
     planned = []
     for task in loaded:
-        rows = load_split(task, split, data=data, require_labels=False if unlabelled else None)
+        rows = load_split(task, split, data=data, require_labels=False if unlabelled else None, labels=labels)
         own = (shots_data is None and shots_split == split) or set(shots) == {0}
-        pool = rows if own else load_split(task, shots_split, data=shots_data)
+        pool = rows if own else load_split(task, shots_split, data=shots_data, labels=labels)
         for n_shots in shots:
             for seed in seeds[:1] if n_shots == 0 else seeds:
                 prompted = prompt_rows(task, rows, pool, n_shots, seed=seed, limit=limit)

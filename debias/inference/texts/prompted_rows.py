@@ -37,6 +37,7 @@ def load_prompted_rows(
     shots_split: str = "opt",
     shots_data: str | Path | None = None,
     unlabelled: bool = False,
+    labels: str | None = None,
 ) -> PromptedRows:
     """Load a split and draw the demonstrations of its prompts.
 
@@ -62,6 +63,8 @@ def load_prompted_rows(
     unlabelled : bool, default=False
         Whether rows may lack labels though the task names their column, or the file has columns
         that may hold them.
+    labels : {"name", "position"}, optional
+        What the labels of files are, where numbers could be both.
 
     Returns
     -------
@@ -83,9 +86,9 @@ def load_prompted_rows(
     """
     task = load_task(task)
     _check_limit(limit)
-    rows = load_split(task, split, data=data, require_labels=False if unlabelled else None)
+    rows = load_split(task, split, data=data, require_labels=False if unlabelled else None, labels=labels)
     own = shots == 0 or (shots_data is None and shots_split == split)
-    pool = rows if own else load_split(task, shots_split, data=shots_data)
+    pool = rows if own else load_split(task, shots_split, data=shots_data, labels=labels)
     return prompt_rows(task, rows, pool, shots, seed=seed, limit=limit)
 
 

@@ -14,9 +14,11 @@ import pandas as pd
 from debias.errors import MissingDependencyError, ParameterError, RecordsError, TaskError, param, shortened
 from debias.inference.texts.json_rows import RawRow
 from debias.inference.texts.row_files import find_files, read_rows
-from debias.inference.texts.source_rows import Source, class_name, render
+from debias.inference.texts.source_rows import Source, render
 from debias.inference.texts.staicc import read_staicc
+from debias.inference.texts.task_labels import read_task_labels
 from debias.inference.texts.tasks import Task, load_task
+from debias.tables.second_labels import warn_of_second_labels
 from debias.tables.splitting import plain_text
 
 
@@ -37,6 +39,7 @@ def load_split(
     *,
     data: str | Path | Source | None = None,
     require_labels: bool | None = True,
+    labels: str | None = None,
 ) -> LabelledTexts:
     """Load the texts of one split of a task.
 
@@ -58,6 +61,8 @@ def load_split(
     require_labels : bool or None, default=True
         Whether a missing label column is an error; otherwise ``labels`` is None then. With None it is
         one where the task names a label column, or another column than texts and ids may hold labels.
+    labels : {"name", "position"}, optional
+        What labels are, where numbers could be both: names of classes, or positions from 0.
 
     Returns
     -------
@@ -67,9 +72,15 @@ def load_split(
     Raises
     ------
     TaskError
-        When there is no such split or file, or a row has no text or no known label.
+        When there is no such split or file, a row has no text or no known label, or labels could be
+        names as well as positions.
     MissingDependencyError
         When the source needs a package that is not installed.
+
+    Warns
+    -----
+    SecondLabelWarning
+        A text occurs with two labels; the first is kept.
 
     Examples
     --------
@@ -80,20 +91,22 @@ def load_split(
     task = load_task(task)
     source = _find_source(task, split, data)
     frame = _rename(_read(source), source)
-    rows = _extract(task, source, frame, require_labels)
+    rows = _extract(task, source, frame, require_labels, labels)
     if rows.empty:
         raise TaskError(
             f"split {split!r} of task {task.name!r} has no rows (part {source.part})", file=source.path
         )
     unique = rows.drop_duplicates("text")
+    if "label" in rows:
+        warn_of_second_labels(rows["text"], rows["label"], source.path, rows.index)
     if limit is not None and limit < len(unique):
         if limit < 1:
             raise ParameterError(parameter="limit", allowed="a positive integer or None", received=limit)
         chosen = np.random.default_rng(seed).choice(len(unique), size=limit, replace=False)
         unique = unique.iloc[np.sort(chosen)]
-    labels = unique["label"].tolist() if "label" in unique else None
+    names = unique["label"].tolist() if "label" in unique else None
     return LabelledTexts(
-        unique["text"].tolist(), labels, unique["id"].tolist(), len(rows) - rows["text"].nunique()
+        unique["text"].tolist(), names, unique["id"].tolist(), len(rows) - rows["text"].nunique()
     )
 
 
@@ -178,7 +191,9 @@ def _rename(frame: pd.DataFrame, source: Source) -> pd.DataFrame:
     return frame
 
 
-def _extract(task: Task, source: Source, frame: pd.DataFrame, require_labels: bool | None) -> pd.DataFrame:
+def _extract(
+    task: Task, source: Source, frame: pd.DataFrame, require_labels: bool | None, reading: str | None
+) -> pd.DataFrame:
     """Turn the source's columns into text, label and id, for the rows of the source's part."""
     if require_labels is None:
         others = set(frame.columns) - {*task.text_columns, task.id_column, "id"}
@@ -198,7 +213,7 @@ def _extract(task: Task, source: Source, frame: pd.DataFrame, require_labels: bo
     records = frame.to_dict("records")
     out = pd.DataFrame({"text": [_text(task, source, n, row) for n, row in enumerate(records)]}, dtype=object)
     if task.label_column in frame:
-        out["label"] = [_label(task, source, n, row[task.label_column]) for n, row in enumerate(records)]
+        out["label"] = _labels(task, source, frame[task.label_column].tolist(), reading)
     out["id"] = _ids(task, source, frame, out["text"])
     low, high = source.part
     if (low, high) != (0.0, 1.0):
@@ -222,18 +237,14 @@ def _text(task: Task, source: Source, row: int, record: dict[Hashable, Any]) -> 
     return text
 
 
-def _label(task: Task, source: Source, row: int, value: Any) -> str:
-    """Class name of one row; an unknown label is refused."""
-    name = class_name(value, task.class_names, task.labels, source.label_map or task.label_map)
-    if name is None:
-        raise TaskError(
-            f"the label must be one of {list(task.class_names)}, a position 0 .. {task.n_classes - 1} or"
-            f" a key of label_map, got {shortened(value)}",
-            file=source.path,
-            row=row,
-            received=value,
+def _labels(task: Task, source: Source, values: list[Any], reading: str | None) -> list[str]:
+    """Class names of all rows, read in one way."""
+    try:
+        return read_task_labels(
+            task, values, reading or source.labels or None, label_map=source.label_map or None, of_file=True
         )
-    return name
+    except TaskError as error:
+        raise error.at(file=source.path) from error
 
 
 def _ids(task: Task, source: Source, frame: pd.DataFrame, texts: "pd.Series[str]") -> list[str]:

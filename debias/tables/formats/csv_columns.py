@@ -282,8 +282,9 @@ def _numbers(
     try:
         return parse_columns(path, {str(name): frame[name].tolist() for name in frame}, decimal)
     except TableError as error:
-        cells = frame[error.column] if error.column in frame.columns else None
-        if classes is None and cells is not None and pd.to_numeric(cells, errors="coerce").isna().all():
+        cells = frame[error.column].astype(str) if error.column in frame.columns else None
+        none = cells is not None and pd.to_numeric(cells, errors="coerce").isna().all()
+        if classes is None and none and error.fix is None:
             error.fix = f"if it is no class, name the class columns in {param('classes')}"
         raise error.at() from error
 
@@ -337,7 +338,7 @@ def _as_text(column: pd.Series, missing: str | None = "") -> pd.Series:
         missing if cell is None or cell is pd.NA or cell != cell else _written(cell)
         for cell in column.tolist()
     ]
-    return pd.Series(texts, dtype=object)
+    return pd.Series(texts, dtype=object, name=column.name)
 
 
 def _written(cell: object) -> str:

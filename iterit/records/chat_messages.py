@@ -7,6 +7,7 @@ that a chat template renders, and whether it is trained.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from debias.inference.texts.json_rows import to_json
 from iterit.records.row_fields import Fields, RefusedRow, parsed, written
 
 _ROLES = {
@@ -26,6 +27,7 @@ _ROLES = {
 _THOUGHTS = ("reasoning_content", "reasoning", "thinking")
 _NAMES = ("name", "tool_call_id")
 _TRAINED = ("weight", "train", "loss")
+_TEXT_PARTS = ("text", "input_text", "output_text")
 _MEDIA = ("image", "image_url", "input_image", "audio", "input_audio", "video", "file")
 
 
@@ -56,6 +58,11 @@ class Message:
     def is_answer(self) -> bool:
         """Whether the assistant says something here, or calls a tool."""
         return self.role == "assistant" and (bool(self.content.strip()) or bool(self.tool_calls))
+
+    @property
+    def said(self) -> str:
+        """The content, with calls of tools as JSON after it."""
+        return "\n".join([self.content, *map(to_json, self.tool_calls)]) if self.tool_calls else self.content
 
     @property
     def thoughts(self) -> list[str]:
@@ -148,7 +155,7 @@ def _part(part: object) -> str:
     if isinstance(part, Mapping):
         if part.get("type") in _MEDIA:
             raise RefusedRow("has images or other media", str(part["type"]))
-        if part.get("type") == "text" and isinstance(part.get("text"), str):
+        if part.get("type") in _TEXT_PARTS and isinstance(part.get("text"), str):
             return str(part["text"])
     raise RefusedRow("wrong type", "a part of a message is not a text")
 

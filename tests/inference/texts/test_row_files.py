@@ -248,6 +248,17 @@ def test_files_that_are_cut_or_something_else(tmp_path, name, content):
         assert error.file == str(tmp_path / name)
 
 
+def test_a_small_file_that_becomes_a_huge_one_is_refused(tmp_path, monkeypatch):
+    (tmp_path / "a.jsonl.gz").write_bytes(gzip.compress(b"0" * 2**22))
+    assert [row.refused or row.value for row in read_rows(tmp_path / "a.jsonl.gz")] == ["not JSON"]
+    monkeypatch.setattr("debias.inference.texts.row_files._ALWAYS_UNPACKED", 2**16)
+    tracemalloc.start()
+    with refused(RecordsError, file=str(tmp_path / "a.jsonl.gz"), fix=str):
+        list(read_rows(tmp_path / "a.jsonl.gz"))
+    assert tracemalloc.get_traced_memory()[1] < 2**23
+    tracemalloc.stop()
+
+
 def test_paths_that_mean_nothing(tmp_path):
     with refused(RecordsError, file=str(tmp_path)):
         find_files(tmp_path)

@@ -56,7 +56,7 @@ class Record:
     source: str = ""
     instruction: str = ""
     input: str = ""
-    tools: tuple[object, ...] = ()
+    tools: tuple[dict[str, object], ...] = ()
 
     @property
     def digest(self) -> str:
@@ -368,8 +368,8 @@ def _mappings(rows: "Iterable[Mapping[str, object]] | pd.DataFrame") -> Iterable
     """Return rows of any kind as mappings; a missing value in a DataFrame becomes None."""
     if isinstance(rows, Mapping):
         return rows_of_object(rows) or [rows]
-    if hasattr(rows, "to_pylist"):  # a table of Arrow
-        return rows.to_pylist()
+    if hasattr(rows, "to_pylist"):  # only a table of Arrow has it
+        return cast("pa.Table", rows).to_pylist()
     if not hasattr(rows, "iterrows"):  # only a DataFrame has it
         return rows
     frame = cast("pd.DataFrame", rows).astype(object)

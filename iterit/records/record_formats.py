@@ -43,7 +43,7 @@ class Content:
     messages: tuple[Message, ...]
     instruction: str = ""
     input: str = ""
-    tools: tuple[object, ...] = ()
+    tools: tuple[dict[str, object], ...] = ()
     unread: tuple[str, ...] = ()
 
     @property

@@ -159,6 +159,11 @@ def test_nan_is_nan_and_half_a_surrogate_pair_or_too_many_digits_refuse_the_row_
         assert [row.line for row in bad] == [2, 3, 4, 5]
 
 
+def test_bytes_that_are_no_text_refuse_the_row_even_where_json_forgets_them(tmp_path):
+    (tmp_path / "a.jsonl").write_bytes(b'{"a": "\xff", "a": 1}\n{"a": "\xff"}\n{"a": "\xff"\n{"a": 2}')
+    assert [row.refused for row in read_rows(tmp_path / "a.jsonl")] == ["not Unicode"] * 3 + [""]
+
+
 def test_a_table_with_values_that_python_has_not_loses_only_their_rows(tmp_path):
     words = pa.array([b"fine", b"\xff", b"good"]).view(pa.string())
     days = pa.array([0, 1, 10**8], pa.int32()).view(pa.date32())

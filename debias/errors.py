@@ -169,7 +169,10 @@ def shortened(value: object) -> str:
     >>> shortened("a"), len(shortened("a" * 1000))
     ("'a'", 200)
     """
-    text = repr(value)
+    try:
+        text = repr(value)
+    except RecursionError:
+        text = f"a {type(value).__name__} that is nested too deep"
     return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 4]}...{text[-1]}"
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from debias.console.command_group import say
+from debias.console.number_formats import counted
 from debias.errors import RecordsError, param
 from debias.settings import Settings, setting
 
@@ -55,9 +56,10 @@ class RecordOptions(Settings):
         )
         counts = records.refused_counts
         if counts:
-            reasons = ", ".join(f"{n:,} {reason}" for reason, n in counts.items())
+            n = sum(counts.values())
+            reasons = ", ".join(f"{number:,} {reason}" for reason, number in counts.items())
             where = f"; see {self.refused}" if self.refused else "; --refused FILE writes them"
-            say(f"warning: {sum(counts.values()):,} rows were excluded: {reasons}{where}.")
+            say(f"warning: {counted(n, 'row')} {'was' if n == 1 else 'were'} excluded: {reasons}{where}.")
         if self.refused is not None:
             records.write_refused(self.refused)
         if not len(records):

@@ -181,7 +181,8 @@ def _score_missing(
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-    columns = (TextColumn("scoring"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    counts = (MofNCompleteColumn(), TextColumn("tokens"))
+    columns = (TextColumn("scoring"), BarColumn(), *counts, TimeRemainingColumn())
     scores: dict[str, Score] = {}
     n_tokens = getattr(engine, "max_batch_tokens", _BATCH_TOKENS) * _BATCHES_AT_ONCE
     with Progress(*columns, console=Console(stderr=True), disable=not show_progress) as bar:

@@ -69,8 +69,13 @@ def test_make_targets_exist_and_do_what_they_say(command):
     assert expected[target] in done.stdout
 
 
-def test_the_commands_of_the_readme_work_in_order(tmp_path):
+@pytest.mark.parametrize("limit", ["60", pytest.param(None, marks=pytest.mark.slow)])
+def test_the_commands_of_the_readme_work_in_order(limit, tmp_path):
+    """Run them on a few texts, or (slow) to the letter."""
     commands = [shlex.split(c) for c in prompted() if c.startswith("debias")]
+    for words in commands:
+        if limit and "--limit" in words:
+            words[words.index("--limit") + 1] = limit
     expected = ["collect", "collect", "fit", "apply", "report", "compare", "fit", "frontier"]
     assert [words[1] for words in commands] == expected
     for words in commands:
@@ -94,13 +99,13 @@ def test_the_rounds_of_the_readme_work_in_order(tmp_path):
 
 def test_the_quick_start_of_the_readme_works(tmp_path):
     lines = (ROOT / "data" / "instructions.jsonl").read_text(encoding="utf-8").splitlines(keepends=True)
-    (tmp_path / "your.jsonl").write_text("".join(lines[:60]), encoding="utf-8")
+    (tmp_path / "your.jsonl").write_text("".join(lines[:30]), encoding="utf-8")
     command = next(shlex.split(c) for c in prompted() if c.startswith("iterit select"))
     assert command == ["iterit", "select", "your.jsonl", "--model", "demo", "--ratio", "0.05"]
     done = run(command, tmp_path)
     assert done.returncode == 0, done.stderr[-2000:]
     picked = (tmp_path / "selected.jsonl").read_text(encoding="utf-8").splitlines(keepends=True)
-    assert 2 <= len(picked) <= 3
+    assert 1 <= len(picked) <= 2
     assert set(picked) <= set(lines)
 
 

@@ -17,7 +17,7 @@ from debias.cli.options.fit_options import (
 from debias.cli.options.table_options import TABLE_HELP, Seed, TableOptions, labels_of
 from debias.cli.options.tuning_options import TuningOptions, make_chooser, print_settings
 from debias.console.command_group import OUT_OF_BOUNDS, Interrupted, keeping
-from debias.console.output_files import check_output
+from debias.console.output_files import check_output, write_or_rescue
 from debias.console.screen import print_lines, print_table
 from debias.errors import ParameterError, param
 
@@ -72,7 +72,7 @@ def fit(
         debiaser = make_chooser(method, weights, bounds, tuning, search, n_weights, seed)
     else:
         debiaser = make_debiaser(method, make_goal(weights, bounds), search, n_weights, seed, polish)
-    debiaser.fit(rows.probabilities, labels).save(out)
+    write_or_rescue(out, debiaser.fit(rows.probabilities, labels).save)
     kept = f"the best choice met is kept in {out}"
     with keeping(kept):
         if isinstance(debiaser, EnsembleDebiaserCV):

@@ -1,26 +1,28 @@
 """A program of several commands; an expected error is one line on stderr and exit code 2.
 
-Interrupted by Ctrl-C, a command says what is kept and exits with 130.
+Interrupted by Ctrl-C, SIGTERM or SIGHUP, a command says what is kept and exits with 130.
 """
 
-import errno
 import re
 import sys
 import warnings
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Annotated, Any, TextIO
 
 import typer
 from typer.core import TyperGroup
 
 from debias.console.option_groups import takes_settings
+from debias.console.program_start import INTERRUPTED, stopped_like_ctrl_c
+from debias.console.streams import discard_output, is_closed_pipe, prepare_streams
 from debias.errors import DebiasError, kept_by
+from debias.pages.visible_text import visible
 
 BAD_INPUT = 2
+CLOSED_PIPE = 1
 OUT_OF_BOUNDS = 3
 """All was written, but bounds that were asked for are not kept."""
-INTERRUPTED = 130
 
 _UsageError: Any = typer.BadParameter.__base__  # typer brings its own click or uses another, by version
 
@@ -87,7 +89,8 @@ class OneLineErrors(TyperGroup):
         typer.Exit
             With the code 2 after bad input and 130 after Ctrl-C.
         """
-        with warnings.catch_warnings():
+        prepare_streams()
+        with warnings.catch_warnings(), stopped_like_ctrl_c():
             warnings.simplefilter("default", UserWarning)
             warnings.showwarning = _show_warning
             try:
@@ -98,7 +101,10 @@ class OneLineErrors(TyperGroup):
                 say(f"{self.program}: interrupted: {kept}")
                 raise typer.Exit(INTERRUPTED) from error
             except (DebiasError, OSError, _UsageError) as error:
-                if (isinstance(error, OSError) and error.errno == errno.EPIPE) or ctx.params.get("debug"):
+                if is_closed_pipe(error):
+                    discard_output()
+                    raise typer.Exit(CLOSED_PIPE) from error
+                if ctx.params.get("debug"):
                     raise
                 command = self.get_command(ctx, ctx.invoked_subcommand or "")
                 options = {one.name: one.opts[0] for one in command.params} if command else {}
@@ -125,9 +131,10 @@ def say(message: str) -> None:
     Parameters
     ----------
     message : str
-        Line breaks in it become spaces.
+        Line breaks in it become spaces, and control characters escapes.
     """
-    print(" ".join(message.split()), file=sys.stderr)
+    with suppress(OSError, ValueError):  # a terminal that has closed
+        print(visible(" ".join(message.split())), file=sys.stderr)
 
 
 def make_program(

@@ -32,6 +32,7 @@ from debias.estimators.summary import describe_outcome
 from debias.search.constraints import Goal
 from debias.search.objective import Objective
 from debias.tables.class_columns import ClassColumns, FloatArray, IndexArray, fingerprint_of
+from debias.tables.information import check_information
 from debias.tables.sample_weights import check_weights, whole_counts
 
 T = TypeVar("T")
@@ -109,13 +110,17 @@ class Debiaser(ColumnClassifier):
     def fit(self, X: Rows, y: Labels, sample_weight: npt.ArrayLike | None = None) -> Self:
         """Choose one correction per class.
 
+        ``fit(clf.predict_proba(X), y)`` works as it stands: the columns of an array are the sorted
+        labels, where there are as many different labels as columns. A DataFrame has one
+        column per class, named after it, in any order.
+
         Parameters
         ----------
         X : DataFrame or array of shape (n_samples, n_classes)
-            Class probabilities; rows sum to one. Columns of a DataFrame are named after
-            the classes; columns of an array are classes 0 .. n_classes - 1, or `classes`.
+            Class probabilities; rows sum to one. With fewer different labels than columns,
+            an array needs integers from 0, which are positions of columns, or `classes`.
         y : array-like of shape (n_samples,)
-            Labels.
+            Labels: text, integers or truth values.
         sample_weight : array-like of shape (n_samples,), optional
             How much each row counts: a row of weight 3 is as good as three rows. Weights are never
             rounded: they must be whole numbers or fractions with a small common denominator, in
@@ -129,16 +134,26 @@ class Debiaser(ColumnClassifier):
         Raises
         ------
         TableError
-            A row is not a distribution, a label has no column, or there are too few rows.
+            A row is not a distribution, a label is missing, has no column or could stand for two, there
+            are too few rows, or all rows are the same.
         ParameterError
             A parameter has a value that is not allowed, or weights cannot be counted exactly.
 
         Warns
         -----
+        ColumnOrderWarning
+            Another order of the columns fits the labels far better.
         FewRowsWarning, InterruptedWarning, InfeasibleWarning
             A class has few rows; Ctrl-C ended the search; no choice met keeps the bounds.
+        UserWarning
+            Many rows, or a column, say nothing of the classes.
         """
         raise TypeError(f"{type(self).__name__} must define fit(X, y).")
+
+    def _match(self, X: Rows, y: Labels | None) -> tuple[ClassColumns, FloatArray]:
+        match, probabilities = super()._match(X, y)
+        check_information(probabilities, match.by_column)
+        return match, probabilities
 
     def _expect(self, probabilities: FloatArray, y: IndexArray, seed: int) -> Expectation:
         """Cross-validate on labelled rows."""

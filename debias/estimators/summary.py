@@ -84,7 +84,7 @@ def describe_infeasible(fitted: FittedCorrection) -> str:
     >>> debiaser = WeightDebiaser(objective=Constrained(min_accuracy=0.8))
     >>> with warnings.catch_warnings():
     ...     warnings.simplefilter("ignore")
-    ...     debiaser = debiaser.fit([[0.6, 0.4], [0.6, 0.4], [0.6, 0.4]], [1, 0, 0])
+    ...     debiaser = debiaser.fit([[0.6, 0.4], [0.6, 0.4], [0.7, 0.3]], [1, 0, 0])
     >>> print(describe_infeasible(debiaser.fitted_))
     it is proved that no choice of corrections keeps all bounds on these 3 rows: accuracy at least 80 %
     (66.7 is reached). The closest has accuracy 66.7 %, COBias 100.0 points and worst class accuracy

@@ -17,7 +17,7 @@ from debias.tables.table import ProbabilityTable
 SHOWN_DIGITS = 16
 """Digits of a fingerprint that a report shows."""
 
-DIGESTS = ("collection",)
+DIGESTS = ("collection", "request")
 """Metadata for machines: digests of what the other entries say in words."""
 
 

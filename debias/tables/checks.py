@@ -12,8 +12,9 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from debias.errors import TableError, param
-from debias.tables.class_columns import FloatArray, TextArray, label_columns
+from debias.errors import TableError, param, shortened
+from debias.tables.class_columns import FloatArray, TextArray, has_names
+from debias.tables.label_reading import read_labels
 from debias.tables.table_parts import TableParts
 
 VALUE_TOLERANCE = 1e-6
@@ -45,9 +46,9 @@ def check_parts(parts: TableParts, normalise: bool = False) -> TableParts:
 
     Examples
     --------
-    >>> checked = check_parts(TableParts(np.array([[0.1, 0.3]]), ["no", "yes"], labels=[1]), normalise=True)
+    >>> checked = check_parts(TableParts(np.array([[0.1, 0.3]]), ["no", "yes"], labels=[0]), normalise=True)
     >>> checked.labels.tolist(), checked.ids.tolist(), checked.label_mass.tolist()
-    (['yes'], ['0'], [0.4])
+    (['no'], ['0'], [0.4])
     """
     values = _numbers(lambda: np.asarray(parts.probabilities, dtype=np.float64))
     classes = check_classes(parts.classes, values.shape[1] if values.ndim == 2 else 0)
@@ -60,9 +61,8 @@ def check_parts(parts: TableParts, normalise: bool = False) -> TableParts:
     metadata["normalised"] = bool(normalise or metadata["normalised"])
     labels = parts.labels
     if labels is not None:
-        labels = np.array(classes, dtype=object)[
-            label_columns(one_per_row(labels, "label", n_samples), classes)
-        ]
+        columns = read_labels(one_per_row(labels, "label", n_samples), classes)
+        labels = np.array(classes, dtype=object)[columns]
     return replace(
         parts,
         probabilities=probabilities,
@@ -118,11 +118,12 @@ def names_and_values(
     if not isinstance(frame, pd.DataFrame):
         values = _numbers(lambda: np.asarray(frame, dtype=np.float64))
         return range(values.shape[1] if values.ndim == 2 else 0) if classes is None else classes, values
-    if classes is not None and not isinstance(frame.columns, pd.RangeIndex):
+    if classes is not None and has_names(frame):
         for name in classes:
             if name not in frame.columns:
                 raise TableError(
-                    f"class {name!r} has no column; the columns are {list(frame.columns)}",
+                    f"class {shortened(name)} has no column; the columns are "
+                    f"{shortened(list(frame.columns))}",
                     parameter="classes",
                     received=name,
                 )
@@ -136,7 +137,9 @@ def _numbers(convert: Callable[[], FloatArray]) -> FloatArray:
     try:
         return convert()
     except (TypeError, ValueError) as error:
-        raise TableError(f"class probabilities must be numbers in rows of equal length; {error}") from error
+        raise TableError(
+            f"class probabilities must be numbers in rows of equal length; {str(error)[:200]}"
+        ) from error
 
 
 def check_classes(names: Iterable[object], n_columns: int) -> tuple[str, ...]:
@@ -168,7 +171,8 @@ def check_classes(names: Iterable[object], n_columns: int) -> tuple[str, ...]:
     classes = tuple(str(name) for name in names)
     if len(classes) != n_columns:
         raise TableError(
-            f"there are {len(classes)} class names {list(classes)} for {n_columns} probability columns",
+            f"there are {len(classes)} class names {shortened(list(classes))} for {n_columns} probability "
+            "columns",
             parameter="classes",
             received=list(classes),
         )
@@ -181,7 +185,8 @@ def check_classes(names: Iterable[object], n_columns: int) -> tuple[str, ...]:
             )
         if text in classes[:column]:
             raise TableError(
-                f"class {text!r} names more than one column; the classes are {list(classes)}",
+                f"class {shortened(text)} names more than one column; the classes are "
+                f"{shortened(list(classes))}",
                 parameter="classes",
                 received=text,
             )
@@ -282,7 +287,7 @@ def one_per_row(values: npt.ArrayLike, column: str, n_samples: int, missing: boo
         received = values if isinstance(values, str) else shape
         raise TableError(
             f"{n_samples} values are needed, one per row, got "
-            + (repr(values) if isinstance(values, str) else f"the shape {shape}"),
+            + (shortened(values) if isinstance(values, str) else f"the shape {shape}"),
             received=received,
             column=column,
         )
@@ -308,7 +313,7 @@ def check_ids(ids: npt.ArrayLike, n_samples: int) -> TextArray:
         row = int(np.argmax(repeated))
         first = int(np.argmax(values == values[row]))
         raise TableError(
-            f"{values[row]!r} is also the id of row {first}; ids must be unique",
+            f"{shortened(values[row])} is also the id of row {first}; ids must be unique",
             received=values[row],
             row=row,
             column="id",
@@ -328,7 +333,7 @@ def check_texts(texts: npt.ArrayLike, n_samples: int) -> TextArray:
     values = one_per_row(texts, "text", n_samples)
     for row, value in enumerate(values):
         if not isinstance(value, str):
-            raise TableError(f"{value!r} is not a string", received=value, row=row, column="text")
+            raise TableError(f"{shortened(value)} is not a string", received=value, row=row, column="text")
     return values
 
 
@@ -348,7 +353,7 @@ def check_label_mass(label_mass: npt.ArrayLike, n_samples: int) -> FloatArray:
     except (TypeError, ValueError) as error:
         if isinstance(error, TableError):
             raise
-        raise TableError(f"the values must be numbers; {error}", column="label_mass") from error
+        raise TableError(f"the values must be numbers; {str(error)[:200]}", column="label_mass") from error
     wrong = ~np.isfinite(values) | (values < 0)
     if wrong.any():
         row = int(np.argmax(wrong))
@@ -380,7 +385,9 @@ def check_metadata(metadata: object) -> dict[str, Any]:
             copy[key] = json.loads(json.dumps(value, allow_nan=False, default=_numpy_scalar))
         except (TypeError, ValueError) as error:
             raise TableError(
-                f"metadata[{key!r}] is not JSON: {error}", parameter="metadata", received=value
+                f"metadata[{shortened(key)}] is not JSON: {str(error)[:200]}",
+                parameter="metadata",
+                received=value,
             ) from error
     return copy
 

@@ -16,6 +16,7 @@ from debias.errors import TableError, param
 from debias.tables.checks import check_parts, names_and_values
 from debias.tables.class_columns import FloatArray, IndexArray
 from debias.tables.formats.file_formats import read_parts, write_parts
+from debias.tables.second_labels import warn_of_second_labels
 from debias.tables.splitting import choose_test_groups, groups_of_texts
 from debias.tables.table_parts import TableParts
 
@@ -288,12 +289,12 @@ class ProbabilityTable:
         ----------
         path : path-like
             The file.
-        format : {"parquet", "csv", "text", "lm-eval"}, optional
+        format : {"parquet", "csv", "text", "json", "answers", "lm-eval"}, optional
             Default: inferred from the suffix, else from the content.
         normalise : bool, default=False
             Divide each row by its sum.
         **options
-            Passed to the reader of the format, such as ``classes=`` or ``encoding=``, see
+            Passed to the reader of the format, such as ``classes=``, ``labels=`` or ``encoding=``, see
             :mod:`debias.tables.formats`.
 
         Returns
@@ -308,12 +309,20 @@ class ProbabilityTable:
             file, row and column.
         ParameterError
             The format or an option is not known.
+
+        Warns
+        -----
+        SecondLabelWarning
+            A text occurs with two labels.
         """
         parts = read_parts(path, format, **options)
         try:
-            return cls.of_checked(check_parts(parts, normalise))
+            checked = check_parts(parts, normalise)
         except TableError as error:
             raise error.at(file=os.fspath(path)) from error
+        if checked.texts is not None and checked.labels is not None:
+            warn_of_second_labels(checked.texts, checked.labels, os.fspath(path))
+        return cls.of_checked(checked)
 
     def write(self, path: str | os.PathLike[str], format: str | None = None, **options: Any) -> None:
         """Write the table to a file, whole or not at all.

@@ -6,12 +6,13 @@ Quantity to Quality", NAACL 2024; Jia et al., "IterIT", arXiv 2412.17365.
 """
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
+from debias.console.progress import counted_progress
 from debias.errors import ParameterError, param
 from debias.inference.engine import Engine
 from iterit.records.instruction_records import Records
@@ -19,9 +20,9 @@ from iterit.scoring.answer_likelihoods import Item, score_items
 from iterit.scoring.score_cache import Score, ScoreCache
 from iterit.templates.encoding import EncodedRecords
 from iterit.templates.named_templates import template_for
-from iterit.templates.template import Template
+from iterit.templates.template import Template, check_some_taken
 
-STATUSES = ("ok", "empty", "truncated", "ifd_ge_1")
+STATUSES = ("ok", "empty", "truncated", "ifd_ge_1", "refused")
 
 _BATCHES_AT_ONCE = 16
 _BATCH_TOKENS = 4096
@@ -73,8 +74,9 @@ def score_complexity(
           several answers they are means over the tokens of all of them;
         - ``n_tokens`` (int64): tokens of the answers, those that end turns included;
         - ``status``: "truncated" where tokens of an answer were cut away, "empty" where the tokenizer
-          leaves nothing of it, "ifd_ge_1" where the question does not help, else "ok". Where no token
-          is left the scores are nan.
+          leaves nothing of it, "refused" where the template cannot take the record (``attrs["refused"]``
+          says why, by row), "ifd_ge_1" where the question does not help, else "ok". Where no token is
+          left the scores are nan.
 
     Raises
     ------
@@ -83,7 +85,7 @@ def score_complexity(
     ParameterError
         A parameter is not allowed, or the engine has no tokenizer and no template was given.
     RecordsError
-        The template cannot take a record.
+        The template cannot take any of the records.
     StorageError
         Scores cannot be kept.
     ResumeError
@@ -111,10 +113,27 @@ def score_complexity(
     with ScoreCache(cache, facts) as kept:
         scores = kept.find(digests)
         missing = {one: row for one, row in zip(digests, numbers.tolist(), strict=True) if one not in scores}
+        refused: dict[str, str] = {}
         if missing:
-            tokens = _encoded(records, template, sorted(missing.values()), limit, encoded)
+            encoded = encoded if encoded is not None else template.encode_all(records, [*missing.values()])
+            refused = {one: encoded.refused[row] for one, row in missing.items() if row in encoded.refused}
+            taken = sorted(row for one, row in missing.items() if one not in refused)
+            tokens = _encoded(records, template, taken, limit, encoded)
             scores |= _score_missing(records, engine, template, tokens, kept, show_progress)
-    return _table(numbers, [scores[one] for one in digests])
+    scores |= dict.fromkeys(refused, Score(np.nan, np.nan, 0, False))
+    return _with_refused(_table(numbers, [scores[one] for one in digests]), digests, refused)
+
+
+def _with_refused(table: pd.DataFrame, digests: Sequence[str], refused: Mapping[str, str]) -> pd.DataFrame:
+    """Return scores with the status of records that the template cannot take."""
+    reasons = {
+        int(row): refused[one] for row, one in zip(table.index, digests, strict=True) if one in refused
+    }
+    if reasons:
+        check_some_taken(reasons, len(table))
+        table.loc[list(reasons), "status"] = "refused"
+        table.attrs["refused"] = reasons
+    return table
 
 
 def _template_of(engine: Engine) -> Template:
@@ -178,21 +197,16 @@ def _score_missing(
     show_progress: bool,
 ) -> dict[str, Score]:
     """Ask the engine about one chunk after another; each is kept at once."""
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-    counts = (MofNCompleteColumn(), TextColumn("tokens"))
-    columns = (TextColumn("scoring"), BarColumn(), *counts, TimeRemainingColumn())
     scores: dict[str, Score] = {}
     n_tokens = getattr(engine, "max_batch_tokens", _BATCH_TOKENS) * _BATCHES_AT_ONCE
-    with Progress(*columns, console=Console(stderr=True), disable=not show_progress) as bar:
-        task = bar.add_task("tokens", total=sum(len(item.encoded) for item in items))
+    total = sum(len(item.encoded) for item in items)
+    with counted_progress("scoring, tokens", total, show_progress) as advance:
         for chunk in _chunks(items, n_tokens):
             found = score_items(records, engine, template, chunk)
             new = {records.digests[item.row]: score for item, score in zip(chunk, found, strict=True)}
             kept.add(new.items())
             scores |= new
-            bar.advance(task, sum(len(item.encoded) for item in chunk))
+            advance(sum(len(item.encoded) for item in chunk))
     return scores
 
 

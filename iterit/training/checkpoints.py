@@ -8,6 +8,7 @@ holds the digests of the others, so that an incomplete checkpoint is recognised.
 import hashlib
 import json
 import re
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -23,6 +24,12 @@ FOLDER = "iterit"
 _FACTS = "rounds.json"
 _SCORES, _PICKS, _ORDER, _RECORDS = "scores.parquet", "picks.parquet", "order.parquet", "records.parquet"
 _VERSION = 1
+_TRAINING = (
+    "batch_size", "gradient_accumulation_steps", "n_processes", "steps_per_epoch", "num_train_epochs",
+    "max_steps", "learning_rate", "lr_scheduler_type", "warmup_steps", "weight_decay", "optim", "model",
+    "n_trained_parameters",
+)  # fmt: skip
+"""Facts that decide how picks are trained."""
 _TRAINER_STATE = "trainer_state.json"
 
 History = list[dict[str, float]]
@@ -160,6 +167,49 @@ def check_same_run(kept: Mapping[str, object], now: Mapping[str, object], folder
             parameter=names[0],
             received=now.get(names[0]),
             fix="use the same settings, or train into another folder",
+        )
+
+
+def check_same_training(
+    kept: Mapping[str, object], now: Mapping[str, object], folder: str | Path, is_finished: bool = False
+) -> None:
+    """Say which settings of the training are not those of a checkpoint; refuse rounds of another length.
+
+    Parameters
+    ----------
+    kept, now : mapping
+        Facts of the checkpoint, and of the run that is to resume.
+    folder : str or Path
+        Named in the message.
+    is_finished : bool, default=False
+        Whether nothing is left to train.
+
+    Raises
+    ------
+    ResumeError
+        A round has another number of steps, so that the rows of a step would be others.
+    """
+    now = json.loads(json.dumps(now))
+    names = [name for name in _TRAINING if name in kept and kept[name] != now.get(name)]
+    said = ", ".join(f"{name} was {kept[name]!r} and is {now.get(name)!r}" for name in names)
+    if "steps_per_epoch" in names:
+        raise ResumeError(
+            f"its rounds have another number of steps: {said}",
+            file=folder,
+            parameter=names[0],
+            received=now.get(names[0]),
+            fix="use the same settings, or train into another folder",
+        )
+    if names:
+        outcome = (
+            "the run is finished, and nothing more is trained"
+            if is_finished
+            else "the optimiser keeps its settings of the checkpoint"
+        )
+        warnings.warn(
+            f"{folder}: it was trained with other settings: {said}; {outcome}: to use the new ones,"
+            " train into another folder",
+            stacklevel=2,
         )
 
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from debias.errors import DebiasError, OverlapError, ParameterError, TableError
+from debias.errors import DebiasError, OverlapError, ParameterError, SecondLabelWarning, TableError
 from debias.tables.overlap import check_disjoint, remove_overlap
 from debias.tables.splitting import plain_text
 from debias.tables.table import ProbabilityTable
@@ -79,6 +79,7 @@ def test_data_frame_names_the_classes_and_loses_its_index():
         pd.Series(["maybe", "no", "yes"], dtype="category"),
         pd.Series(["maybe", "no", "yes"], dtype="string"),
         pd.Series([2, 0, 1], dtype="Int64"),
+        [2.0, 0.0, 1.0],
         ("maybe", "no", "yes"),
     ],
     ids=lambda labels: type(labels).__name__ + str(getattr(labels, "dtype", "")),
@@ -179,7 +180,7 @@ def test_refused_classes(values, classes, fields):
         ({"labels": ["no", None, "yes"]}, {"row": 1, "column": "label"}),
         ({"labels": [0, 1, 3]}, {"row": 2, "column": "label"}),
         ({"labels": [0, 1, -1]}, {"row": 2, "column": "label"}),
-        ({"labels": [0.0, 1.0, 2.0]}, {"row": 0, "column": "label"}),
+        ({"labels": [0.0, 0.5, 2.0]}, {"row": 1, "column": "label"}),
         ({"labels": ["no"]}, {"column": "label", "received": (1,)}),
         ({"labels": "no"}, {"column": "label", "received": "no"}),
         ({"labels": [1, 2, 2], "classes": ["1", "2", "3"]}, {"column": "label", "fix": str}),
@@ -438,3 +439,10 @@ def test_tables_that_differ_in_one_part_are_not_equal(options):
 def test_representation_shows_size_and_classes():
     assert repr(make_table()) == "ProbabilityTable(3 rows, classes=['no', 'yes', 'maybe'], labelled)"
     assert repr(make_table(labels=None)).endswith("unlabelled)")
+
+
+def test_a_text_with_two_labels_in_a_file_is_said(tmp_path):
+    path = tmp_path / "table.csv"
+    path.write_text("text,label,no,yes\nfine,yes,.3,.7\ndull,no,.8,.2\nfine,no,.3,.7\n")
+    with pytest.warns(SecondLabelWarning, match="row 2: 'fine' is 'no', and 'yes' in row 0"):
+        assert len(ProbabilityTable.read(path)) == 3

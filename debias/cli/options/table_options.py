@@ -1,6 +1,6 @@
 """The options that say how a table is read, and those that most commands share."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -14,13 +14,25 @@ if TYPE_CHECKING:
     from debias.tables.table import ProbabilityTable
 
 TABLE_HELP = (
-    "Table of class probabilities: Parquet, CSV, published text format, or samples of lm-evaluation-harness."
+    "Table of class probabilities: Parquet, CSV, JSON, published text format, saved answers of a server, "
+    "or samples of lm-evaluation-harness."
 )
 
 CorrectionFile = Annotated[Path, typer.Option(help="Correction that `debias fit` wrote.")]
 Seed = Annotated[int, typer.Option(min=0, max=2**32 - 1, help="Seed of everything random.")]
 Level = Annotated[float, typer.Option(help="Confidence level of the intervals.")]
 Resamples = Annotated[int, typer.Option(help="Bootstrap resamples.")]
+LABELS = setting(
+    None,
+    "What labels are, where numbers could be both: name, of a class, or position, of a column from 0.",
+    one_of=("name", "position"),
+    metavar="name|position",
+)
+
+
+def _reading(help: str, metavar: str = "NAME") -> Any:
+    """Return an option that only some formats have."""
+    return setting(None, help, metavar=metavar, panel="Reading tables")
 
 
 @dataclass(frozen=True)
@@ -29,13 +41,28 @@ class TableOptions(Settings):
 
     classes: str | None = setting(
         None,
-        "Class names in column order, for files that hold none (the published text format).",
+        "Class names in column order, for files that hold none; else the columns that are classes.",
         metavar="NAME,NAME,...",
     )
     format: str | None = setting(
-        None, "parquet, csv, text or lm-eval; inferred from the file by default.", metavar="NAME"
+        None,
+        "parquet, csv, text, json, answers or lm-eval; inferred from the file by default.",
+        metavar="NAME",
     )
+    labels: str | None = LABELS
     normalise: bool = setting(False, "Divide each row by its sum.")
+    id_column: str | None = _reading("Column that holds the ids.")
+    label_column: str | None = _reading("Column that holds the labels.")
+    text_column: str | None = _reading("Column that holds the texts.")
+    label_mass_column: str | None = _reading("Column that holds the label mass.")
+    delimiter: str | None = _reading("What stands between two columns of a CSV file.", "CHARACTER")
+    decimal: str | None = _reading("Decimal point or comma of a CSV file: '.' or ','.", "CHARACTER")
+    encoding: str | None = _reading("Encoding of a file of text, such as latin-1.")
+    text_field: str | None = _reading("Field of the documents of lm-evaluation-harness that holds the text.")
+    targets: str | None = _reading(
+        "Whether the targets of lm-evaluation-harness are an index or a choice.", "index|choice"
+    )
+    filter: str | None = _reading("Filter of lm-evaluation-harness whose samples are read.")
 
     def read(self, path: Path) -> "ProbabilityTable":
         """Read a table.
@@ -47,8 +74,14 @@ class TableOptions(Settings):
         """
         from debias.tables.table import ProbabilityTable
 
-        names = {} if self.classes is None else {"classes": [one.strip() for one in self.classes.split(",")]}
-        return ProbabilityTable.read(path, self.format, normalise=self.normalise, **names)
+        given: dict[str, Any] = {
+            one.name: getattr(self, one.name)
+            for one in fields(self)
+            if one.name not in ("format", "normalise") and getattr(self, one.name) is not None
+        }
+        if self.classes is not None:
+            given["classes"] = [one.strip() for one in self.classes.split(",")]
+        return ProbabilityTable.read(path, self.format, normalise=self.normalise, **given)
 
 
 def labels_of(table: "ProbabilityTable") -> "pd.Series[Any]":

@@ -2,22 +2,27 @@
 
 | format | what | keeps |
 |---|---|---|
-| parquet | the project's own | everything, bit by bit |
+| parquet | the project's own, or one column per class (read only) | everything, bit by bit |
 | csv | one column per class | everything but metadata |
 | text | the published format: index, label, argmax, six-decimal probabilities | labels, rounded |
+| json | records or lines of records, one field per class (read only) | – |
+| answers | saved answers of a server with log-probabilities, such as a batch (read only) | – |
 | lm-eval | ``samples_*.jsonl`` of lm-evaluation-harness (read only) | – |
 """
 
 import inspect
 import os
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from debias.atomic_file import atomic_path
-from debias.errors import ParameterError, TableError
-from debias.tables.formats.csv_columns import read_csv, write_csv
+from debias.errors import DebiasError, ParameterError, TableError, param
+from debias.tables.formats.batch_answers import read_batch_answers
+from debias.tables.formats.csv_columns import DELIMITERS, read_csv, write_csv
 from debias.tables.formats.harness_samples import read_harness_samples
+from debias.tables.formats.json_records import read_json
 from debias.tables.formats.parquet_table import read_parquet, write_parquet
 from debias.tables.formats.published_text import is_published_text, read_published_text, write_published_text
 from debias.tables.table_parts import TableParts
@@ -26,6 +31,8 @@ READERS: dict[str, Callable[..., TableParts]] = {
     "parquet": read_parquet,
     "csv": read_csv,
     "text": read_published_text,
+    "json": read_json,
+    "answers": read_batch_answers,
     "lm-eval": read_harness_samples,
 }
 WRITERS: dict[str, Callable[..., None]] = {
@@ -39,8 +46,11 @@ SUFFIXES = {
     ".csv": "csv",
     ".tsv": "csv",
     ".txt": "text",
-    ".jsonl": "lm-eval",
+    ".json": "json",
+    ".jsonl": "json",
 }
+KEYS = {"lm-eval": r'"resps"\s*:', "answers": r'"(logprobs|custom_id)"\s*:'}
+"""What only these formats have near the beginning of a JSON file."""
 
 
 def read_parts(path: str | os.PathLike[str], format: str | None = None, **options: Any) -> TableParts:
@@ -50,8 +60,8 @@ def read_parts(path: str | os.PathLike[str], format: str | None = None, **option
     ----------
     path : path-like
         The file.
-    format : {"parquet", "csv", "text", "lm-eval"}, optional
-        Inferred from the suffix .parquet, .pq, .csv, .tsv or .jsonl by default, else from the content.
+    format : {"parquet", "csv", "text", "json", "answers", "lm-eval"}, optional
+        Inferred from the suffix .parquet, .pq, .csv or .tsv by default, else from the content.
     **options
         Passed to the reader of the format.
 
@@ -73,9 +83,10 @@ def read_parts(path: str | os.PathLike[str], format: str | None = None, **option
     if file.stat().st_size == 0:
         raise TableError("the file is empty", file=file)
     name = format or infer_format(file)
-    reader = _choose(READERS, name, options, n_fixed=1)
     try:
-        return reader(file, **options)
+        return _choose(READERS, name, options, n_fixed=1)(file, **options)
+    except DebiasError as error:
+        raise error.at(file=file) from error
     except OSError as error:
         raise TableError(f"cannot be read: {error}", file=file) from error
 
@@ -130,20 +141,23 @@ def infer_format(path: Path) -> str:
         Neither tells.
     """
     suffix = path.suffix.lower()
-    if suffix in SUFFIXES and suffix != ".txt":
+    if suffix in SUFFIXES and suffix not in (".txt", ".json", ".jsonl"):
         return SUFFIXES[suffix]
     with path.open("rb") as file:
-        start = file.read(4096)
+        start = file.read(2**20)
     line = start.decode("utf-8", errors="replace").lstrip("\ufeff \r\n").split("\n")[0]
     if start.startswith(b"PAR1"):
         return "parquet"
-    if line.startswith("{"):
-        return "lm-eval"
+    if suffix in (".json", ".jsonl") or line.startswith(("{", "[")):
+        text = start.decode("utf-8", errors="replace")
+        return next((name for name, key in KEYS.items() if re.search(key, text)), "json")
     if is_published_text(line):
         return "text"
-    if "," in line or "\t" in line:
+    if any(delimiter in line for delimiter in DELIMITERS):
         return "csv"
-    raise TableError("the format cannot be told", file=path, fix=f"pass format= one of {sorted(READERS)}")
+    raise TableError(
+        "the format cannot be told", file=path, fix=f"pass {param('format')}, one of {sorted(READERS)}"
+    )
 
 
 def _choose(

@@ -1,11 +1,13 @@
 """The project's own file format for probability tables: Parquet, with its metadata inside.
 
 Columns id, label, text and label_mass where the table has them, and one column ``p_<class>`` per
-class, so that no class name can collide. The rest is JSON in the schema, with a version.
+class, so that no class name can collide. The rest is JSON in the schema, with a version and a
+checksum per group of columns. Parquet files of others are read too: a column per class, by its name.
 """
 
 import json
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -14,13 +16,25 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from debias.errors import TableError
+from debias.bounded_json import parse_json
+from debias.errors import ParameterError, TableError, shortened
+from debias.tables.checks import check_parts
+from debias.tables.checksums import ABOUT, Checksums
+from debias.tables.formats.arrow_files import DAMAGE, damaged, parts_of_others, read_arrow
 from debias.tables.table_parts import TableParts
 
 SCHEMA_VERSION = 1
 SCHEMA_KEY = b"debias_probability_table"
 CLASS_PREFIX = "p_"
 COMPRESSION = "zstd"
+_KEPT = {
+    "schema_version": int,
+    "classes": list,
+    "metadata": dict,
+    "source": (str, type(None)),
+    "ids_given": bool,
+}
+_PER_ROW = {"id": "ids", "label": "labels", "text": "texts", "label_mass": "label_mass"}
 
 
 def write_parquet(path: Path, parts: TableParts) -> None:
@@ -33,7 +47,9 @@ def write_parquet(path: Path, parts: TableParts) -> None:
     parts : TableParts
         The contents.
     """
-    table = as_columns(parts).replace_schema_metadata({SCHEMA_KEY: header_of(parts)})
+    checksums = Checksums()
+    checksums.add(parts)
+    table = as_columns(parts).replace_schema_metadata({SCHEMA_KEY: header_of(parts, checksums)})
     pq.write_table(table, path, compression=COMPRESSION)
 
 
@@ -62,25 +78,28 @@ def as_columns(parts: TableParts) -> pa.Table:
     return pa.table(columns)
 
 
-def header_of(parts: TableParts) -> bytes:
+def header_of(parts: TableParts, checksums: Checksums) -> bytes:
     """Return what the file keeps beside its rows, as JSON.
 
     Parameters
     ----------
     parts : TableParts
         The contents; rows are not looked at.
+    checksums : Checksums
+        Of all rows.
 
     Returns
     -------
     bytes
     """
-    header = {
+    header: dict[str, Any] = {
         "schema_version": SCHEMA_VERSION,
         "classes": list(parts.classes),
         "metadata": parts.metadata,
         "source": parts.source,
         "ids_given": parts.ids_given,
     }
+    header["checksums"] = checksums.digests(header)
     return json.dumps(header).encode()
 
 
@@ -104,18 +123,33 @@ def read_header(path: Path) -> dict[str, Any]:
     """
     try:
         schema = pq.read_schema(path)
-    except (pa.ArrowException, OSError) as error:
-        raise TableError(f"not a whole Parquet file ({error})", file=path, fix="write it again") from error
-    return _parquet_header(path, schema)
+    except DAMAGE as error:
+        raise damaged(path, error) from error
+    header = _header(path, schema)
+    if header is None:
+        raise TableError("a Parquet file, but no probability table of this project", file=path)
+    return header
 
 
-def read_parquet(path: Path) -> TableParts:
-    """Read the project's own format.
+def read_parquet(
+    path: Path,
+    *,
+    classes: Sequence[str] | None = None,
+    id_column: str | None = None,
+    label_column: str | None = None,
+    text_column: str | None = None,
+    label_mass_column: str | None = None,
+    labels: str | None = None,
+) -> TableParts:
+    """Read the project's own format, or a Parquet file of others that has a column per class.
 
     Parameters
     ----------
     path : Path
         The file to read.
+    classes, id_column, label_column, text_column, label_mass_column, labels : optional
+        As for :func:`~debias.tables.formats.csv_columns.read_csv`; the project's own files say
+        themselves what their columns are.
 
     Returns
     -------
@@ -126,69 +160,119 @@ def read_parquet(path: Path) -> TableParts:
     ------
     TableError
         The file is damaged, cut short, of a later version, or no probability table.
+    ParameterError
+        A column is named for a file of the project.
     """
-    try:
-        table = pq.read_table(path)
-    except (pa.ArrowException, OSError) as error:
-        raise TableError(f"not a whole Parquet file ({error})", file=path, fix="write it again") from error
-    header = _parquet_header(path, table.schema)
-    names = [CLASS_PREFIX + str(name) for name in header["classes"]]
-    missing = [name for name in ["id", *names] if name not in table.column_names]
-    if missing:
-        raise TableError(f"column {missing[0]!r} is missing; it has {table.column_names}", file=path)
-    unexpected = [name for name in names if not pa.types.is_floating(table.schema.field(name).type)]
-    if unexpected:
-        raise TableError(f"column {unexpected[0]!r} holds no floating-point numbers", file=path)
-    optional = {name: _values(table, name) for name in ("label", "text", "label_mass")}
-    return TableParts(
-        probabilities=np.column_stack([_values(table, name) for name in names]),
+    options = {
+        "classes": classes,
+        "id_column": id_column,
+        "label_column": label_column,
+        "text_column": text_column,
+        "label_mass_column": label_mass_column,
+        "labels": labels,
+    }
+    table = read_arrow(path)
+    header = _header(path, table.schema)
+    if header is None:
+        return parts_of_others(path, table, CLASS_PREFIX, **options)
+    given = [name for name, value in options.items() if value is not None]
+    if given:
+        raise ParameterError(
+            f"{path}: the file says itself what its columns are",
+            parameter=given[0],
+            received=options[given[0]],
+            fix="omit the option for this file",
+        )
+    return _own_parts(path, table, header)
+
+
+def _own_parts(path: Path, table: pa.Table, header: dict[str, Any]) -> TableParts:
+    """Return the contents of a file of the project: every column of its kind, every checksum right."""
+    names = table.column_names
+    columns = [CLASS_PREFIX + str(name) for name in header["classes"]]
+    if len(columns) < 2 or not all(isinstance(name, str) for name in header["classes"]):
+        raise TableError(
+            parameter="classes", allowed="two or more names", received=header["classes"], file=path
+        )
+    for name in ["id", *columns]:
+        if names.count(name) != 1:
+            raise TableError(
+                f"the column is there {names.count(name)} times; the file has {shortened(names)}",
+                file=path,
+                column=name,
+            )
+    values = {name: _values(path, table, name) for name in [*_PER_ROW, *columns] if name in names}
+    parts = TableParts(
+        probabilities=np.column_stack([values[name] for name in columns]),
         classes=header["classes"],
-        labels=optional["label"],
-        ids=_values(table, "id"),
-        texts=optional["text"],
-        label_mass=optional["label_mass"],
         metadata=header["metadata"],
         source=header["source"],
         ids_given=header["ids_given"],
+        **{part: values.get(name) for name, part in _PER_ROW.items()},
     )
+    stated = header.get("checksums")
+    if stated is not None:  # files of earlier releases have none
+        checksums = Checksums()
+        checksums.add(parts)
+        found = checksums.digests({key: header[key] for key in _KEPT})
+        wrong = sorted(name for name in {*stated, *found} if stated.get(name) != found.get(name))
+        if wrong:
+            check_parts(parts)  # which names the row, where a value cannot be right
+            what = "what the file says about its rows" if wrong[0] == ABOUT else wrong[0]
+            raise TableError(
+                f"damaged after it was written: the checksum of {what} is wrong",
+                file=path,
+                fix="write it again, or take a copy",
+            )
+    return parts
 
 
-def _values(table: pa.Table, name: str) -> Any:
-    """Return a column as an array, or None where the table has no such column."""
-    return table[name].to_numpy() if name in table.column_names else None
-
-
-def _parquet_header(path: Path, schema: pa.Schema) -> dict[str, Any]:
-    """Return the JSON kept in the schema, checked."""
-    raw = (schema.metadata or {}).get(SCHEMA_KEY)
-    if raw is None:
+def _values(path: Path, table: pa.Table, name: str) -> Any:
+    """Return a column as an array, which must be of the kind that the format has."""
+    kind = table.schema.field(name).type
+    numbers = name == "label_mass" or name.startswith(CLASS_PREFIX)
+    strings = pa.types.is_string(kind) or pa.types.is_large_string(kind)
+    if not (pa.types.is_floating(kind) if numbers else strings):
+        wanted = "floating-point numbers" if numbers else "strings"
         raise TableError(
-            "a Parquet file, but no probability table of this project",
-            file=path,
-            fix="load it with pandas and pass the class columns to ProbabilityTable(...)",
+            f"the column holds {str(kind)[:200]}, not {wanted}", file=path, column=name, received=str(kind)
         )
-    expected: dict[str, Any] = {
-        "classes": list,
-        "metadata": dict,
-        "source": (str, type(None)),
-        "ids_given": bool,
-    }
     try:
-        header = json.loads(raw)
+        return table[name].to_numpy()
+    except DAMAGE as error:
+        raise damaged(path, error).at(column=name) from error
+
+
+def _header(path: Path, schema: pa.Schema) -> dict[str, Any] | None:
+    """Return the JSON kept in the schema, checked; None for a file of others."""
+    kept = schema.metadata or {}
+    raw = kept.get(SCHEMA_KEY)
+    if raw is None:
+        if any(b'"schema_version"' in value or b'"ids_given"' in value for value in kept.values()):
+            raise TableError("the description in the Parquet schema is damaged", file=path)
+        return None
+    try:
+        header = parse_json(raw)
         version = header["schema_version"]
     except (ValueError, TypeError, KeyError) as error:
-        raise TableError(
-            f"the description in the Parquet schema is damaged ({error!r})", file=path
-        ) from error
+        raise TableError(f"the description in the Parquet schema is damaged ({error})", file=path) from error
     if version != SCHEMA_VERSION:
         raise TableError(
-            f"written in version {version!r} of the format, this package reads version {SCHEMA_VERSION}",
+            f"written in version {shortened(version)} of the format, this package reads version "
+            f"{SCHEMA_VERSION}",
             file=path,
             fix="upgrade debias-iterit or write the table again",
         )
-    for key, kind in expected.items():
-        if not isinstance(header.get(key, ...), kind):
+    for key, kind in {**_KEPT, "checksums": dict}.items():
+        if key == "checksums" and key not in header:
+            continue
+        if not isinstance(header.get(key, ...), kind):  # type: ignore[arg-type]
             raise TableError(f"the description in the Parquet schema has a wrong or no {key!r}", file=path)
+    unknown = sorted(header.keys() - _KEPT.keys() - {"checksums"})
+    if unknown:
+        raise TableError(
+            f"the description in the Parquet schema has the unknown key {shortened(unknown[0])}", file=path
+        )
     return dict(header)
 
 
@@ -220,6 +304,7 @@ class ParquetTableWriter:
     def __init__(self, path: Path) -> None:
         self._file = path.open("wb")
         self._writer: Any = None
+        self._checksums = Checksums()
 
     def write(self, block: TableParts) -> None:
         """Write a block of rows, which has the same columns as the blocks before.
@@ -240,6 +325,7 @@ class ParquetTableWriter:
                 self._file, columns.schema, compression=COMPRESSION, store_schema=False
             )
         self._writer.write_table(columns, row_group_size=columns.num_rows)
+        self._checksums.add(block)
 
     def finish(self, about: TableParts) -> None:
         """Write what the file says about its rows, and wait until all is on the disk.
@@ -254,7 +340,7 @@ class ParquetTableWriter:
         OSError
             It cannot be written.
         """
-        self._writer.add_key_value_metadata({SCHEMA_KEY: header_of(about)})
+        self._writer.add_key_value_metadata({SCHEMA_KEY: header_of(about, self._checksums)})
         self._writer.close()
         self._writer = None
         self._file.flush()

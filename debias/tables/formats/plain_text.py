@@ -1,11 +1,10 @@
-"""Shared by the formats in plain text: decoding, parsing numbers, and noticing a truncated end."""
+"""Shared by the formats in plain text: decoding, and noticing a truncated end."""
 
-from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
-from debias.errors import TableError
+from debias.errors import TableError, param, shortened
 from debias.tables.class_columns import FloatArray
 
 _ROUNDING = 1e-5
@@ -34,15 +33,20 @@ def decode(path: Path, encoding: str = "utf-8") -> str:
     """
     try:
         text = path.read_bytes().decode(encoding).removeprefix("\ufeff")
-    except UnicodeDecodeError as error:
+    except UnicodeError as error:
         raise TableError(
-            f"byte {error.start} is not {encoding}",
+            f"byte {getattr(error, 'start', 0)} is not {encoding}",
+            parameter="encoding",
+            received=encoding,
             file=path,
-            fix="save the file as utf-8, or read it in Python with encoding=... (for example 'latin-1')",
+            fix=f"save the file as utf-8, or pass {param('encoding')} (for example 'latin-1')",
         ) from error
-    except LookupError as error:
+    except (LookupError, ValueError) as error:
         raise TableError(
-            f"there is no encoding {encoding!r}; common ones are 'utf-8', 'latin-1'", file=path
+            f"there is no encoding {shortened(encoding)}; common ones are 'utf-8', 'latin-1'",
+            parameter="encoding",
+            received=encoding,
+            file=path,
         ) from error
     if "\0" in text:
         raise TableError(
@@ -51,45 +55,6 @@ def decode(path: Path, encoding: str = "utf-8") -> str:
     if not text.strip():
         raise TableError("the file is empty", file=path)
     return text
-
-
-def parse_column(path: Path, name: str, cells: Sequence[str]) -> FloatArray:
-    """Return the numbers of a column, exactly as they are written.
-
-    Parameters
-    ----------
-    path : Path
-        The file, for the message.
-    name : str
-        Name of the column, for the message.
-    cells : sequence of str
-        One per row.
-
-    Returns
-    -------
-    ndarray of float64 of shape (n_samples,)
-        The numbers.
-
-    Raises
-    ------
-    TableError
-        A cell is no number.
-
-    Examples
-    --------
-    >>> parse_column(Path("a.csv"), "yes", ["0.5", "0,5"])
-    Traceback (most recent call last):
-        ...
-    debias.errors.TableError: a.csv: row 1, column 'yes': '0,5' is not a number.
-    """
-    numbers = np.empty(len(cells))
-    for row, cell in enumerate(cells):
-        try:
-            numbers[row] = float(cell)
-        except (TypeError, ValueError) as error:
-            what = "the value is missing" if not str(cell).strip() else f"{cell!r} is not a number"
-            raise TableError(f"{what}", file=path, row=row, column=name) from error
-    return numbers
 
 
 def refuse_cut_end(path: Path, text: str, probabilities: FloatArray) -> None:

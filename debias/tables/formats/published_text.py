@@ -9,8 +9,9 @@ from pathlib import Path
 
 import numpy as np
 
-from debias.errors import TableError
-from debias.tables.formats.plain_text import decode, parse_column, refuse_cut_end
+from debias.errors import TableError, shortened
+from debias.tables.formats.numbers_in_cells import parse_column
+from debias.tables.formats.plain_text import decode, refuse_cut_end
 from debias.tables.table_parts import TableParts
 
 N_LEADING = 3
@@ -75,17 +76,21 @@ def read_published_text(
     for row, cells in enumerate(rows):
         if len(cells) != width or width < N_LEADING + 2:
             raise TableError(
-                f"row {row} has {len(cells)} columns in place of {max(width, N_LEADING + 2)} (index, "
+                f"{len(cells)} columns in place of {max(width, N_LEADING + 2)} (index, "
                 "label, argmax, and one per class, two or more); the file is cut short or of another "
                 "format",
                 file=path,
+                row=row,
             )
     columns = list(zip(*rows, strict=True))
     n_classes = width - N_LEADING
     names = [str(position) for position in range(n_classes)] if classes is None else [str(c) for c in classes]
     if len(names) != n_classes:
         raise TableError(
-            f"{n_classes} probability columns, but classes names {len(names)}: {names}", file=path
+            f"{n_classes} probability columns, but classes names {len(names)}: {shortened(names)}",
+            parameter="classes",
+            received=names,
+            file=path,
         )
     probabilities = np.column_stack(
         [parse_column(path, name, cells) for name, cells in zip(names, columns[N_LEADING:], strict=True)]
@@ -127,9 +132,13 @@ def write_published_text(path: Path, parts: TableParts) -> None:
 def _positions(path: Path, name: str, cells: Sequence[str], n_classes: int) -> list[int]:
     """Return class positions, each of which must have a column."""
     for row, cell in enumerate(cells):
-        if not (cell.isdecimal() and int(cell) < n_classes):
+        if not (cell.isdecimal() and len(cell) < 10 and int(cell) < n_classes):
             raise TableError(
-                f"{cell!r} is no class; allowed are 0 .. {n_classes - 1}", file=path, row=row, column=name
+                f"{shortened(cell)} is no class; allowed are 0 .. {n_classes - 1}",
+                received=cell,
+                file=path,
+                row=row,
+                column=name,
             )
     return [int(cell) for cell in cells]
 

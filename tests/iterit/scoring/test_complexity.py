@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 import torch
 
-from debias.errors import EngineError, ParameterError, ResumeError, StorageError
+from debias.errors import EngineError, ParameterError, RecordsError, ResumeError, StorageError
 from debias.inference.collection.answer_store import AnswerStore
 from debias.inference.engine import Engine
 from debias.inference.transformers.transformers_engine import TransformersEngine
@@ -22,7 +22,15 @@ from iterit.templates.named_templates import template_for
 from iterit.templates.template import Template
 from tests.support.paths import ROOT
 from tests.support.refusals import refused
-from tests.support.small_templates import BRACKETS, CHATML, HEADERS, THOUGHTS, chat_tokenizer, pair_tokenizer
+from tests.support.small_templates import (
+    BRACKETS,
+    CHATML,
+    HEADERS,
+    STRICT,
+    THOUGHTS,
+    chat_tokenizer,
+    pair_tokenizer,
+)
 from tests.support.tiny_models import tiny_engine, tiny_model
 
 ROWS: list[dict[str, Any]] = [
@@ -214,6 +222,20 @@ def test_an_answer_without_tokens_is_empty():
         )
         assert scores["n_tokens"][1] == 2
     assert quiet_scores(records.take([0]), engine)["status"].tolist() == ["empty"]
+
+
+def test_a_record_that_the_template_cannot_take_has_no_score_and_the_others_do(tmp_path):
+    tokenizer = chat_tokenizer(STRICT)
+    two = {"question": "q", "answer": "a", "system": "Be kind."}
+    records = Records.from_rows([two, ROWS[-1], two])
+    engine = tiny_engine("qwen2", tokenizer)
+    for _ in range(2):  # the second time the cache knows the one that was scored
+        scores = quiet_scores(records, engine, cache=tmp_path)
+        assert [status == "refused" for status in scores["status"]] == [True, False, True]
+        assert np.isnan(scores["ifd"]).tolist() == [True, False, True]
+        assert list(scores.attrs["refused"]) == [0, 2] and "System role" in scores.attrs["refused"][0]
+    with refused(RecordsError, row=0):
+        quiet_scores(records, engine, rows=[0, 2])
 
 
 def test_rows_are_scored_in_the_order_asked_for_and_equal_ones_once():

@@ -1,0 +1,80 @@
+"""Parses JSON that may be hostile: nesting and half characters are refused before they cost memory or crash.
+
+Every refusal is a ValueError, as those of :mod:`json` are, so that a caller names the file or row.
+"""
+
+import json
+import re
+from typing import Any
+
+import numpy as np
+
+MOST_LEVELS = 100
+"""How deep lists and objects may stand within each other."""
+
+_STRING = re.compile(r'"[^"\\]*+(?:\\.[^"\\]*+)*+"?', re.DOTALL)
+_HALF = re.compile(r"\\u[dD][89a-fA-F]|[\ud800-\udfff]")
+
+
+def parse_json(text: str | bytes, most_levels: int = MOST_LEVELS) -> Any:
+    r"""Return the value that a JSON text states.
+
+    Parameters
+    ----------
+    text : str or bytes
+        Bytes are UTF-8; a byte order mark is dropped.
+    most_levels : int, default=100
+        How deep lists and objects may stand within each other.
+
+    Returns
+    -------
+    object
+        As :func:`json.loads` returns it: NaN and Infinity are numbers, integers have any size up to
+        the 4,300 digits that Python takes.
+
+    Raises
+    ------
+    ValueError
+        The text is no JSON, is nested too deep, or has a number of too many digits.
+    UnicodeError
+        A string holds half a surrogate pair, which no file can keep; it is a ValueError, too.
+
+    Examples
+    --------
+    >>> parse_json('{"a": [1, 2]}')
+    {'a': [1, 2]}
+    >>> parse_json("[" * 1000)
+    Traceback (most recent call last):
+    ValueError: lists and objects stand more than 100 levels deep
+    >>> parse_json(r'["\ud800"]')
+    Traceback (most recent call last):
+    UnicodeError: a string holds half a surrogate pair, which is no character
+    """
+    if isinstance(text, bytes):
+        text = text.decode("utf-8")
+    text = text.removeprefix("\ufeff")
+    if _depth_exceeds(text, most_levels):
+        raise ValueError(f"lists and objects stand more than {most_levels} levels deep")
+    value = json.loads(text)
+    if _HALF.search(text) and not _can_be_written(value):
+        raise UnicodeError("a string holds half a surrogate pair, which is no character")
+    return value
+
+
+def _depth_exceeds(text: str, most_levels: int) -> bool:
+    """Tell whether brackets outside strings are nested deeper, without parsing."""
+    if text.count("[") + text.count("{") <= most_levels:
+        return False
+    bare = np.frombuffer(_STRING.sub("", text).encode("utf-8", "replace"), dtype=np.uint8)
+    opens, closes = ((bare == ord(a)) | (bare == ord(b)) for a, b in ("[{", "]}"))
+    steps = opens.astype(np.int8) - closes.astype(np.int8)
+    return bool((np.cumsum(steps[steps != 0], dtype=np.int64) > most_levels).any())
+
+
+def _can_be_written(value: Any) -> bool:
+    """Tell whether every string of a value has an encoding."""
+    try:
+        json.dumps(value, ensure_ascii=False).encode("utf-8")
+    except UnicodeEncodeError:
+        return False
+    return True

@@ -1,0 +1,162 @@
+"""Answers of a server that a user saved: the output of a batch of requests, or one answer a line.
+
+Chat completions and completions with log-probabilities are read. A class gets the probability of the
+tokens that begin its name and no other's; one that is not among the most probable tokens gets the
+most that any unnamed token can have, as a collection through a server gives it.
+"""
+
+import math
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from debias.errors import TableError, param, shortened
+from debias.tables.formats.json_records import read_rows
+from debias.tables.label_reading import read_labels
+from debias.tables.table_parts import TableParts
+
+MOST_SHARED = 0.01
+"""The most that a token may have which begins two classes, so that it can be left out."""
+
+
+def read_batch_answers(
+    path: Path,
+    *,
+    classes: Sequence[str] | None = None,
+    id_column: str = "custom_id",
+    label_column: str = "label",
+    labels: str | None = None,
+    encoding: str = "utf-8",
+) -> TableParts:
+    """Read saved answers of a server, each with the most probable first tokens.
+
+    Parameters
+    ----------
+    path : Path
+        One answer a line, or a list of them.
+    classes : sequence of str
+        The words that were asked for, in the order wanted. Answers do not say which these are.
+    id_column, label_column : str
+        Fields of a line that hold its id and its label, where it has them.
+    labels : {"name", "position"}, optional
+        What labels are: class names, or positions of classes from 0; default: whatever fits.
+    encoding : str, default="utf-8"
+        Encoding of the file.
+
+    Returns
+    -------
+    TableParts
+        Normalised; the sum before is the label mass. Failed requests are left out, with a warning.
+
+    Raises
+    ------
+    TableError
+        `classes` is missing, two classes begin with the same token, or an answer has no log-probabilities.
+    """
+    if classes is None:
+        raise TableError(
+            "answers do not say which words are classes",
+            file=path,
+            parameter="classes",
+            fix=f"pass {param('classes')}",
+        )
+    names = [str(name) for name in classes]
+    kept, failed = [], []
+    for row, record in enumerate(read_rows(path, encoding)):
+        body = _body(record)
+        if body is None:
+            failed.append(str(record.get(id_column, row)))
+        else:
+            kept.append((row, record, body))
+    if not kept:
+        raise TableError("every request failed", file=path, received=failed)
+    if failed:
+        warnings.warn(
+            f"{path}: {len(failed)} of {len(failed) + len(kept)} requests failed and are left out: "
+            f"{shortened(failed)}",
+            stacklevel=2,
+        )
+    try:
+        found = [_class_probabilities(_top_tokens(body, row), names, row) for row, _, body in kept]
+    except TableError as error:
+        raise error.at(file=path) from error
+    values = np.array([one for one, _ in found])
+    if not any(listed for _, listed in found):
+        raise TableError(
+            f"no answer has a token that begins one of the classes {shortened(names)}",
+            file=path,
+            parameter="classes",
+            received=names,
+        )
+    mass = values.sum(axis=1)
+    records = [record for _, record, _ in kept]
+    given = [record.get(label_column) for record in records]
+    if given != [None] * len(given):
+        places = read_labels(given, names, labels, of_file=True, column=label_column)
+    ids = [record.get(id_column) for record in records]
+    return TableParts(
+        values / mass[:, None],
+        names,
+        labels=None if given == [None] * len(given) else [names[place] for place in places],
+        ids=None if None in ids else ids,
+        label_mass=mass,
+        metadata={"format": "answers", "normalised": True},
+    )
+
+
+def _body(record: dict[str, Any]) -> dict[str, Any] | None:
+    """Return the answer itself, or None where the request failed."""
+    if "choices" in record:
+        return record
+    response = record.get("response")
+    if record.get("error") or not isinstance(response, dict) or response.get("status_code", 200) != 200:
+        return None
+    body = response.get("body")
+    return body if isinstance(body, dict) else None
+
+
+def _top_tokens(body: dict[str, Any], row: int) -> dict[str, float]:
+    """Return the probabilities of the most probable first tokens."""
+    try:
+        found = body["choices"][0]["logprobs"]
+        if "content" in found:
+            first = found["content"][0]
+            listed = [(one["token"], one["logprob"]) for one in first["top_logprobs"] or [first]]
+        else:
+            listed = list(found["top_logprobs"][0].items())
+        tokens: dict[str, float] = {}
+        for token, logprob in listed:
+            if not isinstance(token, str) or isinstance(logprob, bool) or not logprob <= 1e-3:
+                raise ValueError(f"{shortened(token)} has the log-probability {shortened(logprob)}")
+            tokens[token] = tokens.get(token, 0.0) + math.exp(logprob)
+    except (KeyError, IndexError, TypeError, ValueError, AttributeError, OverflowError) as error:
+        raise TableError(
+            f"the answer has no log-probabilities ({type(error).__name__}: {str(error)[:200]})",
+            row=row,
+            fix="ask for them: logprobs and top_logprobs of a chat completion, logprobs of a completion",
+        ) from error
+    return tokens
+
+
+def _class_probabilities(tokens: dict[str, float], names: list[str], row: int) -> tuple[list[float], bool]:
+    """Return a probability for each class, and whether any of them is more than a bound."""
+    found = dict.fromkeys(names, 0.0)
+    for token, probability in tokens.items():
+        begins = [name for name in names if token.strip() and name.strip().startswith(token.strip())]
+        if len(begins) > 1 and probability <= MOST_SHARED:
+            continue
+        if len(begins) > 1:
+            raise TableError(
+                f"the classes {begins[0]!r} and {begins[1]!r} begin with the same token {token!r}, so that "
+                "no first token tells them apart",
+                parameter="classes",
+                received=begins,
+                row=row,
+            )
+        for name in begins:
+            found[name] += probability
+    bound = min(min(tokens.values(), default=1.0), max(1 - sum(tokens.values()), 0.0) + 1e-5)
+    return [found[name] or bound for name in names], any(found.values())

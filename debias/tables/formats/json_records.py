@@ -1,0 +1,126 @@
+"""Probability tables as JSON: records in a list or one a line, or columns, with the columns of a CSV file."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from debias.bounded_json import parse_json
+from debias.errors import TableError, shortened
+from debias.tables.formats.csv_columns import parts_of_columns
+from debias.tables.formats.plain_text import decode
+from debias.tables.table_parts import TableParts
+
+
+def read_json(
+    path: Path,
+    *,
+    classes: Sequence[str] | None = None,
+    id_column: str | None = None,
+    label_column: str | None = None,
+    text_column: str | None = None,
+    label_mass_column: str | None = None,
+    labels: str | None = None,
+    encoding: str = "utf-8",
+) -> TableParts:
+    """Read records that have one field per class.
+
+    Parameters
+    ----------
+    path : Path
+        A list of objects, an object a line, ``{"data": [...]}``, or an object of columns as
+        ``DataFrame.to_json`` and ``to_dict`` write it.
+    classes, id_column, label_column, text_column, label_mass_column, labels, encoding : optional
+        As for :func:`~debias.tables.formats.csv_columns.read_csv`.
+
+    Returns
+    -------
+    TableParts
+
+    Raises
+    ------
+    TableError
+        The file is damaged, a field is missing, or a cell is no number.
+    """
+    rows = read_rows(path, encoding)
+    cells = {name: [row.get(name) for row in rows] for name in _names(rows)}
+    frame = pd.DataFrame(cells, index=range(len(rows)), dtype=object)
+    return parts_of_columns(
+        path,
+        frame,
+        classes=classes,
+        id_column=id_column,
+        label_column=label_column,
+        text_column=text_column,
+        label_mass_column=label_mass_column,
+        labels=labels,
+    )
+
+
+def read_rows(path: Path, encoding: str = "utf-8") -> list[dict[str, Any]]:
+    """Read the objects of a JSON or JSON Lines file.
+
+    Parameters
+    ----------
+    path : Path
+    encoding : str, default="utf-8"
+
+    Returns
+    -------
+    list of dict
+
+    Raises
+    ------
+    TableError
+        The file is damaged, or a row is no object: the error has its number.
+    """
+    text = decode(path, encoding)
+    lines = [line for line in text.split("\n") if line.strip()]
+    if len(lines) > 1 and lines[0].lstrip().startswith("{") and lines[0].rstrip().endswith("}"):
+        rows = [_parsed(path, line, row) for row, line in enumerate(lines)]
+    else:
+        rows = _rows_of(_parsed(path, text, 0 if len(lines) == 1 else None))
+    for row, value in enumerate(rows):
+        if not isinstance(value, dict):
+            raise TableError(
+                f"a row must be an object, got {shortened(value)}", received=value, file=path, row=row
+            )
+    if not rows:
+        raise TableError("the file has no rows", file=path)
+    return rows
+
+
+def _parsed(path: Path, text: str, row: int | None = None) -> Any:
+    """Return JSON, or an error with the place of what is none."""
+    try:
+        return parse_json(text)
+    except ValueError as error:
+        raise TableError(f"not whole JSON ({error})", file=path, row=row) from error
+
+
+def _rows_of(content: Any) -> list[Any]:
+    """Return the rows of a list, of ``{"data": [...]}``, of columns, or of a single object."""
+    if isinstance(content, list):
+        return content
+    if not isinstance(content, dict):
+        return [content]
+    columns = list(content.values())
+    if list(content) == ["data"] and isinstance(columns[0], list):
+        return columns[0]
+    if columns and all(isinstance(column, list) for column in columns):
+        return _rows_of_columns({name: dict(enumerate(column)) for name, column in content.items()})
+    if columns and all(isinstance(column, dict) for column in columns):
+        return _rows_of_columns(content)
+    return [content]
+
+
+def _rows_of_columns(columns: dict[str, dict[Any, Any]]) -> list[dict[str, Any]]:
+    """Return one object for every key that the columns have."""
+    keys = dict.fromkeys(key for column in columns.values() for key in column)
+    return [{name: column.get(key) for name, column in columns.items()} for key in keys]
+
+
+def _names(rows: list[dict[str, Any]]) -> list[str]:
+    """Return the fields in the order in which they first appear."""
+    return list(dict.fromkeys(name for row in rows for name in row))

@@ -72,11 +72,15 @@ def test_make_targets_exist_and_do_what_they_say(command):
 @pytest.mark.parametrize("limit", ["60", pytest.param(None, marks=pytest.mark.slow)])
 def test_the_commands_of_the_readme_work_in_order(limit, tmp_path):
     """Run them on a few texts, or (slow) to the letter."""
+    (tmp_path / "tickets.toml").write_text(blocks("toml")[0])
+    (tmp_path / "tickets.csv").write_text(
+        "message,kind\nIt crashes,Bug\nPlease refund me,Billing\nHow?,Question\n"
+    )
     commands = [shlex.split(c) for c in prompted() if c.startswith("debias")]
     for words in commands:
         if limit and "--limit" in words:
             words[words.index("--limit") + 1] = limit
-    expected = ["collect", "collect", "fit", "apply", "report", "compare", "fit", "frontier"]
+    expected = ["collect", "collect", "fit", "apply", "report", "compare", "fit", "frontier", "collect"]
     assert [words[1] for words in commands] == expected
     for words in commands:
         done = run(words, tmp_path)
@@ -148,6 +152,26 @@ def test_the_task_of_the_readme_is_one(tmp_path):
     task = load_task(tmp_path / "tickets.toml")
     assert len(block.splitlines()) <= 12
     assert task.prompt("It crashes").endswith("Ticket: It crashes\nKind:")
+
+
+def test_the_page_on_tasks_lists_every_key_and_its_example_is_a_task(tmp_path):
+    from dataclasses import fields
+
+    from debias import load_task
+    from debias.inference.texts.source_rows import Source
+    from debias.inference.texts.tasks import Task
+
+    page = ROOT / "docs" / "tasks.md"
+    listed = re.findall(r"^\| `(\w+)` \|", page.read_text(encoding="utf-8"), re.M)
+    keys = [field.name for field in fields(Task)]
+    in_sources = {field.name for field in fields(Source)} - {"kind", "path"}
+    assert set(listed[: len(keys)]) == set(keys)
+    assert set(listed[len(keys) :]) | {"config", "split"} == in_sources | {"file", "huggingface", "staicc"}
+    (block,) = blocks("toml", page)
+    assert [block] == blocks("toml")
+    (tmp_path / "tickets.toml").write_text(block)
+    task = load_task(tmp_path / "tickets.toml")
+    assert (task.text_columns, task.label_column) == (("message",), "kind")
 
 
 def test_links_of_the_documents_lead_somewhere():

@@ -78,6 +78,17 @@ def signed_span(low: float, high: float) -> str:
     return "–" if math.isnan(low) else f"{signed(low)} to {signed(high)}"
 
 
+def fixed(value: float, digits: int) -> str:
+    """Write a number with a fixed number of digits, and never as minus zero.
+
+    Examples
+    --------
+    >>> fixed(-0.00001, 4), fixed(-0.5, 2)
+    ('0.0000', '-0.50')
+    """
+    return f"{round(value, digits) + 0.0:.{digits}f}"
+
+
 def counted(number: int, noun: str) -> str:
     """Write a number of things.
 

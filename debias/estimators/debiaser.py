@@ -29,11 +29,11 @@ from debias.estimators.correction_file import write_correction
 from debias.estimators.few_labels.generalization import Expectation
 from debias.estimators.fitted_correction import FittedCorrection
 from debias.estimators.summary import describe_outcome
+from debias.metrics.sample_weights import check_weights, whole_counts
 from debias.search.constraints import Goal
 from debias.search.objective import Objective
 from debias.tables.class_columns import ClassColumns, FloatArray, IndexArray, fingerprint_of
 from debias.tables.information import check_information
-from debias.tables.sample_weights import check_weights, whole_counts
 
 T = TypeVar("T")
 

@@ -14,7 +14,7 @@ from sklearn.utils import check_consistent_length
 from sklearn.utils.multiclass import unique_labels
 
 from debias.errors import ParameterError
-from debias.tables.sample_weights import check_weights
+from debias.metrics.sample_weights import check_weights
 
 FloatArray = npt.NDArray[np.float64]
 IndexArray = npt.NDArray[np.int64]

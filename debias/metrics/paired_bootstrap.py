@@ -13,8 +13,8 @@ import pandas as pd
 from debias.errors import ParameterError
 from debias.metrics.confusion import Classes, Labels, accuracies_of, codes_of, overall_metrics
 from debias.metrics.resampling import corrected_interval, resampled_counts
+from debias.metrics.sample_weights import check_weights
 from debias.metrics.scores import intervals
-from debias.tables.sample_weights import check_weights
 
 COLUMNS = ("before", "before_low", "before_high", "after", "after_low", "after_high")
 

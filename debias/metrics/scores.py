@@ -28,7 +28,7 @@ from debias.metrics.confusion import (
     overall_metrics,
 )
 from debias.metrics.resampling import corrected_interval, resampled_counts
-from debias.tables.sample_weights import check_weights
+from debias.metrics.sample_weights import check_weights
 
 LabelArray: TypeAlias = npt.NDArray[np.generic]
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from debias.console.number_formats import counted
 from debias.console.option_groups import Only
 from debias.console.output_files import FRAME_FORMATS, check_output, write_frame, write_or_rescue
 from debias.console.screen import print_lines, print_table
@@ -84,6 +85,10 @@ def select(
     _print_picks(records, chosen, n_picks, [out] if why is None else [out, why])
 
 
+def _excluded(number: int) -> str:
+    return f"{counted(number, 'record')} {'was' if number == 1 else 'were'} excluded"
+
+
 def _print_picks(records: "Records", chosen: "Selection", n_picks: int, written: list[Path]) -> None:
     """Print how long the picks are, where they come from, and what was excluded."""
     import numpy as np
@@ -98,10 +103,9 @@ def _print_picks(records: "Records", chosen: "Selection", n_picks: int, written:
     if len(set(records.sources)) > 1:
         counts = chosen.table["source"].value_counts()
         print_table("Sources", ["source", "picked"], [[name, f"{n:,}"] for name, n in counts.items()])
-    lines = [f"{n:,} records were excluded: {reason}." for reason, n in chosen.excluded.items() if n]
+    lines = [f"{_excluded(n)}: {reason}." for reason, n in chosen.excluded.items() if n]
     if chosen.n_missing:
-        lines.append(
-            f"{chosen.n_missing:,} of {n_picks:,} picks are missing: bounds and quotas left no more."
-        )
+        missing = f"{chosen.n_missing:,} of {counted(n_picks, 'pick')}"
+        lines.append(f"{missing} could not be made: bounds and quotas left no more records.")
     lines.append(f"Wrote {written[0]}: {len(chosen.rows):,} of {len(records):,} records.")
     print_lines([*lines, *(f"Wrote {path}." for path in written[1:])])

@@ -12,9 +12,12 @@ from tests.support.small_tables import skewed_table
 @pytest.fixture
 def repeated(tmp_path):
     """A CSV of 90 rows in which every text stands three times, in other case and spacing."""
+    table = skewed_table(n=120)
+    places = {name: np.flatnonzero(table.labels == name)[:45] for name in table.classes}
+    table = table.take(np.concatenate(list(places.values())))
     texts = [f" text {i // 3}" if i % 2 else f"TEXT  {i // 3}" for i in range(90)]
-    table = skewed_table(n=90, texts=texts)
-    table.write(tmp_path / "table.csv")
+    parts = table.probabilities, table.labels
+    ProbabilityTable(*parts, texts=texts).write(tmp_path / "table.csv")
     return tmp_path / "table.csv"
 
 

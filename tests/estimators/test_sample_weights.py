@@ -9,6 +9,7 @@ from sklearn.model_selection import GridSearchCV, cross_validate
 from debias import Constrained, EnsembleDebiaser, LogBiasDebiaser, Objective, WeightDebiaser
 from debias.errors import ParameterError, TableError
 from debias.metrics.paired_bootstrap import paired_intervals
+from debias.metrics.sample_weights import whole_counts
 from debias.metrics.scores import (
     accuracy_minus_cobias,
     class_accuracy,
@@ -17,7 +18,6 @@ from debias.metrics.scores import (
     intervals,
     worst_class_accuracy,
 )
-from debias.tables.sample_weights import whole_counts
 from tests.support.refusals import refused
 from tests.support.small_tables import skewed_rows
 

@@ -267,7 +267,13 @@ def own() -> list[Kind]:
         state = with_scores(first_state(5), scores, rules)
         state = with_picks(state, pd.DataFrame({"row": [0, 1], "complexity": [0.9, 0.8]}))
         kept = pd.DataFrame({"words": range(5), "tokens": range(5), "source": list("aabbb")})
-        RoundsCheckpoint(state, [{"round": 0}], dict(vars(rules)), {"model": "demo"}, kept).write(folder)
+        RoundsCheckpoint(
+            state,
+            [dict.fromkeys(("round", "loss_sum", "loss_steps", "seconds_training"), 0)],
+            dict(vars(rules)),
+            {"model": "demo"},
+            kept,
+        ).write(folder)
         return [str(path.relative_to(folder)) for path in sorted(folder.rglob("*")) if path.is_file()]
 
     def read_rounds(folder: Path) -> Any:

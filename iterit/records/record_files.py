@@ -88,11 +88,21 @@ def _write_parquet(temporary: Path, file: Path, rows: Sequence[dict[str, object]
     from pyarrow.parquet import write_table
 
     names = dict.fromkeys(name for row in rows for name in row)
-    columns = {name: [row.get(name) for row in rows] for name in names}
     try:
+        columns = {name: _column([row.get(name) for row in rows]) for name in names}
         write_table(pyarrow.table(columns), temporary)
     except (pyarrow.ArrowException, TypeError, ValueError, OverflowError) as error:
         raise _no_table(file, error) from error
+
+
+def _column(values: list[object]) -> "pa.Array":
+    """Return values as a column; integers from 2**63 on need one without a sign."""
+    import pyarrow
+
+    try:
+        return pyarrow.array(values)
+    except OverflowError:
+        return pyarrow.array(values, pyarrow.uint64())
 
 
 def keeps_types(path: str | os.PathLike[str], places: Iterable[Place]) -> bool:

@@ -4,7 +4,7 @@ Sources are the StaICC wheel, local files of rows of any kind, and the Hugging F
 """
 
 import hashlib
-from collections.abc import Hashable
+from collections.abc import Hashable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -187,7 +187,14 @@ def _rename(frame: pd.DataFrame, source: Source) -> pd.DataFrame:
             raise TaskError(
                 f"there is no column {column!r}, but {list(frame.columns)}", file=source.path, column=column
             )
-        frame[new] = [value[inner] for value in frame[column]] if inner else frame[column]
+        if not inner:
+            frame[new] = frame[column]
+            continue
+        for row, value in enumerate(frame[column]):
+            if not isinstance(value, Mapping) or inner not in value:
+                problem = f"it must have the field {inner!r}, got {shortened(value)}"
+                raise TaskError(problem, file=source.path, row=row, column=column)
+        frame[new] = [value[inner] for value in frame[column]]
     return frame
 
 

@@ -243,6 +243,14 @@ def test_the_published_files_are_read_as_they_are():
         load_split("sst5", "test", data=Source("file", source.path, rename={"BODY": "text"}))
 
 
+def test_a_field_that_a_row_does_not_have_is_named(tmp_path):
+    path = tmp_path / "rows.jsonl"
+    path.write_text('{"meta": {"text": "a"}, "label": 1}\n{"meta": {"words": "b"}, "label": 0}')
+    source = Source("file", str(path), rename={"meta.text": "text"})
+    with refused(TaskError, file=str(path), row=1, column="meta", mentions="'text'"):
+        load_split(MOOD, "opt", data=source)
+
+
 def test_columns_become_one_text():
     row = {"a": ["x", "y"], "b": None, "c": 3}
     assert render(row, ["a", "b", "c"], "{a}|{b}|{c}|{{}}", "===") == "x===y||3|{}"

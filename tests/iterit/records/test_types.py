@@ -8,7 +8,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from debias.errors import RecordsError
-from iterit.records.instruction_records import read_records
+from iterit.records.instruction_records import Records, read_records
 from tests.support.refusals import refused
 
 DAY = datetime.datetime(2024, 1, 1, 12, 30, 15, 250)
@@ -75,6 +75,16 @@ def test_a_file_that_is_another_now_is_named(tmp_path):
         records.write(tmp_path / "y.parquet")
     records.write(tmp_path / "y.jsonl")
     assert len(read_records(tmp_path / "y.jsonl")) == 3
+
+
+def test_large_integers_of_lines_go_into_a_table(tmp_path):
+    rows = [{"question": "a", "answer": "b", "n": n} for n in (1, 2**63, 2**64 - 1, None)]
+    Records.from_rows(rows).write(tmp_path / "y.parquet")
+    again = read_records(tmp_path / "y.parquet")
+    assert [again.original(n) for n in range(4)] == rows
+    for n in (2**64, -(2**63) - 1):
+        with refused(RecordsError, file=str(tmp_path / "z.parquet"), fix=str):
+            Records.from_rows([rows[0] | {"n": n}]).write(tmp_path / "z.parquet")
 
 
 def test_columns_of_different_kinds_are_no_table(tmp_path):

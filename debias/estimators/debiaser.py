@@ -152,7 +152,8 @@ class Debiaser(ColumnClassifier):
 
     def _match(self, X: Rows, y: Labels | None) -> tuple[ClassColumns, FloatArray]:
         match, probabilities = super()._match(X, y)
-        check_information(probabilities, match.by_column)
+        support = np.bincount(match.y, minlength=len(match.classes))
+        check_information(probabilities, match.by_column, support)
         return match, probabilities
 
     def _expect(self, probabilities: FloatArray, y: IndexArray, seed: int) -> Expectation:

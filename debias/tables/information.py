@@ -6,7 +6,7 @@ from collections.abc import Iterable
 import numpy as np
 
 from debias.errors import TableError
-from debias.tables.class_columns import FloatArray
+from debias.tables.class_columns import FloatArray, IndexArray
 
 _SAME = 1e-9
 _MANY = 0.1
@@ -28,7 +28,9 @@ def rows_without_information(probabilities: FloatArray) -> int:
     return int((np.ptp(probabilities, axis=1) <= _SAME).sum())
 
 
-def check_information(probabilities: FloatArray, names: Iterable[object]) -> None:
+def check_information(
+    probabilities: FloatArray, names: Iterable[object], support: IndexArray | None = None
+) -> None:
     """Refuse a table whose rows are all the same: whatever is learned of it, every row gets one class.
 
     Parameters
@@ -37,6 +39,8 @@ def check_information(probabilities: FloatArray, names: Iterable[object]) -> Non
         A single row is not refused.
     names : iterable of length n_classes
         Class labels in the order of the columns.
+    support : ndarray of shape (n_classes,), optional
+        Labelled rows of each; a column of a class without any may be constant.
 
     Raises
     ------
@@ -75,6 +79,8 @@ def check_information(probabilities: FloatArray, names: Iterable[object]) -> Non
             UserWarning,
             stacklevel=4,
         )
+    if support is not None:
+        constant = constant & (support > 0)
     if constant.any():
         same = ", ".join(name for name, is_constant in zip(classes, constant, strict=True) if is_constant)
         warnings.warn(

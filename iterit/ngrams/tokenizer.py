@@ -91,7 +91,7 @@ def scan(texts: list[str], kind: WordKind, end_of_text: str = "") -> ScannedChun
     n_words = lengths.astype(np.float64)
     if kind.words is not None and ((shares := kind.words[codes[begins]]) != 1.0).any():
         texts_of = np.repeat(np.arange(len(lengths)), lengths)
-        n_words = np.bincount(texts_of, shares[tokens], minlength=len(lengths))
+        n_words = np.bincount(texts_of, shares[tokens], minlength=len(lengths)).astype(np.float64)
     found = ScannedChunk(tokens, lengths, vocabulary, n_words)
     if kind.stand_in is None:
         return found

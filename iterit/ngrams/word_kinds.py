@@ -35,7 +35,6 @@ class WordKind(NamedTuple):
 
     Attributes
     ----------
-    name : str
     prepare : callable
         Applied to a text first: lower case, for example.
     kinds : ndarray of shape (0x110000,), uint8
@@ -48,7 +47,6 @@ class WordKind(NamedTuple):
         The words of a text that has none; nothing if omitted.
     """
 
-    name: str
     prepare: Callable[[str], str]
     kinds: npt.NDArray[np.uint8]
     shortest: int
@@ -87,11 +85,11 @@ def word_kind(name: str) -> WordKind:
     np.uint8(3)
     """
     if name == "published":
-        return WordKind(name, str.lower, _published_kinds(), 2)
+        return WordKind(str.lower, _published_kinds(), 2)
     if name == "unicode":
-        return WordKind(name, _fold, _unicode_kinds(), 2, _words_per_character(), characters)
+        return WordKind(_fold, _unicode_kinds(), 2, _words_per_character(), characters)
     if name == "every":
-        return WordKind(name, _fold, _unicode_kinds(), 1)
+        return WordKind(_fold, _unicode_kinds(), 1)
     allowed = "one of " + ", ".join(map(repr, WAYS))
     raise ParameterError(parameter="tokens", received=name, allowed=allowed)
 

@@ -282,7 +282,7 @@ def last_whole_checkpoint(folder: str | Path, n_processes: int = 1) -> Path | No
     """Return the newest complete checkpoint, None if there is none.
 
     A run that is killed while it writes a checkpoint leaves an incomplete one; such a one, or one that
-    was damaged later, does not hide an older one.
+    was damaged later, is skipped with a warning, and does not hide an older one.
 
     Parameters
     ----------
@@ -292,8 +292,11 @@ def last_whole_checkpoint(folder: str | Path, n_processes: int = 1) -> Path | No
         Number of processes that train; each writes a file of its own.
     """
     found = [path for path in Path(folder).glob("checkpoint-*") if checkpoint_step(path) >= 0]
-    newest_first = sorted(found, key=checkpoint_step, reverse=True)
-    return next((path for path in newest_first if _is_whole(path, n_processes)), None)
+    for path in sorted(found, key=checkpoint_step, reverse=True):
+        if _is_whole(path, n_processes):
+            return path
+        warnings.warn(f"{path}: this checkpoint is incomplete or damaged, and is skipped", stacklevel=2)
+    return None
 
 
 def _is_whole(folder: Path, n_processes: int) -> bool:

@@ -4,8 +4,10 @@ import errno
 import os
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
+
+_TRIED_BYTES = 1 << 16
 
 
 @contextmanager
@@ -15,7 +17,7 @@ def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
     Parameters
     ----------
     path : str or path-like
-        The final name. What is there already stays until then.
+        The final name. What is there already stays until then. A symbolic link is followed.
 
     Yields
     ------
@@ -26,6 +28,8 @@ def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
     ------
     FileNotFoundError
         There is no such folder.
+    OSError
+        It cannot be written, such as on a full disk: the error has the final name as its ``filename``.
 
     Examples
     --------
@@ -36,22 +40,80 @@ def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
     ...     (Path(folder) / "note.txt").read_text()
     'whole'
     """
-    target = Path(path)
+    target = followed(path)
+    with _named(path):
+        temporary = _new_file(target)
+    try:
+        mask = os.umask(0)
+        os.umask(mask)
+        with _named(path, temporary):
+            temporary.chmod(0o666 & ~mask)  # as any new file of this user, not private as a temporary one
+            yield temporary
+            temporary.replace(target)
+    finally:
+        with suppress(OSError):
+            temporary.unlink(missing_ok=True)
+
+
+def followed(path: str | os.PathLike[str]) -> Path:
+    """Return the file that a path stands for: where it is a symbolic link, what that points to."""
+    return Path(os.path.realpath(path)) if os.path.islink(path) else Path(path)
+
+
+def try_to_write(path: str | os.PathLike[str]) -> None:
+    """Write a little beside a file and remove it, to learn whether the file could be written.
+
+    Parameters
+    ----------
+    path : str or path-like
+
+    Raises
+    ------
+    OSError
+        No such folder, no permission, or a full disk.
+
+    Examples
+    --------
+    >>> try_to_write("/no/such/folder/file.txt")
+    Traceback (most recent call last):
+    FileNotFoundError: [Errno 2] the folder does not exist; create it first: '/no/such/folder'
+    """
+    with _named(path):
+        temporary = _new_file(followed(path))
+        try:
+            with temporary.open("wb") as file, _named(path, temporary):
+                file.write(bytes(_TRIED_BYTES))
+                file.flush()
+                os.fsync(file.fileno())
+        finally:
+            with suppress(OSError):
+                temporary.unlink(missing_ok=True)
+
+
+def _new_file(target: Path) -> Path:
+    """Return an empty file in the folder of another one."""
     if not target.parent.is_dir():
         raise FileNotFoundError(
             errno.ENOENT, "the folder does not exist; create it first", str(target.parent)
         )
-    handle, name = tempfile.mkstemp(prefix=f".{target.name}.", dir=target.parent)
-    os.close(handle)
-    temporary = Path(name)
     try:
-        mask = os.umask(0)
-        os.umask(mask)
-        temporary.chmod(0o666 & ~mask)  # as any new file of this user, not private as a temporary one
-        yield temporary
-        temporary.replace(target)
-    finally:
-        temporary.unlink(missing_ok=True)
+        handle, name = tempfile.mkstemp(prefix=f".{target.name[:100]}.", dir=target.parent)
+    except OSError as error:
+        error.filename = str(target)
+        raise
+    os.close(handle)
+    return Path(name)
+
+
+@contextmanager
+def _named(path: str | os.PathLike[str], temporary: Path | None = None) -> Iterator[None]:
+    """Give an error of the system the final name of a file, where it has none or that of a temporary one."""
+    try:
+        yield
+    except OSError as error:
+        if error.filename in (None, str(temporary)):
+            error.filename, error.filename2 = str(path), None
+        raise
 
 
 def write_durably(path: str | os.PathLike[str], content: bytes) -> None:

@@ -35,8 +35,9 @@ def parse_json(text: str | bytes, most_levels: int = MOST_LEVELS) -> Any:
     Raises
     ------
     ValueError
-        The text is no JSON, is nested too deep, has a number of too many digits, or a string holds
-        half a surrogate pair, which no file can keep.
+        The text is no JSON, is nested too deep, or has a number of too many digits.
+    UnicodeError
+        A string holds half a surrogate pair, which no file can keep; it is a ValueError, too.
 
     Examples
     --------
@@ -47,7 +48,7 @@ def parse_json(text: str | bytes, most_levels: int = MOST_LEVELS) -> Any:
     ValueError: lists and objects stand more than 100 levels deep
     >>> parse_json(r'["\ud800"]')
     Traceback (most recent call last):
-    ValueError: a string holds half a surrogate pair, which is no character
+    UnicodeError: a string holds half a surrogate pair, which is no character
     """
     if isinstance(text, bytes):
         text = text.decode("utf-8")
@@ -56,7 +57,7 @@ def parse_json(text: str | bytes, most_levels: int = MOST_LEVELS) -> Any:
         raise ValueError(f"lists and objects stand more than {most_levels} levels deep")
     value = json.loads(text)
     if _HALF.search(text) and not _can_be_written(value):
-        raise ValueError("a string holds half a surrogate pair, which is no character")
+        raise UnicodeError("a string holds half a surrogate pair, which is no character")
     return value
 
 

@@ -11,6 +11,8 @@ from copy import copy
 from dataclasses import dataclass
 from typing import Self
 
+from debias.pages.visible_text import visible
+
 _REFERENCE = re.compile("\x00([^\x00\x01]*)(?:\x01([^\x00]*))?\x00")
 _LONGEST = 200
 
@@ -138,7 +140,7 @@ class DebiasError(Exception):
         sentence = ": ".join(filter(None, [self._place(), self._problem(names)]))
         parts = [sentence, self.fix or ""]
         text = "; ".join(part.strip().removesuffix(".") for part in parts if part)
-        text = _REFERENCE.sub(_referrer(names), text)
+        text = visible(_REFERENCE.sub(_referrer(names), text))
         return text if not text or text.endswith("?") else f"{text}."
 
     def _place(self) -> str:
@@ -171,8 +173,8 @@ def shortened(value: object) -> str:
     """
     try:
         text = repr(value)
-    except RecursionError:
-        text = f"a {type(value).__name__} that is nested too deep"
+    except (ValueError, RecursionError):  # a number of thousands of digits, endless nesting
+        text = f"<{type(value).__name__}>"
     return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 4]}...{text[-1]}"
 
 
@@ -305,6 +307,18 @@ class SolverError(DebiasError, RuntimeError):
 
 class FewRowsWarning(UserWarning):
     """A class has so few labelled rows that its accuracy cannot be known: the message names it."""
+
+
+class ExcludedRowsWarning(UserWarning):
+    """Rows of the records are not used, or have fields that are not read: the message names both."""
+
+
+class ColumnOrderWarning(UserWarning):
+    """Another order of the columns fits the labels far better: the message names it."""
+
+
+class SecondLabelWarning(UserWarning):
+    """A text has two labels: the message says how many such texts there are, and names one."""
 
 
 class InterruptedWarning(UserWarning):

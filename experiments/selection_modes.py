@@ -28,7 +28,7 @@ def main() -> None:
     parser.add_argument("file", type=Path, help="Alpaca as JSON lines, gzipped")
     texts = read_responses(parser.parse_args().file)
     settings = settings_of(__file__)
-    counts = count_ngrams(texts, settings["ngram_range"])
+    counts = count_ngrams(texts, settings["ngram_range"], "published")
     complexity = some_complexity(len(texts), settings)
     vectors = ngram_embeddings(counts, settings["n_dimensions"])
     select(complexity, counts, 2, candidates=range(9), embeddings=vectors, mode="facility_location")

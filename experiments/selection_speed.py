@@ -76,7 +76,7 @@ def measure(part: str, path: Path, settings: dict) -> dict:
 
         matrix, counting = timed(lambda: TfidfVectorizer(ngram_range=grams).fit_transform(texts))
         return {"counting, s": counting, "entries": matrix.nnz, "GiB added": most_memory() - begin}
-    counts, counting = timed(lambda: count_ngrams(texts, grams), 1 if part == "plain" else turns)
+    counts, counting = timed(lambda: count_ngrams(texts, grams, "published"), 1 if part == "plain" else turns)
     weights, weighing = timed(lambda: weigh(counts), 1 if part == "plain" else turns)
     if part == "plain":
         rows, picking = timed(lambda: plain(weights, complexity, k, decay))

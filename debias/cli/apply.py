@@ -8,6 +8,7 @@ import typer
 from debias.cli.options.table_options import TABLE_HELP, CorrectionFile, TableOptions
 from debias.console.output_files import FRAME_FORMATS, check_output, write_frame
 from debias.console.screen import print_lines
+from debias.errors import ParameterError, param
 
 
 def apply(
@@ -17,6 +18,12 @@ def apply(
     out: Annotated[Path, typer.Option(help="Predictions, one row each: .parquet, .csv or .jsonl.")] = Path(
         "predictions.parquet"
     ),
+    spreadsheet_safe: Annotated[
+        bool,
+        typer.Option(
+            "--spreadsheet-safe", help="In a .csv, put an apostrophe before texts that begin like a formula."
+        ),
+    ] = False,
     reading: TableOptions,
 ) -> None:
     """Predict the rows of a table with a correction.
@@ -27,12 +34,19 @@ def apply(
     Example: debias apply test.parquet --correction correction.json --out predictions.csv
     """
     check_output(out, FRAME_FORMATS, (table, correction))
+    if spreadsheet_safe and out.suffix.lower() != ".csv":
+        raise ParameterError(
+            f"{param('spreadsheet_safe', True)} is for .csv files",
+            parameter="spreadsheet_safe",
+            received=str(out),
+            fix=f"omit it, or choose another {param('out')}",
+        )
     from debias.estimators.debiasers import load
     from debias.estimators.prediction import predict_table
 
     debiaser = load(correction)
     predicted = predict_table(debiaser, reading.read(table))
-    write_frame(predicted, out)
+    write_frame(predicted, out, spreadsheet_safe)
     changed = int((predicted["prediction"] != predicted["uncorrected"]).sum())
     print_lines(
         [f"Wrote {out}: {len(predicted):,} predictions, {changed:,} of them changed by the correction."]

@@ -3,14 +3,15 @@
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
-from debias.cli.options.table_options import Seed
+from debias.cli.options.table_options import LABELS, Seed
 from debias.cli.printing.collection_tables import describe_collection, describe_usage, print_tables
 from debias.console.option_groups import Only
 from debias.console.output_files import check_output
+from debias.console.progress import say_at_once
 from debias.console.screen import print_lines
 from debias.errors import ParameterError, param
 from debias.inference.collection.collection_settings import CollectionSettings
@@ -28,10 +29,15 @@ class RowOptions(Settings):
     """Which rows are asked about, and where their solved examples come from."""
 
     split: str = setting("opt", "Which rows of the task.")
-    data: Path | None = setting(None, "Rows from this .csv, .jsonl, .json or .parquet file instead.")
+    data: Path | None = setting(
+        None,
+        "Rows from this file instead: .csv, .tsv, .json, .jsonl, .parquet or .arrow; or a folder of them.",
+    )
     shots_split: str = setting("opt", "Split the examples are drawn from; drawn rows leave it.")
     shots_data: Path | None = setting(None, "File the examples are drawn from instead.")
     limit: int | None = setting(None, "Rows to take at random; all by default.")
+    unlabelled: bool = setting(False, "The rows have no labels, though the task names their column.")
+    labels: str | None = LABELS
 
 
 def collect(
@@ -105,7 +111,7 @@ def collect(
     how = replace(collection, reuse=tuple(reuse or ()), chunk_size=CHUNK)
     if len(tasks) == 1 and len(n_shots) == 1 and seeds is None:
         target = Path(f"{rows.split}.parquet") if out is None else out
-        check_output(target, (".parquet",))
+        check_output(target, (".parquet",), is_tried=False)
         _collect_one(engine, tasks[0], rows, n_shots[0], seed, how, target)
     else:
         _collect_several(engine, tasks, rows, n_shots, chosen, how, out or Path())
@@ -136,25 +142,38 @@ def _collect_one(
     target: Path,
 ) -> None:
     """Collect one table and say how it went."""
+    from debias.atomic_file import followed
     from debias.inference.collection.collection import collect as collect_table
-    from debias.inference.engine_settings import open_engine
+    from debias.inference.collection.collection import read_finished
+    from debias.inference.collection.run_folder import RunFolder
+    from debias.inference.engine_settings import engine_request, open_engine
     from debias.inference.texts.prompted_rows import load_prompted_rows
     from debias.inference.texts.tasks import load_task
 
     task = load_task(name)
     rows = load_prompted_rows(task, shots=shots, seed=seed, **asdict(chosen))
+    request = engine_request(settings)
+    prompts: dict[str, Any] = {
+        "task": task,
+        "texts": rows.texts,
+        "labels": rows.labels,
+        "demonstrations": rows.demonstrations,
+        "ids": rows.ids,
+        "out": target,
+        "too_long": how.too_long,
+    }
+    finished = read_finished(**prompts, request=request, keep=how.keep)
+    if finished is not None:
+        say_at_once(f"{target} is finished: it is read back, and no model is asked.")
+        print_lines(describe_collection(finished, target))
+        return
+    RunFolder.beside(followed(target)).try_out()
     with open_engine(settings) as engine:
         table = collect_table(
             engine,
-            task,
-            rows.texts,
-            rows.labels,
-            demonstrations=rows.demonstrations,
-            ids=rows.ids,
-            out=target,
+            **prompts,
             seed=seed,
-            metadata={"split": chosen.split},
-            too_long=how.too_long,
+            metadata={"split": chosen.split, "request": request},
             chunk_size=how.chunk_size,
             reuse=how.reuse,
             keep=how.keep,
@@ -172,16 +191,23 @@ def _collect_several(
     folder: Path,
 ) -> None:
     """Collect a table for each task, number of demonstrations and seed, and compare them."""
-    from debias.inference.collection.grid import collect_planned, plan_tables
-    from debias.inference.engine_settings import open_engine
+    from debias.inference.collection.grid import collect_planned, plan_tables, read_planned
+    from debias.inference.engine_settings import engine_request, open_engine
     from debias.inference.texts.tasks import load_task
 
     tasks = [load_task(name) for name in names]
     planned = plan_tables(tasks, out=folder, shots=shots, seeds=seeds, **asdict(chosen))
+    request = engine_request(settings)
+    finished = read_planned(planned, request=request, too_long=how.too_long, keep=how.keep)
+    if finished is not None:
+        say_at_once("All tables are finished: they are read back, and no model is asked.")
+        print_tables(finished, folder)
+        return
     with open_engine(settings) as engine:
         many = collect_planned(
             engine,
             planned,
+            metadata={"request": request},
             too_long=how.too_long,
             chunk_size=how.chunk_size,
             reuse=how.reuse,

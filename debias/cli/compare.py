@@ -1,5 +1,6 @@
 """``debias compare``: corrections beside baselines, fitted and tested on the same rows."""
 
+import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -7,9 +8,11 @@ import typer
 
 from debias.cli.options.fit_options import N_WEIGHTS, SearchOptions, WeightOptions, WeightSteps, make_goal
 from debias.cli.options.table_options import TABLE_HELP, Level, Resamples, Seed, TableOptions
+from debias.console.command_group import Interrupted
 from debias.console.option_groups import Only
 from debias.console.output_files import check_output, write_text
 from debias.console.screen import print_lines, print_table
+from debias.errors import InterruptedWarning
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -31,7 +34,8 @@ def compare(
     """Compare the three corrections with baselines on held-out rows.
 
     Baselines: the uncorrected model, the majority class, batch calibration without labels, logistic
-    regression on the same labels, and the published search. Tables that share rows are refused.
+    regression on the same labels, and the published search. Tables that share rows are refused. Ctrl-C
+    keeps what was measured, and the file says what is missing.
 
     Example: debias compare opt.parquet --test test.parquet --out comparison.md
     """
@@ -43,7 +47,11 @@ def compare(
 
     methods = comparison.default_methods(make_goal(weights), n_weights, search.n_starts, search.n_jobs, seed)
     fitted, measured = reading.read(opt), reading.read(test)
-    with Console(stderr=True).status("comparing") as status:
+    with (
+        Console(stderr=True).status("comparing") as status,
+        warnings.catch_warnings(),
+    ):
+        warnings.simplefilter("ignore", InterruptedWarning)  # said below
         frame = comparison.compare(
             fitted,
             measured,
@@ -53,17 +61,22 @@ def compare(
             seed=seed,
             on_method=lambda name: status.update(f"fitting: {name}"),
         )
+    missing = comparison.describe_missing(frame)
     header, rows = comparison.formatted(frame)
     title = (
         f"Fitted on {opt.name} ({len(fitted):,} rows), measured on {test.name} ({len(measured):,} rows); "
         f"0 to 100, {100 * level:g} % intervals"
     )
     print_table(title, header, rows)
-    lines = comparison.remarks(frame)
+    lines = [missing] if missing else comparison.remarks(frame)
     print_lines(lines)
     if out is not None:
-        write_text(frame.to_csv() if out.suffix.lower() == ".csv" else _page(frame, title, lines), out)
+        is_csv = out.suffix.lower() == ".csv"
+        write_text(comparison.with_missing(frame).to_csv() if is_csv else _page(frame, title, lines), out)
         print_lines([f"Wrote {out}."])
+    if missing:
+        kept = "is kept above" if out is None else f"is kept in {out}"
+        raise Interrupted(f"what was measured {kept}; {missing.removesuffix('.')}")
 
 
 def _page(frame: "pd.DataFrame", title: str, lines: list[str]) -> str:

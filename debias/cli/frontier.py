@@ -19,7 +19,7 @@ from debias.cli.options.fit_options import (
 from debias.cli.options.table_options import TABLE_HELP, Seed, TableOptions, labels_of
 from debias.console.command_group import Interrupted
 from debias.console.option_groups import Only
-from debias.console.output_files import check_output, write_frame
+from debias.console.output_files import check_output, write_frame, write_or_rescue
 from debias.console.screen import print_lines, print_table
 from debias.errors import ParameterError, param
 from debias.settings import Settings, setting
@@ -110,13 +110,13 @@ def frontier(
     if files.plot is not None:
         from debias.reports.frontier_plot import write_frontier_plot
 
-        write_frontier_plot(tradeoffs, files.plot, files.pick)
+        write_or_rescue(files.plot, lambda path: write_frontier_plot(tradeoffs, path, files.pick))
         print_lines([f"Wrote {files.plot}."])
     if files.out is not None:
         write_frame(tradeoffs.to_frame(), files.out)
         print_lines([f"Wrote {files.out}."])
     if picked is not None:
-        picked.save(files.picked)
+        write_or_rescue(files.picked, picked.save)
         use = f"Wrote {files.picked}. Use it: debias apply --correction {files.picked}"
         print_lines(["", picked.summary(), use])
     if debiaser.interrupted_:

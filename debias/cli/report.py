@@ -7,7 +7,7 @@ import typer
 
 from debias.cli.options.table_options import TABLE_HELP, CorrectionFile, Level, Resamples, Seed, TableOptions
 from debias.cli.printing.report_tables import print_report
-from debias.console.output_files import check_output
+from debias.console.output_files import check_output, write_or_rescue
 from debias.console.screen import print_lines
 
 
@@ -47,6 +47,6 @@ def report(
         n_resamples=n_resamples,
         seed=seed,
     )
-    made.write(out)
+    write_or_rescue(out, made.write)
     print_report(made, f"{table.name}: class accuracies", f"{table.name}: overall")
     print_lines([made.headline, f"Wrote {out}."])

@@ -1,23 +1,28 @@
 """A program of several commands; an expected error is one line on stderr and exit code 2.
 
-Interrupted by Ctrl-C, a command says what is kept and exits with 130.
+Interrupted by Ctrl-C, SIGTERM or SIGHUP, a command says what is kept and exits with 130.
 """
 
-import errno
+import re
 import sys
 import warnings
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Annotated, Any, TextIO
 
 import typer
 from typer.core import TyperGroup
 
 from debias.console.option_groups import takes_settings
+from debias.console.program_start import INTERRUPTED, stopped_like_ctrl_c
+from debias.console.streams import discard_output, is_closed_pipe, prepare_streams
 from debias.errors import DebiasError, kept_by
+from debias.pages.visible_text import visible
 
 BAD_INPUT = 2
-INTERRUPTED = 130
+CLOSED_PIPE = 1
+OUT_OF_BOUNDS = 3
+"""All was written, but bounds that were asked for are not kept."""
 
 _UsageError: Any = typer.BadParameter.__base__  # typer brings its own click or uses another, by version
 
@@ -60,6 +65,12 @@ class OneLineErrors(TyperGroup):
     program: str
     kept: str
 
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(**settings)
+        for command in self.commands.values():
+            for part in (command, *command.params):
+                part.help = _literal(getattr(part, "help", None))
+
     def invoke(self, ctx: Any) -> object:
         """Run a command.
 
@@ -78,7 +89,8 @@ class OneLineErrors(TyperGroup):
         typer.Exit
             With the code 2 after bad input and 130 after Ctrl-C.
         """
-        with warnings.catch_warnings():
+        prepare_streams()
+        with warnings.catch_warnings(), stopped_like_ctrl_c():
             warnings.simplefilter("default", UserWarning)
             warnings.showwarning = _show_warning
             try:
@@ -89,7 +101,10 @@ class OneLineErrors(TyperGroup):
                 say(f"{self.program}: interrupted: {kept}")
                 raise typer.Exit(INTERRUPTED) from error
             except (DebiasError, OSError, _UsageError) as error:
-                if (isinstance(error, OSError) and error.errno == errno.EPIPE) or ctx.params.get("debug"):
+                if is_closed_pipe(error):
+                    discard_output()
+                    raise typer.Exit(CLOSED_PIPE) from error
+                if ctx.params.get("debug"):
                     raise
                 command = self.get_command(ctx, ctx.invoked_subcommand or "")
                 options = {one.name: one.opts[0] for one in command.params} if command else {}
@@ -105,15 +120,21 @@ class OneLineErrors(TyperGroup):
                 raise typer.Exit(BAD_INPUT) from error
 
 
+def _literal(text: str | None) -> str | None:
+    """Return a help text in which brackets, tags and stars are shown, not taken for markup."""
+    return None if text is None else re.sub(r"([\[<*])", r"\\\1", text)
+
+
 def say(message: str) -> None:
     """Write one line to stderr.
 
     Parameters
     ----------
     message : str
-        Line breaks in it become spaces.
+        Line breaks in it become spaces, and control characters escapes.
     """
-    print(" ".join(message.split()), file=sys.stderr)
+    with suppress(OSError, ValueError):  # a terminal that has closed
+        print(visible(" ".join(message.split())), file=sys.stderr)
 
 
 def make_program(
@@ -146,9 +167,8 @@ def make_program(
         help=summary,
         epilog=f"Start with: {start}",
         no_args_is_help=True,
-        add_completion=False,
         pretty_exceptions_enable=False,
-        rich_markup_mode="markdown",  # in "rich" mode [demo] is a colour and is lost
+        rich_markup_mode="markdown",
     )
 
     def show_version(wanted: bool) -> None:

@@ -10,6 +10,9 @@ METRIC_NAMES = {
 }
 """Names of the metrics for a reader."""
 
+SCORE_NAMES = {"precision": "precision", "recall": "recall", "f1": "F1"}
+"""Names of the scores of a class for a reader."""
+
 HIGHER_IS_BETTER = {"accuracy": True, "cobias": False, "worst_class_accuracy": True, "macro_f1": True}
 """Whether a higher value of a metric is better."""
 
@@ -73,6 +76,17 @@ def signed_span(low: float, high: float) -> str:
     '−2.0 to +1.0'
     """
     return "–" if math.isnan(low) else f"{signed(low)} to {signed(high)}"
+
+
+def fixed(value: float, digits: int) -> str:
+    """Write a number with a fixed number of digits, and never as minus zero.
+
+    Examples
+    --------
+    >>> fixed(-0.00001, 4), fixed(-0.5, 2)
+    ('0.0000', '-0.50')
+    """
+    return f"{round(value, digits) + 0.0:.{digits}f}"
 
 
 def counted(number: int, noun: str) -> str:

@@ -1,10 +1,13 @@
 """Output files: checked before any work is done, written whole or not at all."""
 
+import os
+import tempfile
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from debias.atomic_file import atomic_path
-from debias.errors import ParameterError
+from debias.atomic_file import atomic_path, try_to_write
+from debias.errors import DebiasError, ParameterError, StorageError, param
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -12,11 +15,17 @@ if TYPE_CHECKING:
 FRAME_FORMATS = (".parquet", ".csv", ".jsonl")
 """What :func:`write_frame` writes."""
 
+_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")
+
 
 def check_output(
-    path: Path, suffixes: tuple[str, ...], inputs: tuple[Path, ...] = (), parameter: str = "out"
+    path: Path,
+    suffixes: tuple[str, ...],
+    inputs: tuple[Path, ...] = (),
+    parameter: str = "out",
+    is_tried: bool = True,
 ) -> None:
-    """Refuse an output file that could not be written, before any work is done.
+    """Refuse an output file that could not be written, before any work is done; it is tried.
 
     Parameters
     ----------
@@ -28,11 +37,15 @@ def check_output(
         Files that the command reads, which it must not overwrite.
     parameter : str, default="out"
         The parameter that names the file.
+    is_tried : bool, default=True
+        Whether a little is written there and removed.
 
     Raises
     ------
     ParameterError
         Another suffix, a folder of that name, no such folder, or an input.
+    StorageError
+        The folder cannot be written, or the disk is full.
 
     Examples
     --------
@@ -51,9 +64,70 @@ def check_output(
         allowed = "another file than an input of the command"
     if allowed is not None:
         raise ParameterError(parameter=parameter, allowed=allowed, received=str(path))
+    if not is_tried:
+        return
+    try:
+        try_to_write(path)
+    except OSError as error:
+        raise StorageError(
+            f"it cannot be written ({error.strerror or error})",
+            parameter=parameter,
+            file=path,
+            fix=f"choose another {param(parameter)}, or correct that",
+        ) from error
 
 
-def write_frame(frame: "pd.DataFrame", path: Path) -> None:
+def write_or_rescue(path: Path, write: Callable[[Path], object]) -> None:
+    """Write a result, and where that fails after all the work, write it elsewhere.
+
+    Parameters
+    ----------
+    path : Path
+        Where it belongs.
+    write : callable
+        Writes it to the path that it gets.
+
+    Raises
+    ------
+    StorageError
+        It could not be written there; the error says where it is.
+    OSError
+        It could not be written anywhere.
+
+    Examples
+    --------
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     write_or_rescue(Path(folder) / "note.txt", lambda path: path.write_text("whole"))
+    ...     (Path(folder) / "note.txt").read_text()
+    'whole'
+    """
+    try:
+        write(path)
+    except OSError as error:
+        reason = error.problem if isinstance(error, DebiasError) else error.strerror
+        for other in _elsewhere(path):
+            try:
+                write(other)
+            except OSError:
+                continue
+            raise StorageError(
+                f"it cannot be written ({reason or error})",
+                file=path,
+                received=str(other),
+                fix=f"the result is in {other}: move it to where you want it",
+            ) from error
+        raise
+
+
+def _elsewhere(path: Path) -> Iterator[Path]:
+    """Yield new files of the same kind: in the working folder, and in the one for temporary files."""
+    for folder in (Path.cwd(), Path(tempfile.gettempdir())):
+        if os.access(folder, os.W_OK):
+            names = (folder / f"rescued{number}-{path.name}" for number in ("", *range(2, 1000)))
+            yield next(name for name in names if not name.exists())
+
+
+def write_frame(frame: "pd.DataFrame", path: Path, spreadsheet_safe: bool = False) -> None:
     """Write a DataFrame in the format that the suffix names.
 
     Parameters
@@ -62,22 +136,46 @@ def write_frame(frame: "pd.DataFrame", path: Path) -> None:
         Its index is not written.
     path : Path
         Ends in .parquet, .csv or .jsonl.
+    spreadsheet_safe : bool, default=False
+        Whether texts of a .csv file that a spreadsheet would run as formulas get an apostrophe.
 
     Raises
     ------
     OSError
-        The file cannot be written.
+        The file cannot be written; see :func:`write_or_rescue`.
     """
-    with atomic_path(path) as temporary:
-        if path.suffix.lower() == ".parquet":
-            frame.to_parquet(temporary, index=False)
-        elif path.suffix.lower() == ".jsonl":
-            frame.to_json(temporary, orient="records", lines=True, force_ascii=False)
-        else:
-            frame.to_csv(temporary, index=False)
+
+    def write(file: Path) -> None:
+        with atomic_path(file) as temporary:
+            if path.suffix.lower() == ".parquet":
+                frame.to_parquet(temporary, index=False)
+            elif path.suffix.lower() == ".jsonl":
+                frame.to_json(temporary, orient="records", lines=True, force_ascii=False)
+            else:
+                shown = frame.map(safe_for_spreadsheets) if spreadsheet_safe else frame
+                shown = shown.rename(columns=safe_for_spreadsheets) if spreadsheet_safe else shown
+                shown.to_csv(temporary, index=False)
+
+    write_or_rescue(path, write)
 
 
 def write_text(text: str, path: Path) -> None:
-    """Write a text as UTF-8."""
-    with atomic_path(path) as temporary:
-        temporary.write_text(text, encoding="utf-8")
+    """Write a text as UTF-8; where that fails, elsewhere, as :func:`write_or_rescue` does."""
+
+    def write(file: Path) -> None:
+        with atomic_path(file) as temporary:
+            temporary.write_text(text, encoding="utf-8")
+
+    write_or_rescue(path, write)
+
+
+def safe_for_spreadsheets(value: object) -> object:
+    """Return a cell that a spreadsheet does not run: a text that begins like a formula gets an apostrophe.
+
+    Examples
+    --------
+    >>> safe_for_spreadsheets("=1+1"), safe_for_spreadsheets("fine"), safe_for_spreadsheets(-1.5)
+    ("'=1+1", 'fine', -1.5)
+    """
+    is_formula = isinstance(value, str) and value.lstrip(" ").startswith(_FORMULA)
+    return f"'{value}" if is_formula else value

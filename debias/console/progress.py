@@ -1,11 +1,21 @@
-"""Progress of long work on stderr: a bar if wanted, else a line now and then."""
+"""Progress of long work on stderr: a bar on a terminal, a line now and then in a log.
 
+A share is rounded down, so that 100 % is only said of what is done.
+"""
+
+import math
 import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import NamedTuple
+
+from debias.console.number_formats import counted
+from debias.pages.visible_text import visible
+
+LOG_SECONDS = 30.0
+"""Seconds between two lines in a log, where a bar cannot be drawn."""
 
 FIRST_LINE = 10.0
 """Seconds after which progress is written for those who did not ask for it; then after twice as many."""
@@ -61,15 +71,15 @@ def _progress_bar() -> Iterator[Progress]:
     from rich.progress import Progress as ProgressBar
     from rich.progress import TaskID
 
-    with ProgressBar(console=Console(file=sys.stderr)) as bar:
+    with ProgressBar(console=Console(file=sys.stderr, markup=False)) as bar:
         tasks: dict[str, TaskID] = {}
 
         def show(doing: str, share: float) -> None:
             if doing not in tasks:
                 tasks[doing] = bar.add_task(doing, total=1.0)
-            bar.update(tasks[doing], completed=share)
+            bar.update(tasks[doing], completed=math.floor(100 * share) / 100)
 
-        yield Progress(show, bar.console.print)
+        yield Progress(show, lambda sentence: bar.console.print(visible(sentence), markup=False))
 
 
 @contextmanager
@@ -87,8 +97,9 @@ def _lines() -> Iterator[Progress]:
         wait = FIRST_LINE
         while not over.wait(wait):
             passed = time.perf_counter() - started
-            _write(f"{doing}, {share:.0%} done after {passed:.0f} seconds. Ctrl-C keeps the best so far.")
-            wait = passed
+            done = "done; the next step is under way" if share >= 1 else f"{math.floor(100 * share)}% done"
+            _write(f"{doing}, {done} after {passed:.0f} seconds. Ctrl-C keeps the best so far.")
+            wait = passed if sys.stderr.isatty() else min(passed, LOG_SECONDS)
 
     threading.Thread(target=write_now_and_then, daemon=True).start()
     try:
@@ -97,5 +108,96 @@ def _lines() -> Iterator[Progress]:
         over.set()
 
 
+@contextmanager
+def counted_progress(title: str, total: int | None, shown: bool = True) -> Iterator[Callable[[int], object]]:
+    """Show how many things of a number are done: a bar on a terminal, else a line every 30 seconds.
+
+    Parameters
+    ----------
+    title : str
+        What is done.
+    total : int, optional
+        How many there are, where that is known.
+    shown : bool, default=True
+        Whether anything is shown.
+
+    Yields
+    ------
+    callable
+        To be called with the number of things that were done since the last call.
+
+    Examples
+    --------
+    >>> with counted_progress("texts", total=2, shown=False) as advance:
+    ...     advance(2)
+    """
+    if shown and sys.stderr.isatty():
+        with _counting_bar(title, total) as advance:
+            yield advance
+    else:
+        with _counting_lines(title, total, shown) as advance:
+            yield advance
+
+
+@contextmanager
+def _counting_bar(title: str, total: int | None) -> Iterator[Callable[[int], object]]:
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
+    from rich.progress import Progress as ProgressBar
+
+    described = TextColumn("{task.description}", markup=False)
+    columns = (described, BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with ProgressBar(*columns, console=Console(stderr=True)) as bar:
+        task = bar.add_task(visible(title), total=total)
+        yield lambda n_done: bar.advance(task, n_done)
+
+
+@contextmanager
+def _counting_lines(title: str, total: int | None, shown: bool) -> Iterator[Callable[[int], object]]:
+    started, over, done = time.perf_counter(), threading.Event(), 0
+    of = "" if total is None else f"/{total:,}"
+
+    def advance(n_done: int) -> None:
+        nonlocal done
+        done += n_done
+
+    def line() -> str:
+        passed = time.perf_counter() - started
+        left = ""
+        if total is not None and 0 < done < total:
+            left = f", about {passed / done * (total - done):,.0f} seconds left"
+        return f"{title}: {done:,}{of} after {counted(round(passed), 'second')}{left}."
+
+    def write_now_and_then() -> None:
+        while not over.wait(LOG_SECONDS):
+            _print(line())
+
+    if shown:
+        threading.Thread(target=write_now_and_then, daemon=True).start()
+    try:
+        yield advance
+    finally:
+        over.set()
+        if shown and done:
+            _print(line())
+
+
+def say_at_once(sentence: str) -> None:
+    """Write a line to stderr before something that takes long, where a terminal or a log waits for it.
+
+    Examples
+    --------
+    >>> say_at_once("loading demo ...")
+    """
+    with suppress(OSError, ValueError, AttributeError):
+        sys.stderr.fileno()  # a stream in memory has none, and nobody waits
+        _print(sentence)
+
+
 def _write(sentence: str) -> None:
-    print(f"debias: {sentence}", file=sys.stderr, flush=True)
+    _print(f"debias: {sentence}")
+
+
+def _print(sentence: str) -> None:
+    with suppress(OSError, ValueError):  # a terminal that has closed
+        print(visible(sentence), file=sys.stderr, flush=True)

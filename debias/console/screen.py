@@ -9,6 +9,8 @@ from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
+from debias.pages.visible_text import visible
+
 FILE_WIDTH = 110
 """Width in columns where the output is not a terminal."""
 
@@ -40,10 +42,11 @@ def print_table(
     n_names : int, default=1
         Columns that hold names, left aligned; the others hold numbers.
     """
+    title, header = visible(title), [visible(name) for name in header]
     table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, pad_edge=False)
     for column, name in enumerate(header):
         table.add_column(name, justify="left" if column < n_names else "right")
-    cells = [[str(cell) for cell in row] for row in rows]
+    cells = [[visible(str(cell)) for cell in row] for row in rows]
     for row in cells:
         table.add_row(*row)
     if _is_whole(table, [header, *cells]):
@@ -80,4 +83,4 @@ def print_lines(lines: Iterable[str], bullet: str = "") -> None:
     """
     console = stdout()
     for line in lines:
-        console.print(f"{bullet}{line}")
+        console.print(visible(f"{bullet}{line}"))

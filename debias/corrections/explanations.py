@@ -170,9 +170,12 @@ def _reason(name: str, correction: Correction, facts: ClassFacts) -> str:
 
 def _result(facts: ClassFacts) -> str:
     """Say how many rows are now classified correctly."""
-    before, after = _percent(facts.accuracy_before), _percent(facts.accuracy_after)
+    before, after = _nearly(facts.accuracy_before), _nearly(facts.accuracy_after)
     if facts.correct_before == facts.correct_after:
         return f"{after} of its rows are classified correctly, as before"
+    if before == after:  # a few of very many
+        after, before = f"{facts.correct_after:,} of {facts.support:,}", f"{facts.correct_before:,}"
+        return f"{after} rows are now classified correctly ({before} before)"
     return f"{after} of its rows are now classified correctly ({before} before)"
 
 
@@ -190,6 +193,11 @@ def _percent(share: float) -> str:
     if 0 < number < 0.05:
         return f"{number:.1g} %"
     return f"{number:.1f} %" if 0 < number < 0.95 else f"{number:.0f} %"
+
+
+def _nearly(share: float) -> str:
+    """Write a share in per cent, as 100 only if it is all."""
+    return f"{min(100 * share, 99.9):.1f} %" if 0.9905 < share < 1 else _percent(share)
 
 
 def _factor(factor: float) -> str:

@@ -20,9 +20,11 @@ from debias.tables.class_columns import (
     ClassColumns,
     FloatArray,
     IndexArray,
+    has_names,
     match_classes,
-    plain_labels,
 )
+from debias.tables.column_order import warn_of_order
+from debias.tables.label_reading import plain_labels
 
 Rows: TypeAlias = npt.ArrayLike | pd.DataFrame
 """Class probabilities of shape (n_samples, n_classes)."""
@@ -85,9 +87,10 @@ class ColumnClassifier(ClassifierMixin, TransformerMixin, BaseEstimator):
         frame = X if isinstance(X, pd.DataFrame) else pd.DataFrame(probabilities)
         given = None if self.classes is None else np.asarray(self.classes)
         classes = names if given is None and not isinstance(X, pd.DataFrame) else given
-        if y is None:
-            y = np.asarray(frame.columns if classes is None else classes)
-        match = match_classes(frame, y, classes)
+        labels = np.asarray(frame.columns if classes is None else classes) if y is None else y
+        match = match_classes(frame, labels, classes)
+        if y is not None:
+            warn_of_order(probabilities, match, stacklevel=3)
         self.classes_, self.columns_ = match.classes, match.columns
         return match, probabilities
 
@@ -96,7 +99,7 @@ class ColumnClassifier(ClassifierMixin, TransformerMixin, BaseEstimator):
         check_is_fitted(self)
         probabilities = validate_data(self, X, dtype=np.float64, ensure_all_finite=False, reset=False)
         names = getattr(self, "feature_names_in_", None)
-        if names is None and isinstance(X, pd.DataFrame) and not isinstance(X.columns, pd.RangeIndex):
+        if names is None and isinstance(X, pd.DataFrame) and has_names(X):
             expected, columns = self._by_column().tolist(), list(X.columns)
             if columns != expected:  # scikit-learn compares text only
                 raise TableError(

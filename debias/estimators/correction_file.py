@@ -1,5 +1,6 @@
 """A fitted correction as a readable JSON file: data only, checked field by field when read."""
 
+import hashlib
 import json
 import math
 import platform
@@ -27,9 +28,9 @@ from debias.search.constraints import Constrained, Goal
 from debias.search.objective import Objective
 
 FORMAT = "debias correction"
-SCHEMA_VERSION = 2
-READABLE_VERSIONS = (1, 2)
-"""Version 2 may hold an objective with bounds."""
+SCHEMA_VERSION = 3
+READABLE_VERSIONS = (1, 2, 3)
+"""Version 2 may hold an objective with bounds; version 3 has a checksum of all other fields."""
 
 LARGEST_FILE = 16 << 20
 """Bytes; a correction of a thousand classes takes less than one."""
@@ -77,9 +78,17 @@ def write_correction(fitted: FittedCorrection, path: str | PathLike[str], named_
     }
     if fitted.n_weights is not None:
         document["n_weights"] = fitted.n_weights
+    document["checksum"] = _checksum(document)
     text = json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False)
     with atomic_path(path) as temporary:
         temporary.write_text(f"{text}\n", encoding="utf-8")
+
+
+def _checksum(document: Entry) -> str:
+    """Return the digest of all fields but the checksum itself, whatever their order and white space."""
+    content = {name: value for name, value in document.items() if name != "checksum"}
+    text = json.dumps(content, sort_keys=True, allow_nan=False)
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
 
 
 def _objective_entry(objective: Goal) -> Entry:
@@ -178,6 +187,13 @@ def _parse(path: Path) -> Entry:
             received=document.get("schema_version"),
             allowed=" or ".join(map(str, READABLE_VERSIONS)),
             fix="fit again, or install the release that wrote it",
+        )
+    written = document["checksum"] if document["schema_version"] >= 3 else None
+    if written is not None and written != _checksum(document):
+        raise CorrectionFileError(
+            "the file has changed since it was written",
+            parameter="checksum",
+            fix="restore the file; if you edited it on purpose, set its checksum to null",
         )
     return document
 

@@ -7,9 +7,10 @@ import copy
 from collections.abc import Callable
 from dataclasses import replace
 from os import PathLike
-from typing import Generic, NoReturn, Self, TypeVar
+from typing import Generic, NamedTuple, NoReturn, Self, TypeVar
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 from sklearn.utils.validation import check_is_fitted
 
@@ -28,8 +29,11 @@ from debias.estimators.correction_file import write_correction
 from debias.estimators.few_labels.generalization import Expectation
 from debias.estimators.fitted_correction import FittedCorrection
 from debias.estimators.summary import describe_outcome
+from debias.metrics.sample_weights import check_weights, whole_counts
 from debias.search.constraints import Goal
-from debias.tables.class_columns import FloatArray, IndexArray, fingerprint_of
+from debias.search.objective import Objective
+from debias.tables.class_columns import ClassColumns, FloatArray, IndexArray, fingerprint_of
+from debias.tables.information import check_information
 
 T = TypeVar("T")
 
@@ -45,6 +49,28 @@ class Learned(Generic[T]):
 
     def __set__(self, debiaser: "Debiaser", value: object) -> NoReturn:
         raise AttributeError("a learned attribute is a part of fitted_, which is replaced as a whole.")
+
+
+class WeightedRows(NamedTuple):
+    """The rows that a fit counts.
+
+    Attributes
+    ----------
+    match, probabilities
+        Labels and class probabilities, each row as often as its weight says.
+    counted : ndarray of bool of shape (n_samples,)
+        Which of the given rows count at all.
+    parts : int
+        Parts of a row that are counted, where weights are fractions.
+    weighted : bool
+        Whether any weight is not 1.
+    """
+
+    match: ClassColumns
+    probabilities: FloatArray
+    counted: npt.NDArray[np.bool_]
+    parts: int
+    weighted: bool = False
 
 
 class Debiaser(ColumnClassifier):
@@ -81,16 +107,24 @@ class Debiaser(ColumnClassifier):
     expectation_ = Learned(lambda fitted: fitted.expectation)
     picked_row_ = Learned(lambda fitted: fitted.picked_row)
 
-    def fit(self, X: Rows, y: Labels) -> Self:
+    def fit(self, X: Rows, y: Labels, sample_weight: npt.ArrayLike | None = None) -> Self:
         """Choose one correction per class.
+
+        ``fit(clf.predict_proba(X), y)`` works as it stands: the columns of an array are the sorted
+        labels, where there are as many different labels as columns. A DataFrame has one
+        column per class, named after it, in any order.
 
         Parameters
         ----------
         X : DataFrame or array of shape (n_samples, n_classes)
-            Class probabilities; rows sum to one. Columns of a DataFrame are named after
-            the classes; columns of an array are classes 0 .. n_classes - 1, or `classes`.
+            Class probabilities; rows sum to one. With fewer different labels than columns,
+            an array needs integers from 0, which are positions of columns, or `classes`.
         y : array-like of shape (n_samples,)
-            Labels.
+            Labels: text, integers or truth values.
+        sample_weight : array-like of shape (n_samples,), optional
+            How much each row counts: a row of weight 3 is as good as three rows. Weights are never
+            rounded: they must be whole numbers or fractions with a small common denominator, in
+            parts of which rows are then counted. With other weights than 1 nothing is shrunk.
 
         Returns
         -------
@@ -100,20 +134,69 @@ class Debiaser(ColumnClassifier):
         Raises
         ------
         TableError
-            A row is not a distribution, a label has no column, or there are too few rows.
+            A row is not a distribution, a label is missing, has no column or could stand for two, there
+            are too few rows, or all rows are the same.
         ParameterError
-            A parameter has a value that is not allowed.
+            A parameter has a value that is not allowed, or weights cannot be counted exactly.
 
         Warns
         -----
+        ColumnOrderWarning
+            Another order of the columns fits the labels far better.
         FewRowsWarning, InterruptedWarning, InfeasibleWarning
             A class has few rows; Ctrl-C ended the search; no choice met keeps the bounds.
+        UserWarning
+            Many rows, or a column, say nothing of the classes.
         """
         raise TypeError(f"{type(self).__name__} must define fit(X, y).")
+
+    def _match(self, X: Rows, y: Labels | None) -> tuple[ClassColumns, FloatArray]:
+        match, probabilities = super()._match(X, y)
+        check_information(probabilities, match.by_column)
+        return match, probabilities
 
     def _expect(self, probabilities: FloatArray, y: IndexArray, seed: int) -> Expectation:
         """Cross-validate on labelled rows."""
         raise TypeError(f"{type(self).__name__} must define _expect(probabilities, y, seed).")
+
+    def set_params(self, **params: object) -> Self:
+        """Set parameters, those of the default objective too, such as ``objective__cobias``.
+
+        Parameters
+        ----------
+        **params
+            As in scikit-learn.
+
+        Returns
+        -------
+        self
+
+        Examples
+        --------
+        >>> from debias.estimators.debiasers import EnsembleDebiaser
+        >>> EnsembleDebiaser().set_params(objective__cobias=2.0).objective
+        Objective(cobias=2.0)
+        """
+        inner = any(name.startswith("objective__") for name in params)
+        if inner and params.get("objective", self.objective) is None:
+            params = {**params, "objective": Objective()}
+        super().set_params(**params)
+        return self
+
+    def _weighted(
+        self, match: ClassColumns, probabilities: FloatArray, sample_weight: npt.ArrayLike | None
+    ) -> WeightedRows:
+        """Return the rows of a fit as often as their weights say, so that every count is exact."""
+        n_rows = len(match.y)
+        if sample_weight is None:
+            return WeightedRows(match, probabilities, np.ones(n_rows, dtype=bool), 1)
+        weights = check_weights(sample_weight, n_rows)
+        times, parts = whole_counts(weights)
+        if (times == 1).all():
+            return WeightedRows(match, probabilities, times > 0, 1)
+        rows = np.repeat(np.arange(n_rows), times)
+        match_of_rows = replace(match, y=match.y[rows])
+        return WeightedRows(match_of_rows, probabilities[rows], times > 0, parts, weighted=True)
 
     def _restore(self, fitted: FittedCorrection, named: bool) -> Self:
         """Take over what another debiaser learned, its columns included."""
@@ -161,7 +244,7 @@ class Debiaser(ColumnClassifier):
         check_is_fitted(self)
         match, probabilities = self._match(X, y)
         if fingerprint_of(probabilities, match.y) != self.data_fingerprint_:
-            raise ParameterError(parameter="X and y", allowed="the fitted rows")
+            raise ParameterError(parameter="X and y", allowed="the fitted rows, without weights")
         expectation = self._expect(probabilities, match.y, seed_of(self.random_state))
         self.fitted_ = replace(self.fitted_, expectation=expectation)
         return expectation

@@ -9,12 +9,13 @@ from os import PathLike
 from typing import Self
 
 import numpy as np
+import numpy.typing as npt
 
 from debias.console.progress import progress_on_stderr
 from debias.corrections.correction import Correction, correct
 from debias.corrections.families import Family, ensemble, memberships, weights
 from debias.corrections.shapes import scale
-from debias.errors import ParameterError
+from debias.errors import ParameterError, param
 from debias.estimators.column_classifier import Labels, RandomState, Rows, seed_of
 from debias.estimators.correction_file import read_correction
 from debias.estimators.debiaser import Debiaser
@@ -24,7 +25,7 @@ from debias.estimators.fitted_correction import FittedCorrection
 from debias.estimators.log_bias import LogBiasDebiaser
 from debias.estimators.summary import warn_of_outcome
 from debias.metrics.class_support import FEW_ROWS, warn_of_few_rows
-from debias.search.constraints import Goal
+from debias.search.constraints import Goal, scaled_goal
 from debias.search.descent.annealing import SCHEDULES
 from debias.search.log_bias.log_bias_descent import polish
 from debias.search.problem import build_problem, goal_of
@@ -55,23 +56,35 @@ class FamilyDebiaser(Debiaser):
         """Return the corrections to choose from."""
         raise TypeError(f"{type(self).__name__} must define _family().")
 
-    def fit(self, X: Rows, y: Labels) -> Self:  # noqa: D102
+    def fit(  # noqa: D102
+        self, X: Rows, y: Labels, sample_weight: npt.ArrayLike | None = None
+    ) -> Self:
         settings = SearchSettings(
             search=self.search, n_starts=self.n_starts, time_limit=self.time_limit, n_jobs=self.n_jobs
         )
         self._check_shrink()
         objective, family = goal_of(self.objective), self._family()
         match, probabilities = self._match(X, y)
-        problem = build_problem(probabilities, match.y, family, objective)
-        if problem.support.min() < FEW_ROWS:
-            warn_of_few_rows(match.by_column, problem.support)
+        given = match.y
+        match, probabilities, counted, parts, weighted = self._weighted(match, probabilities, sample_weight)
+        if weighted and self.shrink != "auto" and self.shrink:
+            raise ParameterError(
+                f"{param('shrink', True)} cannot be combined with {param('sample_weight')}",
+                parameter="shrink",
+                received=self.shrink,
+                fix="omit one of them",
+            )
+        problem = build_problem(probabilities, match.y, family, scaled_goal(objective, parts))
+        support = np.bincount(given[counted], minlength=problem.n_classes)
+        if support.min() < FEW_ROWS:
+            warn_of_few_rows(match.by_column, support)
         seed = seed_of(self.random_state)
         with progress_on_stderr(self.verbose) as progress:
             result = solve(problem, settings, seed, progress)
         identity = problem.candidate(problem.identity_choice)
         best = result.best if result.best.beats(identity) else identity
         few = None
-        if self._shrinks(len(match.y)) and not result.interrupted:
+        if not weighted and self._shrinks(len(match.y)) and not result.interrupted:
             choosing = self._choosing(family, objective, seed)
             try:
                 few = shrink_choice(choosing, problem, probabilities, match.y, best)
@@ -91,6 +104,7 @@ class FamilyDebiaser(Debiaser):
             family,
             method=type(self).__name__,
             search=self.search,
+            n_labels=int(counted.sum()),
             n_weights=getattr(self, "n_weights", None),
         )
         if few is not None:

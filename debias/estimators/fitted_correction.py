@@ -189,6 +189,7 @@ class FittedCorrection:
         *,
         method: str,
         search: str,
+        n_labels: int,
         n_weights: int | None = None,
     ) -> Self:
         """Return what a search found, with its counts on the labelled rows.
@@ -207,7 +208,7 @@ class FittedCorrection:
             What it took, and what is proved.
         family : Family
             The corrections that were chosen from.
-        method, search, n_weights
+        method, search, n_labels, n_weights
             See the attributes.
         """
         decided = decide(correct(probabilities, by_column), probabilities)
@@ -238,7 +239,7 @@ class FittedCorrection:
             baseline_objective_value=problem.evaluate(problem.identity_choice),
             n_evaluations=result.n_evaluations,
             search_seconds=result.seconds,
-            n_labels=len(match.y),
+            n_labels=n_labels,
             data_fingerprint=fingerprint_of(probabilities, match.y),
             interrupted=result.interrupted,
             certificate=result.certificate,

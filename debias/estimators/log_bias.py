@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Self
 
 import numpy as np
+import numpy.typing as npt
 
 from debias.corrections.correction import Correction, Triangle
 from debias.corrections.families import Family
@@ -19,7 +20,7 @@ from debias.estimators.few_labels.generalization import Expectation, expect_chan
 from debias.estimators.fitted_correction import FittedCorrection
 from debias.estimators.summary import warn_of_outcome
 from debias.metrics.class_support import FEW_ROWS, warn_of_few_rows
-from debias.search.constraints import Goal
+from debias.search.constraints import Goal, scaled_goal
 from debias.search.log_bias.log_bias_descent import descend_log_bias
 from debias.search.problem import build_problem, goal_of
 from debias.search.result import SearchResult
@@ -76,10 +77,15 @@ class LogBiasDebiaser(Debiaser):
     classes: Sequence[object] | None = None
     random_state: RandomState = 0
 
-    def fit(self, X: Rows, y: Labels) -> Self:  # noqa: D102
+    def fit(  # noqa: D102
+        self, X: Rows, y: Labels, sample_weight: npt.ArrayLike | None = None
+    ) -> Self:
         SearchSettings(n_starts=self.n_starts)
         objective = goal_of(self.objective)
         match, probabilities = self._match(X, y)
+        given = match.y
+        match, probabilities, counted, parts, _ = self._weighted(match, probabilities, sample_weight)
+        objective = scaled_goal(objective, parts)
         found = descend_log_bias(
             probabilities, probabilities, match.y, objective, self.n_starts, seed_of(self.random_state)
         )
@@ -88,8 +94,9 @@ class LogBiasDebiaser(Debiaser):
         family = Family([_IDENTITY, *(Scaled(_IDENTITY, factor) for factor in factors if factor < 1)])
         changed = np.array([factor < 1 for factor in factors])
         problem = build_problem(probabilities, match.y, family, objective)
-        if problem.support.min() < FEW_ROWS:
-            warn_of_few_rows(match.by_column, problem.support)
+        support = np.bincount(given[counted], minlength=problem.n_classes)
+        if support.min() < FEW_ROWS:
+            warn_of_few_rows(match.by_column, support)
         identity = problem.candidate(problem.identity_choice)
         best = problem.candidate(np.where(changed, np.cumsum(changed), 0))
         best = best if best.beats(identity) else identity
@@ -104,6 +111,7 @@ class LogBiasDebiaser(Debiaser):
             family,
             method=type(self).__name__,
             search="log-bias descent",
+            n_labels=int(counted.sum()),
         )
         self.fitted_ = fitted
         if fitted.interrupted or not fitted.feasible:

@@ -3,6 +3,7 @@
 import warnings
 from typing import NamedTuple
 
+from debias.console.number_formats import fixed
 from debias.errors import InfeasibleWarning, InterruptedWarning
 from debias.estimators.few_labels.shrinkage import FEW_LABELS
 from debias.estimators.fitted_correction import FittedCorrection
@@ -83,7 +84,7 @@ def describe_infeasible(fitted: FittedCorrection) -> str:
     >>> debiaser = WeightDebiaser(objective=Constrained(min_accuracy=0.8))
     >>> with warnings.catch_warnings():
     ...     warnings.simplefilter("ignore")
-    ...     debiaser = debiaser.fit([[0.6, 0.4], [0.6, 0.4], [0.6, 0.4]], [1, 0, 0])
+    ...     debiaser = debiaser.fit([[0.6, 0.4], [0.6, 0.4], [0.7, 0.3]], [1, 0, 0])
     >>> print(describe_infeasible(debiaser.fitted_))
     it is proved that no choice of corrections keeps all bounds on these 3 rows: accuracy at least 80 %
     (66.7 is reached). The closest has accuracy 66.7 %, COBias 100.0 points and worst class accuracy
@@ -157,7 +158,7 @@ def _change(fitted: FittedCorrection) -> str:
     before, after = (_figures(fitted.counts(corrected)) for corrected in (False, True))
     objective = ""
     if not isinstance(fitted.objective, Constrained):
-        values = f"{fitted.baseline_objective_value:.4f} to {fitted.objective_value:.4f}"
+        values = f"{fixed(fitted.baseline_objective_value, 4)} to {fixed(fitted.objective_value, 4)}"
         objective = f", the objective from {values}"
     return (
         f"{fitted.n_labels:,} labelled rows accuracy goes from {before.accuracy:.1f} to {after.accuracy:.1f} "
@@ -217,7 +218,7 @@ def _unmet(fitted: FittedCorrection) -> list[str]:
 def _what_was_asked(fitted: FittedCorrection) -> str:
     """Say in what no choice was better than the uncorrected model."""
     if not isinstance(fitted.objective, Constrained):
-        return f"beats the uncorrected model (objective {fitted.objective_value:.4f})"
+        return f"beats the uncorrected model (objective {fixed(fitted.objective_value, 4)})"
     figures = _figures(fitted.counts())
     model = f"the uncorrected model (accuracy {figures.accuracy:.1f} %, COBias {figures.cobias:.1f} points)"
     return f"{'within the bounds beats' if fitted.feasible else 'comes closer to the bounds than'} {model}"

@@ -5,6 +5,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from debias.console.progress import say_at_once
 from debias.errors import ParameterError, param
 from debias.settings import Settings, setting
 
@@ -126,9 +127,51 @@ class EngineSettings(Settings):
         }
 
 
+_DECIDES = (
+    "engine",
+    "model",
+    "tokenizer",
+    "scoring",
+    "dtype",
+    "adapter",
+    "context_length",
+    "base_url",
+    "style",
+)
+
+
+def engine_request(settings: EngineSettings) -> dict[str, object]:
+    """Return what was asked for that decides answers, and digests of files; no model is loaded.
+
+    Equal requests get equal answers, as far as can be known without loading a model or asking a server.
+
+    Parameters
+    ----------
+    settings : EngineSettings
+
+    Returns
+    -------
+    dict
+        JSON-able.
+
+    Examples
+    --------
+    >>> request = engine_request(EngineSettings(engine="openai", model="m", base_url="http://127.0.0.1:1/v1"))
+    >>> request["model"], request["files"]
+    ('m', {})
+    """
+    files: dict[str, object] = {}
+    if settings.engine != "openai":
+        from debias.inference.models.model_files import request_digest
+
+        for name in filter(None, (settings.model, settings.tokenizer, settings.adapter)):
+            files[name] = request_digest(name)
+    return {name: getattr(settings, name) for name in _DECIDES} | {"files": files}
+
+
 @contextmanager
 def open_engine(settings: EngineSettings) -> "Iterator[Engine]":
-    """Make an engine, and close it at the end of the block.
+    """Make an engine, and close it at the end of the block; that a model is loaded is said at once.
 
     Parameters
     ----------
@@ -149,6 +192,8 @@ def open_engine(settings: EngineSettings) -> "Iterator[Engine]":
     ...     engine.label_logprobs(["The capital of France is"], [" Paris", " Rome"])
     array([[-0.5, -6.5]])
     """
+    if settings.engine != "openai":
+        say_at_once(f"loading {settings.model} ...")
     given = settings.arguments()
     given |= {"tokenizer": settings.tokenizer, "scoring": settings.scoring}
     if settings.engine == "openai":

@@ -14,16 +14,21 @@ from sklearn.utils import check_consistent_length
 from sklearn.utils.multiclass import unique_labels
 
 from debias.errors import ParameterError
+from debias.metrics.sample_weights import check_weights
 
 FloatArray = npt.NDArray[np.float64]
 IndexArray = npt.NDArray[np.int64]
+Numbers: TypeAlias = IndexArray | FloatArray
+"""Counts, or sums of weights."""
 Labels: TypeAlias = npt.ArrayLike | pd.Series
 """Labels or predictions of shape (n_samples,)."""
 Classes: TypeAlias = Sequence[object] | npt.NDArray[np.generic] | pd.Index
 """Classes in the order of a result."""
 
 
-def confusion(y_true: Labels, y_pred: Labels, labels: Classes | None = None) -> pd.DataFrame:
+def confusion(
+    y_true: Labels, y_pred: Labels, labels: Classes | None = None, sample_weight: npt.ArrayLike | None = None
+) -> pd.DataFrame:
     """Count the predictions for the samples of each class.
 
     Parameters
@@ -32,17 +37,20 @@ def confusion(y_true: Labels, y_pred: Labels, labels: Classes | None = None) -> 
         Labels and predictions.
     labels : sequence, optional
         Classes in the order of the rows; default: those of `y_true`, sorted.
+    sample_weight : array-like of shape (n_samples,), optional
+        How much each row counts; 1 by default.
 
     Returns
     -------
     DataFrame of int of shape (n_classes, n_classes + 1)
         Row: class of the sample; column: prediction. The last column, None, counts predictions
-        outside of the classes.
+        outside of the classes. With weights, their sums, as float.
 
     Raises
     ------
     ParameterError
-        No samples, different lengths, strings against numbers, or a label that is not in `labels`.
+        No samples, different lengths, strings against numbers, a label that is not in `labels`, or
+        a weight that is none.
 
     Examples
     --------
@@ -71,12 +79,25 @@ def confusion(y_true: Labels, y_pred: Labels, labels: Classes | None = None) -> 
     columns = classes.get_indexer(pd.Index(predicted))
     columns[columns < 0] = len(classes)
     width = len(classes) + 1
-    counts = np.bincount(rows * width + columns, minlength=len(classes) * width).reshape(-1, width)
+    weights = None if sample_weight is None else check_weights(sample_weight, len(truth))
+    counts = np.bincount(rows * width + columns, weights, minlength=len(classes) * width).reshape(-1, width)
     index = classes.rename("class")
     return pd.DataFrame(counts, index=index, columns=pd.Index([*classes.tolist(), None], dtype=object))
 
 
-def accuracies_of(counts: IndexArray) -> FloatArray:
+def codes_of(classes: pd.Index, values: Labels) -> IndexArray:
+    """Return positions in `classes`; any other prediction gets the position after the last.
+
+    Examples
+    --------
+    >>> codes_of(pd.Index(["no", "yes"]), ["yes", "maybe"])
+    array([1, 2])
+    """
+    codes = classes.get_indexer(pd.Index(np.asarray(values)))
+    return np.where(codes < 0, len(classes), codes).astype(np.int64)
+
+
+def accuracies_of(counts: Numbers) -> FloatArray:
     """Return the class accuracies.
 
     Parameters
@@ -99,7 +120,7 @@ def accuracies_of(counts: IndexArray) -> FloatArray:
     return np.divide(correct, support, out=np.full(support.shape, np.nan), where=support > 0)
 
 
-def accuracy_of(counts: IndexArray) -> FloatArray:
+def accuracy_of(counts: Numbers) -> FloatArray:
     """Return the share of samples that is classified correctly.
 
     Parameters
@@ -145,7 +166,7 @@ def cobias_of_accuracies(accuracies: FloatArray) -> FloatArray:
     return np.asarray(np.sort(accuracies, axis=-1) @ weights * 2 / (n_classes * (n_classes - 1)))
 
 
-def macro_f1_of(counts: IndexArray) -> FloatArray:
+def macro_f1_of(counts: Numbers) -> FloatArray:
     """Return the mean F1 of the classes, all of which have samples.
 
     Parameters
@@ -168,7 +189,7 @@ def macro_f1_of(counts: IndexArray) -> FloatArray:
     return np.asarray((2 * correct / both).mean(axis=-1))
 
 
-def overall_metrics(counts: IndexArray) -> dict[str, FloatArray]:
+def overall_metrics(counts: Numbers) -> dict[str, FloatArray]:
     """Return accuracy, COBias, worst class accuracy and macro F1.
 
     Parameters

@@ -7,18 +7,13 @@ change add nothing to the width of the interval of a difference.
 import warnings
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from debias.errors import ParameterError
-from debias.metrics.confusion import (
-    Classes,
-    FloatArray,
-    IndexArray,
-    Labels,
-    accuracies_of,
-    confusion,
-    overall_metrics,
-)
+from debias.metrics.confusion import Classes, Labels, accuracies_of, codes_of, overall_metrics
+from debias.metrics.resampling import corrected_interval, resampled_counts
+from debias.metrics.sample_weights import check_weights
 from debias.metrics.scores import intervals
 
 COLUMNS = ("before", "before_low", "before_high", "after", "after_low", "after_high")
@@ -32,11 +27,12 @@ def paired_intervals(
     level: float = 0.95,
     n_resamples: int = 1000,
     seed: int = 0,
+    sample_weight: npt.ArrayLike | None = None,
 ) -> pd.DataFrame:
     """Return the usual metrics before and after, and the difference, all with intervals.
 
     The intervals of a single side are those of :func:`debias.metrics.scores.intervals`. Differences have
-    percentile intervals of a paired bootstrap within classes: the pairs (before, after) of one
+    bias-corrected intervals of a paired bootstrap within classes: the pairs (before, after) of one
     class's rows are multinomial counts, drawn as such. Where no row of a class changes, the
     interval of its difference is the point 0.
 
@@ -52,6 +48,8 @@ def paired_intervals(
         Number of resamples.
     seed : int, default=0
         Seed of the resampling.
+    sample_weight : array-like of shape (n_samples,), optional
+        How much each row counts; 1 by default.
 
     Returns
     -------
@@ -75,6 +73,7 @@ def paired_intervals(
     >>> bool(frame.loc[("cobias", ""), "difference_high"] < 0)
     True
     """
+    both = (y_before, y_after)
     sizes = len(np.asarray(y_before)), len(np.asarray(y_after))
     if sizes[0] != sizes[1]:
         raise ParameterError(
@@ -82,42 +81,16 @@ def paired_intervals(
         )
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "(fewer than two|.*) classes have", UserWarning)
-        sides = [intervals(y_true, y, labels, level, n_resamples, seed) for y in (y_before, y_after)]
+        sides = [intervals(y_true, y, labels, level, n_resamples, seed, sample_weight) for y in both]
     frame = pd.concat([side[["value", "low", "high"]] for side in sides], axis=1).set_axis(COLUMNS, axis=1)
-    drawn = _resampled_differences(y_true, y_before, y_after, labels, n_resamples, seed)
-    low, high = np.quantile(drawn, [(1 - level) / 2, (1 + level) / 2], axis=0)
+    classes = frame.loc["class_accuracy"].index
+    truth, *sides_of = (codes_of(classes, y) for y in (y_true, *both))
+    weights = np.ones(sizes[0]) if sample_weight is None else check_weights(sample_weight, sizes[0])
+    counts = resampled_counts(truth, sides_of, weights, len(classes), n_resamples, seed)
+    metrics = [np.column_stack([*overall_metrics(c).values(), accuracies_of(c)]) for c in counts]
     frame["difference"] = frame["after"] - frame["before"]
-    frame["difference_low"], frame["difference_high"] = low, high
+    difference = frame["difference"].to_numpy()
+    ends = corrected_interval(difference, metrics[1] - metrics[0], level, -1.0, 1.0)
+    frame["difference_low"], frame["difference_high"] = ends
     frame["n_samples"] = sides[0]["n_samples"]
     return frame
-
-
-def _resampled_differences(
-    y_true: Labels,
-    y_before: Labels,
-    y_after: Labels,
-    labels: Classes | None,
-    n_resamples: int,
-    seed: int,
-) -> FloatArray:
-    """Return differences of all metrics, shape (n_resamples, 4 + n_classes), in the order of `intervals`."""
-    classes = confusion(y_true, y_before, labels).index
-    truth, before, after = (_codes(classes, y) for y in (y_true, y_before, y_after))
-    rng = np.random.default_rng(seed)
-    shape = (n_resamples, len(classes), len(classes) + 1)
-    counts = np.zeros(shape, dtype=np.int64), np.zeros(shape, dtype=np.int64)
-    for row in range(len(classes)):
-        own = truth == row
-        if own.any():
-            pairs, sizes = np.unique(np.stack([before[own], after[own]], axis=1), axis=0, return_counts=True)
-            drawn = rng.multinomial(int(sizes.sum()), sizes / sizes.sum(), size=n_resamples)
-            for side, count in enumerate(counts):
-                count[:, row] = drawn @ np.eye(shape[2], dtype=np.int64)[pairs[:, side]]
-    metrics = [np.column_stack([*overall_metrics(c).values(), accuracies_of(c)]) for c in counts]
-    return np.asarray(metrics[1] - metrics[0])
-
-
-def _codes(classes: pd.Index, values: Labels) -> IndexArray:
-    """Return positions in `classes`; any other prediction gets the position after the last."""
-    codes = classes.get_indexer(pd.Index(np.asarray(values)))
-    return np.where(codes < 0, len(classes), codes).astype(np.int64)

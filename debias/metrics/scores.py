@@ -23,14 +23,19 @@ from debias.metrics.confusion import (
     accuracies_of,
     accuracy_of,
     cobias_of_accuracies,
+    codes_of,
     confusion,
     overall_metrics,
 )
+from debias.metrics.resampling import corrected_interval, resampled_counts
+from debias.metrics.sample_weights import check_weights
 
 LabelArray: TypeAlias = npt.NDArray[np.generic]
 
 
-def class_accuracy(y_true: Labels, y_pred: Labels, labels: Classes | None = None) -> pd.Series:
+def class_accuracy(
+    y_true: Labels, y_pred: Labels, labels: Classes | None = None, sample_weight: npt.ArrayLike | None = None
+) -> pd.Series:
     """Return the share of each class's samples that is predicted correctly, its recall.
 
     Parameters
@@ -39,6 +44,8 @@ def class_accuracy(y_true: Labels, y_pred: Labels, labels: Classes | None = None
         Labels and predictions.
     labels : sequence, optional
         Classes in the order of the result; default: those of `y_true`, sorted.
+    sample_weight : array-like of shape (n_samples,), optional
+        How much each row counts; 1 by default.
 
     Returns
     -------
@@ -54,7 +61,7 @@ def class_accuracy(y_true: Labels, y_pred: Labels, labels: Classes | None = None
     maybe    NaN
     Name: accuracy, dtype: float64
     """
-    counts = confusion(y_true, y_pred, labels)
+    counts = confusion(y_true, y_pred, labels, sample_weight)
     return pd.Series(accuracies_of(counts.to_numpy()), index=counts.index, name="accuracy")
 
 
@@ -90,7 +97,9 @@ def cobias_from_accuracies(accuracies: npt.ArrayLike) -> float:
     return float(cobias_of_accuracies(_without_empty(values)))
 
 
-def cobias(y_true: Labels, y_pred: Labels, labels: Classes | None = None) -> float:
+def cobias(
+    y_true: Labels, y_pred: Labels, labels: Classes | None = None, sample_weight: npt.ArrayLike | None = None
+) -> float:
     """Return COBias, the mean gap between two classes' accuracies; lower is more even.
 
     Parameters
@@ -99,6 +108,8 @@ def cobias(y_true: Labels, y_pred: Labels, labels: Classes | None = None) -> flo
         Labels and predictions.
     labels : sequence, optional
         Classes; default: those of `y_true`.
+    sample_weight : array-like of shape (n_samples,), optional
+        How much each row counts; 1 by default.
 
     Returns
     -------
@@ -110,10 +121,12 @@ def cobias(y_true: Labels, y_pred: Labels, labels: Classes | None = None) -> flo
     >>> cobias(["yes", "yes", "no", "no"], ["yes", "no", "no", "no"])
     0.5
     """
-    return cobias_from_accuracies(class_accuracy(y_true, y_pred, labels))
+    return cobias_from_accuracies(class_accuracy(y_true, y_pred, labels, sample_weight))
 
 
-def worst_class_accuracy(y_true: Labels, y_pred: Labels, labels: Classes | None = None) -> float:
+def worst_class_accuracy(
+    y_true: Labels, y_pred: Labels, labels: Classes | None = None, sample_weight: npt.ArrayLike | None = None
+) -> float:
     """Return the lowest class accuracy.
 
     Parameters
@@ -122,6 +135,8 @@ def worst_class_accuracy(y_true: Labels, y_pred: Labels, labels: Classes | None 
         Labels and predictions.
     labels : sequence, optional
         Classes; default: those of `y_true`.
+    sample_weight : array-like of shape (n_samples,), optional
+        How much each row counts; 1 by default.
 
     Returns
     -------
@@ -138,10 +153,12 @@ def worst_class_accuracy(y_true: Labels, y_pred: Labels, labels: Classes | None 
     >>> worst_class_accuracy(["yes", "yes", "no", "no"], ["yes", "no", "no", "no"])
     0.5
     """
-    return float(_without_empty(class_accuracy(y_true, y_pred, labels).to_numpy()).min())
+    return float(_without_empty(class_accuracy(y_true, y_pred, labels, sample_weight).to_numpy()).min())
 
 
-def accuracy_minus_cobias(y_true: Labels, y_pred: Labels, labels: Classes | None = None) -> float:
+def accuracy_minus_cobias(
+    y_true: Labels, y_pred: Labels, labels: Classes | None = None, sample_weight: npt.ArrayLike | None = None
+) -> float:
     """Return accuracy minus COBias: one number to choose settings by that rewards both.
 
     Parameters
@@ -150,6 +167,8 @@ def accuracy_minus_cobias(y_true: Labels, y_pred: Labels, labels: Classes | None
         Labels and predictions.
     labels : sequence, optional
         Classes; default: those of `y_true`.
+    sample_weight : array-like of shape (n_samples,), optional
+        How much each row counts; 1 by default.
 
     Returns
     -------
@@ -161,7 +180,7 @@ def accuracy_minus_cobias(y_true: Labels, y_pred: Labels, labels: Classes | None
     >>> accuracy_minus_cobias(["yes", "yes", "no", "no"], ["yes", "no", "no", "no"])
     0.25
     """
-    counts = confusion(y_true, y_pred, labels).to_numpy()
+    counts = confusion(y_true, y_pred, labels, sample_weight).to_numpy()
     return float(accuracy_of(counts) - cobias_from_accuracies(accuracies_of(counts)))
 
 
@@ -183,10 +202,12 @@ def bootstrap_interval(
     n_resamples: int = 1000,
     seed: int = 0,
 ) -> tuple[float, float]:
-    """Return a percentile bootstrap interval of any metric, resampled within each class.
+    """Return a bias-corrected bootstrap interval of any metric, resampled within each class.
 
     Resampling within classes keeps the number of samples of each, as class accuracies take it for
     given: no class can vanish, and the interval ignores the chance in how often a class occurs.
+    The percentile interval is moved by the bias of the resamples, within their range, so that it
+    contains the metric of the rows themselves.
 
     Parameters
     ----------
@@ -239,7 +260,10 @@ def bootstrap_interval(
         vectorized=False,
         rng=np.random.default_rng(seed),
     )
-    return float(result.confidence_interval.low), float(result.confidence_interval.high)
+    value, drawn = np.array([metric(truth, predicted)]), result.bootstrap_distribution[:, None]
+    reach = np.append(drawn, value)
+    low, high = corrected_interval(value, drawn, level, reach.min(), reach.max())
+    return float(low[0]), float(high[0])
 
 
 def intervals(
@@ -249,13 +273,15 @@ def intervals(
     level: float = 0.95,
     n_resamples: int = 1000,
     seed: int = 0,
+    sample_weight: npt.ArrayLike | None = None,
 ) -> pd.DataFrame:
     """Return accuracy, COBias, worst class, macro F1 and class accuracies with their intervals.
 
-    Accuracy, COBias, worst class accuracy and macro F1 have percentile bootstrap intervals,
+    Accuracy, COBias, worst class accuracy and macro F1 have bias-corrected bootstrap intervals,
     resampled within classes as in :func:`bootstrap_interval`: the predictions of one class are
     then multinomial counts, drawn as such. Class accuracies have Wilson's interval, which, unlike
-    the bootstrap, is not a single point where all samples of a class are correct, or none.
+    the bootstrap, is not a single point where all samples of a class are correct, or none; weighted
+    rows count as many as their weights are worth, ``sum(w) ** 2 / sum(w ** 2)`` (Kish).
 
     Parameters
     ----------
@@ -269,6 +295,8 @@ def intervals(
         Number of resamples.
     seed : int, default=0
         Seed of the resampling.
+    sample_weight : array-like of shape (n_samples,), optional
+        How much each row counts; 1 by default.
 
     Returns
     -------
@@ -296,20 +324,25 @@ def intervals(
              0.2  0.1  0.32        100
     """
     _check_resampling(level, n_resamples)
-    table = confusion(y_true, y_pred, labels)
+    table = confusion(y_true, y_pred, labels, sample_weight)
     counts = table.to_numpy()
-    support = counts.sum(axis=1)
     _without_empty(accuracies_of(counts))  # warns once for all
-    rng = np.random.default_rng(seed)
-    drawn = np.stack([_resample(rng, row, n_resamples) for row in counts], axis=1)
-    tails = [(1 - level) / 2, (1 + level) / 2]
-    resampled = overall_metrics(drawn)
+    classes, n_samples = table.index, len(np.asarray(y_true))
+    truth, predicted = (codes_of(classes, y) for y in (y_true, y_pred))
+    weights = np.ones(n_samples) if sample_weight is None else check_weights(sample_weight, n_samples)
+    drawn = resampled_counts(truth, [predicted], weights, len(classes), n_resamples, seed)[0]
+    overall, resampled = overall_metrics(counts), overall_metrics(drawn)
+    values, columns = np.array(list(overall.values())), np.column_stack(list(resampled.values()))
+    ends = corrected_interval(values, columns, level, 0.0, 1.0)
     rows = {
-        (name, ""): (float(value), *np.quantile(resampled[name], tails), support.sum())
-        for name, value in overall_metrics(counts).items()
+        (name, ""): (float(value), float(low), float(high), n_samples)
+        for name, value, low, high in zip(overall, values, *ends, strict=True)
     }
-    for name, row, size in zip(table.index, np.diag(counts), support, strict=True):
-        rows["class_accuracy", name] = (*_wilson(int(row), int(size), level), size)
+    for position, name in enumerate(classes):
+        own = weights[truth == position]
+        worth = own.sum() ** 2 / (own**2).sum() if own.any() else 0.0
+        correct = counts[position, position] / own.sum() if own.any() else np.nan
+        rows["class_accuracy", name] = (*_wilson(float(correct), float(worth), level), len(own))
     frame = pd.DataFrame.from_dict(rows, orient="index", columns=["value", "low", "high", "n_samples"])
     frame.index = pd.MultiIndex.from_tuples(rows, names=["metric", "class"])
     return frame.astype({"n_samples": np.int64})
@@ -323,19 +356,15 @@ def _check_resampling(level: float, n_resamples: int) -> None:
         raise ParameterError(parameter="n_resamples", allowed="a positive integer", received=n_resamples)
 
 
-def _resample(rng: np.random.Generator, row: IndexArray, n_resamples: int) -> IndexArray:
-    """Draw the predictions of one class's samples again: shape (n_resamples, n_classes + 1)."""
-    size = int(row.sum())
-    shares = row / size if size else np.eye(len(row))[0]
-    return np.asarray(rng.multinomial(size, shares, size=n_resamples))
-
-
-def _wilson(correct: int, size: int, level: float) -> tuple[float, float, float]:
+def _wilson(accuracy: float, size: float, level: float) -> tuple[float, float, float]:
     """Return a class accuracy with Wilson's interval, all NaN without samples."""
     if size == 0:
         return (float("nan"),) * 3
-    interval = stats.binomtest(correct, size).proportion_ci(level, method="wilson")
-    return correct / size, float(interval.low), float(interval.high)
+    z = float(stats.norm.ppf((1 + level) / 2))
+    middle = (accuracy + z**2 / (2 * size)) / (1 + z**2 / size)
+    reach = z / (1 + z**2 / size) * np.sqrt(accuracy * (1 - accuracy) / size + z**2 / (4 * size**2))
+    low, high = max(0.0, float(middle - reach)), min(1.0, float(middle + reach))
+    return accuracy, min(low, accuracy), max(high, accuracy)
 
 
 def _without_empty(accuracies: FloatArray) -> FloatArray:

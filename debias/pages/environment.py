@@ -2,6 +2,10 @@
 
 from typing import TYPE_CHECKING
 
+from markupsafe import Markup
+
+from debias.pages.visible_text import visible
+
 if TYPE_CHECKING:
     import jinja2
 
@@ -9,7 +13,8 @@ if TYPE_CHECKING:
 def page_environment(package: str) -> "jinja2.Environment":
     """Return an environment for the templates in a package's ``reports`` folder.
 
-    Values are escaped when they are put into a page, and a name without a value is an error.
+    Values are escaped when they are put into a page, control characters too; a name without a value is
+    an error.
 
     Parameters
     ----------
@@ -32,7 +37,15 @@ def page_environment(package: str) -> "jinja2.Environment":
             [jinja2.PackageLoader(package, "reports"), jinja2.PackageLoader("debias", "pages")]
         ),
         autoescape=True,
+        finalize=_shown,
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
+
+
+def _shown(value: object) -> object:
+    """Return what is put into a page, without what could reorder its text."""
+    if isinstance(value, Markup):
+        return Markup(visible(value))
+    return visible(value) if isinstance(value, str) else value

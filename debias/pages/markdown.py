@@ -2,6 +2,8 @@
 
 from collections.abc import Iterable, Sequence
 
+from debias.pages.visible_text import visible
+
 _SPECIAL = str.maketrans({c: f"\\{c}" for c in "\\|*_`[]#~"} | {"<": "&lt;", ">": "&gt;", "&": "&amp;"})
 
 
@@ -23,7 +25,7 @@ def escape(text: str) -> str:
     >>> escape("<b> a|b")
     '&lt;b&gt; a\\|b'
     """
-    return " ".join(text.split()).translate(_SPECIAL)
+    return visible(" ".join(text.split())).translate(_SPECIAL)
 
 
 def markdown_table(header: Sequence[str], rows: Iterable[Sequence[object]], n_names: int = 1) -> str:

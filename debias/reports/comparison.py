@@ -4,13 +4,14 @@ Every method says how many labels it used; supervised ones learn from the same r
 """
 
 import time
+import warnings
 from collections.abc import Callable, Iterable, Mapping
 
 import numpy as np
 import pandas as pd
 
 from debias.console.number_formats import HIGHER_IS_BETTER, METRIC_NAMES
-from debias.errors import TableError
+from debias.errors import InterruptedWarning, TableError
 from debias.estimators.baselines import (
     BatchCalibration,
     LogisticRegressionBaseline,
@@ -107,7 +108,8 @@ def compare(
     -------
     DataFrame
         Indexed by method; labels_used, then accuracy, cobias, worst_class_accuracy and macro_f1,
-        each with ``_low`` and ``_high``, all fractions, then fit_seconds.
+        each with ``_low`` and ``_high``, all fractions, then fit_seconds. After Ctrl-C the methods that
+        were not measured are in ``attrs["missing"]``.
 
     Raises
     ------
@@ -115,6 +117,13 @@ def compare(
         The tables share rows.
     TableError
         A table has no labels, or the classes differ.
+    KeyboardInterrupt
+        Ctrl-C came before a method was measured.
+
+    Warns
+    -----
+    InterruptedWarning
+        Ctrl-C came later: the methods measured so far are returned.
 
     Examples
     --------
@@ -138,18 +147,70 @@ def compare(
     for table in (opt, test):
         _ = table.label_indices  # an unlabelled table is refused with what to do about it
     X_test, y_test = test.probabilities[names], np.array(test.classes)[test.label_indices]
-    rows = {}
-    for name, method in (default_methods() if methods is None else methods).items():
-        if on_method is not None:
-            on_method(name)
-        started = time.perf_counter()
+    asked, rows = dict(default_methods() if methods is None else methods), {}
+    try:
+        for name, method in asked.items():
+            if on_method is not None:
+                on_method(name)
+            started = time.perf_counter()
+            _fit_to_the_end(method, opt)
+            seconds = time.perf_counter() - started
+            measured = intervals(y_test, method.predict(X_test), names, level, n_resamples, seed)
+            rows[name] = (
+                {"labels_used": labels_used(method, len(opt))} | _flat(measured) | {"fit_seconds": seconds}
+            )
+    except KeyboardInterrupt:
+        if not rows:
+            raise
+    frame = pd.DataFrame.from_dict(rows, orient="index").rename_axis("method")
+    frame.attrs["missing"] = [name for name in asked if name not in rows]
+    if frame.attrs["missing"]:
+        warnings.warn(describe_missing(frame), InterruptedWarning, stacklevel=2)
+    return frame
+
+
+def _fit_to_the_end(method: ColumnClassifier, opt: ProbabilityTable) -> None:
+    """Fit a method; a search that Ctrl-C ended early is not measured, whatever it kept."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", InterruptedWarning)
         method.fit(opt.probabilities, opt.labels)
-        seconds = time.perf_counter() - started
-        measured = intervals(y_test, method.predict(X_test), names, level, n_resamples, seed)
-        rows[name] = (
-            {"labels_used": labels_used(method, len(opt))} | _flat(measured) | {"fit_seconds": seconds}
-        )
-    return pd.DataFrame.from_dict(rows, orient="index").rename_axis("method")
+    if getattr(method, "interrupted_", False):
+        raise KeyboardInterrupt
+
+
+def describe_missing(comparison: pd.DataFrame) -> str:
+    """Say which methods are missing after Ctrl-C; nothing where none is.
+
+    Examples
+    --------
+    >>> frame = pd.DataFrame()
+    >>> frame.attrs["missing"] = ["fuzzy (FuRud)"]
+    >>> describe_missing(frame)
+    'the comparison was interrupted; not measured: fuzzy (FuRud).'
+    """
+    missing = comparison.attrs.get("missing", [])
+    return f"the comparison was interrupted; not measured: {', '.join(missing)}." if missing else ""
+
+
+def with_missing(comparison: pd.DataFrame) -> pd.DataFrame:
+    """Return a comparison for a file: a row without figures, and a note, for each method that is missing.
+
+    Parameters
+    ----------
+    comparison : DataFrame
+        What :func:`compare` returned.
+
+    Returns
+    -------
+    DataFrame
+        The same where none is missing.
+    """
+    missing = comparison.attrs.get("missing", [])
+    if not missing:
+        return comparison
+    whole = comparison.reindex([*comparison.index, *missing]).rename_axis("method")
+    whole["labels_used"] = whole["labels_used"].astype("Int64")
+    return whole.assign(note=["interrupted: not measured" if name in missing else "" for name in whole.index])
 
 
 def labels_used(method: object, n_samples: int) -> int:

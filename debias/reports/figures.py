@@ -11,11 +11,16 @@ from functools import cached_property
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
+from sklearn.metrics import precision_recall_fscore_support
 
 from debias.corrections.correction import Correction
 from debias.errors import ParameterError
+from debias.metrics.confusion import confusion
 from debias.metrics.paired_bootstrap import paired_intervals
 from debias.reports.findings import Finding, describe_results, describe_rows, headline, verdict
+
+WIDEST_MATRIX = 15
+"""Classes up to which pages show a matrix of classes."""
 
 
 @dataclass(frozen=True)
@@ -34,6 +39,8 @@ class CorrectionDetails:
         Provenance: sections of names and values.
     notes : sequence of Finding
         Notes and warnings on the rows and the correction.
+    model : str, optional
+        The model that gave the probabilities: its name and revision.
     """
 
     corrections: Sequence[Correction] | None = None
@@ -41,6 +48,7 @@ class CorrectionDetails:
     probabilities: npt.ArrayLike | None = None
     settings: Mapping[str, Mapping[str, object]] = field(default_factory=dict)
     notes: Sequence[Finding] = ()
+    model: str | None = None
 
 
 class Figures:
@@ -95,7 +103,7 @@ class Figures:
                     parameter="probabilities", allowed=f"of shape {shape}", received=self.probabilities.shape
                 )
         self.settings = {section: dict(entries) for section, entries in details.settings.items()}
-        self.notes = tuple(details.notes)
+        self.notes, self.model = tuple(details.notes), details.model
         self.title = title
         self.level, self.n_resamples, self.seed = level, n_resamples, seed
         label, before, after = (self.rows[name] for name in columns)
@@ -170,6 +178,36 @@ class Figures:
         counts = outcomes.groupby(["from", "to"]).sum().astype(np.int64)
         counts["stayed_wrong"] = counts["rows"] - counts["became_right"] - counts["became_wrong"]
         return counts.sort_values("rows", ascending=False, kind="stable")
+
+    @cached_property
+    def scores(self) -> pd.DataFrame:
+        """Precision, recall and F1 of each class, before and after, in [0, 1]; NaN where undefined.
+
+        Indexed by class; the columns have two levels: precision, recall or f1, and before or after.
+        """
+        names = ("precision", "recall", "f1")
+        columns = {}
+        for side in ("before", "after"):
+            found = precision_recall_fscore_support(
+                self.rows["label"], self.rows[side], labels=list(self.classes), zero_division=np.nan
+            )
+            columns |= {(name, side): values for name, values in zip(names, found[:3], strict=True)}
+        frame = pd.DataFrame(columns, index=pd.Index(self.classes, name="class"))
+        return frame[[(name, side) for name in names for side in ("before", "after")]]
+
+    @cached_property
+    def confusions(self) -> dict[str, pd.DataFrame]:
+        """Confusion matrices before and after: rows by label (index) and prediction (columns)."""
+        found = {}
+        for side in ("before", "after"):
+            counts = confusion(self.rows["label"], self.rows[side], list(self.classes))
+            found[side] = counts[list(self.classes)].rename_axis(index="label", columns="predicted")
+        return found
+
+    @property
+    def remarks(self) -> list[Finding]:
+        """The findings that the overall figures do not tell already."""
+        return [finding for finding in self.findings if finding.metric is None]
 
     @property
     def headline(self) -> str:

@@ -39,10 +39,13 @@ class Finding:
         A warning is about the report itself, the others are about the result.
     text : str
         One or two sentences.
+    metric : str, optional
+        The overall metric that it is about: pages show that as a figure, so they omit the sentence.
     """
 
     kind: Kind
     text: str
+    metric: str | None = None
 
 
 def verdict(metric: str, row: pd.Series) -> Kind:
@@ -146,7 +149,7 @@ def _describe_metric(metric: object, row: pd.Series, level: float) -> Finding:
         "worse": "WORSE",
         "unclear": "no clear change, the interval of the difference covers zero",
     }[kind]
-    return Finding(kind, f"{name}: {sides} ({difference}): {words}.")
+    return Finding(kind, f"{name}: {sides} ({difference}): {words}.", str(metric))
 
 
 def describe_rows(by_class: pd.DataFrame, overall: pd.DataFrame) -> list[Finding]:

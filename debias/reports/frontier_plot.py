@@ -1,5 +1,6 @@
 """The plot of a frontier: a staircase of the best COBias at each accuracy, and the points that matter."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
@@ -23,6 +24,8 @@ _Mark: TypeAlias = tuple[tuple[float, float], str, _Style]
 
 PICKED = "#1a7f37"
 DOTS_PER_INCH = 160
+LABELS_WIDE, LABELS_HIGH = 44, 28
+"""How many row numbers fit side by side and one above another."""
 
 
 def frontier_plot(tradeoffs: Tradeoffs, picked: int | None = None) -> "Figure":
@@ -39,7 +42,8 @@ def frontier_plot(tradeoffs: Tradeoffs, picked: int | None = None) -> "Figure":
     -------
     matplotlib.figure.Figure
         Accuracy in per cent, COBias in points; rows far less accurate than any that is marked are
-        omitted, and their number is stated. Lines are labelled with what they show.
+        omitted, and their number is stated. All points of a test table are shown. Points have the
+        numbers of their rows, as many as there is room for. Lines are labelled with what they show.
 
     Raises
     ------
@@ -64,12 +68,22 @@ def frontier_plot(tradeoffs: Tradeoffs, picked: int | None = None) -> "Figure":
     for (x, y), label, style in points:
         (marker,) = axes.plot(x, y, linestyle="none", label=label, zorder=4, clip_on=False)
         marker.set(**style)
+    measured = np.empty((0, 2))
     if "test_accuracy" in tradeoffs.rows:
         measured = tradeoffs.rows[["test_accuracy", "test_cobias"]].to_numpy() * 100
         axes.plot(
             *measured.T, ".", color=QUIET, markersize=5, alpha=0.6, zorder=1, label="same choices, test table"
         )
-    _show_range(axes, rows, np.array([point for point, _, _ in points]))
+    _show_range(axes, rows, np.array([point for point, _, _ in points]), measured)
+    wanted = [row for row in (picked, tradeoffs.chosen_row, tradeoffs.dominating_row) if row is not None]
+    if len(measured):  # those that are best on the test table are looked for most
+        wanted += [int(measured[:, 0].argmax()), int(measured[:, 1].argmin())]
+    wanted += tradeoffs.shown(wanted)
+    _number(
+        axes,
+        [rows, *([measured] if len(measured) else [])],
+        list(dict.fromkeys([*wanted, *range(len(rows))])),
+    )
     axes.set_ylabel("COBias, points  (lower is better)")
     axes.grid(color=GRID, linewidth=0.8)
     axes.set_axisbelow(True)
@@ -120,8 +134,30 @@ def _marked(tradeoffs: Tradeoffs, picked: int | None) -> list[_Mark]:
     return [((100 * at["accuracy"], 100 * at["cobias"]), label, style) for at, label, style in points]
 
 
-def _show_range(axes: "Axes", rows: FloatArray, points: FloatArray) -> None:
-    """Show what is about as accurate as what is marked; a useless model has little COBias, too."""
+def _number(axes: "Axes", rows: Sequence[FloatArray], order: Sequence[int]) -> None:
+    """Write the numbers of rows beside their points, where no other number is in the way."""
+    (left, right), (low, high) = axes.get_xlim(), axes.get_ylim()
+    room = np.array([(right - left) / LABELS_WIDE, (high - low) / LABELS_HIGH])
+    taken = np.empty((0, 2))
+    for row in order:
+        for places, colour in zip(rows, (INK, QUIET), strict=False):
+            place = places[row]
+            if not (left <= place[0] <= right and low <= place[1] <= high):
+                continue
+            for x, y in ((0.6, 0.6), (-0.6, 0.6), (0.6, -0.6), (-0.6, -0.6)):
+                middle = place + room * (x, y)
+                if middle[1] > low and not (np.abs(taken - middle) < room).all(axis=1).any():
+                    taken = np.vstack([taken, middle])
+                    axes.text(*middle, str(row), color=colour, fontsize=7, ha="center", va="center", zorder=5)
+                    break
+
+
+def _show_range(axes: "Axes", rows: FloatArray, points: FloatArray, measured: FloatArray) -> None:
+    """Show all test points, and what is about as accurate as what is marked.
+
+    A useless model has little COBias, too.
+    """
+    points = np.vstack([points, measured])
     right = max(rows[:, 0].max(), points[:, 0].max())
     margin = 0.15 * max(right - points[:, 0].min(), 1.0)
     left = points[:, 0].min() - margin

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING
 
 from markupsafe import Markup
 
-from debias.console.number_formats import METRIC_NAMES, percent, plain, signed, signed_span, span
+from debias.console.number_formats import METRIC_NAMES, SCORE_NAMES, percent, plain, signed, signed_span, span
 from debias.pages.environment import page_environment
 from debias.reports import plots
-from debias.reports.figures import Figures
+from debias.reports.figures import WIDEST_MATRIX, Figures
 from debias.reports.findings import NOT_SOCIAL_BIAS, describe_interval
 
 if TYPE_CHECKING:
@@ -23,9 +23,6 @@ if TYPE_CHECKING:
 
 MOST_MOVES = 30
 """Rows of the table of moves."""
-
-WIDEST_MATRIX = 15
-"""Classes up to which the moves are shown as a matrix."""
 
 _VARIABLES = {
     plots.INK: "var(--ink)",
@@ -68,6 +65,7 @@ def render_html(report: Figures) -> str:
     return template.render(
         report=report,
         metric_names=METRIC_NAMES,
+        score_names=SCORE_NAMES,
         not_social_bias=NOT_SOCIAL_BIAS,
         interval=describe_interval,
         span=span,

@@ -1,8 +1,8 @@
 """A report as Markdown: for a terminal, a pull request or a paper's appendix."""
 
-from debias.console.number_formats import METRIC_NAMES, plain
+from debias.console.number_formats import METRIC_NAMES, SCORE_NAMES, percent, plain
 from debias.pages.markdown import escape, markdown_table
-from debias.reports.figures import Figures
+from debias.reports.figures import WIDEST_MATRIX, Figures
 from debias.reports.findings import NOT_SOCIAL_BIAS, describe_interval
 
 MOST_MOVES = 20
@@ -33,6 +33,7 @@ def render_markdown(report: Figures) -> str:
     parts = [
         f"# {escape(report.title)}",
         escape(report.headline),
+        *([f"Model: {escape(report.model)}."] if report.model else []),
         "\n".join(f"- {_SIGNS.get(f.kind, '')}{escape(f.text)}" for f in report.findings),
         NOT_SOCIAL_BIAS,
         "## Overall",
@@ -43,6 +44,7 @@ def render_markdown(report: Figures) -> str:
         _by_class(report),
         *_sentences(report),
         *_moves(report),
+        *_scores(report),
         *_settings(report),
     ]
     return "\n\n".join(parts) + "\n"
@@ -106,6 +108,22 @@ def _moves(report: Figures) -> list[str]:
         markdown_table(header, rows, n_names=2),
         *([f"And {left} more."] if left else []),
     ]
+
+
+def _scores(report: Figures) -> list[str]:
+    """Return precision, recall and F1 per class, and the confusion matrices where they are not too wide."""
+    header = [f"{SCORE_NAMES[metric]} {side}" for metric, side in report.scores.columns]
+    rows = [[name, *(percent(value, unit=False) for value in row)] for name, row in report.scores.iterrows()]
+    parts = ["## Precision, recall and confusion", markdown_table(["class", *header], rows)]
+    if len(report.classes) > WIDEST_MATRIX:
+        return parts
+    for side, counts in report.confusions.items():
+        cells = [[name, *(f"{n:,}" for n in row)] for name, row in counts.iterrows()]
+        parts += [
+            f"Confusion matrix {side}: rows by label (left) and prediction (top).",
+            markdown_table(["label", *report.classes], cells),
+        ]
+    return parts
 
 
 def _settings(report: Figures) -> list[str]:

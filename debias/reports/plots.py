@@ -23,6 +23,9 @@ BEFORE = "#b35900"
 AFTER = "#0b5cad"
 """Colours on a light page; orange and blue stay apart for readers who see few colours."""
 
+_PHONE_WIDTH, _PHONE_TEXT = 4.4, 12
+"""Inches, and points: shrunk to the width of a phone, text is no smaller than 11 pixels."""
+
 _N_GRID = 401
 _N_BINS = 40
 _HISTOGRAM_HEIGHT = 0.3
@@ -54,7 +57,7 @@ def accuracy_plot(by_class: pd.DataFrame) -> "Figure":
     >>> [line.get_label() for line in figure.axes[0].lines if line.get_label()[0] != "_"]
     ['before', 'after']
     """
-    figure, axes = blank(7.2, 1.0 + 0.5 * len(by_class))
+    figure, axes = blank(_PHONE_WIDTH, 1.1 + 0.6 * len(by_class), _PHONE_TEXT)
     y = np.arange(len(by_class))
     sides = {side: 100 * by_class[side].to_numpy(dtype=np.float64) for side in ("before", "after")}
     axes.hlines(y, sides["before"], sides["after"], color=GRID, linewidth=5, zorder=1)
@@ -65,9 +68,16 @@ def accuracy_plot(by_class: pd.DataFrame) -> "Figure":
         markers.set(color=colour, markerfacecolor=fill, markeredgewidth=1.8, markersize=7)
     _name_classes(axes, [str(name) for name in by_class.index])
     axes.set_xlim(-2, 102)
-    axes.set_xlabel("rows of the class classified correctly, %")
+    axes.set_xlabel("classified correctly, %")
     axes.grid(axis="x", color=GRID, linewidth=0.8, zorder=0)
-    figure.legend(loc="outside upper right", ncols=2, frameon=False, handletextpad=0.2, labelcolor=INK)
+    figure.legend(
+        loc="outside upper right",
+        ncols=2,
+        frameon=False,
+        handletextpad=0.2,
+        labelcolor=INK,
+        fontsize=_PHONE_TEXT,
+    )
     return figure
 
 
@@ -126,20 +136,22 @@ def _histogram(axes: "Axes", values: npt.ArrayLike, colour: str) -> None:
 
 def _name_classes(axes: "Axes", names: list[str]) -> None:
     """Put class names on the y axis, the first on top; a name is text, never a formula."""
-    axes.set_yticks(range(len(names)), [name if len(name) <= 28 else f"{name[:27]}…" for name in names])
+    axes.set_yticks(range(len(names)), [name if len(name) <= 20 else f"{name[:19]}…" for name in names])
     for label in axes.get_yticklabels():
         label.set_parse_math(False)
     axes.set_ylim(len(names) - 0.5, -0.5)
     axes.tick_params(axis="y", length=0)
 
 
-def blank(width: float, height: float) -> tuple["Figure", "Axes"]:
+def blank(width: float, height: float, size: float = 9) -> tuple["Figure", "Axes"]:
     """Return an empty plot in the style of the report, transparent.
 
     Parameters
     ----------
     width, height : float
         Inches.
+    size : float, default=9
+        Of the text, in points.
 
     Returns
     -------
@@ -155,9 +167,9 @@ def blank(width: float, height: float) -> tuple["Figure", "Axes"]:
     axes = figure.subplots()
     for patch in (figure.patch, axes.patch):
         patch.set_alpha(0)
-    axes.tick_params(colors=INK, labelsize=9)
+    axes.tick_params(colors=INK, labelsize=size)
     for label in (axes.xaxis.label, axes.yaxis.label):
-        label.set(color=INK, size=9)
+        label.set(color=INK, size=size)
     axes.spines[["top", "right"]].set_visible(False)
     axes.spines[["left", "bottom"]].set_color(QUIET)
     return figure, axes

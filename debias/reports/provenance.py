@@ -17,7 +17,7 @@ from debias.tables.table import ProbabilityTable
 SHOWN_DIGITS = 16
 """Digits of a fingerprint that a report shows."""
 
-DIGESTS = ("collection",)
+DIGESTS = ("collection", "request")
 """Metadata for machines: digests of what the other entries say in words."""
 
 
@@ -63,6 +63,36 @@ def describe_provenance(debiaser: Debiaser, table: ProbabilityTable) -> dict[str
     rows["fingerprint"] = table.fingerprint[:SHOWN_DIGITS]
     facts = {name: value for name, value in table.metadata.items() if name not in DIGESTS}
     return {"Correction": correction, "Rows of this report": rows | facts}
+
+
+def describe_model(table: ProbabilityTable) -> str | None:
+    """Name the model that a table was collected from, and which version of it.
+
+    Parameters
+    ----------
+    table : ProbabilityTable
+        With the metadata that a collection writes.
+
+    Returns
+    -------
+    str or None
+        Name, revision or digest of the weights, number format and engine, as far as they are known.
+
+    Examples
+    --------
+    >>> engine = {"engine": "transformers", "weights": "a05d17f4", "dtype": "float32"}
+    >>> metadata = {"model": "demo", "collection": {"engine": engine}}
+    >>> describe_model(ProbabilityTable([[0.6, 0.4]], metadata=metadata))
+    'demo (weights a05d17f4, float32, transformers)'
+    """
+    name, collection, facts = (table.metadata.get(key) for key in ("model", "collection", "engine"))
+    if not name:
+        return None
+    engine = collection.get("engine") if isinstance(collection, dict) else None
+    known = (engine if isinstance(engine, dict) else {}) | (facts if isinstance(facts, dict) else {})
+    said = [f"{key} {known[key]}" for key in ("revision", "weights") if known.get(key)]
+    said += [str(known[key]) for key in ("dtype", "engine") if known.get(key)]
+    return f"{name} ({', '.join(said)})" if said else str(name)
 
 
 def _describe_proof(fitted: FittedCorrection) -> dict[str, object]:

@@ -3,6 +3,7 @@
 from dataclasses import asdict, dataclass, field
 from typing import Literal
 
+from debias.console.number_formats import fixed
 from debias.search.constraints import INFEASIBLE
 
 Status = Literal["optimal", "radius", "heuristic"]
@@ -89,10 +90,10 @@ class Certificate:
 
     def _proved_in_bounds(self) -> str:
         if self.status == "optimal":
-            return f"no choice has an objective under {self.objective:.6f}"
+            return f"no choice has an objective under {fixed(self.objective, 6)}"
         between = (
-            f"the best possible objective lies between {self.lower_bound:.6f} and {self.objective:.6f}, "
-            f"a gap of {self.gap:.6f}"
+            f"the best possible objective lies between {fixed(self.lower_bound, 6)} and "
+            f"{fixed(self.objective, 6)}, a gap of {fixed(self.gap, 6)}"
         )
         if self.status == "radius":
             return f"no better choice differs in {self._classes()}; {between}"

@@ -309,3 +309,28 @@ def _apart(value: float, bound: float) -> str:
     """Write what is reached on that scale, with as many digits as tell it from the bound."""
     digits = next((d for d in range(1, 9) if round(100 * value, d) != round(100 * bound, d)), 9)
     return f"{round(100 * value, digits):.12g}"
+
+
+def scaled_goal(objective: Goal, factor: int) -> Goal:
+    """Return the objective that is on so many times the counts what this one is on the counts.
+
+    Parameters
+    ----------
+    objective : Objective or Constrained
+        What is minimised.
+    factor : int
+        By how much all counts grow: smoothing grows as they do, all else does not depend on it.
+
+    Examples
+    --------
+    >>> scaled_goal(Objective(smoothing=1.0), 16).smoothing
+    16.0
+    """
+    if factor == 1:
+        return objective
+    if isinstance(objective, Constrained):
+        inner = scaled_goal(objective.inner, factor)
+        bounds = (objective.max_cobias, objective.min_accuracy, objective.min_class_accuracy)
+        assert isinstance(inner, Objective)
+        return Constrained(*bounds, objective=inner)
+    return Objective(objective.error, objective.cobias, objective.pmi, objective.smoothing * factor)

@@ -13,7 +13,8 @@ import numpy.typing as npt
 import pandas as pd
 
 from debias.errors import TableError, param, shortened
-from debias.tables.class_columns import FloatArray, TextArray, label_columns
+from debias.tables.class_columns import FloatArray, TextArray, has_names
+from debias.tables.label_reading import read_labels
 from debias.tables.table_parts import TableParts
 
 VALUE_TOLERANCE = 1e-6
@@ -45,9 +46,9 @@ def check_parts(parts: TableParts, normalise: bool = False) -> TableParts:
 
     Examples
     --------
-    >>> checked = check_parts(TableParts(np.array([[0.1, 0.3]]), ["no", "yes"], labels=[1]), normalise=True)
+    >>> checked = check_parts(TableParts(np.array([[0.1, 0.3]]), ["no", "yes"], labels=[0]), normalise=True)
     >>> checked.labels.tolist(), checked.ids.tolist(), checked.label_mass.tolist()
-    (['yes'], ['0'], [0.4])
+    (['no'], ['0'], [0.4])
     """
     values = _numbers(lambda: np.asarray(parts.probabilities, dtype=np.float64))
     classes = check_classes(parts.classes, values.shape[1] if values.ndim == 2 else 0)
@@ -60,9 +61,8 @@ def check_parts(parts: TableParts, normalise: bool = False) -> TableParts:
     metadata["normalised"] = bool(normalise or metadata["normalised"])
     labels = parts.labels
     if labels is not None:
-        labels = np.array(classes, dtype=object)[
-            label_columns(one_per_row(labels, "label", n_samples), classes)
-        ]
+        columns = read_labels(one_per_row(labels, "label", n_samples), classes)
+        labels = np.array(classes, dtype=object)[columns]
     return replace(
         parts,
         probabilities=probabilities,
@@ -118,7 +118,7 @@ def names_and_values(
     if not isinstance(frame, pd.DataFrame):
         values = _numbers(lambda: np.asarray(frame, dtype=np.float64))
         return range(values.shape[1] if values.ndim == 2 else 0) if classes is None else classes, values
-    if classes is not None and not isinstance(frame.columns, pd.RangeIndex):
+    if classes is not None and has_names(frame):
         for name in classes:
             if name not in frame.columns:
                 raise TableError(

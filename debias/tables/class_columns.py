@@ -1,9 +1,12 @@
-"""Matches columns to classes: decided once, by name, from the whole input.
+"""Matches columns to classes: decided once, from all labels and the names of the columns.
 
-So a column can never silently stand for another class.
+So a column can never silently stand for another class. How labels are read where columns have names
+is decided in :mod:`debias.tables.label_reading`.
 """
 
 import hashlib
+import re
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,10 +15,13 @@ import numpy.typing as npt
 import pandas as pd
 
 from debias.errors import ParameterError, TableError, param
+from debias.tables.label_reading import label_text, plain_labels, read_labels
 
 FloatArray = npt.NDArray[np.float64]
 IndexArray = npt.NDArray[np.int64]
 TextArray = npt.NDArray[np.object_]
+
+_IN_ORDER = f"{param('classes', '[...]')} in the order of the columns"
 
 
 @dataclass(frozen=True)
@@ -47,8 +53,9 @@ class ClassColumns:
 def match_classes(X: Any, y: Any, classes: npt.ArrayLike | None = None) -> ClassColumns:
     """Find the class of every column and the column of every label.
 
-    Columns are matched by name when `X` is a DataFrame, by `classes` when given, and by
-    position when `y` holds the integers 0 .. n_classes - 1.
+    The columns of a DataFrame have names, and `classes` names those of an array. Columns without names
+    stand for the sorted labels where there are as many of them as columns (as the columns of
+    ``predict_proba`` do), and for 0 .. n_classes - 1 where `y` holds 0 and no integer beyond them.
 
     Parameters
     ----------
@@ -67,7 +74,7 @@ def match_classes(X: Any, y: Any, classes: npt.ArrayLike | None = None) -> Class
     Raises
     ------
     TableError
-        A label has no column, or the columns of an array cannot be named.
+        A label is missing or has no column, or the columns of an array could stand for several classes.
 
     Examples
     --------
@@ -75,10 +82,12 @@ def match_classes(X: Any, y: Any, classes: npt.ArrayLike | None = None) -> Class
     >>> X = pd.DataFrame({"World": [0.7, 0.2], "Sports": [0.3, 0.8]})
     >>> match_classes(X, ["Sports", "Sports"]).y
     array([1, 1])
-    >>> match_classes(X.to_numpy(), ["Sports", "World"])
+    >>> match_classes(X.to_numpy(), ["World", "Sports"]).by_column
+    array(['Sports', 'World'], dtype='<U6')
+    >>> match_classes(X.to_numpy(), ["Sports", "Sports"])
     Traceback (most recent call last):
-    debias.errors.TableError: the labels are names (such as 'Sports') but the columns of an array have
-    none; pass a DataFrame with class columns, or classes=[...] in the order of the columns.
+    debias.errors.TableError: 1 different label ['Sports'] for 2 columns without names; pass a DataFrame with
+    class columns, or classes=[...] in the order of the columns.
     """
     labels = plain_labels(y)
     present = np.unique(labels)
@@ -98,7 +107,7 @@ def match_classes(X: Any, y: Any, classes: npt.ArrayLike | None = None) -> Class
             f"the label {unknown[0]!r} has no column; the columns are {columns.tolist()}",
             received=unknown[0],
             row=row,
-            fix=f"name the columns after the classes, or pass {_classes_in_order()} (tools that turn labels"
+            fix=f"name the columns after the classes, or pass {_IN_ORDER} (tools that turn labels"
             " into numbers before they fit, such as VotingClassifier, need arrays and integer labels)",
         )
     order = np.argsort(columns, kind="stable")
@@ -113,80 +122,81 @@ def _column_labels(
     n_columns: int,
 ) -> npt.NDArray[Any]:
     """Return the class label of every column, in column order."""
-    if classes is not None:
-        given = np.asarray(classes)
-        if given.shape != (n_columns,):
-            raise ParameterError(
-                parameter="classes",
-                allowed=f"a list of {n_columns} names, one for each column of X",
-                received=given.tolist(),
-            )
-        named = X.columns.tolist() if isinstance(X, pd.DataFrame) else given.tolist()
-        if set(named) == set(given.tolist()) and named != given.tolist():
-            raise ParameterError(
-                f"the classes {given.tolist()} have another order than the columns {named}",
-                parameter="classes",
-                received=given.tolist(),
-                fix=f"omit {param('classes')}, since the columns have names, or reorder them",
-            )
-        return given
-    if isinstance(X, pd.DataFrame) and not isinstance(X.columns, pd.RangeIndex):
-        return np.array(X.columns.tolist())
-    if np.issubdtype(present.dtype, np.integer) or present.dtype == bool:
-        if not len(present) or (present.min() >= 0 and present.max() < n_columns):
-            positions = np.arange(n_columns)
-            return positions.astype(bool) if present.dtype == bool and n_columns == 2 else positions
-        if len(present) == n_columns:
-            return present
-        raise TableError(
-            f"integer labels stand for columns 0 .. {n_columns - 1}, got {present.tolist()[:10]}",
+    named = X.columns.tolist() if isinstance(X, pd.DataFrame) and has_names(X) else None
+    if classes is None:
+        return _of_unnamed(present, n_columns) if named is None else _of_named(named, present)
+    given = np.asarray(classes)
+    if given.shape != (n_columns,):
+        raise ParameterError(
             parameter="classes",
-            received=present.tolist(),
-            fix=f"pass {_classes_in_order()}",
+            allowed=f"a list of {n_columns} names, one for each column of X",
+            received=given.tolist(),
         )
+    if named is not None and any(a != b and a in named for a, b in zip(given.tolist(), named, strict=True)):
+        raise ParameterError(
+            f"the classes {given.tolist()} have another order than the columns {named}",
+            parameter="classes",
+            received=given.tolist(),
+            fix=f"omit {param('classes')}, since the columns have names, or reorder them",
+        )
+    return _of_named(given.tolist(), present)
+
+
+def has_names(frame: pd.DataFrame) -> bool:
+    """Whether columns have names of their own, rather than the numbers 0 .. n - 1 that pandas gives."""
+    return not (isinstance(frame.columns, pd.RangeIndex) and frame.columns.start == 0)
+
+
+def _of_named(named: list[object], present: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """Return the classes of columns that have names, as labels of the kind that occurs."""
+    names = plain_labels(np.array(named))
+    kind = present.dtype.kind
+    if kind == names.dtype.kind or not len(present) or set(present.tolist()) <= set(named):
+        return names
+    texts = [label_text(name) for name in names.tolist()]
+    numbers = kind in "iu" and all(re.fullmatch("-?[0-9]+", text) for text in texts)
+    if kind == "b" and set(texts) == {"False", "True"}:
+        return np.array([text == "True" for text in texts])
+    if numbers and set(map(str, present)) <= set(texts):
+        read_labels(present.tolist(), texts)  # refuses numbers that could be positions
+        return np.array(texts).astype(np.int64)
+    return np.array(texts) if kind in "OU" and set(map(str, present)) <= set(texts) else names
+
+
+def _of_unnamed(present: npt.NDArray[Any], n_columns: int) -> npt.NDArray[Any]:
+    """Return the classes of columns without names: sorted labels, or 0 .. n_columns - 1."""
+    received = present.tolist()[:10]
+    integers = present.dtype.kind in "iu"
+    inside = integers and len(present) > 0 and present[0] >= 0 and present[-1] < n_columns
+    if not len(present) or (inside and present[0] == 0):
+        return np.arange(n_columns)
+    if present.dtype.kind == "b" and n_columns == 2:
+        return np.array([False, True])
+    if len(present) == n_columns:
+        texts = present.tolist()
+        if integers or texts == sorted(texts, key=_by_size):
+            return present
+        problem = f"the labels {received} have one order as text and another as numbers"
+    elif inside or (integers and len(present) and present[0] > 0 and present[-1] == n_columns):
+        problem = (
+            f"the integer labels {received} could count {n_columns} columns without names from 0, or from 1"
+        )
+    else:
+        plural = "" if len(present) == 1 else "s"
+        problem = f"{len(present)} different label{plural} {received} for {n_columns} columns without names"
     raise TableError(
-        f"the labels are names (such as {present.tolist()[0]!r}) but the columns of an array have none",
+        problem,
         parameter="classes",
-        received=present.tolist(),
-        fix=f"pass a DataFrame with class columns, or {_classes_in_order()}",
+        received=received,
+        fix=f"pass a DataFrame with class columns, or {_IN_ORDER}",
     )
 
 
-def _classes_in_order() -> str:
-    """Return the fix for columns whose classes are not known."""
-    return f"{param('classes', '[...]')} in the order of the columns"
-
-
-def plain_labels(y: Any) -> npt.NDArray[Any]:
-    """Return labels as text, integers or truth values.
-
-    Whole numbers may come as floats or objects, and truth values as objects, as they do from
-    pandas columns that can hold missing values.
-
-    Parameters
-    ----------
-    y : array-like
-        Labels.
-
-    Returns
-    -------
-    ndarray
-        The same labels, in a plain dtype where they have one.
-
-    Examples
-    --------
-    >>> plain_labels([2.0, 1.0]), plain_labels(np.array([True, False], dtype=object))
-    (array([2, 1]), array([ True, False]))
-    """
-    labels = np.asarray(y)
-    if labels.dtype.kind == "f" and np.isfinite(labels).all() and (labels == np.round(labels)).all():
-        return labels.astype(np.int64)
-    if labels.dtype == object and labels.ndim == 1 and len(labels):
-        if all(isinstance(label, (bool, np.bool_)) for label in labels):
-            return labels.astype(bool)
-        if all(isinstance(label, (int, np.integer)) and not isinstance(label, bool) for label in labels):
-            return labels.astype(np.int64)
-    return labels
+def _by_size(text: object) -> tuple[float, str]:
+    """Return what labels are sorted by where numbers are sorted by size."""
+    with suppress(ValueError):
+        return float(str(text)), ""
+    return float("inf"), str(text)
 
 
 def fingerprint_of(probabilities: FloatArray, y: IndexArray) -> str:
@@ -212,71 +222,3 @@ def fingerprint_of(probabilities: FloatArray, y: IndexArray) -> str:
     digest = hashlib.sha256(np.ascontiguousarray(probabilities).tobytes())
     digest.update(y.tobytes())
     return digest.hexdigest()
-
-
-def label_columns(labels: TextArray, classes: tuple[str, ...]) -> IndexArray:
-    """Return the class of every row as a column index.
-
-    Parameters
-    ----------
-    labels : ndarray of object of shape (n_samples,)
-        Class names, or integers 0 .. n_classes - 1 that stand for columns.
-    classes : tuple of str
-        Class names in column order.
-
-    Returns
-    -------
-    ndarray of int64 of shape (n_samples,)
-        Column indices.
-
-    Raises
-    ------
-    TableError
-        A label is not a class; or integers could mean both a name and a column.
-
-    Examples
-    --------
-    >>> label_columns(np.array(["yes", "no"], dtype=object), ("no", "yes"))
-    array([1, 0])
-    >>> label_columns(np.array([1, 0], dtype=object), ("no", "yes"))
-    array([1, 0])
-    >>> label_columns(np.array(["yes", "maybe"], dtype=object), ("no", "yes"))
-    Traceback (most recent call last):
-    debias.errors.TableError: row 1, column 'label': 'maybe' is not one of the classes ['no', 'yes'].
-    """
-    integers = [isinstance(v, (int, np.integer)) and not isinstance(v, bool) for v in labels]
-    if all(integers):
-        return _column_positions(labels, classes)
-    position = {name: column for column, name in enumerate(classes)}
-    indices = [position.get(str(v), -1) if isinstance(v, (str, bool, np.bool_)) else -1 for v in labels]
-    if -1 in indices:
-        row = indices.index(-1)
-        raise TableError(
-            f"{labels[row]!r} is not one of the classes {list(classes)}",
-            received=labels[row],
-            row=row,
-            column="label",
-        )
-    return np.array(indices, dtype=np.int64)
-
-
-def _column_positions(values: TextArray, classes: tuple[str, ...]) -> IndexArray:
-    """Return integer labels as column indices, unless they could as well be names."""
-    positions = f"integer labels stand for columns 0 .. {len(classes) - 1}"
-    names = [str(column) for column in range(len(classes))]
-    if set(classes) & {str(v) for v in values} and list(classes) != names:
-        raise TableError(
-            f"{positions}, but the classes {list(classes)} are numbers too",
-            parameter="labels",
-            column="label",
-            fix="pass the labels as strings to mean the names",
-        )
-    for row, value in enumerate(values):
-        if not 0 <= value < len(classes):
-            raise TableError(
-                f"{value!r} is not a column; {positions} ({list(classes)})",
-                received=value,
-                row=row,
-                column="label",
-            )
-    return values.astype(np.int64)

@@ -293,7 +293,7 @@ class ProbabilityTable:
         normalise : bool, default=False
             Divide each row by its sum.
         **options
-            Passed to the reader of the format, such as ``classes=`` or ``encoding=``, see
+            Passed to the reader of the format, such as ``classes=``, ``labels=`` or ``encoding=``, see
             :mod:`debias.tables.formats`.
 
         Returns

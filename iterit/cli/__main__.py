@@ -1,5 +1,12 @@
-"""Run the command as ``python -m iterit.cli``."""
+"""Starts the command: ``iterit``, or ``python -m iterit.cli``."""
 
-from iterit.cli import app
+from debias.console.program_start import start
 
-app(prog_name="iterit")
+
+def main() -> None:
+    """Run the command, and end the process."""
+    start("iterit", "iterit.cli.commands")
+
+
+if __name__ == "__main__":
+    main()

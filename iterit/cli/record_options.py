@@ -1,25 +1,46 @@
 """The options that say which records are read, and how."""
 
 from dataclasses import dataclass
+from fnmatch import fnmatch
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from debias.console.command_group import say
-from debias.errors import RecordsError, param
 from debias.settings import Settings, setting
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from iterit.records.instruction_records import Records
 
 Files = Annotated[
     list[Path],
     typer.Argument(
         metavar="FILE...",
-        help="Records (Alpaca, ShareGPT, messages, question/answer): .json, .jsonl, .parquet, also .gz.",
+        help="Records (Alpaca, ShareGPT, messages, question/answer): .json, .jsonl, .csv, .tsv (also .gz, "
+        ".zst), .parquet, .arrow; a folder of them, also of save_to_disk, or a pattern with *.",
     ),
 ]
+
+
+def inputs_of(files: list[Path], *outputs: Path | None) -> tuple[Path, ...]:
+    """Return the files that are read, and outputs that would be read the next time.
+
+    Raises
+    ------
+    RecordsError
+        A folder or a pattern has no file.
+    """
+    from debias.inference.texts.row_files import readable
+
+    found = [file.path for file in readable(files)]
+    for out in filter(None, outputs):
+        for file in files:
+            if (file.is_dir() and out.parent.resolve() == file.resolve()) or fnmatch(str(out), str(file)):
+                found.append(out)
+    return tuple(found)
 
 
 @dataclass(frozen=True)
@@ -44,26 +65,35 @@ class RecordOptions(Settings):
         RecordsError, ParameterError
             Nothing can be read.
         """
-        from iterit.records.instruction_records import read_records
+        from iterit.records.instruction_records import check_usable, read_all
 
-        records = read_records(
+        records = read_all(
             files,
             format=self.format,
             limit=self.limit,
             max_characters=self.max_characters,
             source_field=self.source_field,
         )
-        counts = records.refused_counts
-        if counts:
-            reasons = ", ".join(f"{n:,} {reason}" for reason, n in counts.items())
-            where = f"; see {self.refused}" if self.refused else "; --refused FILE writes them"
-            say(f"warning: {sum(counts.values()):,} rows were excluded: {reasons}{where}.")
+        for note in records.notes(self._where):
+            say(f"warning: {note}")
         if self.refused is not None:
             records.write_refused(self.refused)
-        if not len(records):
-            raise RecordsError(
-                "no record can be used",
-                file=", ".join(map(str, files)),
-                fix=f"see the reasons with {param('refused', 'FILE')}",
-            )
+        check_usable(records, files)
         return records
+
+    @property
+    def _where(self) -> str:
+        return f"see {self.refused}" if self.refused else "--refused FILE writes them"
+
+    def write_refused(self, records: "Records", refused: "Mapping[int, str]") -> None:
+        """Write the rows that cannot be used again, with records that a template refuses, by row."""
+        if refused and self.refused is not None:
+            records.write_refused(self.refused, refused)
+
+    def say_refused(self, records: "Records", refused: "Mapping[int, str]") -> None:
+        """Say how many records a template refuses, and write them with the rows that cannot be used."""
+        from iterit.templates.template import refusals_told
+
+        if refused:
+            say(f"warning: {refusals_told(refused, self._where)}")
+        self.write_refused(records, refused)

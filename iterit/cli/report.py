@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from debias.console.output_files import check_output
+from debias.console.output_files import check_output, write_or_rescue
 from debias.console.screen import print_lines, print_table
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ def report(
     from iterit.reports.rounds_report import RoundsReport
 
     made = RoundsReport.from_folder(run, title=title, price_per_hour=price_per_hour)
-    made.write(out)
+    write_or_rescue(out, made.write)
     print_report(made)
     print_lines([f"Wrote {out}."])
 

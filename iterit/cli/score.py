@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from debias.console.option_groups import Only
-from debias.console.output_files import FRAME_FORMATS, check_output, write_frame
+from debias.console.output_files import FRAME_FORMATS, check_output
 from debias.console.screen import print_lines, print_table
-from iterit.cli.record_options import Files, RecordOptions
+from iterit.cli.record_options import Files, RecordOptions, inputs_of
 from iterit.cli.scoring_options import ScoringEngine, ScoringOptions
 
 if TYPE_CHECKING:
@@ -30,17 +30,18 @@ def score(
     """Score how hard each record is for a model (IFD).
 
     Columns written: row, ifd, conditional and direct (mean negative log-likelihoods of the answer, in
-    nats), n_tokens, status and source. A rerun resumes where a stopped run ended.
+    nats), n_tokens, status, source and digest (of the record). A rerun resumes where a stopped run ended.
 
     Example: iterit score alpaca.jsonl --model demo --out scores.parquet
     """
-    check_output(out, FRAME_FORMATS, tuple(files))
+    check_output(out, FRAME_FORMATS, inputs_of(files, out))
     from debias.inference.engine_settings import open_engine
+    from iterit.scoring.score_files import write_scores
 
     records = reading.read(files)
     with open_engine(engine) as made:
-        scores = scoring.score(records, made)
-    write_frame(scores.reset_index().assign(source=records.sources), out)
+        scores = scoring.score(records, made, reading)
+    write_scores(out, scores, records)
     print_table(*describe_scores(scores))
     print_hardest(scores, records)
     print_lines([f"Wrote {out}: {len(scores):,} records."])

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from debias.errors import ParameterError, param
 from debias.inference.engine_settings import EngineSettings
 from debias.settings import Settings, setting
+from iterit.cli.record_options import RecordOptions
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -45,8 +46,11 @@ class ScoringOptions(TemplateOptions):
         Path("iterit-scores"), "Folder in which scores are kept, so that nothing is scored twice."
     )
 
-    def score(self, records: "Records", engine: "Engine") -> "pd.DataFrame":
-        """Score all records, as :func:`iterit.scoring.complexity.score_complexity` does."""
+    def score(self, records: "Records", engine: "Engine", reading: RecordOptions) -> "pd.DataFrame":
+        """Score all records, as :func:`iterit.scoring.complexity.score_complexity` does.
+
+        Records that the template cannot take are said, and written where `reading` says.
+        """
         from iterit.scoring.complexity import score_complexity
         from iterit.templates.named_templates import template_for
 
@@ -59,6 +63,8 @@ class ScoringOptions(TemplateOptions):
                 fix="omit it",
             )
         chosen = None if tokenizer is None else template_for(tokenizer, self.template)
-        return score_complexity(
+        scores = score_complexity(
             records, engine, template=chosen, max_tokens=self.max_tokens, cache=self.cache
         )
+        reading.say_refused(records, scores.attrs.get("refused", {}))
+        return scores

@@ -6,18 +6,16 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from debias.console.number_formats import counted
 from debias.console.option_groups import Only
-from debias.console.output_files import FRAME_FORMATS, check_output, write_frame
+from debias.console.output_files import FRAME_FORMATS, check_output, write_frame, write_or_rescue
 from debias.console.screen import print_lines, print_table
-from debias.errors import ParameterError, TableError
-from iterit.cli.record_options import Files, RecordOptions
+from iterit.cli.record_options import Files, RecordOptions, inputs_of
 from iterit.cli.scoring_options import ScoringEngine, ScoringOptions
 from iterit.cli.selection_options import PickOptions, Quota, quotas_of
 from iterit.selection.selection_settings import SelectionSettings
 
 if TYPE_CHECKING:
-    import pandas as pd
-
     from iterit.records.instruction_records import Records
     from iterit.selection.selection import Selection
 
@@ -34,12 +32,12 @@ def select(
     ),
     scores: Annotated[
         Path | None,
-        typer.Option(help="Scores of the same records, from `iterit score`; computed by default."),
+        typer.Option(help="Scores of these records, from `iterit score`, in any order; computed by default."),
     ] = None,
     why: Annotated[
         Path | None, typer.Option(help="Also write a table of why: complexity, diversity, score, rank.")
     ] = None,
-    selection: Annotated[SelectionSettings, Only("mode", "decay", "min_ifd", "max_ifd", "seed")],
+    selection: Annotated[SelectionSettings, Only("mode", "decay", "min_ifd", "max_ifd", "tokens", "seed")],
     quotas: Quota = None,
     scoring: ScoringOptions,
     reading: RecordOptions,
@@ -53,24 +51,25 @@ def select(
     from debias.inference.engine_settings import open_engine
     from iterit.ngrams.ngram_counts import count_ngrams
     from iterit.rounds.round_state import n_picks_of
+    from iterit.scoring.score_files import read_scores
     from iterit.selection.modes import mode_called
     from iterit.selection.selection import select as select_rows
 
-    check_output(out, RECORD_FORMATS, tuple(files))
+    check_output(out, RECORD_FORMATS, inputs_of(files, out))
     if why is not None:
-        check_output(why, FRAME_FORMATS, (*files, out), "why")
+        check_output(why, FRAME_FORMATS, (*inputs_of(files, why), out), "why")
     by_vectors = picks.needs_vectors(selection.mode)
     records = reading.read(files)
     candidates = picks.candidates(records)
     n_picks = n_picks_of(picks.ratio, len(candidates))
-    counts = count_ngrams(records.responses)
+    counts = count_ngrams(records.responses, tokens=selection.tokens)
     vectors = picks.vectors(records, counts) if by_vectors else None
     table = None
     if scores is not None:
         table = read_scores(scores, records)
     elif "complexity" in mode_called(selection.mode).needs:
         with open_engine(engine) as made:
-            table = scoring.score(records, made)
+            table = scoring.score(records, made, reading)
     chosen = select_rows(
         table,
         counts,
@@ -80,42 +79,14 @@ def select(
         embeddings=vectors,
         **asdict(replace(selection, quotas=quotas_of(quotas))),
     )
-    records.write(out, chosen.rows)
+    write_or_rescue(out, lambda path: records.write(path, chosen.rows))
     if why is not None:
         write_frame(chosen.table, why)
     _print_picks(records, chosen, n_picks, [out] if why is None else [out, why])
 
 
-def read_scores(path: Path, records: "Records") -> "pd.DataFrame":
-    """Read scores that ``iterit score`` wrote, and check that they are of these records.
-
-    Raises
-    ------
-    ParameterError, TableError
-        They are of others.
-    """
-    import pandas as pd
-
-    if path.suffix.lower() not in FRAME_FORMATS:
-        raise ParameterError(
-            parameter="scores",
-            received=str(path),
-            allowed=f"a file name that ends in {' or '.join(FRAME_FORMATS)}",
-        )
-    if path.suffix.lower() == ".jsonl":
-        table = pd.read_json(path, lines=True)
-    else:
-        table = pd.read_parquet(path) if path.suffix.lower() == ".parquet" else pd.read_csv(path)
-    if not {"row", "ifd", "status"} <= set(table.columns):
-        raise TableError("the columns must include row, ifd and status", received=[*table], file=path)
-    if len(table) != len(records):
-        raise TableError(
-            f"it has {len(table):,} rows, and the files have {len(records):,} records",
-            received=len(table),
-            file=path,
-            fix="score the same files",
-        )
-    return table.set_index("row")
+def _excluded(number: int) -> str:
+    return f"{counted(number, 'record')} {'was' if number == 1 else 'were'} excluded"
 
 
 def _print_picks(records: "Records", chosen: "Selection", n_picks: int, written: list[Path]) -> None:
@@ -132,10 +103,9 @@ def _print_picks(records: "Records", chosen: "Selection", n_picks: int, written:
     if len(set(records.sources)) > 1:
         counts = chosen.table["source"].value_counts()
         print_table("Sources", ["source", "picked"], [[name, f"{n:,}"] for name, n in counts.items()])
-    lines = [f"{n:,} records were excluded: {reason}." for reason, n in chosen.excluded.items() if n]
+    lines = [f"{_excluded(n)}: {reason}." for reason, n in chosen.excluded.items() if n]
     if chosen.n_missing:
-        lines.append(
-            f"{chosen.n_missing:,} of {n_picks:,} picks are missing: bounds and quotas left no more."
-        )
+        missing = f"{chosen.n_missing:,} of {counted(n_picks, 'pick')}"
+        lines.append(f"{missing} could not be made: bounds and quotas left no more records.")
     lines.append(f"Wrote {written[0]}: {len(chosen.rows):,} of {len(records):,} records.")
     print_lines([*lines, *(f"Wrote {path}." for path in written[1:])])

@@ -56,7 +56,9 @@ class PickOptions(Settings):
         print_lines([f"Excluded as copies: {kinds.get('exact', 0):,} exact, {kinds.get('near', 0):,} near."])
         return found.kept
 
-    def vectors(self, records: "Records", counts: "NgramCounts | None" = None) -> "npt.NDArray[np.float32]":
+    def vectors(
+        self, records: "Records", counts: "NgramCounts | None" = None, tokens: str = "unicode"
+    ) -> "npt.NDArray[np.float32]":
         """Return vectors of the answers.
 
         Parameters
@@ -64,6 +66,8 @@ class PickOptions(Settings):
         records : Records
         counts : NgramCounts, optional
             Of the answers, where they are at hand.
+        tokens : str, default="unicode"
+            How answers are cut into words, where they are not.
 
         Raises
         ------
@@ -75,7 +79,7 @@ class PickOptions(Settings):
 
         if self.embeddings != NGRAMS:
             return sentence_embeddings(records.responses, self.embeddings)
-        counts = counts or count_ngrams(records.responses)
+        counts = counts or count_ngrams(records.responses, tokens=tokens)
         return ngram_embeddings(counts, min(_DIMENSIONS, counts.n_columns - 1))
 
     def needs_vectors(self, mode: str) -> bool:

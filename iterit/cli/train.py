@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 RULES = (
-    "mode", "decay", "min_ifd", "max_ifd", "window", "update_ratio", "above_share", "stale_share",
+    "mode", "decay", "min_ifd", "max_ifd", "tokens", "window", "update_ratio", "above_share", "stale_share",
 )  # fmt: skip
 """Settings of a run that are options of the command."""
 
@@ -88,7 +88,7 @@ def train(
     shares = quotas_of(quotas)
     by_vectors = picks.needs_vectors(rules.mode)
     records = reading.read(files)
-    vectors = picks.vectors(records) if by_vectors else None
+    vectors = picks.vectors(records, tokens=rules.tokens) if by_vectors else None
     iterit = IterIT(
         records,
         picks.ratio,
@@ -108,6 +108,7 @@ def train(
     with opened_scorer(scorer, base, training) as engine:
         iterit.engine = engine
         trainer = iterit.attach(make_trainer(base, out, training))
+        reading.write_refused(records, iterit.refused)
         resumed = last_whole_checkpoint(out, trainer.args.world_size)
         if resumed is not None and trainer.is_world_process_zero():
             print_lines([f"Resuming from {resumed}."])

@@ -54,13 +54,17 @@ class NgramCounts:
     n_columns : int
         Number of different n-grams.
     n_words : ndarray of int64, shape (n_rows,)
-        Words per text.
+        Words per text; in scripts without spaces, words of English that it says as much as, about.
+    words_per_token : ndarray of float64, shape (n_rows,)
+        Words per unit that n-grams are made of: 1, or less in scripts without spaces.
     words : tuple of str
         Every word by its number.
     keys : tuple of ndarray of uint64
         For two words, three words, ...: the pair that each n-gram is.
     ngram_range : tuple of int
         Shortest and longest n-gram, in words.
+    tokens : str
+        How texts were cut into words.
     """
 
     indptr: npt.NDArray[np.int64]
@@ -68,9 +72,11 @@ class NgramCounts:
     counts: npt.NDArray[np.int32]
     n_columns: int
     n_words: npt.NDArray[np.int64]
+    words_per_token: npt.NDArray[np.float64]
     words: tuple[str, ...] = field(repr=False)
     keys: tuple[npt.NDArray[np.uint64], ...] = field(repr=False)
     ngram_range: tuple[int, int] = (1, 3)
+    tokens: str = "unicode"
 
     @property
     def n_rows(self) -> int:
@@ -80,7 +86,7 @@ class NgramCounts:
     @property
     def n_bytes(self) -> int:
         """Memory of the arrays, in bytes."""
-        arrays = (self.indptr, self.indices, self.counts, self.n_words, *self.keys)
+        arrays = (self.indptr, self.indices, self.counts, self.n_words, self.words_per_token, *self.keys)
         return sum(array.nbytes for array in arrays)
 
     @property
@@ -122,7 +128,7 @@ class NgramCounts:
 def count_ngrams(
     texts: Iterable[str],
     ngram_range: tuple[int, int] = (1, 3),
-    tokens: str = "scikit-learn",
+    tokens: str = "unicode",
     *,
     end_of_text: str = "",
     n_jobs: int | None = None,
@@ -136,7 +142,7 @@ def count_ngrams(
         The responses, read once: a generator will do.
     ngram_range : tuple of int
         Shortest and longest n-gram, in words.
-    tokens : {"scikit-learn", "unicode"}
+    tokens : {"unicode", "published", "every"}
         How texts are cut into words, see :func:`iterit.ngrams.word_kinds.word_kind`.
     end_of_text : str
         Appended to every text before it is counted, as the published code does with the tokenizer's
@@ -169,7 +175,7 @@ def count_ngrams(
     shortest, longest = _checked_range(ngram_range)
     n_jobs = n_threads(n_jobs)
     memory = _n_bytes(max_memory)
-    ids, starts, words = _numbered_words(texts, word_kind(tokens), end_of_text, n_jobs)
+    ids, starts, words, n_words = _numbered_words(texts, word_kind(tokens), end_of_text, n_jobs)
     _check_memory(len(ids), shortest, longest, memory)
     numbers = np.empty((longest, len(ids)), dtype=ids.dtype)
     numbers[0] = ids
@@ -180,9 +186,12 @@ def count_ngrams(
     ]
     sizes = np.array([len(words), *map(len, keys)], dtype=np.int64)[shortest - 1 :]
     indptr, indices, counts = _rows(numbers[shortest - 1 :], starts, shortest, sizes, n_jobs)
-    lengths = np.diff(starts)
+    shares = np.divide(n_words, lengths := np.diff(starts), out=np.ones(len(lengths)), where=lengths > 0)
     names = tuple(words), tuple(keys)
-    return NgramCounts(indptr, indices, counts, int(sizes.sum()), lengths, *names, (shortest, longest))
+    rounded = np.ceil(n_words - 1e-6).astype(np.int64)
+    return NgramCounts(
+        indptr, indices, counts, int(sizes.sum()), rounded, shares, *names, (shortest, longest), tokens
+    )
 
 
 def _checked_range(ngram_range: tuple[int, int]) -> tuple[int, int]:
@@ -205,19 +214,19 @@ def _n_bytes(max_memory: int | str) -> int:
     raise ParameterError(parameter="max_memory", received=max_memory, allowed=allowed)
 
 
-def _strings(texts: Iterable[str], end_of_text: str) -> Iterator[str]:
+def _strings(texts: Iterable[str]) -> Iterator[str]:
     if isinstance(texts, str):
         raise ParameterError(parameter="texts", received=texts, allowed="a list of strings")
     for row, text in enumerate(texts):
         if not isinstance(text, str):
             raise ParameterError(parameter="texts", received=text, allowed="a list of strings", row=row)
-        yield text + end_of_text if end_of_text else text
+        yield text
 
 
-def _scanned(texts: Iterable[str], kind: WordKind, n_jobs: int) -> Iterator[ScannedChunk]:
+def _scanned(texts: Iterable[str], kind: WordKind, end_of_text: str, n_jobs: int) -> Iterator[ScannedChunk]:
     """Scan chunks in threads and yield them in order, without reading far ahead."""
     chunks = chunked(texts)
-    scan_chunk = partial(scan, kind=kind)
+    scan_chunk = partial(scan, kind=kind, end_of_text=end_of_text)
     if n_jobs == 1:
         yield from map(scan_chunk, chunks)
         return
@@ -230,18 +239,20 @@ def _scanned(texts: Iterable[str], kind: WordKind, n_jobs: int) -> Iterator[Scan
 
 def _numbered_words(
     texts: Iterable[str], kind: WordKind, end_of_text: str, n_jobs: int
-) -> tuple[Integers, npt.NDArray[np.int64], list[str]]:
-    """Return the number of every word of every text, where texts begin, and the words."""
+) -> tuple[Integers, npt.NDArray[np.int64], list[str], npt.NDArray[np.float64]]:
+    """Return the number of every word of every text, where texts begin, the words, and words per text."""
     numbers: dict[str, int] = {}
     found: list[npt.NDArray[np.int32]] = [np.empty(0, dtype=np.int32)]
     lengths: list[npt.NDArray[np.int64]] = [np.zeros(1, dtype=np.int64)]
-    for chunk in _scanned(_strings(texts, end_of_text), kind, n_jobs):
+    n_words: list[npt.NDArray[np.float64]] = [np.zeros(0)]
+    for chunk in _scanned(_strings(texts), kind, end_of_text, n_jobs):
         here = [numbers.setdefault(word, len(numbers)) for word in chunk.vocabulary]
         found.append(np.array(here, dtype=np.int32)[chunk.tokens])
         lengths.append(chunk.lengths)
+        n_words.append(chunk.n_words)
     starts = np.cumsum(np.concatenate(lengths))
     dtype = np.int32 if starts[-1] <= LARGEST_INT32 else np.int64
-    return np.concatenate(found, dtype=dtype), starts, list(numbers)
+    return np.concatenate(found, dtype=dtype), starts, list(numbers), np.concatenate(n_words)
 
 
 def _check_memory(n_tokens: int, shortest: int, longest: int, memory: int) -> None:

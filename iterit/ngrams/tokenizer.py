@@ -9,9 +9,10 @@ from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
 
 from debias.compilation import compiled
-from iterit.ngrams.word_kinds import WordKind
+from iterit.ngrams.word_kinds import ALONE, WordKind
 
 CHUNK_CHARACTERS = 1 << 21
 """Characters of a chunk of texts, about."""
@@ -27,11 +28,14 @@ class ScannedChunk(NamedTuple):
     lengths : ndarray of int64, shape (n_texts,)
         Words per text.
     vocabulary : list of str
+    n_words : ndarray of float64, shape (n_texts,)
+        Words of English that each text says as much as, see :class:`iterit.ngrams.word_kinds.WordKind`.
     """
 
     tokens: npt.NDArray[np.int32]
     lengths: npt.NDArray[np.int64]
     vocabulary: list[str]
+    n_words: npt.NDArray[np.float64]
 
 
 def chunked(texts: Iterable[str], size: int = CHUNK_CHARACTERS) -> Iterator[list[str]]:
@@ -54,7 +58,7 @@ def chunked(texts: Iterable[str], size: int = CHUNK_CHARACTERS) -> Iterator[list
         yield chunk
 
 
-def scan(texts: list[str], kind: WordKind) -> ScannedChunk:
+def scan(texts: list[str], kind: WordKind, end_of_text: str = "") -> ScannedChunk:
     """Cut some texts into words.
 
     Parameters
@@ -62,6 +66,8 @@ def scan(texts: list[str], kind: WordKind) -> ScannedChunk:
     texts : list of str
     kind : WordKind
         See :func:`iterit.ngrams.word_kinds.word_kind`.
+    end_of_text : str, optional
+        Appended to every text.
 
     Returns
     -------
@@ -70,11 +76,11 @@ def scan(texts: list[str], kind: WordKind) -> ScannedChunk:
     Examples
     --------
     >>> from iterit.ngrams.word_kinds import word_kind
-    >>> found = scan(["To be or not to be", "a"], word_kind("scikit-learn"))
+    >>> found = scan(["To be or not to be", "a"], word_kind("published"))
     >>> found.tokens.tolist(), found.lengths.tolist(), found.vocabulary
     ([0, 1, 2, 3, 0, 1], [6, 0], ['to', 'be', 'or', 'not'])
     """
-    prepared = [kind.prepare(text) for text in texts]
+    prepared = [kind.prepare(text + end_of_text) for text in texts]
     bounds = np.zeros(len(prepared) + 1, dtype=np.int64)
     np.cumsum(np.fromiter(map(len, prepared), dtype=np.int64, count=len(prepared)), out=bounds[1:])
     joined = "".join(prepared)
@@ -82,7 +88,30 @@ def scan(texts: list[str], kind: WordKind) -> ScannedChunk:
     codes = np.frombuffer(joined.encode("utf-32-le", "surrogatepass"), dtype=np.uint32)
     tokens, lengths, begins, ends = scan_words(codes, bounds, kind.kinds, kind.shortest)
     vocabulary = [joined[begin:end] for begin, end in zip(begins.tolist(), ends.tolist(), strict=True)]
-    return ScannedChunk(tokens, lengths, vocabulary)
+    n_words = lengths.astype(np.float64)
+    if kind.words is not None and ((shares := kind.words[codes[begins]]) != 1.0).any():
+        texts_of = np.repeat(np.arange(len(lengths)), lengths)
+        n_words = np.bincount(texts_of, shares[tokens], minlength=len(lengths))
+    found = ScannedChunk(tokens, lengths, vocabulary, n_words)
+    if kind.stand_in is None:
+        return found
+    n_common = len(scan([end_of_text], kind._replace(stand_in=None)).tokens) if end_of_text else 0
+    empty = np.flatnonzero(lengths <= n_common)
+    own = [kind.stand_in(kind.prepare(texts[text])) for text in empty]
+    return _with_words(found, empty, own) if any(own) else found
+
+
+def _with_words(found: ScannedChunk, rows: npt.NDArray[np.int64], words: list[list[str]]) -> ScannedChunk:
+    """Put words before those of some texts."""
+    numbers = {word: number for number, word in enumerate(found.vocabulary)}
+    given = [numbers.setdefault(word, len(numbers)) for own in words for word in own]
+    more = np.zeros_like(found.lengths)
+    more[rows] = [len(own) for own in words]
+    places = np.repeat(np.cumsum(found.lengths) - found.lengths, more)
+    order, first = pd.factorize(np.insert(found.tokens, places, given))  # numbered as they first occur
+    names = list(numbers)
+    vocabulary = [names[number] for number in first]
+    return ScannedChunk(order.astype(np.int32), found.lengths + more, vocabulary, found.n_words + more)
 
 
 @compiled
@@ -131,7 +160,7 @@ def scan_words(
     kinds : ndarray of uint8
         Kind of every character, see :mod:`iterit.ngrams.word_kinds`.
     shortest : int
-        Words with fewer characters are omitted.
+        Words with fewer characters are omitted, except those of a character that is a word of its own.
 
     Returns
     -------
@@ -142,16 +171,17 @@ def scan_words(
     --------
     >>> from iterit.ngrams.word_kinds import word_kind
     >>> codes = np.frombuffer("to be to".encode("utf-32-le"), dtype=np.uint32)
-    >>> scan_words(codes, np.array([0, 8]), word_kind("scikit-learn").kinds, 2)
+    >>> scan_words(codes, np.array([0, 8]), word_kind("published").kinds, 2)
     (array([0, 1, 0], dtype=int32), array([3]), array([0, 3]), array([2, 5]))
     """
-    tokens = np.empty(len(codes) // shortest + 1, dtype=np.int32)
+    least = 1 if (kinds[codes] == ALONE).any() else shortest
+    tokens = np.empty(len(codes) // least + 1, dtype=np.int32)
     lengths = np.zeros(len(bounds) - 1, dtype=np.int64)
     places = np.zeros(3, dtype=np.int64)  # next text, tokens and words so far
     slots = np.full(1 << 14, -1, dtype=np.int32)
     words = np.empty((3, len(slots) // 2), dtype=np.int64)  # hash, begin and end of each word
     while True:
-        scan_texts(codes, bounds, kinds, shortest, tokens, lengths, places, slots, words)
+        scan_texts(codes, bounds, kinds, shortest, least, tokens, lengths, places, slots, words)
         if places[0] == len(lengths):
             break
         wider = np.empty((3, 2 * words.shape[1]), dtype=np.int64)
@@ -175,7 +205,7 @@ def fill_slots(hashes, n_words, slots):  # type: ignore[no-untyped-def]
 
 
 @compiled
-def scan_texts(codes, bounds, kinds, shortest, tokens, lengths, places, slots, words):  # type: ignore[no-untyped-def]
+def scan_texts(codes, bounds, kinds, shortest, least, tokens, lengths, places, slots, words):  # type: ignore[no-untyped-def]
     """Give numbers to the words of texts, up to the end or a text that the table might not have room for."""
     # invariant: tokens[:n_tokens] are the words of the texts before `text`, and of the current one before
     # `place`; each of the n_words different ones is in the hash table, which is at most half full
@@ -184,7 +214,7 @@ def scan_texts(codes, bounds, kinds, shortest, tokens, lengths, places, slots, w
     text, n_tokens, n_words = places[0], places[1], places[2]
     while text < len(lengths):
         place, stop = bounds[text], bounds[text + 1]
-        if n_words + (stop - place) // shortest + 1 > len(hashes):
+        if n_words + (stop - place) // least + 1 > len(hashes):
             break
         before = n_tokens
         while place < stop:
@@ -194,7 +224,7 @@ def scan_texts(codes, bounds, kinds, shortest, tokens, lengths, places, slots, w
                 continue
             start = place
             place = _word_end(codes, start, stop, kinds)
-            if place - start < shortest:
+            if kind != 3 and place - start < shortest:
                 continue
             value = np.uint64(0xCBF29CE484222325)
             for at in range(start, place):

@@ -19,10 +19,15 @@ from debias.errors import ParameterError
 BETWEEN, JOINING, EXTENDING, ALONE = 0, 1, 2, 3
 """A gap; part of a word with its neighbours; goes with what is before it; a word of its own."""
 
-SCRIPTS_WITHOUT_SPACES = ("Han", "Hiragana", "Thai", "Lao", "Khmer", "Myanmar", "Tibetan")
+CHARACTERS_PER_WORD = {
+    "Han": 1.4, "Yi": 1.4, "Hiragana": 2.0, "Thai": 2.4, "Lao": 2.4, "Khmer": 2.4, "Myanmar": 2.4,
+    "Tai_Le": 2.4, "New_Tai_Lue": 2.4, "Tai_Tham": 2.4, "Tai_Viet": 2.4, "Javanese": 2.4, "Balinese": 2.4,
+}  # fmt: skip
+"""Scripts without spaces between words: how many characters say as much as a word of English, about."""
+
 JOINING_CHARACTERS = r"[\p{L}\p{N}\p{Pc}]"
 EXTENDING_CHARACTERS = r"[\p{M}\u200c\u200d]"
-ALONE_CHARACTERS = "[" + "".join(rf"\p{{Script={name}}}" for name in SCRIPTS_WITHOUT_SPACES) + "]"
+ALONE_CHARACTERS = "[" + "".join(rf"\p{{Script={name}}}" for name in CHARACTERS_PER_WORD) + "]"
 
 
 class WordKind(NamedTuple):
@@ -30,17 +35,28 @@ class WordKind(NamedTuple):
 
     Attributes
     ----------
+    name : str
     prepare : callable
         Applied to a text first: lower case, for example.
     kinds : ndarray of shape (0x110000,), uint8
         Kind of every character: BETWEEN, JOINING, EXTENDING or ALONE.
     shortest : int
-        Words with fewer characters are omitted.
+        Words with fewer characters are omitted, except those of a character that is ALONE.
+    words : ndarray of shape (0x110000,), float64, optional
+        How many words of English a word that begins with a character says as much as; 1 if omitted.
+    stand_in : callable, optional
+        The words of a text that has none; nothing if omitted.
     """
 
+    name: str
     prepare: Callable[[str], str]
     kinds: npt.NDArray[np.uint8]
     shortest: int
+    words: npt.NDArray[np.float64] | None = None
+    stand_in: Callable[[str], list[str]] | None = None
+
+
+WAYS = ("unicode", "published", "every")
 
 
 def word_kind(name: str) -> WordKind:
@@ -48,11 +64,14 @@ def word_kind(name: str) -> WordKind:
 
     Parameters
     ----------
-    name : {"scikit-learn", "unicode"}
-        "scikit-learn": lower case, runs of two or more characters of ``\w``, as in
-        CountVectorizer (``(?u)\b\w\w+\b``). "unicode": NFKC and case folding, words of any
-        length, marks stay with their letters (Hindi, Arabic, accents), and in scripts without
-        spaces between words (Chinese, Thai, ...) each character is a word of its own.
+    name : {"unicode", "published", "every"}
+        - "published": lower case, runs of two or more characters of ``\w``, as in scikit-learn's
+          CountVectorizer (``(?u)\b\w\w+\b``) and so in the published code.
+        - "unicode": the same words where words are written with spaces, in NFKC and case-folded, but
+          marks stay with their letters (Hindi, Arabic, accents), and in scripts without spaces between
+          words (Chinese, Japanese, Thai, ...) each character is a word. A text without any word, such
+          as "B", "5" or an emoji, is cut into its characters.
+        - "every": as "unicode", and words of one letter or digit are words everywhere.
 
     Raises
     ------
@@ -61,20 +80,39 @@ def word_kind(name: str) -> WordKind:
 
     Examples
     --------
-    >>> kind = word_kind("scikit-learn")
+    >>> kind = word_kind("published")
     >>> kind.shortest, kind.kinds[ord("a")], kind.kinds[ord(" ")]
     (2, np.uint8(1), np.uint8(0))
     >>> word_kind("unicode").kinds[ord("\u6c34")]  # the Chinese word for water
     np.uint8(3)
     """
-    if name == "scikit-learn":
-        return WordKind(str.lower, _scikit_learn_kinds(), 2)
+    if name == "published":
+        return WordKind(name, str.lower, _published_kinds(), 2)
     if name == "unicode":
-        return WordKind(_fold, _unicode_kinds(), 1)
-    raise ParameterError(parameter="tokens", received=name, allowed="'scikit-learn' or 'unicode'")
+        return WordKind(name, _fold, _unicode_kinds(), 2, _words_per_character(), characters)
+    if name == "every":
+        return WordKind(name, _fold, _unicode_kinds(), 1)
+    allowed = "one of " + ", ".join(map(repr, WAYS))
+    raise ParameterError(parameter="tokens", received=name, allowed=allowed)
+
+
+def characters(text: str) -> list[str]:
+    """Return the characters of a text as a reader sees them, without punctuation if there are others.
+
+    Examples
+    --------
+    >>> characters("A."), characters("1 + 1"), characters("?!"), characters(" ")
+    (['A'], ['1', '+', '1'], ['?', '!'], [])
+    """
+    import regex
+
+    seen = regex.findall(r"(?![\p{Z}\p{C}])\X", text)
+    return [one for one in seen if not regex.match(r"\p{P}", one)] or seen
 
 
 def _fold(text: str) -> str:
+    if text.isascii():
+        return text.lower()
     return unicodedata.normalize("NFKC", text).casefold()
 
 
@@ -83,7 +121,7 @@ def _every_character() -> str:
 
 
 @lru_cache(maxsize=1)
-def _scikit_learn_kinds() -> npt.NDArray[np.uint8]:
+def _published_kinds() -> npt.NDArray[np.uint8]:
     kinds = np.full(sys.maxunicode + 1, BETWEEN, dtype=np.uint8)
     for run in re.finditer(r"\w+", _every_character()):
         kinds[run.start() : run.end()] = JOINING
@@ -107,3 +145,15 @@ def _unicode_kinds() -> npt.NDArray[np.uint8]:
     for run in punctuation:  # a script has punctuation too: it separates words
         kinds[run.start() : run.end()] = BETWEEN
     return kinds
+
+
+@lru_cache(maxsize=1)
+def _words_per_character() -> npt.NDArray[np.float64]:
+    import regex
+
+    words = np.ones(sys.maxunicode + 1)
+    everything = _every_character()
+    for script, n_characters in CHARACTERS_PER_WORD.items():
+        for run in regex.finditer(rf"\p{{Script={script}}}+", everything):
+            words[run.start() : run.end()] = 1.0 / n_characters
+    return words

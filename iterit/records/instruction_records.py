@@ -9,16 +9,19 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
+from itertools import count, repeat
 from typing import TYPE_CHECKING, cast, overload
 
 from numpy.typing import ArrayLike
 
 from debias.errors import ParameterError, RecordsError
 from debias.inference.collection.answer_store import digest
-from iterit.records.record_columns import RecordColumns
-from iterit.records.record_files import RawRow, read_rows, to_json, write_rows
-from iterit.records.record_formats import Message, parse_row
+from debias.inference.texts.json_rows import row_of_value, rows_of_object, to_json
+from debias.inference.texts.row_files import read_rows, readable
+from iterit.records.chat_messages import Message
+from iterit.records.record_columns import RecordColumns, UnreadFields
+from iterit.records.record_files import Place, keeps_types, write_rows, write_typed
+from iterit.records.record_formats import parse_row
 from iterit.row_numbers import row_numbers
 
 if TYPE_CHECKING:
@@ -29,6 +32,7 @@ Files = str | os.PathLike[str] | Sequence[str | os.PathLike[str]]
 
 _BATCH_ROWS = 4096
 _EXCERPT = 80
+_NAMED = 10
 
 
 @dataclass(frozen=True)
@@ -43,6 +47,8 @@ class Record:
     source : str
     instruction, input : str
         The two parts of the question of an Alpaca row; empty in other formats.
+    tools : tuple of dict
+        Tools that the assistant may call.
     """
 
     row: int
@@ -50,6 +56,16 @@ class Record:
     source: str = ""
     instruction: str = ""
     input: str = ""
+    tools: tuple[dict[str, object], ...] = ()
+
+    @property
+    def digest(self) -> str:
+        """A digest of all that is said: equal digests mean equal texts."""
+        said: list[object] = [[[m.role, m.content] for m in self.messages], self.instruction, self.input]
+        more = [[m.is_trained, m.tool_calls, m.others] for m in self.messages]
+        if self.tools or any(one != [True, (), {}] for one in more):
+            said += [self.tools, more]
+        return digest(to_json(said)).hex()
 
 
 class Records(Sequence[Record]):
@@ -62,6 +78,7 @@ class Records(Sequence[Record]):
     sources : list of str
     refused : DataFrame
     refused_counts : dict
+    unread_counts : dict
 
     Examples
     --------
@@ -76,8 +93,15 @@ class Records(Sequence[Record]):
     ('1 + 1?', {'question': '1 + 1?', 'answer': '2'})
     """
 
-    def __init__(self, rows: "pa.Table", refused: "pa.Table", format: str) -> None:
+    def __init__(
+        self, rows: "pa.Table", refused: "pa.Table", format: str, unread: UnreadFields | None = None
+    ) -> None:
         self._rows, self._refused, self._format = rows, refused, format
+        self._unread = unread or UnreadFields()
+
+    @classmethod
+    def _of(cls, columns: RecordColumns) -> "Records":
+        return cls(columns.kept.table(), columns.refused.table(), columns.format, columns.unread)
 
     @classmethod
     def from_rows(
@@ -92,7 +116,7 @@ class Records(Sequence[Record]):
 
         Parameters
         ----------
-        rows : iterable of mappings, or DataFrame
+        rows : iterable of mappings, DataFrame, Arrow table, or mapping of columns
             A missing value in a DataFrame becomes None.
         format : {"auto", "alpaca", "sharegpt", "messages", "qa"}, default="auto"
         source : str, default="rows"
@@ -101,9 +125,8 @@ class Records(Sequence[Record]):
             Rows with more characters are refused.
         """
         columns = RecordColumns(format, None, max_characters, None)
-        raw = (RawRow(n, to_json(row), row) for n, row in enumerate(_mappings(rows), 1))
-        columns.add_rows(source, raw, source)
-        return cls(columns.kept.table(), columns.refused.table(), columns.format)
+        columns.add_rows(source, map(row_of_value, count(1), _mappings(rows)), source)
+        return cls._of(columns)
 
     def __len__(self) -> int:
         return int(self._rows.num_rows)
@@ -128,7 +151,7 @@ class Records(Sequence[Record]):
 
     def _record(self, row: int, original: object, source: str) -> Record:
         content = parse_row(original, self._format)
-        return Record(row, content.messages, source, content.instruction, content.input)
+        return Record(row, content.messages, source, content.instruction, content.input, content.tools)
 
     def _originals(self) -> Iterator[dict[str, object]]:
         """Yield all rows as they were read."""
@@ -143,12 +166,7 @@ class Records(Sequence[Record]):
     @cached_property
     def digests(self) -> list[str]:
         """A digest of every record: equal digests mean equal texts."""
-        return [
-            digest(
-                to_json([[[m.role, m.content] for m in record.messages], record.instruction, record.input])
-            ).hex()
-            for record in self
-        ]
+        return [record.digest for record in self]
 
     @cached_property
     def sources(self) -> list[str]:
@@ -167,15 +185,51 @@ class Records(Sequence[Record]):
         """Number of refused rows by reason."""
         return dict(Counter(self._refused["reason"].to_pylist()).most_common())
 
-    def write_refused(self, path: str | os.PathLike[str]) -> None:
+    @property
+    def unread_counts(self) -> dict[str, int]:
+        """Number of records by each field that has a value and is not read."""
+        return dict(self._unread.fields.most_common())
+
+    def notes(self, where: str = "") -> list[str]:
+        """Return what was excluded and what is not read, a sentence each, for people.
+
+        Parameters
+        ----------
+        where : str, default=""
+            Where the excluded rows are, such as "see refused.jsonl".
+
+        Examples
+        --------
+        >>> rows = [{"question": "1 + 1?", "answer": "2", "id": 7}, {"question": "?", "answer": " "}]
+        >>> Records.from_rows(rows).notes("see refused.jsonl")
+        ['1 row was excluded: 1 empty answer; see refused.jsonl.',
+         '1 row has fields that are not read: id.']
+        """
+        lines, counts, unread = [], self.refused_counts, self.unread_counts
+        if counts:
+            reasons = ", ".join(f"{n:,} {reason}" for reason, n in counts.items())
+            lines.append(f"{_rows(sum(counts.values()), 'was', 'were')} excluded: {reasons}")
+            lines[0] += f"; {where}." if where else "."
+        if unread:
+            names = ", ".join(list(unread)[:_NAMED]) + (", ..." if len(unread) > _NAMED else "")
+            lines.append(f"{_rows(self._unread.n_rows, 'has', 'have')} fields that are not read: {names}.")
+        return lines
+
+    def write_refused(self, path: str | os.PathLike[str], also: Mapping[int, str] | None = None) -> None:
         """Write the refused rows, complete, with file, line, reason and detail.
 
         Parameters
         ----------
         path : str or path-like
             Ends in .jsonl, .json (with or without .gz) or .parquet.
+        also : mapping of int to str, optional
+            Records that a template refuses, by row, with what it says.
         """
-        write_rows(path, self._refused.to_pylist())
+        rows = self._refused.to_pylist()
+        for row, detail in sorted((also or {}).items()):
+            record = {name: self._rows[name][row].as_py() for name in ("file", "line", "text")}
+            rows.append({**record, "reason": "refused by the template", "detail": detail})
+        write_rows(path, rows)
 
     def original(self, row: int) -> dict[str, object]:
         """Return a row as it was read."""
@@ -193,7 +247,7 @@ class Records(Sequence[Record]):
         return Records(self._rows.take(numbers), self._refused.slice(0, 0), self._format)
 
     def write(self, path: str | os.PathLike[str], rows: ArrayLike | None = None) -> None:
-        """Write records as they were read, all their fields included.
+        """Write records as they were read, all their fields included; tables into Parquet keep their types.
 
         Parameters
         ----------
@@ -205,10 +259,16 @@ class Records(Sequence[Record]):
         Raises
         ------
         RecordsError
-            The ending is unknown, or the rows do not fit into one table (Parquet).
+            The ending is unknown; or, for Parquet, the rows do not fit into one table, or the file that they
+            come from has changed.
         """
         chosen = self if rows is None else self.take(rows)
-        write_rows(path, chosen._originals())
+        named = chosen._rows.select(["file", "line", "text"])
+        files = map(Place, named["file"].unique().to_pylist(), count(), repeat(""))
+        if keeps_types(path, files):
+            write_typed(path, [Place(*row.values()) for row in named.to_pylist()])
+        else:
+            write_rows(path, chosen._originals())
 
 
 def read_records(
@@ -224,7 +284,8 @@ def read_records(
     Parameters
     ----------
     paths : str, path-like, or a sequence of them
-        Files that end in .jsonl, .ndjson or .json (each also .gz) or in .parquet.
+        Files of any kind that :func:`debias.inference.texts.row_files.read_rows` reads, folders of them,
+        also those that ``save_to_disk`` made, or patterns with * or ?.
     format : {"auto", "alpaca", "sharegpt", "messages", "qa"}, default="auto"
         Format of the rows; "auto" infers it from the fields of each row.
     limit : int, optional
@@ -248,9 +309,9 @@ def read_records(
 
     Examples
     --------
-    >>> import tempfile
+    >>> import pathlib, tempfile
     >>> with tempfile.TemporaryDirectory() as folder:
-    ...     path = Path(folder) / "two.jsonl"
+    ...     path = pathlib.Path(folder) / "two.jsonl"
     ...     _ = path.write_text('{"question": "1 + 1?", "answer": "2"}\nnonsense\n')
     ...     records = read_records(path)
     >>> records
@@ -258,25 +319,57 @@ def read_records(
     >>> records.refused[["line", "reason", "excerpt"]].to_dict("records")
     [{'line': 2, 'reason': 'not JSON', 'excerpt': 'nonsense'}]
     """
+    records = read_all(
+        paths,
+        format=format,
+        limit=limit,
+        max_characters=max_characters,
+        source_field=source_field,
+    )
+    check_usable(records, paths)
+    return records
+
+
+def read_all(
+    paths: Files,
+    *,
+    format: str = "auto",
+    limit: int | None = None,
+    max_characters: int | None = None,
+    source_field: str | None = None,
+) -> Records:
+    """Read records as :func:`read_records` does, also where no row is usable."""
     files = [paths] if isinstance(paths, str | os.PathLike) else list(paths)
     if not files:
         raise ParameterError(parameter="paths", received=paths, allowed="at least one file")
     columns = RecordColumns(format, limit, max_characters, source_field)
-    for file in files:
-        columns.add_rows(str(file), read_rows(file), Path(file).name)
-    records = Records(columns.kept.table(), columns.refused.table(), columns.format)
+    for file, source in readable(files):
+        columns.add_rows(str(file), read_rows(file), source)
+    return Records._of(columns)
+
+
+def check_usable(records: Records, paths: Files) -> None:
+    """Raise RecordsError where no row of some files is usable."""
     if not len(records):
+        files = [paths] if isinstance(paths, str | os.PathLike) else paths
         raise RecordsError(
             f"no row is usable ({records.refused_counts or 'there are no rows'})",
             received=records.refused_counts,
             file=", ".join(map(str, files)),
             fix="rows need instruction and output, question and answer, or messages with roles",
         )
-    return records
+
+
+def _rows(n: int, one: str, many: str) -> str:
+    return f"1 row {one}" if n == 1 else f"{n:,} rows {many}"
 
 
 def _mappings(rows: "Iterable[Mapping[str, object]] | pd.DataFrame") -> Iterable[object]:
     """Return rows of any kind as mappings; a missing value in a DataFrame becomes None."""
+    if isinstance(rows, Mapping):
+        return rows_of_object(rows) or [rows]
+    if hasattr(rows, "to_pylist"):  # only a table of Arrow has it
+        return cast("pa.Table", rows).to_pylist()
     if not hasattr(rows, "iterrows"):  # only a DataFrame has it
         return rows
     frame = cast("pd.DataFrame", rows).astype(object)

@@ -1,17 +1,36 @@
 """Checks rows one by one, and keeps them compactly in columns: usable ones, and refused ones with reasons."""
 
+from collections import Counter
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from debias.errors import ParameterError
-from iterit.records.record_files import RawRow
-from iterit.records.record_formats import Content, RefusedRow, check_format, parse_row
+from debias.inference.texts.json_rows import RawRow, as_unicode
+from iterit.records.record_formats import Content, check_format, parse_row
+from iterit.records.row_fields import RefusedRow, missing
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
 _BATCH_ROWS = 4096
 _LONGEST_KEPT = 1_000_000
+
+
+@dataclass
+class UnreadFields:
+    """Fields with a value that are not read.
+
+    Parameters
+    ----------
+    fields : Counter
+        Number of records by field.
+    n_rows : int
+        Records with such a field.
+    """
+
+    fields: Counter[str] = field(default_factory=Counter)
+    n_rows: int = 0
 
 
 class RecordColumns:
@@ -27,6 +46,7 @@ class RecordColumns:
         self.limit, self.max_characters, self.source_field = limit, max_characters, source_field
         self.kept = _Columns("text", "file", "line", "source", "response")
         self.refused = _Columns("file", "line", "reason", "detail", "text")
+        self.unread = UnreadFields()
 
     def add_rows(self, file: str, rows: Iterable[RawRow], source: str) -> None:
         """Add the rows of a file, up to the limit."""
@@ -36,17 +56,19 @@ class RecordColumns:
             try:
                 content = self._content(raw)
             except RefusedRow as refusal:
-                text = raw.text[:_LONGEST_KEPT].encode(errors="replace").decode()
+                text = as_unicode(raw.text[:_LONGEST_KEPT])
                 self.refused.add(file, raw.line, refusal.reason, refusal.detail, text)
             else:
                 origin = self._source(raw.value, source)
                 self.kept.add(raw.text, file, raw.line, origin, content.response)
+                self.unread.fields.update(content.unread)
+                self.unread.n_rows += bool(content.unread)
 
     def _content(self, raw: RawRow) -> Content:
         """Return the messages of a row, or raise RefusedRow."""
         if raw.refused:
             raise RefusedRow(raw.refused)
-        content = parse_row(raw.value, self.format)
+        content = parse_row(raw.value, self.format, self.source_field)
         if self.max_characters is not None and content.n_characters > self.max_characters:
             raise RefusedRow("too long", f"{content.n_characters} characters")
         return content
@@ -54,7 +76,7 @@ class RecordColumns:
     def _source(self, row: object, source: str) -> str:
         """Return the source of a row."""
         named = row.get(self.source_field) if self.source_field and isinstance(row, Mapping) else None
-        return source if named is None else str(named)
+        return source if missing(named) else as_unicode(str(named))
 
 
 class _Columns:

@@ -1,185 +1,39 @@
-"""Reads rows from files one by one: JSON Lines, JSON lists and Parquet, gzipped or not; and writes them.
-
-Rows are passed on as JSON texts: a line of JSON Lines does not change.
-"""
+"""Writes records to files as they were read: JSON Lines, JSON lists, Parquet with the types of its source."""
 
 import gzip
-import json
 import os
-import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
-from typing import BinaryIO, NamedTuple, cast
+from typing import TYPE_CHECKING, BinaryIO, NamedTuple
 
 from debias.atomic_file import atomic_path
-from debias.errors import MissingDependencyError, RecordsError
+from debias.errors import RecordsError
+from debias.inference.texts.column_rows import read_batches
+from debias.inference.texts.json_rows import row_of_value, to_json
+from debias.inference.texts.row_files import COLUMNS, LINES, ending_of
 
-_LINES = (".jsonl", ".ndjson")
-_ENDINGS = (*_LINES, ".json", ".parquet")
-_BATCH_ROWS = 1024
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+_WRITTEN = (*LINES, ".json", ".parquet")
 
 
-class RawRow(NamedTuple):
-    """A row as it was found.
+class Place(NamedTuple):
+    """Where a record was read.
 
     Attributes
     ----------
+    file : str
     line : int
-        Number of the line, or of the row in a list or table; the first is 1.
+        Its line, or its row in a table; the first is 1.
     text : str
-        The row as JSON, or the unreadable text.
-    value : object
-        The parsed row; None where it is refused.
-    refused : str
-        Why it cannot be read; empty where it can.
+        Its row as JSON.
     """
 
+    file: str
     line: int
     text: str
-    value: object
-    refused: str = ""
-
-
-def read_rows(path: str | os.PathLike[str]) -> Iterator[RawRow]:
-    """Read the rows of a file, without holding the file in memory.
-
-    Parameters
-    ----------
-    path : str or path-like
-        Ends in .jsonl, .ndjson or .json, followed by .gz if it is gzipped, or in .parquet. A .json file
-        holds a list of objects, or one object per line.
-
-    Raises
-    ------
-    RecordsError
-        There is no such file, its ending is unknown, or it is incomplete.
-    """
-    file = Path(path)
-    ending = _ending(file)
-    if not file.is_file():
-        raise RecordsError("the file does not exist", file=file)
-    try:
-        if ending == ".parquet":
-            yield from _read_parquet(file)
-        else:
-            with _open(file) as stream:
-                is_list = ending == ".json" and _begins_a_list(stream)
-                yield from (_read_list if is_list else _read_lines)(stream)
-    except (OSError, EOFError, zlib.error) as error:
-        raise _incomplete(file, f"the file cannot be read to its end: {error}") from error
-
-
-def _incomplete(file: Path, problem: str) -> RecordsError:
-    return RecordsError(problem, file=file, fix="get the file again")
-
-
-def _ending(file: Path) -> str:
-    """Return the ending of a file, without .gz."""
-    endings = [ending.lower() for ending in file.suffixes]
-    ending = (endings[-2:-1] or [""])[0] if endings[-1:] == [".gz"] else (endings or [""])[-1]
-    if ending not in _ENDINGS or (ending == ".parquet" and endings[-1] == ".gz"):
-        allowed = f"one of {', '.join(_ENDINGS)} (all but the last also .gz)"
-        raise RecordsError(
-            parameter="the file name's ending", received=file.suffix, allowed=allowed, file=file
-        )
-    return ending
-
-
-def _open(file: Path) -> BinaryIO:
-    """Open a file, unpacking it if it is gzipped."""
-    return cast(BinaryIO, gzip.open(file, "rb")) if file.suffix.lower() == ".gz" else file.open("rb")
-
-
-def _begins_a_list(stream: BinaryIO) -> bool:
-    """Tell whether the first character of a file opens a list, and rewind it."""
-    first = b" "
-    while first and (first.isspace() or first in b"\xef\xbb\xbf"):
-        first = stream.read(1)
-    stream.seek(0)
-    return first == b"["
-
-
-def _read_lines(stream: BinaryIO) -> Iterator[RawRow]:
-    """Yield one object per line; empty lines are skipped."""
-    for number, line in enumerate(stream, 1):
-        encoding = "utf-8-sig" if number == 1 else "utf-8"
-        try:
-            text = line.decode(encoding).strip()
-        except UnicodeDecodeError:
-            yield RawRow(number, line.decode(errors="replace").strip(), None, "not Unicode")
-            continue
-        if text:
-            yield _parsed(number, text)
-
-
-def _parsed(number: int, text: str) -> RawRow:
-    """Read one JSON text."""
-    try:
-        return RawRow(number, text, json.loads(text))
-    except (ValueError, RecursionError):
-        return RawRow(number, text, None, "not JSON")
-
-
-def _read_list(stream: BinaryIO) -> Iterator[RawRow]:
-    """Read the objects of a JSON list."""
-    try:
-        import ijson
-    except ImportError as error:
-        problem = "reading a JSON list needs ijson, which is not installed"
-        raise MissingDependencyError(problem, received="ijson", fix="run: pip install ijson") from error
-
-    if stream.read(3) != b"\xef\xbb\xbf":
-        stream.seek(0)
-    number = 0
-    try:
-        for number, value in enumerate(ijson.items(stream, "item", use_float=True), 1):
-            yield RawRow(number, to_json(value), value)
-    except (ijson.JSONError, UnicodeDecodeError) as error:
-        reason = str(error).splitlines()[0]
-        raise RecordsError(
-            f"the JSON list is not valid after {number} rows: {reason}",
-            file=getattr(stream, "name", None),
-            row=number,
-            fix="repair it there, or write one object per line (.jsonl), where a bad line costs no other",
-        ) from error
-
-
-def _read_parquet(file: Path) -> Iterator[RawRow]:
-    """Read the rows of a Parquet file, a batch at a time."""
-    import pyarrow
-    from pyarrow.parquet import ParquetFile
-
-    number = 0
-    try:
-        with ParquetFile(file) as table:
-            for batch in table.iter_batches(batch_size=_BATCH_ROWS):
-                for value in batch.to_pylist():
-                    number += 1
-                    yield RawRow(number, to_json(value), value)
-    except pyarrow.ArrowException as error:
-        raise _incomplete(file, f"the file cannot be read as Parquet: {error}") from error
-
-
-def to_json(value: object) -> str:
-    """Return a row as a JSON text; values that JSON does not have (dates, bytes) become strings.
-
-    Examples
-    --------
-    >>> to_json({"output": "Größe", "n": 1})
-    '{"output": "Größe", "n": 1}'
-    """
-    text = json.dumps(value, ensure_ascii=False, default=_plain)
-    try:
-        text.encode()
-    except UnicodeEncodeError:  # half of a surrogate pair can only be kept escaped
-        text = json.dumps(value, default=_plain)
-    return text
-
-
-def _plain(value: object) -> object:
-    """Return a value of numpy or pandas as one of Python, anything else as a string."""
-    return value.tolist() if hasattr(value, "tolist") else str(value)
 
 
 def write_rows(path: str | os.PathLike[str], rows: Iterable[Mapping[str, object]]) -> None:
@@ -188,7 +42,7 @@ def write_rows(path: str | os.PathLike[str], rows: Iterable[Mapping[str, object]
     Parameters
     ----------
     path : str or path-like
-        With an ending that :func:`read_rows` knows.
+        Ends in .jsonl, .ndjson or .json, with or without .gz, or in .parquet.
     rows : iterable of mappings
 
     Raises
@@ -197,7 +51,12 @@ def write_rows(path: str | os.PathLike[str], rows: Iterable[Mapping[str, object]
         The ending is unknown, or the rows do not fit into one table (Parquet).
     """
     file = Path(path)
-    ending = _ending(file)
+    ending = ending_of(file)
+    if ending not in _WRITTEN or file.suffix.lower() == ".zst":
+        allowed = f"one of {', '.join(_WRITTEN)} (all but the last also .gz)"
+        raise RecordsError(
+            parameter="the file name's ending", received=file.suffix, allowed=allowed, file=file
+        )
     with atomic_path(file) as temporary:
         if ending == ".parquet":
             _write_parquet(temporary, file, [dict(row) for row in rows])
@@ -213,7 +72,7 @@ def _packed(plain: BinaryIO, is_packed: bool) -> AbstractContextManager[BinaryIO
 
 def _pieces(rows: Iterable[Mapping[str, object]], ending: str) -> Iterator[str]:
     """Yield the texts that make the file."""
-    if ending in _LINES:
+    if ending in LINES:
         yield from (to_json(row) + "\n" for row in rows)
         return
     before = "[\n"
@@ -232,6 +91,73 @@ def _write_parquet(temporary: Path, file: Path, rows: Sequence[dict[str, object]
     columns = {name: [row.get(name) for row in rows] for name in names}
     try:
         write_table(pyarrow.table(columns), temporary)
+    except (pyarrow.ArrowException, TypeError, ValueError, OverflowError) as error:
+        raise _no_table(file, error) from error
+
+
+def keeps_types(path: str | os.PathLike[str], places: Iterable[Place]) -> bool:
+    """Tell whether records keep the types of their columns: from tables into a table."""
+    files = {Path(place.file) for place in places}
+    return ending_of(Path(path)) == ".parquet" and bool(files) and all(ending_of(f) in COLUMNS for f in files)
+
+
+def write_typed(path: str | os.PathLike[str], places: Sequence[Place]) -> None:
+    """Write records that come from tables with the types that their columns have there.
+
+    Parameters
+    ----------
+    path : str or path-like
+        Ends in .parquet.
+    places : sequence of Place
+
+    Raises
+    ------
+    RecordsError
+        A file cannot be read again, or has changed; or the files have no types in common.
+    """
+    import pyarrow
+    from pyarrow.parquet import write_table
+
+    file, numbers = Path(path), dict[tuple[str, int], int]()
+    parts = []
+    for source in dict.fromkeys(place.file for place in places):
+        expected = {place.line: place.text for place in places if place.file == source}
+        parts.append(_rows_again(Path(source), expected))
+        numbers |= {(source, line): len(numbers) + n for n, line in enumerate(sorted(expected))}
+    order = [numbers[place.file, place.line] for place in places]
+    try:
+        whole = pyarrow.concat_tables(parts, promote_options="permissive").take(order)
+        with atomic_path(file) as temporary:
+            write_table(whole, temporary)
     except (pyarrow.ArrowException, TypeError) as error:
-        problem = f"the rows do not fit into one table ({str(error).splitlines()[0]})"
-        raise RecordsError(problem, file=file, fix="write .jsonl instead") from error
+        raise _no_table(file, error) from error
+
+
+def _rows_again(file: Path, expected: Mapping[int, str]) -> "pa.Table":
+    """Read some rows of a table again, with their types, in the order of their lines."""
+    import pyarrow
+
+    found, first, n_found = [], 1, 0
+    try:
+        for batch in read_batches(file):
+            lines = [line for line in range(first, first + len(batch)) if line in expected]
+            own = batch.take(pyarrow.array([line - first for line in lines], pyarrow.int64()))
+            texts = [row_of_value(0, row).text for row in own.to_pylist()]
+            n_found += sum(text == expected[line] for text, line in zip(texts, lines, strict=True))
+            found.append(own)
+            first += len(batch)
+    except (OSError, ValueError, OverflowError) as error:
+        raise _changed(file) from error
+    if n_found != len(expected):
+        raise _changed(file)
+    return pyarrow.Table.from_batches(found)
+
+
+def _changed(file: Path) -> RecordsError:
+    problem = "the file is not the one that was read, so its types are not known"
+    return RecordsError(problem, file=file, fix="read it again, or write .jsonl")
+
+
+def _no_table(file: Path, error: Exception) -> RecordsError:
+    problem = f"the rows do not fit into one table ({str(error).splitlines()[0][:200]})"
+    return RecordsError(problem, file=file, fix="write .jsonl instead")

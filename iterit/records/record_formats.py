@@ -1,85 +1,60 @@
 """Parses one row of an instruction data set into messages: Alpaca, ShareGPT, chats, questions and answers.
 
-A row from which nothing can be learned is refused with a reason, such as "empty answer".
+A row from which nothing can be learned is refused with a reason, such as "empty answer", and so is one
+that means more than its texts say: images, preferences. Fields that are not read are named.
 """
 
+import json
+import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from debias.errors import ParameterError
+from iterit.records.chat_messages import Message, in_training, read_tools, read_turns
+from iterit.records.row_fields import Fields, RefusedRow, parsed, written
 
 FORMATS = ("auto", "alpaca", "sharegpt", "messages", "qa")
-_ROLES = {
-    name: role
-    for role, names in {
-        "system": ("system", "developer"),
-        "user": ("user", "human", "prompter"),
-        "assistant": ("assistant", "gpt", "chatgpt", "model", "bot"),
-    }.items()
-    for name in names
-}
-_CHATS = ("messages", "conversations", "conversation")
+_CHATS = ("messages", "conversations", "conversation", "dialogue", "dialog")
 _QUESTIONS = ("question", "prompt", "query")
 _ANSWERS = ("answer", "response", "completion", "output")
 _INPUTS = ("input", "context")
 _SYSTEMS = ("system", "system_prompt")
-
-
-@dataclass(frozen=True)
-class Message:
-    """One message of a conversation.
-
-    Parameters
-    ----------
-    role : {"system", "user", "assistant"}
-    content : str
-    """
-
-    role: str
-    content: str
+_TOOLS = ("tools", "functions")
+_MEDIA = ("images", "image", "videos", "video", "audios", "audio")
+_MEDIA_PATH = re.compile(r"\.(png|jpe?g|webp|gif|bmp|tiff?|mp[34]|wav|flac|avi|mkv|webm)$")
+_PREFERENCES = ("label", "kto_tag")
 
 
 @dataclass(frozen=True)
 class Content:
-    """Messages of a row.
+    """What a row says.
 
     Parameters
     ----------
     messages : tuple of Message
     instruction, input : str
         The two parts of the question of an Alpaca row; empty in other formats.
+    tools : tuple of dict
+        Tools that the assistant may call.
+    unread : tuple of str
+        Fields with a value that were not read.
     """
 
     messages: tuple[Message, ...]
     instruction: str = ""
     input: str = ""
+    tools: tuple[dict[str, object], ...] = ()
+    unread: tuple[str, ...] = ()
 
     @property
     def response(self) -> str:
-        """The answer; several answers are joined by newlines."""
-        said = [message.content for message in self.messages if message.role == "assistant"]
-        return "\n".join(content for content in said if content.strip())
+        """The answer that is trained; several answers are joined by newlines."""
+        return "\n".join(message.said for message in in_training(self.messages))
 
     @property
     def n_characters(self) -> int:
         """Characters of all messages."""
         return sum(len(message.content) for message in self.messages)
-
-
-class RefusedRow(Exception):
-    """A row is not usable.
-
-    Parameters
-    ----------
-    reason : str
-        Such as "empty answer": rows are counted by it.
-    detail : str, optional
-        What was found.
-    """
-
-    def __init__(self, reason: str, detail: str = "") -> None:
-        super().__init__(reason)
-        self.reason, self.detail = reason, detail
 
 
 def check_format(format: str) -> str:
@@ -90,14 +65,17 @@ def check_format(format: str) -> str:
     return format
 
 
-def parse_row(row: object, format: str = "auto") -> Content:
+def parse_row(row: object, format: str = "auto", source_field: str | None = None) -> Content:
     r"""Return the messages of a row.
 
     Parameters
     ----------
     row : mapping
+        As JSON has it; the names of its fields may have capitals.
     format : {"auto", "alpaca", "sharegpt", "messages", "qa"}
         "auto" looks for a list of messages, then for an instruction, then for a question.
+    source_field : str, optional
+        A field that is read elsewhere.
 
     Raises
     ------
@@ -106,124 +84,149 @@ def parse_row(row: object, format: str = "auto") -> Content:
 
     Examples
     --------
-    >>> parse_row({"instruction": "Add.", "input": "1 and 2", "output": "3"}).messages
-    (Message(role='user', content='Add.\n\n1 and 2'), Message(role='assistant', content='3'))
+    >>> parse_row({"instruction": "Add.", "input": "1 and 2", "output": 3}).messages
+    (Message(role='user', content='Add.\n\n1 and 2', ...), Message(role='assistant', content='3', ...))
+    >>> parse_row({"question": "Name a colour.", "answer": "Red.", "id": 7}).unread
+    ('id',)
     >>> parse_row({"conversations": [{"from": "human", "value": "Hi"}, {"from": "gpt", "value": " "}]})
     Traceback (most recent call last):
-    iterit.records.record_formats.RefusedRow: empty answer
+    iterit.records.row_fields.RefusedRow: empty answer
     """
     if not isinstance(row, Mapping):
         raise RefusedRow("not an object", type(row).__name__)
-    kind = _kind(row) if format == "auto" else format
+    fields = Fields(row)
+    try:
+        return _content(fields, format, source_field)
+    except RefusedRow as refusal:
+        if refusal.reason in ("no answer", "unknown fields") and "rejected" in fields:
+            raise RefusedRow("preference pair", refusal.detail) from refusal
+        raise
+
+
+def _content(fields: Fields, format: str, source_field: str | None) -> Content:
+    """Return what the fields of a row say."""
+    unread = set[str]()
+    kind = _kind(fields) if format == "auto" else format
     if kind == "alpaca":
-        content = _alpaca(row)
+        content = _alpaca(fields)
     elif kind == "qa":
-        content = _question_and_answer(row)
+        content = _question_and_answer(fields, unread)
     elif kind in ("sharegpt", "messages"):
-        content = Content(_with_system(row, _chat(_first(row, _CHATS))))
+        content = Content(_with_system(fields, read_turns(fields.first(*_CHATS), unread)))
     else:
-        raise RefusedRow("unknown fields", ", ".join(map(str, row)))
-    _check_turns(content.messages)
+        raise RefusedRow("unknown fields", ", ".join(fields.names))
+    tools = read_tools(fields.first(*_TOOLS))
+    messages = _greeted(content.messages)
+    if source_field is not None:
+        fields.first(source_field.strip().lower())
+    content = replace(content, messages=messages, tools=tools, unread=(*fields.unread, *sorted(unread)))
+    _check_meaning(fields, messages)
+    _check_turns(messages)
     _check_unicode(content)
     return content
 
 
-def _kind(row: Mapping[str, object]) -> str:
+def _kind(fields: Fields) -> str:
     """Return the format of a row by its fields."""
-    if any(name in row for name in _CHATS):
+    if any(name in fields for name in _CHATS):
         return "messages"
-    if "instruction" in row:
+    if "instruction" in fields:
         return "alpaca"
-    return "qa" if any(name in row for name in _QUESTIONS) else ""
+    return "qa" if any(name in fields for name in _QUESTIONS) else ""
 
 
-def _first(row: Mapping[str, object], names: Sequence[str]) -> object:
-    """Return the value of the first of some fields that is there and not null."""
-    return next((row[name] for name in names if row.get(name) is not None), None)
-
-
-def _text(row: Mapping[str, object], names: Sequence[str]) -> str | None:
-    """Return the text of the first of some fields that is there."""
-    value = _first(row, names)
-    if value is not None and not isinstance(value, str):
-        raise RefusedRow("wrong type", f"{names[0]} is {type(value).__name__}")
-    return value
-
-
-def _with_system(row: Mapping[str, object], messages: tuple[Message, ...]) -> tuple[Message, ...]:
+def _with_system(fields: Fields, messages: tuple[Message, ...]) -> tuple[Message, ...]:
     """Put the text of a system field before a conversation that has no system message."""
-    system = _text(row, _SYSTEMS)
-    has_one = any(message.role == "system" for message in messages)
-    return messages if has_one or not system else (Message("system", system), *messages)
+    if any(message.role == "system" for message in messages):
+        return messages
+    system = fields.text(*_SYSTEMS)
+    return (Message("system", system), *messages) if system else messages
 
 
-def _answered(row: Mapping[str, object], question: str, answer: str | None) -> tuple[Message, ...]:
-    """Put an answer after its question."""
+def _answered(fields: Fields, question: str, answer: str | None) -> tuple[Message, ...]:
+    """Put an answer after its question, and both after the turns before them."""
     if answer is None:
-        raise RefusedRow("no answer", ", ".join(map(str, row)))
-    return _with_system(row, (Message("user", question), Message("assistant", answer)))
+        raise RefusedRow("no answer", ", ".join(fields.names))
+    turns = (*_history(fields), Message("user", question), Message("assistant", answer))
+    return _with_system(fields, turns)
 
 
-def _alpaca(row: Mapping[str, object]) -> Content:
+def _history(fields: Fields) -> list[Message]:
+    """Read the turns before a question: pairs of a question and its answer."""
+    turns = parsed(fields.first("history"))
+    if turns in (None, ""):
+        return []
+    if not isinstance(turns, list) or not all(isinstance(turn, list) and len(turn) == 2 for turn in turns):
+        raise RefusedRow("wrong type", f"history must be a list of pairs, got {turns!r}")
+    return [
+        Message(role, written(text, "a text of history") or "")
+        for turn in turns
+        for role, text in zip(("user", "assistant"), turn, strict=True)
+    ]
+
+
+def _alpaca(fields: Fields) -> Content:
     """Read instruction, input and output; an input follows the instruction after an empty line."""
-    instruction, given = _text(row, ("instruction",)) or "", _text(row, _INPUTS) or ""
+    instruction, given = fields.text("instruction") or "", fields.text(*_INPUTS) or ""
     question = "\n\n".join(part for part in (instruction, given) if part.strip())
-    return Content(_answered(row, question, _text(row, ("output", "response"))), instruction, given)
+    answer = fields.text("output", "response", *_ANSWERS)
+    return Content(_answered(fields, question, answer), instruction, given)
 
 
-def _question_and_answer(row: Mapping[str, object]) -> Content:
+def _question_and_answer(fields: Fields, unread: set[str]) -> Content:
     """Read a question and its answer, each a text or a list of messages."""
-    question, answer = _first(row, _QUESTIONS), _first(row, _ANSWERS)
+    question, answer = fields.first(*_QUESTIONS), fields.first(*_ANSWERS)
     if isinstance(question, list) and isinstance(answer, list):
-        return Content(_with_system(row, (*_chat(question), *_chat(answer))))
-    return Content(_answered(row, _text(row, _QUESTIONS) or "", _text(row, _ANSWERS)))
+        return Content(_with_system(fields, (*read_turns(question, unread), *read_turns(answer, unread))))
+    return Content(_answered(fields, fields.text(*_QUESTIONS) or "", fields.text(*_ANSWERS)))
 
 
-def _chat(turns: object) -> tuple[Message, ...]:
-    """Read a list of messages in either of the two usual spellings."""
-    if turns is None:
-        raise RefusedRow("no answer", "no messages")
-    if not isinstance(turns, list):
-        raise RefusedRow("wrong type", f"messages are {type(turns).__name__}")
-    return tuple(_message(turn) for turn in turns)
+def _greeted(messages: Sequence[Message]) -> tuple[Message, ...]:
+    """Keep what the assistant says before the first question out of training: it answers nothing."""
+    asked = [n for n, message in enumerate(messages) if message.role == "user" and message.content.strip()]
+    first = asked[0] if asked else len(messages)
+    greetings = [replace(m, is_trained=False) if m.is_answer else m for m in messages[:first]]
+    return (*greetings, *messages[first:])
 
 
-def _message(turn: object) -> Message:
-    """Read one message: role and content, or from and value."""
-    if not isinstance(turn, Mapping):
-        raise RefusedRow("wrong type", f"a message is {type(turn).__name__}")
-    said, content = _first(turn, ("role", "from")), _first(turn, ("content", "value"))
-    role = _ROLES.get(said.lower()) if isinstance(said, str) else None
-    if role is None:
-        raise RefusedRow("unknown role", repr(said))
-    if isinstance(content, list):
-        content = "".join(_part(part) for part in content)
-    if not isinstance(content, str | None):
-        raise RefusedRow("wrong type", f"the content of a message is {type(content).__name__}")
-    return Message(role, content or "")
+def _check_meaning(fields: Fields, messages: Sequence[Message]) -> None:
+    """Refuse a row whose texts alone do not say what it means."""
+    has_place = any("<image>" in message.content for message in messages)
+    media = [name for name in _MEDIA if _is_media(name, fields.unread_value(name), has_place)]
+    if media:
+        raise RefusedRow("has images or other media", ", ".join(media))
+    for name in _PREFERENCES:
+        value = fields.unread_value(name)
+        if str(value).lower() in ("true", "false"):
+            raise RefusedRow("preference label", f"{name} is {value}")
 
 
-def _part(part: object) -> str:
-    """Return the text of one part of a message that is a list of parts."""
-    if isinstance(part, Mapping) and part.get("type") == "text" and isinstance(part.get("text"), str):
-        return str(part["text"])
-    raise RefusedRow("wrong type", "a part of a message is not a text")
+def _is_media(name: str, value: object, has_place: bool) -> bool:
+    """Tell whether a field refers to an image, a video or a sound."""
+    if value is None:
+        return False
+    is_path = isinstance(value, str) and bool(_MEDIA_PATH.search(value.strip().lower()))
+    return name.endswith("s") or has_place or is_path or isinstance(value, Mapping | list)
 
 
 def _check_turns(messages: Sequence[Message]) -> None:
-    """Refuse a conversation without an answer, or with an answer before the first question."""
-    said = [message.role for message in messages if message.content.strip()]
-    if "assistant" not in said:
+    """Refuse a conversation without an answer to train."""
+    if not any(message.is_answer for message in messages):
         has_turn = any(message.role == "assistant" for message in messages)
         raise RefusedRow("empty answer" if has_turn else "no answer")
-    if "user" not in said[: said.index("assistant")]:
+    last = max(n for n, message in enumerate(messages) if message.is_answer)
+    if not any(message.role == "user" and message.content.strip() for message in messages[:last]):
         raise RefusedRow("no question")
+    if not in_training(messages):
+        raise RefusedRow("no answer to train", "the data keep every answer out of training")
 
 
 def _check_unicode(content: Content) -> None:
     """Refuse halves of surrogate pairs, which no tokenizer accepts."""
+    others = [content.tools, [(message.tool_calls, message.others) for message in content.messages]]
     try:
         for message in content.messages:
             message.content.encode()
+        json.dumps(others, ensure_ascii=False).encode()
     except UnicodeEncodeError as error:
         raise RefusedRow("not Unicode", str(error)) from None

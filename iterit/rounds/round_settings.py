@@ -28,7 +28,7 @@ class RoundSettings(SelectionSettings):
     stale_share : float, default=0.1
         Share of the window ``top`` for other rows, those with the oldest scores first, so that no row
         keeps its score of round 0 for ever.
-    mode, decay, min_ifd, max_ifd, quotas, seed
+    mode, decay, min_ifd, max_ifd, tokens, quotas, seed
         See :class:`iterit.selection.selection_settings.SelectionSettings`; the seed also decides the
         order in which picked rows are trained.
 

@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from debias.console.number_formats import counted
 from debias.errors import ParameterError
 from iterit.rounds.round_settings import RoundSettings
 from iterit.row_numbers import RowArray
@@ -121,7 +122,10 @@ def n_picks_of(ratio: float, n_rows: int) -> int:
         raise ParameterError(parameter="ratio", received=ratio, allowed="a number above 0 and at most 1")
     n_picks = math.floor(ratio * n_rows + 1e-9)  # 0.29 * 100 is 28.999...
     if n_picks < 1:
-        allowed = f"at least {1 / max(n_rows, 1):.3g}, one of {n_rows} rows"
+        if not n_rows:
+            raise ParameterError("there is no record to pick from", parameter="ratio", received=ratio)
+        least = math.ceil(1e6 / n_rows) / 1e6
+        allowed = f"at least {least:g}, which picks one of {counted(n_rows, 'record')}"
         raise ParameterError(parameter="ratio", received=ratio, allowed=allowed)
     return n_picks
 

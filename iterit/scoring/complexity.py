@@ -6,12 +6,14 @@ Quantity to Quality", NAACL 2024; Jia et al., "IterIT", arXiv 2412.17365.
 """
 
 import os
-from collections.abc import Iterator, Sequence
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
+from debias.console.progress import counted_progress
 from debias.errors import ParameterError, param
 from debias.inference.engine import Engine
 from iterit.records.instruction_records import Records
@@ -19,12 +21,14 @@ from iterit.scoring.answer_likelihoods import Item, score_items
 from iterit.scoring.score_cache import Score, ScoreCache
 from iterit.templates.encoding import EncodedRecords
 from iterit.templates.named_templates import template_for
-from iterit.templates.template import Template
+from iterit.templates.template import Template, check_some_taken
 
-STATUSES = ("ok", "empty", "truncated", "ifd_ge_1")
+STATUSES = ("ok", "empty", "truncated", "ifd_ge_1", "refused")
 
 _BATCHES_AT_ONCE = 16
 _BATCH_TOKENS = 4096
+_FIRST_TOKENS = 128
+_SECONDS_AT_ONCE = 10
 
 
 def score_complexity(
@@ -52,10 +56,11 @@ def score_complexity(
         Which records; all if omitted.
     cache : str or path-like, optional
         Folder in which scores are kept: what is there is not computed again, and an interruption
-        loses at most the current chunk.
+        loses at most the last seconds, or one record that takes longer.
     step : int, optional
         Training step of the model, which scores are kept under, too. The engine's fingerprint
-        notices changed weights by samples of them; a step leaves no doubt.
+        notices changed weights by samples of them; a step leaves no doubt. With a step, records are
+        asked about in chunks that no clock decides, so that a round is the same each time.
     max_tokens : int, optional
         Longest sequence in training; the engine's context if omitted. A longer one is cut at its
         end, as in training, and what is left of its answers is scored.
@@ -73,8 +78,9 @@ def score_complexity(
           several answers they are means over the tokens of all of them;
         - ``n_tokens`` (int64): tokens of the answers, those that end turns included;
         - ``status``: "truncated" where tokens of an answer were cut away, "empty" where the tokenizer
-          leaves nothing of it, "ifd_ge_1" where the question does not help, else "ok". Where no token
-          is left the scores are nan.
+          leaves nothing of it, "refused" where the template cannot take the record (``attrs["refused"]``
+          says why, by row), "ifd_ge_1" where the question does not help, else "ok". Where no token is
+          left the scores are nan.
 
     Raises
     ------
@@ -83,7 +89,7 @@ def score_complexity(
     ParameterError
         A parameter is not allowed, or the engine has no tokenizer and no template was given.
     RecordsError
-        The template cannot take a record.
+        The template cannot take any of the records.
     StorageError
         Scores cannot be kept.
     ResumeError
@@ -111,10 +117,29 @@ def score_complexity(
     with ScoreCache(cache, facts) as kept:
         scores = kept.find(digests)
         missing = {one: row for one, row in zip(digests, numbers.tolist(), strict=True) if one not in scores}
+        refused: dict[str, str] = {}
         if missing:
-            tokens = _encoded(records, template, sorted(missing.values()), limit, encoded)
-            scores |= _score_missing(records, engine, template, tokens, kept, show_progress)
-    return _table(numbers, [scores[one] for one in digests])
+            encoded = encoded if encoded is not None else template.encode_all(records, [*missing.values()])
+            refused = {one: encoded.refused[row] for one, row in missing.items() if row in encoded.refused}
+            taken = sorted(row for one, row in missing.items() if one not in refused)
+            tokens = _encoded(records, template, taken, limit, encoded)
+            most = getattr(engine, "max_batch_tokens", _BATCH_TOKENS) * _BATCHES_AT_ONCE
+            pace = _Pace(most, is_steady=step is not None)
+            scores |= _score_missing(records, engine, template, tokens, kept, pace, show_progress)
+    scores |= dict.fromkeys(refused, Score(np.nan, np.nan, 0, False))
+    return _with_refused(_table(numbers, [scores[one] for one in digests]), digests, refused)
+
+
+def _with_refused(table: pd.DataFrame, digests: Sequence[str], refused: Mapping[str, str]) -> pd.DataFrame:
+    """Return scores with the status of records that the template cannot take."""
+    reasons = {
+        int(row): refused[one] for row, one in zip(table.index, digests, strict=True) if one in refused
+    }
+    if reasons:
+        check_some_taken(reasons, len(table))
+        table.loc[list(reasons), "status"] = "refused"
+        table.attrs["refused"] = reasons
+    return table
 
 
 def _template_of(engine: Engine) -> Template:
@@ -175,36 +200,59 @@ def _score_missing(
     template: Template,
     items: Sequence[Item],
     kept: ScoreCache,
+    pace: "_Pace",
     show_progress: bool,
 ) -> dict[str, Score]:
     """Ask the engine about one chunk after another; each is kept at once."""
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-    columns = (TextColumn("scoring"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     scores: dict[str, Score] = {}
-    n_tokens = getattr(engine, "max_batch_tokens", _BATCH_TOKENS) * _BATCHES_AT_ONCE
-    with Progress(*columns, console=Console(stderr=True), disable=not show_progress) as bar:
-        task = bar.add_task("tokens", total=sum(len(item.encoded) for item in items))
-        for chunk in _chunks(items, n_tokens):
+    total = sum(len(item.encoded) for item in items)
+    with counted_progress("scoring, tokens", total, show_progress) as advance:
+        for chunk in _chunks(items, lambda: pace.n_tokens):
+            begun = time.perf_counter()
             found = score_items(records, engine, template, chunk)
+            pace.note(sum(map(_n_asked, chunk)), time.perf_counter() - begun)
             new = {records.digests[item.row]: score for item, score in zip(chunk, found, strict=True)}
             kept.add(new.items())
             scores |= new
-            bar.advance(task, sum(len(item.encoded) for item in chunk))
+            advance(sum(len(item.encoded) for item in chunk))
     return scores
 
 
-def _chunks(items: Sequence[Item], n_tokens: int) -> Iterator[list[Item]]:
-    """Cut items into chunks of about so many tokens."""
+class _Pace:
+    """How many tokens to ask about at once: few at first, then what is answered in some seconds.
+
+    Parameters
+    ----------
+    most : int
+    is_steady : bool
+        Whether it is always the most.
+    """
+
+    def __init__(self, most: int, is_steady: bool) -> None:
+        self.most, self.is_steady = most, is_steady
+        self.n_tokens = most if is_steady else min(most, _FIRST_TOKENS)
+
+    def note(self, n_tokens: int, seconds: float) -> None:
+        """Learn how long the last tokens took."""
+        if not self.is_steady:
+            self.n_tokens = min(self.most, int(n_tokens / max(seconds, 1e-9) * _SECONDS_AT_ONCE))
+
+
+def _n_asked(item: Item) -> int:
+    """Return the tokens that an engine reads for a record: its conversation, and its answers alone."""
+    return len(item.encoded) + item.encoded.n_answer_tokens
+
+
+def _chunks(items: Sequence[Item], n_tokens: Callable[[], int]) -> Iterator[list[Item]]:
+    """Cut items into chunks of about so many tokens as there may be when each begins, or of one item."""
     chunk: list[Item] = []
     filled = 0
     for item in items:
-        chunk.append(item)
-        filled += len(item.encoded) + item.encoded.n_answer_tokens
-        if filled >= n_tokens:
+        if chunk and filled + _n_asked(item) > n_tokens():
             yield chunk
             chunk, filled = [], 0
+        chunk.append(item)
+        filled += _n_asked(item)
     if chunk:
         yield chunk
 

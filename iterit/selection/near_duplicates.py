@@ -43,7 +43,7 @@ def near_duplicates(
     texts: Sequence[str],
     *,
     threshold: float = 0.8,
-    tokens: str = "unicode",
+    tokens: str = "every",
     min_words: int = 5,
     n_permutations: int = 128,
     seed: int = 1,
@@ -57,9 +57,9 @@ def near_duplicates(
     threshold : float
         Above 0 and at most 1: the least share of common n-grams of a near duplicate. At 1.0 only the
         order and repetition of words may differ.
-    tokens : {"unicode", "scikit-learn"}
-        How texts are cut into words, see :func:`iterit.ngrams.word_kinds.word_kind`. "scikit-learn"
-        omits words of one character: "x = 4" and "x = 5" are then alike.
+    tokens : {"every", "unicode", "published"}
+        How texts are cut into words, see :func:`iterit.ngrams.word_kinds.word_kind`. All but "every"
+        omit words of one letter or digit: "x = 4 metres" and "x = 5 metres" are then alike.
     min_words : int
         Texts of fewer words are never near duplicates, only exact ones: "5" and "-5" have the same words.
     n_permutations : int

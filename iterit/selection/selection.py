@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from debias.errors import ParameterError
+from debias.errors import ParameterError, param
 from iterit.ngrams.ngram_counts import NgramCounts
 from iterit.ngrams.ngram_weights import Weights, diversity_of_picks, weigh
 from iterit.row_numbers import RowArray
@@ -103,7 +103,7 @@ def select(
     round : int
         Written into the table.
     **settings
-        `mode`, `decay`, `min_ifd`, `max_ifd`, `quotas` and `seed`: see
+        `mode`, `decay`, `min_ifd`, `max_ifd`, `tokens`, `quotas` and `seed`: see
         :class:`iterit.selection.selection_settings.SelectionSettings`.
 
     Returns
@@ -130,6 +130,13 @@ def select(
     {'IFD >= 1.0': 1}
     """
     how = SelectionSettings.of(**settings)
+    if "tokens" in settings and counts is not None and counts.tokens != how.tokens:
+        raise ParameterError(
+            f"the n-grams were counted with {param('tokens', repr(counts.tokens))}",
+            parameter="tokens",
+            received=how.tokens,
+            fix=f"omit {param('tokens')}, or pass it to count_ngrams",
+        )
     k = _checked_k(k)
     given = checked_inputs(
         how, complexity, counts,
@@ -142,7 +149,8 @@ def select(
     pool = _Candidates(MODES[how.mode], float(how.decay), may.places, known, by_source, k)
     weights = None if counts is None else weigh(counts, None if candidates is None else rows)
     if pool.mode.greedy:
-        picks = _filled(_by_gain(pool, weights, given.embeddings), pool)
+        words = None if counts is None else counts.words_per_token[rows]
+        picks = _filled(_by_gain(pool, weights, words, given.embeddings), pool)
     else:
         picks = _by_order(pool, how, given.lengths, weights)
     table = _table(picks, given, counts, round)
@@ -159,14 +167,25 @@ def _checked_k(k: int) -> int:
     return number
 
 
-def _by_gain(pool: _Candidates, weights: Weights | None, embeddings: npt.NDArray[np.float32] | None) -> Picks:
-    """Pick one row after the other, the one that adds most."""
+def _by_gain(
+    pool: _Candidates,
+    weights: Weights | None,
+    words_per_token: Floats | None,
+    embeddings: npt.NDArray[np.float32] | None,
+) -> Picks:
+    """Pick one row after the other, the one that adds most.
+
+    The sum of a row's weights, whose norm is 1, grows with the root of their number: in a script without
+    spaces it is as large as if words, not characters, made its n-grams.
+    """
     k = min(pool.k, len(pool.places))
     if embeddings is not None:
         return cover_greedily(embeddings, pool.complexity, k, eligible=pool.places, by_source=pool.by_source)
-    assert weights is not None
+    assert weights is not None and words_per_token is not None
     complexity = pool.complexity if "complexity" in pool.mode.needs else np.ones(weights.n_rows)
-    divisors = np.maximum(weights.n_distinct, 1).astype(np.float64) ** pool.mode.length_power
+    power = pool.mode.length_power
+    divisors = np.maximum(weights.n_distinct, 1).astype(np.float64) ** power
+    divisors *= words_per_token ** (power - 0.5)
     return lazy_greedy(
         weights, complexity, k, pool.decay, eligible=pool.places, divisors=divisors, by_source=pool.by_source
     )

@@ -20,6 +20,8 @@ class SelectionSettings(Settings):
         general data, 0 for one domain.
     min_ifd, max_ifd : float, optional
         Only rows with ``min_ifd <= IFD < max_ifd`` are picked.
+    tokens : {"unicode", "published"}, default="unicode"
+        How answers are cut into words, see :func:`iterit.ngrams.word_kinds.word_kind`.
     quotas : mapping of source to int or float, optional
         The most rows of a source, as a number of rows (int) or a share of the picks (float).
     seed : int, default=0
@@ -45,5 +47,11 @@ class SelectionSettings(Settings):
     )
     min_ifd: float | None = setting(None, "Pick no record with a lower IFD.")
     max_ifd: float | None = setting(1.0, "Pick no record with this IFD or a higher one.")
+    tokens: str = setting(
+        "unicode",
+        "How answers are cut into words: unicode (every script), or published (words of two or more "
+        "letters between spaces).",
+        one_of=("unicode", "published"),
+    )
     quotas: Mapping[str, float] | None = setting(None, "The most picks of a source.")
     seed: int = setting(0, "Seed of everything that is drawn at random.", least=0)

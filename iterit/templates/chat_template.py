@@ -1,10 +1,14 @@
-"""Reads the chat template of a tokenizer as turns: where each answer begins and ends."""
+"""Reads the chat template of a tokenizer as turns: where each answer begins and ends.
+
+What the template leaves out of a record (tools, thoughts, a role it does not know) refuses the record.
+"""
 
 import os
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
 
 from debias.errors import ParameterError, RecordsError, param
+from iterit.records.chat_messages import Message
 from iterit.records.instruction_records import Record
 from iterit.templates.template import Borders, Template, answered_places
 
@@ -13,6 +17,9 @@ if TYPE_CHECKING:
 
 _MARK = "\ue000"  # marks the place of an answer: a private character
 _ALPACA = param("template", "'alpaca'")
+
+ChatMessages = list[dict[str, Any]]
+Tools = Sequence[dict[Any, Any]]
 
 
 class ChatTemplate(Template):
@@ -34,9 +41,17 @@ class ChatTemplate(Template):
         super().__init__(tokenizer)
         if not getattr(tokenizer, "chat_template", None):
             raise _unusable("the tokenizer has no chat template")
-        asked = [{"role": "user", "content": "?"}]
-        before, asking = self._render(asked), self._render(asked, is_asking=True)
-        done = self._render([*asked, {"role": "assistant", "content": _MARK}])
+        asked: ChatMessages = [{"role": "user", "content": "?"}]
+        answered: ChatMessages = [*asked, {"role": "assistant", "content": _MARK}]
+        self._in_parts, self._tail = False, ""
+        if _MARK not in self._render(answered):  # some templates walk over the parts of a content
+            self._in_parts = True
+        done = self._render(answered)
+        self._tail = self._end_of_last(self._render(asked), done) or self._end_of_last(
+            done, self._render([*answered, *asked])
+        )
+        before, done = self._render(asked), self._render(answered)
+        asking = self._render(asked, is_asking=True)
         if not done.startswith(before) or _MARK not in done:
             raise _unusable("the tokenizer's chat template changes a question when it is answered")
         self.opening = os.path.commonprefix([asking, done])[len(before) :]
@@ -45,13 +60,30 @@ class ChatTemplate(Template):
         self._n_trailing = len(after) - len(self.ending)
         self._find_leading(done)
 
-    def _render(self, messages: Sequence[dict[str, str]], is_asking: bool = False) -> str:
-        """Return the text of a conversation."""
-        return str(
+    def _render(self, messages: ChatMessages, is_asking: bool = False, tools: Tools = ()) -> str:
+        """Return the text of a conversation, without what stands after the last message of any."""
+        if self._in_parts:
+            messages = [{**m, "content": [{"type": "text", "text": m["content"]}]} for m in messages]
+        text = str(
             self.tokenizer.apply_chat_template(
-                list(messages), tokenize=False, add_generation_prompt=is_asking
+                messages, tokenize=False, add_generation_prompt=is_asking, tools=list(tools) or None
             )
         )
+        return text.removesuffix(self._tail)
+
+    def _end_of_last(self, short: str, long: str) -> str:
+        """Return what stands after the last message only, from a conversation and a longer one.
+
+        It is the shortest end without which the short text opens the long one, and with a special token
+        at its beginning, or shared by both.
+        """
+        if long.startswith(short):
+            return ""
+        least = len(short) - len(os.path.commonprefix([short, long]))
+        ends = [end for place in range(len(short) - least + 1) if _MARK not in (end := short[place:])][::-1]
+        special = tuple(token for token in self.tokenizer.all_special_tokens if token)
+        shared = (end for end in ends if long.endswith(end))
+        return next((end for end in ends if end.startswith(special)), next(shared, ""))
 
     def _find_leading(self, done: str) -> None:
         """Find the token that opens every text, whether the tokenizer adds it or the template."""
@@ -73,25 +105,35 @@ class ChatTemplate(Template):
         from jinja2 import TemplateError
 
         answers = answered_places(record.messages)
-        messages = [{"role": m.role, "content": m.content} for m in record.messages[: answers[-1] + 1]]
+        said = record.messages[: answers[-1] + 1]
+        messages = [_for_template(message) for message in said]
+
+        def render(messages: ChatMessages, tools: Tools = record.tools) -> str:
+            return self._render(messages, tools=tools)
+
         try:
-            whole = self._render(messages)
-            borders = [self._borders(messages, place, whole) for place in answers]
-        except (TemplateError, TypeError, ValueError) as error:
+            whole = render(messages)
+            borders = [self._borders(messages, place, whole, render) for place in answers]
+            _check_rendered(said, record.tools, messages, whole, render)
+        except (TemplateError, TypeError, ValueError, LookupError, AttributeError) as error:
             problem = f"the tokenizer's chat template cannot render the record: {error}"
             fix = f"omit it, or use {_ALPACA}"
             raise RecordsError(problem, row=record.row, fix=fix) from error
         n_stripped = len(self._stripped)
         moved = [Borders(*(place - n_stripped for place in one)) for one in borders]
-        return whole[n_stripped : borders[-1].stop], moved
+        end = "" if self.ending else self._tail
+        moved[-1] = moved[-1]._replace(stop=moved[-1].stop + len(end))
+        return whole[n_stripped : borders[-1].stop] + end, moved
 
-    def _borders(self, messages: Sequence[dict[str, str]], place: int, whole: str) -> Borders:
+    def _borders(
+        self, messages: ChatMessages, place: int, whole: str, render: Callable[[ChatMessages], str]
+    ) -> Borders:
         """Return the place of an answer: from the text rendered without it to the text rendered with it."""
-        before = self._render(messages[:place])
+        before = render(messages[:place])
         start = len(before) + len(self.opening)
         if not whole.startswith(before + self.opening):
             raise ValueError(f"the text before message {place} is changed by what follows")
-        rendered = whole if place == len(messages) - 1 else self._render(messages[: place + 1])
+        rendered = whole if place == len(messages) - 1 else render(messages[: place + 1])
         if whole.startswith(rendered):
             stop = len(rendered) - self._n_trailing
         else:  # some templates put thoughts into the last answer only
@@ -102,6 +144,33 @@ class ChatTemplate(Template):
                 raise ValueError(f"message {place} is changed by what follows")
             stop = start + len(found[0])
         return Borders(len(before), start, stop)
+
+
+def _for_template(message: Message) -> dict[str, Any]:
+    """Return a message as chat templates take it."""
+    calls = {"tool_calls": list(message.tool_calls)} if message.tool_calls else {}
+    return {"role": message.role, "content": message.content, **message.others, **calls}
+
+
+def _check_rendered(
+    said: Sequence[Message],
+    tools: Tools,
+    messages: ChatMessages,
+    whole: str,
+    render: Callable[..., str],
+) -> None:
+    """Raise ValueError where a template leaves out something that a record says."""
+    closed = "".join(whole.split())
+    for place, message in enumerate(said):
+        for text in (message.content, *message.thoughts):
+            if text.strip() not in whole and "".join(text.split()) not in closed:
+                raise ValueError(f"it leaves out a text of message {place} ({message.role})")
+        if message.tool_calls:
+            less = {name: value for name, value in messages[place].items() if name != "tool_calls"}
+            if render([*messages[:place], less, *messages[place + 1 :]]) == whole:
+                raise ValueError(f"it leaves out the calls of tools in message {place}")
+    if tools and render(messages, ()) == whole:
+        raise ValueError("it leaves out the tools")
 
 
 def _unusable(problem: str) -> ParameterError:

@@ -1,7 +1,7 @@
 """Holds records as tokens: a sequence each with the places of its answers, many of them compactly."""
 
 from array import array
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from typing import NamedTuple
@@ -113,10 +113,19 @@ class EncodedRecords(Sequence[Encoded]):
         Read one by one, so that only the arrays are held.
     fingerprint : str
         Fingerprint of the template that made them.
+    refused : mapping of int to str, optional
+        Rows that the template cannot take, with the reason; their sequences are empty.
     """
 
-    def __init__(self, rows: ArrayLike, encoded: Iterable[Encoded], fingerprint: str = "") -> None:
+    def __init__(
+        self,
+        rows: ArrayLike,
+        encoded: Iterable[Encoded],
+        fingerprint: str = "",
+        refused: Mapping[int, str] | None = None,
+    ) -> None:
         self.rows = np.asarray(rows, dtype=np.int64)
+        self.refused = {} if refused is None else refused
         self.fingerprint = fingerprint
         tokens, spans = array("i"), array("i")
         ends, span_ends, truncated = array("q", [0]), array("q", [0]), bytearray()
@@ -154,6 +163,11 @@ class EncodedRecords(Sequence[Encoded]):
     def lengths(self) -> NDArray[np.int64]:
         """Tokens of each sequence."""
         return np.diff(self._ends)
+
+    @property
+    def largest_token(self) -> int:
+        """The largest token of all sequences, -1 where there is none."""
+        return int(self._tokens.max(initial=-1))
 
     def of(self, row: int) -> Encoded:
         """Return the sequence of a record by its row.

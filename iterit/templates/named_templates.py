@@ -2,9 +2,9 @@
 
 from typing import TYPE_CHECKING
 
-from debias.errors import ParameterError
+from debias.errors import ParameterError, RecordsError
+from iterit.records.chat_messages import Message
 from iterit.records.instruction_records import Record
-from iterit.records.record_formats import Message
 from iterit.templates.chat_template import ChatTemplate
 from iterit.templates.template import Borders, Template, answered_places
 
@@ -53,22 +53,35 @@ class AlpacaTemplate(Template):
     def layout(self, record: Record) -> tuple[str, list[Borders]]:
         """Return the text of a record with plain headings, and the places of its answers."""
         last = answered_places(record.messages)[-1]
+        asked = max(n for n, message in enumerate(record.messages) if message.role == "user")
+        self._check_plain(record)
         system = [m.content for m in record.messages if m.role == "system"]
         text = "\n".join(system) or self._headers[bool(record.input.strip())]
         borders = []
-        for message in record.messages[: last + 1]:
+        for place, message in enumerate(record.messages[: last + 1]):
             if message.role == "user":
-                text += f"\n\n{self._question(record, message)}"
+                text += f"\n\n{self._question(record if place == asked else None, message)}"
             elif message.role == "assistant":
                 opening, start = len(text) + 2, len(text) + 2 + len(self.opening)
                 text += f"\n\n{self.opening}{message.content}{self.ending}"
-                if message.content.strip():
+                if message.is_answer and message.is_trained:
                     borders.append(Borders(opening, start, len(text)))
         return text, borders
 
-    def _question(self, record: Record, message: Message) -> str:
-        """Return a question under its heading; an input has a heading of its own."""
-        if not record.input.strip():
+    def _check_plain(self, record: Record) -> None:
+        """Refuse a record that says more than texts."""
+        for place, message in enumerate(record.messages):
+            found = "a tool" if message.role == "tool" or message.tool_calls else ""
+            if found := found or ("a thought" if message.thoughts else ""):
+                problem = f"the plain template has no place for {found} (message {place})"
+                raise RecordsError(problem, row=record.row, fix="omit it, or use a chat template")
+        if record.tools:
+            problem = "the plain template has no place for tools"
+            raise RecordsError(problem, row=record.row, fix="omit it, or use a chat template")
+
+    def _question(self, record: Record | None, message: Message) -> str:
+        """Return a question under its heading; the input of the record has a heading of its own."""
+        if record is None or not record.input.strip():
             return f"### Instruction:\n{message.content}"
         return f"### Instruction:\n{record.instruction}\n\n### Input:\n{record.input}"
 

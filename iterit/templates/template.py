@@ -6,7 +6,8 @@ that straddles the border of an answer belongs to the answer.
 
 from abc import ABC, abstractmethod
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import islice
@@ -15,12 +16,12 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike
 
-from debias.errors import ParameterError
+from debias.errors import ParameterError, RecordsError
 from debias.inference.collection.answer_store import digest
+from debias.inference.texts.json_rows import to_json
 from debias.inference.tokenization import Tokenization
+from iterit.records.chat_messages import Message
 from iterit.records.instruction_records import Record, Records
-from iterit.records.record_files import to_json
-from iterit.records.record_formats import Message
 from iterit.templates.encoding import Encoded, EncodedRecords, Span
 
 if TYPE_CHECKING:
@@ -168,6 +169,8 @@ class Template(ABC):
     ) -> EncodedRecords:
         """Return many records as tokens, held compactly, to be scored and trained on.
 
+        A record that the template cannot take has no answer there; ``refused`` of the result has the reason.
+
         Parameters
         ----------
         records : Records
@@ -178,24 +181,38 @@ class Template(ABC):
 
         Raises
         ------
-        RecordsError
-            The template cannot take a record.
+        ParameterError
+            `max_tokens` is not allowed.
         """
         numbers = np.arange(len(records)) if rows is None else np.asarray(rows, dtype=np.int64)
         chosen = records if rows is None else (records[int(row)] for row in numbers)
-        return EncodedRecords(numbers, self._encoded(chosen, max_tokens), self.fingerprint)
+        refused: dict[int, str] = {}
+        encoded = self._encoded(chosen, max_tokens, refused)
+        return EncodedRecords(numbers, encoded, self.fingerprint, refused)
 
-    def _encoded(self, records: Iterable[Record], max_tokens: int | None) -> Iterator[Encoded]:
-        """Tokenise some hundred texts at a time."""
+    def _encoded(
+        self, records: Iterable[Record], max_tokens: int | None, refused: dict[int, str] | None = None
+    ) -> Iterator[Encoded]:
+        """Tokenise some hundred texts at a time; records that cannot be rendered go to `refused`."""
         if max_tokens is not None and (not isinstance(max_tokens, int) or max_tokens < 1):
             allowed = "a positive integer or None"
             raise ParameterError(parameter="max_tokens", received=max_tokens, allowed=allowed)
-        layouts = (self.layout(record) for record in records)
+        layouts = (self._layout_or_none(record, refused) for record in records)
         while some := list(islice(layouts, _TEXTS_AT_ONCE)):
             batch = self.tokenizer([text for text, _ in some], add_special_tokens=False, verbose=False)
             for encoding, (_, borders) in zip(batch.encodings, some, strict=True):
                 whole = self._with_spans(encoding, borders)
                 yield whole if max_tokens is None else whole.cut(max_tokens)
+
+    def _layout_or_none(self, record: Record, refused: dict[int, str] | None) -> tuple[str, list[Borders]]:
+        """Return the layout of a record, or an empty one where it is refused."""
+        try:
+            return self.layout(record)
+        except RecordsError as error:
+            if refused is None:
+                raise
+            refused[record.row] = str(error.problem)
+            return "", []
 
     def _with_spans(self, encoding: "Encoding", borders: Sequence[Borders]) -> Encoded:
         """Find answers by the offsets of the tokens."""
@@ -218,11 +235,42 @@ class Template(ABC):
 
 
 def answered_places(messages: Sequence[Message]) -> list[int]:
-    """Return the places of the answers that are not only white space.
+    """Return the places of the answers that are trained: not only white space, and not kept out.
 
     Examples
     --------
     >>> answered_places([Message("user", "a"), Message("assistant", "b"), Message("assistant", " ")])
     [1]
     """
-    return [n for n, m in enumerate(messages) if m.role == "assistant" and m.content.strip()]
+    return [n for n, message in enumerate(messages) if message.is_answer and message.is_trained]
+
+
+def check_some_taken(refused: Mapping[int, str], n_records: int) -> None:
+    """Raise RecordsError where a template refuses every one of some records.
+
+    Examples
+    --------
+    >>> check_some_taken({3: "the template has no place for tools"}, 1)
+    Traceback (most recent call last):
+    debias.errors.RecordsError: row 3: the template has no place for tools; use another template.
+    """
+    if refused and len(refused) == n_records:
+        row, problem = next(iter(refused.items()))
+        raise RecordsError(problem, row=row, fix="use another template")
+
+
+def refusals_told(refused: Mapping[int, str], where: str = "") -> str:
+    """Return how many records a template refused and why, a sentence for people; empty where it took all.
+
+    Examples
+    --------
+    >>> refusals_told({3: "it has no place for tools", 8: "it has no place for tools"})
+    '2 records were refused by the template: it has no place for tools.'
+    """
+    if not refused:
+        return ""
+    counts = Counter(refused.values()).most_common(3)
+    numbered = ", ".join(f"{n:,} {reason}" for reason, n in counts)
+    reasons = counts[0][0] if counts[0][1] == len(refused) else numbered
+    records = "1 record was" if len(refused) == 1 else f"{len(refused):,} records were"
+    return f"{records} refused by the template: {reasons}{f'; {where}' if where else ''}."

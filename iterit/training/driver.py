@@ -15,7 +15,13 @@ from iterit.rounds.round import RowPicker, run_round, training_order
 from iterit.rounds.round_settings import RoundSettings
 from iterit.rounds.round_state import RoundState, first_state
 from iterit.row_numbers import RowArray
-from iterit.training.checkpoints import History, RoundsCheckpoint, check_same_run, read_checkpoint
+from iterit.training.checkpoints import (
+    History,
+    RoundsCheckpoint,
+    check_same_run,
+    check_same_training,
+    read_checkpoint,
+)
 from iterit.training.distributed import in_first
 from iterit.training.rescoring import Rescorer
 from iterit.training.trainer_parts import step_of
@@ -70,7 +76,7 @@ class RoundDriver:
         self.state = first_state(self.state.n_rows, self.state.rows)
         self.history, self._logged_step, self._training_since = [], 0, None
 
-    def resume(self, folder: str | Path, step: int) -> None:
+    def resume(self, folder: str | Path, step: int, is_finished: bool = False) -> None:
         """Resume from a checkpoint.
 
         Parameters
@@ -79,6 +85,8 @@ class RoundDriver:
             The Trainer's checkpoint.
         step : int
             The step at which it was written.
+        is_finished : bool, default=False
+            Whether nothing is left to train.
 
         Raises
         ------
@@ -87,6 +95,7 @@ class RoundDriver:
         """
         kept = read_checkpoint(folder)
         check_same_run(kept.settings, self.identity, folder)
+        check_same_training(kept.facts, self.facts, folder, is_finished)
         self.state, self.history = kept.state, kept.history
         self._logged_step = step
 

@@ -6,15 +6,17 @@ imported when a trainer is given rounds, not with this file.
 """
 
 import hashlib
-from collections.abc import Iterable, Mapping
+import os
+import warnings
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
 
-from debias.errors import ParameterError
+from debias.errors import ExcludedRowsWarning, ParameterError
 from iterit.records.instruction_records import Records, read_records
 from iterit.rounds.round_settings import RoundSettings
 from iterit.rounds.round_state import first_state, n_picks_of
@@ -30,6 +32,9 @@ if TYPE_CHECKING:
     from iterit.templates.template import Template
     from iterit.training.driver import RoundDriver
 
+RecordsLike = Records | str | Path | Sequence[str | Path] | Iterable[Mapping[str, object]]
+"""Records, paths of their files, or rows."""
+
 
 class IterIT:
     """Rounds of scoring, picking and training, put into a trainer by :meth:`attach`.
@@ -39,8 +44,9 @@ class IterIT:
 
     Parameters
     ----------
-    records : Records, str, Path or iterable of dict
+    records : Records, str, Path, list of paths, or iterable of dict
         Records to pick from; paths are read by :func:`iterit.records.instruction_records.read_records`.
+        Rows that are not usable, and fields that are not read, raise an ExcludedRowsWarning.
     ratio : float, default=0.05
         Share of the records that a round trains.
     rows : sequence of int, optional
@@ -62,15 +68,17 @@ class IterIT:
         For the modes that need them, see :func:`iterit.selection.selection.select`.
     show_progress : bool, default=True
     **settings
-        `mode`, `decay`, `min_ifd`, `max_ifd`, `quotas`, `seed`, `window`, `update_ratio`, `above_share`
-        and `stale_share`: see :class:`iterit.rounds.round_settings.RoundSettings`. The window "published"
-        also appends the tokenizer's end-of-text token to each answer before its n-grams are counted, as
-        the published code does.
+        `mode`, `decay`, `min_ifd`, `max_ifd`, `tokens`, `quotas`, `seed`, `window`, `update_ratio`,
+        `above_share` and `stale_share`: see :class:`iterit.rounds.round_settings.RoundSettings`. The window
+        "published" also appends the tokenizer's end-of-text token to each answer before its n-grams are
+        counted, as the published code does.
 
     Attributes
     ----------
     rounds : RoundDriver or None
         The run, once attached: ``rounds.state.picks``, ``rounds.state.scores``, ``rounds.history``.
+    refused : dict of int to str
+        Records that the template cannot take, once attached, with the reason: they take no part.
 
     Raises
     ------
@@ -89,7 +97,7 @@ class IterIT:
 
     def __init__(
         self,
-        records: Records | str | Path | Iterable[Mapping[str, object]],
+        records: RecordsLike,
         ratio: float = 0.05,
         *,
         rows: ArrayLike | None = None,
@@ -117,6 +125,7 @@ class IterIT:
         given = {"embeddings": embeddings, "lengths": lengths}
         self._given = {name: value for name, value in given.items() if value is not None}
         self.rounds: RoundDriver | None = None
+        self.refused: dict[int, str] = {}
         self._counts: NgramCounts | None = None
         self._appended = ""
 
@@ -124,7 +133,8 @@ class IterIT:
         """Give a trainer rounds, before it trains.
 
         Its training data are replaced by the records, encoded with the template that scores them; its
-        class becomes a subclass that adds the sampler.
+        class becomes a subclass that adds the sampler. Its collator goes on joining other examples, such
+        as those of an evaluation.
 
         Parameters
         ----------
@@ -140,17 +150,24 @@ class IterIT:
             The trainer has a setting with which rounds are impossible: the message names it.
         """
         from iterit.templates.named_templates import template_for
+        from iterit.templates.template import check_some_taken, refusals_told
         from iterit.training.driver import RoundDriver
+        from iterit.training.own_trainers.trainer_checks import check_trainer, context_of
+        from iterit.training.own_trainers.trainer_data import set_rows
         from iterit.training.rescoring import Rescorer, refuse_scattered
-        from iterit.training.trainer_callback import check_trainer, context_of, install
-        from iterit.training.training_rows import set_rows
+        from iterit.training.trainer_callback import install
 
-        check_trainer(trainer, self.epochs_per_round)
+        check_trainer(trainer, self.settings.n_picks, self.epochs_per_round)
         if self.engine is None:
             refuse_scattered(trainer)
         template = template_for(tokenizer_of(trainer), self.template)
         limit = self.max_tokens or getattr(trainer.args, "max_length", None) or context_of(trainer)
         encoded = template.encode_all(self.records, max_tokens=limit)
+        self.refused = dict(encoded.refused)
+        check_some_taken(self.refused, len(self.records))
+        if self.refused:
+            warnings.warn(refusals_told(self.refused), ExcludedRowsWarning, stacklevel=2)
+        taken = np.setdiff1d(self.rows, list(self.refused))
 
         def score_rows(engine: "Engine", rows: RowArray, step: int) -> pd.DataFrame:
             from iterit.scoring.complexity import score_complexity
@@ -160,12 +177,13 @@ class IterIT:
                 max_tokens=limit, encoded=encoded, show_progress=self.show_progress,
             )  # fmt: skip
 
+        set_rows(trainer, encoded)
         self.rounds = RoundDriver(
             encoded=encoded,
             settings=self.settings,
             rescorer=Rescorer(score_rows, encoded.lengths, self.engine, self.score_dtype),
             pick=self._pick,
-            state=first_state(len(self.records), self.rows),
+            state=first_state(len(self.records), taken),
             identity=self._identity(template, limit),
             facts=self._facts(trainer),
             records=self._described(encoded),
@@ -174,7 +192,6 @@ class IterIT:
         if self.settings.window == "published":
             self._appended = str(tokenizer_of(trainer).eos_token or "")
         install(trainer, self.rounds)
-        set_rows(trainer, encoded)
         return trainer
 
     def _pick(self, candidates: RowArray, newest: pd.DataFrame, number: int) -> pd.DataFrame:
@@ -183,7 +200,9 @@ class IterIT:
         from iterit.selection.selection import select
 
         if self._counts is None:
-            self._counts = count_ngrams(self.records.responses, end_of_text=self._appended)
+            self._counts = count_ngrams(
+                self.records.responses, tokens=self.settings.tokens, end_of_text=self._appended
+            )
         return select(
             newest["ifd"].to_numpy(),
             self._counts,
@@ -218,28 +237,44 @@ class IterIT:
         return pd.DataFrame({"words": words, "tokens": encoded.lengths, "source": self.records.sources})
 
     def _facts(self, trainer: "Trainer") -> dict[str, object]:
-        """Return further facts, for reports."""
+        """Return further facts, for reports, and to say what has changed where a run resumes."""
+        from iterit.training.own_trainers.trainer_checks import steps_per_epoch
+
         model, args = model_of(trainer), trainer.args
         sizes = [(parameter.numel(), parameter.requires_grad) for parameter in model.parameters()]
         return {
             "ratio": self.ratio,
             "n_records": len(self.records),
-            "n_refused": sum(self.records.refused_counts.values()),
+            "n_refused": sum(self.records.refused_counts.values()) + len(self.refused),
             "model": str(getattr(model, "name_or_path", "") or type(model).__name__),
             "n_parameters": sum(size for size, _ in sizes),
             "n_trained_parameters": sum(size for size, is_trained in sizes if is_trained),
             "batch_size": int(args.per_device_train_batch_size),
             "gradient_accumulation_steps": int(args.gradient_accumulation_steps),
             "n_processes": int(args.world_size),
+            "steps_per_epoch": steps_per_epoch(trainer, self.settings.n_picks),
+            "num_train_epochs": float(args.num_train_epochs),
+            "max_steps": int(args.max_steps),
             "learning_rate": float(args.learning_rate),
+            "lr_scheduler_type": str(args.lr_scheduler_type),
+            "warmup_steps": float(args.warmup_steps),
+            "weight_decay": float(args.weight_decay),
+            "optim": str(args.optim),
         }
 
 
-def _records_of(records: Records | str | Path | Iterable[Mapping[str, object]]) -> Records:
+def _records_of(records: RecordsLike) -> Records:
     """Read records, or make them of rows."""
     if isinstance(records, Records):
         return records
-    return read_records(records) if isinstance(records, str | Path) else Records.from_rows(records)
+    paths = [records] if isinstance(records, str | os.PathLike) else records
+    if isinstance(paths, list | tuple) and paths and isinstance(paths[0], str | os.PathLike):
+        made = read_records(paths)
+    else:
+        made = Records.from_rows(cast("Iterable[Mapping[str, object]]", records))
+    for note in made.notes():
+        warnings.warn(note, ExcludedRowsWarning, stacklevel=3)
+    return made
 
 
 def _shortened(value: object) -> str:

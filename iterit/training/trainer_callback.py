@@ -5,15 +5,16 @@ round picks the same number of rows, the learning-rate schedule is computed from
 """
 
 import math
+import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from transformers import Trainer, TrainerCallback
 
-from debias.errors import ParameterError, ResumeError, param
+from debias.errors import ResumeError, param
 from iterit.training.checkpoints import last_whole_checkpoint
 from iterit.training.driver import RoundDriver
-from iterit.training.trainer_parts import model_of
+from iterit.training.own_trainers.trainer_checks import steps_per_epoch
 from iterit.training.training_rows import RoundSampler
 
 if TYPE_CHECKING:
@@ -97,6 +98,24 @@ class IterITTrainer(_Base):
         self.resumed_from = Path(resume_from_checkpoint) if resume_from_checkpoint else None
         return super().train(resume_from_checkpoint or None, *args, **more)
 
+    def create_scheduler(self, num_training_steps: int, optimizer: Any = None) -> Any:
+        """Return the schedule of the learning rate; a warm-up begins above 0, so that every step trains."""
+        warmup = self.args.get_warmup_steps(num_training_steps)
+        if self.lr_scheduler is not None or not warmup:
+            return super().create_scheduler(num_training_steps, optimizer)
+        if warmup >= num_training_steps:
+            warnings.warn(
+                f"the warm-up takes {warmup:,} steps, and there are {num_training_steps:,}: the learning rate"
+                f" never gets to {self.args.learning_rate:g}; use fewer warmup_steps, or a share below 1",
+                stacklevel=2,
+            )
+        schedule = super().create_scheduler(num_training_steps + 1, optimizer)
+        if max(schedule.get_last_lr()) == 0:
+            with warnings.catch_warnings():  # the first step of the schedule has the rate 0: it is left out
+                warnings.filterwarnings("ignore", message=".*lr_scheduler.step")
+                schedule.step()
+        return schedule
+
     def num_examples(self, dataloader: "DataLoader[object]") -> int:
         """Return the rows of an epoch: the picks of a round, not all rows."""
         if getattr(dataloader, "dataset", None) is self.train_dataset:
@@ -126,7 +145,16 @@ class RoundsCallback(TrainerCallback):
         if self.trainer.resumed_from is None:
             self.rounds.begin()
         else:
-            self.rounds.resume(self.trainer.resumed_from, state.global_step)
+            is_finished = state.global_step >= state.max_steps
+            self.rounds.resume(self.trainer.resumed_from, state.global_step, is_finished)
+        n_picks = self.rounds.settings.n_picks
+        steps = steps_per_epoch(self.trainer, n_picks) * self.rounds.epochs_per_round
+        if steps < 2 and state.is_world_process_zero:
+            warnings.warn(
+                f"a round has a single optimiser step, of {n_picks:,} records: it moves the weights once; use"
+                " more records, a smaller batch, or fewer gradient_accumulation_steps",
+                stacklevel=2,
+            )
 
     def on_epoch_begin(self, args: "Args", state: "State", control: "Control", **more: Any) -> None:
         """Score and pick where a round begins, and give the sampler its rows."""
@@ -164,15 +192,7 @@ class RoundsCallback(TrainerCallback):
 
 
 def install(trainer: Trainer, rounds: RoundDriver) -> None:
-    """Give a trainer, of whatever class, the sampler and the callback.
-
-    Raises
-    ------
-    ParameterError
-        It has rounds already.
-    """
-    if hasattr(trainer, "rounds"):
-        raise ParameterError("trainer has rounds already", parameter="trainer", fix="make a new trainer")
+    """Give a trainer, of whatever class, the sampler and the callback."""
     base = type(trainer)
     if not isinstance(trainer, IterITTrainer):
         bases = (IterITTrainer,) if base is Trainer else (IterITTrainer, base)
@@ -182,41 +202,3 @@ def install(trainer: Trainer, rounds: RoundDriver) -> None:
     installed.rounds = rounds
     installed.round_sampler = RoundSampler(rounds.settings.n_picks)
     installed.add_callback(RoundsCallback(installed))
-
-
-def check_trainer(trainer: Trainer, epochs_per_round: int = 1) -> None:
-    """Refuse a trainer with which rounds are impossible.
-
-    Raises
-    ------
-    ParameterError
-        The message names the argument.
-    """
-    if not isinstance(trainer, Trainer):
-        allowed = "a transformers.Trainer or SFTTrainer"
-        raise ParameterError(parameter="trainer", received=trainer, allowed=allowed)
-    if trainer.processing_class is None:
-        raise ParameterError(parameter="processing_class", received=None, allowed="the model's tokenizer")
-    given = trainer.args
-    n_epochs = given.num_train_epochs
-    refused = {
-        "max_steps": (given.max_steps > 0, "omitted: the steps are computed from num_train_epochs"),
-        "num_train_epochs": (
-            n_epochs % epochs_per_round != 0,
-            f"a multiple of epochs_per_round ({epochs_per_round}): an epoch is a pass over the picks",
-        ),
-        "packing": (getattr(given, "packing", False), "False: it joins records before they could be picked"),
-        "dataloader_drop_last": (given.dataloader_drop_last, "False: it would drop picks"),
-        "ignore_data_skip": (given.ignore_data_skip, "False: a resumed run would train picks twice"),
-    }
-    for parameter, (is_refused, allowed) in refused.items():
-        if is_refused:
-            raise ParameterError(parameter=parameter, received=getattr(given, parameter), allowed=allowed)
-
-
-def context_of(trainer: Trainer) -> int | None:
-    """Return the context length in the model's configuration, None if it has none."""
-    config = model_of(trainer).config
-    config = config.get_text_config() if hasattr(config, "get_text_config") else config
-    length = getattr(config, "max_position_embeddings", None)
-    return int(length) if length else None

@@ -1,4 +1,4 @@
-"""Gives a trainer its data: records as training examples, and a sampler with the picks of a round.
+"""Makes training examples of records, batches of examples, and a sampler with the picks of a round.
 
 The tokens are those that were scored: the same template, the same end of a turn; only answers count
 in the loss.
@@ -7,7 +7,7 @@ in the loss.
 import itertools
 import math
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -15,15 +15,16 @@ from torch.utils.data import Dataset, Sampler
 
 from iterit.row_numbers import RowArray
 from iterit.templates.encoding import IGNORED
-from iterit.training.trainer_parts import model_of, tokenizer_of
 
 FILLER = -1
 """An example without an answer: it fills up batches and counts in no loss."""
 
 if TYPE_CHECKING:
-    from transformers import Trainer
-
     from iterit.templates.encoding import EncodedRecords
+
+
+class RowLabels(list[int]):
+    """Labels of a record, by which a collator tells its example from others, whatever is beside them."""
 
 
 class TrainingRows(Dataset[dict[str, list[int]]]):
@@ -43,9 +44,10 @@ class TrainingRows(Dataset[dict[str, list[int]]]):
 
     def __getitem__(self, row: int) -> dict[str, list[int]]:
         if row == FILLER:
-            return {"input_ids": self.encoded[0].input_ids[:1], "attention_mask": [1], "labels": [IGNORED]}
+            token = self.encoded[0].input_ids[:1] or [0]  # none where the template refuses the first record
+            return {"input_ids": token, "attention_mask": [1], "labels": RowLabels([IGNORED])}
         one = self.encoded[int(row)]
-        return {"input_ids": one.input_ids, "attention_mask": [1] * len(one), "labels": one.labels}
+        return {"input_ids": one.input_ids, "attention_mask": [1] * len(one), "labels": RowLabels(one.labels)}
 
 
 class RoundSampler(Sampler[int]):
@@ -83,18 +85,6 @@ class RoundSampler(Sampler[int]):
     def __iter__(self) -> Iterator[int]:
         yield from self.rows.tolist()
         yield from itertools.repeat(FILLER, len(self) - self.n_picks)
-
-
-def set_rows(trainer: "Trainer", encoded: "EncodedRecords") -> None:
-    """Give a trainer its training data, and a collator where its own does not pad labels."""
-    from transformers import DataCollatorWithPadding
-    from transformers.data.data_collator import default_data_collator
-
-    trainer.train_dataset = TrainingRows(encoded)
-    collator = trainer.data_collator
-    if collator is default_data_collator or isinstance(collator, DataCollatorWithPadding):
-        n_known = cast(torch.nn.Embedding, model_of(trainer).get_input_embeddings()).num_embeddings
-        trainer.data_collator = PaddedBatch(pad_token_of(tokenizer_of(trainer), n_known))
 
 
 def pad_token_of(tokenizer: object, n_known: int) -> int:

@@ -1,6 +1,7 @@
 """``debias collect`` as people type it: lists, several tables, engines, kills, Ctrl-C, full disks."""
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -16,6 +17,7 @@ from debias.cli import app
 from debias.cli.printing.collection_tables import describe_collection
 from debias.errors import ResumeError, StorageError
 from debias.inference.collection.answer_store import AnswerStore
+from debias.inference.transformers.transformers_engine import TransformersEngine
 from debias.tables.table import ProbabilityTable
 from tests.support.commands import refused
 from tests.support.paths import ROOT
@@ -122,6 +124,48 @@ def test_a_server_that_is_not_there(reviews):
     words = ("collect", "task.toml", "--data", "opt.csv", "--shots", 0, *server)
     code, _, err = run(*words, "--max-requests", 2)
     assert code == 2 and err.startswith("debias: error: ") and len(err.splitlines()) == 1
+
+
+def test_a_finished_table_is_read_back_without_a_model(reviews, model, tmp_path, monkeypatch):
+    words = ("collect", "task.toml", *common(model), "--shots", "0", "--out", "opt.parquet")
+    several = ("collect", "task.toml", *common(model), "--shots", "0,1", "--out", "tables")
+    said = []
+    for command in (words, several):
+        code, first, err = run(*command)
+        assert code == 0, err
+        said.append(first)
+    before = Path("opt.parquet").read_bytes()
+    monkeypatch.setattr(TransformersEngine, "__init__", lambda *_, **__: pytest.fail("a model is loaded"))
+    for command, first in zip((words, several), said, strict=True):
+        assert run(*command)[:2] == (0, first)
+    assert Path("opt.parquet").read_bytes() == before
+    code, _, err = run(*words, "--seed", "1")
+    assert code == 2 and "data.texts" in err  # other rows, and no model is needed to say so
+
+
+@pytest.mark.parametrize("change", ["weights", "tokenizer", "dtype"])
+def test_another_model_under_the_same_name_is_not_read_back(reviews, model, tmp_path, monkeypatch, change):
+    own = tmp_path / "own"
+    shutil.copytree(model, own)
+    words = ["collect", "task.toml", *common(own), "--shots", "0", "--out", "opt.parquet"]
+    code, _, err = run(*words)
+    assert code == 0, err
+    if change == "dtype":
+        words += ["--dtype", "bfloat16"]
+    elif change == "weights":
+        other = tiny_model("gpt2")
+        with torch.no_grad():
+            other.lm_head.weight += 0.5
+        other.save_pretrained(own)
+    else:
+        content = (own / "tokenizer.json").read_text(encoding="utf-8")
+        (own / "tokenizer.json").write_text(content + " ", encoding="utf-8")
+    asked = []
+    load = TransformersEngine.__init__
+    monkeypatch.setattr(TransformersEngine, "__init__", lambda *a, **k: (asked.append(1), load(*a, **k))[1])
+    code, out, err = run(*words)
+    assert asked
+    assert (code, "other settings" in err) == ((0, False) if change == "tokenizer" else (2, True)), err
 
 
 def test_bounds_are_said():

@@ -257,3 +257,20 @@ def test_a_real_table_from_its_frontier_to_predictions(tmp_path, monkeypatch):
     rows = ProbabilityTable.read(test, classes=CLASSES["pubmedqa"])
     right = (load("picked.json").predict(rows.probabilities) == rows.labels).mean()
     assert right == pytest.approx(written["test_accuracy"][3])
+
+
+def test_every_test_point_is_in_the_plot_and_points_have_the_numbers_of_their_rows(folder):
+    opt, test = (ProbabilityTable.read(f"{name}.parquet") for name in ("opt", "test"))
+    easier = np.where(np.eye(3)[test.label_indices] > 0, 0.9, 0.05)  # far more accurate than the fitted rows
+    easier[::9] = [0.2, 0.3, 0.5]
+    test = ProbabilityTable(easier, test.labels.to_numpy(), classes=list(test.classes))
+    found = tradeoffs_of(WeightDebiaser(n_weights=8).fit(opt.probabilities, opt.labels), test)
+    (axes,) = frontier_plot(found).axes
+    points = {line.get_label(): line for line in axes.lines}["same choices, test table"].get_xydata()
+    assert len(points) == len(found.rows)
+    (left, right), (low, high) = axes.get_xlim(), axes.get_ylim()
+    assert ((points[:, 0] >= left) & (points[:, 0] <= right)).all()
+    assert ((points[:, 1] >= low) & (points[:, 1] <= high)).all()
+    numbers = [int(text.get_text()) for text in axes.texts]
+    assert set(numbers) <= set(range(len(found.rows)))
+    assert {int(points[:, 0].argmax()), int(points[:, 1].argmin())} <= set(numbers)

@@ -53,6 +53,29 @@ def test_what_takes_long_is_said_ever_more_rarely(monkeypatch, capsys):
     assert capsys.readouterr().err == ""  # over is over
 
 
+def test_a_log_gets_a_line_now_and_then_and_shares_are_rounded_down(monkeypatch, capsys):
+    monkeypatch.setattr(progress, "LOG_SECONDS", 0.1)
+    monkeypatch.setattr(progress, "FIRST_LINE", 0.1)
+    with progress.counted_progress("texts \x1b[1m", 2000) as advance:
+        advance(1999)
+        time.sleep(0.35)
+        advance(1)
+    *lines, last = capsys.readouterr().err.splitlines()
+    assert 2 <= len(lines) <= 3
+    assert all(line.startswith("texts \\x1b[1m: 1,999/2,000 after") for line in lines)
+    assert "2,000/2,000" in last
+    with progress.progress_on_stderr(verbose=0) as shown:
+        shown.show("descents", 0.999)
+        time.sleep(0.15)
+        shown.show("descents", 1.0)
+        time.sleep(0.15)
+    said = capsys.readouterr().err
+    assert "descents, 99% done" in said and "100%" not in said
+    with progress.counted_progress("texts", 2, shown=False) as advance:
+        advance(2)
+    assert capsys.readouterr().err == ""
+
+
 def test_a_first_run_says_that_it_compiles(monkeypatch, capsys):
     monkeypatch.setattr(solving, "is_compiled", lambda: False)
     P, y = large_problem(50, 2)
@@ -138,7 +161,7 @@ def interrupted_fit(folder, *arguments):
     running.send_signal(signal.SIGINT)
     out, errors = running.communicate(timeout=120)
     assert running.returncode == 130, errors
-    assert errors.splitlines()[-1].startswith("debias: interrupted: the best choice met so far is kept in ")
+    assert errors.splitlines()[-1].startswith("debias: interrupted: the best choice met is kept in ")
     return out, json.loads((folder / "correction.json").read_text(encoding="utf-8"))
 
 

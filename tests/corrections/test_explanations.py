@@ -104,3 +104,10 @@ def test_the_numbers_are_those_of_the_predictions():
         assert row["accuracy_after"] == pytest.approx((after[labels == name] == name).mean())
         assert f"{row['support']:,}" in row["sentence"]
         assert row["sentence"].startswith(f"The probability of {name} ")
+
+
+def test_a_few_rows_of_very_many_are_not_told_as_no_change():
+    sentence = explain_class("yes", Weight(8, 30), ClassFacts(100_000, 99_990, 99_995, 1, 1, (0.1, 0.2, 0.3)))
+    assert "99,995 of 100,000 rows are now classified correctly (99,990 before)" in sentence
+    sentence = explain_class("yes", Weight(8, 30), ClassFacts(1000, 997, 1000, 1, 1, (0.1, 0.2, 0.3)))
+    assert "100 % of its rows are now classified correctly (99.7 % before)" in sentence

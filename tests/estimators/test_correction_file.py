@@ -142,7 +142,7 @@ def test_missing_and_huge_files(tmp_path):
 
 
 def put(document, path, value):
-    changed = copy.deepcopy(document)
+    changed = copy.deepcopy(document) | {"checksum": None}
     at = changed
     for key in path[:-1]:
         at = at[key]
@@ -199,13 +199,38 @@ def test_corrections_written_before_load_and_predict_the_same(name, tmp_path):
         del written["certificate"]["seconds"]
         del again["certificate"]["limit"]
     changed = {key for key in again if again[key] != written.get(key, again[key])}
-    assert changed <= {"summary", "versions"}
+    assert changed <= {"summary", "versions", "schema_version", "checksum"}
+
+
+@settings(deadline=None, max_examples=300)
+@given(data=st.data())
+def test_a_flipped_bit_is_an_error(data, document, tmp_path_factory):
+    content = bytearray(json.dumps(document, ensure_ascii=False).encode())
+    content[data.draw(st.integers(0, len(content) - 1))] ^= 1 << data.draw(st.integers(0, 7))
+    path = tmp_path_factory.mktemp("flipped") / "c.json"
+    path.write_bytes(content)
+    try:
+        load(path)
+    except CorrectionFileError as error:
+        assert error.file == str(path)
+    else:
+        assert json.loads(content) == document
+
+
+def test_an_edited_file_is_read_when_it_says_so(document, tmp_path):
+    edited = document | {"objective_value": 0.5}
+    path = tmp_path / "c.json"
+    path.write_text(json.dumps(edited, indent=1, sort_keys=True))
+    with refused(CorrectionFileError, parameter="checksum", fix=str):
+        load(path)
+    path.write_text(json.dumps(edited | {"checksum": None}))
+    assert load(path).objective_value_ == 0.5
 
 
 @settings(deadline=None, max_examples=150)
 @given(data=st.data())
 def test_a_damaged_file_loads_or_is_refused_but_nothing_else(data, document, tmp_path_factory):
-    text = json.dumps(document)
+    text = json.dumps(document | {"checksum": None})
     at = data.draw(st.integers(0, len(text) - 1))
     length = data.draw(st.integers(0, 40))
     filling = data.draw(st.text(max_size=5))

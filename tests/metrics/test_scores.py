@@ -310,3 +310,28 @@ def test_pairs_are_counted_once():
     accuracies = [0.1, 0.6, 0.8]
     gaps = [abs(a - b) for a, b in itertools.combinations(accuracies, 2)]
     assert cobias_from_accuracies(accuracies) == pytest.approx(np.mean(gaps))
+
+
+@given(st.integers(0, 10**6))
+@settings(max_examples=25, deadline=None)
+def test_every_interval_contains_its_estimate(seed):
+    rng = np.random.default_rng(seed)
+    n_classes, n = int(rng.integers(2, 15)), int(rng.integers(1, 60))
+    truth = np.repeat(np.arange(n_classes), n)
+    right = rng.random(len(truth)) < rng.choice([0.5, 0.9, 1.0])
+    predicted = np.where(right, truth, (truth + 1) % n_classes)
+    frame = intervals(truth, predicted, n_resamples=100, seed=seed)
+    assert ((frame["low"] <= frame["value"]) & (frame["value"] <= frame["high"])).all()
+    assert frame["low"].min() >= 0 and frame["high"].max() <= 1
+    low, high = bootstrap_interval(cobias, truth, predicted, n_resamples=20, seed=seed)
+    assert low <= cobias(truth, predicted) <= high
+
+
+def test_nearly_even_classes_have_an_interval_that_begins_at_their_cobias_or_below():
+    truth = np.repeat(np.arange(6), 100)
+    wrong = np.tile(np.arange(100) < 30, 6)  # every class is right 70 times
+    wrong[30] = True
+    predicted = np.where(wrong, (truth + 1) % 6, truth)
+    estimate, low, high = intervals(truth, predicted).loc["cobias", ["value", "low", "high"]].to_numpy()[0]
+    assert low <= estimate < 0.01
+    assert 0.02 < high < 0.12

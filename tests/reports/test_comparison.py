@@ -5,9 +5,18 @@ import pandas as pd
 import pytest
 from sklearn.dummy import DummyClassifier
 
-from debias.errors import OverlapError, TableError
+from debias.errors import InterruptedWarning, OverlapError, TableError
+from debias.estimators.baselines import MajorityClass, Uncorrected
 from debias.metrics.scores import intervals
-from debias.reports.comparison import CORRECTIONS, compare, default_methods, formatted, labels_used, remarks
+from debias.reports.comparison import (
+    CORRECTIONS,
+    compare,
+    default_methods,
+    formatted,
+    labels_used,
+    remarks,
+    with_missing,
+)
 from debias.tables.table import ProbabilityTable
 from tests.support.published_tables import CLASSES, published_path
 from tests.support.refusals import refused
@@ -121,3 +130,34 @@ def test_real_tables():
     assert found.loc["uncorrected", "cobias"] == pytest.approx(0.358, abs=0.001)
     assert found.loc["ensemble (DCS)", "cobias"] < 0.08
     assert found.loc["logistic regression", "accuracy"] > found.loc["uncorrected", "accuracy"]
+
+
+class Stopped(MajorityClass):
+    """A method during which Ctrl-C is pressed, at once or in its search, which keeps the best so far."""
+
+    def __init__(self, classes=None, at_once=True):
+        self.classes, self.at_once = classes, at_once
+
+    def fit(self, X, y=None):
+        super().fit(X, y)
+        if self.at_once:
+            raise KeyboardInterrupt
+        self.interrupted_ = True
+        return self
+
+
+@pytest.mark.parametrize("at_once", [True, False])
+def test_ctrl_c_stops_a_comparison_and_names_what_is_missing(at_once):
+    rng = np.random.default_rng(0)
+    y = rng.integers(2, size=80)
+    P = np.column_stack([0.3 + 0.4 * y, 0.7 - 0.4 * y]) + rng.normal(0, 0.05, size=(80, 1)) * [1, -1]
+    opt, test = (ProbabilityTable(P[part], y[part]) for part in (slice(0, 40), slice(40, 80)))
+    methods = {"uncorrected": Uncorrected(), "a": Stopped(at_once=at_once), "b": MajorityClass()}
+    with pytest.warns(InterruptedWarning, match="not measured: a, b"):
+        frame = compare(opt, test, methods, n_resamples=20)
+    assert list(frame.index) == ["uncorrected"]
+    written = with_missing(frame)
+    assert written["accuracy"].notna().tolist() == [True, False, False]
+    assert written["note"].tolist() == ["", *["interrupted: not measured"] * 2]
+    with pytest.raises(KeyboardInterrupt):
+        compare(opt, test, {"a": methods["a"]}, n_resamples=20)

@@ -6,7 +6,9 @@ from html.parser import HTMLParser
 
 import numpy as np
 import pytest
+from sklearn.metrics import confusion_matrix, precision_score
 
+from debias import WeightDebiaser
 from debias.corrections.correction import Triangle, Weight
 from debias.errors import MissingDependencyError
 from debias.pages.markdown import escape, markdown_table
@@ -17,6 +19,7 @@ from debias.reports.html_page import inline_svg
 from debias.reports.plots import accuracy_plot, correction_plot
 from tests.support.refusals import refused
 from tests.support.small_reports import HOSTILE, report
+from tests.support.small_tables import skewed_table
 
 VOID = {"meta", "link", "br", "hr", "img", "input"}
 
@@ -182,7 +185,7 @@ def test_without_matplotlib_only_plots_fail(monkeypatch):
 def test_markdown_tables_keep_their_columns():
     made = report(("a|b", "c\nd"))
     tables = re.findall(r"(?:^\|.*\|$\n?)+", made.to_markdown(), re.MULTILINE)
-    assert len(tables) == 4
+    assert len(tables) == 7
     for table in tables:
         assert len({len(re.findall(r"(?<!\\)\|", line)) for line in table.splitlines()}) == 1
     assert "a\\|b" in made.to_markdown()
@@ -197,3 +200,68 @@ def test_markdown_says_what_the_page_says():
     assert "| World | triangle (0, 0.5, 1) | 60 | 33.3 (" in source
     assert "- World is raised." in source
     assert markdown_table(["a"], []) == "| a |\n| --- |"
+
+
+def test_on_a_phone_no_column_is_hidden_and_text_of_plots_can_be_read():
+    names = ["Abbreviation of something", *(f"class {k}" for k in range(9))]
+    truth = names * 20
+    made = Report(truth, np.random.default_rng(0).choice(names, 200), truth, names, n_resamples=20)
+    for source in (made.to_html(), report().to_html()):
+        for table in re.findall(r"<table.*?</table>", source, re.DOTALL):
+            wide = len(re.findall(r"<t[hd]\b", re.search(r"<tr>.*?</tr>", table, re.DOTALL)[0])) > 2
+            assert ('class="stack"' in table) == wide
+            assert all("data-label=" in cell for cell in re.findall(r"<td\b[^>]*>", table)) or not wide
+        plots = re.findall(r"<svg.*?</svg>", source, re.DOTALL)
+        assert plots
+        for position, svg in enumerate(plots):
+            width = float(re.search(r'viewBox="0 0 ([\d.]+)', svg)[1])
+            room = 320 - 2 * 12 - (2 * 17 if position else 0)  # the narrowest phone, less paddings
+            scale = min(room, width * 4 / 3) / width
+            sizes = [float(size) for size in re.findall(r"font(?:-size)?: ([\d.]+)px", svg)]
+            assert sizes and min(sizes) * scale >= 11
+
+
+def test_what_the_figures_on_top_say_is_not_said_again():
+    made = report()
+    page = " ".join(Page(made.to_html()).text)
+    told = [finding for finding in made.findings if finding.metric]
+    assert {finding.metric for finding in told} == {"accuracy", "cobias", "worst_class_accuracy", "macro_f1"}
+    for finding in told:
+        assert finding.text.replace(" %", "\xa0%") not in page
+    assert made.remarks
+    assert all(finding.text.replace(" %", "\xa0%") in page for finding in made.remarks)
+
+
+def test_researchers_get_scores_of_classes_and_confusion_matrices():
+    made = report()
+    truth, after = made.rows["label"], made.rows["after"]
+    expected = precision_score(truth, after, labels=["World", "Sports"], average=None)
+    np.testing.assert_allclose(made.scores[("precision", "after")], expected)
+    np.testing.assert_allclose(made.scores[("recall", "after")], made.by_class["after"])
+    np.testing.assert_allclose(made.scores["f1"].mean(), made.overall.loc["macro_f1", ["before", "after"]])
+    matrix = confusion_matrix(truth, after, labels=["World", "Sports"])
+    np.testing.assert_array_equal(made.confusions["after"], matrix)
+    for page in (" ".join(Page(made.to_html()).text), made.to_markdown()):
+        for shown in (
+            "Confusion matrix before",
+            "Confusion matrix after",
+            "F1 after",
+            f"{100 * expected[0]:.1f}",
+        ):
+            assert shown in page
+
+
+def test_the_page_names_the_model_and_its_revision():
+    table = skewed_table(
+        n=200,
+        metadata={
+            "model": "org/small",
+            "collection": {"engine": {"engine": "transformers", "weights": "a05d17f4", "dtype": "float32"}},
+            "engine": {"revision": "0123abcd"},
+        },
+    )
+    debiaser = WeightDebiaser(n_weights=3).fit(table.probabilities, table.labels)
+    made = Report.from_debiaser(debiaser, table, n_resamples=20)
+    for page in (" ".join(Page(made.to_html()).text), made.to_markdown()):
+        for shown in ("org/small", "revision 0123abcd", "weights a05d17f4", "float32"):
+            assert shown in page

@@ -250,7 +250,7 @@ def test_out_of_bounds_is_said_everywhere_and_no_placeholder_is_shown(rows, tmp_
 
 
 def test_nothing_closer_than_the_uncorrected_model():
-    X = np.array([[0.6, 0.4], [0.6, 0.4], [0.6, 0.4]])
+    X = np.array([[0.6, 0.4], [0.6, 0.4], [0.61, 0.39]])
     debiaser = WeightDebiaser(objective=Constrained(min_accuracy=0.8))
     with pytest.warns(UserWarning, match=r"accuracy at least 80 % \(66.7 is reached\)"):
         debiaser.fit(X, [1, 0, 0])
@@ -337,7 +337,7 @@ def test_files_from_before_there_were_bounds_are_read(rows, tmp_path):
 def test_bounds_in_a_file_that_are_not_as_they_should_be(objective, message, rows, tmp_path):
     WeightDebiaser(n_starts=1).fit(*rows).save(tmp_path / "c.json")
     document = json.loads((tmp_path / "c.json").read_text())
-    document["objective"] = objective
+    document |= {"objective": objective, "checksum": None}
     (tmp_path / "c.json").write_text(json.dumps(document))
     with pytest.raises(CorrectionFileError, match=message):
         load(tmp_path / "c.json")

@@ -4,6 +4,7 @@ NO_PROBABILITIES = "its data are random features, not class probabilities with o
 
 
 EXPECTED_FAILURES = [
+    "check_all_zero_sample_weights_error",
     "check_classifier_data_not_an_array",
     "check_classifiers_classes",
     "check_classifiers_train",
@@ -28,6 +29,12 @@ EXPECTED_FAILURES = [
     "check_pipeline_consistency",
     "check_positive_only_tag_during_fit",
     "check_readonly_memmap_input",
+    "check_sample_weight_equivalence_on_dense_data",
+    "check_sample_weights_list",
+    "check_sample_weights_not_an_array",
+    "check_sample_weights_not_overwritten",
+    "check_sample_weights_pandas_series",
+    "check_sample_weights_shape",
     "check_supervised_y_2d",
     "check_transformer_data_not_an_array",
     "check_transformer_general",

@@ -6,6 +6,7 @@ are drawn from all tokens of the context: anyone can compute them again, and eve
 
 import contextlib
 import functools
+import gzip
 import json
 import threading
 import time
@@ -21,6 +22,8 @@ from debias.inference.labels import split_labels, split_pairs
 from tests.support.tiny_models import byte_tokenizer
 
 NAME = "toy"
+BOMB = gzip.compress(bytes(64 << 20), 9)
+"""64 MiB in 64 KiB."""
 KEY = "sk-very-secret-0123456789"
 
 
@@ -286,6 +289,12 @@ class _Handler(BaseHTTPRequestHandler):
                 self._send_bytes(200, b'{"choices": [{"index": 0, "logp', {})
             elif how == "cut":
                 self._cut()
+            elif how == "endless":
+                self._send_endless()
+            elif how == "bomb":
+                self._send_bytes(200, BOMB, {"Content-Encoding": "gzip"})
+            elif how == "odd packing":
+                self._send_bytes(200, BOMB, {"Content-Encoding": "gzip, gzip"})
             else:
                 status, answer = toy.answer(self.path, body, how)
                 toy.leave()
@@ -309,6 +318,13 @@ class _Handler(BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(content)
         self.wfile.flush()
+
+    def _send_endless(self) -> None:
+        self.send_response(200)
+        self.send_header("Content-Length", str(3 << 30))
+        self.end_headers()
+        for _ in range(3 << 10):
+            self.wfile.write(b" " * (1 << 20))
 
     def _cut(self) -> None:
         self.send_response(200)

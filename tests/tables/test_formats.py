@@ -36,7 +36,8 @@ def hard_table():
     rng = np.random.default_rng(0)
     values = rng.dirichlet(np.full(6, 0.1), 50)
     values[0, 0] = 5e-324  # the smallest float there is
-    texts = ['"quoted", \r\n two lines', "", " spaces ", "NA", "naïve 漢字 \u2028 line", "\t"] + ["x"] * 44
+    texts = ['"quoted", \r\n two lines', "", " spaces ", "NA", "naïve 漢字 \u2028 line", "\t"]
+    texts += [f"x {row}" for row in range(44)]
     return ProbabilityTable(
         values,
         rng.integers(0, 6, 50),

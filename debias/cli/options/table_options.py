@@ -22,6 +22,12 @@ CorrectionFile = Annotated[Path, typer.Option(help="Correction that `debias fit`
 Seed = Annotated[int, typer.Option(min=0, max=2**32 - 1, help="Seed of everything random.")]
 Level = Annotated[float, typer.Option(help="Confidence level of the intervals.")]
 Resamples = Annotated[int, typer.Option(help="Bootstrap resamples.")]
+LABELS = setting(
+    None,
+    "What labels are, where numbers could be both: name, of a class, or position, of a column from 0.",
+    one_of=("name", "position"),
+    metavar="name|position",
+)
 
 
 def _reading(help: str, metavar: str = "NAME") -> Any:
@@ -43,6 +49,7 @@ class TableOptions(Settings):
         "parquet, csv, text, json, answers or lm-eval; inferred from the file by default.",
         metavar="NAME",
     )
+    labels: str | None = LABELS
     normalise: bool = setting(False, "Divide each row by its sum.")
     id_column: str | None = _reading("Column that holds the ids.")
     label_column: str | None = _reading("Column that holds the labels.")
@@ -78,7 +85,14 @@ class TableOptions(Settings):
 
 
 def labels_of(table: "ProbabilityTable") -> "pd.Series[Any]":
-    """Return the labels of a table; without them it is refused with what to do about it."""
+    """Return the labels of a table; without them it is refused with what to do about it.
+
+    Warns of texts that have two labels.
+    """
+    from debias.tables.second_labels import warn_of_second_labels
+
     _ = table.label_indices
     assert table.labels is not None
+    if table.texts is not None:
+        warn_of_second_labels(table.texts, table.labels)
     return table.labels

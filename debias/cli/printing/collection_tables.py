@@ -30,8 +30,15 @@ def describe_collection(table: "ProbabilityTable", path: Path) -> list[str]:
 
     from debias.console.number_formats import counted, percent
     from debias.metrics.scores import class_accuracy, cobias_from_accuracies
+    from debias.tables.information import rows_without_information
 
     lines = [f"{path}: {counted(len(table), 'row')}, classes {', '.join(table.classes)}."]
+    n_even = rows_without_information(table.to_numpy())
+    if n_even:
+        which = (
+            "All rows give" if n_even == len(table) else f"{n_even:,} of {counted(len(table), 'row')} give"
+        )
+        lines.insert(0, f"{which} every class the same probability: they say nothing of the classes.")
     facts = table.metadata
     mass = facts.get("label_mass", {})
     if mass:

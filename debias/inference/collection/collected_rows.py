@@ -14,7 +14,8 @@ import numpy.typing as npt
 
 from debias.errors import OverlapError, ParameterError, TaskError
 from debias.inference.collection.answer_store import DIGEST_BYTES, digest
-from debias.inference.texts.source_rows import class_name, render
+from debias.inference.texts.source_rows import render
+from debias.inference.texts.task_labels import StreamedLabels, read_task_labels
 from debias.inference.texts.tasks import Demonstration, Task
 from debias.tables.splitting import plain_text
 
@@ -152,8 +153,8 @@ def listed_rows(
 
     Examples
     --------
-    >>> listed_rows(Task("mood", labels=["bad", "good"]), ["fine"], [1], None, [])
-    [TextRow(id='0', text='fine', label='good')]
+    >>> listed_rows(Task("mood", labels=["bad", "good"]), ["fine"], [0], None, [])
+    [TextRow(id='0', text='fine', label='bad')]
     """
     if isinstance(texts, str):
         raise ParameterError(parameter="texts", allowed="a list of strings", received=texts)
@@ -168,11 +169,12 @@ def listed_rows(
                 received=len(column),
                 fix=f"give one for each text, or omit {name}",
             )
+    names = None if labels is None else read_task_labels(task, labels, label_map={})
     rows = (
         TextRow(
             str(number) if ids is None else str(ids[number]),
             _checked_text(number, text),
-            None if labels is None else _class_of(number, task, labels[number]),
+            None if names is None else names[number],
         )
         for number, text in enumerate(values)
     )
@@ -210,7 +212,8 @@ def streamed_rows(
     """
     if isinstance(rows, str | Mapping) or not isinstance(rows, Iterable):
         raise ParameterError(parameter="rows", allowed=f"an iterable, each item {_FORMS}", received=rows)
-    parsed = (_parsed(task, number, item) for number, item in enumerate(rows))
+    names = StreamedLabels(task)
+    parsed = (_parsed(task, names, number, item) for number, item in enumerate(rows))
     for first in parsed:
         checked = _alike(chain([first], parsed))
         yield from _checked(checked, demonstrations, check_ids=first[1] is not None)
@@ -234,7 +237,9 @@ def _alike(parsed: Iterable[tuple[int, str | None, str, str | None]]) -> Iterato
         yield TextRow(str(number) if id_ is None else id_, text, label)
 
 
-def _parsed(task: Task, number: int, item: object) -> tuple[int, str | None, str, str | None]:
+def _parsed(
+    task: Task, names: StreamedLabels, number: int, item: object
+) -> tuple[int, str | None, str, str | None]:
     """Return row number, id, text and class name of one item of a stream."""
     id_: object = None
     label: object = None
@@ -247,13 +252,11 @@ def _parsed(task: Task, number: int, item: object) -> tuple[int, str | None, str
                 )
         text = render(item, task.text_columns, task.text_template, task.list_separator)
         id_, label = item.get(task.id_column or "id"), item.get(task.label_column)
-        if label is not None:
-            label = class_name(label, task.class_names, task.labels, task.label_map) or label
     elif isinstance(item, tuple | list) and 2 <= len(item) <= 3:
         id_, text, label = item if len(item) == 3 else (None, *item)
     if not isinstance(text, str):
         raise ParameterError(parameter="rows", row=number, received=item, allowed=_FORMS)
-    name = None if label is None else _class_of(number, task, label)
+    name = None if label is None else names.read(number, label, of_file=isinstance(item, Mapping))
     return number, None if id_ is None else str(id_), _checked_text(number, text), name
 
 
@@ -268,21 +271,6 @@ def _checked_text(row: int, text: object) -> str:
             f"the text is {text!r}", received=text, row=row, column="text", fix="omit empty texts"
         )
     return str(text)
-
-
-def _class_of(row: int, task: Task, value: object) -> str:
-    """Return the class name that a label means: a name, or a position."""
-    if isinstance(value, int | np.integer) and not isinstance(value, bool) and 0 <= value < task.n_classes:
-        return task.class_names[value]
-    if isinstance(value, str) and value in task.class_names:
-        return str(value)
-    raise TaskError(
-        f"{value!r} is no class of task {task.name!r}; the classes are {list(task.class_names)},"
-        f" or positions 0 .. {task.n_classes - 1}",
-        received=value,
-        row=row,
-        column="label",
-    )
 
 
 def _checked(

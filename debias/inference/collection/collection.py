@@ -3,20 +3,25 @@
 A table is collected once and saved; everything after it runs without a model.
 """
 
+import json
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from typing import Any, Unpack
 
+from debias.atomic_file import followed
 from debias.inference.collection.collected_rows import DataDigest, listed_rows, streamed_rows
+from debias.inference.collection.collection_facts import asked_settings
 from debias.inference.collection.collection_run import CollectionRun, checked_target
 from debias.inference.collection.collection_settings import CollectionKeywords, CollectionSettings
 from debias.inference.collection.prompts import prompted_rows
+from debias.inference.collection.run_folder import RunFolder, refuse_other_settings
 from debias.inference.engine import Engine
 from debias.inference.texts.demonstrations import check_demonstrations
 from debias.inference.texts.tasks import Task, load_task
+from debias.tables.formats.parquet_table import read_header
 from debias.tables.table import ProbabilityTable
 
 _STREAM_CHUNK = 1024
@@ -37,7 +42,8 @@ def collect(
 
     With ``out``, answers are kept in the folder ``out + ".run"`` as they come, so that a run that was
     killed, at whatever moment, resumes where it stopped and makes the same file, byte by byte. An
-    engine whose answers come one by one loses none; others compute the current chunk again. A
+    engine whose answers come one by one loses none; a model on this machine computes the current chunk
+    again, which is as much as a slow processor does in half a minute. A
     table that is already there, made with the same settings, is read back without the model.
 
     No prompt is sent twice: equal ones are asked once, and answers of this run or of another one in
@@ -125,6 +131,55 @@ def collect(
         return ProbabilityTable.read(target)
     prompts = list(prompted_rows(engine, task, shown, rows, too_long=chosen.too_long, at_once=len(rows)))
     return ProbabilityTable.of_checked(run.table(prompts, len(rows), target))
+
+
+def read_finished(
+    out: str | os.PathLike[str],
+    task: str | Task,
+    texts: Sequence[str],
+    labels: Sequence[str] | Sequence[int] | None = None,
+    *,
+    request: Mapping[str, object],
+    demonstrations: Sequence[tuple[str, ...]] = (),
+    ids: Sequence[str] | None = None,
+    too_long: str = "error",
+    keep: bool = True,
+) -> ProbabilityTable | None:
+    """Return a table that is there already, if it can be told without an engine that it was asked for.
+
+    Parameters
+    ----------
+    out, task, texts, labels, demonstrations, ids, too_long, keep
+        As for :func:`collect`.
+    request : mapping
+        What the engine is to be; the table has it in its metadata as "request".
+
+    Returns
+    -------
+    ProbabilityTable or None
+        None where there is none, or the engine must be asked whether it is the same.
+
+    Raises
+    ------
+    ResumeError
+        It was made by the same engine, with other settings or of other rows.
+    """
+    target = followed(out)
+    if not target.exists():
+        return None
+    metadata = read_header(target)["metadata"]
+    made_with = metadata.get("collection")
+    if not isinstance(made_with, dict) or metadata.get("request") != json.loads(json.dumps(request)):
+        return None
+    task = load_task(task)
+    shown = check_demonstrations(task, demonstrations)
+    data = DataDigest()
+    data.add(listed_rows(task, texts, labels, ids, shown))
+    now = {**asked_settings(task, shown, too_long), "data": data.settings()}
+    refuse_other_settings(target, {name: made_with.get(name) for name in now}, now)
+    if not keep:
+        RunFolder.beside(target).remove_unused()
+    return ProbabilityTable.read(out)
 
 
 @dataclass(frozen=True)

@@ -31,8 +31,12 @@ def answer_settings(
     -------
     dict
     """
+    return {"engine": engine.fingerprint, **asked_settings(task, demonstrations, too_long)}
+
+
+def asked_settings(task: Task, demonstrations: Sequence[Demonstration], too_long: str) -> dict[str, object]:
+    """Return the part of :func:`answer_settings` that is known without an engine."""
     return {
-        "engine": engine.fingerprint,
         "task": task.template,
         "demonstrations": [list(one) for one in demonstrations],
         "too_long": too_long,

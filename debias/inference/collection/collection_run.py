@@ -12,11 +12,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from scipy.special import logsumexp
 
-from debias.atomic_file import flush_folder
+from debias.atomic_file import flush_folder, followed
+from debias.console.progress import counted_progress
 from debias.errors import EngineError, ParameterError, ResumeError, param
 from debias.inference.collection.answer_store import AnswerStore, storage_errors
 from debias.inference.collection.collected_rows import TextRow
@@ -158,7 +157,9 @@ class CollectionRun:
         others = OtherRuns(self._other_runs(target), self._questions.asked)
         collected: list[TextRow] = []
         scores: list[FloatArray] = []
-        with self._bar(n_rows) as advance:
+        shown = self.settings.progress
+        title = shown if isinstance(shown, str) else self.task.name
+        with counted_progress(title, n_rows, bool(shown)) as advance:
             for some in self._questions.answer(rows, store, others, chunk_size):
                 advance(len(some.rows))
                 facts.add_rows(some)
@@ -196,16 +197,6 @@ class CollectionRun:
             label_mass=np.minimum(np.exp(mass), 1.0),
         )
         return check_parts(parts, normalise=True)
-
-    @contextmanager
-    def _bar(self, n_rows: int | None) -> Iterator[Callable[[int], object]]:
-        """Show progress on the error stream, so that standard output stays for results."""
-        shown = self.settings.progress
-        title = shown if isinstance(shown, str) else self.task.name
-        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-        with Progress(*columns, console=Console(stderr=True), disable=not shown) as bar:
-            job = bar.add_task(title, total=n_rows)
-            yield lambda n_done: bar.advance(job, n_done)
 
     def _about(self, facts: CollectionFacts) -> TableParts:
         """Return what the table says about itself; no rows."""
@@ -253,10 +244,8 @@ class CollectionRun:
                 fix=f"choose another {param('out')} or delete it",
             )
         refuse_other_settings(target, made_with, {**self.decides, "data": data})
-        folder = RunFolder.beside(target)
-        if not self.settings.keep and folder.path.exists():
-            with folder.locked():
-                folder.remove()
+        if not self.settings.keep:
+            RunFolder.beside(target).remove_unused()
         return metadata
 
 
@@ -270,6 +259,7 @@ def checked_target(out: str | os.PathLike[str]) -> Path:
     Returns
     -------
     Path
+        What a symbolic link points to.
 
     Raises
     ------
@@ -297,7 +287,7 @@ def checked_target(out: str | os.PathLike[str]) -> Path:
             received=str(out),
             fix=f"create {str(path.parent)!r}",
         )
-    return path
+    return followed(path)
 
 
 @contextmanager

@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 
 from debias.errors import ParameterError
-from debias.inference.collection.collection import collect
+from debias.inference.collection.collection import collect, read_finished
 from debias.inference.collection.collection_settings import CollectionKeywords
 from debias.inference.engine import Engine
 from debias.inference.texts.prompted_rows import PromptedRows, prompt_rows
@@ -85,6 +85,7 @@ def collect_many(
     data: str | Path | None = None,
     shots_split: str = "opt",
     shots_data: str | Path | None = None,
+    unlabelled: bool = False,
     **settings: Unpack[CollectionKeywords],
 ) -> CollectedGrid:
     """Collect a table for each task, number of demonstrations, and seed.
@@ -106,7 +107,7 @@ def collect_many(
     shots : sequence of int or "per-class", default=(1,)
     seeds : sequence of int, default=(0,)
         Decide which demonstrations are drawn, and which rows ``limit`` takes.
-    limit, data, shots_split, shots_data
+    limit, data, shots_split, shots_data, unlabelled
         As for :func:`~debias.inference.texts.prompted_rows.load_prompted_rows`.
     **settings
         As for ``collect``, but ``seed``.
@@ -149,6 +150,7 @@ def collect_many(
         data=data,
         shots_split=shots_split,
         shots_data=shots_data,
+        unlabelled=unlabelled,
     )
     return collect_planned(engine, planned, **settings)
 
@@ -196,6 +198,40 @@ def collect_planned(
     return CollectedGrid(pd.DataFrame(rows).astype({"seed": "Int64"}))
 
 
+def read_planned(
+    planned: Sequence[PlannedTable], *, request: Mapping[str, object], too_long: str, keep: bool
+) -> CollectedGrid | None:
+    """Return planned tables that are all there already; None where an engine must be asked.
+
+    Parameters
+    ----------
+    planned : sequence of PlannedTable
+    request, too_long, keep
+        As for :func:`~debias.inference.collection.collection.read_finished`.
+
+    Returns
+    -------
+    CollectedGrid or None
+    """
+    rows = []
+    for one in planned:
+        table = read_finished(
+            one.path,
+            one.task,
+            one.rows.texts,
+            one.rows.labels,
+            request=request,
+            demonstrations=one.rows.demonstrations,
+            ids=one.rows.ids,
+            too_long=too_long,
+            keep=keep,
+        )
+        if table is None:
+            return None
+        rows.append(_summary(one, table))
+    return CollectedGrid(pd.DataFrame(rows).astype({"seed": "Int64"}))
+
+
 def plan_tables(
     tasks: str | Path | Task | Sequence[str | Path | Task],
     *,
@@ -207,13 +243,17 @@ def plan_tables(
     data: str | Path | None = None,
     shots_split: str = "opt",
     shots_data: str | Path | None = None,
+    unlabelled: bool = False,
+    labels: str | None = None,
 ) -> list[PlannedTable]:
     """Load rows and draw demonstrations for many tables; no model is needed.
 
     Parameters
     ----------
-    tasks, out, split, shots, seeds, limit, data, shots_split, shots_data
+    tasks, out, split, shots, seeds, limit, data, shots_split, shots_data, unlabelled
         As for :func:`collect_many`.
+    labels : {"name", "position"}, optional
+        What the labels of files are, where numbers could be both.
 
     Returns
     -------
@@ -230,9 +270,9 @@ def plan_tables(
     _check_choices({"tasks": [task.name for task in loaded], "shots": shots, "seeds": seeds})
     planned = []
     for task in loaded:
-        rows = load_split(task, split, data=data, require_labels=False)
+        rows = load_split(task, split, data=data, require_labels=False if unlabelled else None, labels=labels)
         own = (shots_data is None and shots_split == split) or set(shots) == {0}
-        pool = rows if own else load_split(task, shots_split, data=shots_data)
+        pool = rows if own else load_split(task, shots_split, data=shots_data, labels=labels)
         for n_shots in shots:
             for seed in seeds[:1] if n_shots == 0 else seeds:
                 prompted = prompt_rows(task, rows, pool, n_shots, seed=seed, limit=limit)

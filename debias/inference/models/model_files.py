@@ -4,6 +4,14 @@ import hashlib
 from pathlib import Path
 
 _PATTERNS = ("*.safetensors", "*.bin", "*.pt", "*.gguf", "config.json")
+_READS_TEXT = (
+    "tokenizer*",
+    "vocab*",
+    "merges.txt",
+    "*.model",
+    "special_tokens_map.json",
+    "adapter_config.json",
+)
 _WHOLE = 1 << 30
 _PIECE = 1 << 16
 _PIECES = 4096
@@ -39,6 +47,32 @@ def model_folder(name: str | Path, revision: str | None = None) -> Path | None:
     except HFValidationError:
         return None
     return Path(found).parent if isinstance(found, str) else None
+
+
+def request_digest(name: str | Path) -> str | None:
+    """Digest of the files of a model and its tokenizer, wherever they are; nothing is loaded.
+
+    Parameters
+    ----------
+    name : str or Path
+        As for an engine: "demo", a GGUF file, a folder or a hub name.
+
+    Returns
+    -------
+    str or None
+        None where nothing is found without asking the network.
+    """
+    from debias.inference.models.loading import model_source
+
+    source, options = model_source(name)
+    folder = model_folder(source)
+    if folder is None:
+        return None
+    digest = hashlib.sha256()
+    names = [options["gguf_file"]] if options else []
+    for file in sorted({folder / one for one in names} | {f for p in _READS_TEXT for f in folder.glob(p)}):
+        digest.update(file.name.encode() + file.read_bytes())
+    return digest.hexdigest()[:16] if options else files_digest(folder) + digest.hexdigest()[:16]
 
 
 def files_digest(folder: Path) -> str:

@@ -36,6 +36,8 @@ def load_prompted_rows(
     data: str | Path | None = None,
     shots_split: str = "opt",
     shots_data: str | Path | None = None,
+    unlabelled: bool = False,
+    labels: str | None = None,
 ) -> PromptedRows:
     """Load a split and draw the demonstrations of its prompts.
 
@@ -58,6 +60,11 @@ def load_prompted_rows(
     shots_data : path, optional
         File that they are drawn from, in place of the task's own source; `data` where the
         split is the same.
+    unlabelled : bool, default=False
+        Whether rows may lack labels though the task names their column, or the file has columns
+        that may hold them.
+    labels : {"name", "position"}, optional
+        What the labels of files are, where numbers could be both.
 
     Returns
     -------
@@ -79,9 +86,9 @@ def load_prompted_rows(
     """
     task = load_task(task)
     _check_limit(limit)
-    rows = load_split(task, split, data=data, require_labels=False)
+    rows = load_split(task, split, data=data, require_labels=False if unlabelled else None, labels=labels)
     own = shots == 0 or (shots_data is None and shots_split == split)
-    pool = rows if own else load_split(task, shots_split, data=shots_data)
+    pool = rows if own else load_split(task, shots_split, data=shots_data, labels=labels)
     return prompt_rows(task, rows, pool, shots, seed=seed, limit=limit)
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from debias.errors import TaskError, shortened
+from debias.tables.label_reading import READINGS
 
 _KINDS = ("staicc", "file", "huggingface")
 
@@ -29,6 +30,8 @@ class Source:
         From the source's column names to those the task uses; ``"a.b"`` is field b of column a.
     label_map : mapping, optional
         From this source's label values to class names, in place of the task's own.
+    labels : {"name", "position"}, optional
+        What this source's labels are, where numbers could be both.
 
     Raises
     ------
@@ -51,6 +54,7 @@ class Source:
     part: tuple[float, float] = (0.0, 1.0)
     rename: Mapping[str, str] = field(default_factory=dict)
     label_map: Mapping[str, str] = field(default_factory=dict)
+    labels: str = ""
 
     def __post_init__(self) -> None:
         if self.kind not in _KINDS:
@@ -59,6 +63,8 @@ class Source:
         for key in ("path", "config", "split"):
             if not isinstance(getattr(self, key), str):
                 raise TaskError(parameter=key, received=getattr(self, key), allowed="a string")
+        if self.labels not in ("", *READINGS):
+            raise TaskError(parameter="labels", received=self.labels, allowed=f"one of {READINGS}")
         for key in ("rename", "label_map"):
             value = getattr(self, key)
             if not isinstance(value, Mapping) or not all(isinstance(v, str) for v in value.values()):
@@ -186,29 +192,3 @@ def _as_text(value: Any, separator: str) -> str:
     if isinstance(value, Iterable) and not isinstance(value, Mapping):
         return separator.join(map(str, value))
     return "" if value is None or value != value else str(value)
-
-
-def class_name(
-    value: Any, class_names: Sequence[str], labels: Sequence[str], label_map: Mapping[str, str]
-) -> str | None:
-    """Class that a value of the label column means, or None when it means none.
-
-    The label map is asked first, then class names, label words, and positions 0 .. K-1.
-
-    Examples
-    --------
-    >>> class_name(1.0, ["no", "yes"], ["no", "yes"], {})
-    'yes'
-    >>> class_name("HUM", ["Number", "Person"], ["Number", "Person"], {"HUM": "Person"})
-    'Person'
-    """
-    text = str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
-    if text in label_map:
-        return label_map[text]
-    if text in class_names:
-        return text
-    if text in labels:
-        return class_names[list(labels).index(text)]
-    if text.isdecimal() and int(text) < len(class_names):
-        return class_names[int(text)]
-    return None

@@ -1,10 +1,9 @@
 """From a task and the name of a split to texts, class names and ids.
 
-Sources are the StaICC wheel, local CSV, JSON Lines, JSON and Parquet files, and the Hugging Face hub.
+Sources are the StaICC wheel, local files of rows of any kind, and the Hugging Face hub.
 """
 
 import hashlib
-import json
 from collections.abc import Hashable
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -12,10 +11,14 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
-from debias.errors import MissingDependencyError, ParameterError, TaskError
-from debias.inference.texts.source_rows import Source, class_name, render
+from debias.errors import MissingDependencyError, ParameterError, RecordsError, TaskError, param, shortened
+from debias.inference.texts.json_rows import RawRow
+from debias.inference.texts.row_files import find_files, read_rows
+from debias.inference.texts.source_rows import Source, render
 from debias.inference.texts.staicc import read_staicc
+from debias.inference.texts.task_labels import read_task_labels
 from debias.inference.texts.tasks import Task, load_task
+from debias.tables.second_labels import warn_of_second_labels
 from debias.tables.splitting import plain_text
 
 
@@ -35,7 +38,8 @@ def load_split(
     seed: int = 0,
     *,
     data: str | Path | Source | None = None,
-    require_labels: bool = True,
+    require_labels: bool | None = True,
+    labels: str | None = None,
 ) -> LabelledTexts:
     """Load the texts of one split of a task.
 
@@ -52,9 +56,13 @@ def load_split(
     seed : int, default=0
         Decides which rows ``limit`` takes.
     data : str, Path or Source, optional
-        A local file (.csv, .jsonl, .json, .parquet) or a Source, in place of the task's own source.
-    require_labels : bool, default=True
-        Whether a missing label column is an error; otherwise ``labels`` is None then.
+        Files of any kind that :func:`debias.inference.texts.row_files.read_rows` reads (a file, a folder or
+        a pattern), or a Source, in place of the task's own source.
+    require_labels : bool or None, default=True
+        Whether a missing label column is an error; otherwise ``labels`` is None then. With None it is
+        one where the task names a label column, or another column than texts and ids may hold labels.
+    labels : {"name", "position"}, optional
+        What labels are, where numbers could be both: names of classes, or positions from 0.
 
     Returns
     -------
@@ -64,9 +72,15 @@ def load_split(
     Raises
     ------
     TaskError
-        When there is no such split or file, or a row has no text or no known label.
+        When there is no such split or file, a row has no text or no known label, or labels could be
+        names as well as positions.
     MissingDependencyError
         When the source needs a package that is not installed.
+
+    Warns
+    -----
+    SecondLabelWarning
+        A text occurs with two labels; the first is kept.
 
     Examples
     --------
@@ -77,20 +91,22 @@ def load_split(
     task = load_task(task)
     source = _find_source(task, split, data)
     frame = _rename(_read(source), source)
-    rows = _extract(task, source, frame, require_labels)
+    rows = _extract(task, source, frame, require_labels, labels)
     if rows.empty:
         raise TaskError(
             f"split {split!r} of task {task.name!r} has no rows (part {source.part})", file=source.path
         )
     unique = rows.drop_duplicates("text")
+    if "label" in rows:
+        warn_of_second_labels(rows["text"], rows["label"], source.path, rows.index)
     if limit is not None and limit < len(unique):
         if limit < 1:
             raise ParameterError(parameter="limit", allowed="a positive integer or None", received=limit)
         chosen = np.random.default_rng(seed).choice(len(unique), size=limit, replace=False)
         unique = unique.iloc[np.sort(chosen)]
-    labels = unique["label"].tolist() if "label" in unique else None
+    names = unique["label"].tolist() if "label" in unique else None
     return LabelledTexts(
-        unique["text"].tolist(), labels, unique["id"].tolist(), len(rows) - rows["text"].nunique()
+        unique["text"].tolist(), names, unique["id"].tolist(), len(rows) - rows["text"].nunique()
     )
 
 
@@ -122,42 +138,25 @@ def _read(source: Source) -> pd.DataFrame:
 
 
 def _read_file(path: Path) -> pd.DataFrame:
-    """Read a local file by its ending; labels and ids keep the form they have in it."""
-    readers: dict[str, Any] = {
-        ".csv": lambda p: pd.read_csv(p, keep_default_na=False, dtype=str),
-        ".tsv": lambda p: pd.read_csv(p, sep="\t", keep_default_na=False, dtype=str),
-        ".jsonl": _read_json_lines,
-        ".json": _read_json,
-        ".parquet": pd.read_parquet,
-    }
-    if path.suffix not in readers:
-        raise TaskError(
-            f"the name must end in {', '.join(readers)}, got {path.suffix!r}",
-            parameter="data",
-            received=str(path),
-            file=path,
-        )
-    if not path.is_file():
-        raise TaskError("the file does not exist", parameter="data", file=path, fix="check the path")
+    """Read local files; labels and ids keep the form they have in them."""
     try:
-        frame: pd.DataFrame = readers[path.suffix](path)
-    except (ValueError, OSError, AttributeError, TypeError) as error:
-        raise TaskError(f"it cannot be read as {path.suffix[1:]}: {error}", file=path) from error
-    return frame
+        rows = [_checked(file.path, row) for file in find_files(path) for row in read_rows(file.path)]
+    except RecordsError as error:
+        raise TaskError(
+            error.problem, parameter="data", received=error.received, allowed=error.allowed,
+            fix=error.fix, file=error.file, row=error.row,
+        ) from error  # fmt: skip
+    if not rows:
+        raise TaskError("it has no rows", parameter="data", file=path)
+    return pd.DataFrame(rows, dtype=object)
 
 
-def _read_json_lines(path: Path) -> pd.DataFrame:
-    """Read one JSON object per line."""
-    lines = path.read_text(encoding="utf-8").splitlines()
-    return pd.DataFrame([json.loads(line) for line in lines if line.strip()])
-
-
-def _read_json(path: Path) -> pd.DataFrame:
-    """Read a JSON list of objects, or an object of objects whose keys become the column ``id``."""
-    content = json.loads(path.read_text(encoding="utf-8"))
-    if isinstance(content, dict):
-        return pd.DataFrame([{"id": key, **value} for key, value in content.items()])
-    return pd.DataFrame(content)
+def _checked(file: Path, row: RawRow) -> object:
+    """Return the fields of a row, or raise RecordsError."""
+    if row.refused or not isinstance(row.value, dict):
+        problem = row.refused or "not an object"
+        raise RecordsError(f"line {row.line} is {problem}: {shortened(row.text)}", file=file)
+    return row.value
 
 
 def _read_hub(source: Source) -> pd.DataFrame:
@@ -192,20 +191,29 @@ def _rename(frame: pd.DataFrame, source: Source) -> pd.DataFrame:
     return frame
 
 
-def _extract(task: Task, source: Source, frame: pd.DataFrame, require_labels: bool) -> pd.DataFrame:
+def _extract(
+    task: Task, source: Source, frame: pd.DataFrame, require_labels: bool | None, reading: str | None
+) -> pd.DataFrame:
     """Turn the source's columns into text, label and id, for the rows of the source's part."""
+    if require_labels is None:
+        others = set(frame.columns) - {*task.text_columns, task.id_column, "id"}
+        require_labels = task.label_column != "label" or bool(others)
     wanted = list(task.text_columns) + ([task.label_column] if require_labels else [])
     missing = [column for column in wanted if column not in frame]
     if missing:
+        key = "label_column" if missing[0] == task.label_column else "text_columns"
+        unlabelled = f", or pass {param('unlabelled', True)} where the rows have no labels"
         raise TaskError(
             f"there is no column {missing[0]!r}, but {list(map(str, frame.columns))}",
+            parameter=key,
             file=source.path,
             column=missing[0],
+            fix=f"set {key} in the task file{unlabelled if key == 'label_column' else ''}",
         )
     records = frame.to_dict("records")
     out = pd.DataFrame({"text": [_text(task, source, n, row) for n, row in enumerate(records)]}, dtype=object)
     if task.label_column in frame:
-        out["label"] = [_label(task, source, n, row[task.label_column]) for n, row in enumerate(records)]
+        out["label"] = _labels(task, source, frame[task.label_column].tolist(), reading)
     out["id"] = _ids(task, source, frame, out["text"])
     low, high = source.part
     if (low, high) != (0.0, 1.0):
@@ -221,21 +229,22 @@ def _text(task: Task, source: Source, row: int, record: dict[Hashable, Any]) -> 
     )
     if not text.strip():
         raise TaskError("the text is empty", file=source.path, row=row, fix="omit the row, or give it a text")
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        problem = "the text has half of a surrogate pair, which no tokenizer accepts"
+        raise TaskError(problem, file=source.path, row=row, fix="omit the row, or repair it") from error
     return text
 
 
-def _label(task: Task, source: Source, row: int, value: Any) -> str:
-    """Class name of one row; an unknown label is refused."""
-    name = class_name(value, task.class_names, task.labels, source.label_map or task.label_map)
-    if name is None:
-        raise TaskError(
-            f"the label must be one of {list(task.class_names)}, a position 0 .. {task.n_classes - 1} or"
-            f" a key of label_map, got {value!r}",
-            file=source.path,
-            row=row,
-            received=value,
+def _labels(task: Task, source: Source, values: list[Any], reading: str | None) -> list[str]:
+    """Class names of all rows, read in one way."""
+    try:
+        return read_task_labels(
+            task, values, reading or source.labels or None, label_map=source.label_map or None, of_file=True
         )
-    return name
+    except TaskError as error:
+        raise error.at(file=source.path) from error
 
 
 def _ids(task: Task, source: Source, frame: pd.DataFrame, texts: "pd.Series[str]") -> list[str]:
@@ -245,7 +254,9 @@ def _ids(task: Task, source: Source, frame: pd.DataFrame, texts: "pd.Series[str]
         if len(set(ids)) < len(ids):
             repeated = frame[task.id_column].astype(str).value_counts().index[0]
             raise TaskError(
-                f"ids must be unique, got {repeated!r} more than once", file=source.path, received=repeated
+                f"ids must be unique, got {shortened(repeated)} more than once",
+                file=source.path,
+                received=repeated,
             )
         return ids
     if source.kind == "staicc":

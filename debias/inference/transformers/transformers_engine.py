@@ -133,9 +133,16 @@ class TransformersEngine(TreeEngine):
             "scoring": self.scoring,
         }
 
+    def operations_per_token(self) -> float:
+        """Return two operations for each weight on a CPU, and 0 on what is far quicker."""
+        if self.model.device.type != "cpu":
+            return 0.0
+        return 2.0 * sum(one.numel() for one in self.model.parameters())
+
     def facts(self) -> dict[str, Any]:
-        """Return which shortcuts were in use, or why not."""
-        return {"shortcuts": dict(self.shortcuts)}
+        """Return which shortcuts were in use, or why not, and the revision of a model of a hub."""
+        revision = getattr(self.model.config, "_commit_hash", None)
+        return {"shortcuts": dict(self.shortcuts)} | ({"revision": revision} if revision else {})
 
     def versions(self) -> dict[str, str]:
         """Versions of torch, transformers and tokenizers."""

@@ -13,12 +13,11 @@ from typing import NamedTuple
 import numpy as np
 
 from debias.corrections.families import Family
-from debias.search.constraints import Constrained, Goal
+from debias.search.constraints import Constrained, Goal, scaled_goal
 from debias.search.counting.sweeps import Sweeper, sweepers
 from debias.search.descent.coordinate_descent import begin, descend_from
 from debias.search.descent.iterated_local_search import MANY
 from debias.search.descent.smoothed_bootstrap import N_COPIES, smooth
-from debias.search.objective import Objective
 from debias.search.problem import TOLERANCE, Candidate, FloatArray, IndexArray, Problem, build_problem
 
 N_STARTS = 8
@@ -122,7 +121,7 @@ def shrink(
     ([1, 0], (4, 9))
     """
     copies, labels = smooth(probabilities, y, n_copies, random_state)
-    problem = build_problem(copies, labels, family, _scaled(objective, n_copies))
+    problem = build_problem(copies, labels, family, scaled_goal(objective, n_copies))
     sweeper = sweepers(problem)()
     met = path_to_identity(
         problem, quick_descent(problem, n_starts, random_state, sweeper), random_state, sweeper
@@ -250,16 +249,6 @@ def _to_put_back(problem: Problem, choice: IndexArray) -> list[int]:
         simpler[k] = problem.identity
         worth.append(problem.evaluate(simpler))
     return [int(changed[np.argmin(worth)])]
-
-
-def _scaled(objective: Goal, n_copies: int) -> Goal:
-    """Return the objective that is on copies what this one is on rows: smoothing grows as counts do."""
-    if isinstance(objective, Constrained):
-        inner = _scaled(objective.inner, n_copies)
-        bounds = (objective.max_cobias, objective.min_accuracy, objective.min_class_accuracy)
-        assert isinstance(inner, Objective)
-        return Constrained(*bounds, objective=inner)
-    return Objective(objective.error, objective.cobias, objective.pmi, objective.smoothing * n_copies)
 
 
 class _Resampled:

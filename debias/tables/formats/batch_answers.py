@@ -15,6 +15,7 @@ import numpy as np
 
 from debias.errors import TableError, param, shortened
 from debias.tables.formats.json_records import read_rows
+from debias.tables.label_reading import read_labels
 from debias.tables.table_parts import TableParts
 
 MOST_SHARED = 0.01
@@ -27,6 +28,7 @@ def read_batch_answers(
     classes: Sequence[str] | None = None,
     id_column: str = "custom_id",
     label_column: str = "label",
+    labels: str | None = None,
     encoding: str = "utf-8",
 ) -> TableParts:
     """Read saved answers of a server, each with the most probable first tokens.
@@ -39,6 +41,8 @@ def read_batch_answers(
         The words that were asked for, in the order wanted. Answers do not say which these are.
     id_column, label_column : str
         Fields of a line that hold its id and its label, where it has them.
+    labels : {"name", "position"}, optional
+        What labels are: class names, or positions of classes from 0; default: whatever fits.
     encoding : str, default="utf-8"
         Encoding of the file.
 
@@ -89,12 +93,14 @@ def read_batch_answers(
         )
     mass = values.sum(axis=1)
     records = [record for _, record, _ in kept]
-    labels = [record.get(label_column) for record in records]
+    given = [record.get(label_column) for record in records]
+    if given != [None] * len(given):
+        places = read_labels(given, names, labels, of_file=True, column=label_column)
     ids = [record.get(id_column) for record in records]
     return TableParts(
         values / mass[:, None],
         names,
-        labels=None if labels == [None] * len(labels) else labels,
+        labels=None if given == [None] * len(given) else [names[place] for place in places],
         ids=None if None in ids else ids,
         label_mass=mass,
         metadata={"format": "answers", "normalised": True},

@@ -17,8 +17,11 @@ import numpy as np
 import pandas as pd
 
 from debias.errors import ParameterError, TableError, param, shortened
+from debias.tables.class_columns import FloatArray
+from debias.tables.formats.class_headers import find_role, refuse_extra_columns, without_prefix
 from debias.tables.formats.numbers_in_cells import parse_columns
 from debias.tables.formats.plain_text import decode, refuse_cut_end
+from debias.tables.label_reading import read_labels
 from debias.tables.table_parts import TableParts
 
 RECOGNISED = ("id", "label", "text", "label_mass")
@@ -38,6 +41,7 @@ def read_csv(
     label_column: str | None = None,
     text_column: str | None = None,
     label_mass_column: str | None = None,
+    labels: str | None = None,
     delimiter: str | None = None,
     decimal: str | None = None,
     encoding: str = "utf-8",
@@ -51,8 +55,10 @@ def read_csv(
     classes : sequence of str, optional
         Columns that hold class probabilities, in the order wanted; default: all that are left.
     id_column, label_column, text_column, label_mass_column : str, optional
-        Columns that hold these; default: "id", "label", "text", "label_mass" where they are there
-        and `classes` does not name them.
+        Columns that hold these; default: "id", "label", "text", "label_mass", in capitals or not, where
+        they are there and `classes` does not name them.
+    labels : {"name", "position"}, optional
+        What labels are: class names, or positions of columns from 0; default: whatever fits.
     delimiter : str, optional
         Default: that of a first line such as ``sep=;``, a tab for .tsv, else the one of ``,``, ``;``,
         tab and ``|`` that cuts the first rows into most columns.
@@ -64,13 +70,13 @@ def read_csv(
     Returns
     -------
     TableParts
-        The contents. Labels are class names; where all of them are whole numbers and no class is,
-        they are column positions. A label column without a single label counts as none.
+        The contents. A label column without a single label counts as none.
 
     Raises
     ------
     TableError
-        The file is damaged, a column is missing or named twice, or a cell is no number.
+        The file is damaged, a column is missing or named twice, or seems to be no class; a cell
+        is no number; or labels could be names as well as positions.
     """
     text = decode(path, encoding)
     named = _NAMED.match(text)
@@ -85,6 +91,7 @@ def read_csv(
         label_column=label_column,
         text_column=text_column,
         label_mass_column=label_mass_column,
+        labels=labels,
         decimal=decimal,
     )
     refuse_cut_end(path, text, parts.probabilities)
@@ -100,6 +107,7 @@ def parts_of_columns(
     label_column: str | None = None,
     text_column: str | None = None,
     label_mass_column: str | None = None,
+    labels: str | None = None,
     decimal: str | None = None,
 ) -> TableParts:
     """Return the contents of a table from named columns, whose cells are text or values.
@@ -110,7 +118,7 @@ def parts_of_columns(
         The file, for the errors.
     frame : DataFrame
         One row per sample.
-    classes, id_column, label_column, text_column, label_mass_column, decimal : optional
+    classes, id_column, label_column, text_column, label_mass_column, labels, decimal : optional
         As for :func:`read_csv`.
 
     Returns
@@ -120,13 +128,14 @@ def parts_of_columns(
     Raises
     ------
     TableError
-        A column is missing or named twice, or a cell is no number.
+        A column is missing or named twice, or seems to be no class; a cell is no number; or labels
+        could be names as well as positions.
 
     Examples
     --------
     >>> frame = pd.DataFrame({"label": [1.0, 0.0], "no": [0.2, 0.9], "yes": [0.8, 0.1]})
     >>> parts_of_columns(Path("a.json"), frame).labels
-    [1, 0]
+    ['yes', 'no']
     """
     header = [str(name) for name in frame.columns]
     repeated = [name for column, name in enumerate(header) if name in header[:column]]
@@ -143,11 +152,18 @@ def parts_of_columns(
     values = {role: None if name is None else frame[name] for role, name in columns.items()}
     mass = columns["label_mass"]
     numbers = [*names, *([] if mass is None else [mass])]
-    parsed = parse_columns(path, {name: frame[name].tolist() for name in numbers}, decimal)
+    parsed = _numbers(path, frame[numbers], decimal, classes)
+    probabilities = np.column_stack(parsed[: len(names)])
+    label = None if values["label"] is None else _as_text(values["label"])
+    if label is not None and not label.str.strip().any():
+        label = None
+    if classes is None:
+        refuse_extra_columns(path, names, probabilities, label)
+        names = without_prefix(names, label)
     return TableParts(
-        probabilities=np.column_stack(parsed[: len(names)]),
+        probabilities=probabilities,
         classes=names,
-        labels=None if values["label"] is None else _labels(_as_text(values["label"]), names),
+        labels=None if label is None else _labels(path, label, names, labels),
         ids=None if values["id"] is None else _as_text(values["id"], missing=None),
         texts=values["text"],
         label_mass=None if mass is None else parsed[-1],
@@ -264,7 +280,21 @@ def _column(
                 file=path,
             )
         return name
-    return role if role in frame.columns and role not in (classes or ()) else None
+    return find_role(path, frame, role, classes)
+
+
+def _numbers(
+    path: Path, frame: pd.DataFrame, decimal: str | None, classes: Sequence[str] | None
+) -> list[FloatArray]:
+    """Return the numbers of columns, of which the user may not have meant all to be classes."""
+    try:
+        return parse_columns(path, {str(name): frame[name].tolist() for name in frame}, decimal)
+    except TableError as error:
+        cells = frame[error.column].astype(str) if error.column in frame.columns else None
+        none = cells is not None and pd.to_numeric(cells, errors="coerce").isna().all()
+        if classes is None and none and error.fix is None:
+            error.fix = f"if it is no class, name the class columns in {param('classes')}"
+        raise error.at() from error
 
 
 def _check_names(path: Path, frame: pd.DataFrame, names: list[str]) -> None:
@@ -295,14 +325,19 @@ def _check_names(path: Path, frame: pd.DataFrame, names: list[str]) -> None:
         raise TableError("a header, but no rows", file=path)
 
 
-def _labels(column: pd.Series | None, names: list[str]) -> list[str] | list[int] | None:
-    """Return names, or positions where the labels are whole numbers and no class is."""
-    if column is None or not column.str.strip().any():
-        return None
-    labels = column.tolist()
-    if all(label.isdecimal() for label in labels) and not any(name.isdecimal() for name in names):
-        return [int(label) for label in labels]
-    return labels
+def _labels(path: Path, column: pd.Series, names: list[str], reading: str | None) -> list[str]:
+    """Return the class name of every row."""
+    blank = column.str.strip() == ""
+    if blank.any():
+        fix = "omit the row, or label it; a table without labels has none at all"
+        raise TableError(
+            "the label is missing", file=path, row=int(np.argmax(blank)), column=column.name, fix=fix
+        )
+    try:
+        places = read_labels(column.tolist(), names, reading, of_file=True, column=column.name)
+    except TableError as error:
+        raise error.at(file=path) from error
+    return [names[place] for place in places]
 
 
 def _as_text(column: pd.Series, missing: str | None = "") -> pd.Series:
@@ -311,7 +346,7 @@ def _as_text(column: pd.Series, missing: str | None = "") -> pd.Series:
         missing if cell is None or cell is pd.NA or cell != cell else _written(cell)
         for cell in column.tolist()
     ]
-    return pd.Series(texts, dtype=object)
+    return pd.Series(texts, dtype=object, name=column.name)
 
 
 def _written(cell: object) -> str:

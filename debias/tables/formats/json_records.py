@@ -24,6 +24,7 @@ def read_json(
     label_column: str | None = None,
     text_column: str | None = None,
     label_mass_column: str | None = None,
+    labels: str | None = None,
     encoding: str = "utf-8",
 ) -> TableParts:
     """Read records that have one field per class.
@@ -33,7 +34,7 @@ def read_json(
     path : Path
         A list of objects, an object a line, ``{"data": [...]}``, or an object of columns as
         ``DataFrame.to_json`` and ``to_dict`` write it.
-    classes, id_column, label_column, text_column, label_mass_column, encoding : optional
+    classes, id_column, label_column, text_column, label_mass_column, labels, encoding : optional
         As for :func:`~debias.tables.formats.csv_columns.read_csv`.
 
     Returns
@@ -60,6 +61,7 @@ def read_json(
         label_column=label_column,
         text_column=text_column,
         label_mass_column=label_mass_column,
+        labels=labels,
     )
 
 

@@ -139,6 +139,7 @@ def read_parquet(
     label_column: str | None = None,
     text_column: str | None = None,
     label_mass_column: str | None = None,
+    labels: str | None = None,
 ) -> TableParts:
     """Read the project's own format, or a Parquet file of others that has a column per class.
 
@@ -146,7 +147,7 @@ def read_parquet(
     ----------
     path : Path
         The file to read.
-    classes, id_column, label_column, text_column, label_mass_column : optional
+    classes, id_column, label_column, text_column, label_mass_column, labels : optional
         As for :func:`~debias.tables.formats.csv_columns.read_csv`; the project's own files say
         themselves what their columns are.
 
@@ -168,6 +169,7 @@ def read_parquet(
         "label_column": label_column,
         "text_column": text_column,
         "label_mass_column": label_mass_column,
+        "labels": labels,
     }
     table = read_arrow(path)
     header = _header(path, table.schema)

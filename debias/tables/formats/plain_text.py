@@ -1,5 +1,6 @@
 """Shared by the formats in plain text: decoding, and noticing a truncated end."""
 
+import codecs
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +20,7 @@ def decode(path: Path, encoding: str = "utf-8") -> str:
     path : Path
         The file.
     encoding : str, default="utf-8"
-        Its encoding; a byte order mark is dropped.
+        Its encoding; a byte order mark is dropped, and one of UTF-16 is followed.
 
     Returns
     -------
@@ -31,8 +32,11 @@ def decode(path: Path, encoding: str = "utf-8") -> str:
     TableError
         The file has another encoding, or is empty but for white space.
     """
+    content = path.read_bytes()
+    if encoding == "utf-8" and content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        encoding = "utf-16"
     try:
-        text = path.read_bytes().decode(encoding).removeprefix("\ufeff")
+        text = content.decode(encoding).removeprefix("\ufeff")
     except UnicodeError as error:
         raise TableError(
             f"byte {getattr(error, 'start', 0)} is not {encoding}",

@@ -80,7 +80,10 @@ def whole(tmp_path_factory):
     return found
 
 
-@pytest.mark.parametrize("kind", ["batch", "singly", pytest.param("calls", marks=pytest.mark.slow)])
+@pytest.mark.parametrize(
+    "kind",
+    ["batch", pytest.param("singly", marks=pytest.mark.slow), pytest.param("calls", marks=pytest.mark.slow)],
+)
 def test_killed_at_each_write_to_the_disk(tmp_path, kind):
     if kind == "calls" and subprocess.run([STRACE, "true"], check=False, capture_output=True).returncode:
         pytest.skip("strace is missing here, or may not trace")

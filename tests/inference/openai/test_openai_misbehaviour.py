@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 import time
+import tracemalloc
 from email.utils import formatdate
 from types import SimpleNamespace
 
@@ -146,11 +147,43 @@ def test_a_server_that_never_recovers(bad):
         assert toy.requests <= start + 12 + 4 * 3
 
 
-def test_no_server_at_all():
+def test_no_server_at_all_is_said_at_once():
     with serving(ToyServer()) as toy:
         pass
-    with refused(EngineError, failure="no connection", mentions="the list of models"):
-        engine(toy, retries=1).label_scores(MANY, LABELS)
+    asked = engine(toy, retries=6, longest_wait=60)
+    started = time.monotonic()
+    with refused(EngineError, failure="no connection", mentions=("the list of models", toy.url), fix=str):
+        asked.label_scores(MANY, LABELS)
+    assert time.monotonic() - started < 5
+    assert asked.usage()["requests"] == 1
+
+
+def test_a_server_that_goes_away_is_waited_for_and_that_is_said():
+    with serving(ToyServer()) as toy:
+        asked = engine(toy, style="echo", tokenizer=byte_tokenizer(), retries=1, concurrency=1)
+        asked.fingerprint  # noqa: B018
+    with (
+        pytest.warns(UserWarning, match="can no longer be reached; attempt 2 of 2"),
+        refused(EngineError, failure="no connection"),
+    ):
+        asked.label_scores(MANY[:1], LABELS)
+
+
+@pytest.mark.parametrize("how", ["endless", "bomb", "odd packing"])
+def test_an_answer_takes_no_more_memory_than_its_question_warrants(how):
+    with serving(ToyServer()) as toy:
+        asked = engine(toy, style="echo", tokenizer=byte_tokenizer(), concurrency=1)
+        asked.fingerprint  # noqa: B018
+        toy.plan = lambda number, body: how
+        start = toy.requests
+        tracemalloc.start()
+        try:
+            with refused(EngineError, parameter="base_url"):
+                asked.label_scores(MANY[:1], LABELS)
+            assert tracemalloc.get_traced_memory()[1] < 40 << 20
+        finally:
+            tracemalloc.stop()
+        assert toy.requests == start + 1
 
 
 @pytest.mark.parametrize("seed", range(3))

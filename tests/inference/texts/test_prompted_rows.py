@@ -55,6 +55,17 @@ def test_no_shots_need_no_labels(files):
         load_prompted_rows(TASK, "opt", 1, data=files / "unlabelled.csv")
 
 
+def test_a_label_column_that_is_absent_is_refused_before_a_model_is_asked(files):
+    (files / "other.csv").write_text("text,Label,stars\nfine,good,3\n")
+    named = Task("mood", labels=["good", "bad"], label_column="feeling")
+    for task, name in ((TASK, "other.csv"), (named, "other.csv"), (named, "unlabelled.csv")):
+        with refused(TaskError, parameter="label_column", column=task.label_column, fix=str):
+            load_prompted_rows(task, "new", 0, data=files / name)
+        assert load_prompted_rows(task, "new", 0, data=files / name, unlabelled=True).labels is None
+    with refused(TaskError, mentions=("Label", "stars", "unlabelled=True")):
+        load_prompted_rows(TASK, "new", 0, data=files / "other.csv")
+
+
 def test_what_leaves_nothing_is_refused(files):
     with refused(ParameterError, parameter="limit", received=0):
         load_prompted_rows(TASK, "opt", 0, data=files / "opt.csv", limit=0)

@@ -11,7 +11,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from debias.errors import MissingDependencyError, ParameterError, TaskError
+from debias.errors import MissingDependencyError, ParameterError, SecondLabelWarning, TaskError
 from debias.inference.texts.source_rows import Source, render
 from debias.inference.texts.sources import load_split
 from debias.inference.texts.staicc import DIGESTS, RefusingUnpickler, read_staicc, wheel_folder
@@ -108,8 +108,8 @@ def test_a_changed_file_is_refused_before_it_is_unpickled(tmp_path):
     assert all(len(digest) == 64 for digest in DIGESTS.values())
 
 
-def test_a_missing_wheel_names_the_extra():
-    with pytest.raises(MissingDependencyError, match=r'pip install "debias-iterit\[demo\]"'):
+def test_a_missing_wheel_says_how_to_install_it():
+    with refused(MissingDependencyError, fix=str, mentions=("surely_not_installed", "--no-deps")):
         wheel_folder("surely_not_installed")
 
 
@@ -147,8 +147,10 @@ def test_a_task_file_finds_its_data_and_parts_share_no_text(tmp_path):
 @pytest.mark.parametrize("value", [1, 1.0, "1", "good", "+"])
 def test_what_a_label_may_be(tmp_path, value):
     task = Task("mood", labels=["bad", "good"], label_map={"+": "good"})
-    (tmp_path / "rows.jsonl").write_text(json.dumps({"text": "fine", "label": value}))
-    assert load_split(task, "opt", data=tmp_path / "rows.jsonl").labels == ["good"]
+    first = "0" if value == "1" else "bad" if value in ("good", "+") else 0
+    rows = [{"text": "dull", "label": first}, {"text": "fine", "label": value}]
+    (tmp_path / "rows.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    assert load_split(task, "opt", data=tmp_path / "rows.jsonl").labels == ["bad", "good"]
 
 
 def test_unlabelled_rows_on_request(tmp_path):
@@ -227,7 +229,8 @@ def test_the_published_files_are_read_as_they_are():
     assert Counter(labels) == {"yes": 552, "no": 338, "maybe": 110}
     assert texts[0].startswith("Context: Programmed cell death (PCD) is") and "===" in texts[0]
     assert texts[0].endswith("leaves during programmed cell death?yes, no, or maybe?")
-    texts, labels, ids, _ = load_split("ddi", "opt", data=SHARED / "ddi" / "test.jsonl")
+    with pytest.warns(SecondLabelWarning, match="1 text has two labels"):
+        texts, labels, ids, _ = load_split("ddi", "opt", data=SHARED / "ddi" / "test.jsonl")
     assert (
         ids[0] == "DDI-DrugBank.d765.s0.p0"
         and labels[0] == "Mechanism"

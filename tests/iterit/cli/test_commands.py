@@ -70,6 +70,10 @@ def test_score_then_select_is_select_alone_and_a_rerun_scores_nothing(here, mode
     assert code == 0, err
     assert "scoring" not in err  # all is known
     assert lines_of("a.jsonl") == lines_of("b.jsonl")
+    Path("turned.jsonl").write_text("\n".join(reversed(Path("your.jsonl").read_text().splitlines())))
+    turned = ("select", "turned.jsonl", *select[2:], "--scores", "scores.csv", "--out", "c.jsonl")
+    assert run(*turned)[0] == 0
+    assert sorted(map(str, lines_of("c.jsonl"))) == sorted(map(str, lines_of("a.jsonl")))
     why = pd.read_csv("why.csv")
     assert why["rank"].tolist() == [1, 2, 3, 4]
     original = rows()
@@ -86,6 +90,16 @@ def test_modes_that_need_no_model_ask_none(here):
     )
     assert code == 0, err
     assert len(lines_of("selected.jsonl")[0]["output"].split()) == len(longest["output"].split())
+
+
+def test_tokens_decide_which_answers_have_ngrams(here):
+    lines = [{"question": "What?", "answer": answer} for answer in ("水在零度以下会结成冰", "B")]
+    Path("short.jsonl").write_text("\n".join(map(json.dumps, lines)))
+    words = ("select", "short.jsonl", "--mode", "diversity", "--ratio", 1, "--why", "why.csv")
+    for tokens, sums in ((), [True, True]), (("--tokens", "published"), [True, False]):
+        code, _, err = run(*words, *tokens)
+        assert code == 0, err
+        assert (pd.read_csv("why.csv")["diversity"] > 0).tolist() == sums
 
 
 def test_quotas_and_copies(here):
@@ -182,6 +196,7 @@ def test_train_goes_on_where_it_stopped_and_reports(here, model):
 def test_all_weights_can_be_trained_and_every_setting_reaches_the_run(here, model):
     words = (*TRAIN, "--model", model, "--full", "--device", "cpu", "--rounds", 1, "--out", "full")
     settings = {"above_share": 0.2, "stale_share": 0.3, "epochs_per_round": 2, "score_dtype": "bfloat16"}
+    settings["tokens"] = "published"
     options = [word for name, value in settings.items() for word in (f"--{name.replace('_', '-')}", value)]
     code, _, err = run(*words, *options, "--mode", "facility_location")
     assert code == 0, err
@@ -205,7 +220,7 @@ def test_all_weights_can_be_trained_and_every_setting_reaches_the_run(here, mode
         (["select", "your.jsonl", "--out", "your.jsonl"], "--out"),
         (["select", "your.jsonl", "--out", "x.txt"], ".jsonl or .json or .parquet"),
         (["select", "your.jsonl", "--quota", "a"], "--quota must be SOURCE=SHARE"),
-        (["select", "your.jsonl", "--scores", "your.jsonl"], "row, ifd and status"),
+        (["select", "your.jsonl", "--scores", "your.jsonl"], "digest, ifd and status"),
         (["score", "your.jsonl", "--model", "no/such/model"], "no/such/model"),
         (["score", "your.jsonl", "--engine", "vllm", "--device", "cpu"], "--device"),
         (["train", "your.jsonl", "--rounds", "0"], "--rounds must be a positive integer, got 0."),
@@ -220,3 +235,40 @@ def test_refusals_are_one_line(here, words, message):
     assert code == 2
     last = err.strip().splitlines()[-1]
     assert last.startswith("iterit: error: ") and message in last
+
+
+def test_records_that_the_template_cannot_take_are_counted_and_written_with_the_others(here, model):
+    lines = [{**row, "tools": [{"name": "add"}]} if place < 2 else row for place, row in enumerate(rows())]
+    Path("your.jsonl").write_text("\n".join(map(json.dumps, [*lines, {"text": "no record", "id": 1}])))
+    code, out, err = run(
+        "select", "your.jsonl", "--model", model, "--ratio", 0.5, "--max-ifd", 50, "--refused", "bad.jsonl"
+    )
+    assert code == 0, err
+    assert "1 row was excluded: 1 unknown fields; see bad.jsonl" in err
+    assert "2 records were refused by the template" in err
+    bad = lines_of("bad.jsonl")
+    assert [line["line"] for line in bad] == [41, 1, 2]
+    assert json.loads(bad[1]["text"]) == lines[0]
+    assert not any("tools" in line for line in lines_of("selected.jsonl"))
+
+
+def test_a_folder_and_a_pattern_are_read_and_never_their_own_output(here):
+    Path("parts").mkdir()
+    pd.DataFrame(rows()[:20]).to_csv("parts/a.csv", index=False)
+    pd.DataFrame(rows()[20:]).to_json("parts/b.json")
+    words = ("--mode", "random", "--ratio", 1, "--out")
+    for given in ("parts", "parts/*"):
+        code, _, err = run("select", given, *words, "all.jsonl")
+        assert code == 0, err
+        assert sorted(map(json.dumps, lines_of("all.jsonl"))) == sorted(map(json.dumps, rows()))
+        code, _, err = run("select", given, *words, "parts/all.jsonl")
+        assert code == 2 and "--out" in err and not Path("parts/all.jsonl").exists()
+    code, _, err = run("select", "none/*", *words, "all.jsonl")
+    assert code == 2 and "none/*" in err
+
+
+def test_rows_are_written_with_their_reasons_even_where_none_is_usable(here):
+    Path("pairs.jsonl").write_text('{"prompt": "a", "chosen": "b", "rejected": "c"}\n[1]\n')
+    code, _, err = run("select", "pairs.jsonl", "--mode", "random", "--refused", "bad.jsonl")
+    assert code == 2 and "pairs.jsonl" in err
+    assert [line["reason"] for line in lines_of("bad.jsonl")] == ["preference pair", "not an object"]

@@ -19,6 +19,7 @@ from iterit.ngrams.word_kinds import (
     ALONE_CHARACTERS,
     EXTENDING_CHARACTERS,
     JOINING_CHARACTERS,
+    characters,
     word_kind,
 )
 from tests.support.refusals import refused
@@ -54,33 +55,81 @@ def scikit_learn_by_name(texts, **options):
 @settings(max_examples=150, deadline=None)
 @given(TEXTS, st.sampled_from([(1, 3), (1, 1), (2, 2), (2, 4), (3, 3)]))
 def test_the_counts_are_those_of_scikit_learn(texts, ngram_range):
-    counts = count_ngrams(texts, ngram_range, n_jobs=1)
+    counts = count_ngrams(texts, ngram_range, "published", n_jobs=1)
     assert by_name(counts) == scikit_learn_by_name(texts, ngram_range=ngram_range)
 
 
 @settings(max_examples=150, deadline=None)
-@given(TEXTS)
-def test_words_of_any_script_are_those_of_an_expression(texts):
-    kind = word_kind("unicode")
+@given(TEXTS, st.sampled_from(["every", "unicode"]))
+def test_words_of_any_script_are_those_of_an_expression(texts, tokens):
+    kind = word_kind(tokens)
     others = f"(?:(?!{ALONE_CHARACTERS}){JOINING_CHARACTERS})"
     alone = f"(?:(?={ALONE_CHARACTERS}){JOINING_CHARACTERS}{EXTENDING_CHARACTERS}*)"
     expression = f"{alone}|{others}(?:{others}|{EXTENDING_CHARACTERS})*"
     found = scan(texts, kind)
     words = [found.vocabulary[token] for token in found.tokens]
     expected = [regex.findall(expression, kind.prepare(text)) for text in texts]
+    if tokens == "unicode":
+        long = [[one for one in row if len(one) > 1 or regex.match(alone, one)] for row in expected]
+        expected = [row or characters(kind.prepare(text)) for row, text in zip(long, texts, strict=True)]
     assert found.lengths.tolist() == [len(row) for row in expected]
     assert words == [word for row in expected for word in row]
 
 
 def test_words_in_scripts_without_spaces_and_with_marks():
-    counts = count_ngrams(["我喝水。", "水", "नमस्ते दुनिया", "Straße STRASSE", "a=1"], (1, 1), tokens="unicode")
-    assert by_name(counts) == [
+    texts = ["我喝水。", "水", "नमस्ते दुनिया", "Straße STRASSE", "สวัสดี", "みず を のむ", "コップ 1杯"]
+    assert by_name(count_ngrams(texts, (1, 1))) == [
         {"我": 1, "喝": 1, "水": 1},
         {"水": 1},
         {"नमस्ते": 1, "दुनिया": 1},
         {"strasse": 2},
-        {"a": 1, "1": 1},
+        {"ส": 2, "วั": 1, "ดี": 1},
+        {"み": 1, "ず": 1, "を": 1, "の": 1, "む": 1},
+        {"コップ": 1, "杯": 1},
     ]
+
+
+@pytest.mark.parametrize(
+    ("text", "grams"),
+    [
+        ("A", ["a"]),
+        ("B.", ["b"]),
+        ("7", ["7"]),
+        ("+", ["+"]),
+        ("?", ["?"]),
+        ("-", ["-"]),
+        ("∞", ["∞"]),
+        ("€", ["€"]),
+        ("x = 4", ["x", "=", "4"]),
+        ("👍🏽", ["👍🏽"]),
+        ("👨‍👩‍👧 ❤️", ["👨‍👩‍👧", "❤️"]),
+        ("न", ["न"]),
+        ("나", ["나"]),
+        ("é", ["é"]),
+        (" \n\t", []),
+    ],
+)
+def test_an_answer_of_one_letter_digit_sign_or_emoji_has_a_gram(text, grams):
+    counts = count_ngrams(["some words", text, "word"], (1, 1))
+    assert list(by_name(counts)[1]) == grams
+    assert counts.n_words.tolist() == [2, len(grams), 1]
+    ended = count_ngrams(["some words", text, "word"], (1, 1), end_of_text="<|endoftext|>")
+    assert list(by_name(ended)[1]) == ["endoftext", *grams]
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.lists(st.text(st.characters(max_codepoint=127)), max_size=8))
+def test_ascii_texts_with_words_are_cut_as_published(texts):
+    texts = [text for text in texts if regex.search(r"\w\w", text)]
+    counts, published = count_ngrams(texts), count_ngrams(texts, tokens="published")
+    same(counts, published)
+    assert (counts.words_per_token == 1).all()
+
+
+def test_characters_of_a_script_without_spaces_are_less_than_words():
+    counts = count_ngrams(["月亮绕着地球转。", "the moon", "moon 月亮", ""])
+    assert counts.n_words.tolist() == [5, 2, 3, 0]
+    assert counts.words_per_token.round(2).tolist() == [0.71, 1.0, 0.81, 1.0]
 
 
 def some_texts(n=300, seed=0):
@@ -113,7 +162,7 @@ def same(one, other):
 
 @pytest.mark.parametrize("n_jobs", [1, 2, 5])
 def test_threads_and_chunks_change_nothing(n_jobs, monkeypatch):
-    texts = some_texts(2000)
+    texts = [*some_texts(1000), "A", "水 A b", "b", "bb", *some_texts(1000, seed=1)]
     expected = count_ngrams(texts, n_jobs=1)
     same(count_ngrams(iter(texts), n_jobs=n_jobs), expected)
     monkeypatch.setattr(iterit.ngrams.ngram_counts, "chunked", lambda texts: ([text] for text in texts))
@@ -134,7 +183,7 @@ def test_more_than_32_bits_can_number(monkeypatch):
 
 def test_many_words_stay_apart():
     words = [f"w{number:x}" for number in range(60_000)]
-    found = scan([" ".join(words), " ".join(reversed(words))], word_kind("scikit-learn"))
+    found = scan([" ".join(words), " ".join(reversed(words))], word_kind("published"))
     assert found.vocabulary == words
     assert found.tokens.tolist() == [*range(60_000), *range(59_999, -1, -1)]
 
@@ -147,7 +196,7 @@ def test_the_end_of_text_string_becomes_a_word_of_every_row():
 
 
 def test_texts_without_words():
-    counts = count_ngrams(["", "a b c", "!"])
+    counts = count_ngrams(["", "a b c", "!"], tokens="published")
     assert counts.n_columns == 0
     assert weigh(counts).sums().tolist() == [0, 0, 0]
     assert count_ngrams([]).n_rows == 0

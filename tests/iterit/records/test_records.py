@@ -11,9 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from debias.errors import ParameterError, RecordsError
+from debias.inference.texts.row_files import read_rows
+from iterit.records.chat_messages import Message
 from iterit.records.instruction_records import Records, read_records
-from iterit.records.record_files import read_rows, write_rows
-from iterit.records.record_formats import Message
+from iterit.records.record_files import write_rows
 from tests.support.paths import SHARED
 from tests.support.refusals import refused
 
@@ -85,14 +86,13 @@ def test_records_that_say_the_same_have_one_digest_but_alpaca_keeps_its_parts():
         ({"conversations": None}, "no answer"),
         ({"instruction": " ", "input": "", "output": "b"}, "no question"),
         ({"messages": [answer("b"), user("a")]}, "no question"),
-        ({"instruction": 3, "output": "b"}, "wrong type"),
+        ({"instruction": {"a": 3}, "output": "b"}, "wrong type"),
         ({"instruction": "a", "output": ["b"]}, "wrong type"),
-        ({"question": "a", "answer": 4}, "wrong type"),
         ({"messages": "a chat"}, "wrong type"),
         ({"messages": ["a chat"]}, "wrong type"),
-        ({"messages": [user("a"), answer(4)]}, "wrong type"),
-        ({"messages": [user("a"), answer([{"type": "image_url"}])]}, "wrong type"),
-        ({"messages": [user("a"), {"role": "tool", "content": "b"}]}, "unknown role"),
+        ({"messages": [user("a"), answer({"b": 4})]}, "wrong type"),
+        ({"messages": [user("a"), answer([{"type": "image_url"}])]}, "has images or other media"),
+        ({"messages": [user("a"), {"role": "tool", "content": "b"}]}, "no answer"),
         ({"messages": [{"content": "b"}]}, "unknown role"),
         ({"text": "a"}, "unknown fields"),
         (["a", "b"], "not an object"),
@@ -299,7 +299,7 @@ def nothing_usable(path: Path) -> Path:
         (no_table, {"file": "no.parquet", "fix": str}),
         (nothing_usable, {"file": "texts.jsonl", "received": {"unknown fields": 1}}),
         (lambda path: path / "none.jsonl", {"file": "none.jsonl"}),
-        (lambda path: path / "rows.csv", {"file": "rows.csv", "received": ".csv"}),
+        (lambda path: path / "rows.txt", {"file": "rows.txt", "received": ".txt"}),
         (lambda path: path / "rows.parquet.gz", {"file": "rows.parquet.gz", "received": ".gz"}),
     ],
 )

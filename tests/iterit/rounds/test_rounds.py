@@ -174,7 +174,7 @@ def plain_window(newest, rules):
     return [*top, *stale, *above[: size - len(top) - len(stale)]]
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(data=st.data())
 def test_windows_are_those_of_the_plain_definition_and_never_repeat(data):
     n = data.draw(st.integers(2, 25))

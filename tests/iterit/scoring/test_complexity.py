@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 import torch
 
-from debias.errors import EngineError, ParameterError, ResumeError, StorageError
+from debias.errors import EngineError, ParameterError, RecordsError, ResumeError, StorageError
 from debias.inference.collection.answer_store import AnswerStore
 from debias.inference.engine import Engine
 from debias.inference.transformers.transformers_engine import TransformersEngine
@@ -22,7 +22,15 @@ from iterit.templates.named_templates import template_for
 from iterit.templates.template import Template
 from tests.support.paths import ROOT
 from tests.support.refusals import refused
-from tests.support.small_templates import BRACKETS, CHATML, HEADERS, THOUGHTS, chat_tokenizer, pair_tokenizer
+from tests.support.small_templates import (
+    BRACKETS,
+    CHATML,
+    HEADERS,
+    STRICT,
+    THOUGHTS,
+    chat_tokenizer,
+    pair_tokenizer,
+)
 from tests.support.tiny_models import tiny_engine, tiny_model
 
 ROWS: list[dict[str, Any]] = [
@@ -216,6 +224,20 @@ def test_an_answer_without_tokens_is_empty():
     assert quiet_scores(records.take([0]), engine)["status"].tolist() == ["empty"]
 
 
+def test_a_record_that_the_template_cannot_take_has_no_score_and_the_others_do(tmp_path):
+    tokenizer = chat_tokenizer(STRICT)
+    two = {"question": "q", "answer": "a", "system": "Be kind."}
+    records = Records.from_rows([two, ROWS[-1], two])
+    engine = tiny_engine("qwen2", tokenizer)
+    for _ in range(2):  # the second time the cache knows the one that was scored
+        scores = quiet_scores(records, engine, cache=tmp_path)
+        assert [status == "refused" for status in scores["status"]] == [True, False, True]
+        assert np.isnan(scores["ifd"]).tolist() == [True, False, True]
+        assert list(scores.attrs["refused"]) == [0, 2] and "System role" in scores.attrs["refused"][0]
+    with refused(RecordsError, row=0):
+        quiet_scores(records, engine, rows=[0, 2])
+
+
 def test_rows_are_scored_in_the_order_asked_for_and_equal_ones_once():
     tokenizer = chat_tokenizer(CHATML)
     engine = tiny_engine("qwen2", tokenizer)
@@ -315,6 +337,33 @@ def test_an_interruption_keeps_what_was_scored(tmp_path):
     scores = quiet_scores(RECORDS, asked, template=template, cache=tmp_path)
     assert stopped.n_asked >= 4 and asked.n_asked == 2 * 6 - stopped.n_asked
     assert_close(scores, quiet_scores(RECORDS, engine))
+
+
+@pytest.mark.parametrize("rate", [15.0, 150.0, 1e6])
+def test_what_was_scored_is_kept_at_least_every_30_seconds(tmp_path, monkeypatch, rate):
+    tokenizer = chat_tokenizer(CHATML)
+    records = Records.from_rows([row | {"system": str(n)} for n in range(12) for row in ROWS])
+    now, kept = [0.0], [0.0]
+
+    class Slow(InTexts):
+        def continuation_logprobs(self, prompts, continuations):
+            now[0] += sum(map(len, [*prompts, *continuations])) / rate
+            return super().continuation_logprobs(prompts, continuations)
+
+    class Watched(ScoreCache):
+        def add(self, scores):
+            super().add(scores)
+            kept.append(now[0])
+
+    monkeypatch.setattr("iterit.scoring.complexity.ScoreCache", Watched)
+    monkeypatch.setattr("iterit.scoring.complexity.time.perf_counter", lambda: now[0])
+    engine = Slow(tiny_engine("qwen2", tokenizer))
+    template = template_for(tokenizer)
+    quiet_scores(records, engine, template=template, cache=tmp_path)
+    one = 2 * max(len(template.encode(record)) for record in records) / rate
+    assert max(np.diff(kept)) <= max(30, 1.5 * one)
+    if rate == 1e6:
+        assert len(kept) <= 4
 
 
 def test_a_damaged_file_of_scores_is_named(tmp_path):

@@ -83,6 +83,42 @@ def test_every_mode_is_a_pure_function_with_a_table(mode):
     assert np.array_equal(ifd, IFD, equal_nan=True)
 
 
+TWINS = {
+    "我每天早上六点起床，然后去公园跑步。": "I get up at six every morning and then go running in the park.",
+    "要做好一道菜，首先要选择新鲜的材料。": "To cook a dish well, you must first choose fresh ingredients.",
+    "如果明天下雨，比赛就会改到下个星期举行。": "If it rains tomorrow, the match will be moved to next week.",
+    "睡觉以前不要看手机，这样可以睡得更好。": "Do not look at your phone before going to bed to sleep well.",
+    "三角形的三个角加起来等于一百八十度。": "The three angles of a triangle add up to 180 degrees in all.",
+    "电影院离我家很近，走路只需要十分钟。": "The cinema is very close to my home, only ten minutes on foot.",
+    "他用了三年的时间才学会弹钢琴。": "It took him three years to learn to play the piano.",
+    "这本书讲述了一个年轻人寻找工作的故事。": "This book tells the story of a young man looking for work.",
+}
+
+
+@pytest.mark.parametrize("mode", ["published", "length_neutral", "length_debiased", "diversity"])
+def test_twins_in_english_and_chinese_are_picked_about_equally_often(mode):
+    counts = count_ngrams([*TWINS, *TWINS.values()])
+    shares = []
+    for seed in range(40):
+        generator = np.random.default_rng(seed)
+        ifd = np.tile(generator.uniform(0.5, 0.9, len(TWINS)), 2)
+        picked = select(ifd, counts, len(TWINS), mode=mode, candidates=generator.permutation(len(ifd)))
+        shares.append((picked.rows < len(TWINS)).mean())
+    assert 0.35 < np.mean(shares) < 0.65
+
+
+def test_one_letter_answers_are_picked_by_their_ngrams():
+    counts = count_ngrams(["A", "B", "A", "A"])
+    assert select([0.6, 0.5, 0.6, 0.6], counts, 2, decay=0.1).rows.tolist() == [0, 1]
+
+
+def test_ngrams_that_were_cut_otherwise_than_asked_for_are_refused():
+    counts = count_ngrams(TEXTS, tokens="published")
+    assert len(select(IFD, counts, 2).rows) == len(select(IFD, counts, 2, tokens="published").rows) == 2
+    with refused(ParameterError, parameter="tokens", received="unicode", mentions="published"):
+        select(IFD, counts, 2, tokens="unicode")
+
+
 def test_modes_without_ngrams():
     assert select(IFD, None, 2, mode="complexity").rows.tolist() == [0, 2]
     assert select(None, None, 2, mode="longest", lengths=[3, 9, 4]).rows.tolist() == [1, 2]

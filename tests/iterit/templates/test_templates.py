@@ -9,18 +9,23 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from debias.errors import ParameterError, RecordsError
+from iterit.records.chat_messages import Message
 from iterit.records.instruction_records import Record, Records
-from iterit.records.record_formats import Message
 from iterit.templates.encoding import Encoded, EncodedRecords, Span
 from iterit.templates.named_templates import template_for
 from tests.support.refusals import refused
 from tests.support.small_templates import (
     BRACKETS,
     CHATML,
+    END_OF_ANSWER,
+    END_OF_TEXT,
     FORCED_THOUGHT,
     HEADERS,
     MOVING,
+    PARTS,
+    STRICT,
     THOUGHTS,
+    TOOLS,
     chat_tokenizer,
     pair_tokenizer,
 )
@@ -33,6 +38,8 @@ KINDS = {
     "brackets": chat_tokenizer(BRACKETS, opens=True),
     "thoughts": chat_tokenizer(THOUGHTS),
     "forced thought": chat_tokenizer(FORCED_THOUGHT),
+    "end of text": chat_tokenizer(END_OF_TEXT),
+    "parts": chat_tokenizer(PARTS),
     "alpaca": byte_tokenizer(),
     "alpaca, no byte level": merging_tokenizer(),
 }
@@ -121,6 +128,18 @@ def test_scoring_and_training_have_the_same_tokens(kind, contents):
         ),
         (
             "forced thought",
+            "<|im_start|>user\nq<|im_end|>\n<|im_start|>assistant\n",
+            "<|im_start|>assistant\n",
+            " a <|im_end|>",
+        ),
+        (
+            "end of text",
+            "<|start|>user\nq<|end|>\n<|start|>assistant\n",
+            "<|start|>assistant\n",
+            " a <|end|>",
+        ),
+        (
+            "parts",
             "<|im_start|>user\nq<|im_end|>\n<|im_start|>assistant\n",
             "<|im_start|>assistant\n",
             " a <|im_end|>",
@@ -257,6 +276,100 @@ def test_a_record_that_a_template_cannot_render_is_named(template, messages):
     with refused(RecordsError, row=17, fix=str):
         template_for(tokenizer).encode(one)
     assert template_for(tokenizer, "alpaca").turns(one)
+
+
+def test_an_end_token_that_ends_the_last_answer_only_is_trained():
+    turns = template_for(chat_tokenizer(END_OF_ANSWER)).turns(record("q", "a", "r", "b"))
+    assert [turn.answer for turn in turns] == ["a", "b<end>"]
+    assert turns[1].prompt == "user: q\nassistant: a\nuser: r\nassistant: "
+
+
+TOOL_CHAT = {
+    "messages": [
+        {"role": "user", "content": "Weather?"},
+        {"role": "function_call", "content": '{"name": "weather", "arguments": {"city": "Oslo"}}'},
+        {"role": "observation", "content": "3"},
+        {"role": "assistant", "content": "Cold.", "reasoning_content": "3 is little."},
+    ],
+    "tools": [{"name": "weather"}],
+}
+
+
+def test_tools_and_thoughts_are_rendered_where_the_template_can():
+    (one,) = Records.from_rows([TOOL_CHAT])
+    first, second = template_for(chat_tokenizer(TOOLS)).turns(one)
+    call = '{"name": "weather", "arguments": {"city": "Oslo"}}'
+    tool = '{"type": "function", "function": {"name": "weather"}}'
+    assert first.answer == f"<call>{call}</call><|im_end|>" and tool in first.prompt
+    assert (
+        second.answer == "<think>3 is little.</think>Cold.<|im_end|>" and "tool\n3<|im_end|>" in second.prompt
+    )
+
+
+def without(*names: str) -> dict[str, Any]:
+    """The chat with tools, without some of what it says."""
+    chat = {**TOOL_CHAT, "messages": [dict(message) for message in TOOL_CHAT["messages"]]}
+    if "tools" in names:
+        del chat["tools"]
+    if "calls" in names:
+        chat["messages"] = [chat["messages"][0], chat["messages"][3]]
+    if "thoughts" in names:
+        del chat["messages"][-1]["reasoning_content"]
+    return chat
+
+
+ROLES_KNOWN = (
+    "{% for m in messages %}{% if m.role == 'user' %}Q: {{ m.content }}{% elif m.role == 'assistant' %}"
+    " A: {{ m.content }}{{ eos_token }}{% endif %}{% endfor %}{% if add_generation_prompt %} A: {% endif %}"
+)
+
+
+@pytest.mark.parametrize(
+    ("template", "row"),
+    [
+        (CHATML, without("calls", "thoughts")),
+        (CHATML, without("tools", "thoughts")),
+        (CHATML, without("tools", "calls")),
+        (TOOLS, {"messages": [*TOOL_CHAT["messages"], *without("calls", "thoughts")["messages"]]}),
+        (None, without("calls", "thoughts")),
+        (None, without("tools", "thoughts")),
+        (None, without("tools", "calls")),
+        (ROLES_KNOWN, {"question": "a", "answer": "b", "system": "Be kind."}),
+        (STRICT, {"question": "a", "answer": "b", "system": "Be kind."}),
+        (STRICT, {"messages": [{"role": r, "content": r} for r in ("user", "user", "assistant")]}),
+    ],
+)
+def test_what_a_template_leaves_out_refuses_the_record_and_only_that(template, row):
+    plain = {"question": "a", "answer": "b"}
+    records = Records.from_rows([plain, row, plain, row])
+    assert len(records) == 4
+    encoded = template_for(chat_tokenizer(template)).encode_all(records)
+    assert list(encoded.refused) == [1, 3] and all(encoded.refused.values())
+    assert [len(one.spans) for one in encoded] == [1, 0, 1, 0] and encoded[0].spans == encoded[2].spans
+    assert set(encoded[1].labels) <= {-100}
+    with refused(RecordsError, row=1, fix=str):
+        template_for(chat_tokenizer(template)).encode(records[1])
+
+
+def test_an_answer_that_is_kept_out_is_no_span():
+    turns = [{"role": r, "content": c} for r, c in zip(["user", "assistant"] * 2, "qarb", strict=True)]
+    turns[1]["weight"] = 0
+    (one,) = Records.from_rows([{"messages": turns}])
+    for tokenizer in (KINDS["chatml"], KINDS["alpaca"]):
+        template = template_for(tokenizer)
+        encoded = template.encode(one)
+        assert len(encoded.spans) == 1
+        assert template.tokenizer.decode(list(trained(encoded)[0])).startswith("b<")
+        assert "a<" in template.tokenizer.decode(encoded.input_ids)
+
+
+def test_the_input_of_an_alpaca_row_is_asked_once_after_its_history():
+    (one,) = Records.from_rows(
+        [{"instruction": "Add.", "input": "1, 2", "output": "3", "history": [["Hi", "Hello"]]}]
+    )
+    first, second = template_for(KINDS["alpaca"], "alpaca").turns(one)
+    assert "### Instruction:\nHi\n\n### Response:\nHello<end>" in second.prompt
+    assert second.prompt.endswith("### Instruction:\nAdd.\n\n### Input:\n1, 2\n\n### Response:\n")
 
 
 def test_tokenizers_that_cannot_be_used_are_refused():

@@ -26,6 +26,8 @@ class Budget:
         Requests sent so far, repetitions included.
     tokens : int
         Tokens so far: as the server counted them, or what was reserved where it did not say.
+    answers : int
+        Answers that came, of whatever kind: none means that the server was never reached.
     failures : Counter
         Requests that failed and may be sent again, by kind.
 
@@ -49,7 +51,7 @@ class Budget:
 
     def __init__(self, max_requests: int | None = None, max_tokens: int | None = None) -> None:
         self.max_requests, self.max_tokens = max_requests, max_tokens
-        self.requests = self.tokens = 0
+        self.requests = self.tokens = self.answers = 0
         self.failures: Counter[str] = Counter()
         self._reserved = 0
         self._lock = threading.Lock()

@@ -1,13 +1,16 @@
 """A connection to a server: each request is sent until it is answered well, at a limited rate and cost.
 
 What may pass (too many requests, a server's own failure, a time limit, a cut connection, an answer
-that cannot be read or cannot be right) is tried again after a growing, partly random wait.
+that cannot be read or cannot be right) is tried again after a growing, partly random wait. A server
+that was never reached is not waited for, and no answer may take more memory than its question warrants.
 The key is read from the environment when a connection is opened, and is stored nowhere else.
 """
 
 import json
 import threading
 import time
+import warnings
+import zlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
@@ -26,7 +29,10 @@ if TYPE_CHECKING:
 
 Answer = TypeVar("Answer")
 _PASSING = frozenset({408, 409, 425, 429})
-_SHOWN = 300
+_SHOWN = 200
+_LARGEST_ANSWER = 8 << 20
+_BYTES_PER_TOKEN = 1024
+"""Room for a token with its probability and those of a few others, as JSON."""
 
 
 class RefusedError(EngineError):
@@ -41,7 +47,8 @@ class UnusableError(EngineError):
     """The server gave no usable answer, however often it was asked."""
 
     def __init__(self, failure: str, subject: str, said: str) -> None:
-        super().__init__(f"{subject}: {said}")
+        fix = f"check {param('base_url')}, and that the server runs" if failure == "no connection" else None
+        super().__init__(f"{subject}: {said}", fix=fix)
         self.failure, self.said = failure, said
 
 
@@ -118,7 +125,8 @@ class ServerConnection:
         self._client = httpx2.Client(
             timeout=self.settings.timeout,
             limits=httpx2.Limits(max_connections=size, max_keepalive_connections=size),
-            headers={"Authorization": f"Bearer {self._key}"} if self._key else {},
+            headers={"Accept-Encoding": "gzip"}
+            | ({"Authorization": f"Bearer {self._key}"} if self._key else {}),
         )
         return self
 
@@ -150,6 +158,8 @@ class ServerConnection:
 
         def enough(state: "tenacity.RetryCallState") -> bool:
             error = _failure(state)
+            if error.kind == "no connection" and not self.budget.answers:
+                return True  # a wrong address, or a server that is not up
             most = limit
             if call.wrong_retries is not None and error.kind == "wrong answer":
                 most = min(limit, call.wrong_retries)
@@ -159,6 +169,7 @@ class ServerConnection:
             sleep=self._sleep,
             stop=enough,
             wait=_waiting(self.settings.longest_wait),
+            before_sleep=self._say_that_it_is_gone,
             retry=tenacity.retry_if_exception_type(_PassingError),
             reraise=True,
         )
@@ -172,6 +183,16 @@ class ServerConnection:
                 f"{self.settings.base_url}{call.path} gave no usable answer in {count} "
                 f"attempt{'s' if count > 1 else ''}; the last time {error}",
             ) from None
+
+    def _say_that_it_is_gone(self, state: "tenacity.RetryCallState") -> None:
+        """Warn that a server that answered before cannot be reached, and when it is tried again."""
+        if _failure(state).kind == "no connection" and state.next_action is not None:
+            warnings.warn(
+                f"{self.settings.base_url} can no longer be reached; attempt {state.attempt_number + 1} of "
+                f"{self.settings.retries + 1} follows in {state.next_action.sleep:.0f} seconds.",
+                UserWarning,
+                stacklevel=2,
+            )
 
     def _once(self, call: Call[Answer]) -> Answer:
         """Send once; raise _PassingError for what may be better next time."""
@@ -193,6 +214,7 @@ class ServerConnection:
                 raise self._passing("timeout", f"it did not answer within {seconds}") from None
             except httpx2.RequestError as error:
                 raise self._passing("cut connection", f"the connection broke ({_name(error)})") from None
+            self.budget.answers += 1
             self.server_time = _moment(response.headers.get("date"))
             if response.status_code != 200:
                 used = 0 if response.status_code < 500 else None
@@ -209,9 +231,23 @@ class ServerConnection:
 
         deadline = time.monotonic() + self.settings.timeout
         method = "GET" if call.body is None else "POST"
-        parts = []
+        largest = _LARGEST_ANSWER + _BYTES_PER_TOKEN * call.tokens
+        parts, size = [], 0
         with self._client.stream(method, self.settings.base_url + call.path, json=call.body) as response:
-            for part in response.iter_bytes():
+            unpack = _unpacking(response.headers.get("content-encoding", ""))
+            for raw in response.iter_raw():
+                try:
+                    part = unpack(raw, largest + 1 - size)
+                except zlib.error as error:
+                    raise httpx2.DecodingError(str(error)) from error
+                size += len(part)
+                if size > largest:
+                    raise EngineError(
+                        f"{call.subject}: the answer has more than {largest >> 20} MiB, too much for it",
+                        parameter="base_url",
+                        received=self.settings.base_url,
+                        fix=f"check that {param('base_url')} is the address of a server of models",
+                    )
                 parts.append(part)
                 if time.monotonic() > deadline:
                     raise httpx2.ReadTimeout("the answer came too slowly")
@@ -293,6 +329,19 @@ def require_client() -> None:
         raise MissingDependencyError(
             f"httpx2 and tenacity ask servers ({error})", fix='run: pip install "debias-iterit[openai]"'
         ) from None
+
+
+def _unpacking(encoding: str) -> Callable[[bytes, int], bytes]:
+    """Return what unpacks the parts of an answer to so many bytes at the most."""
+    if encoding.strip().lower() in ("", "identity"):
+        return lambda raw, most: raw
+    if encoding.strip().lower() in ("gzip", "x-gzip"):
+        return zlib.decompressobj(16 + zlib.MAX_WBITS).decompress
+    raise EngineError(
+        f"the answer is packed as {encoding[:_SHOWN]!r}, and gzip was asked for",
+        parameter="base_url",
+        received=encoding[:_SHOWN],
+    )
 
 
 def _failure(state: "tenacity.RetryCallState") -> _PassingError:

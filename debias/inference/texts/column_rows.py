@@ -1,0 +1,147 @@
+"""Reads rows from tables: CSV and TSV as texts, Parquet, Arrow and Feather a batch at a time."""
+
+import csv
+import io
+from collections.abc import Iterator
+from contextlib import contextmanager
+from itertools import count, repeat
+from pathlib import Path
+from typing import TYPE_CHECKING, cast
+
+from debias.errors import RecordsError
+from debias.inference.texts.json_rows import LONGEST_ROW, Open, RawRow, as_unicode, row_of_value, to_json
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+_BATCH_ROWS = 1024
+_DELIMITERS = ",;\t|"
+
+
+def read_delimited(open_file: Open, delimiter: str | None, file: object) -> Iterator[RawRow]:
+    r"""Read the rows of a CSV file, all values as texts.
+
+    Parameters
+    ----------
+    open_file : callable
+        Opens the file as UTF-8 bytes, from its beginning.
+    delimiter : str or None
+        None: the one of a line ``sep=;``, or the one of , ; | and tab that is most frequent in the header.
+    file : path-like
+        For errors.
+
+    Raises
+    ------
+    RecordsError
+        It has no header, a name twice, or a quotation mark that is not closed.
+
+    Examples
+    --------
+    >>> rows = read_delimited(lambda: io.BytesIO(b'text;label\nfine day;"good; or so"\n'), None, "a.csv")
+    >>> [row.value for row in rows]
+    [{'text': 'fine day', 'label': 'good; or so'}]
+    """
+    with open_file() as stream, _long_fields():
+        text = io.TextIOWrapper(stream, encoding="utf-8", errors="surrogateescape", newline="")
+        header = text.readline(LONGEST_ROW)
+        n_before = 0
+        if header.lower().startswith("sep=") and delimiter is None:
+            delimiter, header, n_before = header[4:5], text.readline(LONGEST_ROW), 1
+        delimiter = delimiter or max(_DELIMITERS, key=header.count)
+        lines = csv.reader(_with_first(header, text), delimiter=delimiter)
+        try:
+            names = next(lines, [])
+            if not names or len(set(names)) < len(names):
+                raise RecordsError("the first line must name each column once", received=names, file=file)
+            while True:
+                number = n_before + lines.line_num + 1
+                cells = next(lines, None)
+                if cells is None:
+                    return
+                if cells:
+                    yield _row_of_cells(number, names, cells)
+        except csv.Error as error:
+            raise RecordsError(f"line {n_before + lines.line_num}: {error}", file=file) from error
+
+
+def _with_first(first: str, rest: Iterator[str]) -> Iterator[str]:
+    yield first
+    while line := cast(io.TextIOWrapper, rest).readline(LONGEST_ROW):
+        yield line
+
+
+def _row_of_cells(number: int, names: list[str], cells: list[str]) -> RawRow:
+    """Return a row; one with more cells than names is refused."""
+    if len(cells) > len(names):
+        return RawRow(number, as_unicode(to_json(cells)), None, "more cells than columns")
+    return row_of_value(number, dict(zip(names, cells, strict=False)))
+
+
+@contextmanager
+def _long_fields() -> Iterator[None]:
+    """Let a field be as long as a row may be; the limit belongs to the whole process."""
+    before = csv.field_size_limit(LONGEST_ROW)
+    try:
+        yield
+    finally:
+        csv.field_size_limit(before)
+
+
+def read_batches(file: Path) -> "Iterator[pa.RecordBatch]":
+    """Read a Parquet, Arrow or Feather file, a batch at a time, with its types.
+
+    Raises
+    ------
+    RecordsError
+        It is no such file, or damaged.
+    """
+    import pyarrow as pa
+    from pyarrow.parquet import ParquetFile
+
+    try:
+        if file.suffix.lower() == ".parquet":
+            with ParquetFile(file) as table:
+                yield from table.iter_batches(batch_size=_BATCH_ROWS)
+            return
+        with pa.memory_map(str(file)) as source:
+            try:
+                reader = pa.ipc.open_file(source)
+                batches = map(reader.get_batch, range(reader.num_record_batches))
+            except pa.ArrowInvalid:
+                source.seek(0)
+                batches = iter(pa.ipc.open_stream(source))
+            for batch in batches:
+                batch.validate(full=True)
+                for start in range(0, len(batch), _BATCH_ROWS):
+                    yield batch.slice(start, _BATCH_ROWS)
+    except (pa.ArrowException, MemoryError, RecursionError, OverflowError) as error:
+        problem = f"the file cannot be read as {file.suffix[1:]}: {str(error)[:200]}"
+        raise RecordsError(problem, file=file, fix="get the file again") from error
+
+
+def read_columns(file: Path) -> Iterator[RawRow]:
+    """Read the rows of a Parquet, Arrow or Feather file.
+
+    Raises
+    ------
+    RecordsError
+        It is no such file, or damaged.
+    """
+    number = 0
+    for batch in read_batches(file):
+        try:
+            rows = map(row_of_value, count(number + 1), batch.to_pylist())
+        except (ValueError, OverflowError):  # a text that is no UTF-8, a date that no calendar has
+            rows = map(_row_in, repeat(batch), range(len(batch)), count(number + 1))
+        yield from rows
+        number += len(batch)
+
+
+def _row_in(batch: "pa.RecordBatch", place: int, number: int) -> RawRow:
+    """Return one row of a batch, refused where it cannot be read."""
+    try:
+        return row_of_value(number, batch.slice(place, 1).to_pylist()[0])
+    except UnicodeDecodeError:
+        return RawRow(number, "", None, "not Unicode")
+    except (ValueError, OverflowError):
+        return RawRow(number, "", None, "not a value of Python")

@@ -1,0 +1,231 @@
+"""Reads labels as names of classes or as positions of columns: one reading for all labels of a file or array.
+
+Where two readings fit and differ, or none fits, the labels are refused, and the error names both.
+"""
+
+import difflib
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from debias.errors import ParameterError, TableError, param, shortened
+
+READINGS = ("name", "position")
+"""What a user can say that labels are."""
+
+_WHOLE = re.compile(r"([+-]?)(0|[1-9][0-9]{0,17})(?:\.0*)?")
+
+
+def plain_labels(y: Any) -> npt.NDArray[Any]:
+    """Return labels as text, integers or truth values; none may be missing.
+
+    Whole numbers may come as floats or objects, and truth values as objects, as they do from
+    pandas columns that can hold missing values.
+
+    Parameters
+    ----------
+    y : array-like
+        Labels.
+
+    Returns
+    -------
+    ndarray
+        The same labels, in a plain dtype where they have one.
+
+    Raises
+    ------
+    TableError
+        A label is missing: the error has its row.
+
+    Examples
+    --------
+    >>> plain_labels([2.0, 1.0]), plain_labels(np.array([True, False], dtype=object))
+    (array([2, 1]), array([ True, False]))
+    >>> plain_labels(["no", None])
+    Traceback (most recent call last):
+    debias.errors.TableError: row 1: the label is missing; omit the row, or label it.
+    """
+    labels = np.asarray(y)
+    if labels.ndim == 1 and len(labels):
+        missing = pd.isna(np.array(y, dtype=object) if isinstance(y, (list, tuple)) else labels)
+        if missing.any():
+            raise TableError(
+                "the label is missing",
+                parameter="y",
+                row=int(np.argmax(missing)),
+                fix="omit the row, or label it",
+            )
+    if labels.dtype.kind == "f" and np.isfinite(labels).all() and (labels == np.round(labels)).all():
+        return labels.astype(np.int64)
+    if labels.dtype == object and labels.ndim == 1 and len(labels):
+        if all(isinstance(label, (bool, np.bool_)) for label in labels):
+            return labels.astype(bool)
+        if all(_is_whole(label) for label in labels):
+            return labels.astype(np.int64)
+    return labels
+
+
+def _is_whole(label: object) -> bool:
+    """Tell a whole number, a float included, from all else."""
+    if isinstance(label, (bool, np.bool_)):
+        return False
+    return isinstance(label, (int, np.integer)) or (isinstance(label, float) and label.is_integer())
+
+
+def label_text(label: object) -> str:
+    """Return what labels are compared by: 1, 1.0 and "1.0" are the same, and "01" is another.
+
+    Examples
+    --------
+    >>> [label_text(label) for label in (1, 1.0, np.float32(1), "1.0", "01", True, " a")]
+    ['1', '1', '1', '1', '01', 'True', ' a']
+    """
+    whole = _WHOLE.fullmatch(str(label))
+    if whole is None:
+        return str(label)
+    return f"-{whole[2]}" if whole[1] == "-" and whole[2] != "0" else whole[2]
+
+
+def read_labels(
+    labels: Sequence[object] | npt.NDArray[Any],
+    classes: Sequence[str],
+    reading: str | None = None,
+    *,
+    other_names: Sequence[str] | None = None,
+    of_file: bool = False,
+    column: object = "label",
+) -> npt.NDArray[np.int64]:
+    """Return the column of every label, by the one reading that fits all of them.
+
+    Parameters
+    ----------
+    labels : sequence of length n_samples
+        Class names, or integers 0 .. n_classes - 1 that stand for columns.
+    classes : sequence of str, length n_classes
+        Class names in column order.
+    reading : {"name", "position"}, optional
+        What the labels are; by default whatever fits.
+    other_names : sequence of str, length n_classes, optional
+        Second names of the same classes.
+    of_file : bool, default=False
+        Whether the labels come from a file, where "1" can be a name and a position. In Python a
+        string is a name.
+    column : str, default="label"
+        Name of the column, for the error.
+
+    Returns
+    -------
+    ndarray of int64 of shape (n_samples,)
+
+    Raises
+    ------
+    TableError
+        Two readings fit and differ, or none fits all labels.
+
+    Examples
+    --------
+    >>> read_labels(["yes", "no"], ["no", "yes"]), read_labels([1.0, 0.0], ["no", "yes"])
+    (array([1, 0]), array([1, 0]))
+    >>> read_labels([0, 4], ["1", "2", "3", "4", "5"])
+    array([0, 4])
+    >>> read_labels(["1", "4"], ["1", "2", "3", "4", "5"], of_file=True)
+    Traceback (most recent call last):
+    debias.errors.TableError: column 'label': the labels fit two readings: as a name '1' is class '1', as a
+    position from 0 it is class '2'; pass labels='name' or labels='position'.
+    """
+    if reading is not None and reading not in READINGS:
+        raise ParameterError(parameter="labels", allowed=f"one of {READINGS}", received=reading)
+    keys = [label_text(label) for label in labels]
+    rows: dict[str, int] = {}
+    for row, key in enumerate(keys):
+        rows.setdefault(key, row)
+    named = [_by_text(names) for names in (classes, other_names) if names is not None]
+    positions = {str(place): place for place in range(len(classes))}
+    strings = not of_file and any(isinstance(label, str) for label in labels)
+    known = [] if reading == "position" else [("as a name", one) for one in _joined(named)]
+    if reading == "position" or (reading is None and not strings):
+        known.append(("as a position from 0", positions))
+        counted = reading is None and "0" not in rows and len(keys) > 1  # one row may be of any class
+        if counted and not all(key in one for one in named for key in rows):
+            known.append(("as a position from 1", {str(place + 1): place for place in positions.values()}))
+    fitting = [(how, known_as) for how, known_as in known if all(key in known_as for key in rows)]
+    if [how for how, _ in fitting] == ["as a position from 1"]:
+        fitting = []  # it merely casts doubt on positions from 0
+    if not fitting:
+        raise _no_reading(labels, rows, classes, dict(known)).at(column=column)
+    first, chosen = fitting[0]
+    for other, known_as in fitting[1:]:
+        for key, row in rows.items():
+            if known_as[key] != chosen[key]:
+                one, another = classes[chosen[key]], classes[known_as[key]]
+                raise TableError(
+                    f"the labels fit two readings: {first} {shortened(labels[row])} is class "
+                    f"{shortened(one)}, {'as another' if other == first else other} it is class "
+                    f"{shortened(another)}",
+                    parameter="labels",
+                    received=labels[row],
+                    column=column,
+                    fix=_how_to_decide(first, other, of_file),
+                )
+    return np.array([chosen[key] for key in keys], dtype=np.int64)
+
+
+def _by_text(names: Sequence[str]) -> dict[str, int]:
+    """Return the column of every name as it is compared, or as it stands where two would be equal."""
+    texts = [label_text(name) for name in names]
+    unique = len(set(texts)) == len(texts)
+    return {text if unique else str(name): n for n, (text, name) in enumerate(zip(texts, names, strict=True))}
+
+
+def _joined(named: list[dict[str, int]]) -> list[dict[str, int]]:
+    """Return lists of names as one, unless a name stands for two classes."""
+    joined: dict[str, int] = {}
+    for names in named:
+        if any(joined.get(name, column) != column for name, column in names.items()):
+            return named
+        joined |= names
+    return [joined]
+
+
+def _how_to_decide(first: str, other: str, of_file: bool) -> str:
+    """Return the fix for labels that fit two readings."""
+    if first == other:
+        return f"say in {param('label_map')} which class each is"
+    if not of_file:
+        return "pass the class names themselves, as strings"
+    position = f"{param('labels', repr('position'))}"
+    if "name" in first:
+        return f"pass {param('labels', repr('name'))} or {position}"
+    return f"pass {position} if they count from 0, else write class names in place of numbers"
+
+
+def _no_reading(
+    labels: Sequence[object] | npt.NDArray[Any],
+    rows: Mapping[str, int],
+    classes: Sequence[str],
+    known: Mapping[str, Mapping[str, int]],
+) -> TableError:
+    """Return the error for labels that no reading fits: it names one that none knows, or two that differ."""
+    names = list(classes)
+    known = {how: one for how, one in known.items() if how != "as a position from 1"}
+    strange = [key for key in rows if not any(key in one for one in known.values())]
+    key = strange[0] if strange else next(k for k in rows if k not in known["as a name"])
+    label = labels[rows[key]]
+    problem, fix = f"{shortened(label)} is not one of the classes {shortened(names)}", None
+    if not strange:
+        name = next(labels[rows[k]] for k in rows if k not in known["as a position from 0"])
+        problem = f"{shortened(label)} is a position, but {shortened(name)} is a name"
+        fix = "write all labels in the same way"
+    elif len(rows) == len(labels) > 2 * len(names):
+        fix = f"all {len(rows):,} labels are different: are they ids?"
+    elif key.lstrip("-").isdecimal() and "as a position from 0" in known:
+        problem = f"{shortened(label)} is not a column: numbers are columns 0 .. {len(names) - 1}"
+        problem += f" ({shortened(names)})"
+    else:
+        near = difflib.get_close_matches(key, names, n=1)
+        fix = f"did you mean {near[0]!r}?" if near else None
+    return TableError(problem, received=label, row=rows[key], fix=fix)

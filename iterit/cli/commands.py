@@ -1,0 +1,20 @@
+"""The ``iterit`` command: score instruction records, select, train round by round, report.
+
+Only what parses the command line is imported here; each command imports what it needs.
+"""
+
+from debias.console.command_group import make_program
+from iterit.cli.report import report
+from iterit.cli.score import score
+from iterit.cli.select import select
+from iterit.cli.train import train
+
+app = make_program(
+    "iterit",
+    (score, select, train, report),
+    summary="Pick the instructions that teach a model most now, train on them, score again.\n\n"
+    "A record is hard when its question helps the model little with its answer (IFD); picks are hard and "
+    "add n-grams to what is already picked.",
+    start="iterit select your.jsonl --model demo --ratio 0.05",
+    kept="what was scored and saved is kept; rerun the same command to resume",
+)

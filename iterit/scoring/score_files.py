@@ -1,0 +1,148 @@
+"""Writes scores beside the digests of their records, and finds the score of every record by its digest."""
+
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pandas as pd
+
+from debias.console.output_files import FRAME_FORMATS, write_frame
+from debias.errors import ParameterError, TableError, param
+from iterit.scoring.complexity import STATUSES
+
+if TYPE_CHECKING:
+    from iterit.records.instruction_records import Records
+
+_NEEDED = ["digest", "ifd", "status"]
+_TEXTS = {"digest": str, "status": str}  # a digest may look like a number
+
+
+def write_scores(path: Path, scores: pd.DataFrame, records: "Records") -> None:
+    """Write scores, one row each, with digest and source of the record.
+
+    Parameters
+    ----------
+    path : Path
+        Ends in .parquet, .csv or .jsonl.
+    scores : DataFrame
+        Of all records, from :func:`iterit.scoring.complexity.score_complexity`.
+    records : Records
+
+    Raises
+    ------
+    OSError
+        The file cannot be written.
+    """
+    digests = [records.digests[row] for row in scores.index]
+    sources = [records.sources[row] for row in scores.index]
+    write_frame(scores.reset_index().assign(source=sources, digest=digests), path)
+
+
+def read_scores(path: Path, records: "Records") -> pd.DataFrame:
+    """Read scores that :func:`write_scores` wrote, and match them with records by their digests.
+
+    Parameters
+    ----------
+    path : Path
+        Ends in .parquet, .csv or .jsonl. Its rows may be in any order, and of more records than these.
+    records : Records
+
+    Returns
+    -------
+    DataFrame, indexed by the row of each record: ifd and status
+
+    Raises
+    ------
+    ParameterError
+        The file name has another ending.
+    TableError
+        The file is no table of scores, holds a value that is no score, or lacks a record.
+    FileNotFoundError
+        There is no such file.
+    """
+    if path.suffix.lower() not in FRAME_FORMATS:
+        raise ParameterError(
+            parameter="scores",
+            received=str(path),
+            allowed=f"a file name that ends in {' or '.join(FRAME_FORMATS)}",
+        )
+    table = _checked(_read(path), path)
+    newest = table.drop_duplicates()
+    twice = newest.index[newest["digest"].duplicated()]
+    if len(twice):
+        row = int(twice[0])
+        problem = "the record has another score in an earlier row: these are scores of two models"
+        raise TableError(problem, file=path, row=row, received=table["ifd"][row], fix="use one of them")
+    found = newest.set_index("digest").reindex(records.digests)
+    missing = found["status"].isna().to_numpy().nonzero()[0]
+    if len(missing):
+        raise TableError(
+            f"it has no score of {len(missing):,} of {len(records):,} records, the first of them in row"
+            f" {missing[0]}: these are scores of other records",
+            received=len(missing),
+            file=path,
+            fix=f"score these files with iterit score, or omit {param('scores')}",
+        )
+    return found.set_index(pd.RangeIndex(len(records), name="row"))
+
+
+def _read(path: Path) -> pd.DataFrame:
+    """Read a table in the format that its ending names."""
+    readers: dict[str, Callable[[], pd.DataFrame]] = {
+        ".parquet": lambda: pd.read_parquet(path),
+        ".csv": lambda: pd.read_csv(
+            path, dtype=_TEXTS, keep_default_na=False, na_values={"ifd": ["", "nan"]}
+        ),
+        ".jsonl": lambda: pd.read_json(path, lines=True, dtype=_TEXTS, convert_dates=False),
+    }
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # what a damaged file makes pandas wonder about
+            return readers[path.suffix.lower()]()
+    except OSError as error:
+        if error.filename is not None:
+            raise
+        raise _unreadable(path, error) from error
+    except (
+        ValueError,
+        ArithmeticError,
+        LookupError,
+        TypeError,
+        RecursionError,
+        NotImplementedError,
+    ) as error:
+        raise _unreadable(path, error) from error
+
+
+def _unreadable(path: Path, error: Exception) -> TableError:
+    reason = (str(error).splitlines() or [type(error).__name__])[0][:200]
+    return TableError(f"the file cannot be read as {path.suffix.lower()}: {reason}", file=path)
+
+
+def _checked(table: pd.DataFrame, path: Path) -> pd.DataFrame:
+    """Return digest, ifd and status, or refuse what cannot be a score."""
+    if not set(_NEEDED) <= set(table.columns):
+        raise TableError(
+            "the columns must include digest, ifd and status",
+            received=[*table],
+            file=path,
+            fix="write them with iterit score of this version",
+        )
+    table = table[_NEEDED]
+    if table.columns.duplicated().any():
+        raise TableError("a column has two places", received=[*table], file=path)
+    ifd = pd.to_numeric(table["ifd"], errors="coerce").astype("float64")
+    unknown = ~table["status"].isin(STATUSES)
+    wrong = (ifd.isna() & table["ifd"].notna()) | (ifd < 0) | (ifd == float("inf"))
+    no_text = ~table["digest"].map(lambda one: isinstance(one, str) and len(one) > 0).astype(bool)
+    for column, bad, allowed in (
+        ("status", unknown, "one of " + ", ".join(map(repr, STATUSES))),
+        ("ifd", wrong, "a finite number that is not negative, or empty"),
+        ("digest", no_text, "the digest of a record"),
+    ):
+        if bad.any():
+            row = int(bad.to_numpy().nonzero()[0][0])
+            received = table[column].iloc[row]
+            raise TableError(file=path, row=row, column=column, received=received, allowed=allowed)
+    return table.assign(ifd=ifd).reset_index(drop=True)

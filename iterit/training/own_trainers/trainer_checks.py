@@ -1,0 +1,92 @@
+"""Refuses trainers with which rounds are impossible, before anything is scored."""
+
+import math
+
+from transformers import Trainer
+
+from debias.errors import ParameterError
+from iterit.training.trainer_parts import model_of
+
+_KNOWN_HOMES = ("transformers", "trl", "iterit")
+_LOADING = ("get_train_dataloader", "_get_train_sampler")
+
+
+def check_trainer(trainer: Trainer, n_picks: int, epochs_per_round: int = 1) -> None:
+    """Refuse a trainer with which rounds are impossible.
+
+    Parameters
+    ----------
+    trainer : transformers.Trainer
+    n_picks : int
+        Rows that an epoch trains.
+    epochs_per_round : int, default=1
+
+    Raises
+    ------
+    ParameterError
+        The message names the argument.
+    """
+    if not isinstance(trainer, Trainer):
+        allowed = "a transformers.Trainer or SFTTrainer"
+        raise ParameterError(parameter="trainer", received=trainer, allowed=allowed)
+    if trainer.processing_class is None:
+        raise ParameterError(parameter="processing_class", received=None, allowed="the model's tokenizer")
+    if hasattr(trainer, "rounds"):
+        raise ParameterError("trainer has rounds already", parameter="trainer", fix="make a new trainer")
+    for name in _LOADING:
+        if (owner := _owner(trainer, name)) is not None:
+            raise ParameterError(
+                f"{owner} has a {name} of its own, and a round trains its picks alone, in their order",
+                parameter=name,
+                received=owner,
+                allowed="that of the Trainer",
+                fix="remove it from the trainer; a collator of your own may stay",
+            )
+    given = trainer.args
+    by_steps, n_epochs = given.max_steps > 0, given.num_train_epochs
+    steps = steps_per_epoch(trainer, n_picks) * epochs_per_round
+    refused = {
+        "max_steps": (
+            by_steps and bool(given.max_steps % steps or given.auto_find_batch_size),
+            f"a multiple of the steps of a round ({steps}), or omitted"
+            if not given.auto_find_batch_size
+            else "omitted: auto_find_batch_size changes the steps of a round",
+        ),
+        "num_train_epochs": (
+            not by_steps and n_epochs % epochs_per_round != 0,
+            f"a multiple of epochs_per_round ({epochs_per_round}): an epoch is a pass over the picks",
+        ),
+        "packing": (getattr(given, "packing", False), "False: it joins records before they could be picked"),
+        "dataloader_drop_last": (given.dataloader_drop_last, "False: it would drop picks"),
+        "ignore_data_skip": (given.ignore_data_skip, "False: a resumed run would train picks twice"),
+        "save_only_model": (
+            given.save_only_model and given.save_strategy != "no",
+            "False: a run cannot resume from a checkpoint without its optimiser",
+        ),
+    }
+    for parameter, (is_refused, allowed) in refused.items():
+        if is_refused:
+            raise ParameterError(parameter=parameter, received=getattr(given, parameter), allowed=allowed)
+
+
+def _owner(trainer: Trainer, name: str) -> str | None:
+    """Return the class that has its own way to load training data, None where it is a known one."""
+    if name in vars(trainer):
+        return "the trainer"
+    owner = next(kind for kind in type(trainer).__mro__ if name in vars(kind))
+    return None if owner.__module__.split(".")[0] in _KNOWN_HOMES else owner.__name__
+
+
+def steps_per_epoch(trainer: Trainer, n_picks: int) -> int:
+    """Return the optimiser steps of a pass over the picks of a round."""
+    given = trainer.args
+    batches = math.ceil(n_picks / (given.train_batch_size * given.world_size))
+    return max(math.ceil(batches / given.gradient_accumulation_steps), 1)
+
+
+def context_of(trainer: Trainer) -> int | None:
+    """Return the context length in the model's configuration, None if it has none."""
+    config = model_of(trainer).config
+    config = config.get_text_config() if hasattr(config, "get_text_config") else config
+    length = getattr(config, "max_position_embeddings", None)
+    return int(length) if length else None

@@ -1,0 +1,136 @@
+"""Weighted rows: a fit counts them exactly, scores and intervals weigh them, and nothing is rounded."""
+
+import numpy as np
+import pytest
+from sklearn import config_context
+from sklearn.metrics import balanced_accuracy_score
+from sklearn.model_selection import GridSearchCV, cross_validate
+
+from debias import Constrained, EnsembleDebiaser, LogBiasDebiaser, Objective, WeightDebiaser
+from debias.errors import ParameterError, TableError
+from debias.metrics.paired_bootstrap import paired_intervals
+from debias.metrics.sample_weights import whole_counts
+from debias.metrics.scores import (
+    accuracy_minus_cobias,
+    class_accuracy,
+    cobias,
+    cobias_scorer,
+    intervals,
+    worst_class_accuracy,
+)
+from tests.support.refusals import refused
+from tests.support.small_tables import skewed_rows
+
+X, Y = skewed_rows(n_samples=120)
+TIMES = np.random.default_rng(0).integers(0, 4, size=len(Y))
+AGAIN = np.repeat(X, TIMES, axis=0), np.repeat(Y, TIMES)
+
+
+@pytest.mark.parametrize(
+    "debiaser",
+    [
+        WeightDebiaser(n_starts=3, shrink=False),
+        WeightDebiaser(n_starts=3, polish=True),
+        WeightDebiaser(n_starts=3, shrink=False, objective=Constrained(min_accuracy="uncorrected")),
+        LogBiasDebiaser(n_starts=3),
+    ],
+)
+def test_a_row_of_weight_three_is_three_rows(debiaser):
+    weighted = debiaser.fit(X, Y, sample_weight=TIMES).fitted_
+    repeated = debiaser.fit(*AGAIN).fitted_
+    assert weighted.corrections == repeated.corrections
+    assert weighted.objective_value == repeated.objective_value
+    assert weighted.facts == repeated.facts
+    assert (weighted.n_labels, repeated.n_labels) == ((TIMES > 0).sum(), TIMES.sum())
+
+
+def test_halves_of_rows_are_counted_exactly():
+    debiaser = WeightDebiaser(n_starts=3, shrink=False, objective=Objective(smoothing=40.0))
+    halves = debiaser.fit(X, Y, sample_weight=TIMES / 2).fitted_
+    doubled = (
+        WeightDebiaser(n_starts=3, shrink=False, objective=Objective(smoothing=80.0)).fit(*AGAIN).fitted_
+    )
+    assert halves.corrections == doubled.corrections
+    assert halves.objective_value == doubled.objective_value
+    assert debiaser.objective.smoothing == 40.0
+
+
+def test_weights_of_one_are_no_weights():
+    few = X[:60], Y[:60]
+    plain, ones = (WeightDebiaser(n_starts=2).fit(*few, w).fitted_ for w in (None, np.ones(60)))
+    assert plain.shrunk and ones.shrunk
+    assert plain.corrections == ones.corrections
+
+
+@pytest.mark.parametrize(
+    ("weights", "row"),
+    [(np.ones(3), None), (np.full(120, -1.0), 0), (np.full(120, np.nan), 0), (np.zeros(120), None)],
+)
+def test_weights_that_are_none_are_refused(weights, row):
+    with refused(ParameterError, parameter="sample_weight", row=row):
+        WeightDebiaser().fit(X, Y, sample_weight=weights)
+    with refused(ParameterError, parameter="sample_weight", row=row):
+        intervals(Y, Y, sample_weight=weights)
+
+
+def test_weights_that_counts_cannot_hold_are_refused_not_rounded():
+    for weights in (np.random.default_rng(0).random(120), np.full(120, 1e5), np.full(120, 1 / np.pi)):
+        with refused(ParameterError, parameter="sample_weight", allowed=str):
+            WeightDebiaser().fit(X, Y, sample_weight=weights)
+    assert whole_counts(np.array([5 / 3, 5 / 7])) == (pytest.approx([35, 15]), 21)
+
+
+def test_one_class_with_weight_is_one_class():
+    with refused(TableError, parameter="y"):
+        WeightDebiaser().fit(X, Y, sample_weight=(Y == 0).astype(float))
+
+
+def test_shrinking_takes_no_weights():
+    with refused(ParameterError, parameter="shrink"):
+        WeightDebiaser(shrink=True).fit(X, Y, sample_weight=TIMES)
+
+
+def test_scores_of_weighted_rows_are_those_of_repeated_rows():
+    predicted = X.argmax(axis=1)
+    truth_again, predicted_again = np.repeat(Y, TIMES), np.repeat(predicted, TIMES)
+    for metric in (cobias, worst_class_accuracy, accuracy_minus_cobias):
+        weighted = metric(Y, predicted, sample_weight=TIMES)
+        assert weighted == pytest.approx(metric(truth_again, predicted_again))
+        assert weighted != pytest.approx(metric(Y, predicted))
+    mean = class_accuracy(Y, predicted, sample_weight=TIMES).mean()
+    assert mean == pytest.approx(balanced_accuracy_score(Y, predicted, sample_weight=TIMES))
+
+
+def test_intervals_do_not_narrow_when_all_weights_grow():
+    predicted = X.argmax(axis=1)
+    plain, doubled = (intervals(Y, predicted, sample_weight=np.full(120, w)) for w in (1.0, 2.0))
+    assert np.allclose(plain.to_numpy(), doubled.to_numpy())
+    weighted = intervals(Y, predicted, sample_weight=TIMES)
+    assert weighted.loc["cobias", "value"].item() == pytest.approx(cobias(Y, predicted, sample_weight=TIMES))
+    some = weighted.loc["class_accuracy", "high"] - weighted.loc["class_accuracy", "low"]
+    full = plain.loc["class_accuracy", "high"] - plain.loc["class_accuracy", "low"]
+    assert (some > full).all()  # unequal weights are worth fewer rows
+
+
+def test_differences_are_weighted_too():
+    before, after = X.argmax(axis=1), Y
+    frame = paired_intervals(Y, before, after, sample_weight=TIMES)
+    row = frame.loc[("accuracy", "")]
+    assert row["before"] == pytest.approx(np.average(before == Y, weights=TIMES))
+    assert row["difference"] == pytest.approx(1 - row["before"])
+    assert row["difference_low"] <= row["difference"] <= row["difference_high"]
+
+
+def test_grid_search_varies_the_default_objective_and_passes_weights():
+    search = GridSearchCV(
+        EnsembleDebiaser(n_weights=3, n_starts=1, search="descent", shrink=False),
+        {"objective__cobias": [0.0, 5.0]},
+        cv=2,
+    ).fit(X, Y, sample_weight=TIMES)
+    assert search.best_estimator_.objective.cobias == search.best_params_["objective__cobias"]
+    assert search.estimator.objective is None
+    with config_context(enable_metadata_routing=True):
+        debiaser = WeightDebiaser(n_weights=3, n_starts=1, shrink=False).set_fit_request(sample_weight=True)
+        scorer = cobias_scorer.set_score_request(sample_weight=True)
+        routed = cross_validate(debiaser, X, Y, cv=2, scoring=scorer, params={"sample_weight": TIMES})
+    assert np.isfinite(routed["test_score"]).all()

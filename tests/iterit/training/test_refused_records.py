@@ -1,0 +1,49 @@
+"""Records that the template cannot take: counted and said, never scored, picked or trained."""
+
+import json
+import warnings
+
+import numpy as np
+import pytest
+
+from debias.errors import ExcludedRowsWarning, RecordsError
+from iterit.training.trainer import IterIT
+from tests.support.refusals import refused
+from tests.support.small_runs import N_ROWS, model_of, picks_of, rows, trainer_of
+
+TOOLS = {"tools": [{"name": "weather"}]}
+pytestmark = pytest.mark.filterwarnings("ignore::FutureWarning", "ignore::ResourceWarning")
+
+
+def test_a_run_goes_on_without_them(tmp_path):
+    given = [{**row, **(TOOLS if place % 4 == 0 else {})} for place, row in enumerate(rows())]
+    trainer = trainer_of(tmp_path, model_of("qwen2"), num_train_epochs=2)
+    iterit = IterIT(given, 0.5, show_progress=False, max_ifd=50.0)
+    with pytest.warns(ExcludedRowsWarning, match="10 records were refused by the template"):
+        iterit.attach(trainer)
+    assert list(iterit.refused) == list(range(0, N_ROWS, 4))
+    trainer.train()
+    first, second = picks_of(iterit)
+    assert len(first) == len(second) == 20
+    assert not (set(first) | set(second) | set(iterit.rounds.state.scores["row"])) & set(iterit.refused)
+    assert np.isfinite(iterit.rounds.state.scores["ifd"]).all()
+
+
+def test_a_template_that_takes_none_is_named_before_anything_trains(tmp_path):
+    iterit = IterIT([{**row, **TOOLS} for row in rows()])
+    with refused(RecordsError, row=0, mentions="tools"):
+        iterit.attach(trainer_of(tmp_path, model_of("qwen2")))
+
+
+def test_a_script_is_told_of_rows_that_are_not_used_and_fields_that_are_not_read(tmp_path):
+    bad, odd = {"question": "a", "answer": " "}, {"question": "a", "answer": "b", "id": 7}
+    with pytest.warns(ExcludedRowsWarning) as told:
+        assert len(IterIT([*rows(), bad, odd]).records) == N_ROWS + 1
+    assert sorted(str(one.message)[:10] for one in told) == ["1 row has ", "1 row was "]
+    paths = [tmp_path / "a.jsonl", str(tmp_path / "b.jsonl")]
+    for path in paths:
+        with open(path, "w") as file:
+            file.write("\n".join(map(json.dumps, rows())))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert len(IterIT(paths).records) == 2 * N_ROWS

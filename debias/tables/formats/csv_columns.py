@@ -18,9 +18,9 @@ import pandas as pd
 
 from debias.errors import ParameterError, TableError, param, shortened
 from debias.tables.class_columns import FloatArray
+from debias.tables.formats.cells.numbers_in_cells import parse_columns
+from debias.tables.formats.cells.plain_text import decode, refuse_cut_end
 from debias.tables.formats.class_headers import find_role, refuse_extra_columns, without_prefix
-from debias.tables.formats.numbers_in_cells import parse_columns
-from debias.tables.formats.plain_text import decode, refuse_cut_end
 from debias.tables.label_reading import read_labels
 from debias.tables.table_parts import TableParts
 

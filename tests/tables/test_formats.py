@@ -309,6 +309,17 @@ def test_plain_parquet_is_read_by_the_names_of_its_columns(tmp_path):
             ProbabilityTable.read(odd)
 
 
+@pytest.mark.parametrize("column", ["id", "label", "text"])
+def test_parquet_whose_strings_are_no_utf_8_is_refused(tmp_path, column):
+    path = tmp_path / "t.parquet"
+    text = pa.Array.from_buffers(
+        pa.string(), 1, [None, pa.py_buffer(np.array([0, 2], "<i4").tobytes()), pa.py_buffer(b"\xff\xfe")]
+    )
+    pq.write_table(pa.table({column: text, "no": [0.5], "yes": [0.5]}), path)
+    with refused(TableError, file=str(path), fix=str):
+        ProbabilityTable.read(path)
+
+
 def test_parquet_of_the_project_says_itself_what_its_columns_are(tmp_path):
     path = tmp_path / "table.parquet"
     ProbabilityTable([[0.5, 0.5]], [0]).write(path)

@@ -158,8 +158,9 @@ def parts_of_columns(
     if label is not None and not label.str.strip().any():
         label = None
     if classes is None:
-        refuse_extra_columns(path, names, probabilities, label)
-        names = without_prefix(names, label)
+        found = None if label is None else label.tolist()
+        refuse_extra_columns(path, names, probabilities, found)
+        names = without_prefix(names, found)
     return TableParts(
         probabilities=probabilities,
         classes=names,

@@ -23,8 +23,8 @@ from debias.tables.class_columns import (
     has_names,
     match_classes,
 )
-from debias.tables.column_order import warn_of_order
-from debias.tables.label_reading import plain_labels
+from debias.tables.labels.column_order import warn_of_order
+from debias.tables.labels.label_reading import plain_labels
 
 Rows: TypeAlias = npt.ArrayLike | pd.DataFrame
 """Class probabilities of shape (n_samples, n_classes)."""

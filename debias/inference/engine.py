@@ -36,6 +36,9 @@ class LabelScores:
     is_bound: BoolArray | None = None
 
 
+MOST_OPERATIONS = 6e11
+"""What a slow processor computes in half a minute; answers that need more are kept in between."""
+
 SCORINGS = ("label", "first-token")
 """Whether a label's probability is that of all its tokens, or of the first one alone."""
 _FIRST_PROMPTS, _SECONDS = 8, 5.0

@@ -14,7 +14,7 @@ import pandas as pd
 
 from debias.errors import TableError, param, shortened
 from debias.tables.class_columns import FloatArray, TextArray, has_names
-from debias.tables.label_reading import read_labels
+from debias.tables.labels.label_reading import read_labels
 from debias.tables.table_parts import TableParts
 
 VALUE_TOLERANCE = 1e-6

@@ -1,7 +1,7 @@
 """Matches columns to classes: decided once, from all labels and the names of the columns.
 
 So a column can never silently stand for another class. How labels are read where columns have names
-is decided in :mod:`debias.tables.label_reading`.
+is decided in :mod:`debias.tables.labels.label_reading`.
 """
 
 import hashlib
@@ -15,7 +15,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from debias.errors import ParameterError, TableError, param
-from debias.tables.label_reading import label_text, plain_labels, read_labels
+from debias.tables.labels.label_reading import label_text, plain_labels, read_labels
 
 FloatArray = npt.NDArray[np.float64]
 IndexArray = npt.NDArray[np.int64]

@@ -6,8 +6,7 @@ Quantity to Quality", NAACL 2024; Jia et al., "IterIT", arXiv 2412.17365.
 """
 
 import os
-import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 import pandas as pd
@@ -15,7 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from debias.console.progress import counted_progress
 from debias.errors import ParameterError, param
-from debias.inference.engine import Engine
+from debias.inference.engine import MOST_OPERATIONS, Engine
 from iterit.records.instruction_records import Records
 from iterit.scoring.answer_likelihoods import Item, score_items
 from iterit.scoring.score_cache import Score, ScoreCache
@@ -27,8 +26,6 @@ STATUSES = ("ok", "empty", "truncated", "ifd_ge_1", "refused")
 
 _BATCHES_AT_ONCE = 16
 _BATCH_TOKENS = 4096
-_FIRST_TOKENS = 128
-_SECONDS_AT_ONCE = 10
 
 
 def score_complexity(
@@ -56,11 +53,10 @@ def score_complexity(
         Which records; all if omitted.
     cache : str or path-like, optional
         Folder in which scores are kept: what is there is not computed again, and an interruption
-        loses at most the last seconds, or one record that takes longer.
+        loses at most what a slow processor scores in half a minute, or one record that takes longer.
     step : int, optional
         Training step of the model, which scores are kept under, too. The engine's fingerprint
-        notices changed weights by samples of them; a step leaves no doubt. With a step, records are
-        asked about in chunks that no clock decides, so that a round is the same each time.
+        notices changed weights by samples of them; a step leaves no doubt.
     max_tokens : int, optional
         Longest sequence in training; the engine's context if omitted. A longer one is cut at its
         end, as in training, and what is left of its answers is scored.
@@ -123,9 +119,7 @@ def score_complexity(
             refused = {one: encoded.refused[row] for one, row in missing.items() if row in encoded.refused}
             taken = sorted(row for one, row in missing.items() if one not in refused)
             tokens = _encoded(records, template, taken, limit, encoded)
-            most = getattr(engine, "max_batch_tokens", _BATCH_TOKENS) * _BATCHES_AT_ONCE
-            pace = _Pace(most, is_steady=step is not None)
-            scores |= _score_missing(records, engine, template, tokens, kept, pace, show_progress)
+            scores |= _score_missing(records, engine, template, tokens, kept, show_progress)
     scores |= dict.fromkeys(refused, Score(np.nan, np.nan, 0, False))
     return _with_refused(_table(numbers, [scores[one] for one in digests]), digests, refused)
 
@@ -200,17 +194,14 @@ def _score_missing(
     template: Template,
     items: Sequence[Item],
     kept: ScoreCache,
-    pace: "_Pace",
     show_progress: bool,
 ) -> dict[str, Score]:
     """Ask the engine about one chunk after another; each is kept at once."""
     scores: dict[str, Score] = {}
     total = sum(len(item.encoded) for item in items)
     with counted_progress("scoring, tokens", total, show_progress) as advance:
-        for chunk in _chunks(items, lambda: pace.n_tokens):
-            begun = time.perf_counter()
+        for chunk in _chunks(items, _tokens_at_once(engine)):
             found = score_items(records, engine, template, chunk)
-            pace.note(sum(map(_n_asked, chunk)), time.perf_counter() - begun)
             new = {records.digests[item.row]: score for item, score in zip(chunk, found, strict=True)}
             kept.add(new.items())
             scores |= new
@@ -218,24 +209,10 @@ def _score_missing(
     return scores
 
 
-class _Pace:
-    """How many tokens to ask about at once: few at first, then what is answered in some seconds.
-
-    Parameters
-    ----------
-    most : int
-    is_steady : bool
-        Whether it is always the most.
-    """
-
-    def __init__(self, most: int, is_steady: bool) -> None:
-        self.most, self.is_steady = most, is_steady
-        self.n_tokens = most if is_steady else min(most, _FIRST_TOKENS)
-
-    def note(self, n_tokens: int, seconds: float) -> None:
-        """Learn how long the last tokens took."""
-        if not self.is_steady:
-            self.n_tokens = min(self.most, int(n_tokens / max(seconds, 1e-9) * _SECONDS_AT_ONCE))
+def _tokens_at_once(engine: Engine) -> float:
+    """Return how many tokens to ask about before scores are kept: fewer where each takes long."""
+    most = getattr(engine, "max_batch_tokens", _BATCH_TOKENS) * _BATCHES_AT_ONCE
+    return min(most, MOST_OPERATIONS / max(engine.operations_per_token(), 1e-9))
 
 
 def _n_asked(item: Item) -> int:
@@ -243,12 +220,12 @@ def _n_asked(item: Item) -> int:
     return len(item.encoded) + item.encoded.n_answer_tokens
 
 
-def _chunks(items: Sequence[Item], n_tokens: Callable[[], int]) -> Iterator[list[Item]]:
-    """Cut items into chunks of about so many tokens as there may be when each begins, or of one item."""
+def _chunks(items: Sequence[Item], n_tokens: float) -> Iterator[list[Item]]:
+    """Cut items into chunks of at most so many tokens, or of one item."""
     chunk: list[Item] = []
     filled = 0
     for item in items:
-        if chunk and filled + _n_asked(item) > n_tokens():
+        if chunk and filled + _n_asked(item) > n_tokens:
             yield chunk
             chunk, filled = [], 0
         chunk.append(item)

@@ -7,7 +7,7 @@ import pytest
 
 from debias.errors import ColumnOrderWarning
 from debias.estimators.debiasers import WeightDebiaser
-from debias.tables.column_order import better_order
+from debias.tables.labels.column_order import better_order
 from tests.support.published_tables import CLASSES, published
 
 

@@ -75,9 +75,10 @@ def test_parquet_keeps_everything_bit_by_bit(tmp_path):
 def test_any_probabilities_survive_parquet_and_csv(tmp_path_factory, rows):
     folder = tmp_path_factory.mktemp("files")
     table = ProbabilityTable(rows, classes=["a", "b", "c"])
-    for name in ("table.parquet", "table.csv"):
+    # a CSV names its classes, since a column without which all rows sum to 1 seems to be none
+    for name, options in {"table.parquet": {}, "table.csv": {"classes": table.classes}}.items():
         table.write(folder / name)
-        assert ProbabilityTable.read(folder / name).equals(table)
+        assert ProbabilityTable.read(folder / name, **options).equals(table)
 
 
 def test_rows_taken_before_writing_are_recognised_after_reading(tmp_path):

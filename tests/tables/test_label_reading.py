@@ -6,7 +6,7 @@ import pytest
 
 from debias.errors import ParameterError, TableError
 from debias.tables.class_columns import match_classes
-from debias.tables.label_reading import read_labels
+from debias.tables.labels.label_reading import read_labels
 from debias.tables.table import ProbabilityTable
 from tests.support.refusals import refused
 

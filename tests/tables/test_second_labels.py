@@ -6,7 +6,7 @@ import pytest
 
 from debias.cli.options.table_options import labels_of
 from debias.errors import SecondLabelWarning
-from debias.tables.second_labels import warn_of_second_labels
+from debias.tables.labels.second_labels import warn_of_second_labels
 from debias.tables.table import ProbabilityTable
 
 

@@ -89,7 +89,7 @@ def labels_of(table: "ProbabilityTable") -> "pd.Series[Any]":
 
     Warns of texts that have two labels.
     """
-    from debias.tables.second_labels import warn_of_second_labels
+    from debias.tables.labels.second_labels import warn_of_second_labels
 
     _ = table.label_indices
     assert table.labels is not None

@@ -20,10 +20,8 @@ from debias.errors import EngineError, ResumeError, StorageError
 from debias.inference.collection.answer_store import Answer, AnswerStore, digest
 from debias.inference.collection.prompts import Prompted
 from debias.inference.collection.run_folder import RunFolder
-from debias.inference.engine import BoolArray, Engine, FloatArray, LabelScores
+from debias.inference.engine import MOST_OPERATIONS, BoolArray, Engine, FloatArray, LabelScores
 
-_MOST_OPERATIONS = 6e11
-"""What a slow processor computes in 30 seconds; a chunk that needs more is cut."""
 _BYTES_PER_TOKEN = 4
 
 _MOST_WAITING = 16
@@ -160,7 +158,7 @@ class Questions:
                 is_full = (
                     len(self._missing) >= chunk_size
                     or len(self._waiting) >= chunk_size * _MOST_WAITING
-                    or self._n_bytes * self._per_byte >= _MOST_OPERATIONS
+                    or self._n_bytes * self._per_byte >= MOST_OPERATIONS
                 )
                 if self._missing and is_full:
                     yield self._ask(store)

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from debias.errors import TaskError, shortened
-from debias.tables.label_reading import READINGS
+from debias.tables.labels.label_reading import READINGS
 
 _KINDS = ("staicc", "file", "huggingface")
 

@@ -5,7 +5,7 @@ from typing import Any
 
 from debias.errors import TableError, TaskError
 from debias.inference.texts.tasks import Task
-from debias.tables.label_reading import READINGS, label_text, read_labels
+from debias.tables.labels.label_reading import READINGS, label_text, read_labels
 
 
 def read_task_labels(
@@ -31,7 +31,7 @@ def read_task_labels(
     label_map : mapping of str to str, optional
         In place of that of the task.
     of_file : bool, default=False
-        Whether they come from a file, see :func:`~debias.tables.label_reading.read_labels`.
+        Whether they come from a file, see :func:`~debias.tables.labels.label_reading.read_labels`.
 
     Returns
     -------

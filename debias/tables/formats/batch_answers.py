@@ -15,7 +15,7 @@ import numpy as np
 
 from debias.errors import TableError, param, shortened
 from debias.tables.formats.json_records import read_rows
-from debias.tables.label_reading import read_labels
+from debias.tables.labels.label_reading import read_labels
 from debias.tables.table_parts import TableParts
 
 MOST_SHARED = 0.01

@@ -20,8 +20,8 @@ from debias.errors import ParameterError, TableError, param, shortened
 from debias.tables.class_columns import FloatArray
 from debias.tables.formats.cells.numbers_in_cells import parse_columns
 from debias.tables.formats.cells.plain_text import decode, refuse_cut_end
-from debias.tables.formats.class_headers import find_role, refuse_extra_columns, without_prefix
-from debias.tables.label_reading import read_labels
+from debias.tables.labels.class_headers import find_role, refuse_extra_columns, without_prefix
+from debias.tables.labels.label_reading import read_labels
 from debias.tables.table_parts import TableParts
 
 RECOGNISED = ("id", "label", "text", "label_mass")

@@ -12,7 +12,7 @@ import pandas as pd
 
 from debias.errors import TableError, param
 from debias.tables.class_columns import FloatArray
-from debias.tables.label_reading import label_text
+from debias.tables.labels.label_reading import label_text
 
 TOLERANCE = 0.02
 """How far from 1 a row of probabilities may sum, rounded as they are in a file."""

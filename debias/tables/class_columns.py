@@ -147,7 +147,7 @@ def has_names(frame: pd.DataFrame) -> bool:
     return not (isinstance(frame.columns, pd.RangeIndex) and frame.columns.start == 0)
 
 
-def _of_named(named: list[object], present: npt.NDArray[Any]) -> npt.NDArray[Any]:
+def _of_named(named: list[Any], present: npt.NDArray[Any]) -> npt.NDArray[Any]:
     """Return the classes of columns that have names, as labels of the kind that occurs."""
     names = plain_labels(np.array(named))
     kind = present.dtype.kind

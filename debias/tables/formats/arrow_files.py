@@ -61,6 +61,7 @@ def read_arrow(path: Path) -> pa.Table:
                 raise TableError(f"states {n_bytes:,} bytes in {size:,}", file=path, column=name)
             place = table.column_names.index(name)
             table = table.set_column(place, name, table[name].cast(pa.large_string()))
+        table.validate(full=True)  # that strings are UTF-8, above all
         return table
     except TableError:
         raise

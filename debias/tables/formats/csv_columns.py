@@ -18,8 +18,8 @@ import pandas as pd
 
 from debias.errors import ParameterError, TableError, param, shortened
 from debias.tables.class_columns import FloatArray
-from debias.tables.formats.numbers_in_cells import parse_columns
-from debias.tables.formats.plain_text import decode, refuse_cut_end
+from debias.tables.formats.cells.numbers_in_cells import parse_columns
+from debias.tables.formats.cells.plain_text import decode, refuse_cut_end
 from debias.tables.labels.class_headers import find_role, refuse_extra_columns, without_prefix
 from debias.tables.labels.label_reading import read_labels
 from debias.tables.table_parts import TableParts
@@ -158,8 +158,9 @@ def parts_of_columns(
     if label is not None and not label.str.strip().any():
         label = None
     if classes is None:
-        refuse_extra_columns(path, names, probabilities, label)
-        names = without_prefix(names, label)
+        found = None if label is None else label.tolist()
+        refuse_extra_columns(path, names, probabilities, found)
+        names = without_prefix(names, found)
     return TableParts(
         probabilities=probabilities,
         classes=names,

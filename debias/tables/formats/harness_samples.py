@@ -19,7 +19,7 @@ from scipy.special import logsumexp
 
 from debias.bounded_json import parse_json
 from debias.errors import ParameterError, TableError, param, shortened
-from debias.tables.formats.plain_text import decode
+from debias.tables.formats.cells.plain_text import decode
 from debias.tables.table_parts import TableParts
 
 LARGEST_LOG_LIKELIHOOD = 1e-3

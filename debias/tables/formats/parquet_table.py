@@ -19,8 +19,8 @@ import pyarrow.parquet as pq
 from debias.bounded_json import parse_json
 from debias.errors import ParameterError, TableError, shortened
 from debias.tables.checks import check_parts
-from debias.tables.checksums import ABOUT, Checksums
 from debias.tables.formats.arrow_files import DAMAGE, damaged, parts_of_others, read_arrow
+from debias.tables.formats.checksums import ABOUT, Checksums
 from debias.tables.table_parts import TableParts
 
 SCHEMA_VERSION = 1

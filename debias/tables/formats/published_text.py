@@ -10,8 +10,8 @@ from pathlib import Path
 import numpy as np
 
 from debias.errors import TableError, shortened
-from debias.tables.formats.numbers_in_cells import parse_column
-from debias.tables.formats.plain_text import decode, refuse_cut_end
+from debias.tables.formats.cells.numbers_in_cells import parse_column
+from debias.tables.formats.cells.plain_text import decode, refuse_cut_end
 from debias.tables.table_parts import TableParts
 
 N_LEADING = 3

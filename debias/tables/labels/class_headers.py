@@ -138,7 +138,7 @@ def _extra_columns(
     above = np.flatnonzero((values > 1 + TOLERANCE).any(axis=0))
     if 0 < len(above) <= largest and (sums - values[:, above].sum(axis=1) <= 1 + TOLERANCE).all():
         yield (
-            [names[column] for column in above],
+            [names[column] for column in above.tolist()],
             "they have values above 1, and the others are probabilities",
         )
     if labels is not None and (sums > 1 + TOLERANCE).mean() > 0.5:

@@ -72,13 +72,13 @@ def parse_columns(
         raise refusals[0]
     if len(readings) > 1:
         for name, one, another in zip(columns, *readings, strict=True):
-            for row in np.flatnonzero(one != another):
+            for row in np.flatnonzero(one != another).tolist():
                 cell = columns[name][row]
                 if "," in str(cell):
                     raise TableError(
                         f"{shortened(cell)} could be {one[row]:.15g} or {another[row]:.15g}",
                         file=path,
-                        row=int(row),
+                        row=row,
                         column=name,
                         received=cell,
                         fix=f"pass {param('decimal', repr('.'))} or {param('decimal', repr(','))}",

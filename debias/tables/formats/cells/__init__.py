@@ -1,0 +1,1 @@
+"""Cells of text: a file is decoded, and its cells become numbers."""

@@ -6,6 +6,7 @@ what it hands out are copies. Knows no model and no method.
 
 import copy
 import os
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,7 @@ from debias.errors import TableError, param
 from debias.tables.checks import check_parts, names_and_values
 from debias.tables.class_columns import FloatArray, IndexArray
 from debias.tables.formats.file_formats import read_parts, write_parts
+from debias.tables.formats.plain_text import on_its_line
 from debias.tables.second_labels import warn_of_second_labels
 from debias.tables.splitting import choose_test_groups, groups_of_texts
 from debias.tables.table_parts import TableParts
@@ -315,11 +317,11 @@ class ProbabilityTable:
         SecondLabelWarning
             A text occurs with two labels.
         """
-        parts = read_parts(path, format, **options)
         try:
-            checked = check_parts(parts, normalise)
+            checked = check_parts(read_parts(path, format, **options), normalise)
         except TableError as error:
-            raise error.at(file=os.fspath(path)) from error
+            placed = error.at(file=os.fspath(path))
+            raise (placed if Path(path).suffix.lower() == ".jsonl" else on_its_line(placed)) from error
         if checked.texts is not None and checked.labels is not None:
             warn_of_second_labels(checked.texts, checked.labels, os.fspath(path))
         return cls.of_checked(checked)

@@ -181,7 +181,7 @@ def shortened(value: object) -> str:
     """
     try:
         text = repr(value)
-    except (ValueError, RecursionError):  # numbers of thousands of digits, endless nesting
+    except (ValueError, RecursionError):  # a number of thousands of digits, endless nesting
         text = f"<{type(value).__name__}>"
     return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 4]}...{text[-1]}"
 

@@ -38,10 +38,10 @@ from debias.inference.collection.answer_store import AnswerStore, digest
 from debias.inference.texts.sources import load_split
 from debias.inference.texts.tasks import Task, load_task
 from debias.tables.table import ProbabilityTable
-from iterit.cli.select import read_scores
 from iterit.records.instruction_records import read_records
 from iterit.rounds.round_settings import RoundSettings
 from iterit.rounds.round_state import first_state, with_picks, with_scores
+from iterit.scoring.score_files import read_scores
 from iterit.training.checkpoints import RoundsCheckpoint, read_checkpoint
 
 SETTINGS = settings_of(__file__)
@@ -205,7 +205,7 @@ def texts() -> list[Kind]:
     task = Task("news", CLASSES)
     written = some_records()
     chosen = read_records_of(written)
-    scores = pd.DataFrame({"row": range(40), "ifd": np.linspace(0.1, 0.9, 40), "status": "ok"})
+    scores = pd.DataFrame({"ifd": np.linspace(0.1, 0.9, 40), "status": "ok", "digest": chosen.digests})
 
     def split(path: Path) -> Any:
         found = load_split(task, "opt", data=path)
@@ -267,7 +267,13 @@ def own() -> list[Kind]:
         state = with_scores(first_state(5), scores, rules)
         state = with_picks(state, pd.DataFrame({"row": [0, 1], "complexity": [0.9, 0.8]}))
         kept = pd.DataFrame({"words": range(5), "tokens": range(5), "source": list("aabbb")})
-        RoundsCheckpoint(state, [{"round": 0}], dict(vars(rules)), {"model": "demo"}, kept).write(folder)
+        RoundsCheckpoint(
+            state,
+            [dict.fromkeys(("round", "loss_sum", "loss_steps", "seconds_training"), 0)],
+            dict(vars(rules)),
+            {"model": "demo"},
+            kept,
+        ).write(folder)
         return [str(path.relative_to(folder)) for path in sorted(folder.rglob("*")) if path.is_file()]
 
     def read_rounds(folder: Path) -> Any:

@@ -9,6 +9,8 @@ if anything is wrong.
 """
 
 import argparse
+import datetime
+import decimal
 import gzip
 import json
 import sys
@@ -21,14 +23,17 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+import pyarrow.parquet as pq
 from common import RESULTS, markdown
 
-from debias.errors import DebiasError
+from debias.errors import DebiasError, RecordsError
 from debias.estimators.debiasers import WeightDebiaser
 from debias.inference.texts.sources import load_split
 from debias.inference.texts.tasks import Task, load_task
 from debias.tables.table import ProbabilityTable
+from iterit.ngrams.ngram_counts import count_ngrams
 from iterit.records.instruction_records import Records, read_records
+from iterit.scoring.score_files import read_scores, write_scores
 
 NAMES = ["World", "Sports", "Business"]
 REFUSED = object()
@@ -82,7 +87,7 @@ def arrays() -> Iterator[Instance]:
     }.items():
         y = labels * 6
         X = probabilities([0, 1, 2, 3] * 6, 4)
-        right = [str(one) for one in np.asarray(y).tolist()]
+        right = [str(one).removesuffix(".0") for one in y]
         yield Instance(kind, name, lambda _, X=X, y=y: predictions(X, np.asarray(y)), right)
         yield Instance(kind, f"{name}, list", lambda _, X=X, y=y: predictions(X, y), right)
     kind = "labels of an array, a class absent"
@@ -247,7 +252,7 @@ def table_files(cases: Path | None) -> Iterator[Instance]:
         ],
     }.items():  # fmt: skip
         yield Instance("case", name, lambda _, p=of / name: table_of(p), right)
-    for name in ("table_deep_header", "table_label_duration", "table_no_classes", "one_bit_flipped_table"):
+    for name in ("table_deep_header", "table_label_duration", "table_no_classes"):
         path = cases / "faults" / f"{name}.parquet"
         yield Instance("case", path.name, lambda _, p=path: table_of(p), REFUSED)
     path = cases / "faults" / "samples_deep.jsonl"
@@ -455,10 +460,150 @@ def record_files(cases: Path | None) -> Iterator[Instance]:
     two = [["user: a", "assistant: b"], ["user: c", "assistant: d"]]
     for name in ("k7_columns.json", "k7_list_in.jsonl", "k7_wrapped.json", "k7_nan.json", "k7_nan.jsonl"):
         yield Instance("case", name, lambda _, p=of / name: turns_of(p), two)
-    two = [["user: Add, please\n1 and 2", "assistant: 3"], ["user: Name a fish", "assistant: Trout"]]
+    two = [["user: Add, please\n\n1 and 2", "assistant: 3"], ["user: Name a fish", "assistant: Trout"]]
     yield Instance("case", "k7_table.csv", lambda _: turns_of(of / "k7_table.csv"), two)
-    for path in sorted((cases / "faults").glob("rec*")) + sorted((cases / "faults").glob("surrogate*")):
+    for path in sorted((cases / "faults").glob("rec*")):
         yield Instance("case", path.name, lambda _, p=path: turns_of(p), REFUSED)
+    path = cases / "faults" / "surrogate_key.jsonl"
+    yield Instance("case", path.name, lambda _: turns_of(path), [["user: a", "assistant: b"]])
+
+
+def trained_of(row: Any) -> Any:
+    """Read one row; return its turns, with a star at the answers that are trained, or why it is refused."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        records = Records.from_rows([row])
+    if not len(records):
+        raise RecordsError(str(records.refused_counts))
+    return [
+        f"{one.role}: {one.content}{'*' if one.is_answer and one.is_trained else ''}"
+        for one in records[0].messages
+    ]
+
+
+def record_meaning(cases: Path | None) -> Iterator[Instance]:
+    """Fields that change what a row means."""
+    asked, said = {"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}
+    more = [{"role": "user", "content": "c"}, {"role": "assistant", "content": "d"}]
+    two, four = ["user: a", "assistant: b*"], ["user: a", "assistant: b*", "user: c", "assistant: d*"]
+    kinds: dict[str, list[tuple[Any, Any]]] = {
+        "records: earlier turns": [
+            ({"instruction": "c", "output": "d", "history": [["a", "b"]]}, four),
+            ({"instruction": "c", "input": "", "output": "d", "history": json.dumps([["a", "b"]])}, four),
+            ({"conversations": [{"from": "human", "value": "a"}, {"from": "ai", "value": "b"},
+                                {"from": "human", "value": "c"}, {"from": "bing", "value": "d"}]}, four),
+            ({"messages": json.dumps([asked, said, *more])}, four),
+            ({"messages": np.array([asked, said, *more])}, four),
+            ({"conversation": [["a", "b"], ["c", "d"]]}, four),
+        ],
+        "records: answers kept out of training": [
+            ({"messages": [asked, said | {"weight": 0}, *more]}, [*two[:1], "assistant: b", *four[2:]]),
+            ({"messages": [asked, said | {"train": False}, *more]}, [*two[:1], "assistant: b", *four[2:]]),
+            ({"messages": [asked, said | {"weight": 1}]}, two),
+            ({"messages": [asked, said | {"weight": 0}]}, REFUSED),
+        ],
+        "records: media and preferences": [
+            ({"messages": [asked, said], "images": ["a.png"]}, REFUSED),
+            ({"messages": [asked | {"content": "<image>a"}, said], "images": ["a.png"]}, REFUSED),
+            ({"messages": [asked, said], "label": False}, REFUSED),
+            ({"prompt": "a", "chosen": "b", "rejected": "c"}, REFUSED),
+        ],
+        "records: answers that are no text": [
+            ({"question": "a", "answer": 2}, ["user: a", "assistant: 2*"]),
+            ({"question": "a", "answer": 0.5}, ["user: a", "assistant: 0.5*"]),
+            ({"instruction": "a", "answer": "b"}, two),
+            ({"Instruction": "a", "Input": "", "Output": "b"}, two),
+            ({"instruction": "a", "output": {"x": 1}}, REFUSED),
+        ],
+        "records: unusual beginnings": [
+            ({"conversations": [{"from": "gpt", "value": "hi"}, {"from": "human", "value": "a"},
+                                {"from": "gpt", "value": "b"}]}, ["assistant: hi", *two]),
+            ({"conversations": [{"from": "system", "value": "s"}, {"from": "human", "value": "a"},
+                                {"from": "gpt", "value": "b"}]}, ["system: s", *two]),
+            ({"messages": [asked]}, REFUSED),
+            ({"messages": []}, REFUSED),
+        ],
+    }  # fmt: skip
+    for kind, rows in kinds.items():
+        for number, (row, right) in enumerate(rows):
+            yield Instance(kind, f"{number}: {[*row]}", lambda _, r=row: trained_of(r), right)
+    kind = "records: types of Parquet"
+    for name, values in {
+        "bytes": pa.array([b"\x89PNG\xff"]),
+        "timestamp": pa.array([datetime.datetime(2024, 1, 1)], pa.timestamp("us", "UTC")),
+        "decimal": pa.array([decimal.Decimal("1.10")]),
+        "int8": pa.array([5], pa.int8()),
+        "uint64": pa.array([2**63 + 1], pa.uint64()),
+        "date": pa.array([datetime.date(2024, 2, 29)]),
+        "float32": pa.array([0.1], pa.float32()),
+    }.items():
+        table = pa.table({"instruction": ["a"], "output": ["b"], "extra": values})
+        yield Instance(kind, name, lambda f, t=table: written_again(f, t), True)
+    if cases is not None:
+        of = cases / "iterit"
+        first = ["user: Name a colour.", "assistant: Red.*", "user: And a second one?", "assistant: Green.*"]
+        lines = {path.name: path.read_text().splitlines() for path in sorted(of.glob("k[123]*.jsonl"))}
+        rights = {
+            "k1_alpaca_history.jsonl": first,
+            "k1_image_placeholder.jsonl": REFUSED,
+            "k1_kto_label.jsonl": REFUSED,
+            "k1_tools_field.jsonl": [
+                "system: Use tools.", "user: Weather in Oslo?", "assistant: Three degrees.*"
+            ],
+            "k2_messages_as_text.jsonl": ["user: Hi", "assistant: Hello*"],
+            "k2_starts_with_assistant.jsonl": [
+                "assistant: Hello, how can I help?", "user: Name a colour.", "assistant: Blue.*"
+            ],
+            "k3_numbers.jsonl": ["user: 1 + 1?", "assistant: 2*"],
+        }  # fmt: skip
+        for name, right in rights.items():
+            yield Instance("case", name, lambda _, n=name: trained_of(json.loads(lines[n][0])), right)
+
+
+def written_again(folder: Path, table: pa.Table) -> bool:
+    """Read records, write them again; say whether the file holds the same values of the same types."""
+    pq.write_table(table, folder / "x.parquet")
+    read_records(folder / "x.parquet").write(folder / "y.parquet")
+    found = pq.read_table(folder / "y.parquet")
+    return found.schema.equals(table.schema) and found.to_pylist() == table.to_pylist()
+
+
+def scripts(cases: Path | None) -> Iterator[Instance]:
+    """Answers in scripts without spaces, and answers of a letter."""
+    kind = "n-grams of every script"
+    for name, text in {
+        "Chinese": "春天来了", "Japanese": "水は氷になる", "Thai": "น้ำกลายเป็นน้ำแข็ง",
+        "a letter": "A", "a digit": "7", "a sign": "+", "an emoji": "👍",
+        "Hindi": "पानी", "Korean": "물이 얼음", "Khmer": "ទឹក",
+    }.items():  # fmt: skip
+        yield Instance(
+            kind, name, lambda _, t=text: bool(count_ngrams([t, "some words"]).matrix[0].nnz), True
+        )
+    kind = "scores of other records"
+    rows = [{"question": f"Question {n}?", "answer": f"Answer {n} has word{n}"} for n in range(6)]
+
+    def right_rows(folder: Path, change: Callable[[list[dict[str, str]]], list[dict[str, str]]]) -> Any:
+        records = Records.from_rows(rows)
+        scores = pd.DataFrame(
+            {"ifd": np.linspace(0.1, 0.6, 6), "status": "ok"}, index=pd.Index(range(6), name="row")
+        )
+        write_scores(folder / "s.csv", scores, records)
+        changed = Records.from_rows(change(rows))
+        found = read_scores(folder / "s.csv", changed)
+        return {text: round(float(found.loc[n, "ifd"]), 3) for n, text in enumerate(changed.responses)}
+
+    expected = {row["answer"]: round(0.1 * (n + 1), 3) for n, row in enumerate(rows)}
+    yield Instance(kind, "the same", lambda f: right_rows(f, lambda r: r), expected)
+    yield Instance(kind, "reversed", lambda f: right_rows(f, lambda r: r[::-1]), expected)
+    yield Instance(
+        kind, "one changed", lambda f: right_rows(f, lambda r: [*r[:5], rows[0] | {"answer": "x"}]), REFUSED
+    )
+    yield Instance(
+        kind, "one more", lambda f: right_rows(f, lambda r: [*r, {"question": "q", "answer": "y"}]), REFUSED
+    )
+
+
+GROUPS = (table_files, harness, text_files, record_files, record_meaning, scripts)
 
 
 def main() -> None:
@@ -468,7 +613,7 @@ def main() -> None:
     parser.add_argument("--only", default="", help="read the kinds whose name has this in it")
     options = parser.parse_args()
     rows = []
-    groups = [arrays(), *(group(options.cases) for group in (table_files, harness, text_files, record_files))]
+    groups = [arrays(), *(group(options.cases) for group in GROUPS)]
     for instance in (one for group in groups for one in group if options.only in one.kind):
         with tempfile.TemporaryDirectory() as folder:
             outcome, found = outcome_of(instance, Path(folder))

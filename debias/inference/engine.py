@@ -4,6 +4,7 @@ Class probabilities and instruction difficulty are both a few lines on top of it
 must answer :meth:`Engine.continuation_logprobs` and may answer the rest better than the defaults.
 """
 
+import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -37,6 +38,7 @@ class LabelScores:
 
 SCORINGS = ("label", "first-token")
 """Whether a label's probability is that of all its tokens, or of the first one alone."""
+_FIRST_PROMPTS, _SECONDS = 8, 5.0
 OnAnswer = Callable[[int, LabelScores], object]
 """Called with the position of a prompt and its answer, of shape (1, K), as soon as it is known."""
 
@@ -116,14 +118,32 @@ class Engine(ABC):
         prompts : sequence of str, length n
         labels : sequence of str, length K
         on_answer : callable, optional
-            An engine whose answers come one by one calls it with the position of a prompt and its
-            answer, of shape (1, K), so that what was answered before a failure is not lost.
+            Called with the position of a prompt and its answer, of shape (1, K), so that what was
+            answered before a failure is not lost. Prompts are asked a few at a time then: as many as
+            take some seconds. An engine whose answers depend on what is asked together, or come one
+            by one, has a method of its own.
 
         Returns
         -------
         LabelScores
         """
-        return LabelScores(self.label_logprobs(prompts, labels))
+        if on_answer is None:
+            return LabelScores(self.label_logprobs(prompts, labels))
+        parts: list[FloatArray] = [np.empty((0, len(labels)))]
+        first, size = 0, _FIRST_PROMPTS
+        while first < len(prompts):
+            started = time.monotonic()
+            parts.append(np.asarray(self.label_logprobs(prompts[first : first + size], labels)))
+            for place, row in enumerate(parts[-1]):
+                on_answer(first + place, LabelScores(row[None]))
+            first += size
+            seconds = time.monotonic() - started
+            size = max(1, size // 2) if seconds > 3 * _SECONDS else size * (1 + (seconds < _SECONDS))
+        return LabelScores(np.concatenate(parts))
+
+    def operations_per_token(self) -> float:
+        """Return about how many operations a token costs on this machine; 0 where that is not known."""
+        return 0.0
 
     def facts(self) -> dict[str, Any]:
         """Return what to record beside the answers, deciding none: how they were computed."""

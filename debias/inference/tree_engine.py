@@ -6,7 +6,15 @@ from collections.abc import Sequence
 import numpy as np
 
 from debias.errors import ContextLengthError, param
-from debias.inference.engine import Engine, FloatArray, check_label_texts, check_pairs, check_texts
+from debias.inference.engine import (
+    Engine,
+    FloatArray,
+    LabelScores,
+    OnAnswer,
+    check_label_texts,
+    check_pairs,
+    check_texts,
+)
 from debias.inference.labels import LabelTree, chain_tree, first_tokens, label_tree
 from debias.inference.tokenization import Tokenization
 
@@ -71,6 +79,12 @@ class TreeEngine(Engine):
         table = np.array(sums, dtype=np.float64).reshape(len(unique), len(labels))
         place = {prompt: row for row, prompt in enumerate(unique)}
         return table[[place[prompt] for prompt in prompts]]
+
+    def label_scores(
+        self, prompts: Sequence[str], labels: Sequence[str], on_answer: OnAnswer | None = None
+    ) -> LabelScores:
+        """Answer as :meth:`label_logprobs` does, all at once: batches of other prompts have other digits."""
+        return LabelScores(self.label_logprobs(prompts, labels))
 
     def continuation_logprobs(self, prompts: Sequence[str], continuations: Sequence[str]) -> list[FloatArray]:
         """Log-probability of every token of each continuation, given its prompt.

@@ -149,7 +149,8 @@ def read_labels(
     known = [] if reading == "position" else [("as a name", one) for one in _joined(named)]
     if reading == "position" or (reading is None and not strings):
         known.append(("as a position from 0", positions))
-        if reading is None and "0" not in rows and not all(key in one for one in named for key in rows):
+        counted = reading is None and "0" not in rows and len(keys) > 1  # one row may be of any class
+        if counted and not all(key in one for one in named for key in rows):
             known.append(("as a position from 1", {str(place + 1): place for place in positions.values()}))
     fitting = [(how, known_as) for how, known_as in known if all(key in known_as for key in rows)]
     if [how for how, _ in fitting] == ["as a position from 1"]:

@@ -18,7 +18,6 @@ from debias.tables.checks import check_parts, names_and_values
 from debias.tables.class_columns import FloatArray, IndexArray
 from debias.tables.formats.file_formats import read_parts, write_parts
 from debias.tables.formats.plain_text import on_its_line
-from debias.tables.second_labels import warn_of_second_labels
 from debias.tables.splitting import choose_test_groups, groups_of_texts
 from debias.tables.table_parts import TableParts
 
@@ -311,20 +310,12 @@ class ProbabilityTable:
             file, row and column.
         ParameterError
             The format or an option is not known.
-
-        Warns
-        -----
-        SecondLabelWarning
-            A text occurs with two labels.
         """
         try:
-            checked = check_parts(read_parts(path, format, **options), normalise)
+            return cls.of_checked(check_parts(read_parts(path, format, **options), normalise))
         except TableError as error:
             placed = error.at(file=os.fspath(path))
             raise (placed if Path(path).suffix.lower() == ".jsonl" else on_its_line(placed)) from error
-        if checked.texts is not None and checked.labels is not None:
-            warn_of_second_labels(checked.texts, checked.labels, os.fspath(path))
-        return cls.of_checked(checked)
 
     def write(self, path: str | os.PathLike[str], format: str | None = None, **options: Any) -> None:
         """Write the table to a file, whole or not at all.

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from debias.console.command_group import say
-from debias.errors import RecordsError, param
 from debias.settings import Settings, setting
 
 if TYPE_CHECKING:
@@ -66,9 +65,9 @@ class RecordOptions(Settings):
         RecordsError, ParameterError
             Nothing can be read.
         """
-        from iterit.records.instruction_records import read_records
+        from iterit.records.instruction_records import check_usable, read_all
 
-        records = read_records(
+        records = read_all(
             files,
             format=self.format,
             limit=self.limit,
@@ -79,12 +78,7 @@ class RecordOptions(Settings):
             say(f"warning: {note}")
         if self.refused is not None:
             records.write_refused(self.refused)
-        if not len(records):
-            raise RecordsError(
-                "no record can be used",
-                file=", ".join(map(str, files)),
-                fix=f"see the reasons with {param('refused', 'FILE')}",
-            )
+        check_usable(records, files)
         return records
 
     @property

@@ -7,6 +7,7 @@ that a chat template renders, and whether it is trained.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from debias.inference.texts.json_rows import to_json
 from iterit.records.row_fields import Fields, RefusedRow, parsed, written
 
 _ROLES = {
@@ -26,6 +27,7 @@ _ROLES = {
 _THOUGHTS = ("reasoning_content", "reasoning", "thinking")
 _NAMES = ("name", "tool_call_id")
 _TRAINED = ("weight", "train", "loss")
+_TEXT_PARTS = ("text", "input_text", "output_text")
 _MEDIA = ("image", "image_url", "input_image", "audio", "input_audio", "video", "file")
 
 
@@ -56,6 +58,11 @@ class Message:
     def is_answer(self) -> bool:
         """Whether the assistant says something here, or calls a tool."""
         return self.role == "assistant" and (bool(self.content.strip()) or bool(self.tool_calls))
+
+    @property
+    def said(self) -> str:
+        """The content, with calls of tools as JSON after it."""
+        return "\n".join([self.content, *map(to_json, self.tool_calls)]) if self.tool_calls else self.content
 
     @property
     def thoughts(self) -> list[str]:
@@ -96,8 +103,8 @@ def read_turns(turns: object, unread: set[str]) -> tuple[Message, ...]:
 def _messages(turn: object, unread: set[str]) -> list[Message]:
     """Read one message, or a question with its answer."""
     if isinstance(turn, list | tuple) and len(turn) == 2:
-        asked, said = (written(text, "a text of a pair") or "" for text in turn)
-        return [Message("user", asked), Message("assistant", said)]
+        pair = [written(text, "a text of a pair") or "" for text in turn]
+        return [Message("user", pair[0]), Message("assistant", pair[1])]
     if not isinstance(turn, Mapping):
         raise RefusedRow("wrong type", f"a message is {type(turn).__name__}")
     fields = Fields(turn)
@@ -110,7 +117,9 @@ def _messages(turn: object, unread: set[str]) -> list[Message]:
     content = _content(fields)
     calls = _calls(fields.first("tool_calls"), fields.first("function_call"))
     if role == "call":
-        role, content, calls = "assistant", "", _calls(content) or _no_call(content)
+        if not (calls := _calls(content)):
+            raise _no_call(content)
+        role, content = "assistant", ""
     is_trained = _is_trained(fields, role)
     carried = {name: fields.first(name) for name in (*_THOUGHTS, *_NAMES)}
     others = {name: value for name, value in carried.items() if value not in (None, "")}
@@ -148,7 +157,7 @@ def _part(part: object) -> str:
     if isinstance(part, Mapping):
         if part.get("type") in _MEDIA:
             raise RefusedRow("has images or other media", str(part["type"]))
-        if part.get("type") == "text" and isinstance(part.get("text"), str):
+        if part.get("type") in _TEXT_PARTS and isinstance(part.get("text"), str):
             return str(part["text"])
     raise RefusedRow("wrong type", "a part of a message is not a text")
 
@@ -160,17 +169,18 @@ def _calls(*given: object) -> tuple[Mapping[str, object], ...]:
         for call in value if isinstance(value, list | tuple) else [value]:
             if call in (None, ""):
                 continue
-            function = call.get("function", call) if isinstance(call, Mapping) else None
+            function = call.get("function", call) if isinstance(call, Mapping) else call
             if not isinstance(function, Mapping) or not isinstance(function.get("name"), str):
-                _no_call(call)
+                raise _no_call(call)
             inner = {**function, "arguments": parsed(function.get("arguments", {}))}
-            kept = {name: call[name] for name in ("id",) if call.get(name) and function is not call}
+            name = call.get("id") if isinstance(call, Mapping) and function is not call else None
+            kept = {"id": name} if name else {}
             calls.append({**kept, "type": "function", "function": inner})
     return tuple(calls)
 
 
-def _no_call(value: object) -> tuple[Mapping[str, object], ...]:
-    raise RefusedRow("wrong type", f"a call of a tool must have a name, got {value!r}")
+def _no_call(value: object) -> RefusedRow:
+    return RefusedRow("wrong type", f"a call of a tool must have a name, got {value!r}")
 
 
 def _is_trained(fields: Fields, role: str) -> bool:
@@ -189,7 +199,7 @@ def _is_trained(fields: Fields, role: str) -> bool:
     return kept
 
 
-def read_tools(value: object) -> tuple[object, ...]:
+def read_tools(value: object) -> tuple[dict[str, object], ...]:
     """Read descriptions of tools: a list, or a text of JSON, of mappings.
 
     Raises
@@ -209,7 +219,7 @@ def read_tools(value: object) -> tuple[object, ...]:
     if not all(isinstance(tool, Mapping) for tool in tools):
         raise RefusedRow("wrong type", f"tools must be a list of objects, got {value!r}")
     return tuple(
-        {"type": "function", "function": tool} if "name" in tool and "function" not in tool else tool
+        {"type": "function", "function": tool} if "name" in tool and "function" not in tool else dict(tool)
         for tool in tools
         if isinstance(tool, Mapping)
     )

@@ -16,7 +16,7 @@ from numpy.typing import ArrayLike
 
 from debias.errors import ParameterError, RecordsError
 from debias.inference.collection.answer_store import digest
-from debias.inference.texts.json_rows import row_of_value, to_json
+from debias.inference.texts.json_rows import row_of_value, rows_of_object, to_json
 from debias.inference.texts.row_files import read_rows, readable
 from iterit.records.chat_messages import Message
 from iterit.records.record_columns import RecordColumns, UnreadFields
@@ -56,7 +56,7 @@ class Record:
     source: str = ""
     instruction: str = ""
     input: str = ""
-    tools: tuple[object, ...] = ()
+    tools: tuple[dict[str, object], ...] = ()
 
     @property
     def digest(self) -> str:
@@ -116,7 +116,7 @@ class Records(Sequence[Record]):
 
         Parameters
         ----------
-        rows : iterable of mappings, or DataFrame
+        rows : iterable of mappings, DataFrame, Arrow table, or mapping of columns
             A missing value in a DataFrame becomes None.
         format : {"auto", "alpaca", "sharegpt", "messages", "qa"}, default="auto"
         source : str, default="rows"
@@ -319,21 +319,45 @@ def read_records(
     >>> records.refused[["line", "reason", "excerpt"]].to_dict("records")
     [{'line': 2, 'reason': 'not JSON', 'excerpt': 'nonsense'}]
     """
+    records = read_all(
+        paths,
+        format=format,
+        limit=limit,
+        max_characters=max_characters,
+        source_field=source_field,
+    )
+    check_usable(records, paths)
+    return records
+
+
+def read_all(
+    paths: Files,
+    *,
+    format: str = "auto",
+    limit: int | None = None,
+    max_characters: int | None = None,
+    source_field: str | None = None,
+) -> Records:
+    """Read records as :func:`read_records` does, also where no row is usable."""
     files = [paths] if isinstance(paths, str | os.PathLike) else list(paths)
     if not files:
         raise ParameterError(parameter="paths", received=paths, allowed="at least one file")
     columns = RecordColumns(format, limit, max_characters, source_field)
     for file, source in readable(files):
         columns.add_rows(str(file), read_rows(file), source)
-    records = Records._of(columns)
+    return Records._of(columns)
+
+
+def check_usable(records: Records, paths: Files) -> None:
+    """Raise RecordsError where no row of some files is usable."""
     if not len(records):
+        files = [paths] if isinstance(paths, str | os.PathLike) else paths
         raise RecordsError(
             f"no row is usable ({records.refused_counts or 'there are no rows'})",
             received=records.refused_counts,
             file=", ".join(map(str, files)),
             fix="rows need instruction and output, question and answer, or messages with roles",
         )
-    return records
 
 
 def _rows(n: int, one: str, many: str) -> str:
@@ -342,6 +366,10 @@ def _rows(n: int, one: str, many: str) -> str:
 
 def _mappings(rows: "Iterable[Mapping[str, object]] | pd.DataFrame") -> Iterable[object]:
     """Return rows of any kind as mappings; a missing value in a DataFrame becomes None."""
+    if isinstance(rows, Mapping):
+        return rows_of_object(rows) or [rows]
+    if hasattr(rows, "to_pylist"):  # only a table of Arrow has it
+        return cast("pa.Table", rows).to_pylist()
     if not hasattr(rows, "iterrows"):  # only a DataFrame has it
         return rows
     frame = cast("pd.DataFrame", rows).astype(object)

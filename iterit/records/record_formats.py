@@ -43,14 +43,13 @@ class Content:
     messages: tuple[Message, ...]
     instruction: str = ""
     input: str = ""
-    tools: tuple[object, ...] = ()
+    tools: tuple[dict[str, object], ...] = ()
     unread: tuple[str, ...] = ()
 
     @property
     def response(self) -> str:
         """The answer that is trained; several answers are joined by newlines."""
-        said = [message.content for message in in_training(self.messages)]
-        return "\n".join(content for content in said if content.strip())
+        return "\n".join(message.said for message in in_training(self.messages))
 
     @property
     def n_characters(self) -> int:
@@ -95,7 +94,18 @@ def parse_row(row: object, format: str = "auto", source_field: str | None = None
     """
     if not isinstance(row, Mapping):
         raise RefusedRow("not an object", type(row).__name__)
-    fields, unread = Fields(row), set[str]()
+    fields = Fields(row)
+    try:
+        return _content(fields, format, source_field)
+    except RefusedRow as refusal:
+        if refusal.reason in ("no answer", "unknown fields") and "rejected" in fields:
+            raise RefusedRow("preference pair", refusal.detail) from refusal
+        raise
+
+
+def _content(fields: Fields, format: str, source_field: str | None) -> Content:
+    """Return what the fields of a row say."""
+    unread = set[str]()
     kind = _kind(fields) if format == "auto" else format
     if kind == "alpaca":
         content = _alpaca(fields)
@@ -104,7 +114,7 @@ def parse_row(row: object, format: str = "auto", source_field: str | None = None
     elif kind in ("sharegpt", "messages"):
         content = Content(_with_system(fields, read_turns(fields.first(*_CHATS), unread)))
     else:
-        raise RefusedRow("unknown fields", ", ".join(map(str, row)))
+        raise RefusedRow("unknown fields", ", ".join(fields.names))
     tools = read_tools(fields.first(*_TOOLS))
     messages = _greeted(content.messages)
     if source_field is not None:
@@ -136,8 +146,7 @@ def _with_system(fields: Fields, messages: tuple[Message, ...]) -> tuple[Message
 def _answered(fields: Fields, question: str, answer: str | None) -> tuple[Message, ...]:
     """Put an answer after its question, and both after the turns before them."""
     if answer is None:
-        reason = "preference pair" if "rejected" in fields else "no answer"
-        raise RefusedRow(reason, ", ".join(fields.names))
+        raise RefusedRow("no answer", ", ".join(fields.names))
     turns = (*_history(fields), Message("user", question), Message("assistant", answer))
     return _with_system(fields, turns)
 

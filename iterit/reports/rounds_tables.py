@@ -3,6 +3,7 @@
 Each table is computed from what a run keeps, so that a report can be made during the training.
 """
 
+from contextlib import suppress
 from functools import cached_property
 from pathlib import Path
 from typing import Self
@@ -10,7 +11,7 @@ from typing import Self
 import numpy as np
 import pandas as pd
 
-from debias.errors import ParameterError
+from debias.errors import ParameterError, ResumeError
 from iterit.rounds.round_settings import RoundSettings
 from iterit.rounds.round_state import pickable
 from iterit.row_numbers import RowArray
@@ -73,12 +74,11 @@ class RoundsTables:
         """
         where = Path(folder)
         if not (where / FOLDER).is_dir():
-            kept = [
-                path.parent
-                for path in where.glob(f"checkpoint-*/{FOLDER}")
-                if checkpoint_step(path.parent) >= 0
-            ]
-            where = max(kept, key=checkpoint_step, default=where)
+            found = [path.parent for path in where.glob(f"checkpoint-*/{FOLDER}")]
+            for path in sorted(found, key=checkpoint_step, reverse=True):
+                with suppress(ResumeError):  # a damaged one does not hide an older one
+                    return cls(read_checkpoint(path), title, price_per_hour)
+            where = max(found, key=checkpoint_step, default=where)
         return cls(read_checkpoint(where), title, price_per_hour)
 
     def number(self, name: str) -> int:

@@ -6,7 +6,8 @@ Quantity to Quality", NAACL 2024; Jia et al., "IterIT", arXiv 2412.17365.
 """
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import numpy as np
 import pandas as pd
@@ -26,6 +27,8 @@ STATUSES = ("ok", "empty", "truncated", "ifd_ge_1", "refused")
 
 _BATCHES_AT_ONCE = 16
 _BATCH_TOKENS = 4096
+_FIRST_TOKENS = 128
+_SECONDS_AT_ONCE = 10
 
 
 def score_complexity(
@@ -53,10 +56,11 @@ def score_complexity(
         Which records; all if omitted.
     cache : str or path-like, optional
         Folder in which scores are kept: what is there is not computed again, and an interruption
-        loses at most the current chunk.
+        loses at most the last seconds, or one record that takes longer.
     step : int, optional
         Training step of the model, which scores are kept under, too. The engine's fingerprint
-        notices changed weights by samples of them; a step leaves no doubt.
+        notices changed weights by samples of them; a step leaves no doubt. With a step, records are
+        asked about in chunks that no clock decides, so that a round is the same each time.
     max_tokens : int, optional
         Longest sequence in training; the engine's context if omitted. A longer one is cut at its
         end, as in training, and what is left of its answers is scored.
@@ -119,7 +123,9 @@ def score_complexity(
             refused = {one: encoded.refused[row] for one, row in missing.items() if row in encoded.refused}
             taken = sorted(row for one, row in missing.items() if one not in refused)
             tokens = _encoded(records, template, taken, limit, encoded)
-            scores |= _score_missing(records, engine, template, tokens, kept, show_progress)
+            most = getattr(engine, "max_batch_tokens", _BATCH_TOKENS) * _BATCHES_AT_ONCE
+            pace = _Pace(most, is_steady=step is not None)
+            scores |= _score_missing(records, engine, template, tokens, kept, pace, show_progress)
     scores |= dict.fromkeys(refused, Score(np.nan, np.nan, 0, False))
     return _with_refused(_table(numbers, [scores[one] for one in digests]), digests, refused)
 
@@ -194,15 +200,17 @@ def _score_missing(
     template: Template,
     items: Sequence[Item],
     kept: ScoreCache,
+    pace: "_Pace",
     show_progress: bool,
 ) -> dict[str, Score]:
     """Ask the engine about one chunk after another; each is kept at once."""
     scores: dict[str, Score] = {}
-    n_tokens = getattr(engine, "max_batch_tokens", _BATCH_TOKENS) * _BATCHES_AT_ONCE
     total = sum(len(item.encoded) for item in items)
     with counted_progress("scoring, tokens", total, show_progress) as advance:
-        for chunk in _chunks(items, n_tokens):
+        for chunk in _chunks(items, lambda: pace.n_tokens):
+            begun = time.perf_counter()
             found = score_items(records, engine, template, chunk)
+            pace.note(sum(map(_n_asked, chunk)), time.perf_counter() - begun)
             new = {records.digests[item.row]: score for item, score in zip(chunk, found, strict=True)}
             kept.add(new.items())
             scores |= new
@@ -210,16 +218,41 @@ def _score_missing(
     return scores
 
 
-def _chunks(items: Sequence[Item], n_tokens: int) -> Iterator[list[Item]]:
-    """Cut items into chunks of about so many tokens."""
+class _Pace:
+    """How many tokens to ask about at once: few at first, then what is answered in some seconds.
+
+    Parameters
+    ----------
+    most : int
+    is_steady : bool
+        Whether it is always the most.
+    """
+
+    def __init__(self, most: int, is_steady: bool) -> None:
+        self.most, self.is_steady = most, is_steady
+        self.n_tokens = most if is_steady else min(most, _FIRST_TOKENS)
+
+    def note(self, n_tokens: int, seconds: float) -> None:
+        """Learn how long the last tokens took."""
+        if not self.is_steady:
+            self.n_tokens = min(self.most, int(n_tokens / max(seconds, 1e-9) * _SECONDS_AT_ONCE))
+
+
+def _n_asked(item: Item) -> int:
+    """Return the tokens that an engine reads for a record: its conversation, and its answers alone."""
+    return len(item.encoded) + item.encoded.n_answer_tokens
+
+
+def _chunks(items: Sequence[Item], n_tokens: Callable[[], int]) -> Iterator[list[Item]]:
+    """Cut items into chunks of about so many tokens as there may be when each begins, or of one item."""
     chunk: list[Item] = []
     filled = 0
     for item in items:
-        chunk.append(item)
-        filled += len(item.encoded) + item.encoded.n_answer_tokens
-        if filled >= n_tokens:
+        if chunk and filled + _n_asked(item) > n_tokens():
             yield chunk
             chunk, filled = [], 0
+        chunk.append(item)
+        filled += _n_asked(item)
     if chunk:
         yield chunk
 

@@ -5,6 +5,7 @@ step, if given), the template, the longest sequence, and the text.
 """
 
 import json
+import math
 import os
 import struct
 import warnings
@@ -94,10 +95,12 @@ class ScoreCache:
         Returns
         -------
         dict of str to Score
+            What cannot be a score is not among them, so that the model is asked again.
         """
         keys = {digest(one, self._before): one for one in digests}
         found = self._store.find(list(keys))
-        return {keys[key]: Score(*_LAYOUT.unpack(answer.value)) for key, answer in found.items()}
+        scores = {keys[key]: _score_of(answer.value) for key, answer in found.items()}
+        return {one: score for one, score in scores.items() if score is not None}
 
     def add(self, scores: Iterable[tuple[str, Score]]) -> None:
         """Keep the scores of texts, in one transaction.
@@ -118,3 +121,14 @@ class ScoreCache:
     ) -> None:
         """Close the file; all scores are on the disk."""
         self._store.close()
+
+
+def _score_of(value: bytes) -> Score | None:
+    """Return a score that was kept, None for bytes that no score has."""
+    if len(value) != _LAYOUT.size:
+        return None
+    score = Score(*_LAYOUT.unpack(value))
+    losses = (score.conditional, score.direct)
+    if score.n_tokens == 0:
+        return score if all(map(math.isnan, losses)) else None
+    return score if score.n_tokens > 0 and all(map(math.isfinite, losses)) else None

@@ -19,6 +19,7 @@ _MARK = "\ue000"  # marks the place of an answer: a private character
 _ALPACA = param("template", "'alpaca'")
 
 ChatMessages = list[dict[str, Any]]
+Tools = Sequence[dict[Any, Any]]
 
 
 class ChatTemplate(Template):
@@ -59,7 +60,7 @@ class ChatTemplate(Template):
         self._n_trailing = len(after) - len(self.ending)
         self._find_leading(done)
 
-    def _render(self, messages: ChatMessages, is_asking: bool = False, tools: Sequence[object] = ()) -> str:
+    def _render(self, messages: ChatMessages, is_asking: bool = False, tools: Tools = ()) -> str:
         """Return the text of a conversation, without what stands after the last message of any."""
         if self._in_parts:
             messages = [{**m, "content": [{"type": "text", "text": m["content"]}]} for m in messages]
@@ -107,7 +108,7 @@ class ChatTemplate(Template):
         said = record.messages[: answers[-1] + 1]
         messages = [_for_template(message) for message in said]
 
-        def render(messages: ChatMessages, tools: Sequence[object] = record.tools) -> str:
+        def render(messages: ChatMessages, tools: Tools = record.tools) -> str:
             return self._render(messages, tools=tools)
 
         try:
@@ -153,7 +154,7 @@ def _for_template(message: Message) -> dict[str, Any]:
 
 def _check_rendered(
     said: Sequence[Message],
-    tools: Sequence[object],
+    tools: Tools,
     messages: ChatMessages,
     whole: str,
     render: Callable[..., str],

@@ -2,7 +2,7 @@
 
 ``checkpoint-120/iterit/`` holds ``rounds.json`` (settings, round, history), and as Parquet every
 score, every pick and the order of round 0. All of it is data; ``rounds.json`` is written last and
-holds the digests of the others, so that an incomplete checkpoint is recognised.
+holds the digests of the others and its own, so that an incomplete or damaged checkpoint is recognised.
 """
 
 import hashlib
@@ -12,18 +12,26 @@ import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
+from zipfile import BadZipFile, ZipFile
 
 import numpy as np
 import pandas as pd
+from pyarrow import ArrowException
 
 from debias.atomic_file import atomic_path, write_durably
-from debias.errors import ResumeError
+from debias.errors import ResumeError, shortened
 from iterit.rounds.round_state import RoundState
+from iterit.rounds.state_checks import impossible
 
 FOLDER = "iterit"
 _FACTS = "rounds.json"
-_SCORES, _PICKS, _ORDER, _RECORDS = "scores.parquet", "picks.parquet", "order.parquet", "records.parquet"
-_VERSION = 1
+_TABLES = _SCORES, _PICKS, _ORDER, _RECORDS = (
+    "scores.parquet", "picks.parquet", "order.parquet", "records.parquet",
+)  # fmt: skip
+_VERSION = 2
+_MOST_BYTES = 1 << 26
+_SIGNATURE, _END = b',\n "digest": "', b"\n}"
 _TRAINING = (
     "batch_size", "gradient_accumulation_steps", "n_processes", "steps_per_epoch", "num_train_epochs",
     "max_steps", "learning_rate", "lr_scheduler_type", "warmup_steps", "weight_decay", "optim", "model",
@@ -86,7 +94,7 @@ class RoundsCheckpoint:
             "facts": self.facts,
             "files": {name: _digest(target / name) for name in tables},
         }
-        write_durably(target / _FACTS, json.dumps(content, indent=1).encode())
+        write_durably(target / _FACTS, _signed(json.dumps(content, indent=1).encode()))
 
 
 def read_checkpoint(folder: str | Path) -> RoundsCheckpoint:
@@ -111,17 +119,52 @@ def read_checkpoint(folder: str | Path) -> RoundsCheckpoint:
     target = Path(folder) / FOLDER
     if not target.is_dir() and Path(folder).name == FOLDER:
         target = Path(folder)
+    content = _facts_of(target / _FACTS, folder)
     try:
-        content = json.loads((target / _FACTS).read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
+        found = _checkpoint_of(content, target)
+        problem = impossible(found.state) or _impossible_facts(found)
+    except (LookupError, TypeError, ValueError, ArithmeticError, AttributeError, ArrowException) as error:
+        if isinstance(error, ResumeError):
+            raise
+        problem = f"{type(error).__name__} {error}"[:200]
+        raise _damaged(target / _FACTS, f"it is damaged: {problem}") from error
+    if problem:
+        raise _damaged(target / _FACTS, f"it is damaged: {problem}")
+    return found
+
+
+def _facts_of(path: Path, folder: str | Path) -> dict[str, Any]:
+    """Read the file of facts, whose last line is the digest of what is before it."""
+    try:
+        if path.stat().st_size > _MOST_BYTES:
+            raise _damaged(path, f"it is larger than {_MOST_BYTES:,} bytes")
+        text = path.read_bytes()
+    except (FileNotFoundError, NotADirectoryError) as error:
         problem = f"there are no rounds in this folder (no {FOLDER}/{_FACTS})"
         raise ResumeError(problem, file=folder) from error
-    except ValueError as error:
-        raise _damaged(target / _FACTS, f"it is damaged: {error}") from error
-    if content.get("version") != _VERSION:
-        problem = f"its version is {content.get('version')!r}, and this release reads version {_VERSION}"
-        raise ResumeError(problem, file=target / _FACTS, received=content.get("version"))
-    tables = {name: _read_table(target / name, digest) for name, digest in content["files"].items()}
+    except OSError as error:
+        raise _damaged(path, f"it cannot be read: {error.strerror}") from error
+    try:
+        content = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise _damaged(path, f"it is damaged: {str(error)[:200]}") from error
+    version = content.get("version") if isinstance(content, dict) else None
+    if version != _VERSION or isinstance(version, bool):
+        problem = f"its version is {shortened(version)}, and this release reads version {_VERSION}"
+        raise ResumeError(problem, file=path, received=version)
+    if text != _signed(text.rpartition(_SIGNATURE)[0] + _END):
+        raise _damaged(path, "it is not the file that was written")
+    return dict(content)
+
+
+def _signed(text: bytes) -> bytes:
+    """Add the digest of a JSON object as its last value."""
+    return text.removesuffix(_END) + _SIGNATURE + hashlib.sha256(text).hexdigest().encode() + b'"' + _END
+
+
+def _checkpoint_of(content: Mapping[str, Any], target: Path) -> RoundsCheckpoint:
+    """Make a checkpoint of its facts and its tables."""
+    tables = {name: _read_table(target / name, content["files"][name]) for name in _TABLES}
     order = tables[_ORDER]["row"].to_numpy(dtype=np.int64)
     state = RoundState(
         n_rows=content["n_rows"],
@@ -134,6 +177,22 @@ def read_checkpoint(folder: str | Path) -> RoundsCheckpoint:
     return RoundsCheckpoint(
         state, content["history"], content["settings"], content["facts"], tables[_RECORDS]
     )
+
+
+def _impossible_facts(found: RoundsCheckpoint) -> str:
+    """Return which facts cannot be, or an empty text."""
+    if not (isinstance(found.settings, dict) and isinstance(found.facts, dict)):
+        return "its settings or facts have no names"
+    for entry in found.history:
+        if any(isinstance(value, bool) or not isinstance(value, int | float) for value in entry.values()):
+            return "its history is not made of numbers"
+        if not {"round", "loss_sum", "loss_steps", "seconds_training"} <= set(entry):
+            return "its history lacks a number"
+        if not 0 <= entry["round"] < found.state.round:
+            return f"its history has a round {entry['round']!r}, and {found.state.round} have begun"
+    if len(found.records.columns) and len(found.records) != found.state.n_rows:
+        return f"it describes {len(found.records):,} records of {found.state.n_rows:,}"
+    return ""
 
 
 def check_same_run(kept: Mapping[str, object], now: Mapping[str, object], folder: str | Path) -> None:
@@ -222,7 +281,8 @@ def checkpoint_step(folder: Path) -> int:
 def last_whole_checkpoint(folder: str | Path, n_processes: int = 1) -> Path | None:
     """Return the newest complete checkpoint, None if there is none.
 
-    A run that is killed while it writes a checkpoint leaves an incomplete one.
+    A run that is killed while it writes a checkpoint leaves an incomplete one; such a one, or one that
+    was damaged later, does not hide an older one.
 
     Parameters
     ----------
@@ -237,17 +297,40 @@ def last_whole_checkpoint(folder: str | Path, n_processes: int = 1) -> Path | No
 
 
 def _is_whole(folder: Path, n_processes: int) -> bool:
-    """Tell whether the Trainer's files are there, the last one readable, and ours."""
+    """Tell whether the Trainer's files are there and whole, and ours."""
     random_states = [f"rng_state_{process}.pth" for process in range(n_processes)]
-    files = ["optimizer.pt", "scheduler.pt", *(random_states if n_processes > 1 else ["rng_state.pth"])]
+    states = ["optimizer.pt", "scheduler.pt", *(random_states if n_processes > 1 else ["rng_state.pth"])]
     try:
-        if not all((folder / name).stat().st_size for name in files):
+        step = json.loads((folder / _TRAINER_STATE).read_bytes())["global_step"]
+        weights = [*folder.glob("*.safetensors")]
+        archives = [*(folder / name for name in states), *folder.glob("*model*.bin")]
+        if step != checkpoint_step(folder) or not (weights or len(archives) > len(states)):
             return False
-        json.loads((folder / _TRAINER_STATE).read_text(encoding="utf-8"))
         read_checkpoint(folder)
-    except (OSError, ValueError, KeyError):
+        return all(map(_is_whole_archive, archives)) and all(map(_are_whole_weights, weights))
+    except (OSError, ValueError, LookupError, TypeError, RecursionError):
         return False
-    return True
+
+
+def _is_whole_archive(path: Path) -> bool:
+    """Tell whether a file that torch wrote has all its bytes: it is a zip file with checksums."""
+    try:
+        with ZipFile(path) as archive:
+            return archive.testzip() is None
+    except (BadZipFile, EOFError, NotImplementedError, RuntimeError):
+        return False
+
+
+def _are_whole_weights(path: Path) -> bool:
+    """Tell whether a file of weights has all the bytes that its beginning speaks of."""
+    size = path.stat().st_size
+    with path.open("rb") as file:
+        n_bytes = int.from_bytes(file.read(8), "little")
+        if not 0 < n_bytes <= min(size - 8, _MOST_BYTES):
+            return False
+        tensors = json.loads(file.read(n_bytes))
+    ends = [entry["data_offsets"][1] for name, entry in tensors.items() if name != "__metadata__"]
+    return bool(ends) and size == 8 + n_bytes + max(ends)
 
 
 def _damaged(path: Path, problem: str) -> ResumeError:

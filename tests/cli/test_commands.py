@@ -19,7 +19,7 @@ from debias.estimators.prediction import predict_table
 from debias.tables.table import ProbabilityTable
 from iterit.cli import app as iterit_app
 from tests.support.commands import process, refusal, refused, run, works
-from tests.support.paths import ROOT
+from tests.support.paths import HARNESS, ROOT
 from tests.support.tiny_models import byte_tokenizer, tiny_model
 
 COMMANDS = ("collect", "fit", "frontier", "apply", "report", "compare", "demo")
@@ -67,6 +67,51 @@ def test_predictions_in_every_format(folder, suffix):
     frame = read[suffix](f"p.{suffix}")
     assert len(frame) == 200
     assert {"id", "text", "label", "uncorrected", "prediction", "p_no", "p_yes"} == set(frame.columns)
+
+
+def test_reader_options_have_the_same_names_on_the_command_line(folder):
+    expected = load_choice("opt.parquet")
+    table = ProbabilityTable.read("opt.parquet")
+    table.write("plain.csv", id_column="number", label_column="gold", text_column="said")
+    cells = Path("plain.csv").read_text(encoding="utf-8")
+    Path("odd.csv").write_text(cells.replace(",", ";").replace(".", ","), encoding="utf-16")
+    columns = ("--id-column", "number", "--label-column", "gold", "--text-column", "said")
+    cells = ("--encoding", "utf-16", "--delimiter", ";", "--decimal", ",")
+    assert load_choice("odd.csv", *columns, *cells) == expected
+    frame = table.probabilities.assign(gold=table.labels, number=table.ids, said=table.texts)
+    frame.to_json("plain.jsonl", orient="records", lines=True)
+    frame.to_parquet("plain.parquet")
+    for name in ("plain.jsonl", "plain.parquet"):
+        assert load_choice(name, *columns) == expected
+
+
+def load_choice(*arguments):
+    """Return the choice that a fit of a table finds."""
+    works("fit", *arguments, "--n-starts", 2, "--out", "c.json")
+    return load("c.json").choice_.tolist()
+
+
+def test_an_error_of_a_reader_names_options_that_are_there(folder):
+    (samples,) = HARNESS.glob("samples_toy_stars_*.jsonl")
+    Path("samples.jsonl").write_text(
+        "".join(samples.read_text("utf-8").splitlines(keepends=True)[1:]), "utf-8"
+    )
+    Path("one.csv").write_text("no yes\n.5 .5\n", "utf-8")
+    Path("two.csv").write_text("no;yes\n1,000;1,250\n", "utf-8")
+    Path("latin.csv").write_bytes("id,für,yes\na,.5,.5\n".encode("latin-1"))
+    Path("answers.jsonl").write_text('{"custom_id": "a", "response": {"body": {"choices": []}}}\n', "utf-8")
+    for name, option in {
+        "samples.jsonl": "--targets index",
+        "one.csv": "--delimiter",
+        "two.csv": "--decimal ,",
+        "latin.csv": "--encoding",
+        "answers.jsonl": "--classes",
+    }.items():
+        error, line = refusal("fit", name)
+        assert option in line
+        assert error.file == name
+    error, _ = refusal("fit", "opt.parquet", "--delimiter", ";")
+    assert error.parameter == "delimiter" and error.file == "opt.parquet"
 
 
 def test_tables_of_other_formats(folder):

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from debias.errors import DebiasError, OverlapError, ParameterError, SecondLabelWarning, TableError
+from debias.errors import DebiasError, OverlapError, ParameterError, TableError
 from debias.tables.overlap import check_disjoint, remove_overlap
 from debias.tables.splitting import plain_text
 from debias.tables.table import ProbabilityTable
@@ -439,10 +439,3 @@ def test_tables_that_differ_in_one_part_are_not_equal(options):
 def test_representation_shows_size_and_classes():
     assert repr(make_table()) == "ProbabilityTable(3 rows, classes=['no', 'yes', 'maybe'], labelled)"
     assert repr(make_table(labels=None)).endswith("unlabelled)")
-
-
-def test_a_text_with_two_labels_in_a_file_is_said(tmp_path):
-    path = tmp_path / "table.csv"
-    path.write_text("text,label,no,yes\nfine,yes,.3,.7\ndull,no,.8,.2\nfine,no,.3,.7\n")
-    with pytest.warns(SecondLabelWarning, match="row 2: 'fine' is 'no', and 'yes' in row 0"):
-        assert len(ProbabilityTable.read(path)) == 3

@@ -85,7 +85,14 @@ class TableOptions(Settings):
 
 
 def labels_of(table: "ProbabilityTable") -> "pd.Series[Any]":
-    """Return the labels of a table; without them it is refused with what to do about it."""
+    """Return the labels of a table; without them it is refused with what to do about it.
+
+    Warns of texts that have two labels.
+    """
+    from debias.tables.second_labels import warn_of_second_labels
+
     _ = table.label_indices
     assert table.labels is not None
+    if table.texts is not None:
+        warn_of_second_labels(table.texts, table.labels)
     return table.labels

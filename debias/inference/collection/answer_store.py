@@ -197,7 +197,8 @@ class AnswerStore:
                     some,
                 )
                 for key, value, facts, checksum in rows:
-                    if isinstance(value, bytes) and checksum == _checksum(key, value, facts):
+                    whole = isinstance(value, bytes) and isinstance(facts, str)
+                    if whole and checksum == _checksum(key, value, facts):
                         found[key] = Answer(value, facts)
         return found
 

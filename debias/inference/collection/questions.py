@@ -1,10 +1,12 @@
 """Rows with their answers, in order: looked up where they are known, asked where they are not.
 
-The engine is asked when ``chunk_size`` different prompts are missing. Which prompts are asked together
-depends on what was answered and saved before, never on where a run stopped: so the numbers do not either.
+The engine is asked when ``chunk_size`` different prompts are missing, or so many that a slow processor
+takes half a minute for them: they are saved together. Which prompts are asked together depends on what
+was answered and saved before, never on the time or on where a run stopped: so the numbers do not either.
 """
 
 import json
+import os
 import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
@@ -19,6 +21,10 @@ from debias.inference.collection.answer_store import Answer, AnswerStore, digest
 from debias.inference.collection.prompts import Prompted
 from debias.inference.collection.run_folder import RunFolder
 from debias.inference.engine import BoolArray, Engine, FloatArray, LabelScores
+
+_MOST_OPERATIONS = 6e11
+"""What a slow processor computes in 30 seconds; a chunk that needs more is cut."""
+_BYTES_PER_TOKEN = 4
 
 _MOST_WAITING = 16
 """Chunks of rows that may wait for one chunk of missing answers."""
@@ -112,6 +118,8 @@ class Questions:
         self._missing: dict[bytes, str] = {}
         self._known: dict[bytes, Answer] = {}
         self._from_others: set[bytes] = set()
+        self._per_byte = engine.operations_per_token() / _BYTES_PER_TOKEN
+        self._opening, self._n_bytes = "", 0
 
     def answer(
         self, rows: Iterable[Prompted], store: AnswerStore, others: OtherRuns, chunk_size: int
@@ -146,10 +154,14 @@ class Questions:
                 if key not in self._known:
                     if self._waiting and not self._missing:
                         yield self._release()
-                    self._missing.setdefault(key, one.prompt)
+                    self._add_missing(key, one.prompt)
                 # invariant: the first row that waits waits for an answer, or none of them does
                 self._waiting.append((key, one))
-                is_full = len(self._missing) >= chunk_size or len(self._waiting) >= chunk_size * _MOST_WAITING
+                is_full = (
+                    len(self._missing) >= chunk_size
+                    or len(self._waiting) >= chunk_size * _MOST_WAITING
+                    or self._n_bytes * self._per_byte >= _MOST_OPERATIONS
+                )
                 if self._missing and is_full:
                     yield self._ask(store)
             if self._waiting and not self._missing:
@@ -167,6 +179,17 @@ class Questions:
         found = others.find([key for key in wanted if key not in self._known])
         self._from_others |= found.keys()
         self._known |= found
+
+    def _add_missing(self, key: bytes, prompt: str) -> None:
+        """Note a prompt that is to be asked, and its bytes after what it shares with the one before."""
+        if key in self._missing:
+            return
+        if self._missing:
+            self._opening = os.path.commonprefix([self._opening, prompt])
+        else:
+            self._opening, self._n_bytes = prompt, 0
+        self._missing[key] = prompt
+        self._n_bytes += len(prompt[len(self._opening) :].encode("utf-8", "surrogatepass"))
 
     def _ask(self, store: AnswerStore) -> Answered:
         """Ask about what is missing, save the answers, and return all rows that waited."""

@@ -29,7 +29,7 @@ from debias.inference.openai.connection.server_connection import require_client
 from debias.inference.openai.connection.server_settings import ServerSettings
 from debias.inference.openai.openai_requests import Requests
 from debias.inference.openai.served_embeddings import embed_all
-from debias.inference.openai.served_labels import ServedLabels
+from debias.inference.openai.served_labels import ServedLabels, check_first_words
 from debias.inference.openai.served_model import ServedModel
 from debias.inference.tokenization import Tokenization
 
@@ -252,6 +252,8 @@ class OpenAIEngine(Engine):
         is_bound = np.zeros((len(prompts), len(labels)), dtype=np.bool_)
         if not prompts:
             return LabelScores(logprobs, is_bound)
+        if self.style == "chat" and self._tokens is None:
+            check_first_words(labels)
         places: dict[str, list[int]] = {}
         for position, prompt in enumerate(prompts):
             places.setdefault(prompt, []).append(position)

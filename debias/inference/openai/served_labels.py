@@ -4,6 +4,7 @@ Echoed prompts and named tokens are exact. Of a token outside the most probable 
 is known, and the label it belongs to gets one: no probability of a token exceeds one.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -15,6 +16,9 @@ from debias.inference.labels import LabelTree, Tokens, first_tokens, label_tree
 from debias.inference.openai.connection.server_answers import Token, TopTokens
 from debias.inference.openai.openai_requests import Prompt, Requests
 from debias.inference.tokenization import Tokenization
+
+_LIKELY = math.log(0.25)
+"""Log-probability above which a token that begins two labels decides between neither."""
 
 
 @dataclass
@@ -49,6 +53,7 @@ class ServedLabels:
             return
         alone = self.requests.about("the first prompt").prompt_tokens(prompt)
         if alone is None:
+            check_first_words(labels)
             return
         for label in labels:
             joined = self.requests.about(f"label {label!r}").prompt_tokens(prompt + label)
@@ -72,7 +77,7 @@ class ServedLabels:
                 spaces = self.requests.capabilities.keeps_spaces
                 if self.one_token_each:  # so tokens that a label only begins with are other tokens
                     return _row([_found(find_text(top, label, spaces), top) for label in labels])
-                return _row([_found_word(top, label, spaces) for label in labels])
+                return _row(_found_words(top, labels, spaces))
             return self._tree(prompt, labels, self.tokens)
         return _row([(value, False) for value in self._echo(prompt, labels)])
 
@@ -191,7 +196,7 @@ class ServedLabels:
         top = self.requests.next_tokens(prompt)
         words = [label.strip() for label in labels]
         if self.tokens is None:
-            return _row([_found_word(top, word) for word in words])
+            return _row(_found_words(top, words))
         first = [self.tokens.label_tokens(word)[0] for word in words]
         if self.requests.capabilities.names_ids:
             return _row([_found(find_id(top, token), top) for token in first])
@@ -274,6 +279,39 @@ def beginnings(top: TopTokens, text: str) -> list[float]:
     ]
 
 
+def check_first_words(labels: Sequence[str]) -> None:
+    """Raise LabelError, naming the pair, where two labels begin with the same word.
+
+    No token goes beyond the end of a word, so the first token of such labels is the same.
+
+    Examples
+    --------
+    >>> check_first_words(["good", "bad"])
+    >>> check_first_words(["good day", "bad day", "good night"])
+    Traceback (most recent call last):
+    debias.errors.LabelError: labels 'good day' and 'good night' begin with the same token, the only one ...
+    """
+    first: dict[str, str] = {}
+    for label in labels:
+        word = label.split()[0] if label.split() else label
+        if word in first:
+            raise _alike(first[word], label)
+        first[word] = label
+
+
+def _alike(label: str, other: str, token: str | None = None, parameter: str | None = None) -> LabelError:
+    """Return the error for two labels whose first token is the same."""
+    shown = "the same token" if token is None else f"the same token {token!r}"
+    return LabelError(
+        f"labels {label.strip()!r} and {other.strip()!r} begin with {shown}, the only one that this server "
+        "returns, so they cannot be told apart",
+        parameter=parameter,
+        received=(label.strip(), other.strip()),
+        fix=f"use labels whose first words differ, such as A and B, or a server that echoes prompts or "
+        f"takes {param('tokenizer')}",
+    )
+
+
 def _check_chat_labels(labels: Sequence[str], tokens: Tokenization | None, scoring: str) -> None:
     """Raise LabelError for labels that one token of a chat does not decide."""
     words = [label.strip() for label in labels]
@@ -290,6 +328,7 @@ def _check_chat_labels(labels: Sequence[str], tokens: Tokenization | None, scori
                 parameter="tokenizer",
                 fix=f"pass {param('tokenizer')}",
             )
+        check_first_words(words)
         return
     own = tuple(tokens.label_tokens(word) for word in words)
     long = [word for word, ids in zip(words, own, strict=True) if len(ids) > 1]
@@ -300,7 +339,12 @@ def _check_chat_labels(labels: Sequence[str], tokens: Tokenization | None, scori
             fix=f"pass {param('scoring', repr('first-token'))}, use labels of one token, or a server with "
             "completions",
         )
-    first_tokens(own)
+    first: dict[int, str] = {}
+    for word, ids in zip(words, own, strict=True):
+        if ids[0] in first:
+            parameter = "scoring" if scoring == "first-token" else None
+            raise _alike(first[ids[0]], word, tokens.decode([ids[0]]), parameter)
+        first[ids[0]] = word
 
 
 def _row(values: Sequence[tuple[float, bool]]) -> LabelScores:
@@ -316,12 +360,30 @@ def _found(logprob: float | None, top: TopTokens) -> tuple[float, bool]:
     return (top.bound(), True) if logprob is None else (logprob, False)
 
 
-def _found_word(top: TopTokens, word: str, keeps_spaces: bool = True) -> tuple[float, bool]:
-    """Return the log-probability of a token that is all of a word, or a bound whatever its tokens are."""
-    logprob = find_text(top, word, keeps_spaces)
-    if logprob is not None:
-        return logprob, False
-    return max([top.bound(), *beginnings(top, word)]), True
+def _found_words(top: TopTokens, words: Sequence[str], keeps_spaces: bool = True) -> list[tuple[float, bool]]:
+    """Return log-probabilities of the tokens that are all of a word, or bounds whatever its tokens are.
+
+    Raises
+    ------
+    LabelError
+        A token that is likely begins two words, neither of which was returned whole; or it is one, and
+        begins another.
+    """
+    exact = [find_text(top, word, keeps_spaces) for word in words]
+    found = []
+    owners: dict[bytes, str] = {}
+    for word, logprob in zip(words, exact, strict=True):
+        forms = (word.encode(), word.lstrip(" ").encode())
+        begun = [one for one in top.tokens if one.piece and any(form.startswith(one.piece) for form in forms)]
+        for one in begun:
+            whole = one.piece in forms
+            if (logprob is None or whole) and (one.logprob or 0.0) > _LIKELY and one.piece is not None:
+                if one.piece in owners:
+                    raise _alike(owners[one.piece], word, one.text or one.piece.decode(errors="replace"))
+                owners[one.piece] = word
+        bound = max([top.bound(), *beginnings(top, word)]) if logprob is None else logprob
+        found.append((bound, logprob is None))
+    return found
 
 
 def _along(edges: Sequence[tuple[float, bool]]) -> tuple[float, bool]:

@@ -55,6 +55,7 @@ def row_of_text(number: int, text: str) -> RawRow:
     if len(text) > LONGEST_ROW or n_values(text) > _MOST_VALUES:
         return RawRow(number, as_unicode(text[:LONGEST_ROW]), None, "too large")
     try:
+        text.encode()
         return RawRow(number, text, parse_json(text))
     except UnicodeError:
         return RawRow(number, as_unicode(text), None, "not Unicode")

@@ -13,7 +13,7 @@ import os
 import zlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import BinaryIO, NamedTuple, cast
+from typing import Any, BinaryIO, NamedTuple, cast
 
 from debias.errors import RecordsError
 from debias.inference.texts.column_rows import read_columns, read_delimited
@@ -25,6 +25,8 @@ TEXTS = (*LINES, ".json", *DELIMITED)
 COLUMNS = (".parquet", ".arrow", ".feather")
 ENDINGS = (*TEXTS, *COLUMNS)
 PACKED = (".gz", ".zst")
+_MOST_UNPACKED = 100
+_ALWAYS_UNPACKED = 2**26
 _ENCODINGS = {
     codecs.BOM_UTF32_LE: "utf-32",
     codecs.BOM_UTF32_BE: "utf-32",
@@ -172,12 +174,37 @@ def _open(file: Path) -> BinaryIO:
 def _unpacked(file: Path) -> BinaryIO:
     """Open a file, unpacking it if it is compressed."""
     if file.suffix.lower() == ".gz":
-        return cast(BinaryIO, gzip.open(file, "rb"))
+        return cast(BinaryIO, io.BufferedReader(_Unpacked(gzip.open(file, "rb"), file)))
     if file.suffix.lower() == ".zst":
         import pyarrow as pa
 
-        return cast(BinaryIO, io.BufferedReader(pa.CompressedInputStream(pa.OSFile(str(file)), "zstd")))
+        stream = pa.CompressedInputStream(pa.OSFile(str(file)), "zstd")
+        return cast(BinaryIO, io.BufferedReader(_Unpacked(stream, file)))
     return file.open("rb")
+
+
+class _Unpacked(io.RawIOBase):
+    """A stream that is unpacked, and ends in an error where a small file becomes a huge one."""
+
+    def __init__(self, stream: Any, file: Path) -> None:
+        self.stream, self.file = stream, file
+        self.room = max(_ALWAYS_UNPACKED, _MOST_UNPACKED * file.stat().st_size)
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]
+        content = self.stream.read(len(buffer))
+        self.room -= len(content)
+        if self.room < 0:
+            problem = f"the file becomes more than {_MOST_UNPACKED} times as large when it is unpacked"
+            raise RecordsError(problem, file=self.file, fix="unpack it first, if it can be trusted")
+        buffer[: len(content)] = content
+        return len(content)
+
+    def close(self) -> None:
+        self.stream.close()
+        super().close()
 
 
 class _Recoded(io.RawIOBase):

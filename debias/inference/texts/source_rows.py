@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
-from debias.errors import TaskError
+from debias.errors import TaskError, shortened
 from debias.tables.label_reading import READINGS
 
 _KINDS = ("staicc", "file", "huggingface")
@@ -94,7 +94,7 @@ def source_from_settings(task: str, split: str, settings: Any, folder: Path) -> 
     >>> source_from_settings("trec", "opt", {"staicc": "trec", "part": [0, 0.5]}, Path()).part
     (0.0, 0.5)
     """
-    where = f"task {task!r}: sources.{split}"
+    where = f"task {shortened(task)}: sources.{split[:200]}"
     if not isinstance(settings, Mapping):
         raise TaskError(parameter=where, received=settings, allowed='a table such as file = "opt.csv"')
     kinds = [kind for kind in _KINDS if kind in settings]
@@ -109,7 +109,7 @@ def source_from_settings(task: str, split: str, settings: Any, folder: Path) -> 
     allowed = {f.name for f in fields(Source)} - {"kind", "path"}
     if set(rest) - allowed:
         raise TaskError(
-            f"{where} has unknown keys {sorted(set(rest) - allowed)}; known are {sorted(allowed)}",
+            f"{where} has unknown keys {shortened(sorted(set(rest) - allowed))}; known are {sorted(allowed)}",
             parameter=where,
             received=sorted(set(rest) - allowed),
         )
@@ -142,7 +142,8 @@ def check_template(where: str, columns: Sequence[str], template: str) -> None:
     names = {name for _, name in _pieces(where, template) if name is not None}
     if names != set(columns):
         raise TaskError(
-            f"{where}: text_template uses {sorted(names)}, but text_columns are {sorted(columns)}",
+            f"{where}: text_template uses {shortened(sorted(names))}, but text_columns are "
+            f"{shortened(sorted(columns))}",
             parameter="text_template",
             received=template,
             fix="make them equal",
@@ -155,14 +156,14 @@ def _pieces(where: str, template: str) -> list[tuple[str, str | None]]:
         parsed = list(string.Formatter().parse(template))
     except ValueError as error:
         raise TaskError(
-            f"{where}: text_template {template!r} is not valid: {error}",
+            f"{where}: text_template {shortened(template)} is not valid: {error}",
             parameter="text_template",
             received=template,
         ) from error
     for _, name, form, conversion in parsed:
         if name is not None and (not name or form or conversion):
             raise TaskError(
-                f"{where}: text_template {template!r} may hold only column names in braces",
+                f"{where}: text_template {shortened(template)} may hold only column names in braces",
                 parameter="text_template",
                 received=template,
             )

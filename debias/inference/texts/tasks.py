@@ -26,6 +26,10 @@ class Demonstration(NamedTuple):
     id: str = ""
 
 
+LARGEST_FILE = 2**17
+"""Bytes of a task file: more is no description of a prompt."""
+
+
 @dataclass(frozen=True)
 class Task:
     r"""The words of a classification prompt.
@@ -109,12 +113,12 @@ class Task:
     sources: Mapping[str, Source] = field(default_factory=dict)
     notes: str = ""
 
-    def __init__(self, name: str, labels: Sequence[str], **settings: Any) -> None:
+    def __init__(self, /, name: str, labels: Sequence[str], **settings: Any) -> None:
         known = {f.name: f for f in fields(self)}
         for key in settings:
             if key not in known:
                 raise TaskError(
-                    f"task {name!r}: unknown field {key!r}",
+                    f"task {shortened(name)}: unknown field {shortened(key)}",
                     parameter=key,
                     allowed=", ".join(known),
                     fix=f"choose from {', '.join(known)}",
@@ -238,7 +242,7 @@ def load_task(name_or_path: "str | Path | Task") -> Task:
         path = task_folder() / f"{name_or_path}.toml"
         if str(name_or_path) not in task_names():
             raise TaskError(
-                f"there is no task {str(name_or_path)!r}",
+                f"there is no task {shortened(str(name_or_path))}",
                 parameter="task",
                 received=str(name_or_path),
                 fix=(
@@ -278,23 +282,33 @@ def _read_shipped_task(path: Path) -> Task:
 
 
 def _read_task(path: Path) -> Task:
-    """Read one TOML file."""
+    """Read one TOML file, and name it in what is wrong with it."""
     try:
-        settings = tomllib.loads(path.read_text(encoding="utf-8"))
+        if path.stat().st_size > LARGEST_FILE:
+            raise TaskError(f"a task file may have up to {LARGEST_FILE:,} bytes", file=path)
+        settings = tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except FileNotFoundError as error:
         raise TaskError("the task file does not exist", file=path, fix="check the path") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as error:
-        raise TaskError(f"the task file cannot be read as TOML: {error}", file=path) from error
+    except RecursionError as error:
+        raise TaskError("the task file is nested too deep", file=path) from error
+    except TaskError:
+        raise
+    except (ValueError, OSError) as error:  # TOML, UTF-8, a number of too many digits
+        raise TaskError(f"the task file cannot be read as TOML: {str(error)[:200]}", file=path) from error
+    try:
+        return _task_of(path, settings)
+    except TaskError as error:
+        raise error.at(file=path) from error
+
+
+def _task_of(path: Path, settings: dict[str, Any]) -> Task:
+    """Return the task that a TOML file describes."""
     name = settings.pop("name", path.stem)
     if "labels" not in settings:
-        raise TaskError(
-            "labels is missing", parameter="labels", file=path, fix='add labels = ["first", "second"]'
-        )
+        raise TaskError("labels is missing", parameter="labels", fix='add labels = ["first", "second"]')
     raw = settings.pop("sources", {})
     if not isinstance(raw, dict):
-        raise TaskError(
-            parameter="sources", received=raw, allowed="one [sources.SPLIT] table per split", file=path
-        )
+        raise TaskError(parameter="sources", received=raw, allowed="one [sources.SPLIT] table per split")
     sources = {split: source_from_settings(name, split, value, path.parent) for split, value in raw.items()}
     return Task(name, settings.pop("labels"), sources=sources, **settings)
 
@@ -312,6 +326,9 @@ def _typed(task: str, key: str, value: Any, default: Any) -> Any:
     if isinstance(default, dict):
         if not isinstance(value, Mapping):
             raise _wrong(task, key, value, "a mapping")
+        wrong = [name for name in value.values() if not isinstance(name, str)]
+        if wrong and key == "label_map":
+            raise _wrong(task, key, wrong[0], "a mapping to names")
         return {str(k): v for k, v in value.items()}
     if not isinstance(value, str):
         raise _wrong(task, key, value, "a string")
@@ -321,7 +338,7 @@ def _typed(task: str, key: str, value: Any, default: Any) -> Any:
 def _wrong(task: str, parameter: str, received: object, allowed: str) -> TaskError:
     """Return the error of a field of a task."""
     return TaskError(
-        f"task {task!r}: {parameter} must be {allowed}, got {shortened(received)}",
+        f"task {shortened(task)}: {parameter} must be {allowed}, got {shortened(received)}",
         parameter=parameter,
         received=received,
         allowed=allowed,
@@ -330,7 +347,7 @@ def _wrong(task: str, parameter: str, received: object, allowed: str) -> TaskErr
 
 def _check(task: Task) -> None:
     """Raise TaskError for values that are of the right type but make no task."""
-    where = f"task {task.name!r}"
+    where = f"task {shortened(task.name)}"
     if not task.name.strip():
         raise TaskError(parameter="name", received=task.name, allowed="a name of at least one letter")
     if len(task.labels) < 2:
@@ -350,10 +367,10 @@ def _check(task: Task) -> None:
     unknown = {v for v in task.label_map.values() if v not in task.class_names}
     if unknown:
         raise TaskError(
-            f"{where}: label_map leads to {sorted(map(str, unknown))}; allowed are the class_names "
-            f"{list(task.class_names)}",
+            f"{where}: label_map leads to {shortened(sorted(unknown))}; allowed are the class_names "
+            f"{shortened(list(task.class_names))}",
             parameter="label_map",
-            received=sorted(map(str, unknown)),
+            received=sorted(unknown),
         )
     for split, source in task.sources.items():
         if not isinstance(source, Source):

@@ -4,14 +4,17 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from debias.errors import TableError, param, shortened
 from debias.tables.formats.csv_columns import parts_of_columns
 from debias.tables.table_parts import TableParts
 
-MOST_ROWS_PER_BYTE = 8
-"""More rows than this for each byte of a file are no table: they would fill the memory."""
+MOST_CELLS_PER_BYTE = 64
+MOST_BYTES_PER_BYTE = 1000
+SMALL = 2**20
+"""More cells or bytes than these for each byte of a file, and this, are no table: they fill the memory."""
 
 DAMAGE = (pa.ArrowException, OSError, ValueError, TypeError, KeyError, OverflowError, MemoryError)
 """Kinds of exceptions that Arrow and pandas raise for damaged files."""
@@ -31,16 +34,38 @@ def read_arrow(path: Path) -> pa.Table:
     Raises
     ------
     TableError
-        The file is damaged, or has more rows than a table of its size can have.
+        The file is damaged, or has more in it than a table of its size can have.
     """
     try:
-        with pq.ParquetFile(path) as file:
-            n_rows, size = file.metadata.num_rows, path.stat().st_size
-            if n_rows <= MOST_ROWS_PER_BYTE * size:
-                return file.read()
+        strings = [
+            field.name
+            for field in pq.read_schema(path)
+            if pa.types.is_string(field.type) or pa.types.is_large_string(field.type)
+        ]
+        with pq.ParquetFile(path, read_dictionary=strings) as file:  # so that a repeated text is read once
+            about, size = file.metadata, path.stat().st_size
+            groups = [about.row_group(n).total_byte_size for n in range(about.num_row_groups)]
+            n_cells = about.num_rows * about.num_columns
+            if n_cells > MOST_CELLS_PER_BYTE * size + SMALL:
+                raise TableError(f"states {n_cells:,} cells in {size:,} bytes", file=path)
+            if sum(groups) > MOST_BYTES_PER_BYTE * size + SMALL:
+                raise TableError(f"states {sum(groups):,} bytes in {size:,}", file=path)
+            table = file.read()
+        for name in dict.fromkeys(strings):
+            n_bytes = sum(
+                pc.sum(pc.binary_length(chunk.dictionary).take(chunk.indices)).as_py() or 0
+                for chunk in table[name].chunks
+                if pa.types.is_dictionary(chunk.type)
+            )
+            if n_bytes > MOST_BYTES_PER_BYTE * size + SMALL:
+                raise TableError(f"states {n_bytes:,} bytes in {size:,}", file=path, column=name)
+            place = table.column_names.index(name)
+            table = table.set_column(place, name, table[name].cast(pa.large_string()))
+        return table
+    except TableError:
+        raise
     except DAMAGE as error:
         raise damaged(path, error) from error
-    raise TableError(f"states {n_rows:,} rows in {size:,} bytes", file=path)
 
 
 def parts_of_others(path: Path, table: pa.Table, prefix: str, **options: Any) -> TableParts:

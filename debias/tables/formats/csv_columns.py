@@ -25,6 +25,9 @@ from debias.tables.label_reading import read_labels
 from debias.tables.table_parts import TableParts
 
 RECOGNISED = ("id", "label", "text", "label_mass")
+MOST_CELLS_PER_CHARACTER = 16
+"""More than these would be filled in by the reader: a long header above short rows fills the memory."""
+
 DELIMITERS = (",", ";", "\t", "|")
 
 _NAMED = re.compile(r"\Asep=(.)(?:\r\n|\n|\r)")
@@ -244,10 +247,15 @@ def _delimiter(path: Path, text: str, given: str | None) -> str:
 def _cells(path: Path, text: str, delimiter: str) -> pd.DataFrame:
     """Return the cells as strings under the header, refusing rows of another length."""
     try:
+        width = len(next(csv.reader(StringIO(text.lstrip()), delimiter=delimiter)))
+        if width * (text.count("\n") + text.count("\r")) > MOST_CELLS_PER_CHARACTER * len(text) + 2**20:
+            raise TableError(f"rows are shorter than the header, which has {width:,} columns", file=path)
         rows = pd.read_csv(
             StringIO(text), sep=delimiter, header=None, dtype=str, na_filter=False, encoding_errors="strict"
         )
-    except (ValueError, OverflowError) as error:
+    except TableError:
+        raise
+    except (ValueError, OverflowError, csv.Error) as error:
         raise TableError(f"not a whole CSV file: {str(error).strip()[:200]}", file=path) from error
     header = [str(name) for name in rows.iloc[0]]
     if len(header) == 1:
@@ -282,8 +290,9 @@ def _numbers(
     try:
         return parse_columns(path, {str(name): frame[name].tolist() for name in frame}, decimal)
     except TableError as error:
-        cells = frame[error.column] if error.column in frame.columns else None
-        if classes is None and cells is not None and pd.to_numeric(cells, errors="coerce").isna().all():
+        cells = frame[error.column].astype(str) if error.column in frame.columns else None
+        none = cells is not None and pd.to_numeric(cells, errors="coerce").isna().all()
+        if classes is None and none and error.fix is None:
             error.fix = f"if it is no class, name the class columns in {param('classes')}"
         raise error.at() from error
 
@@ -337,7 +346,7 @@ def _as_text(column: pd.Series, missing: str | None = "") -> pd.Series:
         missing if cell is None or cell is pd.NA or cell != cell else _written(cell)
         for cell in column.tolist()
     ]
-    return pd.Series(texts, dtype=object)
+    return pd.Series(texts, dtype=object, name=column.name)
 
 
 def _written(cell: object) -> str:

@@ -12,6 +12,9 @@ from debias.tables.formats.csv_columns import parts_of_columns
 from debias.tables.formats.plain_text import decode
 from debias.tables.table_parts import TableParts
 
+MOST_SPARSE = 4
+"""Rows times fields, for each cell that is there: a table has all of its cells."""
+
 
 def read_json(
     path: Path,
@@ -44,7 +47,11 @@ def read_json(
         The file is damaged, a field is missing, or a cell is no number.
     """
     rows = read_rows(path, encoding)
-    cells = {name: [row.get(name) for row in rows] for name in _names(rows)}
+    n_cells = sum(map(len, rows))
+    names = _names(rows)
+    if len(rows) * len(names) > MOST_SPARSE * n_cells + 10_000:
+        raise _sparse(path, names)
+    cells = {name: [row.get(name) for row in rows] for name in names}
     frame = pd.DataFrame(cells, index=range(len(rows)), dtype=object)
     return parts_of_columns(
         path,
@@ -80,7 +87,7 @@ def read_rows(path: Path, encoding: str = "utf-8") -> list[dict[str, Any]]:
     if len(lines) > 1 and lines[0].lstrip().startswith("{") and lines[0].rstrip().endswith("}"):
         rows = [_parsed(path, line, row) for row, line in enumerate(lines)]
     else:
-        rows = _rows_of(_parsed(path, text, 0 if len(lines) == 1 else None))
+        rows = _rows_of(path, _parsed(path, text, 0 if len(lines) == 1 else None))
     for row, value in enumerate(rows):
         if not isinstance(value, dict):
             raise TableError(
@@ -99,7 +106,7 @@ def _parsed(path: Path, text: str, row: int | None = None) -> Any:
         raise TableError(f"not whole JSON ({error})", file=path, row=row) from error
 
 
-def _rows_of(content: Any) -> list[Any]:
+def _rows_of(path: Path, content: Any) -> list[Any]:
     """Return the rows of a list, of ``{"data": [...]}``, of columns, or of a single object."""
     if isinstance(content, list):
         return content
@@ -109,18 +116,27 @@ def _rows_of(content: Any) -> list[Any]:
     if list(content) == ["data"] and isinstance(columns[0], list):
         return columns[0]
     if columns and all(isinstance(column, list) for column in columns):
-        return _rows_of_columns({name: dict(enumerate(column)) for name, column in content.items()})
+        return _rows_of_columns(path, {name: dict(enumerate(column)) for name, column in content.items()})
     if columns and all(isinstance(column, dict) for column in columns):
-        return _rows_of_columns(content)
+        return _rows_of_columns(path, content)
     return [content]
 
 
-def _rows_of_columns(columns: dict[str, dict[Any, Any]]) -> list[dict[str, Any]]:
+def _rows_of_columns(path: Path, columns: dict[str, dict[Any, Any]]) -> list[dict[str, Any]]:
     """Return one object for every key that the columns have."""
     keys = dict.fromkeys(key for column in columns.values() for key in column)
+    if len(keys) * len(columns) > MOST_SPARSE * sum(map(len, columns.values())) + 10_000:
+        raise _sparse(path, list(columns))
     return [{name: column.get(key) for name, column in columns.items()} for key in keys]
 
 
 def _names(rows: list[dict[str, Any]]) -> list[str]:
     """Return the fields in the order in which they first appear."""
     return list(dict.fromkeys(name for row in rows for name in row))
+
+
+def _sparse(path: Path, names: list[str]) -> TableError:
+    """Return the error of rows that hardly share a field."""
+    return TableError(
+        f"the rows have different fields, {len(names):,} in all: {shortened(names[:20])}", file=path
+    )

@@ -1,5 +1,6 @@
 """What formats in plain text share: decoding, noticing a truncated end, and the line of a row."""
 
+import codecs
 import csv
 import os
 from io import StringIO
@@ -27,7 +28,7 @@ def decode(path: Path, encoding: str = "utf-8") -> str:
     path : Path
         The file.
     encoding : str, default="utf-8"
-        Its encoding; a byte order mark is dropped.
+        Its encoding; a byte order mark is dropped, and one of UTF-16 is followed.
 
     Returns
     -------
@@ -39,8 +40,11 @@ def decode(path: Path, encoding: str = "utf-8") -> str:
     TableError
         The file has another encoding, or is empty but for white space.
     """
+    content = path.read_bytes()
+    if encoding == "utf-8" and content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        encoding = "utf-16"
     try:
-        text = path.read_bytes().decode(encoding).removeprefix("\ufeff")
+        text = content.decode(encoding).removeprefix("\ufeff")
     except UnicodeError as error:
         raise TableError(
             f"byte {getattr(error, 'start', 0)} is not {encoding}",

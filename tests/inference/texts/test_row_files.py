@@ -159,6 +159,11 @@ def test_nan_is_nan_and_half_a_surrogate_pair_or_too_many_digits_refuse_the_row_
         assert [row.line for row in bad] == [2, 3, 4, 5]
 
 
+def test_bytes_that_are_no_text_refuse_the_row_even_where_json_forgets_them(tmp_path):
+    (tmp_path / "a.jsonl").write_bytes(b'{"a": "\xff", "a": 1}\n{"a": "\xff"}\n{"a": "\xff"\n{"a": 2}')
+    assert [row.refused for row in read_rows(tmp_path / "a.jsonl")] == ["not Unicode"] * 3 + [""]
+
+
 def test_a_table_with_values_that_python_has_not_loses_only_their_rows(tmp_path):
     words = pa.array([b"fine", b"\xff", b"good"]).view(pa.string())
     days = pa.array([0, 1, 10**8], pa.int32()).view(pa.date32())
@@ -246,6 +251,17 @@ def test_files_that_are_cut_or_something_else(tmp_path, name, content):
         assert name == "a.csv" and rows[0].value == {"a": "open" + "x" * 10}
     except RecordsError as error:
         assert error.file == str(tmp_path / name)
+
+
+def test_a_small_file_that_becomes_a_huge_one_is_refused(tmp_path, monkeypatch):
+    (tmp_path / "a.jsonl.gz").write_bytes(gzip.compress(b"0" * 2**22))
+    assert [row.refused or row.value for row in read_rows(tmp_path / "a.jsonl.gz")] == ["not JSON"]
+    monkeypatch.setattr("debias.inference.texts.row_files._ALWAYS_UNPACKED", 2**16)
+    tracemalloc.start()
+    with refused(RecordsError, file=str(tmp_path / "a.jsonl.gz"), fix=str):
+        list(read_rows(tmp_path / "a.jsonl.gz"))
+    assert tracemalloc.get_traced_memory()[1] < 2**23
+    tracemalloc.stop()
 
 
 def test_paths_that_mean_nothing(tmp_path):

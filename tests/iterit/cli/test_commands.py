@@ -265,3 +265,10 @@ def test_a_folder_and_a_pattern_are_read_and_never_their_own_output(here):
         assert code == 2 and "--out" in err and not Path("parts/all.jsonl").exists()
     code, _, err = run("select", "none/*", *words, "all.jsonl")
     assert code == 2 and "none/*" in err
+
+
+def test_rows_are_written_with_their_reasons_even_where_none_is_usable(here):
+    Path("pairs.jsonl").write_text('{"prompt": "a", "chosen": "b", "rejected": "c"}\n[1]\n')
+    code, _, err = run("select", "pairs.jsonl", "--mode", "random", "--refused", "bad.jsonl")
+    assert code == 2 and "pairs.jsonl" in err
+    assert [line["reason"] for line in lines_of("bad.jsonl")] == ["preference pair", "not an object"]

@@ -5,6 +5,7 @@ import math
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
 
 from iterit.records.chat_messages import Message
@@ -103,6 +104,7 @@ def test_tools_and_their_calls_are_kept_in_one_form():
         assert record.tools == (mapped,)
         assert [m.role for m in record.messages] == ["user", "assistant", "tool", "assistant"]
         assert record.messages[1].tool_calls[0]["function"] == CALL
+        assert "Oslo" in records.responses[0] and records.responses[0].endswith("Red.")
         assert records.unread_counts == {}
     assert record.digest != only({"messages": legacy})[0].digest
     broken = {"messages": [ASKED, {"role": "function_call", "content": "weather!"}, SAID]}
@@ -134,9 +136,17 @@ def test_media_and_preferences_are_refused(more, reason):
     assert len(only({"messages": [ASKED, SAID]} | empty)) == 1
 
 
-def test_a_pair_of_answers_is_no_answer():
-    row = {"prompt": "a", "chosen": "b", "rejected": "c"}
+@pytest.mark.parametrize("name", ["prompt", "instruction", "other", "messages"])
+def test_a_pair_of_answers_is_no_answer(name):
+    row = {name: [ASKED] if name == "messages" else "a", "chosen": "b", "rejected": "c"}
     assert Records.from_rows([row]).refused_counts == {"preference pair": 1}
+
+
+def test_rows_in_memory_may_be_columns_or_a_table():
+    columns = {"question": ["a", "b"], "answer": ["c", "d"]}
+    for rows in (columns, pd.DataFrame(columns), pa.table(columns), pa.table(columns).to_pylist()):
+        assert Records.from_rows(rows).responses == ["c", "d"]
+    assert Records.from_rows({"question": "a", "answer": "b"}).responses == ["b"]
 
 
 def test_a_label_of_a_class_and_other_fields_are_named_not_read():

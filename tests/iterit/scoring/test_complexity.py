@@ -339,6 +339,33 @@ def test_an_interruption_keeps_what_was_scored(tmp_path):
     assert_close(scores, quiet_scores(RECORDS, engine))
 
 
+@pytest.mark.parametrize("rate", [15.0, 150.0, 1e6])
+def test_what_was_scored_is_kept_at_least_every_30_seconds(tmp_path, monkeypatch, rate):
+    tokenizer = chat_tokenizer(CHATML)
+    records = Records.from_rows([row | {"system": str(n)} for n in range(12) for row in ROWS])
+    now, kept = [0.0], [0.0]
+
+    class Slow(InTexts):
+        def continuation_logprobs(self, prompts, continuations):
+            now[0] += sum(map(len, [*prompts, *continuations])) / rate
+            return super().continuation_logprobs(prompts, continuations)
+
+    class Watched(ScoreCache):
+        def add(self, scores):
+            super().add(scores)
+            kept.append(now[0])
+
+    monkeypatch.setattr("iterit.scoring.complexity.ScoreCache", Watched)
+    monkeypatch.setattr("iterit.scoring.complexity.time.perf_counter", lambda: now[0])
+    engine = Slow(tiny_engine("qwen2", tokenizer))
+    template = template_for(tokenizer)
+    quiet_scores(records, engine, template=template, cache=tmp_path)
+    one = 2 * max(len(template.encode(record)) for record in records) / rate
+    assert max(np.diff(kept)) <= max(30, 1.5 * one)
+    if rate == 1e6:
+        assert len(kept) <= 4
+
+
 def test_a_damaged_file_of_scores_is_named(tmp_path):
     engine = tiny_engine("qwen2", chat_tokenizer(CHATML))
     quiet_scores(RECORDS, engine, cache=tmp_path)

@@ -1,4 +1,4 @@
-"""What formats in plain text share: decoding, noticing a truncated end, and the line of a row."""
+"""Formats in plain text share decoding, a check for a truncated end, and the line of a row."""
 
 import codecs
 import csv

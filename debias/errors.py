@@ -78,6 +78,8 @@ class DebiasError(Exception):
         The row, counted from 0.
     column : str, optional
         The column.
+    line : int, optional
+        The line of the file on which the row begins, counted from 1: it is shown in place of the row.
 
     Examples
     --------
@@ -103,6 +105,7 @@ class DebiasError(Exception):
         file: object = None,
         row: int | None = None,
         column: object = None,
+        line: int | None = None,
     ) -> None:
         self.problem = problem
         self.parameter = parameter
@@ -112,14 +115,18 @@ class DebiasError(Exception):
         self.file = None if file is None else str(file)
         self.row = row
         self.column = column
+        self.line = line
         super().__init__(str(self))
 
-    def at(self, *, file: object = None, row: int | None = None, column: object = None) -> Self:
+    def at(
+        self, *, file: object = None, row: int | None = None, column: object = None, line: int | None = None
+    ) -> Self:
         """Return the same error with the place where it was found; what is known already stays."""
         placed = copy(self)
         placed.file = self.file if self.file is not None or file is None else str(file)
         placed.row = self.row if self.row is not None else row
         placed.column = self.column if self.column is not None else column
+        placed.line = self.line if self.line is not None else line
         placed.args = (str(placed),)
         return placed
 
@@ -145,6 +152,7 @@ class DebiasError(Exception):
 
     def _place(self) -> str:
         row = "" if self.row is None else f"row {self.row}"
+        row = row if self.line is None else f"line {self.line}"
         column = "" if self.column is None else f"column {shortened(self.column)}"
         return ": ".join(filter(None, [self.file or "", ", ".join(filter(None, [row, column]))]))
 

@@ -15,7 +15,7 @@ from sklearn.metrics import precision_recall_fscore_support
 
 from debias.corrections.correction import Correction
 from debias.errors import ParameterError
-from debias.metrics.confusion import confusion
+from debias.metrics.confusion import FloatArray, confusion
 from debias.metrics.paired_bootstrap import paired_intervals
 from debias.reports.findings import Finding, describe_results, describe_rows, headline, verdict
 
@@ -186,7 +186,7 @@ class Figures:
         Indexed by class; the columns have two levels: precision, recall or f1, and before or after.
         """
         names = ("precision", "recall", "f1")
-        columns = {}
+        columns: dict[tuple[str, str], FloatArray] = {}
         for side in ("before", "after"):
             found = precision_recall_fscore_support(
                 self.rows["label"], self.rows[side], labels=list(self.classes), zero_division=np.nan

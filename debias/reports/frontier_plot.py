@@ -148,7 +148,8 @@ def _number(axes: "Axes", rows: Sequence[FloatArray], order: Sequence[int]) -> N
                 middle = place + room * (x, y)
                 if middle[1] > low and not (np.abs(taken - middle) < room).all(axis=1).any():
                     taken = np.vstack([taken, middle])
-                    axes.text(*middle, str(row), color=colour, fontsize=7, ha="center", va="center", zorder=5)
+                    x, y = middle.tolist()
+                    axes.text(x, y, str(row), color=colour, fontsize=7, ha="center", va="center", zorder=5)
                     break
 
 

@@ -6,6 +6,7 @@ what it hands out are copies. Knows no model and no method.
 
 import copy
 import os
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,7 @@ from debias.errors import TableError, param
 from debias.tables.checks import check_parts, names_and_values
 from debias.tables.class_columns import FloatArray, IndexArray
 from debias.tables.formats.file_formats import read_parts, write_parts
+from debias.tables.formats.plain_text import on_its_line
 from debias.tables.splitting import choose_test_groups, groups_of_texts
 from debias.tables.table_parts import TableParts
 
@@ -309,11 +311,11 @@ class ProbabilityTable:
         ParameterError
             The format or an option is not known.
         """
-        parts = read_parts(path, format, **options)
         try:
-            return cls.of_checked(check_parts(parts, normalise))
+            return cls.of_checked(check_parts(read_parts(path, format, **options), normalise))
         except TableError as error:
-            raise error.at(file=os.fspath(path)) from error
+            placed = error.at(file=os.fspath(path))
+            raise (placed if Path(path).suffix.lower() == ".jsonl" else on_its_line(placed)) from error
 
     def write(self, path: str | os.PathLike[str], format: str | None = None, **options: Any) -> None:
         """Write the table to a file, whole or not at all.

@@ -184,7 +184,8 @@ def test_no_less_accurate_than_the_uncorrected_model(folder):
 
 
 def test_bounds_that_cannot_be_kept_are_said(folder):
-    result = works("fit", "opt.parquet", "--max-cobias", "0", "--min-accuracy", "0.99")
+    result = run("fit", "opt.parquet", "--max-cobias", "0", "--min-accuracy", "0.99")
+    assert result.exit_code == 3
     assert "no choice of corrections keeps all bounds" in result.stderr
     out = " ".join(result.stdout.split())
     assert "OUT OF BOUNDS" in out

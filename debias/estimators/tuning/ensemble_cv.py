@@ -136,7 +136,7 @@ class EnsembleDebiaserCV(Debiaser):
     random_state: RandomState = 0
     verbose: int = 0
 
-    def fit(self, X: Rows, y: Labels) -> Self:  # noqa: D102
+    def fit(self, X: Rows, y: Labels) -> Self:  # type: ignore[override]  # noqa: D102
         SearchSettings(
             search=self.search, n_starts=self.n_starts, time_limit=self.time_limit, n_jobs=self.n_jobs
         )

@@ -18,6 +18,7 @@ from debias.inference.texts.source_rows import Source, render
 from debias.inference.texts.staicc import read_staicc
 from debias.inference.texts.task_labels import read_task_labels
 from debias.inference.texts.tasks import Task, load_task
+from debias.tables.formats.plain_text import on_its_line
 from debias.tables.labels.second_labels import warn_of_second_labels
 from debias.tables.splitting import plain_text
 
@@ -91,7 +92,10 @@ def load_split(
     task = load_task(task)
     source = _find_source(task, split, data)
     frame = _rename(_read(source), source)
-    rows = _extract(task, source, frame, require_labels, labels)
+    try:
+        rows = _extract(task, source, frame, require_labels, labels)
+    except TaskError as error:
+        raise on_its_line(error) from error
     if rows.empty:
         raise TaskError(
             f"split {split!r} of task {task.name!r} has no rows (part {source.part})", file=source.path

@@ -1,12 +1,20 @@
-"""Shared by the formats in plain text: decoding, and noticing a truncated end."""
+"""Formats in plain text share decoding, a check for a truncated end, and the line of a row."""
 
 import codecs
+import csv
+import os
+from io import StringIO
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 
-from debias.errors import TableError, param, shortened
+from debias.errors import DebiasError, TableError, param, shortened
 from debias.tables.class_columns import FloatArray
+
+E = TypeVar("E", bound=DebiasError)
+
+_DELIMITERS = ",;\t|"
 
 _ROUNDING = 1e-5
 """How far from 1 the sum of a whole row may be where its values have six decimals."""
@@ -95,3 +103,74 @@ def refuse_cut_end(path: Path, text: str, probabilities: FloatArray) -> None:
             f"{probabilities[-1].sum():.6g} while all others sum to 1",
             file=path,
         )
+
+
+def on_its_line(error: E) -> E:
+    """Return an error on a row of a text file with the line on which that row begins.
+
+    Parameters
+    ----------
+    error : DebiasError
+        Its file is read again, if it is CSV, TSV or JSON Lines that can be read.
+
+    Returns
+    -------
+    DebiasError
+        The same, where no line is found.
+    """
+    if error.file is None or error.row is None or error.line is not None:
+        return error
+    line = line_of_row(Path(error.file), error.row)
+    return error if line is None else error.at(line=line)
+
+
+def line_of_row(path: Path, row: int) -> int | None:
+    r"""Return the line on which a row of a file begins, from 1.
+
+    Parameters
+    ----------
+    path : Path
+        CSV or TSV with a header, or JSON Lines.
+    row : int
+        From 0, blank lines not counted.
+
+    Returns
+    -------
+    int or None
+        None where it cannot be told.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = Path(folder, "table.csv")
+    ...     _ = path.write_text('text,label\n"two\nlines",yes\n\nlast,no\n')
+    ...     [line_of_row(path, row) for row in range(3)]
+    [2, 5, None]
+    """
+    suffix = path.suffix.lower()
+    if suffix not in (".csv", ".tsv", ".jsonl") or not os.path.isfile(path):
+        return None
+    try:
+        with path.open(encoding="utf-8-sig", errors="replace", newline="") as file:
+            text = file.read()
+    except OSError:
+        return None
+    if suffix == ".jsonl":
+        lines = [(number, line.strip()) for number, line in enumerate(text.split("\n"), 1) if line.strip()]
+        is_lines = all(line[0] + line[-1] == "{}" for _, line in lines)  # else a list, or one spread out
+        return lines[row][0] if is_lines and row < len(lines) else None
+    is_named = text.startswith("sep=")
+    first = text.split("\n", 2)[is_named] if "\n" in text else text
+    reader = csv.reader(StringIO(text, newline=""), delimiter=max(_DELIMITERS, key=first.count))
+    begun, wanted = 1, row + 1 + is_named  # the header, and a line that names the delimiter
+    try:
+        for cells in reader:
+            if cells:
+                if not wanted:
+                    return begun
+                wanted -= 1
+            begun = reader.line_num + 1
+    except csv.Error:
+        return None
+    return None

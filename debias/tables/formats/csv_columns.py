@@ -76,8 +76,9 @@ def read_csv(
     values = {role: None if name is None else frame[name] for role, name in columns.items()}
     label = values["label"] if values["label"] is not None and values["label"].str.strip().any() else None
     if classes is None:
-        refuse_extra_columns(path, names, probabilities, label)
-        names = without_prefix(names, label)
+        cells = None if label is None else label.tolist()
+        refuse_extra_columns(path, names, probabilities, cells)
+        names = without_prefix(names, cells)
     mass = values["label_mass"]
     return TableParts(
         probabilities=probabilities,

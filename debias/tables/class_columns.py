@@ -6,6 +6,7 @@ is decided in :mod:`debias.tables.labels.label_reading`.
 
 import hashlib
 import re
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
@@ -147,7 +148,7 @@ def has_names(frame: pd.DataFrame) -> bool:
     return not (isinstance(frame.columns, pd.RangeIndex) and frame.columns.start == 0)
 
 
-def _of_named(named: list[Any], present: npt.NDArray[Any]) -> npt.NDArray[Any]:
+def _of_named(named: Sequence[object], present: npt.NDArray[Any]) -> npt.NDArray[Any]:
     """Return the classes of columns that have names, as labels of the kind that occurs."""
     names = plain_labels(np.array(named))
     kind = present.dtype.kind

@@ -27,9 +27,10 @@ from debias.inference.engine import (
 from debias.inference.openai.connection.concurrent_asking import ask_all
 from debias.inference.openai.connection.server_connection import require_client
 from debias.inference.openai.connection.server_settings import ServerSettings
+from debias.inference.openai.label_words import check_first_words
 from debias.inference.openai.openai_requests import Requests
 from debias.inference.openai.served_embeddings import embed_all
-from debias.inference.openai.served_labels import ServedLabels, check_first_words
+from debias.inference.openai.served_labels import ServedLabels
 from debias.inference.openai.served_model import ServedModel
 from debias.inference.tokenization import Tokenization
 

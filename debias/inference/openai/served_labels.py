@@ -4,7 +4,6 @@ Echoed prompts and named tokens are exact. Of a token outside the most probable 
 is known, and the label it belongs to gets one: no probability of a token exceeds one.
 """
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -14,11 +13,15 @@ from debias.errors import ContextLengthError, EngineError, LabelError, param
 from debias.inference.engine import FloatArray, LabelScores
 from debias.inference.labels import LabelTree, Tokens, first_tokens, label_tree
 from debias.inference.openai.connection.server_answers import Token, TopTokens
+from debias.inference.openai.label_words import (
+    check_chat_labels,
+    check_first_words,
+    find_id,
+    find_text,
+    found_words,
+)
 from debias.inference.openai.openai_requests import Prompt, Requests
 from debias.inference.tokenization import Tokenization
-
-_LIKELY = math.log(0.25)
-"""Log-probability above which a token that begins two labels decides between neither."""
 
 
 @dataclass
@@ -49,7 +52,7 @@ class ServedLabels:
         if style == "echo" or (style == "completions" and self.tokens):
             return
         if style == "chat":
-            _check_chat_labels(labels, self.tokens, self.scoring)
+            check_chat_labels(labels, self.tokens, self.scoring)
             return
         alone = self.requests.about("the first prompt").prompt_tokens(prompt)
         if alone is None:
@@ -77,7 +80,7 @@ class ServedLabels:
                 spaces = self.requests.capabilities.keeps_spaces
                 if self.one_token_each:  # so tokens that a label only begins with are other tokens
                     return _row([_found(find_text(top, label, spaces), top) for label in labels])
-                return _row(_found_words(top, labels, spaces))
+                return _row(found_words(top, labels, spaces))
             return self._tree(prompt, labels, self.tokens)
         return _row([(value, False) for value in self._echo(prompt, labels)])
 
@@ -196,7 +199,7 @@ class ServedLabels:
         top = self.requests.next_tokens(prompt)
         words = [label.strip() for label in labels]
         if self.tokens is None:
-            return _row(_found_words(top, words))
+            return _row(found_words(top, words))
         first = [self.tokens.label_tokens(word)[0] for word in words]
         if self.requests.capabilities.names_ids:
             return _row([_found(find_id(top, token), top) for token in first])
@@ -213,140 +216,6 @@ class ServedLabels:
         return values
 
 
-def find_id(top: TopTokens, token: int) -> float | None:
-    """Log-probability of a token by its id; None when it is not among those returned."""
-    return next((one.logprob for one in top.tokens if one.id == token), None)
-
-
-def find_text(top: TopTokens, text: str, keeps_spaces: bool = True) -> float | None:
-    """Log-probability of the token that reads ``text``; None when it is not among those returned.
-
-    Parameters
-    ----------
-    top : TopTokens
-    text : str
-    keeps_spaces : bool, default=True
-        Whether the server shows the space that a token begins with; where it does not, the text is
-        searched without it.
-
-    Returns
-    -------
-    float or None
-
-    Raises
-    ------
-    LabelError
-        Two of the tokens read so, or the text ends within a letter.
-
-    Examples
-    --------
-    >>> top = TopTokens((Token(-0.7, " yes", b" yes"), Token(-0.8, "yes", b"yes")), asked=2)
-    >>> find_text(top, " yes"), find_text(top, " no")
-    (-0.7, None)
-    """
-    if "\N{REPLACEMENT CHARACTER}" in text:
-        raise LabelError(
-            f"a label's token ends within a letter ({text!r}), and the server does not name ids of tokens",
-            received=text,
-            fix="use other words as labels, or a server that echoes prompts",
-        )
-    piece = (text if keeps_spaces else text.removeprefix(" ")).encode()
-    found = [one for one in top.tokens if one.piece == piece]
-    if len(found) > 1:
-        raise LabelError(
-            f"the server returned {len(found)} tokens that read {text!r}, and they cannot be told apart",
-            received=text,
-            fix=f"pass {param('tokenizer')} and use a server that names the ids of tokens (vLLM does), or"
-            f" pass {param('style', repr('echo'))}",
-        )
-    return found[0].logprob if found else None
-
-
-def beginnings(top: TopTokens, text: str) -> list[float]:
-    """Log-probabilities of the tokens that ``text`` begins with, and that are not all of it.
-
-    Examples
-    --------
-    >>> top = TopTokens((Token(-0.7, " A", b" A"), Token(-0.8, " Ab", b" Ab"), Token(-1, " B", b" B")), 3)
-    >>> beginnings(top, " Abbey")
-    [-0.7, -0.8]
-    """
-    forms = (text.encode(), text.lstrip(" ").encode())
-    return [
-        one.logprob
-        for one in top.tokens
-        if one.logprob is not None and one.piece and any(form.startswith(one.piece) for form in forms)
-    ]
-
-
-def check_first_words(labels: Sequence[str]) -> None:
-    """Raise LabelError, naming the pair, where two labels begin with the same word.
-
-    No token goes beyond the end of a word, so the first token of such labels is the same.
-
-    Examples
-    --------
-    >>> check_first_words(["good", "bad"])
-    >>> check_first_words(["good day", "bad day", "good night"])
-    Traceback (most recent call last):
-    debias.errors.LabelError: labels 'good day' and 'good night' begin with the same token, the only one ...
-    """
-    first: dict[str, str] = {}
-    for label in labels:
-        word = label.split()[0] if label.split() else label
-        if word in first:
-            raise _alike(first[word], label)
-        first[word] = label
-
-
-def _alike(label: str, other: str, token: str | None = None, parameter: str | None = None) -> LabelError:
-    """Return the error for two labels whose first token is the same."""
-    shown = "the same token" if token is None else f"the same token {token!r}"
-    return LabelError(
-        f"labels {label.strip()!r} and {other.strip()!r} begin with {shown}, the only one that this server "
-        "returns, so they cannot be told apart",
-        parameter=parameter,
-        received=(label.strip(), other.strip()),
-        fix=f"use labels whose first words differ, such as A and B, or a server that echoes prompts or "
-        f"takes {param('tokenizer')}",
-    )
-
-
-def _check_chat_labels(labels: Sequence[str], tokens: Tokenization | None, scoring: str) -> None:
-    """Raise LabelError for labels that one token of a chat does not decide."""
-    words = [label.strip() for label in labels]
-    if len(set(words)) < len(words):
-        raise LabelError(
-            f"labels {words} are not all different without their outer spaces",
-            received=words,
-            fix="rename one",
-        )
-    if tokens is None:
-        if scoring == "first-token":
-            raise LabelError(
-                f"{param('scoring', repr('first-token'))} needs the first tokens of the labels",
-                parameter="tokenizer",
-                fix=f"pass {param('tokenizer')}",
-            )
-        check_first_words(words)
-        return
-    own = tuple(tokens.label_tokens(word) for word in words)
-    long = [word for word, ids in zip(words, own, strict=True) if len(ids) > 1]
-    if long and scoring == "label":
-        raise LabelError(
-            f"labels {long} have several tokens, and a chat returns the first one only",
-            received=long,
-            fix=f"pass {param('scoring', repr('first-token'))}, use labels of one token, or a server with "
-            "completions",
-        )
-    first: dict[int, str] = {}
-    for word, ids in zip(words, own, strict=True):
-        if ids[0] in first:
-            parameter = "scoring" if scoring == "first-token" else None
-            raise _alike(first[ids[0]], word, tokens.decode([ids[0]]), parameter)
-        first[ids[0]] = word
-
-
 def _row(values: Sequence[tuple[float, bool]]) -> LabelScores:
     """Scores of one prompt."""
     return LabelScores(
@@ -358,32 +227,6 @@ def _row(values: Sequence[tuple[float, bool]]) -> LabelScores:
 def _found(logprob: float | None, top: TopTokens) -> tuple[float, bool]:
     """Return a log-probability, or the bound of one that was not returned."""
     return (top.bound(), True) if logprob is None else (logprob, False)
-
-
-def _found_words(top: TopTokens, words: Sequence[str], keeps_spaces: bool = True) -> list[tuple[float, bool]]:
-    """Return log-probabilities of the tokens that are all of a word, or bounds whatever its tokens are.
-
-    Raises
-    ------
-    LabelError
-        A token that is likely begins two words, neither of which was returned whole; or it is one, and
-        begins another.
-    """
-    exact = [find_text(top, word, keeps_spaces) for word in words]
-    found = []
-    owners: dict[bytes, str] = {}
-    for word, logprob in zip(words, exact, strict=True):
-        forms = (word.encode(), word.lstrip(" ").encode())
-        begun = [one for one in top.tokens if one.piece and any(form.startswith(one.piece) for form in forms)]
-        for one in begun:
-            whole = one.piece in forms
-            if (logprob is None or whole) and (one.logprob or 0.0) > _LIKELY and one.piece is not None:
-                if one.piece in owners:
-                    raise _alike(owners[one.piece], word, one.text or one.piece.decode(errors="replace"))
-                owners[one.piece] = word
-        bound = max([top.bound(), *beginnings(top, word)]) if logprob is None else logprob
-        found.append((bound, logprob is None))
-    return found
 
 
 def _along(edges: Sequence[tuple[float, bool]]) -> tuple[float, bool]:

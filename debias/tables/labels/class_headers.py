@@ -135,7 +135,7 @@ def _extra_columns(
             for chosen in combinations(range(len(names)), size):
                 if (np.abs(sums - values[:, chosen].sum(axis=1) - 1) <= TOLERANCE).all():
                     yield [names[column] for column in chosen], "each row sums to 1 without them"
-    above = np.flatnonzero((values > 1 + TOLERANCE).any(axis=0))
+    above = np.flatnonzero((values > 1 + TOLERANCE).any(axis=0)).tolist()
     if 0 < len(above) <= largest and (sums - values[:, above].sum(axis=1) <= 1 + TOLERANCE).all():
         yield (
             [names[column] for column in above.tolist()],

@@ -6,8 +6,8 @@ import pytest
 
 from debias.errors import LabelError
 from debias.inference.openai.connection.server_answers import Token, TopTokens
+from debias.inference.openai.label_words import found_words
 from debias.inference.openai.openai_engine import OpenAIEngine
-from debias.inference.openai.served_labels import _found_words
 from tests.support.refusals import refused
 from tests.support.tiny_models import byte_tokenizer
 from tests.support.toy_server import NAME, ToyServer, serving
@@ -54,7 +54,7 @@ def test_labels_with_one_first_token_are_refused_where_tokens_are_known():
 )
 def test_a_token_that_begins_two_labels_is_noticed_in_the_answer(answer, words, pair):
     with refused(LabelError, received=pair):
-        _found_words(top(**answer), words)
+        found_words(top(**answer), words)
 
 
 @pytest.mark.parametrize(
@@ -66,4 +66,4 @@ def test_a_token_that_begins_two_labels_is_noticed_in_the_answer(answer, words, 
     ],
 )
 def test_labels_that_are_told_apart_are_scored(answer, words, bounds):
-    assert [is_bound for _, is_bound in _found_words(top(**answer), words)] == bounds
+    assert [is_bound for _, is_bound in found_words(top(**answer), words)] == bounds

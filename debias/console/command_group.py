@@ -68,7 +68,8 @@ class OneLineErrors(TyperGroup):
     def __init__(self, **settings: Any) -> None:
         super().__init__(**settings)
         for command in self.commands.values():
-            for part in (command, *command.params):
+            parts: list[Any] = [command, *command.params]
+            for part in parts:
                 part.help = _literal(getattr(part, "help", None))
 
     def invoke(self, ctx: Any) -> object:

@@ -112,7 +112,8 @@ def _moves(report: Figures) -> list[str]:
 
 def _scores(report: Figures) -> list[str]:
     """Return precision, recall and F1 per class, and the confusion matrices where they are not too wide."""
-    header = [f"{SCORE_NAMES[metric]} {side}" for metric, side in report.scores.columns.tolist()]
+    columns: list[tuple[str, str]] = [*report.scores.columns.to_flat_index()]
+    header = [f"{SCORE_NAMES[metric]} {side}" for metric, side in columns]
     rows = [[name, *(percent(value, unit=False) for value in row)] for name, row in report.scores.iterrows()]
     parts = ["## Precision, recall and confusion", markdown_table(["class", *header], rows)]
     if len(report.classes) > WIDEST_MATRIX:

@@ -16,8 +16,8 @@ import pandas as pd
 from debias.errors import TableError, param
 from debias.tables.checks import check_parts, names_and_values
 from debias.tables.class_columns import FloatArray, IndexArray
+from debias.tables.formats.cells.plain_text import on_its_line
 from debias.tables.formats.file_formats import read_parts, write_parts
-from debias.tables.formats.plain_text import on_its_line
 from debias.tables.splitting import choose_test_groups, groups_of_texts
 from debias.tables.table_parts import TableParts
 

@@ -3,11 +3,11 @@
 import json
 
 import pytest
-from debias.tables.formats.plain_text import line_of_row
 
 from debias.errors import TableError, TaskError
 from debias.inference.texts.sources import load_split
 from debias.inference.texts.tasks import Task
+from debias.tables.formats.cells.plain_text import line_of_row
 from debias.tables.table import ProbabilityTable
 from tests.support.refusals import refused
 

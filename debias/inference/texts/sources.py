@@ -18,7 +18,7 @@ from debias.inference.texts.source_rows import Source, render
 from debias.inference.texts.staicc import read_staicc
 from debias.inference.texts.task_labels import read_task_labels
 from debias.inference.texts.tasks import Task, load_task
-from debias.tables.formats.plain_text import on_its_line
+from debias.tables.formats.cells.plain_text import on_its_line
 from debias.tables.labels.second_labels import warn_of_second_labels
 from debias.tables.splitting import plain_text
 

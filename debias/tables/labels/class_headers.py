@@ -138,7 +138,7 @@ def _extra_columns(
     above = np.flatnonzero((values > 1 + TOLERANCE).any(axis=0)).tolist()
     if 0 < len(above) <= largest and (sums - values[:, above].sum(axis=1) <= 1 + TOLERANCE).all():
         yield (
-            [names[column] for column in above.tolist()],
+            [names[column] for column in above],
             "they have values above 1, and the others are probabilities",
         )
     if labels is not None and (sums > 1 + TOLERANCE).mean() > 0.5:
@@ -147,7 +147,7 @@ def _extra_columns(
         some = 0 < len(strange) <= largest
         if some and (sums - values[:, strange].sum(axis=1) <= 1 + TOLERANCE).all():
             yield [names[column] for column in strange], "no label names them, and rows sum to more than 1"
-    if len(names) > 2:
+    if len(names) > 2 and off.any():  # rows of three classes may have ties
         best = [
             column
             for column in range(len(names))

@@ -11,6 +11,7 @@ import pandas as pd
 
 from debias.corrections.correction import Correction
 from debias.errors import MissingDependencyError
+from debias.pages.visible_text import visible
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -136,7 +137,8 @@ def _histogram(axes: "Axes", values: npt.ArrayLike, colour: str) -> None:
 
 def _name_classes(axes: "Axes", names: list[str]) -> None:
     """Put class names on the y axis, the first on top; a name is text, never a formula."""
-    axes.set_yticks(range(len(names)), [name if len(name) <= 20 else f"{name[:19]}…" for name in names])
+    shown = [visible(name) for name in names]
+    axes.set_yticks(range(len(names)), [name if len(name) <= 20 else f"{name[:19]}…" for name in shown])
     for label in axes.get_yticklabels():
         label.set_parse_math(False)
     axes.set_ylim(len(names) - 0.5, -0.5)

@@ -17,7 +17,7 @@ from debias.errors import TableError, param
 from debias.tables.checks import check_parts, names_and_values
 from debias.tables.class_columns import FloatArray, IndexArray
 from debias.tables.formats.cells.plain_text import on_its_line
-from debias.tables.formats.file_formats import read_parts, write_parts
+from debias.tables.formats.file_formats import infer_format, read_parts, write_parts
 from debias.tables.splitting import choose_test_groups, groups_of_texts
 from debias.tables.table_parts import TableParts
 
@@ -315,7 +315,10 @@ class ProbabilityTable:
             return cls.of_checked(check_parts(read_parts(path, format, **options), normalise))
         except TableError as error:
             placed = error.at(file=os.fspath(path))
-            raise (placed if Path(path).suffix.lower() == ".jsonl" else on_its_line(placed)) from error
+            is_lines = Path(path).suffix.lower() == ".jsonl"
+            # samples of lm-evaluation-harness may have several lines for a row
+            is_told = not is_lines or (format or infer_format(Path(path))) == "json"
+            raise (on_its_line(placed) if is_told else placed) from error
 
     def write(self, path: str | os.PathLike[str], format: str | None = None, **options: Any) -> None:
         """Write the table to a file, whole or not at all.

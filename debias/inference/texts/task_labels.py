@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from debias.errors import TableError, TaskError
+from debias.errors import TableError, TaskError, shortened
 from debias.inference.texts.tasks import Task
 from debias.tables.labels.label_reading import READINGS, label_text, read_labels
 
@@ -71,6 +71,7 @@ def read_task_labels(
         fields = {
             name: getattr(error, name) for name in ("problem", "parameter", "received", "column", "fix")
         }
+        fields["fix"] = fields["fix"] or f"say in label_map which class {shortened(error.received)} is"
         raise TaskError(row=None if error.row is None else rest[error.row], **fields) from error
     for row, column in zip(rest, columns, strict=True):
         mapped[row] = task.class_names[column]

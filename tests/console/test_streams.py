@@ -99,7 +99,13 @@ def test_output_that_cannot_be_written_is_one_line(program):
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_signals_end_a_command_alike(program, number):
-    running = subprocess.Popen([*program, "wait"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    running = subprocess.Popen(
+        [*program, "wait"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=lambda: signal.signal(number, signal.SIG_DFL),  # the tests may run in the background
+    )
     assert running.stdout.readline() == "ready\n"
     running.send_signal(number)
     _, said = running.communicate(timeout=20)

@@ -150,7 +150,7 @@ class Stopped(MajorityClass):
 def test_ctrl_c_stops_a_comparison_and_names_what_is_missing(at_once):
     rng = np.random.default_rng(0)
     y = rng.integers(2, size=80)
-    P = np.column_stack([0.3 + 0.4 * y, 0.7 - 0.4 * y]) + rng.normal(0, 0.05, size=(80, 1)) * [1, -1]
+    P = np.column_stack([0.7 - 0.4 * y, 0.3 + 0.4 * y]) + rng.normal(0, 0.05, size=(80, 1)) * [1, -1]
     opt, test = (ProbabilityTable(P[part], y[part]) for part in (slice(0, 40), slice(40, 80)))
     methods = {"uncorrected": Uncorrected(), "a": Stopped(at_once=at_once), "b": MajorityClass()}
     with pytest.warns(InterruptedWarning, match="not measured: a, b"):

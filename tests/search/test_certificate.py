@@ -120,7 +120,7 @@ def test_a_polish_comes_after_what_is_proved(table, tmp_path):
 
 def test_files_of_before_there_were_certificates_load(document, tmp_path):
     old = {name: value for name, value in document.items() if name not in ("certificate", "picked_row")}
-    (tmp_path / "c.json").write_text(json.dumps(old))
+    (tmp_path / "c.json").write_text(json.dumps(old | {"checksum": None}))
     again = load(tmp_path / "c.json")
     assert again.certificate_ is None
     assert again.picked_row_ is None
@@ -150,7 +150,7 @@ def test_files_of_before_there_were_certificates_load(document, tmp_path):
     ],
 )
 def test_certificates_that_cannot_be_are_refused(changes, parameter, document, tmp_path):
-    hostile = copy.deepcopy(document)
+    hostile = copy.deepcopy(document) | {"checksum": None}
     hostile["certificate"] = changes if not isinstance(changes, dict) else hostile["certificate"] | changes
     path = tmp_path / "c.json"
     path.write_text(json.dumps(hostile))
@@ -161,7 +161,7 @@ def test_certificates_that_cannot_be_are_refused(changes, parameter, document, t
 
 @pytest.mark.parametrize("name", ["status", "radius", "objective", "lower_bound"])
 def test_a_certificate_with_a_field_missing_is_refused(name, document, tmp_path):
-    less = copy.deepcopy(document)
+    less = copy.deepcopy(document) | {"checksum": None}
     del less["certificate"][name]
     (tmp_path / "c.json").write_text(json.dumps(less))
     with refused(CorrectionFileError, file=str(tmp_path / "c.json"), mentions=name):
@@ -170,7 +170,7 @@ def test_a_certificate_with_a_field_missing_is_refused(name, document, tmp_path)
 
 @pytest.mark.parametrize("row", [-1, 1.5, "3", True])
 def test_picked_rows_that_are_none_are_refused(row, document, tmp_path):
-    (tmp_path / "c.json").write_text(json.dumps(document | {"picked_row": row}))
+    (tmp_path / "c.json").write_text(json.dumps(document | {"picked_row": row, "checksum": None}))
     with refused(CorrectionFileError, parameter="picked_row", received=row):
         load(tmp_path / "c.json")
 

@@ -115,6 +115,7 @@ def shrink(
     Examples
     --------
     >>> from debias.corrections.families import weights
+    >>> from debias.search.objective import Objective
     >>> P = np.array([[0.6, 0.4], [0.7, 0.3], [0.9, 0.1], [0.55, 0.45]])
     >>> found = shrink(P, np.array([1, 0, 0, 1]), weights(10), Objective(pmi=0))
     >>> [step.candidate.n_changed for step in found.path], found.choice
@@ -170,6 +171,7 @@ def quick_descent(problem: Problem, n_starts: int, random_state: int, sweeper: S
     Examples
     --------
     >>> from debias.corrections.families import weights
+    >>> from debias.search.objective import Objective
     >>> P = np.array([[0.6, 0.4], [0.7, 0.3], [0.9, 0.1]])
     >>> problem = build_problem(P, np.array([1, 0, 0]), weights(4), Objective(pmi=0))
     >>> quick_descent(problem, 2, 0, sweepers(problem)()).choice
@@ -213,6 +215,7 @@ def path_to_identity(
     Examples
     --------
     >>> from debias.corrections.families import weights
+    >>> from debias.search.objective import Objective
     >>> P = np.array([[0.6, 0.4], [0.7, 0.3], [0.9, 0.1]])
     >>> problem = build_problem(P, np.array([1, 0, 0]), weights(4), Objective(pmi=0))
     >>> sweeper = sweepers(problem)()

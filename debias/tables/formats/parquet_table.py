@@ -17,7 +17,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from debias.bounded_json import parse_json
-from debias.errors import ParameterError, TableError, shortened
+from debias.errors import ParameterError, TableError, param, shortened
 from debias.tables.checks import check_parts
 from debias.tables.formats.arrow_files import DAMAGE, damaged, parts_of_others, read_arrow
 from debias.tables.formats.checksums import ABOUT, Checksums
@@ -178,10 +178,11 @@ def read_parquet(
     given = [name for name, value in options.items() if value is not None]
     if given:
         raise ParameterError(
-            f"{path}: the file says itself what its columns are",
+            "the file says itself what its columns are",
+            file=path,
             parameter=given[0],
             received=options[given[0]],
-            fix="omit the option for this file",
+            fix=f"omit {param(given[0])} for this file",
         )
     return _own_parts(path, table, header)
 

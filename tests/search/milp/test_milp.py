@@ -274,7 +274,7 @@ def test_a_table_with_named_columns_and_labels():
             {"parameter": "y", "received": [0]},
         ),
         (([[0.6, 0.4]] * 2, [0], weights(2), LINEAR), TableError, {"parameter": "y", "received": (1,)}),
-        (([[0.6, 0.4]] * 2, ["a", "b"], weights(2), LINEAR), TableError, {"mentions": "DataFrame"}),
+        (([[0.6, 0.4]] * 2, ["a", "a"], weights(2), LINEAR), TableError, {"mentions": "DataFrame"}),
     ],
 )
 def test_bad_arguments_are_refused(arguments, error, fields):

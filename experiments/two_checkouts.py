@@ -21,6 +21,8 @@ from statistics import median
 import pandas as pd
 from common import machine, markdown
 
+WITH_MODEL = ("collect TREC", "score records")
+
 HERE = Path(__file__).resolve().parent
 
 FIT = """
@@ -137,6 +139,7 @@ def main() -> None:
     parser.add_argument("old", type=Path, help="the checkout to compare with")
     parser.add_argument("data", type=Path, help="the folder with probabilities/ and instructions/")
     parser.add_argument("--only", help="measure the parts whose name has this in it")
+    parser.add_argument("--without-model", action="store_true", help="omit collecting and scoring")
     options = parser.parse_args()
     settings = tomllib.loads(Path(__file__).with_suffix(".toml").read_text())
     checkouts = {"before": options.old.resolve(), "after": HERE.parent}
@@ -144,7 +147,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as temporary:
         programs = parts_of(options.data.resolve(), Path(temporary), settings)
         for name, (program, arguments) in programs.items():
-            if options.only and options.only not in name:
+            if (options.only or "") not in name or (options.without_model and name in WITH_MODEL):
                 continue
             seconds: dict[str, list[float]] = {which: [] for which in checkouts}
             found = {}

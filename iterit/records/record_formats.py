@@ -17,6 +17,7 @@ FORMATS = ("auto", "alpaca", "sharegpt", "messages", "qa")
 _CHATS = ("messages", "conversations", "conversation", "dialogue", "dialog")
 _QUESTIONS = ("question", "prompt", "query")
 _ANSWERS = ("answer", "response", "completion", "output")
+_ALPACA = {"instruction", "input", "output"}
 _INPUTS = ("input", "context")
 _SYSTEMS = ("system", "system_prompt")
 _TOOLS = ("tools", "functions")
@@ -94,6 +95,10 @@ def parse_row(row: object, format: str = "auto", source_field: str | None = None
     """
     if not isinstance(row, Mapping):
         raise RefusedRow("not an object", type(row).__name__)
+    if format in ("auto", "alpaca"):
+        plain = _plain_alpaca(row)
+        if plain is not None:
+            return plain
     fields = Fields(row)
     try:
         return _content(fields, format, source_field)
@@ -101,6 +106,24 @@ def parse_row(row: object, format: str = "auto", source_field: str | None = None
         if refusal.reason in ("no answer", "unknown fields") and "rejected" in fields:
             raise RefusedRow("preference pair", refusal.detail) from refusal
         raise
+
+
+def _plain_alpaca(row: Mapping[str, object]) -> Content | None:
+    """Return what a row of three texts says, as most do; None where more must be looked at.
+
+    Reading Alpaca takes about half as long with it (experiments/results/two_checkouts.md).
+    """
+    if row.keys() != _ALPACA:
+        return None
+    instruction, given, answer = row["instruction"], row["input"], row["output"]
+    if not (isinstance(instruction, str) and isinstance(given, str) and isinstance(answer, str)):
+        return None
+    question = "\n\n".join(part for part in (instruction, given) if part.strip())
+    if not question or not answer.strip():
+        return None
+    content = Content((Message("user", question), Message("assistant", answer)), instruction, given)
+    _check_unicode(content)
+    return content
 
 
 def _content(fields: Fields, format: str, source_field: str | None) -> Content:
@@ -223,10 +246,11 @@ def _check_turns(messages: Sequence[Message]) -> None:
 
 def _check_unicode(content: Content) -> None:
     """Refuse halves of surrogate pairs, which no tokenizer accepts."""
-    others = [content.tools, [(message.tool_calls, message.others) for message in content.messages]]
+    others = [(message.tool_calls, message.others) for message in content.messages]
     try:
         for message in content.messages:
             message.content.encode()
-        json.dumps(others, ensure_ascii=False).encode()
+        if content.tools or any(calls or more for calls, more in others):
+            json.dumps([content.tools, others], ensure_ascii=False).encode()
     except UnicodeEncodeError as error:
         raise RefusedRow("not Unicode", str(error)) from None

@@ -7,9 +7,13 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from iterit.records.chat_messages import Message
 from iterit.records.instruction_records import Records, read_records
+from iterit.records.record_formats import parse_row
+from iterit.records.row_fields import RefusedRow
 from tests.support.paths import SHARED
 
 CASES = SHARED.parent / "cases" / "iterit"
@@ -216,3 +220,14 @@ def test_the_shared_cases_are_read(name, n_rows):
 def test_the_shared_cases_that_mean_more_are_refused(name):
     rows = [json.loads(line) for line in (CASES / f"{name}.jsonl").read_text().splitlines()]
     assert len(Records.from_rows(rows)) == 0
+
+
+@given(st.tuples(*[st.one_of(st.text(max_size=6), st.sampled_from([" ", "\n", "a\ud800", 2, None]))] * 3))
+def test_a_row_of_three_texts_says_what_it_says_with_other_capitals(values):
+    def outcome(*names):
+        try:
+            return parse_row(dict(zip(names, values, strict=True)))
+        except RefusedRow as refused:
+            return refused.reason
+
+    assert outcome("instruction", "input", "output") == outcome("Instruction", "input", "output")

@@ -11,10 +11,9 @@ from copy import copy
 from dataclasses import dataclass
 from typing import Self
 
-from debias.pages.visible_text import visible
-
 _REFERENCE = re.compile("\x00([^\x00\x01]*)(?:\x01([^\x00]*))?\x00")
 _LONGEST = 200
+_STEERING = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ufeff\ud800-\udfff]")
 
 
 class _Nothing:
@@ -169,6 +168,28 @@ class DebiasError(Exception):
 
     def __reduce__(self) -> tuple[Callable[..., "DebiasError"], tuple[type, dict[str, object]]]:
         return _rebuild, (type(self), self.__dict__)
+
+
+def visible(text: str) -> str:
+    r"""Return a text that shows as it is on a terminal, a page or a report.
+
+    Parameters
+    ----------
+    text : str
+        Such as a class name, a row or a path.
+
+    Returns
+    -------
+    str
+        Escape codes, bells, bidirectional overrides and halves of surrogate pairs are written as Python
+        writes them; line feeds and tabs stay.
+
+    Examples
+    --------
+    >>> visible("World\x1b[31m\a\u202e")
+    'World\\x1b[31m\\x07\\u202e'
+    """
+    return _STEERING.sub(lambda found: ascii(found[0])[1:-1], text)
 
 
 def shortened(value: object) -> str:

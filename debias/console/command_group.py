@@ -16,8 +16,7 @@ from typer.core import TyperGroup
 from debias.console.option_groups import takes_settings
 from debias.console.program_start import INTERRUPTED, stopped_like_ctrl_c
 from debias.console.streams import discard_output, is_closed_pipe, prepare_streams
-from debias.errors import DebiasError, kept_by
-from debias.pages.visible_text import visible
+from debias.errors import DebiasError, kept_by, visible
 
 BAD_INPUT = 2
 CLOSED_PIPE = 1

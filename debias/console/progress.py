@@ -12,7 +12,7 @@ from contextlib import contextmanager, suppress
 from typing import NamedTuple
 
 from debias.console.number_formats import counted
-from debias.pages.visible_text import visible
+from debias.errors import visible
 
 LOG_SECONDS = 30.0
 """Seconds between two lines in a log, where a bar cannot be drawn."""

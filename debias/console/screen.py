@@ -9,7 +9,7 @@ from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
-from debias.pages.visible_text import visible
+from debias.errors import visible
 
 FILE_WIDTH = 110
 """Width in columns where the output is not a terminal."""

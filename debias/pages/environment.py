@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 from markupsafe import Markup
 
-from debias.pages.visible_text import visible
+from debias.errors import visible
 
 if TYPE_CHECKING:
     import jinja2

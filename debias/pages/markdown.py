@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 
-from debias.pages.visible_text import visible
+from debias.errors import visible
 
 _SPECIAL = str.maketrans({c: f"\\{c}" for c in "\\|*_`[]#~"} | {"<": "&lt;", ">": "&gt;", "&": "&amp;"})
 

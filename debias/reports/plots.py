@@ -10,8 +10,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from debias.corrections.correction import Correction
-from debias.errors import MissingDependencyError
-from debias.pages.visible_text import visible
+from debias.errors import MissingDependencyError, visible
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

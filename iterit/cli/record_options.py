@@ -33,7 +33,7 @@ def inputs_of(files: list[Path], *outputs: Path | None) -> tuple[Path, ...]:
     RecordsError
         A folder or a pattern has no file.
     """
-    from debias.inference.texts.row_files import readable
+    from debias.rows.row_files import readable
 
     found = [file.path for file in readable(files)]
     for out in filter(None, outputs):

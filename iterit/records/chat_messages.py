@@ -7,7 +7,7 @@ that a chat template renders, and whether it is trained.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from debias.inference.texts.json_rows import to_json
+from debias.rows.json_rows import to_json
 from iterit.records.row_fields import Fields, RefusedRow, parsed, written
 
 _ROLES = {

@@ -16,8 +16,8 @@ from numpy.typing import ArrayLike
 
 from debias.errors import ParameterError, RecordsError
 from debias.inference.collection.answer_store import digest
-from debias.inference.texts.json_rows import row_of_value, rows_of_object, to_json
-from debias.inference.texts.row_files import read_rows, readable
+from debias.rows.json_rows import row_of_value, rows_of_object, to_json
+from debias.rows.row_files import read_rows, readable
 from iterit.records.chat_messages import Message
 from iterit.records.record_columns import RecordColumns, UnreadFields
 from iterit.records.record_files import Place, keeps_types, write_rows, write_typed
@@ -284,7 +284,7 @@ def read_records(
     Parameters
     ----------
     paths : str, path-like, or a sequence of them
-        Files of any kind that :func:`debias.inference.texts.row_files.read_rows` reads, folders of them,
+        Files of any kind that :func:`debias.rows.row_files.read_rows` reads, folders of them,
         also those that ``save_to_disk`` made, or patterns with * or ?.
     format : {"auto", "alpaca", "sharegpt", "messages", "qa"}, default="auto"
         Format of the rows; "auto" infers it from the fields of each row.

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from debias.errors import ParameterError
-from debias.inference.texts.json_rows import RawRow, as_unicode
+from debias.rows.json_rows import RawRow, as_unicode
 from iterit.records.record_formats import Content, check_format, parse_row
 from iterit.records.row_fields import RefusedRow, missing
 

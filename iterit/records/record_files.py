@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, BinaryIO, NamedTuple
 
 from debias.atomic_file import atomic_path
 from debias.errors import RecordsError
-from debias.inference.texts.column_rows import read_batches
-from debias.inference.texts.json_rows import row_of_value, to_json
-from debias.inference.texts.row_files import COLUMNS, LINES, ending_of
+from debias.rows.column_rows import read_batches
+from debias.rows.json_rows import row_of_value, to_json
+from debias.rows.row_files import COLUMNS, LINES, ending_of
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -6,8 +6,8 @@ What no one reads is named afterwards, so that nothing that changes the meaning 
 import ast
 from collections.abc import Mapping, Sequence
 
-from debias.bounded_json import parse_json
-from debias.inference.texts.json_rows import as_unicode
+from debias.rows.bounded_json import parse_json
+from debias.rows.json_rows import as_unicode
 
 _MOST_BRACKETS = 2000
 _LONGEST_DETAIL = 200

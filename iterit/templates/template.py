@@ -18,8 +18,8 @@ from numpy.typing import ArrayLike
 
 from debias.errors import ParameterError, RecordsError
 from debias.inference.collection.answer_store import digest
-from debias.inference.texts.json_rows import to_json
 from debias.inference.tokenization import Tokenization
+from debias.rows.json_rows import to_json
 from iterit.records.chat_messages import Message
 from iterit.records.instruction_records import Record, Records
 from iterit.templates.encoding import Encoded, EncodedRecords, Span

@@ -12,12 +12,12 @@ import numpy as np
 import pandas as pd
 
 from debias.errors import MissingDependencyError, ParameterError, RecordsError, TaskError, param, shortened
-from debias.inference.texts.json_rows import RawRow
-from debias.inference.texts.row_files import find_files, read_rows
 from debias.inference.texts.source_rows import Source, render
 from debias.inference.texts.staicc import read_staicc
 from debias.inference.texts.task_labels import read_task_labels
 from debias.inference.texts.tasks import Task, load_task
+from debias.rows.json_rows import RawRow
+from debias.rows.row_files import find_files, read_rows
 from debias.tables.formats.cells.plain_text import on_its_line
 from debias.tables.labels.second_labels import warn_of_second_labels
 from debias.tables.splitting import plain_text
@@ -57,7 +57,7 @@ def load_split(
     seed : int, default=0
         Decides which rows ``limit`` takes.
     data : str, Path or Source, optional
-        Files of any kind that :func:`debias.inference.texts.row_files.read_rows` reads (a file, a folder or
+        Files of any kind that :func:`debias.rows.row_files.read_rows` reads (a file, a folder or
         a pattern), or a Source, in place of the task's own source.
     require_labels : bool or None, default=True
         Whether a missing label column is an error; otherwise ``labels`` is None then. With None it is

@@ -17,8 +17,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from scipy.special import logsumexp
 
-from debias.bounded_json import parse_json
 from debias.errors import ParameterError, TableError, param, shortened
+from debias.rows.bounded_json import parse_json
 from debias.tables.formats.cells.plain_text import decode
 from debias.tables.table_parts import TableParts
 

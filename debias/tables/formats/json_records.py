@@ -6,8 +6,8 @@ from typing import Any
 
 import pandas as pd
 
-from debias.bounded_json import parse_json
 from debias.errors import TableError, shortened
+from debias.rows.bounded_json import parse_json
 from debias.tables.formats.cells.plain_text import decode
 from debias.tables.formats.csv_columns import parts_of_columns
 from debias.tables.table_parts import TableParts

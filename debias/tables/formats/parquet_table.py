@@ -16,8 +16,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from debias.bounded_json import parse_json
 from debias.errors import ParameterError, TableError, param, shortened
+from debias.rows.bounded_json import parse_json
 from debias.tables.checks import check_parts
 from debias.tables.formats.arrow_files import DAMAGE, damaged, parts_of_others, read_arrow
 from debias.tables.formats.checksums import ABOUT, Checksums

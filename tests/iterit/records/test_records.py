@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from debias.errors import ParameterError, RecordsError
-from debias.inference.texts.row_files import read_rows
+from debias.rows.row_files import read_rows
 from iterit.records.chat_messages import Message
 from iterit.records.instruction_records import Records, read_records
 from iterit.records.record_files import write_rows

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 from debias.errors import RecordsError
-from debias.inference.texts.json_rows import LONGEST_ROW, Open, RawRow, as_unicode, row_of_value, to_json
+from debias.rows.json_rows import LONGEST_ROW, Open, RawRow, as_unicode, row_of_value, to_json
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -9,8 +9,8 @@ from collections.abc import Callable, Iterator, Mapping
 from itertools import count
 from typing import Any, BinaryIO, NamedTuple
 
-from debias.bounded_json import parse_json
 from debias.errors import RecordsError, shortened
+from debias.rows.bounded_json import parse_json
 
 LONGEST_ROW = 2**25
 """Characters of a row, or of a field of a table."""

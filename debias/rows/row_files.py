@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple, cast
 
 from debias.errors import RecordsError
-from debias.inference.texts.column_rows import read_columns, read_delimited
-from debias.inference.texts.json_rows import RawRow, read_json
+from debias.rows.column_rows import read_columns, read_delimited
+from debias.rows.json_rows import RawRow, read_json
 
 LINES = (".jsonl", ".ndjson")
 DELIMITED = (".csv", ".tsv")

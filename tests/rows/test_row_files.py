@@ -15,10 +15,10 @@ import pyarrow.parquet
 import pytest
 
 from debias.errors import RecordsError, TaskError
-from debias.inference.texts.column_rows import read_delimited
-from debias.inference.texts.row_files import find_files, read_rows
 from debias.inference.texts.sources import load_split
 from debias.inference.texts.tasks import Task
+from debias.rows.column_rows import read_delimited
+from debias.rows.row_files import find_files, read_rows
 from iterit.records.instruction_records import read_records
 from tests.support.paths import SHARED
 from tests.support.refusals import refused
@@ -220,7 +220,7 @@ def test_what_is_hostile_or_damaged_is_one_error_or_a_refused_row_at_little_cost
 
 
 def test_a_row_without_end_is_skipped_not_held(tmp_path, monkeypatch):
-    monkeypatch.setattr("debias.inference.texts.json_rows.LONGEST_ROW", 1000)
+    monkeypatch.setattr("debias.rows.json_rows.LONGEST_ROW", 1000)
     (tmp_path / "a.jsonl").write_text('{"a": 1}\n{"a": "' + "x" * 5000 + '"}\n{"a": 2}\n' + "y" * 1000)
     rows = list(read_rows(tmp_path / "a.jsonl"))
     assert [(row.line, row.refused) for row in rows] == [(1, ""), (2, "too large"), (3, ""), (4, "too large")]
@@ -256,7 +256,7 @@ def test_files_that_are_cut_or_something_else(tmp_path, name, content):
 def test_a_small_file_that_becomes_a_huge_one_is_refused(tmp_path, monkeypatch):
     (tmp_path / "a.jsonl.gz").write_bytes(gzip.compress(b"0" * 2**22))
     assert [row.refused or row.value for row in read_rows(tmp_path / "a.jsonl.gz")] == ["not JSON"]
-    monkeypatch.setattr("debias.inference.texts.row_files._ALWAYS_UNPACKED", 2**16)
+    monkeypatch.setattr("debias.rows.row_files._ALWAYS_UNPACKED", 2**16)
     tracemalloc.start()
     with refused(RecordsError, file=str(tmp_path / "a.jsonl.gz"), fix=str):
         list(read_rows(tmp_path / "a.jsonl.gz"))

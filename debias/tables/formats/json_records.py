@@ -8,6 +8,7 @@ import pandas as pd
 
 from debias.errors import TableError, shortened
 from debias.rows.bounded_json import parse_json
+from debias.rows.json_rows import rows_of_object
 from debias.tables.formats.cells.plain_text import decode
 from debias.tables.formats.csv_columns import parts_of_columns
 from debias.tables.table_parts import TableParts
@@ -87,7 +88,7 @@ def read_rows(path: Path, encoding: str = "utf-8") -> list[dict[str, Any]]:
     if len(lines) > 1 and lines[0].lstrip().startswith("{") and lines[0].rstrip().endswith("}"):
         rows = [_parsed(path, line, row) for row, line in enumerate(lines)]
     else:
-        rows = _rows_of(path, _parsed(path, text, 0 if len(lines) == 1 else None))
+        rows = _rows_of(_parsed(path, text, 0 if len(lines) == 1 else None))
     for row, value in enumerate(rows):
         if not isinstance(value, dict):
             raise TableError(
@@ -106,28 +107,12 @@ def _parsed(path: Path, text: str, row: int | None = None) -> Any:
         raise TableError(f"not whole JSON ({error})", file=path, row=row) from error
 
 
-def _rows_of(path: Path, content: Any) -> list[Any]:
-    """Return the rows of a list, of ``{"data": [...]}``, of columns, or of a single object."""
+def _rows_of(content: Any) -> list[Any]:
+    """Return the rows of a list, or those that an object holds; it may be a row itself."""
     if isinstance(content, list):
         return content
-    if not isinstance(content, dict):
-        return [content]
-    columns = list(content.values())
-    if list(content) == ["data"] and isinstance(columns[0], list):
-        return columns[0]
-    if columns and all(isinstance(column, list) for column in columns):
-        return _rows_of_columns(path, {name: dict(enumerate(column)) for name, column in content.items()})
-    if columns and all(isinstance(column, dict) for column in columns):
-        return _rows_of_columns(path, content)
-    return [content]
-
-
-def _rows_of_columns(path: Path, columns: dict[str, dict[Any, Any]]) -> list[dict[str, Any]]:
-    """Return one object for every key that the columns have."""
-    keys = dict.fromkeys(key for column in columns.values() for key in column)
-    if len(keys) * len(columns) > MOST_SPARSE * sum(map(len, columns.values())) + 10_000:
-        raise _sparse(path, list(columns))
-    return [{name: column.get(key) for name, column in columns.items()} for key in keys]
+    rows = rows_of_object(content) if isinstance(content, dict) else None
+    return [content] if rows is None else rows
 
 
 def _names(rows: list[dict[str, Any]]) -> list[str]:

@@ -1,14 +1,13 @@
 """Reads Parquet files within bounds, and makes tables of those that others wrote: a column per class."""
 
 from pathlib import Path
-from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from debias.errors import TableError, param, shortened
-from debias.tables.formats.csv_columns import parts_of_columns
+from debias.tables.formats.named_columns import ColumnChoice, parts_of_columns
 from debias.tables.table_parts import TableParts
 
 MOST_CELLS_PER_BYTE = 64
@@ -69,7 +68,7 @@ def read_arrow(path: Path) -> pa.Table:
         raise damaged(path, error) from error
 
 
-def parts_of_others(path: Path, table: pa.Table, prefix: str, **options: Any) -> TableParts:
+def parts_of_others(path: Path, table: pa.Table, prefix: str, choice: ColumnChoice) -> TableParts:
     """Return the contents of a file that is not the project's own, by the names of its columns.
 
     Parameters
@@ -80,8 +79,7 @@ def parts_of_others(path: Path, table: pa.Table, prefix: str, **options: Any) ->
         Its rows; the index that pandas wrote is left out.
     prefix : str
         Begins the name of a class column in a file of the project.
-    **options
-        Of :func:`~debias.tables.formats.csv_columns.parts_of_columns`.
+    choice : ColumnChoice
 
     Returns
     -------
@@ -93,7 +91,7 @@ def parts_of_others(path: Path, table: pa.Table, prefix: str, **options: Any) ->
         A column is missing or of an odd kind, or the file was once one of the project.
     """
     ours = [name for name in table.column_names if name.startswith(prefix)]
-    if ours and options.get("classes") is None:
+    if ours and choice.classes is None:
         raise TableError(
             f"the columns {shortened(ours)} are called as in a table of this project, but what it said about "
             "its rows is lost",
@@ -105,7 +103,7 @@ def parts_of_others(path: Path, table: pa.Table, prefix: str, **options: Any) ->
         frame = table.select(kept).to_pandas(ignore_metadata=True)
     except DAMAGE as error:
         raise damaged(path, error) from error
-    return parts_of_columns(path, frame, **options)
+    return parts_of_columns(path, frame, choice)
 
 
 def damaged(path: Path, error: BaseException) -> TableError:

@@ -6,25 +6,19 @@ file. Metadata does not fit into CSV and is lost; use Parquet to keep it.
 
 import csv
 import re
-from collections.abc import Sequence
 from csv import QUOTE_MINIMAL, QUOTE_NONNUMERIC
 from io import StringIO
 from itertools import islice
 from pathlib import Path
 from typing import Literal
 
-import numpy as np
 import pandas as pd
 
 from debias.errors import ParameterError, TableError, param, shortened
-from debias.tables.class_columns import FloatArray
-from debias.tables.formats.cells.numbers_in_cells import parse_columns
 from debias.tables.formats.cells.plain_text import decode, refuse_cut_end
-from debias.tables.labels.class_headers import find_role, refuse_extra_columns, without_prefix
-from debias.tables.labels.label_reading import read_labels
+from debias.tables.formats.named_columns import ColumnChoice, parts_of_columns
 from debias.tables.table_parts import TableParts
 
-RECOGNISED = ("id", "label", "text", "label_mass")
 MOST_CELLS_PER_CHARACTER = 16
 """More than these would be filled in by the reader: a long header above short rows fills the memory."""
 
@@ -35,13 +29,8 @@ _NAMED = re.compile(r"\Asep=(.)(?:\r\n|\n|\r)")
 
 def read_csv(
     path: Path,
+    choice: ColumnChoice = ColumnChoice(),  # noqa: B008 (it does not change)
     *,
-    classes: Sequence[str] | None = None,
-    id_column: str | None = None,
-    label_column: str | None = None,
-    text_column: str | None = None,
-    label_mass_column: str | None = None,
-    labels: str | None = None,
     delimiter: str | None = None,
     decimal: str | None = None,
     encoding: str = "utf-8",
@@ -52,13 +41,8 @@ def read_csv(
     ----------
     path : Path
         The file.
-    classes : sequence of str, optional
-        Columns that hold class probabilities, in the order wanted; default: all that are left.
-    id_column, label_column, text_column, label_mass_column : str, optional
-        Columns that hold these; default: "id", "label", "text", "label_mass", in capitals or not, where
-        they are there and `classes` does not name them.
-    labels : {"name", "position"}, optional
-        What labels are: class names, or positions of columns from 0; default: whatever fits.
+    choice : ColumnChoice
+        Which columns hold what.
     delimiter : str, optional
         Default: that of a first line such as ``sep=;``, a tab for .tsv, else the one of ``,``, ``;``,
         tab and ``|`` that cuts the first rows into most columns.
@@ -83,92 +67,9 @@ def read_csv(
     if named:
         text, delimiter = text[named.end() :], delimiter or named[1]
     frame = _cells(path, text, _delimiter(path, text, delimiter))
-    parts = parts_of_columns(
-        path,
-        frame,
-        classes=classes,
-        id_column=id_column,
-        label_column=label_column,
-        text_column=text_column,
-        label_mass_column=label_mass_column,
-        labels=labels,
-        decimal=decimal,
-    )
+    parts = parts_of_columns(path, frame, choice, decimal)
     refuse_cut_end(path, text, parts.probabilities)
     return parts
-
-
-def parts_of_columns(
-    path: Path,
-    frame: pd.DataFrame,
-    *,
-    classes: Sequence[str] | None = None,
-    id_column: str | None = None,
-    label_column: str | None = None,
-    text_column: str | None = None,
-    label_mass_column: str | None = None,
-    labels: str | None = None,
-    decimal: str | None = None,
-) -> TableParts:
-    """Return the contents of a table from named columns, whose cells are text or values.
-
-    Parameters
-    ----------
-    path : Path
-        The file, for the errors.
-    frame : DataFrame
-        One row per sample.
-    classes, id_column, label_column, text_column, label_mass_column, labels, decimal : optional
-        As for :func:`read_csv`.
-
-    Returns
-    -------
-    TableParts
-
-    Raises
-    ------
-    TableError
-        A column is missing or named twice, or seems to be no class; a cell is no number; or labels
-        could be names as well as positions.
-
-    Examples
-    --------
-    >>> frame = pd.DataFrame({"label": [1.0, 0.0], "no": [0.2, 0.9], "yes": [0.8, 0.1]})
-    >>> parts_of_columns(Path("a.json"), frame).labels
-    ['yes', 'no']
-    """
-    header = [str(name) for name in frame.columns]
-    repeated = [name for column, name in enumerate(header) if name in header[:column]]
-    if repeated:
-        raise TableError(
-            f"two columns are called {shortened(repeated[0])}; the header is {shortened(header)}", file=path
-        )
-    given = dict(zip(RECOGNISED, (id_column, label_column, text_column, label_mass_column), strict=True))
-    columns = {role: _column(path, frame, role, name, classes) for role, name in given.items()}
-    names = (
-        [name for name in frame.columns if name not in columns.values()] if classes is None else list(classes)
-    )
-    _check_names(path, frame, names)
-    values = {role: None if name is None else frame[name] for role, name in columns.items()}
-    mass = columns["label_mass"]
-    numbers = [*names, *([] if mass is None else [mass])]
-    parsed = _numbers(path, frame[numbers], decimal, classes)
-    probabilities = np.column_stack(parsed[: len(names)])
-    label = None if values["label"] is None else _as_text(values["label"])
-    if label is not None and not label.str.strip().any():
-        label = None
-    if classes is None:
-        found = None if label is None else label.tolist()
-        refuse_extra_columns(path, names, probabilities, found)
-        names = without_prefix(names, found)
-    return TableParts(
-        probabilities=probabilities,
-        classes=names,
-        labels=None if label is None else _labels(path, label, names, labels),
-        ids=None if values["id"] is None else _as_text(values["id"], missing=None),
-        texts=values["text"],
-        label_mass=None if mass is None else parsed[-1],
-    )
 
 
 def write_csv(
@@ -206,7 +107,7 @@ def write_csv(
         label_mass_column: parts.label_mass,
     }
     clash = [name for name in parts.classes if name in values]
-    if clash or len(values) < len(RECOGNISED):
+    if clash or len(values) < 4:
         name = clash[0] if clash else sorted(values)
         raise TableError(
             f"two columns of the CSV file would be called {name!r}",
@@ -266,90 +167,3 @@ def _cells(path: Path, text: str, delimiter: str) -> pd.DataFrame:
             fix=f"pass {param('delimiter')} if it is not {delimiter!r}",
         )
     return rows.iloc[1:].reset_index(drop=True).set_axis(header, axis=1)
-
-
-def _column(
-    path: Path, frame: pd.DataFrame, role: str, name: str | None, classes: Sequence[str] | None
-) -> str | None:
-    """Return the column of a role: the one asked for, or the one called like the role."""
-    if name is not None:
-        if name not in frame.columns:
-            raise TableError(
-                f"there is no column {shortened(name)}; the columns are {shortened(list(frame.columns))}",
-                parameter=f"{role}_column",
-                received=name,
-                file=path,
-            )
-        return name
-    return find_role(path, frame, role, classes)
-
-
-def _numbers(
-    path: Path, frame: pd.DataFrame, decimal: str | None, classes: Sequence[str] | None
-) -> list[FloatArray]:
-    """Return the numbers of columns, of which the user may not have meant all to be classes."""
-    try:
-        return parse_columns(path, {str(name): frame[name].tolist() for name in frame}, decimal)
-    except TableError as error:
-        cells = frame[error.column].astype(str) if error.column in frame.columns else None
-        none = cells is not None and pd.to_numeric(cells, errors="coerce").isna().all()
-        if classes is None and none and error.fix is None:
-            error.fix = f"if it is no class, name the class columns in {param('classes')}"
-        raise error.at() from error
-
-
-def _check_names(path: Path, frame: pd.DataFrame, names: list[str]) -> None:
-    """Refuse class columns that are not there or have no name."""
-    missing = [name for name in names if name not in frame.columns]
-    if missing:
-        raise TableError(
-            f"class {shortened(missing[0])} has no column; the columns are {shortened(list(frame.columns))}",
-            parameter="classes",
-            received=missing[0],
-            file=path,
-        )
-    if len(names) < 2:
-        raise TableError(
-            "a column for each of two or more classes is needed beside ids, labels and texts; the "
-            f"columns are {shortened(list(frame.columns))}",
-            file=path,
-        )
-    if "" in names:
-        position = list(frame.columns).index("")
-        raise TableError(
-            f"column {position} has no name; if it numbers the rows, leave it out (pandas: "
-            "to_csv(..., index=False))",
-            fix=f"name it, or name the class columns ({param('classes')})",
-            file=path,
-        )
-    if frame.empty:
-        raise TableError("a header, but no rows", file=path)
-
-
-def _labels(path: Path, column: pd.Series, names: list[str], reading: str | None) -> list[str]:
-    """Return the class name of every row."""
-    blank = column.str.strip() == ""
-    if blank.any():
-        fix = "omit the row, or label it; a table without labels has none at all"
-        raise TableError(
-            "the label is missing", file=path, row=int(np.argmax(blank)), column=column.name, fix=fix
-        )
-    try:
-        places = read_labels(column.tolist(), names, reading, of_file=True, column=column.name)
-    except TableError as error:
-        raise error.at(file=path) from error
-    return [names[place] for place in places]
-
-
-def _as_text(column: pd.Series, missing: str | None = "") -> pd.Series:
-    """Return cells as text, so that a label or id is the same whatever kind of file it stood in."""
-    texts = [
-        missing if cell is None or cell is pd.NA or cell != cell else _written(cell)
-        for cell in column.tolist()
-    ]
-    return pd.Series(texts, dtype=object, name=column.name)
-
-
-def _written(cell: object) -> str:
-    """Return a cell as text; a whole float is written as an integer, as pandas makes one of a gap."""
-    return str(int(cell)) if isinstance(cell, float) and cell.is_integer() else str(cell)

@@ -14,6 +14,7 @@ import inspect
 import os
 import re
 from collections.abc import Callable
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ from debias.tables.formats.batch_answers import read_batch_answers
 from debias.tables.formats.csv_columns import DELIMITERS, read_csv, write_csv
 from debias.tables.formats.harness_samples import read_harness_samples
 from debias.tables.formats.json_records import read_json
+from debias.tables.formats.named_columns import ColumnChoice
 from debias.tables.formats.parquet_table import read_parquet, write_parquet
 from debias.tables.formats.published_text import is_published_text, read_published_text, write_published_text
 from debias.tables.table_parts import TableParts
@@ -49,6 +51,7 @@ SUFFIXES = {
     ".json": "json",
     ".jsonl": "json",
 }
+_COLUMNS = tuple(one.name for one in fields(ColumnChoice))
 KEYS = {"lm-eval": r'"resps"\s*:', "answers": r'"(logprobs|custom_id)"\s*:'}
 """What only these formats have near the beginning of a JSON file."""
 
@@ -84,7 +87,11 @@ def read_parts(path: str | os.PathLike[str], format: str | None = None, **option
         raise TableError("the file is empty", file=file)
     name = format or infer_format(file)
     try:
-        return _choose(READERS, name, options, n_fixed=1)(file, **options)
+        reader = _choose(READERS, name, options, n_fixed=1)
+        if "choice" in inspect.signature(reader).parameters:
+            chosen = {column: options.pop(column) for column in _COLUMNS if column in options}
+            options["choice"] = ColumnChoice(**chosen)
+        return reader(file, **options)
     except DebiasError as error:
         raise error.at(file=file) from error
     except OSError as error:
@@ -167,6 +174,8 @@ def _choose(
     if name not in known:
         raise ParameterError(parameter="format", allowed=f"one of {sorted(known)}", received=name)
     allowed = list(inspect.signature(known[name]).parameters)[n_fixed:]
+    if "choice" in allowed:
+        allowed = [*_COLUMNS, *allowed[1:]]
     unknown = [option for option in options if option not in allowed]
     if unknown:
         raise ParameterError(

@@ -1,6 +1,5 @@
 """Probability tables as JSON: records in a list or one a line, or columns, with the columns of a CSV file."""
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +9,7 @@ from debias.errors import TableError, shortened
 from debias.rows.bounded_json import parse_json
 from debias.rows.json_rows import rows_of_object
 from debias.tables.formats.cells.plain_text import decode
-from debias.tables.formats.csv_columns import parts_of_columns
+from debias.tables.formats.named_columns import ColumnChoice, parts_of_columns
 from debias.tables.table_parts import TableParts
 
 MOST_SPARSE = 4
@@ -19,13 +18,8 @@ MOST_SPARSE = 4
 
 def read_json(
     path: Path,
+    choice: ColumnChoice = ColumnChoice(),  # noqa: B008 (it does not change)
     *,
-    classes: Sequence[str] | None = None,
-    id_column: str | None = None,
-    label_column: str | None = None,
-    text_column: str | None = None,
-    label_mass_column: str | None = None,
-    labels: str | None = None,
     encoding: str = "utf-8",
 ) -> TableParts:
     """Read records that have one field per class.
@@ -35,8 +29,10 @@ def read_json(
     path : Path
         A list of objects, an object a line, ``{"data": [...]}``, or an object of columns as
         ``DataFrame.to_json`` and ``to_dict`` write it.
-    classes, id_column, label_column, text_column, label_mass_column, labels, encoding : optional
-        As for :func:`~debias.tables.formats.csv_columns.read_csv`.
+    choice : ColumnChoice
+        Which fields hold what.
+    encoding : str, default="utf-8"
+        Encoding of the file.
 
     Returns
     -------
@@ -54,16 +50,7 @@ def read_json(
         raise _sparse(path, names)
     cells = {name: [row.get(name) for row in rows] for name in names}
     frame = pd.DataFrame(cells, index=range(len(rows)), dtype=object)
-    return parts_of_columns(
-        path,
-        frame,
-        classes=classes,
-        id_column=id_column,
-        label_column=label_column,
-        text_column=text_column,
-        label_mass_column=label_mass_column,
-        labels=labels,
-    )
+    return parts_of_columns(path, frame, choice)
 
 
 def read_rows(path: Path, encoding: str = "utf-8") -> list[dict[str, Any]]:

@@ -7,7 +7,6 @@ checksum per group of columns. Parquet files of others are read too: a column pe
 
 import json
 import os
-from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -21,6 +20,7 @@ from debias.rows.bounded_json import parse_json
 from debias.tables.checks import check_parts
 from debias.tables.formats.arrow_files import DAMAGE, damaged, parts_of_others, read_arrow
 from debias.tables.formats.checksums import ABOUT, Checksums
+from debias.tables.formats.named_columns import ColumnChoice
 from debias.tables.table_parts import TableParts
 
 SCHEMA_VERSION = 1
@@ -133,13 +133,7 @@ def read_header(path: Path) -> dict[str, Any]:
 
 def read_parquet(
     path: Path,
-    *,
-    classes: Sequence[str] | None = None,
-    id_column: str | None = None,
-    label_column: str | None = None,
-    text_column: str | None = None,
-    label_mass_column: str | None = None,
-    labels: str | None = None,
+    choice: ColumnChoice = ColumnChoice(),  # noqa: B008 (it does not change)
 ) -> TableParts:
     """Read the project's own format, or a Parquet file of others that has a column per class.
 
@@ -147,9 +141,8 @@ def read_parquet(
     ----------
     path : Path
         The file to read.
-    classes, id_column, label_column, text_column, label_mass_column, labels : optional
-        As for :func:`~debias.tables.formats.csv_columns.read_csv`; the project's own files say
-        themselves what their columns are.
+    choice : ColumnChoice
+        Which columns hold what; the project's own files say so themselves.
 
     Returns
     -------
@@ -163,25 +156,17 @@ def read_parquet(
     ParameterError
         A column is named for a file of the project.
     """
-    options = {
-        "classes": classes,
-        "id_column": id_column,
-        "label_column": label_column,
-        "text_column": text_column,
-        "label_mass_column": label_mass_column,
-        "labels": labels,
-    }
     table = read_arrow(path)
     header = _header(path, table.schema)
     if header is None:
-        return parts_of_others(path, table, CLASS_PREFIX, **options)
-    given = [name for name, value in options.items() if value is not None]
+        return parts_of_others(path, table, CLASS_PREFIX, choice)
+    given = [name for name, value in vars(choice).items() if value is not None]
     if given:
         raise ParameterError(
             "the file says itself what its columns are",
             file=path,
             parameter=given[0],
-            received=options[given[0]],
+            received=getattr(choice, given[0]),
             fix=f"omit {param(given[0])} for this file",
         )
     return _own_parts(path, table, header)

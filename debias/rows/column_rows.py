@@ -9,13 +9,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 from debias.errors import RecordsError
+from debias.rows.delimiters import likely_delimiter, named_delimiter
 from debias.rows.json_rows import LONGEST_ROW, Open, RawRow, as_unicode, row_of_value, to_json
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
 _BATCH_ROWS = 1024
-_DELIMITERS = ",;\t|"
 
 
 def read_delimited(open_file: Open, delimiter: str | None, file: object) -> Iterator[RawRow]:
@@ -26,7 +26,7 @@ def read_delimited(open_file: Open, delimiter: str | None, file: object) -> Iter
     open_file : callable
         Opens the file as UTF-8 bytes, from its beginning.
     delimiter : str or None
-        None: the one of a line ``sep=;``, or the one of , ; | and tab that is most frequent in the header.
+        None: the one of a line ``sep=;``, or the one that cuts the header into most columns.
     file : path-like
         For errors.
 
@@ -45,9 +45,10 @@ def read_delimited(open_file: Open, delimiter: str | None, file: object) -> Iter
         text = io.TextIOWrapper(stream, encoding="utf-8", errors="surrogateescape", newline="")
         header = text.readline(LONGEST_ROW)
         n_before = 0
-        if header.lower().startswith("sep=") and delimiter is None:
-            delimiter, header, n_before = header[4:5], text.readline(LONGEST_ROW), 1
-        delimiter = delimiter or max(_DELIMITERS, key=header.count)
+        named, is_named = named_delimiter(header)
+        if is_named and delimiter is None:
+            delimiter, header, n_before = named, text.readline(LONGEST_ROW), 1
+        delimiter = delimiter or likely_delimiter(header)
         lines = csv.reader(_with_first(header, text), delimiter=delimiter)
         try:
             names = next(lines, [])

@@ -5,26 +5,21 @@ file. Metadata does not fit into CSV and is lost; use Parquet to keep it.
 """
 
 import csv
-import re
 from csv import QUOTE_MINIMAL, QUOTE_NONNUMERIC
 from io import StringIO
-from itertools import islice
 from pathlib import Path
 from typing import Literal
 
 import pandas as pd
 
 from debias.errors import ParameterError, TableError, param, shortened
+from debias.rows.delimiters import likely_delimiter, named_delimiter
 from debias.tables.formats.cells.plain_text import decode, refuse_cut_end
 from debias.tables.formats.named_columns import ColumnChoice, parts_of_columns
 from debias.tables.table_parts import TableParts
 
 MOST_CELLS_PER_CHARACTER = 16
 """More than these would be filled in by the reader: a long header above short rows fills the memory."""
-
-DELIMITERS = (",", ";", "\t", "|")
-
-_NAMED = re.compile(r"\Asep=(.)(?:\r\n|\n|\r)")
 
 
 def read_csv(
@@ -63,9 +58,8 @@ def read_csv(
         is no number; or labels could be names as well as positions.
     """
     text = decode(path, encoding)
-    named = _NAMED.match(text)
-    if named:
-        text, delimiter = text[named.end() :], delimiter or named[1]
+    named, n_before = named_delimiter(text)
+    text, delimiter = text[n_before:], named if delimiter is None else delimiter
     frame = _cells(path, text, _delimiter(path, text, delimiter))
     parts = parts_of_columns(path, frame, choice, decimal)
     refuse_cut_end(path, text, parts.probabilities)
@@ -135,15 +129,7 @@ def _delimiter(path: Path, text: str, given: str | None) -> str:
         return chosen
     if path.suffix.lower() == ".tsv":
         return "\t"
-    widths = {}
-    for delimiter in DELIMITERS:
-        try:
-            rows = list(islice(filter(None, csv.reader(StringIO(text), delimiter=delimiter)), 2))
-        except csv.Error:
-            continue
-        if len({len(row) for row in rows}) == 1:
-            widths[delimiter] = len(rows[0])
-    return max(widths, key=lambda delimiter: widths[delimiter], default=",")
+    return likely_delimiter(text)
 
 
 def _cells(path: Path, text: str, delimiter: str) -> pd.DataFrame:

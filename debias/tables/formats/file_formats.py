@@ -20,8 +20,9 @@ from typing import Any
 
 from debias.atomic_file import atomic_path
 from debias.errors import DebiasError, ParameterError, TableError, param
+from debias.rows.delimiters import DELIMITERS
 from debias.tables.formats.batch_answers import read_batch_answers
-from debias.tables.formats.csv_columns import DELIMITERS, read_csv, write_csv
+from debias.tables.formats.csv_columns import read_csv, write_csv
 from debias.tables.formats.harness_samples import read_harness_samples
 from debias.tables.formats.json_records import read_json
 from debias.tables.formats.named_columns import ColumnChoice

@@ -10,11 +10,11 @@ from typing import TypeVar
 import numpy as np
 
 from debias.errors import DebiasError, TableError, param, shortened
+from debias.rows.delimiters import likely_delimiter, named_delimiter
 from debias.tables.class_columns import FloatArray
 
 E = TypeVar("E", bound=DebiasError)
 
-_DELIMITERS = ",;\t|"
 
 _ROUNDING = 1e-5
 """How far from 1 the sum of a whole row may be where its values have six decimals."""
@@ -160,17 +160,18 @@ def line_of_row(path: Path, row: int) -> int | None:
         lines = [(number, line.strip()) for number, line in enumerate(text.split("\n"), 1) if line.strip()]
         is_lines = all(line[0] + line[-1] == "{}" for _, line in lines)  # else a list, or one spread out
         return lines[row][0] if is_lines and row < len(lines) else None
-    is_named = text.startswith("sep=")
-    first = text.split("\n", 2)[is_named] if "\n" in text else text
-    reader = csv.reader(StringIO(text, newline=""), delimiter=max(_DELIMITERS, key=first.count))
-    begun, wanted = 1, row + 1 + is_named  # the header, and a line that names the delimiter
+    delimiter, n_before = named_delimiter(text)
+    first = text[:n_before].count("\n") + 1
+    delimiter = delimiter or ("\t" if suffix == ".tsv" else likely_delimiter(text[n_before:]))
+    reader = csv.reader(StringIO(text[n_before:], newline=""), delimiter=delimiter)
+    begun, wanted = first, row + 1  # the header is a row, too
     try:
         for cells in reader:
             if cells:
                 if not wanted:
                     return begun
                 wanted -= 1
-            begun = reader.line_num + 1
+            begun = first + reader.line_num
     except csv.Error:
         return None
     return None

@@ -66,14 +66,10 @@ class RecordOptions(Settings):
             Nothing can be read.
         """
         from iterit.records.instruction_records import check_usable, read_all
+        from iterit.records.record_columns import RecordColumns
 
-        records = read_all(
-            files,
-            format=self.format,
-            limit=self.limit,
-            max_characters=self.max_characters,
-            source_field=self.source_field,
-        )
+        columns = RecordColumns(self.format, self.limit, self.max_characters, self.source_field)
+        records = read_all(files, columns)
         for note in records.notes(self._where):
             say(f"warning: {note}")
         if self.refused is not None:

@@ -319,30 +319,16 @@ def read_records(
     >>> records.refused[["line", "reason", "excerpt"]].to_dict("records")
     [{'line': 2, 'reason': 'not JSON', 'excerpt': 'nonsense'}]
     """
-    records = read_all(
-        paths,
-        format=format,
-        limit=limit,
-        max_characters=max_characters,
-        source_field=source_field,
-    )
+    records = read_all(paths, RecordColumns(format, limit, max_characters, source_field))
     check_usable(records, paths)
     return records
 
 
-def read_all(
-    paths: Files,
-    *,
-    format: str = "auto",
-    limit: int | None = None,
-    max_characters: int | None = None,
-    source_field: str | None = None,
-) -> Records:
-    """Read records as :func:`read_records` does, also where no row is usable."""
+def read_all(paths: Files, columns: RecordColumns) -> Records:
+    """Read records into empty columns, as :func:`read_records` does, also where no row is usable."""
     files = [paths] if isinstance(paths, str | os.PathLike) else list(paths)
     if not files:
         raise ParameterError(parameter="paths", received=paths, allowed="at least one file")
-    columns = RecordColumns(format, limit, max_characters, source_field)
     for file, source in readable(files):
         columns.add_rows(str(file), read_rows(file), source)
     return Records._of(columns)

@@ -54,7 +54,7 @@ def test_the_front_door_is_small():
 
 
 def test_an_unknown_name_lists_the_known_ones():
-    with pytest.raises(AttributeError, match="'Debiaser'.*EnsembleDebiaser"):
-        debias.Debiaser  # noqa: B018
+    with pytest.raises(AttributeError, match="'BaseDebiaser'.*EnsembleDebiaser"):
+        debias.BaseDebiaser  # noqa: B018
     with pytest.raises(AttributeError, match="'picks'.*select"):
         iterit.picks  # noqa: B018

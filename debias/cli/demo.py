@@ -19,7 +19,7 @@ from debias.console.screen import print_lines
 from debias.errors import ParameterError
 
 if TYPE_CHECKING:
-    from debias.estimators.debiaser import Debiaser
+    from debias.estimators.base_debiaser import BaseDebiaser
     from debias.reports.correction_report import Report
     from debias.tables.table import ProbabilityTable
 
@@ -68,7 +68,7 @@ class DemoResult:
     ----------
     opt, test : ProbabilityTable
         Rows fitted on, and held-out rows.
-    debiaser : Debiaser
+    debiaser : BaseDebiaser
         Fitted on `opt`.
     report : Report
         On `test`.
@@ -78,7 +78,7 @@ class DemoResult:
 
     opt: "ProbabilityTable"
     test: "ProbabilityTable"
-    debiaser: "Debiaser"
+    debiaser: "BaseDebiaser"
     report: "Report"
     files: dict[str, Path]
 

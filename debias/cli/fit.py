@@ -22,7 +22,7 @@ from debias.console.screen import print_lines, print_table
 from debias.errors import ParameterError, param
 
 if TYPE_CHECKING:
-    from debias.estimators.debiaser import Debiaser
+    from debias.estimators.base_debiaser import BaseDebiaser
 
 
 def fit(
@@ -67,7 +67,7 @@ def fit(
 
     rows = reading.read(table)
     labels = labels_of(rows)
-    debiaser: Debiaser
+    debiaser: BaseDebiaser
     if tuning.choose_settings:
         debiaser = make_chooser(method, weights, bounds, tuning, search, n_weights, seed)
     else:
@@ -86,7 +86,7 @@ def fit(
         raise typer.Exit(OUT_OF_BOUNDS)
 
 
-def describe_proof(debiaser: "Debiaser") -> list[str]:
+def describe_proof(debiaser: "BaseDebiaser") -> list[str]:
     """Say in a sentence what is proved of a choice; a published schedule proves nothing."""
     from debias.estimators.summary import came_later
 
@@ -94,12 +94,12 @@ def describe_proof(debiaser: "Debiaser") -> list[str]:
     return [] if certificate is None else [f"Proved{came_later(debiaser.fitted_)}: {certificate.proved}."]
 
 
-def print_explanation(debiaser: "Debiaser", title: str) -> None:
+def print_explanation(debiaser: "BaseDebiaser", title: str) -> None:
     """Print what was done to each class, and a sentence on each.
 
     Parameters
     ----------
-    debiaser : Debiaser
+    debiaser : BaseDebiaser
         Fitted.
     title : str
         Which rows the numbers are of.

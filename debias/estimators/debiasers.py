@@ -18,7 +18,7 @@ from debias.corrections.shapes import scale
 from debias.errors import ParameterError, param
 from debias.estimators.column_classifier import Labels, RandomState, Rows, seed_of
 from debias.estimators.correction_file import read_correction
-from debias.estimators.debiaser import Debiaser
+from debias.estimators.base_debiaser import BaseDebiaser
 from debias.estimators.few_labels.generalization import Expectation
 from debias.estimators.few_labels.shrinkage import FEW_LABELS, Choosing, cross_validate_choice, shrink_choice
 from debias.estimators.fitted_correction import FittedCorrection
@@ -35,7 +35,7 @@ from debias.tables.class_columns import FloatArray, IndexArray
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
-class FamilyDebiaser(Debiaser):
+class FamilyDebiaser(BaseDebiaser):
     """A debiaser that chooses one correction per class out of a family; see :class:`EnsembleDebiaser`.
 
     The parameters are declared as a dataclass, which writes the one ``__init__`` of all three.
@@ -115,7 +115,7 @@ class FamilyDebiaser(Debiaser):
             warn_of_outcome(fitted)
         return self
 
-    fit.__doc__ = Debiaser.fit.__doc__
+    fit.__doc__ = BaseDebiaser.fit.__doc__
 
     def _choosing(self, family: Family, objective: Goal, seed: int) -> Choosing:
         """Return how corrections are chosen, on the rows of a fit and on those of its folds."""
@@ -300,7 +300,7 @@ class FuzzyDebiaser(FamilyDebiaser):
         return memberships()
 
 
-def load(path: str | PathLike[str], family: Sequence[Correction] | None = None) -> Debiaser:
+def load(path: str | PathLike[str], family: Sequence[Correction] | None = None) -> BaseDebiaser:
     """Read a correction that :meth:`save` wrote.
 
     The file is data, never code: nothing in it is executed.
@@ -334,7 +334,7 @@ def load(path: str | PathLike[str], family: Sequence[Correction] | None = None) 
     >>> (again.predict(X) == debiaser.predict(X)).all()
     np.True_
     """
-    kinds: dict[str, type[Debiaser]] = {
+    kinds: dict[str, type[BaseDebiaser]] = {
         kind.__name__: kind for kind in (WeightDebiaser, FuzzyDebiaser, EnsembleDebiaser, LogBiasDebiaser)
     }
     fitted, named = read_correction(path, tuple(kinds), family)

@@ -15,7 +15,7 @@ from debias.corrections.correction import Correction, Triangle
 from debias.corrections.families import Family
 from debias.corrections.shapes import Scaled, scale
 from debias.estimators.column_classifier import Labels, RandomState, Rows, seed_of
-from debias.estimators.debiaser import Debiaser
+from debias.estimators.base_debiaser import BaseDebiaser
 from debias.estimators.few_labels.generalization import Expectation, expect_change
 from debias.estimators.fitted_correction import FittedCorrection
 from debias.estimators.summary import warn_of_outcome
@@ -32,7 +32,7 @@ _FOLD_STARTS = 4
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
-class LogBiasDebiaser(Debiaser):
+class LogBiasDebiaser(BaseDebiaser):
     """A continuous factor per class, searched for by exact line searches over its logarithm.
 
     Where :class:`~debias.estimators.debiasers.WeightDebiaser` takes one of 30 steps, this takes any factor
@@ -118,7 +118,7 @@ class LogBiasDebiaser(Debiaser):
             warn_of_outcome(fitted)
         return self
 
-    fit.__doc__ = Debiaser.fit.__doc__
+    fit.__doc__ = BaseDebiaser.fit.__doc__
 
     def _expect(self, probabilities: FloatArray, y: IndexArray, seed: int) -> Expectation:
         objective = self.fitted_.objective

@@ -7,16 +7,16 @@ import numpy as np
 import pandas as pd
 
 from debias.errors import TableError
-from debias.estimators.debiaser import Debiaser
+from debias.estimators.base_debiaser import BaseDebiaser
 from debias.tables.table import ProbabilityTable
 
 
-def correction_classes(debiaser: Debiaser) -> list[str]:
+def correction_classes(debiaser: BaseDebiaser) -> list[str]:
     """Return the class names of a fitted correction, in the order of its columns.
 
     Parameters
     ----------
-    debiaser : Debiaser
+    debiaser : BaseDebiaser
         Fitted.
 
     Returns
@@ -34,12 +34,12 @@ def correction_classes(debiaser: Debiaser) -> list[str]:
     return [str(name) for name in debiaser.get_feature_names_out()]
 
 
-def matched_probabilities(debiaser: Debiaser, table: ProbabilityTable) -> pd.DataFrame:
+def matched_probabilities(debiaser: BaseDebiaser, table: ProbabilityTable) -> pd.DataFrame:
     """Return the probabilities of a table with its columns in the order of the correction.
 
     Parameters
     ----------
-    debiaser : Debiaser
+    debiaser : BaseDebiaser
         Fitted.
     table : ProbabilityTable
         Rows sum to one.
@@ -82,12 +82,12 @@ def matched_probabilities(debiaser: Debiaser, table: ProbabilityTable) -> pd.Dat
     return table.probabilities[wanted]
 
 
-def predict_table(debiaser: Debiaser, table: ProbabilityTable) -> pd.DataFrame:
+def predict_table(debiaser: BaseDebiaser, table: ProbabilityTable) -> pd.DataFrame:
     """Predict every row of a table, without the correction and with it.
 
     Parameters
     ----------
-    debiaser : Debiaser
+    debiaser : BaseDebiaser
         Fitted.
     table : ProbabilityTable
         Labelled or not.

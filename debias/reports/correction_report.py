@@ -6,7 +6,7 @@ from typing import Any, Self
 
 from debias.atomic_file import atomic_path
 from debias.errors import ParameterError
-from debias.estimators.debiaser import Debiaser
+from debias.estimators.base_debiaser import BaseDebiaser
 from debias.estimators.prediction import matched_probabilities, predict_table
 from debias.reports.figures import CorrectionDetails, Figures
 from debias.reports.html_page import render_html
@@ -66,7 +66,7 @@ class Report(Figures):
     @classmethod
     def from_debiaser(
         cls,
-        debiaser: Debiaser,
+        debiaser: BaseDebiaser,
         table: ProbabilityTable,
         *,
         fitted_on: ProbabilityTable | None = None,
@@ -76,7 +76,7 @@ class Report(Figures):
 
         Parameters
         ----------
-        debiaser : Debiaser
+        debiaser : BaseDebiaser
             Fitted, or loaded from a file.
         table : ProbabilityTable
             Labelled rows that the correction was not fitted on.

@@ -3,7 +3,7 @@
 import pandas as pd
 
 from debias.errors import OverlapError
-from debias.estimators.debiaser import Debiaser
+from debias.estimators.base_debiaser import BaseDebiaser
 from debias.estimators.fitted_correction import FittedCorrection
 from debias.estimators.prediction import matched_probabilities
 from debias.estimators.summary import came_later
@@ -21,12 +21,12 @@ DIGESTS = ("collection", "request")
 """Metadata for machines: digests of what the other entries say in words."""
 
 
-def describe_provenance(debiaser: Debiaser, table: ProbabilityTable) -> dict[str, dict[str, object]]:
+def describe_provenance(debiaser: BaseDebiaser, table: ProbabilityTable) -> dict[str, dict[str, object]]:
     """List settings of a correction and facts of a table.
 
     Parameters
     ----------
-    debiaser : Debiaser
+    debiaser : BaseDebiaser
         Fitted.
     table : ProbabilityTable
         The rows of the report.
@@ -120,13 +120,13 @@ def _describe_objective(fitted: FittedCorrection) -> dict[str, object]:
 
 
 def notes_on_rows(
-    debiaser: Debiaser, table: ProbabilityTable, fitted_on: ProbabilityTable | None = None
+    debiaser: BaseDebiaser, table: ProbabilityTable, fitted_on: ProbabilityTable | None = None
 ) -> list[Finding]:
     """Say whether the correction changed anything, and whether the rows are fresh.
 
     Parameters
     ----------
-    debiaser : Debiaser
+    debiaser : BaseDebiaser
         Fitted.
     table : ProbabilityTable
         The rows of the report.
@@ -161,7 +161,7 @@ def notes_on_rows(
     return [*notes, Finding(kind, debiaser.summary()), *_notes_on_bounds(debiaser, table)]
 
 
-def _notes_on_bounds(debiaser: Debiaser, table: ProbabilityTable) -> list[Finding]:
+def _notes_on_bounds(debiaser: BaseDebiaser, table: ProbabilityTable) -> list[Finding]:
     """Say whether bounds that were kept on the fitted rows are kept on other rows, too."""
     goal = debiaser.objective_
     if not isinstance(goal, Constrained) or not debiaser.feasible_ or table.labels is None:
@@ -179,7 +179,7 @@ def _notes_on_bounds(debiaser: Debiaser, table: ProbabilityTable) -> list[Findin
 
 
 def _notes_on_overlap(
-    debiaser: Debiaser, table: ProbabilityTable, fitted_on: ProbabilityTable
+    debiaser: BaseDebiaser, table: ProbabilityTable, fitted_on: ProbabilityTable
 ) -> list[Finding]:
     """Warn of shared rows, and of a table that the correction was not fitted on after all."""
     notes = []
@@ -194,12 +194,12 @@ def _notes_on_overlap(
     return notes
 
 
-def is_fitted_on(debiaser: Debiaser, table: ProbabilityTable) -> bool:
+def is_fitted_on(debiaser: BaseDebiaser, table: ProbabilityTable) -> bool:
     """Tell whether a correction was fitted on exactly these labelled rows.
 
     Parameters
     ----------
-    debiaser : Debiaser
+    debiaser : BaseDebiaser
         Fitted.
     table : ProbabilityTable
         With the same classes.

@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from debias.estimators.debiaser import Debiaser
+from debias.estimators.base_debiaser import BaseDebiaser
 from debias.estimators.prediction import predict_table
 from debias.metrics.scores import class_accuracy, cobias_from_accuracies
 from debias.search.problem import TOLERANCE
@@ -81,12 +81,12 @@ class Tradeoffs:
         return frame.join(self.corrections.add_prefix("correction_"))
 
 
-def tradeoffs_of(debiaser: Debiaser, test: ProbabilityTable | None = None) -> Tradeoffs:
+def tradeoffs_of(debiaser: BaseDebiaser, test: ProbabilityTable | None = None) -> Tradeoffs:
     """Return the trade-offs that a search has met.
 
     Parameters
     ----------
-    debiaser : Debiaser
+    debiaser : BaseDebiaser
         Fitted, with a frontier.
     test : ProbabilityTable, optional
         Other labelled rows to measure every choice on.

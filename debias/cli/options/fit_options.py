@@ -11,7 +11,7 @@ from debias.search.search_settings import METHODS, SearchSettings
 from debias.settings import Settings, setting
 
 if TYPE_CHECKING:
-    from debias.estimators.debiaser import Debiaser
+    from debias.estimators.base_debiaser import BaseDebiaser
     from debias.search.constraints import Goal
 
 N_WEIGHTS = 30
@@ -136,7 +136,7 @@ def make_debiaser(
     n_weights: int | None = None,
     seed: int = 0,
     polish: bool = False,
-) -> "Debiaser":
+) -> "BaseDebiaser":
     """Return the estimator that the options ask for, not fitted.
 
     Parameters
@@ -155,13 +155,13 @@ def make_debiaser(
 
     Returns
     -------
-    Debiaser
+    BaseDebiaser
         With a progress bar where stderr is a terminal.
     """
     from debias.estimators.debiasers import EnsembleDebiaser, FuzzyDebiaser, WeightDebiaser
 
     kinds = {"ensemble": EnsembleDebiaser, "weight": WeightDebiaser, "fuzzy": FuzzyDebiaser}
-    debiaser: Debiaser = kinds[method](objective=goal, polish=polish, random_state=seed)
+    debiaser: BaseDebiaser = kinds[method](objective=goal, polish=polish, random_state=seed)
     if method != Method.fuzzy and n_weights is not None:
         debiaser.set_params(n_weights=n_weights)
     debiaser.set_params(**search_parameters(search))

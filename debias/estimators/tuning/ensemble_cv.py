@@ -12,7 +12,7 @@ from sklearn.utils.validation import check_is_fitted
 from debias.console.progress import progress_on_stderr
 from debias.errors import InterruptedWarning
 from debias.estimators.column_classifier import Labels, RandomState, Rows, seed_of
-from debias.estimators.debiaser import Debiaser
+from debias.estimators.base_debiaser import BaseDebiaser
 from debias.estimators.debiasers import EnsembleDebiaser, FamilyDebiaser, FuzzyDebiaser, WeightDebiaser
 from debias.estimators.few_labels.generalization import Expectation
 from debias.estimators.summary import describe_outcome
@@ -32,7 +32,7 @@ from debias.tables.class_columns import FloatArray, IndexArray
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
-class EnsembleDebiaserCV(Debiaser):
+class EnsembleDebiaserCV(BaseDebiaser):
     """A debiaser that also chooses what it minimises and what it chooses from.
 
     Every setting is judged by cross-validation on the labelled rows; the best by the rule is
@@ -161,7 +161,7 @@ class EnsembleDebiaserCV(Debiaser):
         self.fitted_ = replace(fitted, interrupted=fitted.interrupted or found.interrupted)
         return self
 
-    fit.__doc__ = Debiaser.fit.__doc__
+    fit.__doc__ = BaseDebiaser.fit.__doc__
 
     def _expect(self, probabilities: FloatArray, y: IndexArray, seed: int) -> Expectation:
         return self.best_debiaser_._expect(probabilities, y, seed)

@@ -44,10 +44,10 @@ class Learned(Generic[T]):
     def __init__(self, read: Callable[[FittedCorrection], T]) -> None:
         self._read = read
 
-    def __get__(self, debiaser: "Debiaser", kind: type | None = None) -> T:
+    def __get__(self, debiaser: "BaseDebiaser", kind: type | None = None) -> T:
         return self._read(debiaser.fitted_)
 
-    def __set__(self, debiaser: "Debiaser", value: object) -> NoReturn:
+    def __set__(self, debiaser: "BaseDebiaser", value: object) -> NoReturn:
         raise AttributeError("a learned attribute is a part of fitted_, which is replaced as a whole.")
 
 
@@ -73,7 +73,7 @@ class WeightedRows(NamedTuple):
     weighted: bool = False
 
 
-class Debiaser(ColumnClassifier):
+class BaseDebiaser(ColumnClassifier):
     """Base of the debiasers: class probabilities in, corrected classes out.
 
     Use :class:`~debias.estimators.debiasers.EnsembleDebiaser` or one of its siblings.
@@ -275,7 +275,7 @@ class Debiaser(ColumnClassifier):
 
         Returns
         -------
-        Debiaser
+        BaseDebiaser
             Fitted; its ``certificate_`` is None, since it was chosen by hand, and its
             ``picked_row_`` is the row.
 

@@ -16,9 +16,9 @@ from debias.corrections.correction import Correction, correct
 from debias.corrections.families import Family, ensemble, memberships, weights
 from debias.corrections.shapes import scale
 from debias.errors import ParameterError, param
+from debias.estimators.base_debiaser import BaseDebiaser
 from debias.estimators.column_classifier import Labels, RandomState, Rows, seed_of
 from debias.estimators.correction_file import read_correction
-from debias.estimators.base_debiaser import BaseDebiaser
 from debias.estimators.few_labels.generalization import Expectation
 from debias.estimators.few_labels.shrinkage import FEW_LABELS, Choosing, cross_validate_choice, shrink_choice
 from debias.estimators.fitted_correction import FittedCorrection

@@ -14,8 +14,8 @@ import numpy.typing as npt
 from debias.corrections.correction import Correction, Triangle
 from debias.corrections.families import Family
 from debias.corrections.shapes import Scaled, scale
-from debias.estimators.column_classifier import Labels, RandomState, Rows, seed_of
 from debias.estimators.base_debiaser import BaseDebiaser
+from debias.estimators.column_classifier import Labels, RandomState, Rows, seed_of
 from debias.estimators.few_labels.generalization import Expectation, expect_change
 from debias.estimators.fitted_correction import FittedCorrection
 from debias.estimators.summary import warn_of_outcome

@@ -11,8 +11,8 @@ from sklearn.utils.validation import check_is_fitted
 
 from debias.console.progress import progress_on_stderr
 from debias.errors import InterruptedWarning
-from debias.estimators.column_classifier import Labels, RandomState, Rows, seed_of
 from debias.estimators.base_debiaser import BaseDebiaser
+from debias.estimators.column_classifier import Labels, RandomState, Rows, seed_of
 from debias.estimators.debiasers import EnsembleDebiaser, FamilyDebiaser, FuzzyDebiaser, WeightDebiaser
 from debias.estimators.few_labels.generalization import Expectation
 from debias.estimators.summary import describe_outcome

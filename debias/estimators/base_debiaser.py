@@ -148,7 +148,28 @@ class BaseDebiaser(ColumnClassifier):
         UserWarning
             Many rows, or a column, say nothing of the classes.
         """
-        raise TypeError(f"{type(self).__name__} must define fit(X, y).")
+        self.fitted_ = self.learn(*self._match(X, y), sample_weight)
+        return self
+
+    def learn(
+        self, match: ClassColumns, probabilities: FloatArray, sample_weight: npt.ArrayLike | None = None
+    ) -> FittedCorrection:
+        """Return what a fit learns of rows whose columns are matched to the classes.
+
+        Parameters
+        ----------
+        match : ClassColumns
+            The labels, as columns.
+        probabilities : ndarray of shape (n_samples, n_classes)
+            Class probabilities, or the posteriors of a base.
+        sample_weight : array-like of shape (n_samples,), optional
+            How much each row counts.
+
+        Returns
+        -------
+        FittedCorrection
+        """
+        raise TypeError(f"{type(self).__name__} must define learn(match, probabilities, sample_weight).")
 
     def _match(self, X: Rows, y: Labels | None) -> tuple[ClassColumns, FloatArray]:
         match, probabilities = super()._match(X, y)

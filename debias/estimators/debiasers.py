@@ -6,7 +6,6 @@ They differ in what they choose from: weights (DNIP), memberships (FuRud) or bot
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from os import PathLike
-from typing import Self
 
 import numpy as np
 import numpy.typing as npt
@@ -17,7 +16,7 @@ from debias.corrections.families import Family, ensemble, memberships, weights
 from debias.corrections.shapes import scale
 from debias.errors import ParameterError, param
 from debias.estimators.base_debiaser import BaseDebiaser
-from debias.estimators.column_classifier import Labels, RandomState, Rows, seed_of
+from debias.estimators.column_classifier import RandomState, seed_of
 from debias.estimators.correction_file import read_correction
 from debias.estimators.few_labels.generalization import Expectation
 from debias.estimators.few_labels.shrinkage import FEW_LABELS, Choosing, cross_validate_choice, shrink_choice
@@ -31,7 +30,7 @@ from debias.search.log_bias.log_bias_descent import polish
 from debias.search.problem import build_problem, goal_of
 from debias.search.search_settings import SearchSettings
 from debias.search.solve import solve
-from debias.tables.class_columns import FloatArray, IndexArray
+from debias.tables.class_columns import ClassColumns, FloatArray, IndexArray
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
@@ -56,15 +55,14 @@ class FamilyDebiaser(BaseDebiaser):
         """Return the corrections to choose from."""
         raise TypeError(f"{type(self).__name__} must define _family().")
 
-    def fit(  # noqa: D102
-        self, X: Rows, y: Labels, sample_weight: npt.ArrayLike | None = None
-    ) -> Self:
+    def learn(  # noqa: D102
+        self, match: ClassColumns, probabilities: FloatArray, sample_weight: npt.ArrayLike | None = None
+    ) -> FittedCorrection:
         settings = SearchSettings(
             search=self.search, n_starts=self.n_starts, time_limit=self.time_limit, n_jobs=self.n_jobs
         )
         self._check_shrink()
         objective, family = goal_of(self.objective), self._family()
-        match, probabilities = self._match(X, y)
         given = match.y
         match, probabilities, counted, parts, weighted = self._weighted(match, probabilities, sample_weight)
         if weighted and self.shrink != "auto" and self.shrink:
@@ -110,12 +108,9 @@ class FamilyDebiaser(BaseDebiaser):
         if few is not None:
             path = few.path_frame(family, match.columns, match.classes.tolist())
             fitted = replace(fitted, shrunk=True, expectation=few.expectation, shrinkage_path=path)
-        self.fitted_ = fitted
         if fitted.interrupted or not fitted.feasible:
             warn_of_outcome(fitted)
-        return self
-
-    fit.__doc__ = BaseDebiaser.fit.__doc__
+        return fitted
 
     def _choosing(self, family: Family, objective: Goal, seed: int) -> Choosing:
         """Return how corrections are chosen, on the rows of a fit and on those of its folds."""

@@ -6,7 +6,6 @@ ratios of factors matter, so the largest is 1 and every corrected value stays in
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Self
 
 import numpy as np
 import numpy.typing as npt
@@ -15,7 +14,7 @@ from debias.corrections.correction import Correction, Triangle
 from debias.corrections.families import Family
 from debias.corrections.shapes import Scaled, scale
 from debias.estimators.base_debiaser import BaseDebiaser
-from debias.estimators.column_classifier import Labels, RandomState, Rows, seed_of
+from debias.estimators.column_classifier import RandomState, seed_of
 from debias.estimators.few_labels.generalization import Expectation, expect_change
 from debias.estimators.fitted_correction import FittedCorrection
 from debias.estimators.summary import warn_of_outcome
@@ -25,7 +24,7 @@ from debias.search.log_bias.log_bias_descent import descend_log_bias
 from debias.search.problem import build_problem, goal_of
 from debias.search.result import SearchResult
 from debias.search.search_settings import SearchSettings
-from debias.tables.class_columns import FloatArray, IndexArray
+from debias.tables.class_columns import ClassColumns, FloatArray, IndexArray
 
 _IDENTITY = Triangle(0.0, 1.0, 1.0, id=17)
 _FOLD_STARTS = 4
@@ -77,12 +76,11 @@ class LogBiasDebiaser(BaseDebiaser):
     classes: Sequence[object] | None = None
     random_state: RandomState = 0
 
-    def fit(  # noqa: D102
-        self, X: Rows, y: Labels, sample_weight: npt.ArrayLike | None = None
-    ) -> Self:
+    def learn(  # noqa: D102
+        self, match: ClassColumns, probabilities: FloatArray, sample_weight: npt.ArrayLike | None = None
+    ) -> FittedCorrection:
         SearchSettings(n_starts=self.n_starts)
         objective = goal_of(self.objective)
-        match, probabilities = self._match(X, y)
         given = match.y
         match, probabilities, counted, parts, _ = self._weighted(match, probabilities, sample_weight)
         objective = scaled_goal(objective, parts)
@@ -113,12 +111,9 @@ class LogBiasDebiaser(BaseDebiaser):
             search="log-bias descent",
             n_labels=int(counted.sum()),
         )
-        self.fitted_ = fitted
         if fitted.interrupted or not fitted.feasible:
             warn_of_outcome(fitted)
-        return self
-
-    fit.__doc__ = BaseDebiaser.fit.__doc__
+        return fitted
 
     def _expect(self, probabilities: FloatArray, y: IndexArray, seed: int) -> Expectation:
         objective = self.fitted_.objective

@@ -1,0 +1,1 @@
+"""Bases: maps of class probabilities that are learnt before the search for corrections."""

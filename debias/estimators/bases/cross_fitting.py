@@ -1,0 +1,144 @@
+"""Out-of-fold posteriors: each labelled row is mapped by a base that was fitted without it.
+
+Corrections are searched on these, since posteriors of the fitted rows themselves flatter the base.
+"""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from debias.errors import ParameterError
+from debias.estimators.bases.base import Base, Identity
+from debias.estimators.bases.boosted_trees import fit_trees
+from debias.estimators.bases.linear_maps import batch_calibration
+from debias.estimators.bases.map_fitting import STRENGTHS, LabelledRows, fit_map
+from debias.tables.class_columns import FloatArray, IndexArray
+
+BASES = ("identity", "batch", "vector", "affine", "trees")
+"""Names of the bases, from the simplest on."""
+
+N_FOLDS, FEW_FOLDS, MANY_LABELS = 5, 3, 1000
+"""Folds from :data:`MANY_LABELS` labelled rows on, and below."""
+
+
+class CrossFit(NamedTuple):
+    """A base and what it says of rows that it was not fitted on.
+
+    Attributes
+    ----------
+    base : Base
+        Fitted on all rows.
+    posteriors : ndarray of shape (n_samples, n_classes)
+        Each row by a base that was fitted on the other folds.
+    """
+
+    base: Base
+    posteriors: FloatArray
+
+
+def deal(y: IndexArray, n_folds: int, seed: Sequence[int]) -> IndexArray:
+    """Return the fold of each row: shuffled, then dealt out class by class, however few a class has.
+
+    Examples
+    --------
+    >>> deal(np.array([0, 0, 0, 1, 1, 1]), 3, [0]).tolist()
+    [1, 2, 0, 0, 2, 1]
+    """
+    shuffled = np.random.default_rng(seed).permutation(len(y))
+    ordered = shuffled[np.argsort(y[shuffled], kind="stable")]
+    fold = np.empty(len(y), dtype=np.int64)
+    fold[ordered] = np.arange(len(y)) % n_folds
+    return fold
+
+
+def check_base(base: object) -> None:
+    """Refuse a base that there is not.
+
+    Raises
+    ------
+    ParameterError
+        It is none of :data:`BASES`.
+    """
+    if not isinstance(base, str) or base not in BASES:
+        raise ParameterError(
+            parameter="base", allowed="one of " + ", ".join(map(repr, BASES)), received=base
+        )
+
+
+def cross_fit(kind: str, rows: LabelledRows, unlabelled: FloatArray, seed: int) -> CrossFit:
+    """Fit a base on all rows, and on each fold's other rows.
+
+    The strength of a linear map is that of the highest log-likelihood of held-out labels.
+
+    Parameters
+    ----------
+    kind : str
+        One of :data:`BASES`.
+    rows : LabelledRows
+        What it is fitted on, of two classes or more.
+    unlabelled : ndarray of shape (n_rows, n_classes)
+        Rows that batch calibration divides by.
+    seed : int
+        Seed of the folds.
+
+    Returns
+    -------
+    CrossFit
+        The label-free bases have nothing to fit, so no folds either.
+
+    Examples
+    --------
+    >>> P = np.array([[0.9, 0.1], [0.8, 0.2], [0.7, 0.3], [0.6, 0.4]])
+    >>> rows = LabelledRows(P, np.array([0, 0, 1, 1]), np.ones(4))
+    >>> cross_fit("batch", rows, P, 0).posteriors.argmax(axis=1)
+    array([0, 0, 1, 1])
+    """
+    check_base(kind)
+    if kind == "identity":
+        return CrossFit(Identity(), rows.probabilities)
+    if kind == "batch":
+        base = batch_calibration(unlabelled)
+        return CrossFit(base, base.posteriors(rows.probabilities))
+    n_folds = min(N_FOLDS if len(rows.y) >= MANY_LABELS else FEW_FOLDS, len(rows.y))
+    fold = deal(rows.y, n_folds, [seed])
+    if kind == "trees":
+        posteriors = np.empty_like(rows.probabilities)
+        for k in range(n_folds):
+            train, held_out = np.flatnonzero(fold != k), fold == k
+            trees = fit_trees(rows.take(train), seed)
+            posteriors[held_out] = trees.posteriors(rows.probabilities[held_out])
+        return CrossFit(fit_trees(rows, seed), posteriors)
+    strength, posteriors = _choose_strength(kind, rows, unlabelled, fold, n_folds)
+    return CrossFit(fit_map(rows, unlabelled, kind, strength).map, posteriors)
+
+
+def _choose_strength(
+    kind: str, rows: LabelledRows, unlabelled: FloatArray, fold: IndexArray, n_folds: int
+) -> tuple[float, FloatArray]:
+    """Return the strength of the highest held-out log-likelihood, and the posteriors of the folds.
+
+    Strengths fall until the likelihood has fallen twice in a row.
+    """
+    best, posteriors = np.inf, batch_calibration(unlabelled).posteriors(rows.probabilities)
+    losses = [_loss(posteriors, rows)]
+    starts: list[FloatArray | None] = [None] * n_folds
+    for strength in STRENGTHS:
+        mapped = np.empty_like(posteriors)
+        for k in range(n_folds):
+            held_out = fold == k
+            fitted = fit_map(rows.take(np.flatnonzero(~held_out)), unlabelled, kind, strength, starts[k])
+            starts[k] = fitted.change
+            mapped[held_out] = fitted.map.posteriors(rows.probabilities[held_out])
+        losses.append(_loss(mapped, rows))
+        if losses[-1] < min(losses[:-1]):
+            best, posteriors = strength, mapped
+        elif len(losses) > 2 and losses[-1] > losses[-2] > losses[-3]:
+            break
+    return best, posteriors
+
+
+def _loss(posteriors: FloatArray, rows: LabelledRows) -> float:
+    """Return the mean negative log-likelihood of the labels."""
+    own = np.maximum(posteriors[np.arange(len(rows.y)), rows.y], np.finfo(np.float64).tiny)
+    return float(-np.log(own) @ rows.weights / rows.weights.sum())

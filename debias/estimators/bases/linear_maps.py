@@ -1,0 +1,78 @@
+"""Linear maps of log-probabilities: logits = matrix @ log p + bias.
+
+Batch calibration, vector scaling and the affine map differ in which entries of the matrix may
+differ from those of the identity.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from debias.estimators.bases.base import Base, log_probabilities, softmax
+from debias.tables.class_columns import FloatArray
+
+
+@dataclass(frozen=True, eq=False)
+class LinearMap(Base):
+    """A linear map of log-probabilities, then a softmax.
+
+    Parameters
+    ----------
+    matrix : ndarray of shape (n_classes, n_classes)
+        Row k says how the log-probability of each class adds to the logit of class k.
+    bias : ndarray of shape (n_classes,)
+        What is added to each logit, in nats.
+    kind : {"batch", "vector", "affine"}
+        Which entries were learnt: the bias alone, a slope per class as well, or the whole matrix.
+    strength : float or None
+        Weight of the pull towards batch calibration; None where it is batch calibration.
+
+    Examples
+    --------
+    >>> half = LinearMap(np.eye(2), np.log([0.5, 1.0]), "batch")
+    >>> half.posteriors(np.array([[0.5, 0.5]])).round(3)
+    array([[0.333, 0.667]])
+    """
+
+    matrix: FloatArray
+    bias: FloatArray
+    kind: str  # type: ignore[misc]
+    strength: float | None = None
+
+    def posteriors(self, probabilities: FloatArray) -> FloatArray:  # noqa: D102
+        return softmax(log_probabilities(probabilities) @ self.matrix.T + self.bias)
+
+    def relative_matrix(self) -> FloatArray:
+        """Return the matrix less the mean of each of its columns, shape (n_classes, n_classes).
+
+        A number added to a whole column moves all logits alike and changes nothing; what is left
+        says how evidence for one class moves the odds of another against the average class.
+        """
+        return np.asarray(self.matrix - self.matrix.mean(axis=0))
+
+    def to_dict(self) -> dict[str, object]:
+        """Describe the map as plain data: rows and columns in the order of the classes of the file."""
+        return {
+            "kind": self.kind,
+            "strength": self.strength,
+            "bias": self.bias.tolist(),
+            "matrix": self.matrix.tolist(),
+        }
+
+
+def batch_calibration(unlabelled: FloatArray) -> LinearMap:
+    """Return the map that divides by the mean class probabilities of some rows (Zhou et al. 2023).
+
+    Parameters
+    ----------
+    unlabelled : ndarray of shape (n_samples, n_classes)
+        Class probabilities; no labels are needed.
+
+    Examples
+    --------
+    >>> calibration = batch_calibration(np.array([[0.9, 0.1], [0.6, 0.4]]))
+    >>> calibration.posteriors(np.array([[0.75, 0.25]]))
+    array([[0.5, 0.5]])
+    """
+    bias = -log_probabilities(unlabelled.mean(axis=0))
+    return LinearMap(np.eye(unlabelled.shape[1]), bias - bias.mean(), "batch")

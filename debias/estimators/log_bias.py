@@ -10,12 +10,12 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from debias.corrections.correction import Correction, Triangle
+from debias.corrections.correction import Triangle
 from debias.corrections.families import Family
 from debias.corrections.shapes import Scaled, scale
 from debias.estimators.base_debiaser import BaseDebiaser
 from debias.estimators.column_classifier import RandomState, seed_of
-from debias.estimators.few_labels.generalization import Expectation, expect_change
+from debias.estimators.few_labels.generalization import Predictor, predictor
 from debias.estimators.fitted_correction import FittedCorrection
 from debias.estimators.summary import warn_of_outcome
 from debias.metrics.class_support import FEW_ROWS, warn_of_few_rows
@@ -115,12 +115,6 @@ class LogBiasDebiaser(BaseDebiaser):
             warn_of_outcome(fitted)
         return fitted
 
-    def _expect(self, probabilities: FloatArray, y: IndexArray, seed: int) -> Expectation:
-        objective = self.fitted_.objective
-
-        def choose(rows: IndexArray, fold_seed: int) -> list[Correction]:
-            values = probabilities[rows]
-            found = descend_log_bias(values, values, y[rows], objective, _FOLD_STARTS, fold_seed)
-            return scale([_IDENTITY] * probabilities.shape[1], np.exp(found.biases))
-
-        return expect_change(probabilities, y, choose, objective, seed)
+    def quick_predictor(self, probabilities: FloatArray, y: IndexArray, seed: int) -> Predictor:  # noqa: D102
+        found = descend_log_bias(probabilities, probabilities, y, goal_of(self.objective), _FOLD_STARTS, seed)
+        return predictor(scale([_IDENTITY] * probabilities.shape[1], np.exp(found.biases)))

@@ -6,7 +6,14 @@ import pytest
 from debias.corrections.correction import Weight, correct, decide
 from debias.errors import ParameterError
 from debias.estimators.debiasers import WeightDebiaser
-from debias.estimators.few_labels.generalization import N_FOLDS, N_REPEATS, Change, Expectation, expect_change
+from debias.estimators.few_labels.generalization import (
+    N_FOLDS,
+    N_REPEATS,
+    Change,
+    Expectation,
+    expect_change,
+    predictor,
+)
 from debias.metrics.confusion import cobias_of_accuracies
 from debias.search.objective import Objective
 from tests.support.refusals import refused
@@ -43,7 +50,7 @@ def test_every_row_is_held_out_once_a_repeat_and_never_seen():
 
     def choose(rows, seed):
         seen.append(np.asarray(rows))
-        return HALF
+        return predictor(HALF)
 
     expect_change(P, y, choose, Objective())
     assert len(seen) == N_FOLDS * N_REPEATS
@@ -57,7 +64,7 @@ def test_every_row_is_held_out_once_a_repeat_and_never_seen():
 def test_means_are_those_of_the_counts_and_a_row_more_a_class():
     # With one correction for all folds, the held-out prediction of a row is always the same.
     P, y = biased_rows(60, 1)
-    found = expect_change(P, y, lambda rows, seed: HALF, Objective())
+    found = expect_change(P, y, lambda rows, seed: predictor(HALF), Objective())
     before, after = (P.argmax(axis=1) == y), (decide(correct(P, HALF), P) == y)
     shares = [(right[y == k].sum() + 0.5) / ((y == k).sum() + 1) for right in (before, after) for k in (0, 1)]
     assert found.accuracy.before == pytest.approx(np.mean(shares[:2]), abs=0.01)
@@ -70,7 +77,7 @@ def test_intervals_hold_about_as_often_as_they_say(size, fewest):
     true, n_draws = true_changes(), 200
     held = {"accuracy": 0, "cobias": 0}
     for seed in range(n_draws):
-        found = expect_change(*biased_rows(size, seed), lambda rows, _: HALF, Objective(), seed)
+        found = expect_change(*biased_rows(size, seed), lambda rows, _: predictor(HALF), Objective(), seed)
         for metric, value in true.items():
             change = getattr(found, metric)
             held[metric] += change.low <= value <= change.high
@@ -82,16 +89,23 @@ def test_intervals_hold_about_as_often_as_they_say(size, fewest):
 def test_one_row_of_a_class_leaves_its_accuracy_open():
     P, y = biased_rows(40, 2)
     few = np.concatenate([np.flatnonzero(y == 0), np.flatnonzero(y == 1)[:1]])
-    found = expect_change(P[few], y[few], lambda rows, seed: HALF, Objective())
-    whole = expect_change(P, y, lambda rows, seed: HALF, Objective())
+    found = expect_change(P[few], y[few], lambda rows, seed: predictor(HALF), Objective())
+    whole = expect_change(P, y, lambda rows, seed: predictor(HALF), Objective())
     assert found.cobias.high - found.cobias.low > 1.5 * (whole.cobias.high - whole.cobias.low)
+
+
+def test_any_predictor_is_cross_validated():
+    P, y = biased_rows(50, 3)
+    always = expect_change(P, y, lambda rows, seed: lambda values: np.ones(len(values), int), Objective())
+    assert always.accuracy.after == pytest.approx(0.5, abs=0.02)
+    assert always.cobias.after > 0.9
 
 
 def test_threads_give_the_same_answer():
     P, y = biased_rows(50, 3)
 
     def choose(rows, seed):
-        return [Weight(1 + len(rows) % 2, 2), Weight(2, 2)]
+        return predictor([Weight(1 + len(rows) % 2, 2), Weight(2, 2)])
 
     one, two = (expect_change(P, y, choose, Objective(), n_jobs=n) for n in (1, 2))
     assert one == two
@@ -107,8 +121,8 @@ def test_what_stops_a_fold_stops_all():
 
 def test_improves_compares_held_out_objectives():
     P, y = biased_rows(200, 4, lean=2.0)
-    good = expect_change(P, y, lambda rows, seed: HALF[:1] + HALF[1:], Objective(pmi=0.0))
-    bad = expect_change(P, y, lambda rows, seed: HALF[::-1], Objective(pmi=0.0))
+    good = expect_change(P, y, lambda rows, seed: predictor(HALF), Objective(pmi=0.0))
+    bad = expect_change(P, y, lambda rows, seed: predictor(HALF[::-1]), Objective(pmi=0.0))
     assert good.improves and good.objective_after < good.objective_before
     assert not bad.improves and bad.objective_after > bad.objective_before
 

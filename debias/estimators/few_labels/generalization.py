@@ -4,10 +4,10 @@ Figures on fitted rows flatter. Here each labelled row is judged by corrections 
 without it, and the interval widens with what few rows of a class cannot tell.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
 import joblib
 import numpy as np
@@ -19,6 +19,9 @@ from debias.metrics.confusion import cobias_of_accuracies
 from debias.search.constraints import Constrained, Goal
 from debias.search.objective import FloatArray, IndexArray, confusion_counts
 from debias.search.solve import announce_compilation
+
+Predictor: TypeAlias = Callable[[FloatArray], IndexArray]
+"""Takes probabilities of shape (n_samples, n_classes), returns predicted columns of shape (n_samples,)."""
 
 N_FOLDS, N_REPEATS = 5, 4
 LEVEL = 0.95
@@ -112,19 +115,31 @@ def _points(change: Change, unit: str = " points") -> str:
     return f"{middle:+d}{unit} ({low:+d} to {high:+d})"
 
 
+def predictor(corrections: Sequence[Correction]) -> Predictor:
+    """Return the function that predicts by some corrections, one per column.
+
+    Examples
+    --------
+    >>> from debias.corrections.correction import Weight
+    >>> predictor([Weight(1, 2), Weight(2, 2)])(np.array([[0.6, 0.4], [0.9, 0.1]]))
+    array([1, 0])
+    """
+    return lambda probabilities: decide(correct(probabilities, corrections), probabilities)
+
+
 def expect_change(
     probabilities: FloatArray,
     y: IndexArray,
-    choose: Callable[[IndexArray, int], list[Correction]],
+    choose: Callable[[IndexArray, int], Predictor],
     objective: Goal,
     random_state: int = 0,
     n_jobs: int | None = None,
     verbose: int = 0,
 ) -> Expectation:
-    """Cross-validate corrections, and say what remains uncertain.
+    """Cross-validate a way to choose corrections, and say what remains uncertain.
 
-    Rows are dealt out to folds class by class, several times; each is predicted by corrections
-    that were chosen on the other folds. The rows of a class then show how often it is right before
+    Rows are dealt out to folds class by class, several times; each is predicted by what was chosen
+    on the other folds. The rows of a class then show how often it is right before
     and after, before alone, after alone, and neither. The uncertainty of these four shares is
     drawn from a Dirichlet distribution: the counts, and a quarter of a row more for each. Class
     shares are drawn likewise. Unlike a bootstrap, this has some spread even where a class has one
@@ -137,7 +152,8 @@ def expect_change(
     y : ndarray of shape (n_samples,)
         Labels, as column indices.
     choose : callable
-        Takes positions of rows and a seed, returns a correction per column.
+        Takes positions of rows and a seed, returns what predicts columns from probabilities: see
+        :func:`predictor` for corrections.
     objective : Objective or Constrained
         What was minimised.
     random_state : int
@@ -164,7 +180,7 @@ def expect_change(
     >>> from debias.corrections.correction import Weight
     >>> from debias.search.objective import Objective
     >>> P = np.array([[0.6, 0.4], [0.65, 0.35], [0.9, 0.1], [0.8, 0.2]] * 10)
-    >>> half = [Weight(1, 2), Weight(2, 2)]
+    >>> half = predictor([Weight(1, 2), Weight(2, 2)])
     >>> found = expect_change(P, np.array([1, 1, 0, 0] * 10), lambda rows, seed: half, Objective())
     >>> found.to_frame().round(2)
               before  after  difference   low  high
@@ -201,7 +217,7 @@ def expect_change(
 def _held_out(
     probabilities: FloatArray,
     y: IndexArray,
-    choose: Callable[[IndexArray, int], list[Correction]],
+    choose: Callable[[IndexArray, int], Predictor],
     n_folds: int,
     random_state: int,
     n_threads: int,
@@ -215,10 +231,10 @@ def _held_out(
     def judge(repeat: int, fold: int) -> None:
         nonlocal n_done
         train, dev = (np.flatnonzero(own) for own in (folds[repeat] != fold, folds[repeat] == fold))
-        values = probabilities[dev]
-        if len(np.unique(y[train])) > 1:  # else nothing can be chosen
-            values = correct(values, choose(train, random_state + repeat))
-        predicted[repeat, dev] = decide(values, probabilities[dev])
+        if len(np.unique(y[train])) > 1:
+            predicted[repeat, dev] = choose(train, random_state + repeat)(probabilities[dev])
+        else:  # nothing can be chosen
+            predicted[repeat, dev] = decide(probabilities[dev], probabilities[dev])
         n_done += 1
         on_fold_done(n_done / (N_REPEATS * n_folds))
 

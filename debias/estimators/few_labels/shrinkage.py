@@ -10,10 +10,10 @@ from typing import NamedTuple
 
 import pandas as pd
 
-from debias.corrections.correction import Correction, correct
+from debias.corrections.correction import correct
 from debias.corrections.families import Family
 from debias.corrections.shapes import scale
-from debias.estimators.few_labels.generalization import Expectation, expect_change
+from debias.estimators.few_labels.generalization import Expectation, Predictor, expect_change, predictor
 from debias.search.constraints import Goal
 from debias.search.counting.sweeps import sweepers
 from debias.search.descent.annealing import SCHEDULES, anneal
@@ -171,7 +171,7 @@ def cross_validate_choice(
     """
     family, objective = choosing.family, choosing.objective
 
-    def choose(rows: IndexArray, seed: int) -> list[Correction]:
+    def choose(rows: IndexArray, seed: int) -> Predictor:
         values, labels = probabilities[rows], y[rows]
         part = build_problem(values, labels, family, objective)
         best = _quick_choice(choosing, part, shrunk, seed)
@@ -180,9 +180,9 @@ def cross_validate_choice(
             best = part.candidate(found.choice)
         chosen = [family[index] for index in best.choice]
         if not choosing.polish:
-            return chosen
+            return predictor(chosen)
         corrected = correct(values, chosen)
-        return scale(chosen, polish(corrected, values, labels, part.objective, random_state=seed))
+        return predictor(scale(chosen, polish(corrected, values, labels, part.objective, random_state=seed)))
 
     return expect_change(
         probabilities, y, choose, objective, choosing.seed, choosing.n_jobs, choosing.verbose

@@ -13,12 +13,14 @@ from debias.version import __version__ as __version__
 if TYPE_CHECKING:
     from debias.corrections.families import Family as Family
     from debias.errors import DebiasError as DebiasError
+    from debias.estimators.calibrated import CalibratedDebiaser as CalibratedDebiaser
     from debias.estimators.debiasers import EnsembleDebiaser as EnsembleDebiaser
     from debias.estimators.debiasers import FuzzyDebiaser as FuzzyDebiaser
     from debias.estimators.debiasers import WeightDebiaser as WeightDebiaser
-    from debias.estimators.debiasers import load as load
     from debias.estimators.log_bias import LogBiasDebiaser as LogBiasDebiaser
+    from debias.estimators.tuning.debiaser import Debiaser as Debiaser
     from debias.estimators.tuning.ensemble_cv import EnsembleDebiaserCV as EnsembleDebiaserCV
+    from debias.estimators.tuning.methods import load as load
     from debias.inference.collection.collection import collect as collect
     from debias.inference.collection.collection import collect_stream as collect_stream
     from debias.inference.collection.grid import collect_many as collect_many
@@ -37,9 +39,12 @@ if TYPE_CHECKING:
 _HOMES = {
     "corrections.families": ("Family",),
     "errors": ("DebiasError",),
-    "estimators.debiasers": ("EnsembleDebiaser", "FuzzyDebiaser", "WeightDebiaser", "load"),
+    "estimators.debiasers": ("EnsembleDebiaser", "FuzzyDebiaser", "WeightDebiaser"),
+    "estimators.calibrated": ("CalibratedDebiaser",),
     "estimators.log_bias": ("LogBiasDebiaser",),
+    "estimators.tuning.debiaser": ("Debiaser",),
     "estimators.tuning.ensemble_cv": ("EnsembleDebiaserCV",),
+    "estimators.tuning.methods": ("load",),
     "inference.collection.collection": ("collect", "collect_stream"),
     "inference.collection.grid": ("collect_many",),
     "inference.engine": ("Engine",),

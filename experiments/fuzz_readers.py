@@ -33,7 +33,8 @@ from common import RESULTS, machine, markdown, settings_of
 
 from debias.corrections.families import ensemble
 from debias.errors import DebiasError
-from debias.estimators.debiasers import EnsembleDebiaser, load
+from debias.estimators.debiasers import EnsembleDebiaser
+from debias.estimators.tuning.methods import load
 from debias.inference.collection.answer_store import AnswerStore, digest
 from debias.inference.texts.sources import load_split
 from debias.inference.texts.tasks import Task, load_task

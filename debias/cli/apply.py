@@ -41,8 +41,8 @@ def apply(
             received=str(out),
             fix=f"omit it, or choose another {param('out')}",
         )
-    from debias.estimators.debiasers import load
     from debias.estimators.prediction import predict_table
+    from debias.estimators.tuning.methods import load
 
     debiaser = load(correction)
     predicted = predict_table(debiaser, reading.read(table))

@@ -7,11 +7,12 @@ import typer
 
 from debias.cli.options.fit_options import (
     BoundOptions,
+    FitMethod,
+    FitMethodOption,
     Method,
-    MethodOption,
     SearchOptions,
     WeightOptions,
-    make_debiaser,
+    make_fitter,
     make_goal,
 )
 from debias.cli.options.table_options import TABLE_HELP, Seed, TableOptions, labels_of
@@ -31,7 +32,7 @@ def fit(
     out: Annotated[Path, typer.Option(help="Where to write the correction, readable JSON.")] = Path(
         "correction.json"
     ),
-    method: MethodOption = Method.ensemble,
+    method: FitMethodOption = FitMethod.auto,
     weights: WeightOptions,
     bounds: BoundOptions,
     n_weights: Annotated[int | None, typer.Option(help="Steps of the weight scale; 30 by default.")] = None,
@@ -43,13 +44,15 @@ def fit(
     seed: Seed = 0,
     reading: TableOptions,
 ) -> None:
-    """Fit one correction per class on labelled rows.
+    """Fit a correction on labelled rows: by default the simplest one that is as good as the best.
 
     Never fit on the rows you test on. Ctrl-C keeps the best choice met so far, and the file says how
     good it is proved to be. Where no choice that was met keeps all bounds, the closest is written and
     the exit code is 3.
 
-    Example: debias fit opt.parquet --method ensemble --out correction.json
+    Example: debias fit opt.parquet --out correction.json
+
+    A function per class, as published: debias fit opt.parquet --method ensemble
 
     Weights chosen by cross-validation: debias fit opt.parquet --choose-settings
 
@@ -69,14 +72,16 @@ def fit(
     labels = labels_of(rows)
     debiaser: BaseDebiaser
     if tuning.choose_settings:
-        debiaser = make_chooser(method, weights, bounds, tuning, search, n_weights, seed)
+        asked = Method.ensemble if method is FitMethod.auto else _with_settings(method)
+        debiaser = make_chooser(asked, weights, bounds, tuning, search, n_weights, seed)
     else:
-        debiaser = make_debiaser(method, make_goal(weights, bounds), search, n_weights, seed, polish)
+        debiaser = make_fitter(method, make_goal(weights, bounds), search, n_weights, seed, polish)
     write_or_rescue(out, debiaser.fit(rows.probabilities, labels).save)
     kept = f"the best choice met is kept in {out}"
     with keeping(kept):
         if isinstance(debiaser, EnsembleDebiaserCV):
             print_settings(debiaser)
+        print_selection(debiaser)
         print_explanation(debiaser, f"{table.name}: {len(rows):,} labelled rows, the rows it was fitted on")
         print_lines(["", debiaser.summary(), *describe_proof(debiaser)])
         print_lines([f"Wrote {out}. Judge it on other rows: debias report."])
@@ -84,6 +89,50 @@ def fit(
         raise Interrupted(kept)
     if not debiaser.feasible_:
         raise typer.Exit(OUT_OF_BOUNDS)
+
+
+def _with_settings(method: FitMethod) -> Method:
+    """Return a method that has settings to choose, or refuse it."""
+    if method.value not in list(Method):
+        raise ParameterError(
+            parameter="method",
+            allowed=f"one of {', '.join(Method)} with {param('choose_settings', True)}",
+            received=method.value,
+        )
+    return Method(method.value)
+
+
+def print_selection(debiaser: "BaseDebiaser") -> None:
+    """Print what every method was worth on held-out rows, where the method was chosen.
+
+    Parameters
+    ----------
+    debiaser : BaseDebiaser
+        Fitted.
+    """
+    from debias.console.number_formats import percent
+
+    selection = debiaser.fitted_.selection
+    if selection is None:
+        return
+    rows = [
+        [
+            one.method,
+            f"{one.objective:.3f}",
+            "best" if one.method == selection.best else f"± {one.standard_error:.3f}",
+            *(
+                percent(value, unit=False)
+                for value in (one.accuracy, one.balanced_accuracy, one.cobias, one.worst_class_accuracy)
+            ),
+            "chosen" if one.method == selection.chosen else "",
+        ]
+        for one in selection.judged
+    ]
+    print_table(
+        f"Methods from the simplest on, on held-out rows of {selection.n_folds} folds",
+        ["method", "objective", "to the best", "accuracy, %", "balanced", "COBias", "worst class", ""],
+        rows,
+    )
 
 
 def describe_proof(debiaser: "BaseDebiaser") -> list[str]:
@@ -105,6 +154,7 @@ def print_explanation(debiaser: "BaseDebiaser", title: str) -> None:
         Which rows the numbers are of.
     """
     from debias.console.number_formats import percent
+    from debias.estimators.bases.base_words import describe_base
 
     explained = debiaser.explain()
     rows = [
@@ -121,4 +171,5 @@ def print_explanation(debiaser: "BaseDebiaser", title: str) -> None:
     ]
     header = ["class", "correction", "rows", "correct before, %", "after, %", "predicted before", "after"]
     print_table(title, header, rows, n_names=2)
-    print_lines(explained["sentence"], bullet="- ")
+    base = describe_base(debiaser.fitted_.base, debiaser.get_feature_names_out())
+    print_lines([*base, *explained["sentence"]], bullet="- ")

@@ -35,7 +35,7 @@ def report(
     Example: debias report test.parquet --correction correction.json --out report.html
     """
     check_output(out, (".html", ".md"), (table, correction))
-    from debias.estimators.debiasers import load
+    from debias.estimators.tuning.methods import load
     from debias.reports.correction_report import Report
 
     made = Report.from_debiaser(

@@ -165,6 +165,10 @@ class Family(Sequence[Correction]):
         return corrections if isinstance(corrections, cls) else cls(corrections)
 
 
+IDENTITY = Triangle(0.0, 1.0, 1.0, id=17)
+"""The correction that changes nothing, by its published name."""
+
+
 def memberships() -> Family:
     """Return the 19 published membership functions, ids 0 to 18 (FuRud, arXiv 2412.19018).
 

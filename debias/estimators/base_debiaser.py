@@ -12,6 +12,7 @@ from typing import Generic, NamedTuple, NoReturn, Self, TypeVar
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
+from sklearn.base import clone
 from sklearn.utils.validation import check_is_fitted
 
 from debias.corrections.correction import correct, decide
@@ -26,7 +27,7 @@ from debias.estimators.column_classifier import (
     seed_of,
 )
 from debias.estimators.correction_file import write_correction
-from debias.estimators.few_labels.generalization import Expectation
+from debias.estimators.few_labels.generalization import Expectation, Predictor, expect_change
 from debias.estimators.fitted_correction import FittedCorrection
 from debias.estimators.summary import describe_outcome
 from debias.metrics.sample_weights import check_weights, whole_counts
@@ -106,6 +107,7 @@ class BaseDebiaser(ColumnClassifier):
     shrinkage_path_ = Learned(lambda fitted: fitted.shrinkage_path)
     expectation_ = Learned(lambda fitted: fitted.expectation)
     picked_row_ = Learned(lambda fitted: fitted.picked_row)
+    base_ = Learned(lambda fitted: fitted.base)
 
     def fit(self, X: Rows, y: Labels, sample_weight: npt.ArrayLike | None = None) -> Self:
         """Choose one correction per class.
@@ -177,9 +179,24 @@ class BaseDebiaser(ColumnClassifier):
         check_information(probabilities, match.by_column, support)
         return match, probabilities
 
-    def _expect(self, probabilities: FloatArray, y: IndexArray, seed: int) -> Expectation:
-        """Cross-validate on labelled rows."""
-        raise TypeError(f"{type(self).__name__} must define _expect(probabilities, y, seed).")
+    def quick_predictor(self, probabilities: FloatArray, y: IndexArray, seed: int) -> Predictor:
+        """Return what a quicker fit of some rows predicts for others, for cross-validation.
+
+        Parameters
+        ----------
+        probabilities : ndarray of shape (n_samples, n_classes)
+            Class probabilities.
+        y : ndarray of int, shape (n_samples,)
+            Labels, as column indices.
+        seed : int
+            Seed of this fit.
+
+        Returns
+        -------
+        callable
+            Takes class probabilities, returns predicted columns.
+        """
+        raise TypeError(f"{type(self).__name__} must define quick_predictor(probabilities, y, seed).")
 
     def set_params(self, **params: object) -> Self:
         """Set parameters, those of the default objective too, such as ``objective__cobias``.
@@ -267,9 +284,20 @@ class BaseDebiaser(ColumnClassifier):
         match, probabilities = self._match(X, y)
         if fingerprint_of(probabilities, match.y) != self.data_fingerprint_:
             raise ParameterError(parameter="X and y", allowed="the fitted rows, without weights")
-        expectation = self._expect(probabilities, match.y, seed_of(self.random_state))
+        fitted_on, goal = match.y, self.fitted_.objective
+        same = self._plain().set_params(objective=goal)
+
+        def choose(rows: IndexArray, seed: int) -> Predictor:
+            return same.quick_predictor(probabilities[rows], fitted_on[rows], seed)
+
+        seed, n_jobs = seed_of(self.random_state), getattr(self, "n_jobs", None)
+        expectation = expect_change(probabilities, fitted_on, choose, goal, seed, n_jobs)
         self.fitted_ = replace(self.fitted_, expectation=expectation)
         return expectation
+
+    def _plain(self) -> "BaseDebiaser":
+        """Return an unfitted debiaser that fits as this one did."""
+        return clone(self)
 
     @property
     def frontier_(self) -> pd.DataFrame:
@@ -318,6 +346,10 @@ class BaseDebiaser(ColumnClassifier):
         picked.fitted_ = self.fitted_.picked(row)
         return picked
 
+    def _posteriors(self, X: Rows) -> FloatArray:
+        """Return what the corrections are applied to."""
+        return self.fitted_.base.posteriors(self._validated(X))
+
     def transform(self, X: Rows) -> FloatArray:
         """Return the corrected values.
 
@@ -332,7 +364,7 @@ class BaseDebiaser(ColumnClassifier):
             Corrected values in the order of the columns of `X`, not renormalised; a
             DataFrame after ``set_output(transform="pandas")``.
         """
-        return correct(self._validated(X), self.fitted_.by_column)
+        return correct(self._posteriors(X), self.fitted_.by_column)
 
     def predict(self, X: Rows) -> LabelArray:
         """Return the class with the largest corrected value.
@@ -350,7 +382,7 @@ class BaseDebiaser(ColumnClassifier):
         ndarray of shape (n_samples,)
             Predicted labels.
         """
-        probabilities = self._validated(X)
+        probabilities = self._posteriors(X)
         decided = decide(correct(probabilities, self.fitted_.by_column), probabilities)
         return np.asarray(self._by_column()[decided])
 
@@ -368,7 +400,7 @@ class BaseDebiaser(ColumnClassifier):
             Corrected values divided by their sum, in the order of ``classes_``; the
             original probabilities where all are zero.
         """
-        probabilities = self._validated(X)
+        probabilities = self._posteriors(X)
         corrected = correct(probabilities, self.fitted_.by_column)
         empty = ~corrected.any(axis=1, keepdims=True)
         corrected = np.where(empty, probabilities, corrected)[:, self.columns_]

@@ -20,7 +20,10 @@ from debias.corrections.explanations import ClassFacts
 from debias.corrections.families import Family
 from debias.corrections.serialization import correction_from_dict
 from debias.errors import CorrectionFileError, DebiasError
+from debias.estimators.bases.base import Identity
+from debias.estimators.bases.base_entries import base_from_dict
 from debias.estimators.few_labels.generalization import Expectation
+from debias.estimators.few_labels.one_standard_error import JudgedMethod, MethodSelection
 from debias.estimators.fitted_correction import FittedCorrection
 from debias.estimators.summary import describe_outcome
 from debias.search.certificate import Certificate
@@ -28,9 +31,10 @@ from debias.search.constraints import Constrained, Goal
 from debias.search.objective import Objective
 
 FORMAT = "debias correction"
-SCHEMA_VERSION = 3
-READABLE_VERSIONS = (1, 2, 3)
-"""Version 2 may hold an objective with bounds; version 3 has a checksum of all other fields."""
+SCHEMA_VERSION = 4
+READABLE_VERSIONS = (1, 2, 3, 4)
+"""Version 2 may hold an objective with bounds; version 3 has a checksum of all other fields; version 4
+has a base, and what other methods were worth where the method was chosen."""
 
 LARGEST_FILE = 16 << 20
 """Bytes; a correction of a thousand classes takes less than one."""
@@ -75,13 +79,24 @@ def write_correction(fitted: FittedCorrection, path: str | PathLike[str], named_
         "data_fingerprint": fitted.data_fingerprint,
         "interrupted": fitted.interrupted,
         "versions": _versions(),
+        "family_name": fitted.family_name,
+        "selection": None if fitted.selection is None else asdict(fitted.selection),
+        "base": fitted.base.to_dict(),
     }
     if fitted.n_weights is not None:
         document["n_weights"] = fitted.n_weights
     document["checksum"] = _checksum(document)
-    text = json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False)
+    text = _readable(document)
     with atomic_path(path) as temporary:
         temporary.write_text(f"{text}\n", encoding="utf-8")
+
+
+def _readable(document: Entry) -> str:
+    """Write JSON with one entry a line, the numbers of a base in as few lines as they need."""
+    base = json.dumps(document["base"], allow_nan=False).replace("], [", "],\n    [")
+    text = json.dumps(document | {"base": "{base}"}, indent=2, ensure_ascii=False, allow_nan=False)
+    head, tail = text.rsplit('"base": "{base}"', 1)
+    return f'{head}"base": {base}{tail}'
 
 
 def _checksum(document: Entry) -> str:
@@ -213,9 +228,7 @@ def _read_fitted(
         FittedCorrection,
         {"interrupted": certificate is not None and certificate.interrupted} | document,
         method=method,
-        n_weights=(
-            _value(int, document, "n_weights") if method in ("WeightDebiaser", "EnsembleDebiaser") else None
-        ),
+        n_weights=(_value(int, document, "n_weights") if document.get("n_weights") is not None else None),
         classes=names[columns],
         columns=columns,
         corrections=tuple(correction_from_dict(entries[k]["correction"], read_own) for k in columns),
@@ -224,6 +237,9 @@ def _read_fitted(
         certificate=certificate,
         expectation=_read_expectation(document.get("expectation")),
         picked_row=_value(int, document, "picked_row") if picked else None,
+        base=base_from_dict(document["base"], len(entries)) if "base" in document else Identity(),
+        family_name=None if document.get("family_name") is None else _value(str, document, "family_name"),
+        selection=_read_selection(document.get("selection")),
         shrinkage_path=None,
         frontier=None,
     )
@@ -279,6 +295,21 @@ def _read_expectation(entry: Entry | None) -> Expectation | None:
                 parameter="expectation", allowed="intervals from low to high", received=change
             )
     return expectation
+
+
+def _read_selection(entry: Entry | None) -> MethodSelection | None:
+    """Read what methods were worth on held-out rows, if any were judged."""
+    if entry is None:
+        return None
+    judged = tuple(_read(JudgedMethod, one) for one in entry["judged"])
+    names = [one.method for one in judged]
+    return _read(
+        MethodSelection,
+        entry,
+        judged=judged,
+        chosen=_one_of(entry, "chosen", names),
+        best=_one_of(entry, "best", names),
+    )
 
 
 def _read_labels(entries: object) -> np.ndarray[Any, np.dtype[np.generic]]:

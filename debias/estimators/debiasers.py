@@ -5,7 +5,6 @@ They differ in what they choose from: weights (DNIP), memberships (FuRud) or bot
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from os import PathLike
 
 import numpy as np
 import numpy.typing as npt
@@ -17,11 +16,9 @@ from debias.corrections.shapes import scale
 from debias.errors import ParameterError, param
 from debias.estimators.base_debiaser import BaseDebiaser
 from debias.estimators.column_classifier import RandomState, seed_of
-from debias.estimators.correction_file import read_correction
-from debias.estimators.few_labels.generalization import Expectation
-from debias.estimators.few_labels.shrinkage import FEW_LABELS, Choosing, cross_validate_choice, shrink_choice
+from debias.estimators.few_labels.generalization import Predictor
+from debias.estimators.few_labels.shrinkage import FEW_LABELS, Choosing, quick_predictor, shrink_choice
 from debias.estimators.fitted_correction import FittedCorrection
-from debias.estimators.log_bias import LogBiasDebiaser
 from debias.estimators.summary import warn_of_outcome
 from debias.metrics.class_support import FEW_ROWS, warn_of_few_rows
 from debias.search.constraints import Goal, scaled_goal
@@ -143,9 +140,9 @@ class FamilyDebiaser(BaseDebiaser):
             return n_labels < FEW_LABELS and self.search not in SCHEDULES and not self.polish
         return bool(self.shrink)
 
-    def _expect(self, probabilities: FloatArray, y: IndexArray, seed: int) -> Expectation:
-        choosing = self._choosing(self._family(), self.fitted_.objective, seed)
-        return cross_validate_choice(choosing, probabilities, y, self.fitted_.shrunk)
+    def quick_predictor(self, probabilities: FloatArray, y: IndexArray, seed: int) -> Predictor:  # noqa: D102
+        choosing = self._choosing(self._family(), goal_of(self.objective), seed)
+        return quick_predictor(choosing, probabilities, y, self._shrinks(len(y)), seed)
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
@@ -293,51 +290,3 @@ class FuzzyDebiaser(FamilyDebiaser):
 
     def _family(self) -> Family:
         return memberships()
-
-
-def load(path: str | PathLike[str], family: Sequence[Correction] | None = None) -> BaseDebiaser:
-    """Read a correction that :meth:`save` wrote.
-
-    The file is data, never code: nothing in it is executed.
-
-    Parameters
-    ----------
-    path : str or path-like
-        The file.
-    family : sequence of Correction, optional
-        Corrections of your own, which a file names by id and label only.
-
-    Returns
-    -------
-    WeightDebiaser, FuzzyDebiaser, EnsembleDebiaser or LogBiasDebiaser
-        Fitted.
-
-    Raises
-    ------
-    CorrectionFileError
-        The file is missing, damaged, of another kind or version.
-
-    Examples
-    --------
-    >>> import os, tempfile
-    >>> import numpy as np
-    >>> X = np.array([[0.62, 0.38], [0.7, 0.3], [0.9, 0.1]])
-    >>> debiaser = WeightDebiaser().fit(X, [1, 0, 0])
-    >>> with tempfile.TemporaryDirectory() as folder:
-    ...     debiaser.save(os.path.join(folder, "correction.json"))
-    ...     again = load(os.path.join(folder, "correction.json"))
-    >>> (again.predict(X) == debiaser.predict(X)).all()
-    np.True_
-    """
-    kinds: dict[str, type[BaseDebiaser]] = {
-        kind.__name__: kind for kind in (WeightDebiaser, FuzzyDebiaser, EnsembleDebiaser, LogBiasDebiaser)
-    }
-    fitted, named = read_correction(path, tuple(kinds), family)
-    parameters: dict[str, object] = {"objective": fitted.objective, "search": fitted.search}
-    parameters |= {"n_weights": fitted.n_weights, "family": family}
-    if not named and fitted.classes.dtype.kind == "U":
-        parameters["classes"] = fitted.classes[np.argsort(fitted.columns)].tolist()
-    debiaser = kinds[fitted.method]()
-    known = debiaser.get_params(deep=False)
-    debiaser.set_params(**{name: value for name, value in parameters.items() if name in known})
-    return debiaser._restore(fitted, named)

@@ -16,7 +16,9 @@ from debias.corrections.correction import Correction, correct, decide
 from debias.corrections.explanations import ClassFacts
 from debias.corrections.families import Family
 from debias.errors import ParameterError
+from debias.estimators.bases.base import Base, Identity
 from debias.estimators.few_labels.generalization import Expectation
+from debias.estimators.few_labels.one_standard_error import MethodSelection
 from debias.metrics.confusion import cobias_of_accuracies
 from debias.search.certificate import Certificate
 from debias.search.constraints import Goal
@@ -117,6 +119,12 @@ class FittedCorrection:
     ----------
     method, search : str
         Class name of the debiaser, and the search that it ran.
+    base : Base
+        The map that comes before the corrections.
+    selection : MethodSelection or None
+        What every method was worth on held-out rows, where the method was chosen.
+    family_name : str or None
+        Name of the family that a debiaser with a choice of families chose from.
     n_weights : int or None
         Steps of the scale of weights, where the method has one.
     classes : ndarray of shape (n_classes,)
@@ -176,6 +184,9 @@ class FittedCorrection:
     expectation: Expectation | None = None
     picked_row: int | None = None
     frontier: Frontier | None = None
+    base: Base = Identity()
+    family_name: str | None = None
+    selection: MethodSelection | None = None
 
     @classmethod
     def of(
@@ -260,8 +271,10 @@ class FittedCorrection:
 
     @property
     def improved(self) -> bool:
-        """Whether any class is corrected."""
-        return any(not correction.is_identity for correction in self.corrections)
+        """Whether anything is changed: by the base, or by the correction of any class."""
+        return not isinstance(self.base, Identity) or any(
+            not correction.is_identity for correction in self.corrections
+        )
 
     @property
     def feasible(self) -> bool:
@@ -311,6 +324,44 @@ class FittedCorrection:
             shrunk=False,
             shrinkage_path=None,
             picked_row=row % n_rows,
+        )
+
+    def after(self, base: Base, name: str, match: ClassColumns, probabilities: FloatArray) -> Self:
+        """Return the same corrections behind a base, beside the uncorrected model.
+
+        Parameters
+        ----------
+        base : Base
+            What maps probabilities to the posteriors that were searched.
+        name : str
+            The family that was chosen from.
+        match, probabilities
+            The rows of the fit before the base, as often as they count.
+
+        Returns
+        -------
+        FittedCorrection
+            Its counts without correction, and the value they have, are those of the model. Those with
+            correction are of out-of-fold posteriors.
+        """
+        n_classes = probabilities.shape[1]
+        counts = confusion_counts(match.y, decide(probabilities, probabilities), n_classes)
+        facts = tuple(
+            replace(
+                one,
+                correct_before=int(counts.correct[k]),
+                predicted_before=int(counts.predicted[k]),
+                quartiles=_quartiles(probabilities[match.y == k, k]),
+            )
+            for one, k in zip(self.facts, match.columns, strict=True)
+        )
+        return replace(
+            self,
+            base=base,
+            family_name=name,
+            facts=facts,
+            baseline_objective_value=float(self.objective(*counts)),
+            data_fingerprint=fingerprint_of(probabilities, match.y),
         )
 
 

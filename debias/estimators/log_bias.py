@@ -10,8 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from debias.corrections.correction import Triangle
-from debias.corrections.families import Family
+from debias.corrections.families import IDENTITY, Family
 from debias.corrections.shapes import Scaled, scale
 from debias.estimators.base_debiaser import BaseDebiaser
 from debias.estimators.column_classifier import RandomState, seed_of
@@ -26,8 +25,7 @@ from debias.search.result import SearchResult
 from debias.search.search_settings import SearchSettings
 from debias.tables.class_columns import ClassColumns, FloatArray, IndexArray
 
-_IDENTITY = Triangle(0.0, 1.0, 1.0, id=17)
-_FOLD_STARTS = 4
+_FOLD_STARTS = 3
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
@@ -89,7 +87,7 @@ class LogBiasDebiaser(BaseDebiaser):
         )
         # What was found is a family of its own: the identity and one correction per changed class.
         factors = np.exp(found.biases).tolist()
-        family = Family([_IDENTITY, *(Scaled(_IDENTITY, factor) for factor in factors if factor < 1)])
+        family = Family([IDENTITY, *(Scaled(IDENTITY, factor) for factor in factors if factor < 1)])
         changed = np.array([factor < 1 for factor in factors])
         problem = build_problem(probabilities, match.y, family, objective)
         support = np.bincount(given[counted], minlength=problem.n_classes)
@@ -116,5 +114,6 @@ class LogBiasDebiaser(BaseDebiaser):
         return fitted
 
     def quick_predictor(self, probabilities: FloatArray, y: IndexArray, seed: int) -> Predictor:  # noqa: D102
-        found = descend_log_bias(probabilities, probabilities, y, goal_of(self.objective), _FOLD_STARTS, seed)
-        return predictor(scale([_IDENTITY] * probabilities.shape[1], np.exp(found.biases)))
+        goal = goal_of(self.objective)
+        found = descend_log_bias(probabilities, probabilities, y, goal, _FOLD_STARTS, seed, pairs=False)
+        return predictor(scale([IDENTITY] * probabilities.shape[1], np.exp(found.biases)))

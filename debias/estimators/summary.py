@@ -5,6 +5,8 @@ from typing import NamedTuple
 
 from debias.console.number_formats import fixed
 from debias.errors import InfeasibleWarning, InterruptedWarning
+from debias.estimators.bases.base import Identity
+from debias.estimators.bases.base_words import NAMES
 from debias.estimators.few_labels.shrinkage import FEW_LABELS
 from debias.estimators.fitted_correction import FittedCorrection
 from debias.metrics.class_support import describe_few_rows
@@ -41,10 +43,13 @@ def describe_outcome(fitted: FittedCorrection) -> str:
     1: their class accuracies cannot be known.
     """
     n_changed = sum(not correction.is_identity for correction in fitted.corrections)
+    has_base = not isinstance(fitted.base, Identity)
     evaluated = f"Nothing was changed: of {fitted.n_evaluations:,} choices evaluated"
     if n_changed:
         corrected = "is corrected" if n_changed == 1 else "are corrected"
         said = f"{n_changed} of {len(fitted.classes)} classes {corrected}: on {_change(fitted)}."
+    elif has_base:
+        said = f"No class is corrected: on {_change(fitted)}."
     elif fitted.picked_row is not None:
         said = "Nothing is changed: this row is the uncorrected model."
     elif _is_shrunk_away(fitted):
@@ -60,7 +65,9 @@ def describe_outcome(fitted: FittedCorrection) -> str:
     by_hand = (
         "" if fitted.picked_row is None else f"Picked from the frontier by hand (row {fitted.picked_row}). "
     )
-    return f"{by_hand}{said}{_bounds_kept(fitted)}{_caution(fitted)}"
+    first = f"The base is {NAMES[fitted.base.kind]}. " if has_base else ""
+    why = "" if fitted.selection is None else f"{fitted.selection.describe()} "
+    return f"{why}{by_hand}{first}{said}{_bounds_kept(fitted)}{_caution(fitted)}"
 
 
 def describe_infeasible(fitted: FittedCorrection) -> str:
@@ -161,10 +168,16 @@ def _change(fitted: FittedCorrection) -> str:
         values = f"{fixed(fitted.baseline_objective_value, 4)} to {fixed(fitted.objective_value, 4)}"
         objective = f", the objective from {values}"
     return (
-        f"{fitted.n_labels:,} labelled rows accuracy goes from {before.accuracy:.1f} to {after.accuracy:.1f} "
-        f"%, COBias from {before.cobias:.1f} to {after.cobias:.1f} points{objective} "
+        f"{fitted.n_labels:,} labelled rows{_judged_by(fitted)} accuracy goes from {before.accuracy:.1f} to "
+        f"{after.accuracy:.1f} %, COBias from {before.cobias:.1f} to {after.cobias:.1f} points{objective} "
         f"({fitted.n_evaluations:,} choices evaluated{_proved(fitted)})"
     )
+
+
+def _judged_by(fitted: FittedCorrection) -> str:
+    """Say that a learnt base never judged the rows it was fitted on."""
+    learnt = not isinstance(fitted.base, Identity) and fitted.base.kind != "batch"
+    return ", each mapped by a base that was fitted without it," if learnt else ""
 
 
 def _proved(fitted: FittedCorrection) -> str:

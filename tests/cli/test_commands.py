@@ -14,7 +14,7 @@ import pytest
 import transformers
 
 import debias
-from debias.estimators.debiasers import load
+from debias.estimators.tuning.methods import load
 from debias.estimators.prediction import predict_table
 from debias.tables.table import ProbabilityTable
 from iterit.cli import app as iterit_app

@@ -9,7 +9,7 @@ from typer.testing import CliRunner
 from debias.cli import app
 from debias.cli.demo import run_demo
 from debias.errors import MissingDependencyError, ResumeError
-from debias.estimators.debiasers import load
+from debias.estimators.tuning.methods import load
 from debias.tables.overlap import check_disjoint
 from debias.tables.table import ProbabilityTable
 from tests.support.refusals import refused

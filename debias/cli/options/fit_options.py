@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from debias.errors import ParameterError, param
 from debias.search.search_settings import METHODS, SearchSettings
 from debias.settings import Settings, setting
 
@@ -25,8 +26,31 @@ class Method(StrEnum):
     fuzzy = "fuzzy"
 
 
+class FitMethod(StrEnum):
+    """What a fit may be asked for: the simplest of the best, or a method by name."""
+
+    auto = "auto"
+    uncorrected = "uncorrected"
+    batch = "batch"
+    weight = "weight"
+    fuzzy = "fuzzy"
+    ensemble = "ensemble"
+    log_bias = "log-bias"
+    vector = "vector"
+    calibrated = "calibrated"
+
+
 MethodOption = Annotated[
     Method, typer.Option(help="Weights (DNIP), fuzzy memberships (FuRud), or either per class (DCS).")
+]
+FitMethodOption = Annotated[
+    FitMethod,
+    typer.Option(
+        help="auto: the simplest method within one standard error of the best on held-out rows; batch: "
+        "calibration without labels; weight (DNIP), fuzzy (FuRud) or ensemble (DCS): a function per class; "
+        "log-bias: a factor per class; vector or calibrated: a learnt map of log-probabilities, then a "
+        "factor per class."
+    ),
 ]
 WeightSteps = Annotated[int, typer.Option(help="Steps of the weight scale.")]
 
@@ -166,6 +190,49 @@ def make_debiaser(
         debiaser.set_params(n_weights=n_weights)
     debiaser.set_params(**search_parameters(search))
     return debiaser
+
+
+def make_fitter(
+    method: FitMethod,
+    goal: "Goal",
+    search: SearchSettings,
+    n_weights: int | None = None,
+    seed: int = 0,
+    polish: bool = False,
+) -> "BaseDebiaser":
+    """Return the estimator of ``debias fit``, not fitted.
+
+    Parameters
+    ----------
+    method : FitMethod
+        Which method.
+    goal, search, n_weights, seed, polish
+        As in :func:`make_debiaser`.
+
+    Returns
+    -------
+    BaseDebiaser
+
+    Raises
+    ------
+    ParameterError
+        Another method than a function per class is to be polished.
+    """
+    from debias.estimators.tuning.debiaser import Debiaser
+
+    if method in list(Method):
+        return make_debiaser(Method(method.value), goal, search, n_weights, seed, polish)
+    if polish:
+        raise ParameterError(
+            f"{param('polish', True)} needs a function per class",
+            parameter="polish",
+            received=True,
+            fix=f"set {param('method', 'ensemble')}, or omit {param('polish')}",
+        )
+    debiaser = Debiaser(method=method.value, objective=goal, random_state=seed)
+    if n_weights is not None:
+        debiaser.set_params(n_weights=n_weights)
+    return debiaser.set_params(**search_parameters(search))
 
 
 def search_parameters(search: SearchSettings) -> dict[str, object]:

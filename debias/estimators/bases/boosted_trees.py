@@ -6,8 +6,6 @@ scikit-learn grows the trees; they are applied here, so that a file needs no pic
 from dataclasses import dataclass
 
 import numpy as np
-from sklearn.ensemble import HistGradientBoostingClassifier
-from threadpoolctl import threadpool_limits
 
 from debias.estimators.bases.base import Base, log_probabilities, softmax
 from debias.estimators.bases.map_fitting import LabelledRows
@@ -121,12 +119,13 @@ def fit_trees(rows: LabelledRows, seed: int) -> BoostedTrees:
     >>> trees.posteriors(P).argmax(axis=1)[:4], (p < 0.5).astype(int)[:4]
     (array([0, 1, 1, 1]), array([0, 1, 1, 1]))
     """
+    from sklearn.ensemble import HistGradientBoostingClassifier
+
     n_classes, columns = rows.probabilities.shape[1], np.unique(rows.y)
     if len(columns) < 2:
         return BoostedTrees(n_classes, columns, np.zeros(1), ())
     model = HistGradientBoostingClassifier(**_SETTINGS, early_stopping=False, random_state=seed)
-    with threadpool_limits(1):  # sums in one order, whatever the machine
-        model.fit(log_probabilities(rows.probabilities), rows.y, sample_weight=rows.weights)
+    model.fit(log_probabilities(rows.probabilities), rows.y, sample_weight=rows.weights)
     first = np.asarray(model._baseline_prediction, dtype=np.float64).ravel()
     grown = [[_plain(predictor.nodes) for predictor in of_round] for of_round in model._predictors]
     if len(columns) == 2:  # one logit, that of the second class

@@ -169,24 +169,47 @@ def cross_validate_choice(
     Expectation
         See :func:`~debias.estimators.few_labels.generalization.expect_change`.
     """
-    family, objective = choosing.family, choosing.objective
 
     def choose(rows: IndexArray, seed: int) -> Predictor:
-        values, labels = probabilities[rows], y[rows]
-        part = build_problem(values, labels, family, objective)
-        best = _quick_choice(choosing, part, shrunk, seed)
-        if shrunk and part.objective.is_feasible(best.objective):
-            found = _shrink_rows(part, values, labels, family, best, _FOLD_STARTS, _FOLD_COPIES, seed)
-            best = part.candidate(found.choice)
-        chosen = [family[index] for index in best.choice]
-        if not choosing.polish:
-            return predictor(chosen)
-        corrected = correct(values, chosen)
-        return predictor(scale(chosen, polish(corrected, values, labels, part.objective, random_state=seed)))
+        return quick_predictor(choosing, probabilities[rows], y[rows], shrunk, seed)
 
     return expect_change(
-        probabilities, y, choose, objective, choosing.seed, choosing.n_jobs, choosing.verbose
+        probabilities, y, choose, choosing.objective, choosing.seed, choosing.n_jobs, choosing.verbose
     )
+
+
+def quick_predictor(
+    choosing: Choosing, probabilities: FloatArray, y: IndexArray, shrunk: bool, seed: int
+) -> Predictor:
+    """Return what a quicker search on some rows predicts for others.
+
+    Parameters
+    ----------
+    choosing : Choosing
+        How corrections are chosen.
+    probabilities, y
+        Labelled rows; labels as column indices.
+    shrunk : bool
+        Whether the choice is shrunk.
+    seed : int
+        Seed of this search.
+
+    Returns
+    -------
+    Predictor
+        Takes class probabilities, returns predicted columns.
+    """
+    family = choosing.family
+    part = build_problem(probabilities, y, family, choosing.objective)
+    best = _quick_choice(choosing, part, shrunk, seed)
+    if shrunk and part.objective.is_feasible(best.objective):
+        found = _shrink_rows(part, probabilities, y, family, best, _FOLD_STARTS, _FOLD_COPIES, seed)
+        best = part.candidate(found.choice)
+    chosen = [family[index] for index in best.choice]
+    if not choosing.polish:
+        return predictor(chosen)
+    corrected = correct(probabilities, chosen)
+    return predictor(scale(chosen, polish(corrected, probabilities, y, part.objective, random_state=seed)))
 
 
 def _quick_choice(choosing: Choosing, part: Problem, shrunk: bool, seed: int) -> Candidate:

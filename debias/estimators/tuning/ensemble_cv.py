@@ -14,7 +14,6 @@ from debias.errors import InterruptedWarning
 from debias.estimators.base_debiaser import BaseDebiaser
 from debias.estimators.column_classifier import Labels, RandomState, Rows, seed_of
 from debias.estimators.debiasers import EnsembleDebiaser, FamilyDebiaser, FuzzyDebiaser, WeightDebiaser
-from debias.estimators.few_labels.generalization import Expectation
 from debias.estimators.summary import describe_outcome
 from debias.estimators.tuning.cross_validation import CrossValidation, cross_validate
 from debias.estimators.tuning.folds import Splitter, make_folds
@@ -157,14 +156,14 @@ class EnsembleDebiaserCV(BaseDebiaser):
             n_folds = found.results.attrs["n_folds"]
             sentence = f"the search was interrupted; {n_folds} of {n_asked} folds chose the setting."
             warnings.warn(sentence, InterruptedWarning, stacklevel=2)
-        fitted = self._plain(seed).fit(X, y).fitted_
+        fitted = self._of_best_setting(seed).fit(X, y).fitted_
         self.fitted_ = replace(fitted, interrupted=fitted.interrupted or found.interrupted)
         return self
 
     fit.__doc__ = BaseDebiaser.fit.__doc__
 
-    def _expect(self, probabilities: FloatArray, y: IndexArray, seed: int) -> Expectation:
-        return self.best_debiaser_._expect(probabilities, y, seed)
+    def _plain(self) -> FamilyDebiaser:
+        return self._of_best_setting(0)
 
     def _cross_validate(
         self,
@@ -184,7 +183,7 @@ class EnsembleDebiaserCV(BaseDebiaser):
             )
         return found, len(folds)
 
-    def _plain(self, random_state: RandomState) -> FamilyDebiaser:
+    def _of_best_setting(self, random_state: RandomState) -> FamilyDebiaser:
         """Return the debiaser of the best setting, not fitted."""
         setting = self.best_setting_
         kinds = {"ensemble": EnsembleDebiaser, "weights": WeightDebiaser, "memberships": FuzzyDebiaser}
@@ -204,7 +203,7 @@ class EnsembleDebiaserCV(BaseDebiaser):
     def best_debiaser_(self) -> FamilyDebiaser:
         """The plain debiaser of the best setting, fitted on all rows."""
         check_is_fitted(self)
-        return self._plain(0)._restore(self.fitted_, named=hasattr(self, "feature_names_in_"))
+        return self._of_best_setting(0)._restore(self.fitted_, named=hasattr(self, "feature_names_in_"))
 
     def summary(self) -> str:
         """Say what was chosen and how, what the corrections do, and how many labels that took."""

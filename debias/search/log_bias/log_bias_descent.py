@@ -59,6 +59,7 @@ def descend_log_bias(
     n_starts: int = 32,
     random_state: int = 0,
     on_start_done: Callable[[], object] | None = None,
+    pairs: bool = True,
 ) -> LogBiasResult:
     """Search for the best log-bias per class.
 
@@ -92,6 +93,8 @@ def descend_log_bias(
         Seed.
     on_start_done : callable, optional
         Called after each start, for a progress bar.
+    pairs : bool, default=True
+        Whether step 2 follows, which takes most of the time.
 
     Returns
     -------
@@ -124,7 +127,7 @@ def descend_log_bias(
                 best, z = found, value
             if on_start_done is not None:
                 on_start_done()
-        improved = True
+        improved = pairs
         while improved:
             moved, value = _move_pair(problem, best, z, rng)
             improved = value < z - TOLERANCE

@@ -1,0 +1,118 @@
+"""Bases in files: read back from plain data, every number checked."""
+
+from collections.abc import Mapping
+
+import numpy as np
+import numpy.typing as npt
+
+from debias.errors import CorrectionFileError
+from debias.estimators.bases.base import Base, Identity
+from debias.estimators.bases.boosted_trees import BoostedTrees, Tree
+from debias.estimators.bases.linear_maps import LinearMap
+
+_LINEAR = ("batch", "vector", "affine")
+
+
+def base_from_dict(entry: object, n_classes: int) -> Base:
+    """Read what ``to_dict`` of a base wrote.
+
+    Parameters
+    ----------
+    entry : object
+        Of a JSON file that was not checked yet.
+    n_classes : int
+        Classes of the correction.
+
+    Returns
+    -------
+    Base
+
+    Raises
+    ------
+    CorrectionFileError
+        A part is missing, is no finite number, or has another shape.
+
+    Examples
+    --------
+    >>> entry = {"kind": "batch", "strength": None, "bias": [0, 1], "matrix": [[1, 0], [0, 1]]}
+    >>> base_from_dict(entry, 2).kind
+    'batch'
+    """
+    if not isinstance(entry, Mapping) or entry.get("kind") not in ("identity", *_LINEAR, "trees"):
+        raise CorrectionFileError(parameter="base", allowed="a base that debias fit wrote", received=entry)
+    kind = str(entry["kind"])
+    if kind == "identity":
+        return Identity()
+    if kind in _LINEAR:
+        strength = entry.get("strength")
+        return LinearMap(
+            matrix=_numbers(entry, "matrix", (n_classes, n_classes)),
+            bias=_numbers(entry, "bias", (n_classes,)),
+            kind=kind,
+            strength=None if strength is None else float(_numbers(entry, "strength", ())),
+        )
+    columns = _indices(entry, "columns", None, n_classes)
+    if entry.get("n_classes") != n_classes or len(set(columns.tolist())) != len(columns) or not len(columns):
+        raise CorrectionFileError(
+            parameter="columns",
+            allowed=f"different columns of {n_classes} classes",
+            received=columns.tolist(),
+        )
+    first, rounds = _numbers(entry, "first", (len(columns),)), entry.get("trees")
+    if not isinstance(rounds, list) or any(
+        not isinstance(one, list) or len(one) != len(columns) for one in rounds
+    ):
+        raise CorrectionFileError(
+            parameter="trees", allowed="a tree per class in every round", received=rounds
+        )
+    trees = tuple(tuple(_tree(tree, n_classes) for tree in of_round) for of_round in rounds)
+    return BoostedTrees(n_classes, columns, first, trees)
+
+
+def _tree(entry: object, n_classes: int) -> Tree:
+    """Read a tree, in which children come after their parents, so that every walk ends."""
+    if not isinstance(entry, Mapping):
+        raise CorrectionFileError(parameter="trees", allowed="objects", received=entry)
+    value = _numbers(entry, "value", None)
+    n_nodes = len(value)
+    left, right = (_indices(entry, side, n_nodes, n_nodes) for side in ("left", "right"))
+    own = np.arange(n_nodes)
+    is_leaf = (left == own) & (right == own)
+    if not n_nodes or not (is_leaf | ((left > own) & (right > own))).all():
+        raise CorrectionFileError(
+            parameter="left", allowed="nodes after their parent", received=left.tolist()
+        )
+    return Tree(
+        _indices(entry, "feature", n_nodes, n_classes),
+        _numbers(entry, "threshold", (n_nodes,)),
+        left,
+        right,
+        value,
+    )
+
+
+def _numbers(
+    entry: Mapping[str, object], name: str, shape: tuple[int, ...] | None
+) -> npt.NDArray[np.float64]:
+    """Return finite numbers of a shape; of any length where none is given."""
+    try:
+        values = np.asarray(entry[name], dtype=np.float64)
+    except KeyError:
+        raise
+    except (TypeError, ValueError) as error:
+        raise CorrectionFileError(parameter=name, allowed="numbers", received=entry[name]) from error
+    fits = values.ndim == 1 if shape is None else values.shape == shape
+    if not fits or not np.isfinite(values).all():
+        allowed = f"finite numbers of shape {'(n,)' if shape is None else shape}"
+        raise CorrectionFileError(parameter=name, allowed=allowed, received=entry[name])
+    return values
+
+
+def _indices(entry: Mapping[str, object], name: str, length: int | None, below: int) -> npt.NDArray[np.int64]:
+    """Return whole numbers from 0 to less than `below`."""
+    values = _numbers(entry, name, None if length is None else (length,))
+    if not ((values >= 0) & (values < below) & (values == np.floor(values))).all():
+        raise CorrectionFileError(
+            parameter=name, allowed=f"integers from 0 to {below - 1}", received=entry[name]
+        )
+    return values.astype(np.int64)

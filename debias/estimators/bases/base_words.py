@@ -1,0 +1,80 @@
+"""A base in words: what it does to every class, and which class's evidence it moves to which."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from debias.estimators.bases.base import Base, Identity
+from debias.estimators.bases.linear_maps import LinearMap
+
+NAMES = {
+    "identity": "the probabilities of the model",
+    "batch": "batch calibration",
+    "vector": "vector scaling",
+    "affine": "an affine map of the log-probabilities",
+    "trees": "boosted trees on the log-probabilities",
+}
+
+_LARGEST = 3
+
+
+def describe_base(base: Base, names: Sequence[object]) -> list[str]:
+    r"""Say in sentences what a base does.
+
+    Parameters
+    ----------
+    base : Base
+        Fitted.
+    names : sequence of length n_classes
+        Class names, in the order of the columns.
+
+    Returns
+    -------
+    list of str
+        Nothing for the identity. The largest three entries of a matrix are said as odds: what doubling the
+        probability of one class does to another one, against the average class.
+
+    Examples
+    --------
+    >>> matrix = np.array([[1.0, 0.9, 0.0], [0.0, 1.0, 0.0], [0.0, 0.0, 1.0]])
+    >>> said = describe_base(LinearMap(matrix, np.zeros(3), "affine"), ["Entity", "Person", "Number"])
+    >>> print(said[0], said[1], sep="\n")
+    The base is an affine map of the log-probabilities.
+    Evidence for Person counts for Entity: where the model gives Person twice the probability, the map
+    multiplies the odds of Entity against the average class by a further 1.52.
+    """
+    if isinstance(base, Identity):
+        return []
+    said = [f"The base is {NAMES[base.kind]}."]
+    if not isinstance(base, LinearMap):
+        return said
+    if base.kind == "batch":
+        factors = np.exp(base.bias - base.bias.max())
+        listed = ", ".join(f"{name} by {factor:.3g}" for name, factor in zip(names, factors, strict=True))
+        return [f"The base is batch calibration, which uses no labels: it multiplies {listed}."]
+    if base.kind == "vector":
+        slopes = np.diag(base.matrix)
+        k = int(np.argmax(np.abs(np.log(np.maximum(np.abs(slopes), 1e-9)))))
+        return [
+            *said,
+            f"Evidence for {names[k]} counts {slopes[k]:.2f} times, the largest change of a slope.",
+        ]
+    n_classes = len(base.bias)
+    change = base.relative_matrix() - (np.eye(n_classes) - 1 / n_classes)
+    for at in np.argsort(-np.abs(change), axis=None, kind="stable")[:_LARGEST]:
+        to, source = np.unravel_index(at, change.shape)
+        if abs(change[to, source]) >= 0.01:
+            said.append(_moved(names[source], names[to], float(change[to, source]), to == source))
+    return said
+
+
+def _moved(source: object, to: object, change: float, own: bool) -> str:
+    """Say what the map adds to the effect of a doubled probability on the odds of a class."""
+    if own:
+        what = f"Evidence for {source} counts {'more' if change > 0 else 'less'} than the model gives it"
+    else:
+        what = f"Evidence for {source} counts {'for' if change > 0 else 'against'} {to}"
+    return (
+        f"{what}: where the model gives {source} twice the probability, the map multiplies the odds of {to} "
+        f"against the average class by a further {2**change:.2f}."
+    )

@@ -1,0 +1,239 @@
+"""The estimator that learns a base, a map of log-probabilities, and then searches corrections of it.
+
+One function per class cannot move evidence from one class to another; a map of all can. The search
+then sets the balance between the classes, on posteriors of rows that the map was not fitted on.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Self
+
+import numpy as np
+import numpy.typing as npt
+
+from debias.corrections.correction import Correction
+from debias.corrections.families import IDENTITY, Family, ensemble, memberships, weights
+from debias.errors import ParameterError
+from debias.estimators.base_debiaser import BaseDebiaser
+from debias.estimators.bases.cross_fitting import FEW_FOLDS, CrossFit, check_base, cross_fit
+from debias.estimators.bases.map_fitting import LabelledRows
+from debias.estimators.column_classifier import Labels, RandomState, Rows, seed_of
+from debias.estimators.debiasers import EnsembleDebiaser
+from debias.estimators.few_labels.generalization import Predictor
+from debias.estimators.fitted_correction import FittedCorrection
+from debias.estimators.log_bias import LogBiasDebiaser
+from debias.metrics.sample_weights import check_weights
+from debias.search.constraints import Constrained, Goal
+from debias.search.objective import confusion_counts
+from debias.search.problem import goal_of
+from debias.tables.class_columns import ClassColumns, FloatArray, IndexArray
+
+NO_CORRECTION, LOG_BIAS, OWN = "none", "log-bias", "own"
+
+
+class SemiSupervisedDebiaser(BaseDebiaser):
+    """A debiaser that rows without labels can help."""
+
+    def fit(  # type: ignore[override]
+        self,
+        X: Rows,
+        y: Labels,
+        sample_weight: npt.ArrayLike | None = None,
+        X_unlabelled: Rows | None = None,
+    ) -> Self:
+        """Learn what to do from labelled rows, and from rows without labels where there are any.
+
+        Parameters
+        ----------
+        X, y, sample_weight
+            As in :meth:`~debias.estimators.debiasers.EnsembleDebiaser.fit`.
+        X_unlabelled : DataFrame or array of shape (n_rows, n_classes), optional
+            Class probabilities of rows without labels: they join batch calibration, towards which
+            the base is pulled.
+
+        Returns
+        -------
+        self
+            The fitted estimator.
+
+        Raises
+        ------
+        TableError
+            As in :meth:`~debias.estimators.debiasers.EnsembleDebiaser.fit`, also for `X_unlabelled`.
+        ParameterError
+            A parameter has a value that is not allowed.
+        """
+        match, probabilities = self._match(X, y)
+        unlabelled = probabilities
+        if X_unlabelled is not None:
+            unlabelled = np.concatenate([probabilities, self._validated(X_unlabelled)])
+        self.fitted_ = self.learn(match, probabilities, sample_weight, unlabelled)
+        return self
+
+    def learn(  # noqa: D102
+        self,
+        match: ClassColumns,
+        probabilities: FloatArray,
+        sample_weight: npt.ArrayLike | None = None,
+        unlabelled: FloatArray | None = None,
+    ) -> FittedCorrection:
+        raise TypeError(f"{type(self).__name__} must define learn(match, probabilities, ...).")
+
+
+@dataclass(kw_only=True, eq=False, repr=False)
+class CalibratedDebiaser(SemiSupervisedDebiaser):
+    """A learnt base under the search: a map of log-probabilities, then a correction per class.
+
+    With few labels the base is batch calibration, which needs none; with many it is the full map. How
+    far it goes is chosen by the cross-validated log-likelihood.
+
+    Parameters
+    ----------
+    base : {"affine", "vector", "batch", "identity", "trees"}, default="affine"
+        ``"affine"``: a matrix and a bias per class; ``"vector"``: a slope and a bias per class (vector
+        scaling); ``"batch"``: batch calibration; ``"trees"``: boosted trees, not readable.
+    family : str or sequence of Correction, default="log-bias"
+        What is searched on the posteriors of the base: a continuous factor per class, or
+        ``"weights"``, ``"memberships"``, ``"ensemble"``, ``"wide"``, corrections of one's own, or
+        ``"none"``.
+    n_weights : int, default=30
+        Steps of the weight scale, where the family has one.
+    class_weight : {None, "balanced"}, default=None
+        Whether the base gives all classes the same weight, as in scikit-learn.
+    objective : Objective or Constrained, optional
+        What the search minimises, on out-of-fold posteriors; ``Objective()`` by default. Bounds on the
+        uncorrected model are bounds on the model before the base.
+    search, n_starts, time_limit, n_jobs, verbose
+        As in :class:`~debias.estimators.debiasers.EnsembleDebiaser`.
+    classes : sequence of length n_classes, optional
+        Class labels in the order of the columns, for arrays whose labels are names.
+    random_state : int, RandomState or None, default=0
+        Seed of folds and random starts.
+
+    Attributes
+    ----------
+    base_ : Base
+        The fitted map; ``base_.matrix`` and ``base_.bias`` where it is linear.
+    certificate_ : Certificate or None
+        What is proved of the corrections, given the base; None for a log-bias.
+    objective_value_ : float
+        z per sample of out-of-fold posteriors with the corrections.
+
+    The other attributes are those of :class:`~debias.estimators.debiasers.EnsembleDebiaser`.
+
+    Notes
+    -----
+    Affine map: logits W (x - mean) + c of log-probabilities x, pulled towards batch calibration (Zhou et
+    al. 2023) by strength (|W - I|^2 + |c - b|^2). Vector scaling: Guo et al. 2017.
+
+    Examples
+    --------
+    >>> rng = np.random.default_rng(0)
+    >>> y = np.repeat([0, 1, 2], 60)
+    >>> evidence = rng.normal(size=(180, 3)) + 2 * np.eye(3)[y]
+    >>> logits = evidence @ [[1, 0, 0], [0, 1, 1], [0, 0, 1]]  # the model takes class 1 for class 2
+    >>> X = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
+    >>> debiaser = CalibratedDebiaser().fit(X, y)
+    >>> (X.argmax(axis=1) == y).mean().round(2), round(debiaser.score(X, y), 2)
+    (np.float64(0.73), 0.84)
+    """
+
+    base: str = "affine"
+    family: str | Sequence[Correction] = LOG_BIAS
+    n_weights: int = 30
+    class_weight: str | None = None
+    objective: Goal | None = None
+    search: str = "auto"
+    n_starts: int = 32
+    time_limit: float | None = None
+    classes: Sequence[object] | None = None
+    n_jobs: int | None = None
+    random_state: RandomState = 0
+    verbose: int = 0
+
+    def learn(  # noqa: D102
+        self,
+        match: ClassColumns,
+        probabilities: FloatArray,
+        sample_weight: npt.ArrayLike | None = None,
+        unlabelled: FloatArray | None = None,
+    ) -> FittedCorrection:
+        n_rows, n_classes = probabilities.shape
+        counted, of_rows, *_ = self._weighted(match, probabilities, sample_weight)
+        before = confusion_counts(counted.y, of_rows.argmax(axis=1), n_classes)
+        goal = goal_of(self.objective)
+        goal = goal.resolve(before) if isinstance(goal, Constrained) else goal.validate()
+        corrector = self._corrector(goal, seed_of(self.random_state))
+        counts = np.ones(n_rows) if sample_weight is None else check_weights(sample_weight, n_rows)
+        found = self._cross_fit(match.y, probabilities, counts, unlabelled, seed_of(self.random_state))
+        fitted = corrector.learn(match, found.posteriors, sample_weight)
+        name = self.family if isinstance(self.family, str) else OWN
+        fitted = fitted.after(found.base, name, counted, of_rows)
+        if name == NO_CORRECTION:  # nothing was searched, so nothing is proved
+            fitted = replace(fitted, certificate=None, frontier=None, n_evaluations=1)
+        return replace(fitted, method=type(self).__name__)
+
+    def quick_predictor(  # noqa: D102
+        self,
+        probabilities: FloatArray,
+        y: IndexArray,
+        seed: int,
+        unlabelled: FloatArray | None = None,
+    ) -> Predictor:
+        found = self._cross_fit(y, probabilities, np.ones(len(y)), unlabelled, seed, FEW_FOLDS)
+        decided = self._corrector(goal_of(self.objective), seed).quick_predictor(found.posteriors, y, seed)
+        return lambda rows: decided(found.base.posteriors(rows))
+
+    def _cross_fit(
+        self,
+        y: IndexArray,
+        probabilities: FloatArray,
+        row_weights: FloatArray,
+        unlabelled: FloatArray | None,
+        seed: int,
+        n_folds: int | None = None,
+    ) -> CrossFit:
+        """Learn the base, and map each row by a base without it."""
+        if self.class_weight not in (None, "balanced"):
+            raise ParameterError(
+                parameter="class_weight", allowed="None or 'balanced'", received=self.class_weight
+            )
+        if self.class_weight == "balanced":
+            totals = np.bincount(y, row_weights, minlength=probabilities.shape[1])
+            row_weights = row_weights * (row_weights.sum() / (np.count_nonzero(totals) * totals[y]))
+        rows = LabelledRows(probabilities, y, row_weights)
+        return cross_fit(self.base, rows, probabilities if unlabelled is None else unlabelled, seed, n_folds)
+
+    def _corrector(self, goal: Goal, seed: int) -> BaseDebiaser:
+        """Return the debiaser that searches on the posteriors."""
+        check_base(self.base)
+        if self.family == LOG_BIAS:
+            return LogBiasDebiaser(objective=goal, n_starts=self.n_starts, random_state=seed)
+        return EnsembleDebiaser(
+            family=self._family(),
+            objective=goal,
+            search=self.search,
+            n_starts=self.n_starts,
+            time_limit=self.time_limit,
+            shrink=False,
+            n_jobs=self.n_jobs,
+            random_state=seed,
+            verbose=self.verbose,
+        )
+
+    def _family(self) -> Family:
+        """Return the corrections to choose from."""
+        if not isinstance(self.family, str):
+            return Family.of(self.family)
+        named = {
+            NO_CORRECTION: lambda n_weights: Family([IDENTITY]),
+            "weights": weights,
+            "memberships": lambda n_weights: memberships(),
+            "ensemble": ensemble,
+        }
+        if self.family not in named:
+            allowed = ", ".join(map(repr, [LOG_BIAS, *named]))
+            raise ParameterError(
+                parameter="family", allowed=f"one of {allowed} or corrections", received=self.family
+            )
+        return named[self.family](self.n_weights)

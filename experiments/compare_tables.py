@@ -59,28 +59,12 @@ def main() -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", FewRowsWarning)
         found = compared(given.tasks or settings["tasks"], given.folder, settings)
-    each = [
-        f"{table.name}: {' '.join(alone(found, place).verdict)}" for place, table in enumerate(found.tables)
-    ]
-    lines = [*each, f"Settings: experiments/compare_tables.toml. {machine('scikit-learn', 'numpy')}."]
+    lines = [f"Settings: experiments/compare_tables.toml. {machine('scikit-learn', 'numpy')}."]
     page = comparison_markdown(found, "Corrections and baselines on real tables", lines)
     if not given.tasks:
         found.to_frame().to_csv((RESULTS / RESULT).with_suffix(".csv"), float_format="%.6f")
         (RESULTS / RESULT).with_suffix(".md").write_text(page, encoding="utf-8")
     print(page)
-
-
-def alone(found: Comparison, place: int) -> Comparison:
-    """Return the comparison on one of the tables, with its own verdict."""
-    return Comparison(
-        found.tables[place : place + 1],
-        found.against,
-        found.settings,
-        found.level,
-        found.n_resamples,
-        found.seed + place,
-        {},
-    )
 
 
 if __name__ == "__main__":

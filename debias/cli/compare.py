@@ -2,7 +2,9 @@
 
 import warnings
 from collections import Counter
-from dataclasses import dataclass
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -15,13 +17,16 @@ from debias.console.option_groups import Only
 from debias.console.output_files import check_output, write_text
 from debias.console.screen import print_lines, print_table
 from debias.console.several_values import several_values
-from debias.errors import InterruptedWarning, ParameterError
+from debias.errors import InterruptedWarning, ParameterError, param
+from debias.inference.engine_settings import EngineSettings
 from debias.settings import Settings, setting
 
 if TYPE_CHECKING:
-    from debias.reports.comparison import Comparison
+    from debias.reports.comparison import Comparison, PromptedModel
+    from debias.tables.table import ProbabilityTable
 
 SUFFIXES = (".csv", ".md", ".html")
+_MODEL = "Asking the model"
 
 
 @dataclass(frozen=True)
@@ -42,6 +47,16 @@ class RowChoice(Settings):
         "What the row of coordinate-wise class weights maximises.",
         one_of=("balanced-accuracy", "accuracy", "macro-f1"),
     )
+    task: str | None = setting(
+        None,
+        "Ask the model of the tables, too, for the rows that need it: contextual and domain-context "
+        "calibration, and a linear probe. Name or TOML file of their task, as for `debias collect`.",
+        metavar="TASK",
+        panel=_MODEL,
+    )
+    shots_data: Path | None = setting(
+        None, "File that the solved examples of the prompts were drawn from.", panel=_MODEL
+    )
 
     def names(self) -> list[str] | None:
         """Return the names of the rows, or None for the default ones."""
@@ -58,6 +73,7 @@ def compare(
     ],
     out: Annotated[Path | None, typer.Option(help="Write the figures as .csv, .md or .html as well.")] = None,
     rows: RowChoice,
+    engine: EngineSettings,
     weights: WeightOptions,
     n_weights: WeightSteps = N_WEIGHTS,
     search: Annotated[SearchOptions, Only("n_starts", "n_jobs")],
@@ -98,7 +114,11 @@ def compare(
         metric=rows.metric,
     )
     pairs = [(reading.read(first), reading.read(second)) for first, second in zip(opt, test, strict=True)]
-    with Console(stderr=True).status("comparing") as status, warnings.catch_warnings():
+    with (
+        _asked(rows, engine, [first for first, _ in pairs]) as model,
+        Console(stderr=True).status("comparing") as status,
+        warnings.catch_warnings(),
+    ):
         warnings.simplefilter("ignore", InterruptedWarning)  # said below
         compared = comparison.compare_tables(
             pairs,
@@ -106,7 +126,7 @@ def compare(
             names=table_names(opt, test),
             against=rows.against,
             slow=rows.all,
-            settings=settings,
+            settings=replace(settings, model=model),
             level=level,
             n_resamples=n_resamples,
             seed=seed,
@@ -115,6 +135,7 @@ def compare(
     missing = comparison.describe_missing(compared)
     for section in comparison.sections(compared, brief=True):
         print_table(section.title, section.header, section.rows)
+        print_lines(section.lines)
     lines = [missing] if missing else []
     print_lines([*lines, *compared.verdict, *compared.notes])
     if out is not None:
@@ -123,6 +144,32 @@ def compare(
     if missing:
         kept = "is kept above" if out is None else f"is kept in {out}"
         raise Interrupted(f"what was measured {kept}; {missing.removesuffix('.')}")
+
+
+@contextmanager
+def _asked(
+    rows: RowChoice, engine: EngineSettings, tables: "list[ProbabilityTable]"
+) -> "Iterator[PromptedModel | None]":
+    """Open the model of the tables, where rows may ask it."""
+    if rows.task is None:
+        if engine != EngineSettings() or rows.shots_data is not None:
+            raise ParameterError(
+                f"a model is asked only where {param('task')} is given",
+                parameter="task",
+                received=None,
+                fix="name the task of the tables, or omit the options of the model",
+            )
+        yield None
+        return
+    from debias.inference.engine_settings import open_engine
+    from debias.reports.comparison import PromptedModel
+
+    if len(tables) > 1:
+        raise ParameterError(
+            parameter="task", allowed="omitted where several tables are fitted on", received=rows.task
+        )
+    with open_engine(engine) as opened:
+        yield PromptedModel.of_table(opened, rows.task, tables[0], rows.shots_data)
 
 
 def table_names(opt: list[Path], test: list[Path]) -> list[str]:

@@ -13,6 +13,7 @@ from debias.console.command_group import make_program
 from debias.console.several_values import several_values, spread_values
 from tests.support.commands import refusal, run, works
 from tests.support.small_tables import skewed_table
+from tests.support.tiny_models import byte_tokenizer, tiny_model
 
 QUICK = ("--n-resamples", 20, "--n-starts", 1)
 
@@ -99,3 +100,35 @@ def test_an_option_with_several_values_ends_at_the_next_option():
     program = make_program("toy", (show, lambda: None), summary="", start="")
     assert "['a'] ['b', 'c']" in CliRunner().invoke(program, ["show", "a", "--t", "b", "c"]).stdout
     assert run("compare").exit_code == 2
+
+
+def test_the_model_of_the_tables_is_asked_after_the_same_prompt(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    tiny_model("gpt2").save_pretrained("model")
+    byte_tokenizer().save_pretrained("model")
+    task = 'labels = ["good", "bad"]\nquestion_prefix = "Review: "\nanswer_prefix = "Verdict: "\n'
+    Path("task.toml").write_text(task, encoding="utf-8")
+    rows = pd.DataFrame({"text": [f"number {n} it is" for n in range(60)], "label": ["good", "bad"] * 30})
+    rows.iloc[:40].to_csv("first.csv", index=False)
+    rows.iloc[40:].to_csv("last.csv", index=False)
+    model = ("--model", "model", "--dtype", "float32")
+    shown = ("--shots", 2, "--shots-data", "first.csv")
+    for name in ("first", "last"):
+        works("collect", "task.toml", "--data", f"{name}.csv", *shown, *model, "--out", f"{name}.parquet")
+    pair = ("compare", "first.parquet", "--test", "last.parquet", "--n-resamples", 20)
+    keys = "batch,contextual,domain-context,states"
+    asked = ("--task", "task.toml", "--shots-data", "first.csv", *model)
+    works(*pair, "--methods", keys, *asked, "--out", "c.csv")
+    frame = pd.read_csv("c.csv", index_col="method")
+    assert frame["note"].isna().all()
+    assert frame["needs"].tolist() == ["nothing", "model", "texts, model", "weights"]
+    assert frame["labels_used"].tolist() == [0, 0, 0, 38]
+    error, line = refusal(*pair, *model)
+    assert error.parameter == "task" and "--task" in line
+    error, _ = refusal(*pair, "--task", "task.toml", "--shots-data", "last.csv", *model)
+    assert error.parameter == "shots_data"
+    other = tiny_model("gpt2")
+    other.save_pretrained("other")
+    byte_tokenizer().save_pretrained("other")
+    error, _ = refusal(*pair, *asked[:4], "--model", "other")
+    assert error.parameter == "model"

@@ -222,6 +222,20 @@ def test_several_tables_have_means_deviations_and_one_file():
     assert whole["table"].tolist() == ["one"] * 3 + ["two"] * 3 + ["mean"] * 3
     titles = [section.title for section in sections(compared)]
     assert titles[0] == "Mean of 2 tables, with deviation"
+    assert compared.verdict[0].startswith("In the mean of 2 tables, ")
+    for name, frame in frames.items():
+        assert (
+            compared.verdicts[name]
+            == compare_tables(
+                [two_pairs()[names.index(name)]],
+                methods,
+                settings=QUICK,
+                n_resamples=300,
+                seed=names.index(name),
+            ).verdict
+        )
+        assert compared.verdicts[name][0] in comparison_markdown(compared, "t").replace("\\", "")
+        assert frame.index.tolist() == mean.index.tolist()
     assert "±" in sections(compared)[0].rows[0][3]
     assert len(titles) == 2 + 3 * 2
 

@@ -15,12 +15,13 @@ if TYPE_CHECKING:
     from debias.reports.comparison.methods import METHODS as METHODS
     from debias.reports.comparison.methods import Method as Method
     from debias.reports.comparison.methods import MethodSettings as MethodSettings
-    from debias.reports.comparison.methods import PromptedModel as PromptedModel
     from debias.reports.comparison.methods import choose_methods as choose_methods
+    from debias.reports.comparison.prompted_model import PromptedModel as PromptedModel
 
 _HOMES = {
     "comparison": ("Comparison", "compare", "compare_tables", "describe_missing"),
     "comparison_page": ("comparison_html", "comparison_markdown", "sections"),
-    "methods": ("METHODS", "Method", "MethodSettings", "PromptedModel", "choose_methods"),
+    "methods": ("METHODS", "Method", "MethodSettings", "choose_methods"),
+    "prompted_model": ("PromptedModel",),
 }
 __getattr__, __dir__, __all__ = lazy_names(__name__, _HOMES)

@@ -67,15 +67,21 @@ class Comparison:
         """Means over the tables with deviations, for more than one table; None for one."""
         return self._figures.mean() if len(self.tables) > 1 else None
 
-    @property
+    @cached_property
+    def verdicts(self) -> dict[str, list[str]]:
+        """The verdict on each table, by its name."""
+        return {
+            table.name: verdict(self.frames[table.name], table.class_accuracies(), self.against)
+            for table in self.tables
+        }
+
+    @cached_property
     def verdict(self) -> list[str]:
         """One to three sentences on who wins, by how much, and what to use."""
-        frames = self.frames
-        accuracies = [table.class_accuracies() for table in self.tables]
         if self.mean is None:
-            return verdict(next(iter(frames.values())), accuracies[0], self.against)
-        both = pd.concat(dict(zip(frames, accuracies, strict=True)), axis=1)
-        return verdict(self.mean, both, self.against, frames)
+            return next(iter(self.verdicts.values()))
+        both = pd.concat({table.name: table.class_accuracies() for table in self.tables}, axis=1)
+        return verdict(self.mean, both, self.against, self.frames)
 
     @property
     def notes(self) -> list[str]:

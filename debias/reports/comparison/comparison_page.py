@@ -34,11 +34,14 @@ class Section(NamedTuple):
     title : str
     header : list of str
     rows : list of list of str
+    lines : list of str
+        Sentences before the table.
     """
 
     title: str
     header: list[str]
     rows: list[list[str]]
+    lines: list[str]
 
 
 def sections(comparison: Comparison, brief: bool = False) -> list[Section]:
@@ -55,20 +58,20 @@ def sections(comparison: Comparison, brief: bool = False) -> list[Section]:
     list of Section
     """
     found = []
+    n = len(comparison.tables)
     if comparison.mean is not None:
-        n = len(comparison.tables)
-        found.append(
-            Section(f"Mean of {n} tables, with deviation", *_figures(comparison.mean, brief, "_deviation"))
-        )
-        found.append(_differences(comparison, comparison.mean, f"mean of {n} tables", brief))
+        cells = _figures(comparison.mean, brief, "_deviation")
+        found.append(Section(f"Mean of {n} tables, with deviation", *cells, []))
+        found.append(_differences(comparison, comparison.mean, f"Mean of {n} tables", brief))
     for table, (name, frame) in zip(comparison.tables, comparison.frames.items(), strict=True):
-        rows = f"fitted on {table.n_opt:,} rows, measured on {len(table.truth):,}"
-        found.append(Section(f"{name}: {rows}", *_figures(frame, brief)))
+        title = f"{name}: fitted on {table.n_opt:,} rows, measured on {len(table.truth):,}"
+        said = comparison.verdicts[name] if n > 1 else []
+        found.append(Section(title, *_figures(frame, brief), said))
         found.append(_differences(comparison, frame, name, brief))
         if not brief:
             accuracies = table.class_accuracies()
-            cells = [[str(m), *(percent(a, unit=False) for a in row)] for m, row in accuracies.iterrows()]
-            found.append(Section(f"{name}: class accuracies", ["method", *table.classes], cells))
+            rows = [[str(m), *(percent(a, unit=False) for a in row)] for m, row in accuracies.iterrows()]
+            found.append(Section(f"{name}: class accuracies", ["method", *table.classes], rows, []))
     return found
 
 
@@ -127,7 +130,7 @@ def _differences(comparison: Comparison, frame: pd.DataFrame, name: str, brief: 
                 cells.append(f"{signed(value)} ({signed_span(low, high)})")
         rows.append([str(method), *cells])
     title = f"{name}: difference from {comparison.against}, in points, {100 * comparison.level:g} % intervals"
-    return Section(title, ["method", *(NAMES[metric] for metric in metrics)], rows)
+    return Section(title, ["method", *(NAMES[metric] for metric in metrics)], rows, [])
 
 
 def comparison_markdown(comparison: Comparison, title: str, lines: Sequence[str] = ()) -> str:
@@ -147,7 +150,8 @@ def comparison_markdown(comparison: Comparison, title: str, lines: Sequence[str]
     """
     parts = [f"# {escape(title)}", escape(" ".join(comparison.verdict))]
     for section in sections(comparison):
-        parts += [f"## {escape(section.title)}", markdown_table(section.header, section.rows)]
+        parts += [f"## {escape(section.title)}", *map(escape, section.lines)]
+        parts.append(markdown_table(section.header, section.rows))
     said = [*lines, *comparison.notes, _LEGEND]
     return "\n\n".join([*parts, "\n".join(f"- {escape(line)}" for line in said)]) + "\n"
 

@@ -1,13 +1,12 @@
 """The table of methods that a comparison carries: each with its name, group, needs and how it is made."""
 
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import pandas as pd
-from scipy.special import softmax
 from sklearn.base import ClassifierMixin
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
@@ -19,8 +18,7 @@ from debias.errors import ParameterError, TableError, param
 from debias.estimators import baselines
 from debias.estimators.debiasers import EnsembleDebiaser, FuzzyDebiaser, WeightDebiaser
 from debias.estimators.log_bias import LogBiasDebiaser
-from debias.inference.engine import Engine
-from debias.inference.texts.tasks import Demonstration, Task
+from debias.reports.comparison.prompted_model import PromptedModel
 from debias.search.constraints import Goal
 from debias.settings import Settings, setting
 from debias.tables.class_columns import FloatArray
@@ -28,29 +26,6 @@ from debias.tables.table import ProbabilityTable
 
 OURS = ("auto", "calibrated", "ensemble (DCS)")
 """What is recommended, the first that is there: other methods are compared with it by default."""
-
-
-@dataclass(frozen=True)
-class PromptedModel:
-    """The model that a table was collected from, for methods that ask it more.
-
-    Parameters
-    ----------
-    engine : Engine
-    task : Task
-    demonstrations : sequence of Demonstration
-        Those of the prompts of the table.
-    """
-
-    engine: Engine
-    task: Task
-    demonstrations: Sequence[Demonstration] = ()
-
-    def answers(self, texts: Iterable[str]) -> pd.DataFrame:
-        """Return class probabilities of texts, which may be empty, after the same prompt."""
-        prompts = [self.task.prompt(text, self.demonstrations) for text in texts]
-        logarithms = self.engine.label_logprobs(prompts, self.task.continuations)
-        return pd.DataFrame(softmax(logarithms, axis=1), columns=list(self.task.class_names))
 
 
 @dataclass(frozen=True)

@@ -1,5 +1,7 @@
 """The comparison: every method on the same rows, honest about labels, needs, failures and differences."""
 
+import re
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -26,6 +28,7 @@ from debias.reports.comparison import (
 from debias.reports.comparison.measurement import labels_used
 from debias.search.objective import Objective, confusion_counts
 from debias.tables.table import ProbabilityTable
+from tests.support.paths import ROOT
 from tests.support.published_tables import CLASSES, published_path
 from tests.support.refusals import refused
 from tests.support.small_tables import skewed_table
@@ -289,6 +292,15 @@ def test_real_tables():
     assert found.loc["uncorrected", "cobias"] == pytest.approx(0.358, abs=0.001)
     assert found.loc["ensemble (DCS)", "cobias"] < 0.08
     assert found.loc["logistic regression, balanced", "accuracy"] > found.loc["uncorrected", "accuracy"]
+
+
+def test_the_page_lists_every_row_and_its_python_runs(capsys):
+    page = (ROOT / "docs" / "compare.md").read_text(encoding="utf-8")
+    for method in METHODS:
+        assert f"| `{method.key}` | {method.name} | {method.needs} | " in page
+    (block,) = re.findall(r"^```python\n(.*?)^```", page, re.M | re.S)
+    exec(compile(block, "compare.md", "exec"), {})
+    assert "In the mean of 2 tables, highest accuracy: " in capsys.readouterr().out
 
 
 class Stopped(MajorityClass):

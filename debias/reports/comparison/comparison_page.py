@@ -125,12 +125,18 @@ def _differences(comparison: Comparison, frame: pd.DataFrame, name: str, brief: 
             if pd.isna(value):
                 cells.append("–")
             elif metric == "z":
-                cells.append(f"{fixed(value, 3)} ({fixed(low, 3)} to {fixed(high, 3)})")
+                cells.append(f"{_signed(value)} ({_signed(low)} to {_signed(high)})")
             else:
                 cells.append(f"{signed(value)} ({signed_span(low, high)})")
         rows.append([str(method), *cells])
     title = f"{name}: difference from {comparison.against}, in points, {100 * comparison.level:g} % intervals"
     return Section(title, ["method", *(NAMES[metric] for metric in metrics)], rows, [])
+
+
+def _signed(number: float) -> str:
+    """Write a difference of z with its sign."""
+    shown = fixed(number, 3).replace("-", "−")
+    return shown if number < 0.0005 else f"+{shown}"
 
 
 def comparison_markdown(comparison: Comparison, title: str, lines: Sequence[str] = ()) -> str:

@@ -1,6 +1,10 @@
 """``debias compare``: corrections beside baselines, fitted and tested on the same rows."""
 
 import warnings
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -12,17 +16,64 @@ from debias.console.command_group import Interrupted
 from debias.console.option_groups import Only
 from debias.console.output_files import check_output, write_text
 from debias.console.screen import print_lines, print_table
-from debias.errors import InterruptedWarning
+from debias.console.several_values import several_values
+from debias.errors import InterruptedWarning, ParameterError, param
+from debias.inference.engine_settings import EngineSettings
+from debias.settings import Settings, setting
 
 if TYPE_CHECKING:
-    import pandas as pd
+    from debias.reports.comparison import Comparison, PromptedModel
+    from debias.tables.table import ProbabilityTable
+
+SUFFIXES = (".csv", ".md", ".html")
+_MODEL = "Asking the model"
 
 
+@dataclass(frozen=True)
+class RowChoice(Settings):
+    """Which rows a comparison has, and which of them the others are compared with."""
+
+    methods: str | None = setting(
+        None,
+        "The rows by key, such as batch,logistic,ensemble; by default all quick ones whose needs are met.",
+        metavar="NAME,...",
+    )
+    against: str | None = setting(
+        None, "The row that differences are from; what is recommended by default.", metavar="NAME"
+    )
+    all: bool = setting(False, "Slow rows, too: the longer published annealing.")
+    metric: str = setting(
+        "balanced-accuracy",
+        "What the row of coordinate-wise class weights maximises.",
+        one_of=("balanced-accuracy", "accuracy", "macro-f1"),
+    )
+    task: str | None = setting(
+        None,
+        "Ask the model of the tables, too, for the rows that need it: contextual and domain-context "
+        "calibration, and a linear probe. Name or TOML file of their task, as for `debias collect`.",
+        metavar="TASK",
+        panel=_MODEL,
+    )
+    shots_data: Path | None = setting(
+        None, "File that the solved examples of the prompts were drawn from.", panel=_MODEL
+    )
+
+    def names(self) -> list[str] | None:
+        """Return the names of the rows, or None for the default ones."""
+        return None if self.methods is None else [name.strip() for name in self.methods.split(",")]
+
+
+@several_values("--test")
 def compare(
-    opt: Annotated[Path, typer.Argument(help=f"{TABLE_HELP} Rows to fit on.")],
+    opt: Annotated[list[Path], typer.Argument(help=f"{TABLE_HELP} Rows to fit on; or several tables.")],
     *,
-    test: Annotated[Path, typer.Option(help="Table of other labelled rows to measure on.")],
-    out: Annotated[Path | None, typer.Option(help="Write the table as .csv or .md as well.")] = None,
+    test: Annotated[
+        list[Path],
+        typer.Option(help="Table of other labelled rows to measure on; one for each table to fit on."),
+    ],
+    out: Annotated[Path | None, typer.Option(help="Write the figures as .csv, .md or .html as well.")] = None,
+    rows: RowChoice,
+    engine: EngineSettings,
     weights: WeightOptions,
     n_weights: WeightSteps = N_WEIGHTS,
     search: Annotated[SearchOptions, Only("n_starts", "n_jobs")],
@@ -31,57 +82,122 @@ def compare(
     n_resamples: Resamples = 1000,
     reading: TableOptions,
 ) -> None:
-    """Compare the three corrections with baselines on held-out rows.
+    """Compare corrections with baselines on held-out rows, and say who wins.
 
-    Baselines: the uncorrected model, the majority class, batch calibration without labels, logistic
-    regression on the same labels, and the published search. Tables that share rows are refused. Ctrl-C
-    keeps what was measured, and the file says what is missing.
+    Each row learns from the same opt rows and is measured on the same test rows: calibrations without
+    labels, scalings, logistic regression, boosted trees, class weights, the published search, the corrections
+    of this project, and a classifier of the texts where the tables have them. Tables that share rows are
+    refused. A row that fails says why. Ctrl-C keeps what was measured, and the file says what is missing.
 
-    Example: debias compare opt.parquet --test test.parquet --out comparison.md
+    Example: debias compare opt.parquet --test test.parquet --out comparison.html
+
+    Several: debias compare trec-opt.parquet rte-opt.parquet --test trec-test.parquet rte-test.parquet
     """
+    if len(opt) != len(test):
+        raise ParameterError(
+            parameter="test",
+            allowed=f"as many tables as to fit on, {len(opt)}",
+            received=[str(t) for t in test],
+        )
     if out is not None:
-        check_output(out, (".csv", ".md"), (opt, test))
+        check_output(out, SUFFIXES, (*opt, *test))
     from rich.console import Console
 
     from debias.reports import comparison
 
-    methods = comparison.default_methods(make_goal(weights), n_weights, search.n_starts, search.n_jobs, seed)
-    fitted, measured = reading.read(opt), reading.read(test)
+    settings = comparison.MethodSettings(
+        objective=make_goal(weights),
+        n_weights=n_weights,
+        n_starts=search.n_starts,
+        n_jobs=search.n_jobs,
+        seed=seed,
+        metric=rows.metric,
+    )
+    pairs = [(reading.read(first), reading.read(second)) for first, second in zip(opt, test, strict=True)]
     with (
+        _asked(rows, engine, [first for first, _ in pairs]) as model,
         Console(stderr=True).status("comparing") as status,
         warnings.catch_warnings(),
     ):
         warnings.simplefilter("ignore", InterruptedWarning)  # said below
-        frame = comparison.compare(
-            fitted,
-            measured,
-            methods,
+        compared = comparison.compare_tables(
+            pairs,
+            rows.names(),
+            names=table_names(opt, test),
+            against=rows.against,
+            slow=rows.all,
+            settings=replace(settings, model=model),
             level=level,
             n_resamples=n_resamples,
             seed=seed,
             on_method=lambda name: status.update(f"fitting: {name}"),
         )
-    missing = comparison.describe_missing(frame)
-    header, rows = comparison.formatted(frame)
-    title = (
-        f"Fitted on {opt.name} ({len(fitted):,} rows), measured on {test.name} ({len(measured):,} rows); "
-        f"0 to 100, {100 * level:g} % intervals"
-    )
-    print_table(title, header, rows)
-    lines = [missing] if missing else comparison.remarks(frame)
-    print_lines(lines)
+    missing = comparison.describe_missing(compared)
+    for section in comparison.sections(compared, brief=True):
+        print_table(section.title, section.header, section.rows)
+        print_lines(section.lines)
+    lines = [missing] if missing else []
+    print_lines([*lines, *compared.verdict, *compared.notes])
     if out is not None:
-        is_csv = out.suffix.lower() == ".csv"
-        write_text(comparison.with_missing(frame).to_csv() if is_csv else _page(frame, title, lines), out)
+        write_text(_page(compared, out.suffix.lower(), lines), out)
         print_lines([f"Wrote {out}."])
     if missing:
         kept = "is kept above" if out is None else f"is kept in {out}"
         raise Interrupted(f"what was measured {kept}; {missing.removesuffix('.')}")
 
 
-def _page(frame: "pd.DataFrame", title: str, lines: list[str]) -> str:
-    """Return the comparison as Markdown."""
-    from debias.pages.markdown import escape, markdown_table
-    from debias.reports.comparison import formatted
+@contextmanager
+def _asked(
+    rows: RowChoice, engine: EngineSettings, tables: "list[ProbabilityTable]"
+) -> "Iterator[PromptedModel | None]":
+    """Open the model of the tables, where rows may ask it."""
+    if rows.task is None:
+        if engine != EngineSettings() or rows.shots_data is not None:
+            raise ParameterError(
+                f"a model is asked only where {param('task')} is given",
+                parameter="task",
+                received=None,
+                fix="name the task of the tables, or omit the options of the model",
+            )
+        yield None
+        return
+    from debias.inference.engine_settings import open_engine
+    from debias.reports.comparison import PromptedModel
 
-    return "\n\n".join([escape(title), markdown_table(*formatted(frame)), *map(escape, lines)]) + "\n"
+    if len(tables) > 1:
+        raise ParameterError(
+            parameter="task", allowed="omitted where several tables are fitted on", received=rows.task
+        )
+    with open_engine(engine) as opened:
+        yield PromptedModel.of_table(opened, rows.task, tables[0], rows.shots_data)
+
+
+def table_names(opt: list[Path], test: list[Path]) -> list[str]:
+    """Return a short name for each pair of tables: of its files, else of their folders, else its paths.
+
+    Examples
+    --------
+    >>> opt, test = ([Path(f"{task}/{split}.csv") for task in ("trec", "rte")] for split in ("opt", "test"))
+    >>> table_names(opt, test)
+    ['trec', 'rte']
+    """
+    pairs = list(zip(opt, test, strict=True))
+    ways = (
+        [second.stem for _, second in pairs],
+        [first.stem for first, _ in pairs],
+        [second.parent.name for _, second in pairs],
+        [f"{first}, {second}" for first, second in pairs],
+    )
+    different = (names for names in ways if max(Counter(names).values()) == 1 and all(names))
+    return next(different, [f"table {number}" for number in range(1, len(pairs) + 1)])
+
+
+def _page(compared: "Comparison", suffix: str, lines: list[str]) -> str:
+    """Return the comparison as CSV, Markdown or HTML."""
+    from debias.reports.comparison import comparison_html, comparison_markdown
+
+    if suffix == ".csv":
+        return str(compared.to_frame().to_csv())
+    title = f"Corrections and baselines on {', '.join(table.name for table in compared.tables)}"
+    render = comparison_markdown if suffix == ".md" else comparison_html
+    return render(compared, title, lines)

@@ -15,6 +15,7 @@ from typer.core import TyperGroup
 
 from debias.console.option_groups import takes_settings
 from debias.console.program_start import INTERRUPTED, stopped_like_ctrl_c
+from debias.console.several_values import command_class
 from debias.console.streams import discard_output, is_closed_pipe, prepare_streams
 from debias.errors import DebiasError, kept_by, visible
 
@@ -192,7 +193,7 @@ def make_program(
     ) -> None: ...
 
     for command in commands:
-        app.command()(takes_settings(command))
+        app.command(cls=command_class(command))(takes_settings(command))
     return app
 
 

@@ -1,4 +1,7 @@
-"""The baselines: solved by hand, against scikit-learn itself, on real tables, and as estimators."""
+"""The baselines: solved by hand, against scikit-learn itself, on real tables, and as estimators.
+
+Factors and scalings have a file of their own, test_factors.py.
+"""
 
 import pickle
 
@@ -21,10 +24,16 @@ from debias.errors import ParameterError, TableError
 from debias.estimators.baselines import (
     CONTENT_FREE_INPUTS,
     BatchCalibration,
+    BoostedTrees,
+    ClassWeights,
+    ConfusionBalancing,
     ContextualCalibration,
     LogisticRegressionBaseline,
     MajorityClass,
+    PriorMatching,
+    TemperatureScaling,
     Uncorrected,
+    VectorScaling,
     domain_context_inputs,
 )
 from debias.metrics.scores import cobias
@@ -35,8 +44,11 @@ from tests.support.scikit_learn_checks import EXPECTED_FAILURES, NO_PROBABILITIE
 
 TWO_CLASSES = np.array([[0.5, 0.5], [0.7, 0.3]])
 FOUR_CLASSES = np.array([[0.4, 0.3, 0.2, 0.1], [0.2, 0.3, 0.2, 0.3]])
-LABEL_FREE = [Uncorrected(), BatchCalibration(), ContextualCalibration(FOUR_CLASSES)]
-SUPERVISED = [LogisticRegressionBaseline(), MajorityClass()]
+LABEL_FREE = [Uncorrected(), BatchCalibration(), ContextualCalibration(FOUR_CLASSES), PriorMatching()]
+FACTORS = [PriorMatching(target="labels"), ConfusionBalancing(), ClassWeights()]
+MODELS = [LogisticRegressionBaseline(), BoostedTrees(n_rounds=2)]
+SCALINGS = [TemperatureScaling(), VectorScaling(class_weight="balanced")]
+SUPERVISED = [MajorityClass(), *MODELS, *FACTORS, *SCALINGS]
 ALL = LABEL_FREE + SUPERVISED
 
 
@@ -45,9 +57,14 @@ def name_of(value):
     return type(value).__name__
 
 
-@parametrize_with_checks(  # one of each kind: all share one base
-    [BatchCalibration(), ContextualCalibration(TWO_CLASSES), LogisticRegressionBaseline()],
-    expected_failed_checks=lambda estimator: dict.fromkeys(EXPECTED_FAILURES, NO_PROBABILITIES),
+@parametrize_with_checks(  # one of each kind
+    [
+        *(BatchCalibration(), ContextualCalibration(TWO_CLASSES), PriorMatching(), ClassWeights()),
+        *(LogisticRegressionBaseline(), VectorScaling(class_weight="balanced")),
+    ],
+    expected_failed_checks=lambda estimator: dict.fromkeys(
+        [*EXPECTED_FAILURES, "check_class_weight_classifiers"], NO_PROBABILITIES
+    ),
     xfail_strict=True,
 )
 def test_scikit_learn_checks(estimator, check):
@@ -143,12 +160,13 @@ def test_supervised_baselines_need_labels(baseline, biased):
 def test_class_without_labels_is_never_predicted(biased):
     X, y = biased
     kept = y != "fog"
-    for baseline in SUPERVISED:
+    for baseline in (MajorityClass(), *MODELS, FACTORS[0]):
         fitted = clone(baseline).fit(X[kept], y[kept])
         assert fitted.classes_.tolist() == ["fog", "rain", "snow", "sun"]
         assert (fitted.predict_proba(X)[:, 0] == 0).all()
-    with refused(TableError):
-        LogisticRegressionBaseline().fit(X[y == "sun"], y[y == "sun"])
+    for baseline in MODELS:
+        with refused(TableError, mentions=type(baseline).__name__):
+            clone(baseline).fit(X[y == "sun"], y[y == "sun"])
 
 
 # Conventions, on class probabilities -----------------------------------------------------------
@@ -257,8 +275,9 @@ def test_class_that_gets_nothing_is_left_as_it_is_with_a_warning():
 def test_smallest_probability_keeps_logarithms_finite():
     X = np.array([[1.0, 0.0], [1.0, 0.0], [0.0, 1.0], [0.0, 1.0]])
     assert LogisticRegressionBaseline().fit(X, [0, 0, 1, 1]).predict(X).tolist() == [0, 0, 1, 1]
-    with refused(ParameterError, parameter="smallest", received=0):
-        LogisticRegressionBaseline(smallest=0).fit(X, [0, 0, 1, 1])
+    for baseline in (*MODELS, *SCALINGS):
+        with refused(ParameterError, parameter="smallest", received=0):
+            clone(baseline).set_params(smallest=0).fit(X, [0, 0, 1, 1])
 
 
 def test_content_free_inputs_are_the_published_ones():

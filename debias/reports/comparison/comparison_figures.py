@@ -1,0 +1,159 @@
+"""Turns measured tables into figures: metrics with intervals, and paired differences from one method."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+
+from debias.metrics.confusion import accuracies_of, overall_metrics
+from debias.metrics.resampling import corrected_interval, resampled_counts
+from debias.reports.comparison.measurement import MeasuredTable
+from debias.search.constraints import Constrained, Goal
+from debias.search.objective import Objective
+from debias.tables.class_columns import FloatArray
+
+METRICS = ("accuracy", "balanced_accuracy", "macro_f1", "cobias", "worst_class_accuracy", "z")
+_LEAST = np.array([0.0, 0.0, 0.0, 0.0, 0.0, -np.inf])
+_MOST = np.array([1.0, 1.0, 1.0, 1.0, 1.0, np.inf])
+
+
+class PairedFigures:
+    """The figures of measured tables, resampled once for each method, and once beside the chosen one.
+
+    Parameters
+    ----------
+    tables : sequence of MeasuredTable
+    against : str
+        The method that differences are from.
+    objective : Objective or Constrained, optional
+        What z is: of bounds, what is minimised within them.
+    level : float
+        Confidence level of the intervals.
+    n_resamples, seed : int
+        Of the bootstrap within classes.
+    """
+
+    def __init__(
+        self,
+        tables: Sequence[MeasuredTable],
+        against: str,
+        objective: Goal | None,
+        level: float,
+        n_resamples: int,
+        seed: int,
+    ) -> None:
+        self.tables, self.against, self.level = tables, against, level
+        self.n_resamples = n_resamples
+        inner = objective.inner if isinstance(objective, Constrained) else objective
+        self.objective = Objective() if inner is None else inner
+        self._drawn = [self._resampled(table, seed + place) for place, table in enumerate(tables)]
+
+    def frames(self) -> dict[str, pd.DataFrame]:
+        """Return a frame for each table, by name, with a row for each method."""
+        return {
+            table.name: self._frame(table, drawn)
+            for table, drawn in zip(self.tables, self._drawn, strict=True)
+        }
+
+    def _resampled(self, table: MeasuredTable, seed: int) -> dict[str, tuple[FloatArray, FloatArray]]:
+        """Return metrics of the resamples, alone and less those of the chosen method, by method."""
+        predictions = table.predictions()
+        chosen, found = predictions.get(self.against), {}
+        weights = np.ones(len(table.truth))
+        for name, predicted in predictions.items():
+            sides = [predicted] if chosen is None else [predicted, chosen]
+            n_classes = len(table.classes)
+            (alone,) = resampled_counts(table.truth, sides[:1], weights, n_classes, self.n_resamples, seed)
+            pair = resampled_counts(table.truth, sides, weights, n_classes, self.n_resamples, seed)
+            values = [self._metrics(counts) for counts in pair]
+            difference = values[0] - values[1] if len(pair) == 2 else np.full_like(values[0], np.nan)
+            found[name] = self._metrics(alone), difference
+        return found
+
+    def _metrics(self, counts: FloatArray) -> FloatArray:
+        """Return all metrics of confusion counts, shape (..., n_metrics)."""
+        overall = overall_metrics(counts)
+        overall["balanced_accuracy"] = np.nanmean(accuracies_of(counts), axis=-1)
+        correct = np.diagonal(counts, axis1=-2, axis2=-1)
+        predicted, support = counts[..., :-1].sum(axis=-2), counts.sum(axis=-1)
+        overall["z"] = np.asarray(self.objective(correct, predicted, support))
+        return np.stack([overall[metric] for metric in METRICS], axis=-1)
+
+    def _values(self, table: MeasuredTable) -> dict[str, FloatArray]:
+        """Return the metrics of the test rows themselves, by method."""
+        return {name: self._metrics(table.counts(p)) for name, p in table.predictions().items()}
+
+    def _frame(self, table: MeasuredTable, drawn: dict[str, tuple[FloatArray, FloatArray]]) -> pd.DataFrame:
+        values = self._values(table)
+        rows = {}
+        for one in table.measurements:
+            name = one.method.name
+            row: dict[str, object] = {"labels_used": one.labels_used, "needs": one.method.needs}
+            if one.predicted is not None:
+                row |= self._with_intervals(values[name], drawn[name][0])
+                n_predicted = np.bincount(one.predicted, minlength=len(table.classes))[: len(table.classes)]
+                row["never_predicted"] = int((n_predicted == 0).sum())
+                if self.against in values:
+                    away = values[name] - values[self.against]
+                    row |= self._with_intervals(away, drawn[name][1], "_difference", -1.0)
+            rows[name] = row | {
+                "fit_seconds": one.seconds,
+                "group": one.method.group,
+                "note": one.reason,
+            }
+        return _ordered(rows)
+
+    def _with_intervals(
+        self, values: FloatArray, drawn: FloatArray, ending: str = "", least: float = 0.0
+    ) -> dict[str, object]:
+        """Return values and the ends of their intervals, by name."""
+        low, high = corrected_interval(values, drawn, self.level, np.minimum(_LEAST, least), _MOST)
+        found: dict[str, object] = {}
+        for metric, *numbers in zip(METRICS, values, low, high, strict=True):
+            names = (f"{metric}{ending}", f"{metric}{ending}_low", f"{metric}{ending}_high")
+            found |= dict(zip(names, map(float, numbers), strict=True))
+        return found
+
+    def mean(self) -> pd.DataFrame:
+        """Return the means over the tables, of the methods that were measured on all of them.
+
+        Each metric has its ``_deviation`` between tables (n - 1), each difference the interval of its mean
+        over these tables, whose rows are resampled; labels, seconds and classes never predicted are sums.
+        """
+        frames, rows = list(self.frames().values()), {}
+        values = [self._values(table) for table in self.tables]
+        for name in frames[0].index:
+            of_tables = [frame.loc[name] for frame in frames]
+            measured = [name in one for one in values]
+            row: dict[str, object] = {"needs": of_tables[0]["needs"], "group": of_tables[0]["group"]}
+            if all(measured):
+                each = np.array([one[name] for one in values])
+                row |= dict(zip(METRICS, each.mean(axis=0).tolist(), strict=True))
+                deviations = each.std(axis=0, ddof=1).tolist()
+                row |= {f"{m}_deviation": d for m, d in zip(METRICS, deviations, strict=True)}
+                for column in ("labels_used", "never_predicted", "fit_seconds"):
+                    row[column] = sum(one[column] for one in of_tables)
+                if all(self.against in one for one in values):
+                    away = np.mean([one[name] - one[self.against] for one in values], axis=0)
+                    drawn = np.mean([one[name][1] for one in self._drawn], axis=0)
+                    row |= self._with_intervals(away, drawn, "_difference", -1.0)
+            rows[name] = row | {
+                "note": "" if all(measured) else f"measured on {sum(measured)} of {len(values)} tables"
+            }
+        return _ordered(rows)
+
+
+def _ordered(rows: dict[str, dict[str, object]]) -> pd.DataFrame:
+    """Return a frame with all columns, in their order."""
+    ends = ("", "_low", "_high")
+    columns = ["labels_used", "needs"]
+    columns += [f"{metric}{end}" for metric in METRICS for end in (*ends, "_deviation")]
+    columns += ["never_predicted", *(f"{m}_difference{end}" for m in METRICS for end in ends)]
+    columns += ["fit_seconds", "group", "note"]
+    given = {column for row in rows.values() for column in row}
+    kept = [column for column in columns if column in given or not column.endswith(("_deviation", *ends[1:]))]
+    frame = pd.DataFrame.from_dict(rows, orient="index").reindex(columns=kept).rename_axis("method")
+    texts = {column: frame[column].fillna("") for column in ("needs", "group", "note")}
+    counts = {c: frame[c].astype("Int64") for c in ("labels_used", "never_predicted")}
+    numbers = [c for c in kept if c not in texts and c not in counts]
+    return frame.assign(**texts, **counts).astype(dict.fromkeys(numbers, np.float64))

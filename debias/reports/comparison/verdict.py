@@ -1,0 +1,224 @@
+"""Says in one to three sentences what a comparison shows: who wins on which axis, and what to use.
+
+Every sentence is about the test rows, and follows from the figures alone; a difference whose paired interval
+holds 0 is called none that the rows can show.
+"""
+
+from collections.abc import Mapping
+
+import numpy as np
+import pandas as pd
+
+from debias.console.number_formats import HIGHER_IS_BETTER, listed, percent, signed, signed_span
+from debias.reports.comparison.methods import OURS
+
+AXES = {
+    "accuracy": "highest accuracy",
+    "cobias": "lowest COBias",
+    "worst_class_accuracy": "highest worst class accuracy",
+}
+_SAME = 1e-12
+"""Figures closer than this differ by rounding only."""
+
+
+def verdict(
+    figures: pd.DataFrame,
+    class_accuracies: pd.DataFrame,
+    against: str,
+    tables: Mapping[str, pd.DataFrame] | None = None,
+) -> list[str]:
+    """Return the sentences.
+
+    Parameters
+    ----------
+    figures : DataFrame
+        Indexed by method: the columns of :data:`AXES`, their ``_difference`` from the chosen method with
+        ``_low`` and ``_high``, and group. NaN where a method was not measured.
+    class_accuracies : DataFrame
+        Indexed by method, with a column for each class, or for each table and class.
+    against : str
+        The chosen method.
+    tables : mapping of str to DataFrame, optional
+        The figures of each table, where `figures` are means over several.
+
+    Returns
+    -------
+    list of str
+
+    Examples
+    --------
+    >>> figures = pd.DataFrame(
+    ...     {
+    ...         "accuracy": [0.8, 0.7],
+    ...         "cobias": [0.1, 0.2],
+    ...         "worst_class_accuracy": [0.7, 0.5],
+    ...         "group": ["plain", "ours"],
+    ...     },
+    ...     index=["logistic regression", "ensemble (DCS)"],
+    ... )
+    >>> for axis in AXES:
+    ...     difference = figures[axis] - figures.loc["ensemble (DCS)", axis]
+    ...     figures[f"{axis}_difference"] = difference
+    ...     figures[f"{axis}_difference_low"] = difference - 0.05
+    ...     figures[f"{axis}_difference_high"] = difference + 0.05
+    >>> accuracies = pd.DataFrame({"yes": [0.9, 0.9], "no": [0.7, 0.5]}, index=figures.index)
+    >>> for sentence in verdict(figures, accuracies, "ensemble (DCS)"):
+    ...     print(sentence)
+    On these rows, highest accuracy: logistic regression (80.0, +10.0 points against ensemble (DCS), interval
+    +5.0 to +15.0); lowest COBias: logistic regression (10.0, −10.0 points against ensemble (DCS), interval
+    −15.0 to −5.0); highest worst class accuracy: logistic regression (70.0, +20.0 points against ensemble
+    (DCS), interval +15.0 to +25.0).
+    Every class is at least as right with logistic regression as with ensemble (DCS): use it.
+    """
+    measured = figures[figures["accuracy"].notna()]
+    rivals = measured[measured["group"] != "reader"]
+    if not len(rivals):
+        return ["Nothing was measured that reads the probabilities alone."]
+    ours = our_method(rivals, against)
+    where = "On these rows" if tables is None else f"In the mean of {len(tables)} tables"
+    clauses = [_leader(rivals, axis, words, against) for axis, words in AXES.items()]
+    sentences = [f"{where}, {'; '.join(clauses)}."]
+    sentences.append(_advice(rivals, class_accuracies, ours, tables))
+    readers = measured[measured["group"] == "reader"]
+    if len(readers):
+        sentences.append(_more_than_probabilities(readers, measured, class_accuracies, ours))
+    return sentences
+
+
+def our_method(figures: pd.DataFrame, against: str) -> str | None:
+    """Return the method of this project that advice is about: the chosen one, else the recommended one.
+
+    Parameters
+    ----------
+    figures : DataFrame
+        Of the methods that were measured.
+    against : str
+
+    Returns
+    -------
+    str or None
+        None where none of this project was measured.
+    """
+    own = figures.index[figures["group"] == "ours"].tolist()
+    return next((name for name in (against, *OURS, *own) if name in own), None)
+
+
+def beaten_by(figures: pd.DataFrame, name: str) -> list[str]:
+    """Return the methods at least as good in accuracy and COBias as one, and better in one of them.
+
+    Parameters
+    ----------
+    figures : DataFrame
+        With accuracy and cobias, NaN where a method was not measured.
+    name : str
+
+    Returns
+    -------
+    list of str
+        By falling accuracy.
+
+    Examples
+    --------
+    >>> figures = pd.DataFrame({"accuracy": [0.6, 0.7], "cobias": [0.3, 0.2]}, index=["a", "b"])
+    >>> beaten_by(figures, "a"), beaten_by(figures, "b")
+    (['b'], [])
+    """
+    gains = figures[["accuracy", "cobias"]] * [1, -1]
+    gains = gains - gains.loc[name]
+    better = (gains >= -_SAME).all(axis=1) & (gains > _SAME).any(axis=1)
+    return figures[better].sort_values("accuracy", ascending=False, kind="stable").index.tolist()
+
+
+def _leader(figures: pd.DataFrame, axis: str, words: str, against: str) -> str:
+    """Say who is best on an axis, and by how much."""
+    worth = figures[axis] * (1 if HIGHER_IS_BETTER[axis] else -1)
+    best = worth >= worth.max() - _SAME
+    leaders = figures.index[best].tolist()
+    shown = percent(figures.loc[leaders[0], axis], unit=False)
+    if against not in figures.index:
+        return f"{words}: {listed(leaders)} ({shown})"
+    if against not in leaders:
+        row, equals = figures.loc[leaders[0]], leaders[1:]
+        also = f", equalled by {listed(equals)}" if equals else ""
+        away = f"{_difference(row, axis)} against {against}{_interval(row, axis)}"
+        return f"{words}: {leaders[0]} ({shown}, {away}){also}"
+    if len(leaders) > 1:
+        equals = [name for name in leaders if name != against]
+        return f"{words}: {against} ({shown}), equalled by {listed(equals)}"
+    if best.all():
+        return f"{words}: {against} ({shown})"
+    follower = worth[~best].idxmax()
+    row = figures.loc[follower]
+    return (
+        f"{words}: {against} ({shown}), then {follower} "
+        f"({percent(row[axis], unit=False)}, {_difference(row, axis)}{_interval(row, axis)})"
+    )
+
+
+def _difference(row: pd.Series, axis: str) -> str:
+    return f"{signed(row[f'{axis}_difference'])} points"
+
+
+def _interval(row: pd.Series, axis: str) -> str:
+    low, high = row[f"{axis}_difference_low"], row[f"{axis}_difference_high"]
+    if low <= 0 <= high:
+        return f", no difference that the rows can show: interval {signed_span(low, high)}"
+    return f", interval {signed_span(low, high)}"
+
+
+def _at_least_as_right(class_accuracies: pd.DataFrame, name: str, ours: str) -> bool:
+    """Whether a method gets every class, of every table, at least as right as ours."""
+    present = class_accuracies.loc[ours].notna()
+    mine, theirs = (class_accuracies.loc[one, present].to_numpy(dtype=np.float64) for one in (ours, name))
+    return bool((theirs >= mine - _SAME).all())
+
+
+def _advice(
+    figures: pd.DataFrame,
+    class_accuracies: pd.DataFrame,
+    ours: str | None,
+    tables: Mapping[str, pd.DataFrame] | None,
+) -> str:
+    """Say whether a plain method should be used, or which methods beat ours in accuracy and COBias."""
+    if ours is None:
+        unbeaten = [name for name in figures.index if not beaten_by(figures, name)]
+        return f"Beaten by no other row in accuracy and COBias together: {listed(unbeaten)}."
+    plain = [
+        name
+        for name in figures.index[figures["group"] != "ours"]
+        if _at_least_as_right(class_accuracies, name, ours)
+    ]
+    if plain:
+        best = class_accuracies.loc[plain].mean(axis=1).idxmax()
+        of = "" if tables is None else " of every table"
+        return f"Every class{of} is at least as right with {best} as with {ours}: use it."
+    if tables is not None:
+        on = {name: beaten_by(frame[frame["group"] != "reader"], ours) for name, frame in tables.items()}
+        lost = [f"{name} (by {listed(by, most=3)})" for name, by in on.items() if by]
+        told = f": {listed(lost, most=3)}" if lost else ""
+        return (
+            f"In accuracy and COBias together, {ours} is beaten on {len(lost)} of {len(tables)} tables{told}."
+        )
+    by = beaten_by(figures, ours)
+    if by:
+        return f"In accuracy and COBias together, {ours} is beaten by {listed(by, most=3)}."
+    return f"In accuracy and COBias together, {ours} is beaten by no row that reads only the probabilities."
+
+
+def _more_than_probabilities(
+    readers: pd.DataFrame, measured: pd.DataFrame, class_accuracies: pd.DataFrame, ours: str | None
+) -> str:
+    """Say what the same labels reach for a method that reads more than probabilities."""
+    best = readers["accuracy"].idxmax()
+    row = readers.loc[best]
+    reached = (
+        f"With the same labels, {best}, which needs {row['needs']}, reaches accuracy "
+        f"{percent(row['accuracy'], unit=False)} and COBias {percent(row['cobias'], unit=False)}"
+    )
+    if ours is None:
+        return f"{reached}."
+    mine = measured.loc[ours]
+    beside = f"{ours}: {percent(mine['accuracy'], unit=False)} and {percent(mine['cobias'], unit=False)}"
+    if _at_least_as_right(class_accuracies, best, ours):
+        return f"{reached} ({beside}) and every class is at least as right: where it can be had, use it."
+    return f"{reached} ({beside})."

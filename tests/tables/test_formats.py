@@ -223,6 +223,15 @@ def test_parquet_of_earlier_releases_has_no_checksums(tmp_path):
 
     rewrite_header(path, without)
     assert ProbabilityTable.read(path).equals(hard_table())
+    ProbabilityTable([[0.2, 0.6], [1.0, 1.0]], normalise=True).write(path)
+    off = pq.read_table(path)
+    pq.write_table(off.set_column(2, "p_1", pa.array([0.75, 0.5000001])), path)
+    with refused(TableError, file=str(path), mentions="checksum"):
+        ProbabilityTable.read(path)
+    rewrite_header(path, without)
+    with refused(TableError, file=str(path), row=1, mentions="sums to 1.0000000"):
+        ProbabilityTable.read(path)
+    hard_table().write(path)
     rewrite_header(path, with_key("checksumt", {}))
     with refused(TableError, file=str(path), mentions="checksumt"):
         ProbabilityTable.read(path)

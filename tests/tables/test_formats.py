@@ -16,7 +16,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from debias.errors import DebiasError, OverlapError, ParameterError, TableError
+from debias.errors import DebiasError, ExcludedRowsWarning, OverlapError, ParameterError, TableError
 from debias.metrics.scores import cobias
 from debias.tables.formats.file_formats import READERS, infer_format
 from debias.tables.formats.parquet_table import SCHEMA_KEY
@@ -1110,3 +1110,17 @@ def test_places_that_cannot_be_written_are_refused(tmp_path):
     with refused(TableError, file=str):
         table.write(tmp_path / "folder.parquet")
     assert os.listdir(tmp_path) == ["folder.parquet"]
+
+
+@pytest.mark.parametrize("rows", [range(4), range(1, 5), [7, 3, 12, 0]])
+def test_row_numbers_without_a_name_are_left_out_and_said(tmp_path, rows):
+    path, frame = tmp_path / "table.csv", pd.DataFrame({"no": [0.2, 0.9, 0.4, 0.5], "yes": [0.8, 0.1, 0.6, 0.5]})
+    for again in (frame.set_axis(list(rows)), frame.reset_index(names="Unnamed: 0")):
+        again.to_csv(path)
+        with pytest.warns(ExcludedRowsWarning, match="numbers the rows"):
+            table = ProbabilityTable.read(path)
+        assert table.probabilities.equals(frame)
+    for others in (["a", "b", "c", "d"], [0.1, 0.2, 0.3, 0.4], [1, 1, 2, 3]):
+        frame.set_axis(others).to_csv(path)
+        with refused(TableError, file=str(path), mentions="has no name"):
+            ProbabilityTable.read(path)

@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 
 from debias.console.number_formats import HIGHER_IS_BETTER, METRIC_NAMES
+from debias.console.progress import dropped_at_ctrl_c
 from debias.errors import InterruptedWarning, TableError
 from debias.estimators.baselines import (
     BatchCalibration,
@@ -171,7 +172,7 @@ def compare(
 
 def _fit_to_the_end(method: ColumnClassifier, opt: ProbabilityTable) -> None:
     """Fit a method; a search that Ctrl-C ended early is not measured, whatever it kept."""
-    with warnings.catch_warnings():
+    with warnings.catch_warnings(), dropped_at_ctrl_c():
         warnings.simplefilter("ignore", InterruptedWarning)
         method.fit(opt.probabilities, opt.labels)
     if getattr(method, "interrupted_", False):

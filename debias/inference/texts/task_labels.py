@@ -129,7 +129,7 @@ class StreamedLabels:
         ('mixed', 'good')
         >>> labels.finish()
         Traceback (most recent call last):
-        debias.errors.TaskError: column 'label': the labels fit two readings: as a position from 0 1 is class...
+        debias.errors.TaskError: column 'label': the labels fit two readings: as a position from 0 1 is ...
         """
         numbers = [int(one) for one in self._seen if one.isdecimal()]
         if self._readings == ["position"] and self._n_read > 1 and len(numbers) == len(self._seen):

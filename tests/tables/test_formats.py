@@ -1116,7 +1116,11 @@ def test_places_that_cannot_be_written_are_refused(tmp_path):
 def test_row_numbers_without_a_name_are_left_out_and_said(tmp_path, rows):
     path = tmp_path / "table.csv"
     frame = pd.DataFrame({"no": [0.2, 0.9, 0.4, 0.5], "yes": [0.8, 0.1, 0.6, 0.5]})
-    for again in (frame.set_axis(list(rows)), frame.reset_index(names="Unnamed: 0")):
+    for again in (
+        frame.set_axis(list(rows)),
+        frame.reset_index(names="Unnamed: 0"),
+        frame.rename_axis("index"),
+    ):
         again.to_csv(path)
         with pytest.warns(ExcludedRowsWarning, match="numbers the rows"):
             table = ProbabilityTable.read(path)

@@ -18,8 +18,8 @@ from debias.tables.table_parts import TableParts
 ROLES = ("id", "label", "text", "label_mass")
 """What a column may hold that is no class."""
 
-UNNAMED = ("", "Unnamed: 0")
-"""What the column of row numbers is called that pandas writes, and once more when it reads and writes it."""
+ROW_NUMBERS = ("", "Unnamed: 0", "index")
+"""What a column of row numbers is called that pandas writes, or reads and writes again, or resets."""
 
 
 @dataclass(frozen=True)
@@ -112,15 +112,15 @@ def parts_of_columns(
 
 
 def _without_row_numbers(path: Path, frame: pd.DataFrame, choice: ColumnChoice) -> pd.DataFrame:
-    """Leave out a first column that has no name and numbers the rows, as pandas and R write it."""
+    """Leave out a first column without a name of its own that numbers the rows, as pandas and R write it."""
     first = str(frame.columns[0]) if len(frame.columns) else None
-    if first not in UNNAMED or first in vars(choice).values() or first in (choice.classes or ()):
+    if first not in ROW_NUMBERS or first in vars(choice).values() or first in (choice.classes or ()):
         return frame
     numbers = pd.to_numeric(frame.iloc[:, 0], errors="coerce")
     if numbers.isna().any() or numbers.duplicated().any() or (numbers % 1 != 0).any():
         return frame
     warnings.warn(
-        f"{path}: the first column has no name and numbers the rows: it is not read.",
+        f"{path}: the first column, {first!r}, numbers the rows: it is not read.",
         ExcludedRowsWarning,
         stacklevel=3,
     )

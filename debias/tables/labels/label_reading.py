@@ -226,6 +226,7 @@ def _no_reading(
         problem = f"{shortened(label)} is not a column: numbers are columns 0 .. {len(names) - 1}"
         problem += f" ({shortened(names)})"
     else:
-        near = difflib.get_close_matches(key, names, n=1)
-        fix = f"did you mean {near[0]!r}?" if near else None
+        plain = {name.strip().casefold(): name for name in names}
+        near = difflib.get_close_matches(key.strip().casefold(), plain, n=1)
+        fix = f"did you mean {plain[near[0]]!r}?" if near else None
     return TableError(problem, received=label, row=rows[key], fix=fix)

@@ -1,4 +1,4 @@
-"""Tries tools of scikit-learn with labels of five kinds, on arrays and frames: right, warned or refused.
+"""Tries tools of scikit-learn with labels of five kinds, on arrays and frames: right or refused.
 
 Run it from the repository root:
 
@@ -6,8 +6,8 @@ Run it from the repository root:
 
 The referee is the same tool on an array whose columns are 0 .. K-1, with these integers as labels:
 nothing there can be read in two ways. A case is right where its accuracy on new rows is the
-referee's, refused where an error of this project ends it, warned where the columns are in an order
-that no labels tell and ColumnOrderWarning names the right one, and else misaligned. Writes
+referee's, refused where an error of this project ends it, warned where a ColumnOrderWarning names the
+right order of columns, and else misaligned. Writes
 experiments/results/scikit_learn_table.csv and .md.
 """
 
@@ -137,9 +137,9 @@ Settings: `experiments/scikit_learn_table.toml`. {machine("scikit-learn")}.
 
 The referee is the same tool on an array with the columns and labels 0 .. K-1. "Right": its accuracy on
 {settings["n_test"]} new rows, within {settings["margin"]}. "Refused": an error that says what to change.
-"Warned": the tool handed over columns without names, in an order that no label tells; ColumnOrderWarning
-names the right one. An array of columns in another order than the sorted labels is a mistake of the
-user, put here to see whether it is noticed; BaggingClassifier makes it of a frame.
+"Warned": ColumnOrderWarning names another order. An array of columns in another order than the sorted
+labels is a mistake of the user, put here to see whether it is noticed; BaggingClassifier, which drops
+the names of a frame, makes it of one. The error names the order that is right, for `classes=`.
 
 {markdown(counts)}
 

@@ -9,6 +9,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from contextvars import ContextVar
 from typing import NamedTuple
 
 from debias.console.number_formats import counted
@@ -30,14 +31,36 @@ class Progress(NamedTuple):
         Takes what is being done and the share that is done.
     announce : callable
         Takes a sentence.
+    promise : str
+        What Ctrl-C does here, as a sentence.
     """
 
     show: Callable[[str, float], object]
     announce: Callable[[str], object]
+    promise: str = ""
 
 
 SILENT = Progress(lambda doing, share: None, lambda sentence: None)
 """Reports nothing."""
+
+_PROMISE = ContextVar("promise", default="Ctrl-C keeps the best so far.")
+
+
+@contextmanager
+def dropped_at_ctrl_c() -> Iterator[None]:
+    """Have progress promise nothing that is kept, where an interrupted fit is dropped.
+
+    Examples
+    --------
+    >>> with dropped_at_ctrl_c(), progress_on_stderr(verbose=0) as progress:
+    ...     progress.promise
+    'Ctrl-C ends it.'
+    """
+    token = _PROMISE.set("Ctrl-C ends it.")
+    try:
+        yield
+    finally:
+        _PROMISE.reset(token)
 
 
 @contextmanager
@@ -79,7 +102,9 @@ def _progress_bar() -> Iterator[Progress]:
                 tasks[doing] = bar.add_task(doing, total=1.0)
             bar.update(tasks[doing], completed=math.floor(100 * share) / 100)
 
-        yield Progress(show, lambda sentence: bar.console.print(visible(sentence), markup=False))
+        yield Progress(
+            show, lambda sentence: bar.console.print(visible(sentence), markup=False), _PROMISE.get()
+        )
 
 
 @contextmanager
@@ -87,7 +112,7 @@ def _lines() -> Iterator[Progress]:
     """Write announcements, and a line on progress when it takes long, ever more rarely."""
     started = time.perf_counter()
     over = threading.Event()
-    doing, share = "starting", 0.0
+    doing, share, promise = "starting", 0.0, _PROMISE.get()
 
     def show(what: str, how_much: float) -> None:
         nonlocal doing, share
@@ -98,12 +123,12 @@ def _lines() -> Iterator[Progress]:
         while not over.wait(wait):
             passed = time.perf_counter() - started
             done = "done; the next step is under way" if share >= 1 else f"{math.floor(100 * share)}% done"
-            _write(f"{doing}, {done} after {passed:.0f} seconds. Ctrl-C keeps the best so far.")
+            _write(f"{doing}, {done} after {passed:.0f} seconds. {promise}")
             wait = passed if sys.stderr.isatty() else min(passed, LOG_SECONDS)
 
     threading.Thread(target=write_now_and_then, daemon=True).start()
     try:
-        yield Progress(show, _write)
+        yield Progress(show, _write, promise)
     finally:
         over.set()
 

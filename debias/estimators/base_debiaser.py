@@ -137,14 +137,15 @@ class BaseDebiaser(ColumnClassifier):
         ------
         TableError
             A row is not a distribution, a label is missing, has no column or could stand for two, there
-            are too few rows, or all rows are the same.
+            are too few rows, all rows are the same, or the columns of an array are surely in another
+            order than the sorted labels: `classes` states one.
         ParameterError
             A parameter has a value that is not allowed, or weights cannot be counted exactly.
 
         Warns
         -----
         ColumnOrderWarning
-            Another order of the columns fits the labels far better.
+            Another order of the columns fits the labels far better, but was stated, or is not sure.
         FewRowsWarning, InterruptedWarning, InfeasibleWarning
             A class has few rows; Ctrl-C ended the search; no choice met keeps the bounds.
         UserWarning

@@ -23,7 +23,7 @@ from debias.tables.class_columns import (
     has_names,
     match_classes,
 )
-from debias.tables.labels.column_order import warn_of_order
+from debias.tables.labels.column_order import check_order
 from debias.tables.labels.label_reading import plain_labels
 
 Rows: TypeAlias = npt.ArrayLike | pd.DataFrame
@@ -90,7 +90,8 @@ class ColumnClassifier(ClassifierMixin, TransformerMixin, BaseEstimator):
         labels = np.asarray(frame.columns if classes is None else classes) if y is None else y
         match = match_classes(frame, labels, classes)
         if y is not None:
-            warn_of_order(probabilities, match, stacklevel=3)
+            stated = given is not None or (isinstance(X, pd.DataFrame) and has_names(X))
+            check_order(probabilities, match, stated, stacklevel=3)
         self.classes_, self.columns_ = match.classes, match.columns
         return match, probabilities
 

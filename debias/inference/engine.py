@@ -4,7 +4,6 @@ Class probabilities and instruction difficulty are both a few lines on top of it
 must answer :meth:`Engine.continuation_logprobs` and may answer the rest better than the defaults.
 """
 
-import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -41,7 +40,6 @@ MOST_OPERATIONS = 6e11
 
 SCORINGS = ("label", "first-token")
 """Whether a label's probability is that of all its tokens, or of the first one alone."""
-_FIRST_PROMPTS, _SECONDS = 8, 5.0
 OnAnswer = Callable[[int, LabelScores], object]
 """Called with the position of a prompt and its answer, of shape (1, K), as soon as it is known."""
 
@@ -66,6 +64,9 @@ class Engine(ABC):
     >>> np.exp(Letters().label_logprobs(["which?"], ["a", "b", "ab"])).round(4)
     array([[0.75  , 0.25  , 0.1875]])
     """
+
+    prompts_at_once: int = 8
+    """Prompts between two savings of answers; an engine that is quick with large batches sets more."""
 
     @property
     @abstractmethod
@@ -122,9 +123,9 @@ class Engine(ABC):
         labels : sequence of str, length K
         on_answer : callable, optional
             Called with the position of a prompt and its answer, of shape (1, K), so that what was
-            answered before a failure is not lost. Prompts are asked a few at a time then: as many as
-            take some seconds. An engine whose answers depend on what is asked together, or come one
-            by one, has a method of its own.
+            answered before a failure is not lost. Prompts are then asked :attr:`prompts_at_once`
+            at a time, on any machine the same. An engine whose answers come one by one has a
+            method of its own.
 
         Returns
         -------
@@ -133,15 +134,11 @@ class Engine(ABC):
         if on_answer is None:
             return LabelScores(self.label_logprobs(prompts, labels))
         parts: list[FloatArray] = [np.empty((0, len(labels)))]
-        first, size = 0, _FIRST_PROMPTS
-        while first < len(prompts):
-            started = time.monotonic()
-            parts.append(np.asarray(self.label_logprobs(prompts[first : first + size], labels)))
-            for place, row in enumerate(parts[-1]):
-                on_answer(first + place, LabelScores(row[None]))
-            first += size
-            seconds = time.monotonic() - started
-            size = max(1, size // 2) if seconds > 3 * _SECONDS else size * (1 + (seconds < _SECONDS))
+        for first in range(0, len(prompts), self.prompts_at_once):
+            some = prompts[first : first + self.prompts_at_once]
+            parts.append(np.asarray(self.label_logprobs(some, labels)))
+            for place, row in enumerate(parts[-1], start=first):
+                on_answer(place, LabelScores(row[None]))
         return LabelScores(np.concatenate(parts))
 
     def operations_per_token(self) -> float:

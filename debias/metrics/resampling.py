@@ -7,6 +7,8 @@ import numpy as np
 from debias.metrics.confusion import FloatArray, IndexArray
 
 _CELLS_AT_ONCE = 1 << 22
+_CLEAR = 3.0
+"""Standard errors between two class accuracies from which on it is clear which is higher."""
 
 
 def resampled_counts(
@@ -69,7 +71,8 @@ def corrected_interval(
     """Return bias-corrected bootstrap intervals, which contain their estimates.
 
     Gaps that chance makes are counted twice in a resample: its COBias is too high on average, its worst
-    class accuracy too low. The percentile interval is moved back by that bias.
+    class accuracy too low. The percentile interval is moved back by that bias. That is not enough where
+    many classes are about equal: see :func:`ends_of_near_ties`.
 
     Parameters
     ----------
@@ -96,3 +99,54 @@ def corrected_interval(
     bias = drawn.mean(axis=0) - value
     low, high = (np.clip(end - bias, least, most) for end in (low, high))
     return np.asarray(np.minimum(low, value)), np.asarray(np.maximum(high, value))
+
+
+def ends_of_near_ties(accuracies: FloatArray, drawn: FloatArray, level: float) -> tuple[float, float]:
+    """Return how low COBias may truly be, and how high the worst class accuracy, even among equal classes.
+
+    Chance alone makes equal classes differ, and no shift of an interval undoes that. But a true gap is at
+    least the gap that is seen less the difference of two errors; where it is clear which class is
+    higher, that difference has a sign and mostly cancels. And the worst class is at most as good as
+    the one that looks worst, whose error is at most the largest of all that could be the worst. The
+    errors are those of the resamples.
+
+    Parameters
+    ----------
+    accuracies : ndarray of shape (n_classes,)
+        Class accuracies, no NaN.
+    drawn : ndarray of shape (n_resamples, n_classes)
+        The same of each resample.
+    level : float
+        Confidence level of the intervals whose ends these are.
+
+    Returns
+    -------
+    lowest_cobias, highest_worst_accuracy : float
+        The values that are seen, where no two classes are about equal.
+
+    Examples
+    --------
+    >>> rng = np.random.default_rng(0)
+    >>> seen = rng.binomial(50, 0.7, 14) / 50  # equal classes
+    >>> drawn = rng.binomial(50, seen, (1000, 14)) / 50
+    >>> lowest, highest = ends_of_near_ties(seen, drawn, 0.95)
+    >>> round(lowest, 2), bool(seen.min() < 0.7 < highest)
+    (0.0, True)
+    """
+    errors, n_classes = drawn - accuracies, len(accuracies)
+    share, n_pairs = (1 + level) / 2, n_classes * (n_classes - 1) / 2
+    cobias, may_be_lost, all_clear = 0.0, np.zeros(len(drawn)), True
+    for k in range(n_classes - 1):
+        gaps, differences = accuracies[k] - accuracies[k + 1 :], errors[:, [k]] - errors[:, k + 1 :]
+        clear = np.abs(gaps) > _CLEAR * differences.std(axis=0)
+        may_be_lost += np.where(clear, np.sign(gaps) * differences, np.abs(differences)).sum(axis=1) / n_pairs
+        cobias += float(np.abs(gaps).sum()) / n_pairs
+        all_clear = all_clear and bool(clear.all())
+    worst = int(accuracies.argmin())
+    spread = (errors - errors[:, [worst]]).std(axis=0)
+    could_be_worst = accuracies - accuracies[worst] <= _CLEAR * spread
+    lowest = cobias if all_clear else cobias - float(np.quantile(may_be_lost, share))
+    highest = float(accuracies[worst])
+    if could_be_worst.sum() > 1:
+        highest += float(np.quantile(-errors[:, could_be_worst].min(axis=1), share))
+    return max(lowest, 0.0), min(highest, 1.0)

@@ -30,11 +30,12 @@ def render_markdown(report: Figures) -> str:
     >>> print(render_markdown(Report(["a", "b"], ["a", "a"], ["a", "b"])).splitlines()[0])
     # Class accuracies before and after correction
     """
+    lines = [f"- {_SIGNS.get(one.kind, '')}{escape(one.text)}" for one in report.remarks]
     parts = [
         f"# {escape(report.title)}",
         escape(report.headline),
         *([f"Model: {escape(report.model)}."] if report.model else []),
-        "\n".join(f"- {_SIGNS.get(f.kind, '')}{escape(f.text)}" for f in report.findings),
+        *(["\n".join(lines)] if lines else []),
         NOT_SOCIAL_BIAS,
         "## Overall",
         _overall(report),

@@ -184,7 +184,7 @@ def _plan(proof: ExactSearch, best: Candidate, settings: SearchSettings, progres
         progress.announce(
             f"{proof.tables.n_choices:,} different choices: about {seconds:.0f} seconds on one core to "
             f"{'prove the optimum' if prune else 'evaluate them all'}"
-            f"{'' if limit is None else f'; it stops after {limit:g} seconds'}. Ctrl-C keeps the best so far."
+            f"{'' if limit is None else f'; it stops after {limit:g} seconds'}. {progress.promise}"
         )
     return prune
 

@@ -90,6 +90,13 @@ def match_classes(X: Any, y: Any, classes: npt.ArrayLike | None = None) -> Class
     debias.errors.TableError: 1 different label ['Sports'] for 2 columns without names; pass a DataFrame with
     class columns, or classes=[...] in the order of the columns.
     """
+    if isinstance(X, pd.DataFrame) and X.columns.nlevels > 1:
+        raise TableError(
+            f"the names of the columns have {X.columns.nlevels} levels",
+            parameter="X",
+            received=X.columns.tolist(),
+            fix="name each column after its class alone",
+        )
     labels = plain_labels(y)
     present = np.unique(labels)
     n_columns = int(X.shape[1])

@@ -26,7 +26,7 @@ _ROLES = {
 }  # fmt: skip
 _THOUGHTS = ("reasoning_content", "reasoning", "thinking")
 _NAMES = ("name", "tool_call_id")
-_TRAINED = ("weight", "train", "loss")
+_TRAINED = ("weight", "train", "training", "trainable", "loss", "loss_weight", "loss_mask")
 _TEXT_PARTS = ("text", "input_text", "output_text")
 _MEDIA = ("image", "image_url", "input_image", "audio", "input_audio", "video", "file")
 

@@ -2,14 +2,15 @@
 
 ``checkpoint-120/iterit/`` holds ``rounds.json`` (settings, round, history), and as Parquet every
 score, every pick and the order of round 0. All of it is data; ``rounds.json`` is written last and
-holds the digests of the others and its own, so that an incomplete or damaged checkpoint is recognised.
+holds the digests of the others, of the weights and its own: a checkpoint that is incomplete or damaged
+is recognised.
 """
 
 import hashlib
 import json
 import re
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -67,8 +68,14 @@ class RoundsCheckpoint:
     facts: dict[str, object] = field(default_factory=dict)
     records: pd.DataFrame = field(default_factory=pd.DataFrame)
 
-    def write(self, folder: str | Path) -> None:
+    def write(self, folder: str | Path, weights: Iterable[Path] = ()) -> None:
         """Write into the subfolder ``iterit`` of a folder, which is made if necessary.
+
+        Parameters
+        ----------
+        folder : str or Path
+        weights : iterable of Path, optional
+            Files in `folder` that the Trainer has written, whose digests are kept.
 
         Raises
         ------
@@ -93,6 +100,7 @@ class RoundsCheckpoint:
             "history": self.history,
             "facts": self.facts,
             "files": {name: _digest(target / name) for name in tables},
+            "weights": {path.name: _digest(path) for path in weights},
         }
         write_durably(target / _FACTS, _signed(json.dumps(content, indent=1).encode()))
 
@@ -131,6 +139,24 @@ def read_checkpoint(folder: str | Path) -> RoundsCheckpoint:
     if problem:
         raise _damaged(target / _FACTS, f"it is damaged: {problem}")
     return found
+
+
+def check_weights(folder: Path) -> None:
+    """Refuse weights that are not those that were written, where their digests were kept.
+
+    Raises
+    ------
+    ResumeError
+        A file is missing or is another, or there are no rounds in this folder.
+    """
+    facts = folder / FOLDER / _FACTS
+    stated = _facts_of(facts, folder).get("weights", {})  # earlier releases kept none
+    if not isinstance(stated, dict):
+        raise _damaged(facts, "its digests of the weights have no names")
+    for name, digest in stated.items():
+        path = folder / Path(name).name
+        if not path.is_file() or _digest(path) != digest:
+            raise _damaged(path, "it is not the file that was written")
 
 
 def _facts_of(path: Path, folder: str | Path) -> dict[str, Any]:
@@ -310,6 +336,7 @@ def _is_whole(folder: Path, n_processes: int) -> bool:
         if step != checkpoint_step(folder) or not (weights or len(archives) > len(states)):
             return False
         read_checkpoint(folder)
+        check_weights(folder)
         return all(map(_is_whole_archive, archives)) and all(map(_are_whole_weights, weights))
     except (OSError, ValueError, LookupError, TypeError, RecursionError):
         return False

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Protocol, cast
 from transformers import Trainer, TrainerCallback
 
 from debias.errors import ResumeError, param
-from iterit.training.checkpoints import last_whole_checkpoint
+from iterit.training.checkpoints import check_weights, last_whole_checkpoint
 from iterit.training.driver import RoundDriver
 from iterit.training.own_trainers.trainer_checks import steps_per_epoch
 from iterit.training.training_rows import RoundSampler
@@ -95,6 +95,8 @@ class IterITTrainer(_Base):
                     fix=f"train without {param('resume_from_checkpoint')}",
                 )
             resume_from_checkpoint = str(found)
+        elif resume_from_checkpoint:
+            check_weights(Path(resume_from_checkpoint))
         self.resumed_from = Path(resume_from_checkpoint) if resume_from_checkpoint else None
         return super().train(resume_from_checkpoint or None, *args, **more)
 
@@ -171,8 +173,8 @@ class RoundsCallback(TrainerCallback):
 
     def on_step_end(self, args: "Args", state: "State", control: "Control", **more: object) -> None:
         """Write before the Trainer writes its checkpoint, after which it may delete older ones."""
-        if control.should_save:
-            self.on_save(args, state, control)
+        if control.should_save and state.is_world_process_zero:
+            self.rounds.checkpoint().write(self._folder(args, state))
 
     def on_epoch_end(self, args: "Args", state: "State", control: "Control", **more: object) -> None:
         """Have the loss of the round logged, and write before the Trainer does."""
@@ -181,9 +183,14 @@ class RoundsCallback(TrainerCallback):
         self.on_step_end(args, state, control)
 
     def on_save(self, args: "Args", state: "State", control: "Control", **more: object) -> None:
-        """Write where another callback asked for a checkpoint; the newest losses, too."""
+        """Write the newest losses, and the digests of the weights that the Trainer has written."""
         if state.is_world_process_zero:
-            self.rounds.checkpoint().write(Path(str(args.output_dir)) / f"checkpoint-{state.global_step}")
+            folder = self._folder(args, state)
+            self.rounds.checkpoint().write(folder, sorted(folder.glob("*.safetensors")))
+
+    def _folder(self, args: "Args", state: "State") -> Path:
+        """Return the folder of the checkpoint of this step."""
+        return Path(str(args.output_dir)) / f"checkpoint-{state.global_step}"
 
     def on_train_end(self, args: "Args", state: "State", control: "Control", **more: object) -> None:
         """Write the whole run beside the checkpoints."""

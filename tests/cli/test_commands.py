@@ -14,8 +14,8 @@ import pytest
 import transformers
 
 import debias
-from debias.estimators.tuning.methods import load
 from debias.estimators.prediction import predict_table
+from debias.estimators.tuning.methods import load
 from debias.tables.table import ProbabilityTable
 from iterit.cli import app as iterit_app
 from tests.support.commands import process, refusal, refused, run, works

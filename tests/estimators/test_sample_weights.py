@@ -6,8 +6,16 @@ from sklearn import config_context
 from sklearn.metrics import balanced_accuracy_score
 from sklearn.model_selection import GridSearchCV, cross_validate
 
-from debias import Constrained, EnsembleDebiaser, LogBiasDebiaser, Objective, WeightDebiaser
+from debias import (
+    Constrained,
+    EnsembleDebiaser,
+    EnsembleDebiaserCV,
+    LogBiasDebiaser,
+    Objective,
+    WeightDebiaser,
+)
 from debias.errors import ParameterError, TableError
+from debias.estimators.tuning.folds import make_folds
 from debias.metrics.paired_bootstrap import paired_intervals
 from debias.metrics.sample_weights import whole_counts
 from debias.metrics.scores import (
@@ -119,6 +127,37 @@ def test_differences_are_weighted_too():
     assert row["before"] == pytest.approx(np.average(before == Y, weights=TIMES))
     assert row["difference"] == pytest.approx(1 - row["before"])
     assert row["difference_low"] <= row["difference"] <= row["difference_high"]
+
+
+def chosen(X, y, weights=None, cv=2, smoothing=40.0):
+    """Fit the debiaser that chooses its own settings, from two of them."""
+    settings = [Objective(pmi=0.2, smoothing=smoothing), Objective(cobias=3.0, pmi=1.0, smoothing=smoothing)]
+    debiaser = EnsembleDebiaserCV(settings=settings, n_weights=4, families="weights", cv=cv, n_starts=2)
+    return debiaser.fit(X, y, weights)
+
+
+def test_settings_are_chosen_on_weighted_rows():
+    train, dev = np.arange(80), np.arange(80, 120)
+    again = np.repeat(np.arange(120), TIMES)
+    folds = [(train, dev)], [(np.flatnonzero(again < 80), np.flatnonzero(again >= 80))]
+    weighted, repeated = chosen(X, Y, TIMES, folds[0]), chosen(*AGAIN, cv=folds[1])
+    assert weighted.cv_results_.equals(repeated.cv_results_)
+    assert str(weighted.best_setting_) == str(repeated.best_setting_)
+    assert weighted.fitted_.corrections == repeated.fitted_.corrections
+    assert weighted.n_labels_ == (TIMES > 0).sum()
+    halves = chosen(X, Y, TIMES / 2, folds[0], smoothing=20.0)
+    assert (halves.fold_choices_ == weighted.fold_choices_).all()
+    assert (halves.cv_results_["smoothing"] == 20.0).all()
+    assert halves.best_setting_.objective.smoothing == 20.0
+
+
+def test_folds_hold_rows_that_count_and_share_none():
+    rows = make_folds(Y, range(4), 3, 0, TIMES)
+    for train, dev in rows:
+        assert not np.intersect1d(train, dev).size
+        assert (np.bincount(np.concatenate([train, dev]), minlength=120) == TIMES).all()
+    (_, dev) = make_folds(Y, range(4), "holdout", 0, (Y != 0).astype(int))[0]
+    assert (Y[dev] != 0).all()
 
 
 def test_grid_search_varies_the_default_objective_and_passes_weights():

@@ -1,4 +1,4 @@
-"""Tools of scikit-learn that strip names or number labels anew: right, warned with the order, or refused."""
+"""Tools of scikit-learn that strip names or number labels anew: right or refused."""
 
 import warnings
 
@@ -61,7 +61,7 @@ def test_arrays_of_sorted_columns_are_right_in_every_tool(tool, kind, rows):
 
 
 @pytest.mark.parametrize("tool", TOOLS)
-def test_frames_of_unsorted_columns_are_right_warned_or_refused(tool, rows):
+def test_frames_of_unsorted_columns_are_right_or_refused(tool, rows):
     values, y = rows
     frame = pd.DataFrame(values[:, UNSORTED], columns=NAMES[UNSORTED])
     model, labels = TOOLS[tool](), NAMES[y]
@@ -69,8 +69,10 @@ def test_frames_of_unsorted_columns_are_right_warned_or_refused(tool, rows):
         with pytest.raises(TableError, match="VotingClassifier"):
             model.fit(frame, labels)
     elif tool == "bagging":  # it numbers the labels and drops the names
-        with pytest.warns(ColumnOrderWarning, match=r"\[1, 2, 0\]|\[2, 0, 1\]"):
+        with pytest.raises(TableError, match=r"\[2, 0, 1\] in place of \[0, 1, 2\]"):
             model.fit(frame, labels)
+        stated = model.set_params(estimator__classes=UNSORTED)
+        assert accuracy(stated, frame, labels) == accuracy(TOOLS[tool](), values, labels)
     else:
         assert accuracy(model, frame, labels) > 0.75
 

@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 from sklearn.dummy import DummyClassifier
 
+from debias.console.progress import progress_on_stderr
 from debias.errors import InterruptedWarning, OverlapError, ParameterError, TableError
 from debias.estimators.baselines import MajorityClass, Uncorrected
 from debias.inference.engine import Engine
@@ -315,6 +316,27 @@ class Stopped(MajorityClass):
             raise KeyboardInterrupt
         self.interrupted_ = True
         return self
+
+
+class Promising(MajorityClass):
+    """A method that keeps what progress would promise about Ctrl-C."""
+
+    def fit(self, X, y=None):
+        with progress_on_stderr(verbose=0) as progress:
+            self.promise_ = progress.promise
+        return super().fit(X, y)
+
+
+def test_a_comparison_does_not_promise_to_keep_what_it_drops():
+    table = (
+        ProbabilityTable([[0.6, 0.4], [0.7, 0.3]], [1, 0]),
+        ProbabilityTable([[0.65, 0.35], [0.95, 0.05]], [1, 0]),
+    )
+    alone, compared = (Promising() for _ in range(2))
+    alone.fit(table[0].probabilities, table[0].labels)
+    compare(*table, {"a": compared}, n_resamples=20)
+    assert "keeps" in alone.promise_
+    assert "keeps" not in compared.promise_
 
 
 @pytest.mark.parametrize("at_once", [True, False])

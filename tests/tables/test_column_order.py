@@ -3,12 +3,14 @@
 import warnings
 
 import numpy as np
+import pandas as pd
 import pytest
 
-from debias.errors import ColumnOrderWarning
+from debias.errors import ColumnOrderWarning, TableError
 from debias.estimators.debiasers import WeightDebiaser
 from debias.tables.labels.column_order import better_order
 from tests.support.published_tables import CLASSES, published
+from tests.support.refusals import refused
 
 
 def model(n_rows=400, n_classes=4, strength=2.0, seed=0):
@@ -24,17 +26,41 @@ def model(n_rows=400, n_classes=4, strength=2.0, seed=0):
 def test_another_order_is_found(order):
     probabilities, y = model()
     shifted = probabilities[:, order]
-    np.testing.assert_array_equal(shifted[:, better_order(shifted, y)], probabilities)
+    np.testing.assert_array_equal(shifted[:, better_order(shifted, y).columns], probabilities)
 
 
-def test_the_warning_names_the_order_that_is_right():
+NAMES = np.array(["a", "b", "c", "d"])
+
+
+def fit(probabilities, labels, classes=None):
+    """Fit a debiaser that is quick."""
+    return WeightDebiaser(n_starts=1, shrink=False, classes=classes).fit(probabilities, labels)
+
+
+@pytest.mark.parametrize("labels", [NAMES, np.arange(4), np.arange(1, 5), NAMES.astype(object)])
+def test_an_order_that_no_one_stated_is_refused_where_it_is_surely_another(labels):
     probabilities, y = model()
-    names = np.array(["a", "b", "c", "d"])
-    with pytest.warns(ColumnOrderWarning, match=r"\['b', 'a', 'c', 'd'\] in place of \['a', 'b', 'c', 'd'\]"):
-        WeightDebiaser(n_starts=1, shrink=False).fit(probabilities[:, [1, 0, 2, 3]], names[y])
+    right = str(labels[[1, 0, 2, 3]].tolist())
+    mentions = (right, labels.tolist(), "BaggingClassifier")
+    with refused(TableError, parameter="classes", received=labels.tolist(), mentions=mentions):
+        fit(probabilities[:, [1, 0, 2, 3]], labels[y])
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        WeightDebiaser(n_starts=1, shrink=False).fit(probabilities, names[y])
+        fit(probabilities, labels[y])
+        fit(probabilities[:, [1, 0, 2, 3]], labels[y], classes=labels[[1, 0, 2, 3]])
+
+
+def test_a_stated_order_and_a_weak_finding_are_warned_of():
+    probabilities, y = model()
+    shifted = probabilities[:, [1, 0, 2, 3]]
+    expected = r"\['b', 'a', 'c', 'd'\] in place of \['a', 'b', 'c', 'd'\]"
+    with pytest.warns(ColumnOrderWarning, match=expected):
+        fit(shifted, NAMES[y], classes=NAMES)
+    with pytest.warns(ColumnOrderWarning, match=expected):
+        fit(pd.DataFrame(shifted, columns=NAMES), NAMES[y])
+    weak, y = model(2000, 4, 0.45)
+    with pytest.warns(ColumnOrderWarning, match=expected):
+        fit(weak[:, [1, 0, 2, 3]], NAMES[y])
 
 
 @pytest.mark.parametrize("n_rows", [8, 40, 400, 4000])

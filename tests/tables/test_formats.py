@@ -16,7 +16,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from debias.errors import DebiasError, OverlapError, ParameterError, TableError
+from debias.errors import DebiasError, ExcludedRowsWarning, OverlapError, ParameterError, TableError
 from debias.metrics.scores import cobias
 from debias.tables.formats.file_formats import READERS, infer_format
 from debias.tables.formats.parquet_table import SCHEMA_KEY
@@ -223,6 +223,15 @@ def test_parquet_of_earlier_releases_has_no_checksums(tmp_path):
 
     rewrite_header(path, without)
     assert ProbabilityTable.read(path).equals(hard_table())
+    ProbabilityTable([[0.2, 0.6], [1.0, 1.0]], normalise=True).write(path)
+    off = pq.read_table(path)
+    pq.write_table(off.set_column(2, "p_1", pa.array([0.75, 0.5000001])), path)
+    with refused(TableError, file=str(path), mentions="checksum"):
+        ProbabilityTable.read(path)
+    rewrite_header(path, without)
+    with refused(TableError, file=str(path), row=1, mentions="sums to 1.0000000"):
+        ProbabilityTable.read(path)
+    hard_table().write(path)
     rewrite_header(path, with_key("checksumt", {}))
     with refused(TableError, file=str(path), mentions="checksumt"):
         ProbabilityTable.read(path)
@@ -1101,3 +1110,22 @@ def test_places_that_cannot_be_written_are_refused(tmp_path):
     with refused(TableError, file=str):
         table.write(tmp_path / "folder.parquet")
     assert os.listdir(tmp_path) == ["folder.parquet"]
+
+
+@pytest.mark.parametrize("rows", [range(4), range(1, 5), [7, 3, 12, 0]])
+def test_row_numbers_without_a_name_are_left_out_and_said(tmp_path, rows):
+    path = tmp_path / "table.csv"
+    frame = pd.DataFrame({"no": [0.2, 0.9, 0.4, 0.5], "yes": [0.8, 0.1, 0.6, 0.5]})
+    for again in (
+        frame.set_axis(list(rows)),
+        frame.reset_index(names="Unnamed: 0"),
+        frame.rename_axis("index"),
+    ):
+        again.to_csv(path)
+        with pytest.warns(ExcludedRowsWarning, match="numbers the rows"):
+            table = ProbabilityTable.read(path)
+        assert table.probabilities.equals(frame)
+    for others in (["a", "b", "c", "d"], [0.1, 0.2, 0.3, 0.4], [1, 1, 2, 3]):
+        frame.set_axis(others).to_csv(path)
+        with refused(TableError, file=str(path), mentions="has no name"):
+            ProbabilityTable.read(path)

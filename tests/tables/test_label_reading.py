@@ -6,7 +6,7 @@ import pytest
 
 from debias.errors import ParameterError, TableError
 from debias.tables.class_columns import match_classes
-from debias.tables.labels.label_reading import read_labels
+from debias.tables.labels.label_reading import plain_labels, read_labels
 from debias.tables.table import ProbabilityTable
 from tests.support.refusals import refused
 
@@ -208,3 +208,11 @@ def test_missing_labels_are_refused_with_their_row(labels):
         match_classes(np.full((4, 2), 0.5), labels)
     with refused(TableError, row=1):
         ProbabilityTable(np.full((4, 2), 0.5), labels, classes=["a", "b"])
+
+
+def test_labels_of_two_kinds_and_names_of_two_levels_are_refused():
+    with refused(TableError, parameter="y", row=1, received=1):
+        plain_labels(np.array(["a", 1, "b"], dtype=object))
+    levels = pd.MultiIndex.from_product([["p"], ["no", "yes"]])
+    with refused(TableError, parameter="X", mentions="2 levels"):
+        match_classes(pd.DataFrame([[0.4, 0.6]], columns=levels), ["no"])

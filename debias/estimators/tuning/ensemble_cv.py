@@ -3,10 +3,11 @@
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Self
+from typing import Self, cast
 
 import joblib
 import numpy as np
+import numpy.typing as npt
 from sklearn.utils.validation import check_is_fitted
 
 from debias.console.progress import progress_on_stderr
@@ -16,7 +17,7 @@ from debias.estimators.column_classifier import Labels, RandomState, Rows, seed_
 from debias.estimators.debiasers import EnsembleDebiaser, FamilyDebiaser, FuzzyDebiaser, WeightDebiaser
 from debias.estimators.summary import describe_outcome
 from debias.estimators.tuning.cross_validation import CrossValidation, cross_validate
-from debias.estimators.tuning.folds import Splitter, make_folds
+from debias.estimators.tuning.folds import Fold, Splitter, make_folds
 from debias.estimators.tuning.selection_rules import Rule, check_rule, order_by
 from debias.estimators.tuning.tuning_settings import (
     PUBLISHED_N_WEIGHTS,
@@ -24,6 +25,8 @@ from debias.estimators.tuning.tuning_settings import (
     combine,
     published_objectives,
 )
+from debias.metrics.sample_weights import check_weights, whole_counts
+from debias.search.constraints import scaled_goal
 from debias.search.objective import Objective
 from debias.search.search_settings import SearchSettings
 from debias.search.solve import announce_compilation
@@ -37,7 +40,7 @@ class EnsembleDebiaserCV(BaseDebiaser):
     Every setting is judged by cross-validation on the labelled rows; the best by the rule is
     fitted on all of them. All settings of a fold share one search, since the counts of a choice
     serve every objective. Every label that it gets counts as used, see `n_labels_`: judge it on
-    other rows.
+    other rows. `sample_weight` counts in the folds as in the fit; no row is in two folds.
 
     Parameters
     ----------
@@ -135,7 +138,9 @@ class EnsembleDebiaserCV(BaseDebiaser):
     random_state: RandomState = 0
     verbose: int = 0
 
-    def fit(self, X: Rows, y: Labels) -> Self:  # type: ignore[override]  # noqa: D102
+    def fit(  # noqa: D102
+        self, X: Rows, y: Labels, sample_weight: npt.ArrayLike | None = None
+    ) -> Self:
         SearchSettings(
             search=self.search, n_starts=self.n_starts, time_limit=self.time_limit, n_jobs=self.n_jobs
         )
@@ -144,19 +149,25 @@ class EnsembleDebiaserCV(BaseDebiaser):
         settings = combine(objectives, self.n_weights, self.families)
         match, probabilities = self._match(X, y)
         seed = seed_of(self.random_state)
-        found, n_asked = self._cross_validate(
-            probabilities, match.y, settings, match.by_column.tolist(), seed
-        )
-        order = order_by(self.rule, found.results)
-        self.cv_results_ = found.results.assign(rank=np.argsort(order) + 1)
+        n_rows = len(match.y)
+        weights = np.ones(n_rows) if sample_weight is None else check_weights(sample_weight, n_rows)
+        times, parts = whole_counts(weights)
+        folds = make_folds(match.y, match.by_column.tolist(), self.cv, seed, times)
+        counted = [
+            replace(one, objective=cast(Objective, scaled_goal(one.objective, parts))) for one in settings
+        ]
+        found = self._cross_validate(probabilities, match.y, counted, folds, seed)
+        results = found.results.assign(smoothing=[float(one.objective.smoothing) for one in settings])
+        order = order_by(self.rule, results)
+        self.cv_results_ = results.assign(rank=np.argsort(order) + 1)
         self.best_setting_ = settings[order[0]]
         self.fold_choices_ = found.choices
         self.n_cv_evaluations_ = found.n_evaluations
         if found.interrupted:
             n_folds = found.results.attrs["n_folds"]
-            sentence = f"the search was interrupted; {n_folds} of {n_asked} folds chose the setting."
+            sentence = f"the search was interrupted; {n_folds} of {len(folds)} folds chose the setting."
             warnings.warn(sentence, InterruptedWarning, stacklevel=2)
-        fitted = self._of_best_setting(seed).fit(X, y).fitted_
+        fitted = self._of_best_setting(seed).fit(X, y, sample_weight).fitted_
         self.fitted_ = replace(fitted, interrupted=fitted.interrupted or found.interrupted)
         return self
 
@@ -166,22 +177,15 @@ class EnsembleDebiaserCV(BaseDebiaser):
         return self._of_best_setting(0)
 
     def _cross_validate(
-        self,
-        probabilities: FloatArray,
-        y: IndexArray,
-        settings: list[Setting],
-        labels: list[object],
-        seed: int,
-    ) -> tuple[CrossValidation, int]:
-        """Judge every setting, when interrupted by the finished folds; return the number of folds, too."""
-        folds = make_folds(y, labels, self.cv, seed)
+        self, probabilities: FloatArray, y: IndexArray, settings: list[Setting], folds: list[Fold], seed: int
+    ) -> CrossValidation:
+        """Judge every setting, when interrupted by the finished folds."""
         n_threads = joblib.effective_n_jobs(self.n_jobs)
         with progress_on_stderr(self.verbose) as progress:
             announce_compilation(progress)
-            found = cross_validate(
+            return cross_validate(
                 probabilities, y, settings, folds, self.n_starts, seed, n_threads, progress.show
             )
-        return found, len(folds)
 
     def _of_best_setting(self, random_state: RandomState) -> FamilyDebiaser:
         """Return the debiaser of the best setting, not fitted."""

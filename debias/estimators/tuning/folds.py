@@ -18,7 +18,13 @@ Splitter: TypeAlias = int | str | BaseCrossValidator | Iterable[tuple[IndexArray
 """What divides rows into folds: their number, "holdout", or what scikit-learn takes."""
 
 
-def make_folds(y: IndexArray, labels: Sequence[object], cv: Splitter, random_state: int) -> list[Fold]:
+def make_folds(
+    y: IndexArray,
+    labels: Sequence[object],
+    cv: Splitter,
+    random_state: int,
+    times: IndexArray | None = None,
+) -> list[Fold]:
     """Divide labelled rows into train and dev rows, once or several times.
 
     Parameters
@@ -32,6 +38,8 @@ def make_folds(y: IndexArray, labels: Sequence[object], cv: Splitter, random_sta
         which is not stratified; or what scikit-learn takes.
     random_state : int
         Seed of what is shuffled here.
+    times : ndarray of int64 of shape (n_samples,), optional
+        How often each row counts; rows are divided first, then repeated. 1 by default.
 
     Returns
     -------
@@ -56,12 +64,17 @@ def make_folds(y: IndexArray, labels: Sequence[object], cv: Splitter, random_sta
     >>> [np.bincount(y[dev]).tolist() for train, dev in make_folds(y, ["no", "yes"], 2, 0)]
     [[2, 1], [2, 1]]
     """
+    times = np.ones(len(y), dtype=np.int64) if times is None else times
+    counted = np.flatnonzero(times)
     if isinstance(cv, (int, np.integer)) and not isinstance(cv, (bool, np.bool_)):
-        folds = _stratified(y, labels, int(cv), random_state)
+        folds = _stratified(y[counted], labels, int(cv), random_state)
+        folds = [(counted[train], counted[dev]) for train, dev in folds]
     elif isinstance(cv, str) and cv == "holdout":
-        folds = list(ShuffleSplit(1, test_size=DEV_SHARE, random_state=random_state).split(y))
+        folds = list(ShuffleSplit(1, test_size=DEV_SHARE, random_state=random_state).split(counted))
+        folds = [(counted[train], counted[dev]) for train, dev in folds]
     else:
         folds = _as_given(y, cv)
+    folds = [(np.repeat(train, times[train]), np.repeat(dev, times[dev])) for train, dev in folds]
     for train, dev in folds:
         n_shared, n_classes = len(np.intersect1d(train, dev)), len(np.unique(y[train]))
         if n_shared:

@@ -202,7 +202,8 @@ def streamed_rows(
     Raises
     ------
     ParameterError, TaskError, OverlapError
-        A row is not valid; the error has its number.
+        A row is not valid; the error has its number. After the last row: its labels could count
+        from 0 or from 1.
 
     Examples
     --------
@@ -217,6 +218,7 @@ def streamed_rows(
     for first in parsed:
         checked = _alike(chain([first], parsed))
         yield from _checked(checked, demonstrations, check_ids=first[1] is not None)
+    names.finish()
 
 
 def _alike(parsed: Iterable[tuple[int, str | None, str, str | None]]) -> Iterator[TextRow]:

@@ -81,6 +81,8 @@ def read_task_labels(
 class StreamedLabels:
     """Reads labels that come one by one: a reading that has failed once is out, for all that follow.
 
+    Only the end of them tells whether positions could count from 1: call :meth:`finish` there.
+
     Parameters
     ----------
     task : Task
@@ -99,6 +101,8 @@ class StreamedLabels:
         self._task = task
         self._readings = list(READINGS)
         self._known: dict[tuple[str, bool], str] = {}
+        self._seen: set[str] = set()
+        self._n_read = 0
 
     def read(self, row: int, value: object, of_file: bool = False) -> str:
         """Return the class name of the next label."""
@@ -106,7 +110,30 @@ class StreamedLabels:
         key = (label_text(value), names_only)
         if key not in self._known:
             self._known[key] = self._new(row, value, of_file, names_only)
+            self._seen.add(key[0])
+        self._n_read += 1
         return self._known[key]
+
+    def finish(self) -> None:
+        """Refuse positions that never were 0, as :func:`read_task_labels` does where it has all of them.
+
+        Raises
+        ------
+        TaskError
+            They could count from 0 or from 1.
+
+        Examples
+        --------
+        >>> labels = StreamedLabels(Task("mood", labels=["bad", "mixed", "good"]))
+        >>> labels.read(0, 1), labels.read(1, 2)
+        ('mixed', 'good')
+        >>> labels.finish()
+        Traceback (most recent call last):
+        debias.errors.TaskError: column 'label': the labels fit two readings: as a position from 0 1 is ...
+        """
+        numbers = [int(one) for one in self._seen if one.isdecimal()]
+        if self._readings == ["position"] and self._n_read > 1 and len(numbers) == len(self._seen):
+            read_task_labels(self._task, sorted(numbers) * 2)
 
     def _new(self, row: int, value: object, of_file: bool, names_only: bool) -> str:
         """Return the class name of a label that did not come before."""

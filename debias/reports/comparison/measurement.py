@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pandas as pd
 
+from debias.console.progress import dropped_at_ctrl_c
 from debias.errors import InterruptedWarning, TableError
 from debias.metrics.confusion import accuracies_of, codes_of
 from debias.reports.comparison.methods import Method, MethodSettings
@@ -135,7 +136,7 @@ def measure(
     truth = codes_of(pd.Index(classes), np.array(test.classes)[test.label_indices])
     found = [Measurement(method, reason="interrupted: not measured") for method in methods]
     interrupted = False
-    with warnings.catch_warnings(record=True) as caught:
+    with warnings.catch_warnings(record=True) as caught, dropped_at_ctrl_c():
         warnings.simplefilter("always")
         try:
             for place, method in enumerate(methods):

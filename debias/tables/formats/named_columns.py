@@ -1,5 +1,6 @@
 """Makes a probability table of named columns: one per class, and columns for id, label, text, label mass."""
 
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -7,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from debias.errors import TableError, param, shortened
+from debias.errors import ExcludedRowsWarning, TableError, param, shortened
 from debias.tables.class_columns import FloatArray
 from debias.tables.formats.cells.numbers_in_cells import parse_columns
 from debias.tables.labels.class_headers import find_role, refuse_extra_columns, without_prefix
@@ -16,6 +17,9 @@ from debias.tables.table_parts import TableParts
 
 ROLES = ("id", "label", "text", "label_mass")
 """What a column may hold that is no class."""
+
+ROW_NUMBERS = ("", "Unnamed: 0", "index")
+"""What a column of row numbers is called that pandas writes, or reads and writes again, or resets."""
 
 
 @dataclass(frozen=True)
@@ -72,6 +76,7 @@ def parts_of_columns(
     >>> parts_of_columns(Path("a.json"), frame, ColumnChoice()).labels
     ['yes', 'no']
     """
+    frame = _without_row_numbers(path, frame, choice)
     header = [str(name) for name in frame.columns]
     repeated = [name for column, name in enumerate(header) if name in header[:column]]
     if repeated:
@@ -104,6 +109,22 @@ def parts_of_columns(
         texts=values["text"],
         label_mass=None if mass is None else parsed[-1],
     )
+
+
+def _without_row_numbers(path: Path, frame: pd.DataFrame, choice: ColumnChoice) -> pd.DataFrame:
+    """Leave out a first column without a name of its own that numbers the rows, as pandas and R write it."""
+    first = str(frame.columns[0]) if len(frame.columns) else None
+    if first not in ROW_NUMBERS or first in vars(choice).values() or first in (choice.classes or ()):
+        return frame
+    numbers = pd.to_numeric(frame.iloc[:, 0], errors="coerce")
+    if numbers.isna().any() or numbers.duplicated().any() or (numbers % 1 != 0).any():
+        return frame
+    warnings.warn(
+        f"{path}: the first column, {first!r}, numbers the rows: it is not read.",
+        ExcludedRowsWarning,
+        stacklevel=3,
+    )
+    return _without_row_numbers(path, frame.iloc[:, 1:], choice)
 
 
 def _column(path: Path, frame: pd.DataFrame, role: str, choice: ColumnChoice) -> str | None:

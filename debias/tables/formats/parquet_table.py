@@ -27,6 +27,7 @@ SCHEMA_VERSION = 1
 SCHEMA_KEY = b"debias_probability_table"
 CLASS_PREFIX = "p_"
 COMPRESSION = "zstd"
+_EXACT_SUM = 1e-9
 _KEPT = {
     "schema_version": int,
     "classes": list,
@@ -210,7 +211,24 @@ def _own_parts(path: Path, table: pa.Table, header: dict[str, Any]) -> TablePart
                 file=path,
                 fix="write it again, or take a copy",
             )
+    elif header["metadata"].get("normalised") is True:
+        _check_sums(path, parts)
     return parts
+
+
+def _check_sums(path: Path, parts: TableParts) -> None:
+    """Refuse rows of a normalised table that do not sum to 1: all that tells damage without a checksum."""
+    off = np.abs(parts.probabilities.sum(axis=1) - 1) > _EXACT_SUM
+    if off.any():
+        check_parts(parts)  # which names the column, where a value cannot be right
+        row = int(np.argmax(off))
+        raise TableError(
+            "damaged after it was written: the rows were divided by their sums, and this one sums to"
+            f" {float(parts.probabilities[row].sum())!r}",
+            file=path,
+            row=row,
+            fix="write it again, or take a copy",
+        )
 
 
 def _values(path: Path, table: pa.Table, name: str) -> Any:

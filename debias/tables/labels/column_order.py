@@ -1,14 +1,15 @@
-"""Warns where another order of the columns fits the labels far better than the one that was read.
+"""Warns of columns in another order than the labels, and refuses them where no one stated an order.
 
 Tools that strip the names of columns, and number the labels anew, can shift one against the other.
 """
 
 import math
 import warnings
+from typing import NamedTuple
 
 import numpy as np
 
-from debias.errors import ColumnOrderWarning, shortened
+from debias.errors import ColumnOrderWarning, TableError, param, shortened
 from debias.tables.class_columns import ClassColumns, FloatArray, IndexArray
 
 FEWEST_ROWS = 5
@@ -20,9 +21,30 @@ LEAST_GAIN = 0.25
 DEVIATIONS = 3.5
 """How many standard errors the gain must exceed, beyond the best of all orders by chance."""
 
+SURE_GAIN = 0.5
+"""By how many standard deviations columns without a stated order must gain to be refused."""
 
-def warn_of_order(probabilities: FloatArray, match: ClassColumns, stacklevel: int = 2) -> None:
-    """Warn where :func:`better_order` finds another order of the columns, and name it.
+SURE_DEVIATIONS = 5.0
+"""How many standard errors that gain must exceed."""
+
+
+class BetterOrder(NamedTuple):
+    """An order of the columns that fits the labels far better.
+
+    Attributes
+    ----------
+    columns : ndarray of int64 of shape (n_classes,)
+        The better column of the class that each column stands for now.
+    sure : bool
+        Whether the gain is so large that no model is likely to be that wrong.
+    """
+
+    columns: IndexArray
+    sure: bool
+
+
+def check_order(probabilities: FloatArray, match: ClassColumns, stated: bool, stacklevel: int = 2) -> None:
+    """Refuse columns, or warn of them, where :func:`better_order` finds another order, and name it.
 
     Parameters
     ----------
@@ -30,31 +52,50 @@ def warn_of_order(probabilities: FloatArray, match: ClassColumns, stacklevel: in
         Class probabilities.
     match : ClassColumns
         Which column stands for which class.
+    stated : bool
+        Whether names of the columns, or `classes`, say the order: it is then never refused.
     stacklevel : int, default=2
         As in :func:`warnings.warn`.
+
+    Raises
+    ------
+    TableError
+        No one stated the order, and it is sure to be another.
 
     Warns
     -----
     ColumnOrderWarning
         Another order fits far better.
     """
-    order = better_order(probabilities, match.y)
-    if order is None:
+    found = better_order(probabilities, match.y)
+    if found is None:
         return
-    names = match.by_column
+    order, names = found.columns, match.by_column
     better = np.empty_like(names)
     better[order] = names
     moved = int(np.argmax(order != np.arange(len(order))))
-    warnings.warn(
+    problem = (
         f"another order of the columns fits the labels far better: {shortened(better.tolist())} in place of "
         f"{shortened(names.tolist())}, since column {order[moved]} is high where the label is "
-        f"{names.tolist()[moved]!r}; if so, pass classes= in that order, or columns that have names.",
+        f"{names.tolist()[moved]!r}"
+    )
+    if found.sure and not stated:
+        raise TableError(
+            problem,
+            parameter="classes",
+            received=names.tolist(),
+            fix=f"sort the columns by label (tools such as BaggingClassifier drop their names), or pass the"
+            f" order that is right: {param('classes', shortened(better.tolist()))}, or"
+            f" {param('classes', shortened(names.tolist()))} if the model is that wrong",
+        )
+    warnings.warn(
+        f"{problem}; if so, pass classes= in that order, or columns that have names.",
         ColumnOrderWarning,
         stacklevel=stacklevel + 1,
     )
 
 
-def better_order(probabilities: FloatArray, y: IndexArray) -> IndexArray | None:
+def better_order(probabilities: FloatArray, y: IndexArray) -> BetterOrder | None:
     """Return the column that fits the rows of each class best, where the present order is far worse.
 
     Columns are put on one scale, so that a class which the model names too often has no advantage;
@@ -71,8 +112,7 @@ def better_order(probabilities: FloatArray, y: IndexArray) -> IndexArray | None:
 
     Returns
     -------
-    ndarray of int64 of shape (n_classes,), or None
-        The better column of the class that each column stands for now.
+    BetterOrder or None
 
     Examples
     --------
@@ -82,7 +122,7 @@ def better_order(probabilities: FloatArray, y: IndexArray) -> IndexArray | None:
     >>> better_order(probabilities, y) is None
     True
     >>> better_order(probabilities[:, [1, 2, 0]], y)
-    array([2, 0, 1])
+    BetterOrder(columns=array([2, 0, 1]), sure=True)
     """
     from scipy.optimize import linear_sum_assignment
 
@@ -102,6 +142,11 @@ def better_order(probabilities: FloatArray, y: IndexArray) -> IndexArray | None:
         differences = scaled[y == k][:, order[k]] - scaled[y == k][:, k]
         gain += float(differences.mean())
         variance += max(float(differences.var()), 1.0) / int(support[k])
-    by_chance = math.sqrt(2 * math.lgamma(n_classes + 1))
-    is_far = gain > LEAST_GAIN * len(moved) and gain > (by_chance + DEVIATIONS) * math.sqrt(variance)
-    return order if is_far else None
+    by_chance, error = math.sqrt(2 * math.lgamma(n_classes + 1)), math.sqrt(variance)
+
+    def exceeds(least: float, deviations: float) -> bool:
+        return gain > least * len(moved) and gain > (by_chance + deviations) * error
+
+    if not exceeds(LEAST_GAIN, DEVIATIONS):
+        return None
+    return BetterOrder(order, exceeds(SURE_GAIN, SURE_DEVIATIONS))

@@ -39,7 +39,7 @@ def plain_labels(y: Any) -> npt.NDArray[Any]:
     Raises
     ------
     TableError
-        A label is missing: the error has its row.
+        A label is missing, or text among numbers: the error has its row.
 
     Examples
     --------
@@ -62,6 +62,16 @@ def plain_labels(y: Any) -> npt.NDArray[Any]:
     if labels.dtype.kind == "f" and np.isfinite(labels).all() and (labels == np.round(labels)).all():
         return labels.astype(np.int64)
     if labels.dtype == object and labels.ndim == 1 and len(labels):
+        is_text = np.array([isinstance(label, str) for label in labels])
+        if is_text.any() and not is_text.all():
+            row = int(np.argmax(is_text != is_text[0]))
+            raise TableError(
+                f"{shortened(labels[row])} and {shortened(labels[0])} are labels of two kinds",
+                parameter="y",
+                received=labels[row],
+                row=row,
+                fix="write all labels in the same way",
+            )
         if all(isinstance(label, (bool, np.bool_)) for label in labels):
             return labels.astype(bool)
         if all(_is_whole(label) for label in labels):
@@ -226,6 +236,7 @@ def _no_reading(
         problem = f"{shortened(label)} is not a column: numbers are columns 0 .. {len(names) - 1}"
         problem += f" ({shortened(names)})"
     else:
-        near = difflib.get_close_matches(key, names, n=1)
-        fix = f"did you mean {near[0]!r}?" if near else None
+        plain = {name.strip().casefold(): name for name in names}
+        near = difflib.get_close_matches(key.strip().casefold(), plain, n=1)
+        fix = f"did you mean {plain[near[0]]!r}?" if near else None
     return TableError(problem, received=label, row=rows[key], fix=fix)

@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 
 from debias.errors import kept_by
-from debias.inference import engine as contract
 from debias.inference.collection.collection import collect
 from debias.inference.engine import Engine
 from debias.inference.tree_engine import TreeEngine
@@ -40,8 +39,7 @@ class Whole(Slow):
     label_scores = TreeEngine.label_scores
 
 
-def test_answers_are_kept_while_a_chunk_is_asked(tmp_path, monkeypatch):
-    monkeypatch.setattr(contract, "_SECONDS", 0.0)  # each piece counts as slow
+def test_answers_are_kept_while_a_chunk_is_asked(tmp_path):
     stopped, resumed, whole = Slow(stop_after=20), Slow(), Slow()
     with pytest.raises(KeyboardInterrupt) as caught:
         collect(stopped, TASK, TEXTS, out=tmp_path / "a.parquet", progress=False)
@@ -52,10 +50,13 @@ def test_answers_are_kept_while_a_chunk_is_asked(tmp_path, monkeypatch):
     assert table.to_numpy().tolist() == collect(whole, TASK, TEXTS, progress=False).to_numpy().tolist()
 
 
-def test_a_quick_engine_is_asked_about_ever_more_at_once():
-    quick = Slow()
-    collect(quick, TASK, TEXTS, progress=False)
-    assert quick.asked == [8, 16, 32, 64, 80]
+def test_an_engine_is_asked_in_equal_pieces_however_quick_it_is():
+    plain, wide = Slow(), Slow()
+    wide.prompts_at_once = 150
+    for engine in (plain, wide):
+        collect(engine, TASK, TEXTS, progress=False)
+    assert plain.asked == [8] * 25
+    assert wide.asked == [150, 50]
 
 
 @pytest.mark.parametrize(

@@ -95,3 +95,20 @@ def test_a_text_with_two_labels_is_said(tmp_path):
     path.write_text("text,label\nfine,good\ndull,bad\nfine,bad\nfine,good\n")
     with pytest.warns(SecondLabelWarning, match="1 text has two labels, such as row 2: 'fine' is 'bad'"):
         assert load_split(MOOD, "opt", data=path).labels == ["good", "bad"]
+
+
+@pytest.mark.parametrize("labels", [[1, 2, 1], ["1", "2"], [2.0, 1.0], [1, 1]])
+def test_a_stream_of_numbers_that_never_are_0_is_refused_at_its_end(labels):
+    rows = [{"text": f"text {n}", "label": label} for n, label in enumerate(labels)]
+    task = Task("news", labels=["World", "Sports", "Business"])
+    seen = []
+    with refused(TaskError, parameter="labels", column="label", mentions=("from 0", "from 1")):
+        for row in streamed_rows(task, rows, []):
+            seen.append(row.label)
+    assert len(seen) == len(rows)
+    for whole in ([*rows, {"text": "last", "label": 0}], rows[:1]):
+        read = [row.label for row in streamed_rows(task, whole, [])]
+        assert read == [task.class_names[int(float(row["label"]))] for row in whole]
+    named = [("1", "2", "3"), ("0", "1", "2")]
+    for names in named:
+        list(streamed_rows(Task("stars", labels=list(names)), [("a", "1"), ("b", "2")], []))

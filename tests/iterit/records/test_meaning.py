@@ -68,7 +68,17 @@ def test_messages_in_a_data_frame_are_arrays(tmp_path):
     assert Records.from_rows(frame).responses == ["Red."]
 
 
-@pytest.mark.parametrize("mark", [{"weight": 0}, {"train": False}, {"loss": False}, {"weight": 0.0}])
+@pytest.mark.parametrize(
+    "mark",
+    [
+        {"weight": 0},
+        {"train": False},
+        {"loss": False},
+        {"weight": 0.0},
+        {"loss_mask": 0},
+        {"trainable": False},
+    ],
+)
 def test_an_answer_that_is_kept_out_is_not_trained(mark):
     again = [{"role": "user", "content": "Another?"}, {"role": "assistant", "content": "Blue."}]
     records = only({"messages": [ASKED, SAID | mark, *again]})

@@ -14,7 +14,12 @@ from debias.errors import ResumeError
 from iterit.reports.rounds_report import RoundsReport
 from iterit.rounds.round_settings import RoundSettings
 from iterit.rounds.round_state import first_state, with_picks, with_scores
-from iterit.training.checkpoints import RoundsCheckpoint, last_whole_checkpoint, read_checkpoint
+from iterit.training.checkpoints import (
+    RoundsCheckpoint,
+    check_weights,
+    last_whole_checkpoint,
+    read_checkpoint,
+)
 from tests.support.refusals import refused
 from tests.support.small_runs import model_of, rounds_in, trainer_of
 
@@ -161,6 +166,7 @@ def run(tmp_path_factory):
         ("model.safetensors", "cut"),
         ("optimizer.pt", "cut"),
         ("optimizer.pt", "flipped"),
+        ("model.safetensors", "last bit"),
     ],
 )
 def test_a_damaged_checkpoint_does_not_hide_an_older_one(run, tmp_path, name, content):
@@ -172,6 +178,11 @@ def test_a_damaged_checkpoint_does_not_hide_an_older_one(run, tmp_path, name, co
         path.unlink()
     elif content == "cut":
         path.write_bytes(path.read_bytes()[:-10])
+    elif content == "last bit":
+        whole = path.read_bytes()
+        path.write_bytes(whole[:-1] + bytes([whole[-1] ^ 1]))
+        with refused(ResumeError, file=str(path)):
+            check_weights(path.parent)
     elif content == "flipped":
         state = torch.load(path)
         moments = next(iter(state["state"].values()))["exp_avg"].numpy().tobytes()

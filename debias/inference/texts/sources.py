@@ -11,13 +11,14 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
-from debias.errors import MissingDependencyError, ParameterError, RecordsError, TaskError, param, shortened
+from debias.errors import MissingDependencyError, RecordsError, TaskError, param, shortened
 from debias.inference.texts.source_rows import Source, render
 from debias.inference.texts.staicc import read_staicc
 from debias.inference.texts.task_labels import read_task_labels
 from debias.inference.texts.tasks import Task, load_task
 from debias.rows.json_rows import RawRow
 from debias.rows.row_files import find_files, read_rows
+from debias.settings import check_positive_integer
 from debias.tables.formats.cells.plain_text import on_its_line
 from debias.tables.labels.second_labels import warn_of_second_labels
 from debias.tables.splitting import plain_text
@@ -103,9 +104,8 @@ def load_split(
     unique = rows.drop_duplicates("text")
     if "label" in rows:
         warn_of_second_labels(rows["text"], rows["label"], source.path, rows.index)
+    check_positive_integer("limit", limit, or_none=True)
     if limit is not None and limit < len(unique):
-        if limit < 1:
-            raise ParameterError(parameter="limit", allowed="a positive integer or None", received=limit)
         chosen = np.random.default_rng(seed).choice(len(unique), size=limit, replace=False)
         unique = unique.iloc[np.sort(chosen)]
     names = unique["label"].tolist() if "label" in unique else None

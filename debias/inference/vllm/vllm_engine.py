@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from debias.errors import EngineError
-from debias.inference.engine import SCORINGS, FloatArray, check_choice
+from debias.inference.engine import SCORINGS, FloatArray
 from debias.inference.labels import LabelTree
 from debias.inference.models.adapters import Adapter, read_adapter
 from debias.inference.models.model_files import files_digest, model_folder
@@ -32,6 +32,7 @@ from debias.inference.vllm.vllm_start import (
     start_llm,
     stop_llm,
 )
+from debias.settings import check_choice
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase

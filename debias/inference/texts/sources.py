@@ -124,6 +124,8 @@ def _find_source(task: Task, split: str, data: str | Path | Source | None) -> So
         known = ", ".join(map(repr, task.sources)) or "none"
         raise TaskError(
             f"task {task.name!r} has no source for split {split!r} (it has {known})",
+            parameter="split",
+            received=split,
             fix=(
                 f"give a local file with the columns {', '.join([*task.text_columns, task.label_column])} "
                 f"(data=...), or add [sources.{split}] to a task file of your own"
@@ -168,15 +170,14 @@ def _read_hub(source: Source) -> pd.DataFrame:
     try:
         import datasets
     except ImportError as error:
-        raise MissingDependencyError(
-            f"the Hugging Face data set {source.path!r} needs the datasets package; run: pip install "
-            '"debias-iterit[datasets]"'
-        ) from error
+        problem = f"the Hugging Face data set {source.path!r} needs the package datasets"
+        raise MissingDependencyError(problem, fix='run: pip install "debias-iterit[datasets]"') from error
     try:
         data = datasets.load_dataset(source.path, source.config or None, split=source.split or "train")
     except (OSError, ValueError) as error:
         raise TaskError(
             f"the Hugging Face data set {source.path!r} cannot be loaded: {error}",
+            received=source.path,
             fix="check the name and the connection, or give a local file",
         ) from error
     frame: pd.DataFrame = data.to_pandas()

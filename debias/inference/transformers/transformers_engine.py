@@ -5,6 +5,7 @@ torch and transformers are imported when an engine is made, not with this file.
 
 import hashlib
 from collections.abc import Sequence
+from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -146,15 +147,7 @@ class TransformersEngine(TreeEngine):
 
     def versions(self) -> dict[str, str]:
         """Versions of torch, transformers and tokenizers."""
-        import tokenizers
-        import torch
-        import transformers
-
-        return {
-            "torch": torch.__version__,
-            "transformers": transformers.__version__,
-            "tokenizers": tokenizers.__version__,
-        }
+        return {name: version(name) for name in ("torch", "transformers", "tokenizers")}
 
     def _score_trees(self, rows: Sequence[TreeRow]) -> list[FloatArray]:
         """Log-probability of every edge of every row's tree."""

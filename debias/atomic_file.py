@@ -2,7 +2,6 @@
 
 import errno
 import os
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -96,6 +95,8 @@ def _new_file(target: Path) -> Path:
         raise FileNotFoundError(
             errno.ENOENT, "the folder does not exist; create it first", str(target.parent)
         )
+    import tempfile  # imports a generator of random numbers: only what writes waits for it
+
     try:
         handle, name = tempfile.mkstemp(prefix=f".{target.name[:100]}.", dir=target.parent)
     except OSError as error:

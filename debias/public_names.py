@@ -29,9 +29,8 @@ def lazy_names(
     def load(name: str) -> object:
         """Import a public name from its home."""
         if name not in home_of:
-            raise AttributeError(
-                f"module {package!r} has no attribute {name!r}; it has {', '.join(exported)}"
-            )
+            problem = f"module {package!r} has no attribute {name!r}; it has {', '.join(exported)}"
+            raise AttributeError(problem, name=name)
         value = getattr(importlib.import_module(f"{package}.{home_of[name]}"), name)
         setattr(sys.modules[package], name, value)
         return value

@@ -6,6 +6,7 @@ object is made, and :mod:`debias.console` makes options of a command from them.
 
 import difflib
 import types
+from collections.abc import Iterable
 from dataclasses import dataclass, field, fields
 from numbers import Integral, Real
 from typing import Any, Self, Union, get_args, get_origin, get_type_hints
@@ -115,6 +116,35 @@ class Settings:
                     f"there is no parameter {name!r}", parameter=name, allowed=", ".join(known), fix=fix
                 )
         return cls(**given)
+
+
+def check_choice(name: str, value: object, allowed: Iterable[str]) -> None:
+    """Raise ParameterError for a value that is not one of those allowed.
+
+    Examples
+    --------
+    >>> check_choice("scoring", "last", ("label", "first-token"))
+    Traceback (most recent call last):
+    debias.errors.ParameterError: scoring must be one of 'label', 'first-token', got 'last'.
+    """
+    words = tuple(allowed)
+    if value not in words:
+        raise ParameterError(parameter=name, allowed=f"one of {', '.join(map(repr, words))}", received=value)
+
+
+def check_positive_integer(name: str, value: object, or_none: bool = False) -> None:
+    """Raise ParameterError for a value that is not a positive integer, or None where that is allowed.
+
+    Examples
+    --------
+    >>> check_positive_integer("rounds", 0)
+    Traceback (most recent call last):
+    debias.errors.ParameterError: rounds must be a positive integer, got 0.
+    """
+    is_positive = isinstance(value, Integral) and not isinstance(value, bool) and value >= 1
+    if not (is_positive or (or_none and value is None)):
+        allowed = f"a positive integer{' or None' if or_none else ''}"
+        raise ParameterError(parameter=name, allowed=allowed, received=value)
 
 
 def _kinds(kind: Any) -> tuple[Any, ...]:

@@ -4,9 +4,9 @@ Public names are imported when they are first used, so that ``import iterit`` is
 no model library.
 """
 
-import importlib
 from typing import TYPE_CHECKING
 
+from debias.public_names import lazy_names
 from debias.version import __version__ as __version__
 
 if TYPE_CHECKING:
@@ -21,31 +21,14 @@ if TYPE_CHECKING:
     from iterit.training.trainer import IterIT as IterIT
     from iterit.training.trainer_callback import IterITTrainer as IterITTrainer
 
-_HOME = {
-    "IterIT": "iterit.training.trainer",
-    "IterITTrainer": "iterit.training.trainer_callback",
-    "Records": "iterit.records.instruction_records",
-    "Selection": "iterit.selection.selection",
-    "count_ngrams": "iterit.ngrams.ngram_counts",
-    "near_duplicates": "iterit.selection.near_duplicates",
-    "read_records": "iterit.records.instruction_records",
-    "score_complexity": "iterit.scoring.complexity",
-    "select": "iterit.selection.selection",
-    "template_for": "iterit.templates.named_templates",
+_HOMES = {
+    "ngrams.ngram_counts": ("count_ngrams",),
+    "records.instruction_records": ("Records", "read_records"),
+    "scoring.complexity": ("score_complexity",),
+    "selection.near_duplicates": ("near_duplicates",),
+    "selection.selection": ("Selection", "select"),
+    "templates.named_templates": ("template_for",),
+    "training.trainer": ("IterIT",),
+    "training.trainer_callback": ("IterITTrainer",),
 }
-
-__all__ = list(_HOME)
-
-
-def __getattr__(name: str) -> object:
-    """Import a public name from its module when it is first used."""
-    if name not in _HOME:
-        raise AttributeError(f"module 'iterit' has no attribute {name!r}; it has {', '.join(__all__)}")
-    value = getattr(importlib.import_module(_HOME[name]), name)
-    globals()[name] = value
-    return value
-
-
-def __dir__() -> list[str]:
-    """List the public names, imported or not."""
-    return sorted(__all__)
+__getattr__, __dir__, __all__ = lazy_names(__name__, _HOMES)

@@ -4,7 +4,7 @@ import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
-from debias.errors import ParameterError
+from debias.settings import check_positive_integer
 
 
 def n_threads(n_jobs: int | None) -> int:
@@ -22,8 +22,7 @@ def n_threads(n_jobs: int | None) -> int:
     """
     if n_jobs is None:
         return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    if not isinstance(n_jobs, int) or n_jobs < 1:
-        raise ParameterError(parameter="n_jobs", received=n_jobs, allowed="a positive integer or None")
+    check_positive_integer("n_jobs", n_jobs, or_none=True)
     return n_jobs
 
 

@@ -54,7 +54,8 @@ def test_the_front_door_is_small():
 
 
 def test_an_unknown_name_lists_the_known_ones():
-    with pytest.raises(AttributeError, match="'BaseDebiaser'.*EnsembleDebiaser"):
-        debias.BaseDebiaser  # noqa: B018
-    with pytest.raises(AttributeError, match="'picks'.*select"):
-        iterit.picks  # noqa: B018
+    for module in (debias, iterit):
+        with pytest.raises(AttributeError) as caught:
+            module.picks  # noqa: B018
+        assert caught.value.name == "picks"
+        assert all(name in str(caught.value) for name in module.__all__)

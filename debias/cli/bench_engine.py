@@ -1,6 +1,5 @@
 """``debias bench-engine``: how fast a model answers here, and what the machine could do."""
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -69,6 +68,8 @@ def bench_engine(
     print_lines(f"Shortcut not used: {name} ({reason})." for name, reason in skipped.items())
     if out is not None:
         content = speed.to_dict() | {"engine": made.fingerprint, "facts": facts}
+        import json
+
         write_text(json.dumps(content, indent=1) + "\n", out)
         print_lines([f"Wrote {out}."])
 

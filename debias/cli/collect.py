@@ -153,15 +153,7 @@ def _collect_one(
     task = load_task(name)
     rows = load_prompted_rows(task, shots=shots, seed=seed, **asdict(chosen))
     request = engine_request(settings)
-    prompts: dict[str, Any] = {
-        "task": task,
-        "texts": rows.texts,
-        "labels": rows.labels,
-        "demonstrations": rows.demonstrations,
-        "ids": rows.ids,
-        "out": target,
-        "too_long": how.too_long,
-    }
+    prompts: dict[str, Any] = {"task": task, **rows._asdict(), "out": target, "too_long": how.too_long}
     finished = read_finished(**prompts, request=request, keep=how.keep)
     if finished is not None:
         say_at_once(f"{target} is finished: it is read back, and no model is asked.")

@@ -60,17 +60,42 @@ class OneLineErrors(TyperGroup):
         Name of the program.
     kept : str
         What is kept after Ctrl-C, where neither the command nor the run itself says so.
+    functions : dict of str to callable
+        What each command calls. Its options are made when it is called: the list of all commands
+        needs none.
     """
 
     program: str
     kept: str
+    functions: dict[str, Callable[..., None]]
 
-    def __init__(self, **settings: Any) -> None:
-        super().__init__(**settings)
-        for command in self.commands.values():
-            parts: list[Any] = [command, *command.params]
-            for part in parts:
-                part.help = _literal(getattr(part, "help", None))
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        """Return the name, the command and the arguments of a command line.
+
+        Parameters
+        ----------
+        ctx : typer.Context
+        args : list of str
+            What stands behind the program's name.
+
+        Returns
+        -------
+        name : str
+        command : typer.core.TyperCommand
+        rest : list of str
+        """
+        name, command, rest = super().resolve_command(ctx, args)
+        return name, command and self._whole(str(command.name)), rest
+
+    def _whole(self, name: str) -> Any:
+        """Return a command with its options."""
+        app = _typer(add_completion=False)
+        function = self.functions[name]
+        app.command(cls=command_class(function))(takes_settings(function))
+        command: Any = typer.main.get_command(app)
+        for part in [command, *command.params]:
+            part.help = _literal(getattr(part, "help", None))
+        return command
 
     def invoke(self, ctx: Any) -> object:
         """Run a command.
@@ -107,10 +132,11 @@ class OneLineErrors(TyperGroup):
                     raise typer.Exit(CLOSED_PIPE) from error
                 if ctx.params.get("debug"):
                     raise
-                command = self.get_command(ctx, ctx.invoked_subcommand or "")
+                name = ctx.invoked_subcommand or ""
+                command = self._whole(name) if name in self.functions else None
                 options = {one.name: one.opts[0] for one in command.params} if command else {}
                 if isinstance(error, _UsageError):
-                    path = " ".join(filter(None, (self.program, ctx.invoked_subcommand)))
+                    path = " ".join(filter(None, (self.program, name)))
                     sentence = f"{error.format_message()} Try: {path} --help"
                 elif isinstance(error, DebiasError):
                     run = kept_by(error)
@@ -163,13 +189,12 @@ def make_program(
     -------
     typer.Typer
     """
-    app = typer.Typer(
-        cls=type("Commands", (OneLineErrors,), {"program": program, "kept": kept}),
+    functions = {one.__name__.replace("_", "-"): one for one in commands}
+    app = _typer(
+        cls=type("Commands", (OneLineErrors,), {"program": program, "kept": kept, "functions": functions}),
         help=summary,
         epilog=f"Start with: {start}",
         no_args_is_help=True,
-        pretty_exceptions_enable=False,
-        rich_markup_mode="markdown",
     )
 
     def show_version(wanted: bool) -> None:
@@ -192,9 +217,14 @@ def make_program(
         ] = False,
     ) -> None: ...
 
-    for command in commands:
-        app.command(cls=command_class(command))(takes_settings(command))
+    for name, function in functions.items():
+        app.command(name, help=_literal(function.__doc__))(lambda: None)
     return app
+
+
+def _typer(**settings: Any) -> typer.Typer:
+    """Return an app whose help is laid out by rich, and whose errors are left to its group."""
+    return typer.Typer(pretty_exceptions_enable=False, rich_markup_mode="markdown", **settings)
 
 
 def _show_warning(

@@ -1,7 +1,6 @@
 """Output files: checked before any work is done, written whole or not at all."""
 
 import os
-import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -96,6 +95,7 @@ def write_or_rescue(path: Path, write: Callable[[Path], object]) -> None:
 
     Examples
     --------
+    >>> import tempfile
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     write_or_rescue(Path(folder) / "note.txt", lambda path: path.write_text("whole"))
     ...     (Path(folder) / "note.txt").read_text()
@@ -121,6 +121,8 @@ def write_or_rescue(path: Path, write: Callable[[Path], object]) -> None:
 
 def _elsewhere(path: Path) -> Iterator[Path]:
     """Yield new files of the same kind: in the working folder, and in the one for temporary files."""
+    import tempfile
+
     for folder in (Path.cwd(), Path(tempfile.gettempdir())):
         if os.access(folder, os.W_OK):
             names = (folder / f"rescued{number}-{path.name}" for number in ("", *range(2, 1000)))

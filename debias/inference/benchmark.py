@@ -15,8 +15,9 @@ from statistics import median
 from typing import TYPE_CHECKING, Any
 
 from debias.errors import ParameterError
-from debias.inference.engine import Engine, check_positive_integer, check_texts
+from debias.inference.engine import Engine, check_texts
 from debias.inference.transformers.token_counts import TokenCounts
+from debias.settings import check_positive_integer
 
 if TYPE_CHECKING:
     from debias.inference.transformers.transformers_engine import TransformersEngine

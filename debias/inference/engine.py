@@ -253,31 +253,3 @@ def check_label_texts(labels: Sequence[str]) -> list[str]:
             parameter="labels", allowed="a list of one or more texts, none of them empty", received=values
         )
     return values
-
-
-def check_choice(name: str, value: object, allowed: Sequence[str]) -> None:
-    """Raise ParameterError for a value that is not one of those allowed.
-
-    Examples
-    --------
-    >>> check_choice("scoring", "last", SCORINGS)
-    Traceback (most recent call last):
-    debias.errors.ParameterError: scoring must be one of 'label', 'first-token', got 'last'.
-    """
-    if value not in allowed:
-        raise ParameterError(
-            parameter=name, allowed=f"one of {', '.join(map(repr, allowed))}", received=value
-        )
-
-
-def check_positive_integer(name: str, value: object) -> None:
-    """Raise ParameterError for a value that is not a positive integer.
-
-    Examples
-    --------
-    >>> check_positive_integer("rounds", 0)
-    Traceback (most recent call last):
-    debias.errors.ParameterError: rounds must be a positive integer, got 0.
-    """
-    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-        raise ParameterError(parameter=name, allowed="a positive integer", received=value)

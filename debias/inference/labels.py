@@ -7,9 +7,9 @@ scored after the same context, and the labels' probabilities can be compared.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
-from functools import lru_cache
-from itertools import accumulate, pairwise
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
+from itertools import accumulate, combinations, pairwise
 
 from debias.errors import LabelError, param
 
@@ -33,36 +33,7 @@ def shared_length(sequences: Sequence[Sequence[int]]) -> int:
     return next((i for i, (a, b) in enumerate(pairs) if a != b), min(len(first), len(last)))
 
 
-@dataclass(frozen=True)
-class LabelCheck:
-    """Facts about labels before a model runs.
-
-    Parameters
-    ----------
-    labels : tuple of str
-        Labels as they follow the prompt.
-    tokens : tuple of token tuples
-        The tokens of each.
-    shared_first : tuple of (label, label)
-        Pairs whose first tokens are the same.
-    """
-
-    labels: tuple[str, ...]
-    tokens: tuple[Tokens, ...]
-    shared_first: tuple[tuple[str, str], ...]
-
-    @property
-    def single_token(self) -> bool:
-        """Whether every label is one token, so that its first token is all of it."""
-        return all(len(tokens) == 1 for tokens in self.tokens)
-
-    @property
-    def first_token_allowed(self) -> bool:
-        """Whether first tokens tell all labels apart (the set is then prefix-free as well)."""
-        return not self.shared_first
-
-
-def check_labels(encode: Encode, labels: Sequence[str], prompt: str = "") -> LabelCheck:
+def check_labels(encode: Encode, labels: Sequence[str], prompt: str = "") -> tuple[Tokens, ...]:
     """Check that labels can be told apart by their tokens, as they stand and without outer spaces.
 
     Parameters
@@ -76,7 +47,8 @@ def check_labels(encode: Encode, labels: Sequence[str], prompt: str = "") -> Lab
 
     Returns
     -------
-    LabelCheck
+    tuple of token tuples
+        The tokens of each label.
 
     Raises
     ------
@@ -87,10 +59,8 @@ def check_labels(encode: Encode, labels: Sequence[str], prompt: str = "") -> Lab
     Examples
     --------
     >>> letters = lambda texts: [[ord(c) for c in text] for text in texts]
-    >>> check_labels(letters, [" good", " great", " bad"]).shared_first
-    ((' good', ' great'), (' good', ' bad'), (' great', ' bad'))
-    >>> check_labels(letters, ["good", "great", "bad"]).shared_first
-    (('good', 'great'),)
+    >>> check_labels(letters, ["a", "bc"])
+    ((97,), (98, 99))
     >>> check_labels(letters, [" no", " not sure"])
     Traceback (most recent call last):
     debias.errors.LabelError: label ' not sure' begins with all tokens of label ' no', so it can never be ...
@@ -104,11 +74,9 @@ def check_labels(encode: Encode, labels: Sequence[str], prompt: str = "") -> Lab
                 fix="rename one of them",
             )
     (_, tokens), *_ = split_labels(encode, [prompt], labels)
-    pairs = [(i, j) for i in range(len(labels)) for j in range(i + 1, len(labels))]
-    for i, j in pairs:
-        _check_pair(labels[i], labels[j], tokens[i], tokens[j])
-    shared = tuple((labels[i], labels[j]) for i, j in pairs if tokens[i][0] == tokens[j][0])
-    return LabelCheck(tuple(labels), tokens, shared)
+    for (a, tokens_a), (b, tokens_b) in combinations(zip(labels, tokens, strict=True), 2):
+        _check_pair(a, b, tokens_a, tokens_b)
+    return tokens
 
 
 def _check_pair(a: str, b: str, tokens_a: Tokens, tokens_b: Tokens) -> None:
@@ -241,10 +209,11 @@ class LabelTree:
     parents: tuple[int, ...]
     edges: tuple[tuple[int, int], ...]
     paths: tuple[tuple[int, ...], ...]
-    is_chain: bool = field(init=False)
 
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "is_chain", all(p == i - 1 for i, p in enumerate(self.parents)))
+    @cached_property
+    def is_chain(self) -> bool:
+        """Whether every token follows the one before it."""
+        return all(parent == place - 1 for place, parent in enumerate(self.parents))
 
 
 @lru_cache(maxsize=4096)

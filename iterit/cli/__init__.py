@@ -1,10 +1,5 @@
 """The ``iterit`` command; what parses it is imported when it is used, so that Ctrl-C is understood first."""
 
+from debias.public_names import lazy_names
 
-def __getattr__(name: str) -> object:
-    """Return ``app``."""
-    if name != "app":
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from iterit.cli.commands import app
-
-    return app
+__getattr__, __dir__, __all__ = lazy_names(__name__, {"commands": ("app",)})

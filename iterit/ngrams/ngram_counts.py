@@ -28,16 +28,7 @@ if TYPE_CHECKING:
     from scipy.sparse import csr_array
 
 LARGEST_INT32 = np.iinfo(np.int32).max
-_UNITS = {
-    "": 1,
-    "b": 1,
-    "kb": 10**3,
-    "mb": 10**6,
-    "gb": 10**9,
-    "kib": 1 << 10,
-    "mib": 1 << 20,
-    "gib": 1 << 30,
-}
+_UNITS = {"": 1, "b": 1, "kb": 1000, "mb": 10**6, "gb": 10**9, "kib": 1 << 10, "mib": 1 << 20, "gib": 1 << 30}
 
 
 @dataclass(frozen=True, eq=False)
@@ -82,12 +73,6 @@ class NgramCounts:
     def n_rows(self) -> int:
         """Number of texts."""
         return len(self.indptr) - 1
-
-    @property
-    def n_bytes(self) -> int:
-        """Memory of the arrays, in bytes."""
-        arrays = (self.indptr, self.indices, self.counts, self.n_words, self.words_per_token, *self.keys)
-        return sum(array.nbytes for array in arrays)
 
     @property
     def matrix(self) -> "csr_array":

@@ -14,7 +14,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from debias.errors import ParameterError
+from debias.settings import check_choice
 
 BETWEEN, JOINING, EXTENDING, ALONE = 0, 1, 2, 3
 """A gap; part of a word with its neighbours; goes with what is before it; a word of its own."""
@@ -84,14 +84,12 @@ def word_kind(name: str) -> WordKind:
     >>> word_kind("unicode").kinds[ord("\u6c34")]  # the Chinese word for water
     np.uint8(3)
     """
+    check_choice("tokens", name, WAYS)
     if name == "published":
         return WordKind(str.lower, _published_kinds(), 2)
     if name == "unicode":
         return WordKind(_fold, _unicode_kinds(), 2, _words_per_character(), characters)
-    if name == "every":
-        return WordKind(_fold, _unicode_kinds(), 1)
-    allowed = "one of " + ", ".join(map(repr, WAYS))
-    raise ParameterError(parameter="tokens", received=name, allowed=allowed)
+    return WordKind(_fold, _unicode_kinds(), 1)
 
 
 def characters(text: str) -> list[str]:

@@ -5,9 +5,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from debias.errors import ParameterError
 from debias.rows.json_rows import RawRow, as_unicode
-from iterit.records.record_formats import Content, check_format, parse_row
+from debias.settings import check_choice, check_positive_integer
+from iterit.records.record_formats import FORMATS, Content, parse_row
 from iterit.records.row_fields import RefusedRow, missing
 
 if TYPE_CHECKING:
@@ -40,9 +40,9 @@ class RecordColumns:
         self, format: str, limit: int | None, max_characters: int | None, source_field: str | None
     ) -> None:
         for name, number in (("limit", limit), ("max_characters", max_characters)):
-            if number is not None and (not isinstance(number, int) or number < 1):
-                raise ParameterError(parameter=name, received=number, allowed="a positive integer or None")
-        self.format = check_format(format)
+            check_positive_integer(name, number, or_none=True)
+        check_choice("format", format, FORMATS)
+        self.format = format
         self.limit, self.max_characters, self.source_field = limit, max_characters, source_field
         self.kept = _Columns("text", "file", "line", "source", "response")
         self.refused = _Columns("file", "line", "reason", "detail", "text")

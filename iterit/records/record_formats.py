@@ -9,7 +9,6 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from debias.errors import ParameterError
 from iterit.records.chat_messages import Message, in_training, read_tools, read_turns
 from iterit.records.row_fields import Fields, RefusedRow, parsed, written
 
@@ -56,14 +55,6 @@ class Content:
     def n_characters(self) -> int:
         """Characters of all messages."""
         return sum(len(message.content) for message in self.messages)
-
-
-def check_format(format: str) -> str:
-    """Return the name of a format, or raise ParameterError."""
-    if format not in FORMATS:
-        allowed = "one of " + ", ".join(map(repr, FORMATS))
-        raise ParameterError(parameter="format", received=format, allowed=allowed)
-    return format
 
 
 def parse_row(row: object, format: str = "auto", source_field: str | None = None) -> Content:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import pandas as pd
 
+from debias.console.number_formats import counted, percent, plain
 from debias.pages.environment import page_environment
 from debias.pages.markdown import escape, markdown_table
 
@@ -55,17 +56,6 @@ def decimal(digits: int, sign: bool = False) -> Callable[[float], str]:
         return f"{value:{'+' if sign else ''},.{digits}f}".replace("-", "−")
 
     return write
-
-
-def percent(share: float) -> str:
-    """Write a share in per cent.
-
-    Examples
-    --------
-    >>> percent(0.256)
-    '25.6 %'
-    """
-    return "–" if math.isnan(share) else f"{100 * share:.1f} %"
 
 
 _ROUNDS: Columns = {
@@ -145,16 +135,12 @@ def headline(report: "RoundsTables") -> str:
     seconds = costs.groupby("part")["seconds"].sum()
     last = rounds.iloc[-1]
     return (
-        f"{_n(len(rounds), 'round')} of {_n(last['n_picked'], 'pick')} from"
-        f" {_n(len(report.kept.state.rows), 'record')}, {int(last['n_distinct']):,} different picks in total;"
+        f"{counted(len(rounds), 'round')} of {counted(int(last['n_picked']), 'pick')} from"
+        f" {counted(len(report.kept.state.rows), 'record')},"
+        f" {int(last['n_distinct']):,} different picks in total;"
         f" scoring took {percent(float(seconds['scoring'] / max(seconds.sum(), 1e-12)))} of"
         f" {seconds.sum():,.0f} seconds."
     )
-
-
-def _n(number: float, thing: str) -> str:
-    """Return a number of things."""
-    return f"{int(number):,} {thing}{'' if number == 1 else 's'}"
 
 
 def _window_note(report: "RoundsTables") -> str:
@@ -179,19 +165,20 @@ def findings(report: "RoundsTables") -> list[str]:
             " favours long answers. The modes length_neutral and length_debiased favour them less."
         )
     if n_completed := rounds["n_completed"].sum():
-        said.append(f"{_n(n_completed, 'pick')} outside the bounds completed the rounds.")
+        said.append(f"{counted(n_completed, 'pick')} outside the bounds completed the rounds.")
     if n_widened := rounds["n_widened"].sum():
         said.append(
-            f"{_n(n_widened, 'row')} beyond the windows were scored: the windows held too few candidates."
+            f"{counted(n_widened, 'row')} beyond the windows were scored:"
+            " the windows held too few candidates."
         )
     if len(rounds) > 1:
         newly = report.scores["newly_hard"].iloc[1:].mean()
         said.append(f"In later rounds {percent(float(newly))} of the hard rows were not hard before.")
     if n_refused := report.number("n_refused"):
-        said.append(f"{_n(n_refused, 'row')} of the files were refused and take no part.")
+        said.append(f"{counted(n_refused, 'row')} of the files were refused and take no part.")
     unscored = report.kept.state.newest().loc[report.kept.state.rows]
     counts = unscored.loc[unscored["ifd"].isna(), "status"].value_counts()
-    said.extend(f"{_n(n, 'record')} without a score: {status}." for status, n in counts.items())
+    said.extend(f"{counted(n, 'record')} without a score: {status}." for status, n in counts.items())
     return said
 
 
@@ -237,13 +224,4 @@ def _section(heading: str, note: str, table: pd.DataFrame, columns: Columns) -> 
 def _settings(report: "RoundsTables") -> list[list[str]]:
     """Write facts and settings."""
     every: Mapping[str, object] = {**report.kept.facts, **report.kept.settings}
-    return [[name, _value(value)] for name, value in every.items()]
-
-
-def _value(value: object) -> str:
-    """Write any value."""
-    if value is None:
-        return "none"
-    if isinstance(value, int) and not isinstance(value, bool):
-        return f"{value:,}"
-    return f"{value:g}" if isinstance(value, float) else str(value)
+    return [[name, plain(value)] for name, value in every.items()]

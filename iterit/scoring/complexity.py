@@ -10,12 +10,14 @@ from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 import pandas as pd
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from debias.console.progress import counted_progress
 from debias.errors import ParameterError, param
 from debias.inference.engine import MOST_OPERATIONS, Engine
+from debias.settings import check_positive_integer
 from iterit.records.instruction_records import Records
+from iterit.row_numbers import RowArray, row_numbers
 from iterit.scoring.answer_likelihoods import Item, score_items
 from iterit.scoring.score_cache import Score, ScoreCache
 from iterit.templates.encoding import EncodedRecords
@@ -102,7 +104,7 @@ def score_complexity(
     """
     template = template or _template_of(engine)
     limit = _limit(engine, max_tokens)
-    numbers = _checked_rows(records, rows)
+    numbers = np.arange(len(records)) if rows is None else row_numbers(rows, len(records))
     facts = {
         "engine": engine.fingerprint,
         "step": step,
@@ -150,26 +152,8 @@ def _template_of(engine: Engine) -> Template:
 
 def _limit(engine: Engine, max_tokens: int | None) -> int:
     """Longest sequence that is scored."""
-    if max_tokens is not None and (not isinstance(max_tokens, int) or max_tokens < 1):
-        raise ParameterError(
-            parameter="max_tokens", allowed="a positive integer or None", received=max_tokens
-        )
+    check_positive_integer("max_tokens", max_tokens, or_none=True)
     return min(engine.context_length, max_tokens or engine.context_length)
-
-
-def _checked_rows(records: Records, rows: ArrayLike | None) -> NDArray[np.int64]:
-    """Rows as an array."""
-    if rows is None:
-        return np.arange(len(records))
-    numbers = np.asarray(rows)
-    if numbers.ndim != 1 or (numbers.size and numbers.dtype.kind not in "iu"):
-        raise ParameterError(parameter="rows", allowed="a list of row numbers", received=rows)
-    wrong = numbers[(numbers < 0) | (numbers >= len(records))]
-    if wrong.size:
-        raise ParameterError(
-            parameter="rows", allowed=f"row numbers from 0 to {len(records) - 1}", received=int(wrong[0])
-        )
-    return numbers.astype(np.int64)
 
 
 def _encoded(
@@ -234,7 +218,7 @@ def _chunks(items: Sequence[Item], n_tokens: float) -> Iterator[list[Item]]:
         yield chunk
 
 
-def _table(rows: NDArray[np.int64], scores: Sequence[Score]) -> pd.DataFrame:
+def _table(rows: RowArray, scores: Sequence[Score]) -> pd.DataFrame:
     """Scores of rows as a table, with IFD and status."""
     frame = pd.DataFrame(list(scores), columns=list(Score._fields))
     frame.index = pd.Index(rows, name="row")

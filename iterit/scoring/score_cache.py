@@ -11,7 +11,6 @@ import struct
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from types import TracebackType
 from typing import NamedTuple
 
 from debias.inference.collection.answer_store import AnswerStore, digest, storage_errors
@@ -116,9 +115,7 @@ class ScoreCache:
     def __enter__(self) -> "ScoreCache":
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *stopped: object) -> None:
         """Close the file; all scores are on the disk."""
         self._store.close()
 

@@ -3,7 +3,7 @@
 from types import MappingProxyType
 from typing import NamedTuple
 
-from debias.errors import ParameterError
+from debias.settings import check_choice
 
 
 class Mode(NamedTuple):
@@ -63,7 +63,5 @@ def mode_called(name: str) -> Mode:
     >>> mode_called("published").meaning
     'complexity * sum of n-gram weights (IterIT)'
     """
-    if name not in MODES:
-        allowed = "one of " + ", ".join(map(repr, MODES))
-        raise ParameterError(parameter="mode", received=name, allowed=allowed)
+    check_choice("mode", name, MODES)
     return MODES[name]

@@ -3,6 +3,7 @@
 from typing import TYPE_CHECKING
 
 from debias.errors import ParameterError, RecordsError
+from debias.settings import check_choice
 from iterit.records.chat_messages import Message
 from iterit.records.instruction_records import Record
 from iterit.templates.chat_template import ChatTemplate
@@ -111,9 +112,7 @@ def template_for(tokenizer: "PreTrainedTokenizerBase", name: str = "auto") -> Te
     Traceback (most recent call last):
     debias.errors.ParameterError: template must be one of 'auto', 'chat', 'alpaca', got 'plain'.
     """
-    if name not in TEMPLATES:
-        allowed = "one of " + ", ".join(map(repr, TEMPLATES))
-        raise ParameterError(parameter="template", received=name, allowed=allowed)
+    check_choice("template", name, TEMPLATES)
     if name == "auto":
         name = "chat" if getattr(tokenizer, "chat_template", None) else "alpaca"
     return ChatTemplate(tokenizer) if name == "chat" else AlpacaTemplate(tokenizer)

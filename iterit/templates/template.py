@@ -20,6 +20,7 @@ from debias.errors import ParameterError, RecordsError
 from debias.inference.collection.answer_store import digest
 from debias.inference.tokenization import Tokenization
 from debias.rows.json_rows import to_json
+from debias.settings import check_positive_integer
 from iterit.records.chat_messages import Message
 from iterit.records.instruction_records import Record, Records
 from iterit.templates.encoding import Encoded, EncodedRecords, Span
@@ -194,9 +195,7 @@ class Template(ABC):
         self, records: Iterable[Record], max_tokens: int | None, refused: dict[int, str] | None = None
     ) -> Iterator[Encoded]:
         """Tokenise some hundred texts at a time; records that cannot be rendered go to `refused`."""
-        if max_tokens is not None and (not isinstance(max_tokens, int) or max_tokens < 1):
-            allowed = "a positive integer or None"
-            raise ParameterError(parameter="max_tokens", received=max_tokens, allowed=allowed)
+        check_positive_integer("max_tokens", max_tokens, or_none=True)
         layouts = (self._layout_or_none(record, refused) for record in records)
         while some := list(islice(layouts, _TEXTS_AT_ONCE)):
             batch = self.tokenizer([text for text, _ in some], add_special_tokens=False, verbose=False)

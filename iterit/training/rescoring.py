@@ -17,6 +17,7 @@ import pandas as pd
 
 from debias.errors import ParameterError, param
 from debias.inference.models.loading import DTYPES
+from debias.settings import check_choice
 from iterit.row_numbers import RowArray
 from iterit.training.distributed import everywhere, in_first, process_numbers
 from iterit.training.scoring_copy import scoring_copy
@@ -87,9 +88,7 @@ class Rescorer:
         if not isinstance(engine, AdapterEngine | None):
             allowed = "an engine that takes adapters, such as a VLLMEngine with enable_lora=True, or omitted"
             raise ParameterError(parameter="engine", received=engine, allowed=allowed)
-        if dtype not in DTYPES:
-            allowed = "one of " + ", ".join(map(repr, DTYPES))
-            raise ParameterError(parameter="score_dtype", received=dtype, allowed=allowed)
+        check_choice("score_dtype", dtype, DTYPES)
         self.score_rows, self.lengths, self.engine = score_rows, lengths, engine
         self.dtype = dtype
         self.spent = Spent()

@@ -16,7 +16,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
 
-from debias.errors import ExcludedRowsWarning, ParameterError
+from debias.errors import ExcludedRowsWarning
+from debias.settings import check_positive_integer
 from iterit.records.instruction_records import Records, read_records
 from iterit.rounds.round_settings import RoundSettings
 from iterit.rounds.round_state import first_state, n_picks_of
@@ -112,9 +113,7 @@ class IterIT:
         show_progress: bool = True,
         **settings: object,
     ) -> None:
-        if epochs_per_round < 1:
-            allowed = "a positive integer"
-            raise ParameterError(parameter="epochs_per_round", received=epochs_per_round, allowed=allowed)
+        check_positive_integer("epochs_per_round", epochs_per_round)
         self.records = _records_of(records)
         n_rows = len(self.records)
         self.rows = np.arange(n_rows) if rows is None else np.unique(row_numbers(rows, n_rows))

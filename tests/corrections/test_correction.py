@@ -132,8 +132,9 @@ def test_impossible_scales_are_refused(n_weights):
 
 
 def test_a_base_class_without_values_says_what_to_define():
-    with pytest.raises(TypeError, match="must define _values"):
+    with pytest.raises(TypeError) as caught:
         Correction()([0.5])
+    assert Correction._values.__name__ in str(caught.value)
 
 
 def test_things_that_are_no_corrections_are_refused():

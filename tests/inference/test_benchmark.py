@@ -75,7 +75,7 @@ def test_nothing_to_measure_is_refused(prompts, rounds, name, value):
         measure_engine(Even(), prompts, [" x"], rounds)
 
 
-def test_the_command_prints_and_writes_its_figures(tmp_path):
+def test_the_command_prints_and_writes_its_figures(tmp_path, demo_loaded_once):
     out = tmp_path / "speed.json"
     result = CliRunner().invoke(
         app, ["bench-engine", "agnews", "--prompts", "6", "--rounds", "1", "--out", str(out)]

@@ -323,23 +323,23 @@ def test_files_from_before_there_were_bounds_are_read(rows, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("objective", "message"),
+    ("objective", "fields"),
     [
-        ({"max_cobias": 7, "objective": {"error": 1}}, "max_cobias"),
-        ({"objective": {"error": 1}}, "no bound"),
-        ({"min_accuracy": "uncorrected", "objective": {"error": 1}}, "could not convert"),
-        ({"max_cobias": 0.1, "objective": {"objective": {}}}, "float"),
-        ({"max_cobias": 0.1, "objective": 3}, "items"),
-        ({"max_cobias": 0.1, "objective": {"pmi": -1}}, "pmi must be"),
-        ({"most": 0.1, "objective": {}}, "unexpected keyword"),
+        ({"max_cobias": 7, "objective": {"error": 1}}, {"parameter": "max_cobias", "received": 7.0}),
+        ({"objective": {"error": 1}}, {"fix": str, "mentions": "max_cobias"}),
+        ({"min_accuracy": "uncorrected", "objective": {"error": 1}}, {"mentions": "'uncorrected'"}),
+        ({"max_cobias": 0.1, "objective": {"objective": {}}}, {"mentions": "'dict'"}),
+        ({"max_cobias": 0.1, "objective": 3}, {"mentions": "'int'"}),
+        ({"max_cobias": 0.1, "objective": {"pmi": -1}}, {"parameter": "pmi", "received": -1.0}),
+        ({"most": 0.1, "objective": {}}, {"mentions": "'most'"}),
     ],
 )
-def test_bounds_in_a_file_that_are_not_as_they_should_be(objective, message, rows, tmp_path):
+def test_bounds_in_a_file_that_are_not_as_they_should_be(objective, fields, rows, tmp_path):
     WeightDebiaser(n_starts=1).fit(*rows).save(tmp_path / "c.json")
     document = json.loads((tmp_path / "c.json").read_text())
     document |= {"objective": objective, "checksum": None}
     (tmp_path / "c.json").write_text(json.dumps(document))
-    with pytest.raises(CorrectionFileError, match=message):
+    with refused(CorrectionFileError, file=str(tmp_path / "c.json"), **fields):
         load(tmp_path / "c.json")
 
 

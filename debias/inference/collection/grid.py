@@ -72,6 +72,11 @@ class PlannedTable(NamedTuple):
     seed: int
     rows: PromptedRows
 
+    @property
+    def prompts(self) -> dict[str, Any]:
+        """What is asked, as keywords of ``collect``."""
+        return {"task": self.task, **self.rows._asdict()}
+
 
 def collect_many(
     engine: Engine,
@@ -174,7 +179,7 @@ def collect_planned(
     -------
     CollectedGrid
     """
-    rows = []
+    tables = []
     metadata, progress = settings.get("metadata") or {}, settings.get("progress", True)
     for number, one in enumerate(planned, 1):
         one.path.parent.mkdir(exist_ok=True)
@@ -184,18 +189,8 @@ def collect_planned(
             "metadata": {"split": one.split, **metadata},
             "progress": progress and f"{one.path.stem} ({number} of {len(planned)})",
         }
-        table = collect(
-            engine,
-            one.task,
-            one.rows.texts,
-            one.rows.labels,
-            demonstrations=one.rows.demonstrations,
-            ids=one.rows.ids,
-            out=one.path,
-            **own,
-        )
-        rows.append(_summary(one, table))
-    return CollectedGrid(pd.DataFrame(rows).astype({"seed": "Int64"}))
+        tables.append(collect(engine, **one.prompts, out=one.path, **own))
+    return _summarised(planned, tables)
 
 
 def read_planned(
@@ -213,23 +208,13 @@ def read_planned(
     -------
     CollectedGrid or None
     """
-    rows = []
+    tables = []
     for one in planned:
-        table = read_finished(
-            one.path,
-            one.task,
-            one.rows.texts,
-            one.rows.labels,
-            request=request,
-            demonstrations=one.rows.demonstrations,
-            ids=one.rows.ids,
-            too_long=too_long,
-            keep=keep,
-        )
-        if table is None:
+        asked = {"request": request, "too_long": too_long, "keep": keep}
+        if (table := read_finished(one.path, **one.prompts, **asked)) is None:  # type: ignore[arg-type]
             return None
-        rows.append(_summary(one, table))
-    return CollectedGrid(pd.DataFrame(rows).astype({"seed": "Int64"}))
+        tables.append(table)
+    return _summarised(planned, tables)
 
 
 def plan_tables(
@@ -336,6 +321,12 @@ def table_name(task: Task, split: str, shots: int | str, seed: int) -> str:
     if shots != 0:
         words.append(f"seed{seed}")
     return "_".join(re.sub(r"[^\w.-]+", "-", str(word)) for word in words)
+
+
+def _summarised(planned: Sequence[PlannedTable], tables: Sequence[ProbabilityTable]) -> CollectedGrid:
+    """Return how the model does without correction, on every table."""
+    rows = [_summary(one, table) for one, table in zip(planned, tables, strict=True)]
+    return CollectedGrid(pd.DataFrame(rows).astype({"seed": "Int64"}))
 
 
 def _summary(one: PlannedTable, table: ProbabilityTable) -> dict[str, Any]:

@@ -183,4 +183,4 @@ def _label_tokens(engine: Engine, task: Task, prompt: str) -> int:
     def encode(batch: Sequence[str]) -> list[list[int]]:
         return engine.encode(batch) or []
 
-    return max(len(tokens) for tokens in check_labels(encode, task.continuations, prompt).tokens)
+    return max(len(tokens) for tokens in check_labels(encode, task.continuations, prompt))

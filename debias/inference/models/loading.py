@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from debias.errors import DebiasError, MissingDependencyError, ModelError, ParameterError, param
 from debias.inference.texts.staicc import wheel_folder
+from debias.settings import check_choice
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -163,10 +164,7 @@ def _device(device: str) -> str:
 
 def _dtype(dtype: str, device: str) -> str:
     """Name of the precision to compute in."""
-    if dtype not in DTYPES:
-        raise ParameterError(
-            parameter="dtype", allowed=f"one of {', '.join(map(repr, DTYPES))}", received=dtype
-        )
+    check_choice("dtype", dtype, DTYPES)
     if dtype != "auto":
         return dtype
     return "bfloat16" if fast_in_bfloat16(device) else "float32"

@@ -18,10 +18,8 @@ from debias.inference.engine import (
     FloatArray,
     LabelScores,
     OnAnswer,
-    check_choice,
     check_label_texts,
     check_pairs,
-    check_positive_integer,
     check_texts,
 )
 from debias.inference.openai.connection.concurrent_asking import ask_all
@@ -33,6 +31,7 @@ from debias.inference.openai.served_embeddings import embed_all
 from debias.inference.openai.served_labels import ServedLabels
 from debias.inference.openai.served_model import ServedModel
 from debias.inference.tokenization import Tokenization
+from debias.settings import check_choice, check_positive_integer
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -144,8 +143,7 @@ class OpenAIEngine(Engine):
         check_choice("style", style, _STYLES)
         check_choice("scoring", scoring, SCORINGS)
         for name, number in (("top", top), ("context_length", context_length)):
-            if number is not None:
-                check_positive_integer(name, number)
+            check_positive_integer(name, number, or_none=True)
         require_client()
         self.name, self.style, self.scoring = model, style, scoring
         settings = ServerSettings.of(base_url=base_url, **connection)

@@ -14,6 +14,7 @@ from debias.errors import ParameterError
 from debias.inference.texts.demonstrations import draw_demonstrations
 from debias.inference.texts.sources import LabelledTexts, load_split
 from debias.inference.texts.tasks import Demonstration, Task, load_task
+from debias.settings import check_positive_integer
 from debias.tables.splitting import plain_text
 
 
@@ -85,7 +86,7 @@ def load_prompted_rows(
     2
     """
     task = load_task(task)
-    _check_limit(limit)
+    check_positive_integer("limit", limit, or_none=True)
     rows = load_split(task, split, data=data, require_labels=False if unlabelled else None, labels=labels)
     own = shots == 0 or (shots_data is None and shots_split == split)
     pool = rows if own else load_split(task, shots_split, data=shots_data, labels=labels)
@@ -123,7 +124,7 @@ def prompt_rows(
     TaskError, ParameterError
         A number is not valid, or nothing is left.
     """
-    _check_limit(limit)
+    check_positive_integer("limit", limit, or_none=True)
     shown: tuple[Demonstration, ...] = ()
     if shots != 0:
         if pool.labels is None:
@@ -134,12 +135,6 @@ def prompt_rows(
             )
         shown, _ = draw_demonstrations(task, pool.texts, pool.labels, shots, seed=seed, ids=pool.ids)
     return _take(rows, _allowed_rows(rows, shown), shown, limit, seed)
-
-
-def _check_limit(limit: int | None) -> None:
-    """Refuse a limit that is not a positive integer."""
-    if limit is not None and limit < 1:
-        raise ParameterError(parameter="limit", allowed="a positive integer or None", received=limit)
 
 
 def _allowed_rows(rows: LabelledTexts, shown: Sequence[Demonstration]) -> list[int]:

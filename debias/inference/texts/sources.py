@@ -11,13 +11,14 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
-from debias.errors import MissingDependencyError, ParameterError, RecordsError, TaskError, param, shortened
+from debias.errors import MissingDependencyError, RecordsError, TaskError, param, shortened
 from debias.inference.texts.source_rows import Source, render
 from debias.inference.texts.staicc import read_staicc
 from debias.inference.texts.task_labels import read_task_labels
 from debias.inference.texts.tasks import Task, load_task
 from debias.rows.json_rows import RawRow
 from debias.rows.row_files import find_files, read_rows
+from debias.settings import check_positive_integer
 from debias.tables.formats.cells.plain_text import on_its_line
 from debias.tables.labels.second_labels import warn_of_second_labels
 from debias.tables.splitting import plain_text
@@ -103,9 +104,8 @@ def load_split(
     unique = rows.drop_duplicates("text")
     if "label" in rows:
         warn_of_second_labels(rows["text"], rows["label"], source.path, rows.index)
+    check_positive_integer("limit", limit, or_none=True)
     if limit is not None and limit < len(unique):
-        if limit < 1:
-            raise ParameterError(parameter="limit", allowed="a positive integer or None", received=limit)
         chosen = np.random.default_rng(seed).choice(len(unique), size=limit, replace=False)
         unique = unique.iloc[np.sort(chosen)]
     names = unique["label"].tolist() if "label" in unique else None
@@ -124,6 +124,8 @@ def _find_source(task: Task, split: str, data: str | Path | Source | None) -> So
         known = ", ".join(map(repr, task.sources)) or "none"
         raise TaskError(
             f"task {task.name!r} has no source for split {split!r} (it has {known})",
+            parameter="split",
+            received=split,
             fix=(
                 f"give a local file with the columns {', '.join([*task.text_columns, task.label_column])} "
                 f"(data=...), or add [sources.{split}] to a task file of your own"
@@ -168,15 +170,14 @@ def _read_hub(source: Source) -> pd.DataFrame:
     try:
         import datasets
     except ImportError as error:
-        raise MissingDependencyError(
-            f"the Hugging Face data set {source.path!r} needs the datasets package; run: pip install "
-            '"debias-iterit[datasets]"'
-        ) from error
+        problem = f"the Hugging Face data set {source.path!r} needs the package datasets"
+        raise MissingDependencyError(problem, fix='run: pip install "debias-iterit[datasets]"') from error
     try:
         data = datasets.load_dataset(source.path, source.config or None, split=source.split or "train")
     except (OSError, ValueError) as error:
         raise TaskError(
             f"the Hugging Face data set {source.path!r} cannot be loaded: {error}",
+            received=source.path,
             fix="check the name and the connection, or give a local file",
         ) from error
     frame: pd.DataFrame = data.to_pandas()

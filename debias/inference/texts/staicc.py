@@ -37,9 +37,9 @@ class RefusingUnpickler(pickle.Unpickler):
 
     def find_class(self, module_name: str, global_name: str) -> Any:
         """Refuse."""
-        raise TaskError(
-            f"the file asks for {module_name}.{global_name}; only plain lists, strings and numbers are read"
-        )
+        asked = f"{module_name}.{global_name}"
+        problem = f"the file asks for {asked}; only plain lists, strings and numbers are read"
+        raise TaskError(problem, received=asked)
 
 
 def wheel_folder(package: str) -> Path:
@@ -92,21 +92,18 @@ def read_staicc(name: str, folder: Path | None = None) -> pd.DataFrame:
     'What was the species of Winnie the Pooh ?'
     """
     if name not in DIGESTS:
-        raise TaskError(f"the StaICC source has no {name!r}; it has {', '.join(DIGESTS)}")
+        allowed = f"one of {', '.join(map(repr, DIGESTS))}"
+        raise TaskError(parameter="staicc", received=name, allowed=allowed)
     path = (folder or wheel_folder("StaICC") / "cached_dataset") / f"{name}.dataset"
     try:
         content = path.read_bytes()
     except OSError as error:
-        raise TaskError(
-            f"{path} cannot be read ({error.strerror})", fix="install StaICC 0.1.1 again"
-        ) from error
+        problem = f"it cannot be read ({error.strerror})"
+        raise TaskError(problem, file=path, fix="install StaICC 0.1.1 again") from error
     digest = hashlib.sha256(content).hexdigest()
     if digest != DIGESTS[name]:
-        raise TaskError(
-            f"{path} is not the file of StaICC 0.1.1: its sha256 is {digest[:16]}..., expected "
-            f"{DIGESTS[name][:16]}...",
-            fix="install StaICC 0.1.1 again",
-        )
+        problem = f"it is not the file of StaICC 0.1.1: its sha256 must be {DIGESTS[name]}, got {digest}"
+        raise TaskError(problem, file=path, received=digest, fix="install StaICC 0.1.1 again")
     rows = RefusingUnpickler(io.BytesIO(content)).load()
     return pd.DataFrame(
         {

@@ -5,6 +5,7 @@ torch and transformers are imported when an engine is made, not with this file.
 
 import hashlib
 from collections.abc import Sequence
+from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,10 +13,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from debias.errors import ContextLengthError, ParameterError, param
-from debias.inference.engine import SCORINGS, FloatArray, check_choice, check_positive_integer, check_texts
+from debias.inference.engine import SCORINGS, FloatArray, check_texts
 from debias.inference.labels import span_tree
 from debias.inference.tokenization import Tokenization
 from debias.inference.tree_engine import TreeEngine, TreeRow
+from debias.settings import check_choice, check_positive_integer
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -89,8 +91,7 @@ class TransformersEngine(TreeEngine):
         compile: bool = False,
     ) -> None:
         check_choice("scoring", scoring, SCORINGS)
-        if max_batch_tokens is not None:
-            check_positive_integer("max_batch_tokens", max_batch_tokens)
+        check_positive_integer("max_batch_tokens", max_batch_tokens, or_none=True)
         self.scoring = scoring
         self.name, self.model, self.tokenizer = _loaded(model, tokenizer, dtype, device)
         kind = self.model.device.type
@@ -146,15 +147,7 @@ class TransformersEngine(TreeEngine):
 
     def versions(self) -> dict[str, str]:
         """Versions of torch, transformers and tokenizers."""
-        import tokenizers
-        import torch
-        import transformers
-
-        return {
-            "torch": torch.__version__,
-            "transformers": transformers.__version__,
-            "tokenizers": tokenizers.__version__,
-        }
+        return {name: version(name) for name in ("torch", "transformers", "tokenizers")}
 
     def _score_trees(self, rows: Sequence[TreeRow]) -> list[FloatArray]:
         """Log-probability of every edge of every row's tree."""

@@ -8,6 +8,7 @@ once more, and is an error then.
 import inspect
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -78,18 +79,11 @@ class Asker:
         self.one_by_one = llm.llm_engine.vllm_config.lora_config is not None
         self.block = int(cache.block_size or 0) if cache.enable_prefix_caching else 0
         self.most_logprobs = int(llm.llm_engine.model_config.max_logprobs)
-        self._ways: Ways | None = None
 
-    @property
+    @cached_property
     def ways(self) -> Ways:
         """How the LLM is asked, found out by trying at first use."""
-        if self._ways is None:
-            self._ways = self._find_ways()
-        return self._ways
-
-    @ways.setter
-    def ways(self, ways: Ways) -> None:
-        self._ways = ways
+        return self._find_ways()
 
     def answer(self, requests: Sequence[Request], adapter: "LoRARequest | None" = None) -> list[FloatArray]:
         """Log-probabilities of every request, in the order of its edges.

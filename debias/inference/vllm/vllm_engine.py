@@ -9,13 +9,12 @@ import uuid
 import weakref
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from debias.errors import EngineError
-from debias.inference.engine import SCORINGS, FloatArray, check_choice
+from debias.inference.engine import SCORINGS, FloatArray
 from debias.inference.labels import LabelTree
 from debias.inference.models.adapters import Adapter, read_adapter
 from debias.inference.models.model_files import files_digest, model_folder
@@ -32,6 +31,7 @@ from debias.inference.vllm.vllm_start import (
     start_llm,
     stop_llm,
 )
+from debias.settings import check_choice
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -138,9 +138,7 @@ class VLLMEngine(TreeEngine):
     def __enter__(self) -> "VLLMEngine":
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *stopped: object) -> None:
         self.close()
 
     def close(self) -> None:

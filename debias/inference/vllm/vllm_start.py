@@ -6,14 +6,13 @@ vllm is imported when a function is called, not with this file.
 import contextlib
 import importlib.util
 import os
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from debias.errors import MissingDependencyError, ModelError, ParameterError, param
 from debias.inference.models.adapters import Adapter
-from debias.inference.models.export import export_model
+from debias.inference.models.export import exported_model
 from debias.inference.models.loading import MODEL_NAMES, first_line
 
 if TYPE_CHECKING:
@@ -60,9 +59,8 @@ def plain_folder(model: str | Path, dtype: str, belongings: contextlib.ExitStack
     """
     if str(model) != "demo" and Path(model).suffix.lower() != ".gguf":
         return str(model)
-    folder = belongings.enter_context(tempfile.TemporaryDirectory(prefix="debias-model-"))
-    export_model(model, folder, dtype="float32" if dtype == "auto" else dtype)
-    return folder
+    wanted = "float32" if dtype == "auto" else dtype
+    return str(belongings.enter_context(exported_model(model, dtype=wanted)))
 
 
 def start_llm(

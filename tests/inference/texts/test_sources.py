@@ -87,8 +87,13 @@ def test_every_global_is_refused():
         def __reduce__(self):
             return (print, ("run",))
 
-    for harmful in (Harmful(), print, Path("x"), Counter()):
-        with pytest.raises(TaskError, match="only plain lists, strings and numbers are read"):
+    for harmful, name in (
+        (Harmful(), "print"),
+        (print, "print"),
+        (Path("x"), "Path"),
+        (Counter(), "Counter"),
+    ):
+        with refused(TaskError, received=str, mentions=name):
             RefusingUnpickler(io.BytesIO(pickle.dumps([harmful]))).load()
 
 
@@ -98,12 +103,12 @@ def test_a_changed_file_is_refused_before_it_is_unpickled(tmp_path):
     shutil.copy(source, tmp_path)
     assert len(read_staicc("trec", tmp_path)) == 5952
     (tmp_path / "trec.dataset").write_bytes(source.read_bytes() + b".")
-    with pytest.raises(TaskError, match="is not the file of StaICC 0.1.1: its sha256 is"):
+    with refused(TaskError, file=str(tmp_path / "trec.dataset"), received=str, mentions=DIGESTS["trec"]):
         read_staicc("trec", tmp_path)
     (tmp_path / "trec.dataset").unlink()
-    with pytest.raises(TaskError, match="cannot be read"):
+    with refused(TaskError, file=str(tmp_path / "trec.dataset"), fix=str):
         read_staicc("trec", tmp_path)
-    with pytest.raises(TaskError, match="has no 'sst2'; it has agnews, sst5, trec"):
+    with refused(TaskError, parameter="staicc", received="sst2", mentions=("agnews", "sst5", "trec")):
         read_staicc("sst2")
     assert all(len(digest) == 64 for digest in DIGESTS.values())
 
@@ -192,16 +197,16 @@ def test_files_that_cannot_be_used(tmp_path, name, content, fields):
 def test_sources_that_are_not_there(tmp_path):
     with refused(TaskError, parameter="data", file=str(tmp_path / "none.csv")):
         load_split(MOOD, "opt", data=tmp_path / "none.csv")
-    with pytest.raises(TaskError, match=r"no source for split 'dev' \(it has 'opt', 'test'\)"):
+    with refused(TaskError, parameter="split", received="dev", mentions=("'opt'", "'test'")):
         load_split("trec", "dev")
-    with pytest.raises(TaskError, match="give a local file with the columns TEXT1, LBL"):
+    with refused(TaskError, parameter="split", received="opt", mentions=("TEXT1", "LBL")):
         load_split("ddi", "opt")
 
 
 def test_a_hub_source_without_its_package_names_the_extra():
     if importlib.util.find_spec("datasets") is not None:
         pytest.skip("datasets is installed")
-    with pytest.raises(MissingDependencyError, match=r"debias-iterit\[datasets\]"):
+    with refused(MissingDependencyError, fix=str, mentions="debias-iterit[datasets]"):
         load_split("dbpedia", "opt")
 
 
@@ -213,7 +218,7 @@ def test_a_hub_source_in_a_local_folder(tmp_path):
     source = Source("huggingface", str(tmp_path), split="train", rename=rename)
     texts, labels, _, _ = load_split("pubmedqa", "opt", data=source)
     assert texts == ["Context: a===b\nQuestion: q?yes, no, or maybe?"] and labels == ["maybe"]
-    with pytest.raises(TaskError, match="cannot be loaded"):
+    with refused(TaskError, received=str(tmp_path / "none"), fix=str):
         load_split("pubmedqa", "opt", data=Source("huggingface", str(tmp_path / "none")))
 
 

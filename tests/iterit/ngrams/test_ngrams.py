@@ -238,8 +238,3 @@ def test_texts_rows_and_columns_that_are_not_there():
         weigh(counts, [0.5])
     with refused(ParameterError, parameter="rows", received=1):
         weigh(counts, [0, 1])
-
-
-def test_the_memory_of_the_arrays_is_known():
-    counts = count_ngrams(some_texts(50))
-    assert counts.n_bytes >= counts.indices.nbytes + counts.counts.nbytes

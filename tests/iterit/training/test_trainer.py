@@ -1,8 +1,10 @@
 """Rounds inside real trainers: what is scored, picked and trained, and that a resumed run is the same."""
 
 import math
+import multiprocessing
 import os
 import random
+import signal
 import subprocess
 import sys
 from collections import Counter
@@ -19,6 +21,7 @@ from iterit.training.checkpoints import last_whole_checkpoint, read_checkpoint
 from iterit.training.trainer import IterIT
 from iterit.training.trainer_callback import IterITTrainer
 from iterit.training.training_rows import PaddedBatch
+from tests.support import small_runs
 from tests.support.paths import ROOT
 from tests.support.refusals import refused
 from tests.support.small_runs import (
@@ -152,29 +155,32 @@ def test_resumed_from_any_checkpoint_the_run_is_the_same(whole_run, tmp_path, st
     assert losses == pytest.approx([entry["loss_sum"] for entry in rounds.rounds.history])
 
 
-def command_of(words, processes=1):
-    launch = ["-m", "torch.distributed.run", "--nproc_per_node", str(processes), "-m"]
-    start = launch if processes > 1 else ["-m"]
-    return [sys.executable, *start, "tests.support.small_runs", *map(str, words)]
-
-
-def run_script(*words, processes=1):
-    """Train in a process of its own, to its end."""
-    return subprocess.run(
-        command_of(words, processes),
-        cwd=ROOT,
-        env=ENVIRONMENT,
-        capture_output=True,
-        text=True,
-        timeout=300,
-        check=False,
-    )
+APART = multiprocessing.get_context("forkserver")
+"""Starts processes of their own; one server imports what all of them need."""
+APART.set_forkserver_preload(["tests.support.small_runs"])
 
 
 def start_script(*words):
     """Begin to train in a process of its own."""
-    quiet = subprocess.DEVNULL
-    return subprocess.Popen(command_of(words), cwd=ROOT, env=ENVIRONMENT, stdout=quiet, stderr=quiet)
+    process = APART.Process(target=small_runs.main, args=tuple(map(str, words)))
+    process.start()
+    return process
+
+
+def run_script(*words):
+    """Train in a process of its own, to its end; return its exit code."""
+    process = start_script(*words)
+    process.join(timeout=300)
+    return process.exitcode
+
+
+def run_in_two_processes(folder):
+    """Train in two processes that add up their gradients."""
+    launch = ["-m", "torch.distributed.run", "--nproc_per_node", "2", "-m", "tests.support.small_runs"]
+    return subprocess.run(
+        [sys.executable, *launch, str(folder)],
+        cwd=ROOT, env=ENVIRONMENT, capture_output=True, text=True, timeout=300, check=False,
+    )  # fmt: skip
 
 
 def outcome(folder):
@@ -184,12 +190,11 @@ def outcome(folder):
 def test_killed_in_the_middle_of_everything_the_run_is_the_same(whole_run, tmp_path):
     _, whole, rounds, _ = whole_run
     for step, where in ((1, "step"), (3, "saving")):
-        assert run_script(tmp_path, step, where).returncode == -9
+        assert run_script(tmp_path, step, where) == -signal.SIGKILL
     kept = sorted(path.name for path in tmp_path.glob("checkpoint-*"))
     assert kept == ["checkpoint-2", "checkpoint-3"]  # the last one is half a checkpoint
     assert last_whole_checkpoint(tmp_path).name == "checkpoint-2"
-    done = run_script(tmp_path, -1, "step")
-    assert done.returncode == 0, done.stderr[-2000:]
+    assert run_script(tmp_path, -1, "step") == 0
     picks, weights = outcome(tmp_path)
     assert picks == str(picks_of(rounds))
     assert all(torch.equal(a, b) for a, b in zip(weights, weights_of(whole), strict=True))
@@ -199,7 +204,7 @@ def test_two_processes_pick_and_train_the_same_as_one(tmp_path):
     trainer = trainer_of(tmp_path / "one", model_of("qwen2"), per_device_train_batch_size=4)
     rounds = rounds_in(trainer)  # 10 picks are no whole number of batches
     trainer.train()
-    done = run_script(tmp_path / "two", processes=2)
+    done = run_in_two_processes(tmp_path / "two")
     assert done.returncode == 0, done.stderr[-3000:]
     picks, weights = outcome(tmp_path / "two")
     assert picks == str(picks_of(rounds))
@@ -391,14 +396,13 @@ def test_killed_at_random_moments_the_run_is_the_same(whole_run, tmp_path):
     n_killed = 0
     while n_killed < 8 and not (tmp_path / "picks.json").exists():
         process = start_script(tmp_path, -1, "step")
-        try:
-            process.wait(timeout=moments.uniform(4, 12))
-        except subprocess.TimeoutExpired:
+        process.join(timeout=moments.uniform(1, 9))
+        if process.exitcode is None:
             process.kill()
             n_killed += 1
-        process.wait()
+        process.join()
     while not (tmp_path / "picks.json").exists():
-        assert run_script(tmp_path, -1, "step").returncode == 0
+        assert run_script(tmp_path, -1, "step") == 0
     assert n_killed > 0
     picks, weights = outcome(tmp_path)
     assert picks == str(picks_of(rounds))

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from debias.estimators.debiasers import load as load
     from debias.estimators.log_bias import LogBiasDebiaser as LogBiasDebiaser
     from debias.estimators.tuning.ensemble_cv import EnsembleDebiaserCV as EnsembleDebiaserCV
+    from debias.guarantees.certification import certify as certify
     from debias.inference.collection.collection import collect as collect
     from debias.inference.collection.collection import collect_stream as collect_stream
     from debias.inference.collection.grid import collect_many as collect_many
@@ -40,6 +41,7 @@ _HOMES = {
     "estimators.debiasers": ("EnsembleDebiaser", "FuzzyDebiaser", "WeightDebiaser", "load"),
     "estimators.log_bias": ("LogBiasDebiaser",),
     "estimators.tuning.ensemble_cv": ("EnsembleDebiaserCV",),
+    "guarantees.certification": ("certify",),
     "inference.collection.collection": ("collect", "collect_stream"),
     "inference.collection.grid": ("collect_many",),
     "inference.engine": ("Engine",),

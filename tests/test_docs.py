@@ -21,7 +21,19 @@ from tests.support.paths import ROOT
 README = ROOT / "README.md"
 HELP_PAGE = ROOT / "docs" / "command-line.md"
 ITERIT_COMMANDS = ["", "score", "select", "train", "report"]
-COMMANDS = ["", "collect", "split", "fit", "frontier", "apply", "report", "compare", "bench-engine", "demo"]
+COMMANDS = [
+    "",
+    "collect",
+    "split",
+    "fit",
+    "frontier",
+    "apply",
+    "certify",
+    "report",
+    "compare",
+    "bench-engine",
+    "demo",
+]
 ENVIRONMENT = os.environ | {"COLUMNS": "100", "NO_COLOR": "1", "TERM": "dumb", "PYTHONPATH": str(ROOT)}
 
 

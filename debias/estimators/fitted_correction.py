@@ -17,6 +17,7 @@ from debias.corrections.explanations import ClassFacts
 from debias.corrections.families import Family
 from debias.errors import ParameterError
 from debias.estimators.few_labels.generalization import Expectation
+from debias.guarantees.guarantee import Guarantee
 from debias.metrics.confusion import cobias_of_accuracies
 from debias.search.certificate import Certificate
 from debias.search.constraints import Goal
@@ -25,6 +26,7 @@ from debias.search.pareto import ParetoFronts
 from debias.search.problem import Problem
 from debias.search.result import SearchResult
 from debias.tables.class_columns import ClassColumns, FloatArray, IndexArray, fingerprint_of
+from debias.tables.row_digests import RowDigests
 
 
 @dataclass(frozen=True, eq=False)
@@ -153,6 +155,15 @@ class FittedCorrection:
         Row of the frontier that a person picked.
     frontier : Frontier or None
         Trade-offs that the search met; not saved.
+    family_size : int
+        Corrections that each class could have, whatever the rows; 0 where they are not finitely many, or
+        unknown.
+    settings_tried : int
+        Settings, such as objectives and families, of which the rows chose one.
+    row_digests : RowDigests or None
+        Digests of the fitted rows, to tell whether other rows were among them.
+    guarantee : Guarantee or None
+        What :func:`~debias.guarantees.certification.certify` found on held-out rows, if it is kept.
     """
 
     method: str
@@ -176,6 +187,10 @@ class FittedCorrection:
     expectation: Expectation | None = None
     picked_row: int | None = None
     frontier: Frontier | None = None
+    family_size: int = 0
+    settings_tried: int = 1
+    row_digests: RowDigests | None = None
+    guarantee: Guarantee | None = None
 
     @classmethod
     def of(
@@ -191,6 +206,7 @@ class FittedCorrection:
         search: str,
         n_labels: int,
         n_weights: int | None = None,
+        is_finite: bool = True,
     ) -> Self:
         """Return what a search found, with its counts on the labelled rows.
 
@@ -210,6 +226,8 @@ class FittedCorrection:
             The corrections that were chosen from.
         method, search, n_labels, n_weights
             See the attributes.
+        is_finite : bool, default=True
+            Whether the family was fixed before the rows were seen, and nothing else was fitted.
         """
         decided = decide(correct(probabilities, by_column), probabilities)
         before = problem.counts(problem.identity_choice)
@@ -241,6 +259,10 @@ class FittedCorrection:
             search_seconds=result.seconds,
             n_labels=n_labels,
             data_fingerprint=fingerprint_of(probabilities, match.y),
+            family_size=len(family) if is_finite else 0,
+            row_digests=RowDigests.of(
+                probabilities if n_labels == len(match.y) else np.unique(probabilities, axis=0)
+            ),
             interrupted=result.interrupted,
             certificate=result.certificate,
             frontier=(
@@ -311,6 +333,7 @@ class FittedCorrection:
             shrunk=False,
             shrinkage_path=None,
             picked_row=row % n_rows,
+            guarantee=None,
         )
 
 

@@ -112,6 +112,7 @@ class LogBiasDebiaser(BaseDebiaser):
             method=type(self).__name__,
             search="log-bias descent",
             n_labels=int(counted.sum()),
+            is_finite=False,
         )
         self.fitted_ = fitted
         if fitted.interrupted or not fitted.feasible:

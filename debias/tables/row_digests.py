@@ -21,6 +21,8 @@ MOST_KEPT = 1 << 16
 
 _COARSE = 6
 """Decimals of the published text format, in which different rows coincide."""
+_ROUNDING = 1e-12
+"""Computing 1 - .99 is off by less."""
 _CHANCE = 1e-3
 """How probable it may be that coarse rows which share nothing are said to, and that the estimate of how
 often they coincide is too low."""
@@ -105,7 +107,8 @@ class RowDigests:
         rows = np.flatnonzero(np.isin(found, self.values))
         _, times = np.unique(self.values, return_counts=True)
         n_kept, n_repeated = len(self.values), int(times[times > 1].sum())
-        is_fine = bool((np.round(probabilities[rows], _COARSE) != probabilities[rows]).any())
+        beyond = np.abs(np.round(probabilities[rows], _COARSE) - probabilities[rows])
+        is_fine = bool((beyond > _ROUNDING).any())
         if not len(rows) or (is_fine and not n_repeated):
             return rows
         tested = len(found)

@@ -11,7 +11,7 @@ from typing import Any, Protocol
 import numpy as np
 import pandas as pd
 
-from debias.console.number_formats import at_least, at_most, counted, percent
+from debias.console.number_formats import at_least, at_most, counted
 from debias.errors import ParameterError
 from debias.guarantees.accuracy_bounds import (
     FloatArray,
@@ -236,7 +236,7 @@ class Regret:
         term = f", {self.information:.3f} for its information term" if self.information else ""
         rows = counted(self.n_rows, "row")
         return (
-            f"Guaranteed on rows to come, with {percent(self.confidence)} confidence: the weighted sum of "
+            f"Guaranteed on rows to come, with {100 * self.confidence:g} % confidence: the weighted sum of "
             f"error and COBias is at most {math.ceil(1000 * self.at_most) / 1000:.3f} above that of the best "
             f"of all {self.family_size}^{self.n_classes} choices ({self.gap:.3f} for the gap that was proved "
             f"on the fitted rows{term}, {self.chance:.3f} for what {rows} cannot tell)."

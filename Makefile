@@ -88,7 +88,7 @@ docs-check: install
 	$(BIN)/python -m pytest tests/test_docs.py
 
 docs-write: install
-	$(BIN)/python tests/test_docs.py
+	$(BIN)/python -m tests.test_docs
 
 # What continuous integration runs.
 check: lint types test

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from debias.estimators.tuning.debiaser import Debiaser as Debiaser
     from debias.estimators.tuning.ensemble_cv import EnsembleDebiaserCV as EnsembleDebiaserCV
     from debias.estimators.tuning.methods import load as load
+    from debias.guarantees.certification import certify as certify
     from debias.inference.collection.collection import collect as collect
     from debias.inference.collection.collection import collect_stream as collect_stream
     from debias.inference.collection.grid import collect_many as collect_many
@@ -45,6 +46,7 @@ _HOMES = {
     "estimators.tuning.debiaser": ("Debiaser",),
     "estimators.tuning.ensemble_cv": ("EnsembleDebiaserCV",),
     "estimators.tuning.methods": ("load",),
+    "guarantees.certification": ("certify",),
     "inference.collection.collection": ("collect", "collect_stream"),
     "inference.collection.grid": ("collect_many",),
     "inference.engine": ("Engine",),

@@ -21,7 +21,19 @@ from tests.support.paths import ROOT
 README = ROOT / "README.md"
 HELP_PAGE = ROOT / "docs" / "command-line.md"
 ITERIT_COMMANDS = ["", "score", "select", "train", "report"]
-COMMANDS = ["", "collect", "split", "fit", "frontier", "apply", "report", "compare", "bench-engine", "demo"]
+COMMANDS = [
+    "",
+    "collect",
+    "split",
+    "fit",
+    "frontier",
+    "apply",
+    "certify",
+    "report",
+    "compare",
+    "bench-engine",
+    "demo",
+]
 ENVIRONMENT = os.environ | {"COLUMNS": "100", "NO_COLOR": "1", "TERM": "dumb", "PYTHONPATH": str(ROOT)}
 
 
@@ -185,6 +197,29 @@ def test_the_page_on_tasks_lists_every_key_and_its_example_is_a_task(tmp_path):
     (tmp_path / "tickets.toml").write_text(block)
     task = load_task(tmp_path / "tickets.toml")
     assert (task.text_columns, task.label_column) == (("message",), "kind")
+
+
+def test_the_page_on_guarantees_lists_every_option_and_its_commands_and_python_work(
+    tmp_path, monkeypatch, capsys
+):
+    from dataclasses import fields
+    from inspect import signature
+
+    from debias.cli.certify import certify
+    from debias.cli.options.table_options import TableOptions
+    from tests.support.small_tables import skewed_table
+
+    page = ROOT / "docs" / "guarantees.md"
+    listed = re.findall(r"^\| `--([\w-]+)` \|", page.read_text(encoding="utf-8"), re.M)
+    reading = {one.name for one in fields(TableOptions)} | {"reading", "correction", "held_out"}
+    assert {name.replace("-", "_") for name in listed} == set(signature(certify).parameters) - reading
+    monkeypatch.chdir(tmp_path)
+    skewed_table(400, texts=[f"text {row}" for row in range(400)]).write("tickets.parquet")
+    for line in "".join(blocks("console", page)).splitlines():
+        done = CliRunner().invoke(app, shlex.split(line.removeprefix("$ "))[1:])
+        assert done.exit_code == 0, f"{line}: {done.stderr[-2000:]}"
+    exec("\n".join(blocks("python", page)), {})
+    assert "Guaranteed on rows to come" in capsys.readouterr().out
 
 
 def test_links_of_the_documents_lead_somewhere():

@@ -20,8 +20,8 @@ FLOORS = {
     0: "console pages rows errors settings public_names version atomic_file compilation",
     1: "tables corrections",
     2: "metrics",
-    3: "search inference",
-    4: "estimators guarantees serving",
+    3: "search inference guarantees",
+    4: "estimators serving",
     5: "reports",
     6: "cli",
 }

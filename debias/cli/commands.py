@@ -4,19 +4,20 @@ Only what parses the command line is imported here; each command imports what it
 """
 
 from debias.cli.apply import apply
-from debias.cli.bench_engine import bench_engine
-from debias.cli.collect import collect
+from debias.cli.certify import certify
 from debias.cli.compare import compare
 from debias.cli.demo import demo
 from debias.cli.fit import fit
 from debias.cli.frontier import frontier
+from debias.cli.model_commands.bench_engine import bench_engine
+from debias.cli.model_commands.collect import collect
 from debias.cli.report import report
 from debias.cli.split import split
 from debias.console.command_group import make_program
 
 app = make_program(
     "debias",
-    (collect, split, fit, frontier, apply, report, compare, bench_engine, demo),
+    (collect, split, fit, frontier, apply, certify, report, compare, bench_engine, demo),
     summary="Even out the class accuracies of a prompted language model, after the fact.\n\n"
     "Collect class probabilities once, fit one small correction per class on labelled rows, apply it "
     "anywhere. It evens class accuracies; it does not remove social bias.",

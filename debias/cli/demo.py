@@ -139,9 +139,11 @@ def run_demo(
     opt, test = tables
     on_stage(f"Fitting one correction per class on the {len(opt):,} opt rows.")
     from debias.estimators.debiasers import EnsembleDebiaser
+    from debias.guarantees.certification import certify
     from debias.reports.correction_report import Report
 
     debiaser = EnsembleDebiaser(n_jobs=n_jobs, random_state=seed).fit(opt.probabilities, labels_of(opt))
+    certify(debiaser, test, opt=opt, keep=True)
     debiaser.save(files["correction"])
     report = Report.from_debiaser(debiaser, test, fitted_on=opt, title=TITLE)
     report.to_html(files["report"])

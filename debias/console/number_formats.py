@@ -42,6 +42,28 @@ def percent(fraction: float, unit: bool = True) -> str:
     return f"{_rounded(fraction):.1f}{' %' if unit else ''}"
 
 
+def at_least(fraction: float) -> str:
+    """Write a lower bound on a scale of 0 to 100, never above it.
+
+    Examples
+    --------
+    >>> at_least(0.6978), at_most(0.1589)
+    ('69.7', '15.9')
+    """
+    return percent(math.floor(fraction * 1000) / 1000, unit=False)
+
+
+def at_most(fraction: float) -> str:
+    """Write an upper bound on a scale of 0 to 100, never below it.
+
+    Examples
+    --------
+    >>> at_most(0.15901)
+    '16.0'
+    """
+    return percent(math.ceil(fraction * 1000) / 1000, unit=False)
+
+
 def span(low: float, high: float) -> str:
     """Write an interval of fractions on a scale of 0 to 100.
 

@@ -108,6 +108,7 @@ class BaseDebiaser(ColumnClassifier):
     expectation_ = Learned(lambda fitted: fitted.expectation)
     picked_row_ = Learned(lambda fitted: fitted.picked_row)
     base_ = Learned(lambda fitted: fitted.base)
+    guarantee_ = Learned(lambda fitted: fitted.guarantee)
 
     def fit(self, X: Rows, y: Labels, sample_weight: npt.ArrayLike | None = None) -> Self:
         """Choose one correction per class.

@@ -26,9 +26,11 @@ from debias.estimators.few_labels.generalization import Expectation
 from debias.estimators.few_labels.one_standard_error import JudgedMethod, MethodSelection
 from debias.estimators.fitted_correction import FittedCorrection
 from debias.estimators.summary import describe_outcome
+from debias.guarantees.guarantee import Guarantee
 from debias.search.certificate import Certificate
 from debias.search.constraints import Constrained, Goal
 from debias.search.objective import Objective
+from debias.tables.row_digests import RowDigests
 
 FORMAT = "debias correction"
 SCHEMA_VERSION = 4
@@ -77,6 +79,10 @@ def write_correction(fitted: FittedCorrection, path: str | PathLike[str], named_
         "named_columns": named_columns,
         "classes": [_class_entry(fitted, k) for k in np.argsort(fitted.columns)],
         "data_fingerprint": fitted.data_fingerprint,
+        "family_size": fitted.family_size,
+        "settings_tried": fitted.settings_tried,
+        "row_digests": None if fitted.row_digests is None else fitted.row_digests.text,
+        "guarantee": None if fitted.guarantee is None else fitted.guarantee.to_dict(),
         "interrupted": fitted.interrupted,
         "versions": _versions(),
         "family_name": fitted.family_name,
@@ -203,7 +209,7 @@ def _parse(path: Path) -> Entry:
             allowed=" or ".join(map(str, READABLE_VERSIONS)),
             fix="fit again, or install the release that wrote it",
         )
-    written = document["checksum"] if document["schema_version"] >= 3 else None
+    written = document["checksum"] if document["schema_version"] >= 3 else document.get("checksum")
     if written is not None and written != _checksum(document):
         raise CorrectionFileError(
             "the file has changed since it was written",
@@ -236,6 +242,8 @@ def _read_fitted(
         objective=_read_objective(document["objective"]),
         certificate=certificate,
         expectation=_read_expectation(document.get("expectation")),
+        row_digests=None if document.get("row_digests") is None else RowDigests.read(document["row_digests"]),
+        guarantee=_read_guarantee(document.get("guarantee"), names),
         picked_row=_value(int, document, "picked_row") if picked else None,
         base=base_from_dict(document["base"], len(entries)) if "base" in document else Identity(),
         family_name=None if document.get("family_name") is None else _value(str, document, "family_name"),
@@ -310,6 +318,16 @@ def _read_selection(entry: Entry | None) -> MethodSelection | None:
         chosen=_one_of(entry, "chosen", names),
         best=_one_of(entry, "best", names),
     )
+
+
+def _read_guarantee(entry: object, names: np.ndarray[Any, np.dtype[np.generic]]) -> Guarantee | None:
+    """Read what is guaranteed on rows to come, if anything."""
+    guarantee = None if entry is None else Guarantee.from_dict(entry)
+    if guarantee is not None and guarantee.classes != (expected := tuple(str(name) for name in names)):
+        raise CorrectionFileError(
+            parameter="guarantee", allowed=f"for the classes {expected}", received=guarantee.classes
+        )
+    return guarantee
 
 
 def _read_labels(entries: object) -> np.ndarray[Any, np.dtype[np.generic]]:

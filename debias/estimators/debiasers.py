@@ -101,6 +101,7 @@ class FamilyDebiaser(BaseDebiaser):
             search=self.search,
             n_labels=int(counted.sum()),
             n_weights=getattr(self, "n_weights", None),
+            is_finite=not self.polish,
         )
         if few is not None:
             path = few.path_frame(family, match.columns, match.classes.tolist())

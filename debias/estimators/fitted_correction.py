@@ -19,6 +19,7 @@ from debias.errors import ParameterError
 from debias.estimators.bases.base import Base, Identity
 from debias.estimators.few_labels.generalization import Expectation
 from debias.estimators.few_labels.one_standard_error import MethodSelection
+from debias.guarantees.guarantee import Guarantee
 from debias.metrics.confusion import cobias_of_accuracies
 from debias.search.certificate import Certificate
 from debias.search.constraints import Goal
@@ -27,6 +28,7 @@ from debias.search.pareto import ParetoFronts
 from debias.search.problem import Problem
 from debias.search.result import SearchResult
 from debias.tables.class_columns import ClassColumns, FloatArray, IndexArray, fingerprint_of
+from debias.tables.row_digests import RowDigests
 
 
 @dataclass(frozen=True, eq=False)
@@ -161,6 +163,15 @@ class FittedCorrection:
         Row of the frontier that a person picked.
     frontier : Frontier or None
         Trade-offs that the search met; not saved.
+    family_size : int
+        Corrections that each class could have, whatever the rows; 0 where they are not finitely many, or
+        unknown.
+    settings_tried : int
+        Settings, such as objectives and families, of which the rows chose one.
+    row_digests : RowDigests or None
+        Digests of the fitted rows, to tell whether other rows were among them.
+    guarantee : Guarantee or None
+        What :func:`~debias.guarantees.certification.certify` found on held-out rows, if it is kept.
     """
 
     method: str
@@ -187,6 +198,10 @@ class FittedCorrection:
     base: Base = Identity()
     family_name: str | None = None
     selection: MethodSelection | None = None
+    family_size: int = 0
+    settings_tried: int = 1
+    row_digests: RowDigests | None = None
+    guarantee: Guarantee | None = None
 
     @classmethod
     def of(
@@ -202,6 +217,7 @@ class FittedCorrection:
         search: str,
         n_labels: int,
         n_weights: int | None = None,
+        is_finite: bool = True,
     ) -> Self:
         """Return what a search found, with its counts on the labelled rows.
 
@@ -221,6 +237,8 @@ class FittedCorrection:
             The corrections that were chosen from.
         method, search, n_labels, n_weights
             See the attributes.
+        is_finite : bool, default=True
+            Whether the family was fixed before the rows were seen, and nothing else was fitted.
         """
         decided = decide(correct(probabilities, by_column), probabilities)
         before = problem.counts(problem.identity_choice)
@@ -252,6 +270,8 @@ class FittedCorrection:
             search_seconds=result.seconds,
             n_labels=n_labels,
             data_fingerprint=fingerprint_of(probabilities, match.y),
+            family_size=len(family) if is_finite else 0,
+            row_digests=_digests(probabilities, n_labels),
             interrupted=result.interrupted,
             certificate=result.certificate,
             frontier=(
@@ -324,6 +344,7 @@ class FittedCorrection:
             shrunk=False,
             shrinkage_path=None,
             picked_row=row % n_rows,
+            guarantee=None,
         )
 
     def after(self, base: Base, name: str, match: ClassColumns, probabilities: FloatArray) -> Self:
@@ -362,7 +383,15 @@ class FittedCorrection:
             facts=facts,
             baseline_objective_value=float(self.objective(*counts)),
             data_fingerprint=fingerprint_of(probabilities, match.y),
+            family_size=self.family_size if isinstance(base, Identity) else 0,
+            row_digests=_digests(probabilities, self.n_labels),
         )
+
+
+def _digests(probabilities: FloatArray, n_labels: int) -> RowDigests:
+    """Return the digests of the rows of a fit, each once where weights repeat rows."""
+    repeated = n_labels != len(probabilities)
+    return RowDigests.of(np.unique(probabilities, axis=0) if repeated else probabilities)
 
 
 def _quartiles(values: FloatArray) -> tuple[float, float, float]:

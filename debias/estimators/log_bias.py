@@ -108,6 +108,7 @@ class LogBiasDebiaser(BaseDebiaser):
             method=type(self).__name__,
             search="log-bias descent",
             n_labels=int(counted.sum()),
+            is_finite=False,
         )
         if fitted.interrupted or not fitted.feasible:
             warn_of_outcome(fitted)

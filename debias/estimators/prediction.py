@@ -6,8 +6,8 @@ The order of the columns does not matter; a class that only one of the two has i
 import numpy as np
 import pandas as pd
 
-from debias.errors import TableError
 from debias.estimators.base_debiaser import BaseDebiaser
+from debias.tables.matched_columns import matched_columns
 from debias.tables.table import ProbabilityTable
 
 
@@ -67,19 +67,7 @@ def matched_probabilities(debiaser: BaseDebiaser, table: ProbabilityTable) -> pd
     debias.errors.TableError: the correction is for the classes 'yes', 'no', the table has 'no',
     'maybe': only the correction has 'yes', only the table has 'maybe'; ...
     """
-    wanted, given = correction_classes(debiaser), list(table.classes)
-    if set(wanted) != set(given):
-        only = [
-            f"only the {owner} has {_names(sorted(set(mine) - set(its)))}"
-            for owner, mine, its in (("correction", wanted, given), ("table", given, wanted))
-            if set(mine) - set(its)
-        ]
-        raise TableError(
-            f"the correction is for the classes {_names(wanted)}, the table has {_names(given)}: "
-            f"{', '.join(only)}",
-            fix="fit on a table with these classes, or name its columns after them",
-        )
-    return table.probabilities[wanted]
+    return matched_columns(table, correction_classes(debiaser))
 
 
 def predict_table(debiaser: BaseDebiaser, table: ProbabilityTable) -> pd.DataFrame:
@@ -122,9 +110,3 @@ def predict_table(debiaser: BaseDebiaser, table: ProbabilityTable) -> pd.DataFra
     frame["prediction"] = [str(name) for name in debiaser.predict(X)]
     corrected = pd.DataFrame(debiaser.predict_proba(X), columns=[str(name) for name in debiaser.classes_])
     return frame.join(corrected[names.tolist()].add_prefix("p_"))
-
-
-def _names(names: list[str]) -> str:
-    """List some names for a message."""
-    shown = ", ".join(map(repr, names[:20]))
-    return f"{shown}, ... ({len(names)} in all)" if len(names) > 20 else shown

@@ -11,7 +11,7 @@ from debias.estimators.prediction import matched_probabilities, predict_table
 from debias.reports.figures import CorrectionDetails, Figures
 from debias.reports.html_page import render_html
 from debias.reports.markdown_page import render_markdown
-from debias.reports.provenance import describe_model, describe_provenance, notes_on_rows
+from debias.reports.provenance import describe_model, describe_provenance, guarantee_of, notes_on_rows
 from debias.tables.table import ProbabilityTable
 
 WRITERS = {".html": "to_html", ".htm": "to_html", ".md": "to_markdown"}
@@ -114,6 +114,7 @@ class Report(Figures):
             settings=describe_provenance(debiaser, table),
             notes=notes_on_rows(debiaser, table, fitted_on),
             model=describe_model(table),
+            guarantee=guarantee_of(debiaser, table, fitted_on, options.get("level", 0.95)),
         )
         before, after = predicted["uncorrected"], predicted["prediction"]
         return cls(labels, before, after, probabilities.columns.tolist(), details=details, **options)

@@ -15,6 +15,7 @@ from sklearn.metrics import precision_recall_fscore_support
 
 from debias.corrections.correction import Correction
 from debias.errors import ParameterError
+from debias.guarantees.guarantee import Guarantee
 from debias.metrics.confusion import FloatArray, confusion
 from debias.metrics.paired_bootstrap import paired_intervals
 from debias.reports.findings import Finding, describe_results, describe_rows, headline, verdict
@@ -41,6 +42,8 @@ class CorrectionDetails:
         Notes and warnings on the rows and the correction.
     model : str, optional
         The model that gave the probabilities: its name and revision.
+    guarantee : Guarantee, optional
+        What holds on rows to come.
     """
 
     corrections: Sequence[Correction] | None = None
@@ -49,6 +52,7 @@ class CorrectionDetails:
     settings: Mapping[str, Mapping[str, object]] = field(default_factory=dict)
     notes: Sequence[Finding] = ()
     model: str | None = None
+    guarantee: Guarantee | None = None
 
 
 class Figures:
@@ -104,6 +108,7 @@ class Figures:
                 )
         self.settings = {section: dict(entries) for section, entries in details.settings.items()}
         self.notes, self.model = tuple(details.notes), details.model
+        self.guarantee = details.guarantee
         self.title = title
         self.level, self.n_resamples, self.seed = level, n_resamples, seed
         label, before, after = (self.rows[name] for name in columns)

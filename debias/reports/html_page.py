@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from markupsafe import Markup
 
 from debias.console.number_formats import METRIC_NAMES, SCORE_NAMES, percent, plain, signed, signed_span, span
+from debias.guarantees.guarantee import HEADER, NOT_THE_SAME, guarantee_cells
 from debias.pages.environment import page_environment
 from debias.reports import plots
 from debias.reports.figures import WIDEST_MATRIX, Figures
@@ -65,6 +66,9 @@ def render_html(report: Figures) -> str:
     return template.render(
         report=report,
         metric_names=METRIC_NAMES,
+        guarantee_header=HEADER,
+        guarantee_rows=[] if report.guarantee is None else guarantee_cells(report.guarantee),
+        not_the_same=NOT_THE_SAME,
         score_names=SCORE_NAMES,
         not_social_bias=NOT_SOCIAL_BIAS,
         interval=describe_interval,

@@ -1,6 +1,7 @@
 """A report as Markdown: for a terminal, a pull request or a paper's appendix."""
 
 from debias.console.number_formats import METRIC_NAMES, SCORE_NAMES, percent, plain
+from debias.guarantees.guarantee import HEADER, NOT_THE_SAME, guarantee_cells
 from debias.pages.markdown import escape, markdown_table
 from debias.reports.figures import WIDEST_MATRIX, Figures
 from debias.reports.findings import NOT_SOCIAL_BIAS, describe_interval
@@ -43,6 +44,7 @@ def render_markdown(report: Figures) -> str:
         "between two class accuracies, lower is better.",
         "## By class",
         _by_class(report),
+        *_guarantee(report),
         *_sentences(report),
         *_moves(report),
         *_scores(report),
@@ -82,6 +84,18 @@ def _by_class(report: Figures) -> str:
         for name, r in report.by_class.iterrows()
     ]
     return markdown_table([*header, "moved out", "of these right before"], rows, n_names=2)
+
+
+def _guarantee(report: Figures) -> list[str]:
+    """Return what holds on rows to come, where it is known."""
+    if report.guarantee is None:
+        return []
+    return [
+        "## Guaranteed on rows to come",
+        markdown_table(list(HEADER), guarantee_cells(report.guarantee)),
+        "\n".join(f"- {escape(sentence)}" for sentence in report.guarantee.sentences()),
+        NOT_THE_SAME,
+    ]
 
 
 def _sentences(report: Figures) -> list[str]:

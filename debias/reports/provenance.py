@@ -7,6 +7,8 @@ from debias.estimators.base_debiaser import BaseDebiaser
 from debias.estimators.fitted_correction import FittedCorrection
 from debias.estimators.prediction import matched_probabilities
 from debias.estimators.summary import came_later
+from debias.guarantees.certification import certify
+from debias.guarantees.guarantee import Guarantee
 from debias.reports.findings import Finding, Kind
 from debias.search.constraints import Constrained
 from debias.search.objective import confusion_counts
@@ -159,6 +161,37 @@ def notes_on_rows(
         notes += _notes_on_overlap(debiaser, table, fitted_on)
     kind: Kind = "note" if debiaser.feasible_ else "warning"
     return [*notes, Finding(kind, debiaser.summary()), *_notes_on_bounds(debiaser, table)]
+
+
+def guarantee_of(
+    debiaser: BaseDebiaser, table: ProbabilityTable, fitted_on: ProbabilityTable | None, confidence: float
+) -> Guarantee | None:
+    """Return what the rows of a report guarantee of rows to come; nothing where some were fitted on.
+
+    Parameters
+    ----------
+    debiaser : BaseDebiaser
+        Fitted.
+    table : ProbabilityTable
+        The labelled rows of the report.
+    fitted_on : ProbabilityTable, optional
+        The rows it was fitted on, if known.
+    confidence : float
+        Of all statements together.
+
+    Examples
+    --------
+    >>> from debias.estimators.debiasers import WeightDebiaser
+    >>> table = ProbabilityTable([[0.9, 0.1], [0.2, 0.8], [0.3, 0.7]], [0, 1, 1])
+    >>> debiaser = WeightDebiaser().fit(table.probabilities, table.labels)
+    >>> guarantee_of(debiaser, table, None, 0.95) is None
+    True
+    """
+    opt = fitted_on if fitted_on is not None and is_fitted_on(debiaser, fitted_on) else None
+    try:
+        return certify(debiaser, table, confidence=confidence, opt=opt)
+    except OverlapError:
+        return None
 
 
 def _notes_on_bounds(debiaser: BaseDebiaser, table: ProbabilityTable) -> list[Finding]:

@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING
 
 from debias.console.command_group import say
-from debias.console.screen import print_table
+from debias.console.screen import print_lines, print_table
 
 if TYPE_CHECKING:
     from debias.reports.correction_report import Report
@@ -39,6 +39,8 @@ def print_report(report: "Report", by_class: str, overall: str) -> None:
         for metric, row in report.overall.iterrows()
     ]
     print_table(overall, ["0 to 100", *_SIDES, ""], rows)
+    if report.guarantee is not None:
+        print_lines([*report.guarantee.sentences(), ""])
     for finding in report.findings:
         if finding.kind == "warning":
             say(f"warning: {finding.text}")

@@ -108,7 +108,8 @@ class Debiaser(SemiSupervisedDebiaser):
             fitted = chosen.learn(match, probabilities, sample_weight, unlabelled)
         else:
             fitted = chosen.learn(match, probabilities, sample_weight)
-        return replace(fitted, selection=selection)
+        tried = 1 if selection is None else len(selection.judged)
+        return replace(fitted, selection=selection, settings_tried=tried)
 
     @property
     def selection_(self) -> MethodSelection | None:

@@ -168,7 +168,13 @@ class EnsembleDebiaserCV(BaseDebiaser):
             sentence = f"the search was interrupted; {n_folds} of {len(folds)} folds chose the setting."
             warnings.warn(sentence, InterruptedWarning, stacklevel=2)
         fitted = self._of_best_setting(seed).fit(X, y, sample_weight).fitted_
-        self.fitted_ = replace(fitted, interrupted=fitted.interrupted or found.interrupted)
+        families = {(one.family, one.n_weights): one.corrections() for one in settings}
+        self.fitted_ = replace(
+            fitted,
+            interrupted=fitted.interrupted or found.interrupted,
+            family_size=sum(map(len, families.values())),  # at least as many as their union has
+            settings_tried=len(settings),
+        )
         return self
 
     fit.__doc__ = BaseDebiaser.fit.__doc__

@@ -1,0 +1,1 @@
+"""Guarantees: what holds on rows to come, with a stated confidence."""

@@ -1,0 +1,55 @@
+"""Matches the columns of a table to the classes of a correction, by name, whatever their order."""
+
+from collections.abc import Sequence
+
+import pandas as pd
+
+from debias.errors import TableError
+from debias.tables.table import ProbabilityTable
+
+
+def matched_columns(table: ProbabilityTable, classes: Sequence[str]) -> pd.DataFrame:
+    """Return the probabilities of a table with its columns in the order of the classes.
+
+    Parameters
+    ----------
+    table : ProbabilityTable
+        Any rows.
+    classes : sequence of str
+        Class names of a correction, in the order of its columns.
+
+    Returns
+    -------
+    DataFrame of shape (n_samples, n_classes)
+        One column per class.
+
+    Raises
+    ------
+    TableError
+        The classes of both are not the same.
+
+    Examples
+    --------
+    >>> table = ProbabilityTable([[0.2, 0.8]], classes=["no", "yes"])
+    >>> matched_columns(table, ["yes", "no"]).columns.tolist()
+    ['yes', 'no']
+    """
+    wanted, given = list(classes), list(table.classes)
+    if set(wanted) != set(given):
+        only = [
+            f"only the {owner} has {_names(sorted(set(mine) - set(its)))}"
+            for owner, mine, its in (("correction", wanted, given), ("table", given, wanted))
+            if set(mine) - set(its)
+        ]
+        raise TableError(
+            f"the correction is for the classes {_names(wanted)}, the table has {_names(given)}: "
+            f"{', '.join(only)}",
+            fix="fit on a table with these classes, or name its columns after them",
+        )
+    return table.probabilities[wanted]
+
+
+def _names(names: list[str]) -> str:
+    """List some names for a message."""
+    shown = ", ".join(map(repr, names[:20]))
+    return f"{shown}, ... ({len(names)} in all)" if len(names) > 20 else shown

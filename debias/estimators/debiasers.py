@@ -149,8 +149,11 @@ class FamilyDebiaser(BaseDebiaser):
         return bool(self.shrink)
 
     def _expect(self, probabilities: FloatArray, y: IndexArray, seed: int) -> Expectation:
-        choosing = self._choosing(self._family(), self.fitted_.objective, seed)
-        return cross_validate_choice(choosing, probabilities, y, self.fitted_.shrunk)
+        found = self.fitted_
+        choosing = self._choosing(self._family(), found.objective, seed)
+        refused = found.shrunk and not found.improved  # what is expected is of the choice that was refused
+        fitted = None if refused else found.by_column
+        return cross_validate_choice(choosing, probabilities, y, found.shrunk, fitted)
 
 
 @dataclass(kw_only=True, eq=False, repr=False)

@@ -128,4 +128,5 @@ class LogBiasDebiaser(BaseDebiaser):
             found = descend_log_bias(values, values, y[rows], objective, _FOLD_STARTS, fold_seed)
             return predictor(scale([_IDENTITY] * probabilities.shape[1], np.exp(found.biases)))
 
-        return expect_change(probabilities, y, choose, objective, seed)
+        fitted = predictor(self.fitted_.by_column)
+        return expect_change(probabilities, y, choose, objective, seed, fitted=fitted)

@@ -13,7 +13,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from debias.corrections.correction import Correction, correct, decide
-from debias.corrections.explanations import ClassFacts
+from debias.corrections.explanations import ClassFacts, Moves, count_moves
 from debias.corrections.families import Family
 from debias.errors import ParameterError
 from debias.estimators.few_labels.generalization import Expectation
@@ -214,6 +214,7 @@ class FittedCorrection:
         decided = decide(correct(probabilities, by_column), probabilities)
         before = problem.counts(problem.identity_choice)
         after = confusion_counts(match.y, decided, problem.n_classes)
+        moves = count_moves(probabilities, by_column)
         facts = tuple(
             ClassFacts(
                 support=int(problem.support[k]),
@@ -222,6 +223,7 @@ class FittedCorrection:
                 predicted_before=int(before.predicted[k]),
                 predicted_after=int(after.predicted[k]),
                 quartiles=_quartiles(probabilities[match.y == k, k]),
+                **{name: int(counts[k]) for name, counts in moves._asdict().items()},
             )
             for k in match.columns
         )
@@ -298,7 +300,12 @@ class FittedCorrection:
             )
         correct, predicted = frontier.correct[row], frontier.predicted[row]
         facts = tuple(
-            replace(one, correct_after=int(correct[column]), predicted_after=int(predicted[column]))
+            replace(
+                one,
+                correct_after=int(correct[column]),
+                predicted_after=int(predicted[column]),
+                **dict.fromkeys(Moves._fields, 0),
+            )
             for one, column in zip(self.facts, self.columns, strict=True)
         )
         return replace(

@@ -7,6 +7,7 @@ from debias.console.number_formats import fixed
 from debias.errors import InfeasibleWarning, InterruptedWarning
 from debias.estimators.few_labels.shrinkage import FEW_LABELS
 from debias.estimators.fitted_correction import FittedCorrection
+from debias.metrics.class_mix import describe_never_predicted
 from debias.metrics.class_support import describe_few_rows
 from debias.metrics.confusion import cobias_of_accuracies
 from debias.search.constraints import INFEASIBLE, Constrained
@@ -60,7 +61,7 @@ def describe_outcome(fitted: FittedCorrection) -> str:
     by_hand = (
         "" if fitted.picked_row is None else f"Picked from the frontier by hand (row {fitted.picked_row}). "
     )
-    return f"{by_hand}{said}{_bounds_kept(fitted)}{_caution(fitted)}"
+    return f"{by_hand}{said}{_never_predicted(fitted)}{_bounds_kept(fitted)}{_caution(fitted)}"
 
 
 def describe_infeasible(fitted: FittedCorrection) -> str:
@@ -165,6 +166,13 @@ def _change(fitted: FittedCorrection) -> str:
         f"%, COBias from {before.cobias:.1f} to {after.cobias:.1f} points{objective} "
         f"({fitted.n_evaluations:,} choices evaluated{_proved(fitted)})"
     )
+
+
+def _never_predicted(fitted: FittedCorrection) -> str:
+    """Name the classes that no fitted row is predicted as, or the only one that every row is."""
+    before, after = (fitted.counts(corrected).predicted for corrected in (False, True))
+    said = describe_never_predicted([str(name) for name in fitted.classes], before, after)
+    return f" {said}" if said else ""
 
 
 def _proved(fitted: FittedCorrection) -> str:

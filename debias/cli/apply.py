@@ -41,13 +41,14 @@ def apply(
             received=str(out),
             fix=f"omit it, or choose another {param('out')}",
         )
-    from debias.estimators.prediction import predict_table
+    from debias.estimators.prediction import describe_other_mixes, predict_table
     from debias.estimators.tuning.methods import load
 
-    debiaser = load(correction)
-    predicted = predict_table(debiaser, reading.read(table))
+    debiaser, rows = load(correction), reading.read(table)
+    predicted = predict_table(debiaser, rows)
     write_frame(predicted, out, spreadsheet_safe)
     changed = int((predicted["prediction"] != predicted["uncorrected"]).sum())
     print_lines(
         [f"Wrote {out}: {len(predicted):,} predictions, {changed:,} of them changed by the correction."]
     )
+    print_lines(describe_other_mixes(debiaser, rows))

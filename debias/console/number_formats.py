@@ -123,17 +123,17 @@ def counted(number: int, noun: str) -> str:
     return f"{number:,} {noun}{ending}"
 
 
-def listed(names: list[str], most: int = 6) -> str:
+def listed(names: list[str], word: str = "and", most: int = 6) -> str:
     """Join names to a phrase.
 
     Examples
     --------
-    >>> listed(["a"]), listed(["a", "b", "c"]), listed(["a", "b", "c"], most=2)
-    ('a', 'a, b and c', 'a, b and 1 more')
+    >>> listed(["a"]), listed(["a", "b", "c"], "or"), listed(["a", "b", "c"], most=2)
+    ('a', 'a, b or c', 'a, b and 1 more')
     """
     if len(names) > most:
         names = [*names[:most], f"{len(names) - most} more"]
-    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
+    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} {word} {names[-1]}"
 
 
 def plain(value: object) -> str:

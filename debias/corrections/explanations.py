@@ -1,13 +1,20 @@
-"""Explanations: why a correction was chosen, in a sentence per class, with the numbers that show it."""
+"""Explanations: what the corrections do to each class, in a sentence with numbers that can be recomputed.
 
-import math
+Only ratios between classes decide, so a class is called raised in a row where its share of the
+corrected values is larger than its probability: a weight of 0.9 raises it where the others get 0.5.
+"""
+
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from debias.corrections.correction import Correction, Triangle, Weight
-from debias.corrections.shapes import Gaussian, Scaled, Sigmoid, Trapezoid
+from debias.corrections.correction import Correction, FloatArray, correct
+
+_SAME = 1e-9
+"""Shares closer than this count as equal: they differ by rounding."""
 
 
 @dataclass(frozen=True)
@@ -24,6 +31,10 @@ class ClassFacts:
         Rows predicted as the class.
     quartiles : tuple of three floats
         Of the probability that the model gives the class on its own rows.
+    raised, cut, unmoved : int
+        Rows where the share of the class among the corrected values is larger or smaller than its
+        probability, or equal; all 0 where they were not counted, as in files of older releases and
+        for rows picked from the frontier.
     """
 
     support: int
@@ -32,6 +43,14 @@ class ClassFacts:
     predicted_before: int
     predicted_after: int
     quartiles: tuple[float, float, float]
+    raised: int = 0
+    cut: int = 0
+    unmoved: int = 0
+
+    @property
+    def n_rows(self) -> int:
+        """All opt rows; 0 where they were not counted."""
+        return self.raised + self.cut + self.unmoved
 
     @property
     def accuracy_before(self) -> float:
@@ -44,8 +63,50 @@ class ClassFacts:
         return self.correct_after / self.support if self.support else float("nan")
 
 
+class Moves(NamedTuple):
+    """Rows where each class is raised, cut, or neither; arrays of shape (n_classes,)."""
+
+    raised: npt.NDArray[np.int64]
+    cut: npt.NDArray[np.int64]
+    unmoved: npt.NDArray[np.int64]
+
+
+def count_moves(probabilities: FloatArray, corrections: Sequence[Correction]) -> Moves:
+    """Count the rows where corrections raise a class against the others, and where they cut it.
+
+    Parameters
+    ----------
+    probabilities : ndarray of shape (n_samples, n_classes)
+        Class probabilities.
+    corrections : sequence of length n_classes
+        One correction per column.
+
+    Returns
+    -------
+    Moves
+        Rows where all corrected values are 0 keep their probabilities, and count as unmoved.
+
+    Examples
+    --------
+    >>> from debias.corrections.correction import Weight
+    >>> P = np.array([[0.6, 0.4], [1.0, 0.0]])
+    >>> count_moves(P, [Weight(9, 10), Weight(5, 10)]).raised
+    array([1, 0])
+    """
+    corrected = correct(probabilities, corrections)
+    corrected = np.where(corrected.any(axis=1, keepdims=True), corrected, probabilities)
+    shares = (values / values.sum(axis=1, keepdims=True) for values in (corrected, probabilities))
+    change = next(shares) - next(shares)
+    raised, cut = (change > _SAME).sum(axis=0), (change < -_SAME).sum(axis=0)
+    return Moves(raised, cut, len(probabilities) - raised - cut)
+
+
 def explain_class(name: str, correction: Correction, facts: ClassFacts) -> str:
-    """Say what was done to one class, why, and with which result.
+    """Say what the corrections of all classes do to one class, why, and with which result.
+
+    A reason is given only where it holds: a class that was predicted too rarely is raised in more
+    rows than it is cut, and is predicted more often (or the reverse). Else the counts are said
+    without a reason.
 
     Parameters
     ----------
@@ -63,120 +124,88 @@ def explain_class(name: str, correction: Correction, facts: ClassFacts) -> str:
 
     Examples
     --------
-    >>> facts = ClassFacts(1000, 310, 600, 400, 950, (0.1, 0.2, 0.3))
+    >>> from debias.corrections.correction import Weight
+    >>> facts = ClassFacts(1000, 310, 600, 400, 950, (0.1, 0.2, 0.3), raised=3000, cut=1000)
     >>> print(explain_class("World", Weight(8, 30), facts))
-    The probability of World is multiplied by 0.27 (weight 8/30), because 400 rows were predicted as World
-    and 1,000 belong to it, mostly with probabilities of 10 to 30 %; 60 % of its rows are now classified
-    correctly (31 % before).
+    World is raised in 75 % of 4,000 rows and cut in 25 % (weight 8/30), because it was predicted too
+    rarely: for 400 rows, while 1,000 belong to it, half of them with probabilities of 10 to 30 %; now it
+    is predicted for 950, and 60 % of its rows are classified correctly (31 % before).
+    >>> gone = ClassFacts(90, 60, 0, 400, 0, (0.1, 0.2, 0.3), raised=0, cut=4000)
+    >>> print(explain_class("World", Weight(1, 30), gone))
+    World is cut in all 4,000 rows (weight 1/30), because it was predicted too often: for 400 rows, while
+    90 belong to it, half of them with probabilities of 10 to 30 %; now it is never predicted, and none
+    of its rows is classified correctly (67 % before).
     """
-    effect = _effect(correction)
+    reason = _reason(facts)
+    said = f"{name} {_effect(correction, facts)}{reason}"
     if not facts.support:
-        return f"{name} has no labelled row, so nothing is known about it: its probability {effect}."
-    return f"The probability of {name} {effect}, {_reason(name, correction, facts)}; {_result(facts)}."
+        return f"{said}; no labelled row belongs to it, so nothing is known about it, and {_now(facts)}."
+    return f"{said}; {_now(facts, bool(reason))}, and {_result(facts)}."
 
 
-def _effect(correction: Correction) -> str:
-    """Say what the correction does, as the predicate of "the probability"."""
-    if correction.is_identity:
-        return "is unchanged"
-    factor = correction.factor if isinstance(correction, Scaled) else 1.0
-    shape = correction.correction if isinstance(correction, Scaled) else correction
-    weight = shape.weight if isinstance(shape, Weight) else 1.0
-    if isinstance(shape, Weight) or shape.is_identity:
-        return f"is multiplied by {_factor(factor * weight)} ({correction.name})"
-    if isinstance(shape, Gaussian):
-        words = _gaussian(shape)
-    elif isinstance(shape, Sigmoid):
-        words = _sigmoid(shape)
-    else:
-        words = _raised(shape) + _corners(shape)
-    return f"{words}{f', then multiplied by {_factor(factor)}' if factor < 1 else ''} ({correction.name})"
+def _effect(correction: Correction, facts: ClassFacts) -> str:
+    """Say in which share of the rows a class is raised and cut, as the predicate of its name."""
+    n_rows = facts.n_rows
+    made = "itself unchanged" if correction.is_identity else correction.name
+    if not n_rows:
+        return f"has the correction {made}" if not correction.is_identity else f"is {made}"
+    rows = f"{n_rows:,} row{'' if n_rows == 1 else 's'}"
+    if facts.unmoved == n_rows:
+        same = f"stays as it is in {'the only row' if n_rows == 1 else f'all {rows}'}"
+        return same if correction.is_identity else f"{same} ({made})"
+    moves = [(verb, count) for verb, count in (("raised", facts.raised), ("cut", facts.cut)) if count]
+    (verb, count), rest = moves[0], moves[1:]
+    if count == n_rows:
+        return f"is {verb} in {'the only row' if n_rows == 1 else f'all {rows}'} ({made})"
+    said = f"is {verb} in {_nearly(count / n_rows)} of {rows}"
+    for other, number in rest:
+        said += f" and {other} in {_nearly(number / n_rows)}"
+    return f"{said} ({made})"
 
 
-def _raised(shape: Correction) -> str:
-    """Say where a shape raises a probability."""
-    grid = np.linspace(0, 1, 1001)
-    region = _region(grid, shape(grid) > grid + 1e-9)
-    return f"is raised {region}" if region else "is lowered everywhere"
-
-
-def _corners(shape: Correction) -> str:
-    """Say where a triangle or a trapezoid is one, and where zero."""
-    if isinstance(shape, Triangle):
-        top = (shape.peak, shape.peak)
-    elif isinstance(shape, Trapezoid):
-        top = (shape.left_top, shape.right_top)
+def _reason(facts: ClassFacts) -> str:
+    """Say what was wrong before, where that is what the corrections answer."""
+    before, after, belong = facts.predicted_before, facts.predicted_after, facts.support
+    if before < belong and after > before and facts.raised > facts.cut:
+        wrong = "rarely"
+    elif before > belong > 0 and after < before and facts.cut > facts.raised:
+        wrong = "often"
     else:
         return ""
-    low, high = _corner(max(top[0], 0.0)), _corner(min(top[1], 1.0))
-    if low == high:
-        one = f"at {low}"
-    elif top[0] <= 0:
-        one = f"up to {high}"
+    where = ""
+    if belong >= 4:
+        where = f", half of them with probabilities of {_span(facts.quartiles[0], facts.quartiles[2])}"
+    rows = f"for {before:,} row{'' if before == 1 else 's'}" if before else "for no row"
+    belongs = f"{belong:,} belong{'s' if belong == 1 else ''} to it"
+    return f", because it was predicted too {wrong}: {rows}, while {belongs}{where}"
+
+
+def _now(facts: ClassFacts, explained: bool = False) -> str:
+    """Say for how many rows the class is predicted; and for how many before, unless that was said."""
+    before, after, belong = facts.predicted_before, facts.predicted_after, facts.support
+    if after == facts.n_rows > 0:
+        now = "every row is predicted as it"
+    elif not after:
+        now = "it is never predicted"
     else:
-        one = f"from {low} upward" if top[1] >= 1 else f"from {low.removesuffix(' %')} to {high}"
-    left, right = _corner(shape.left), _corner(shape.right)
-    zero = f" and 0 below {left}" if shape.left > 0 else f" and 0 above {right}" if shape.right < 1 else ""
-    if shape.left > 0 and shape.right < 1:
-        zero = f" and 0 outside {left.removesuffix(' %')} to {right}"
-    return f", becomes 1 {one}{zero}"
-
-
-def _gaussian(shape: Gaussian) -> str:
-    """Say where a Gaussian is one and where one half."""
-    reach = shape.deviation * math.sqrt(2 * math.log(2))
-    halves = [_percent(p) for p in (shape.mean - reach, shape.mean + reach) if 0 <= p <= 1]
-    half = f", one half at {' and '.join(halves)}" if halves else ""
-    return f"becomes 1 at {_corner(shape.mean)}{half} and less farther away"
-
-
-def _sigmoid(shape: Sigmoid) -> str:
-    """Say where a sigmoid is one half, nearly one and nearly zero (90 and 10 %)."""
-    reach = math.log(9) / abs(shape.slope)
-    low, high = shape.center - reach, shape.center + reach
-    below = f"below {_percent(low)}" if low > 0 else ""
-    above = f"above {_percent(high)}" if high < 1 else ""
-    one, zero = (above, below) if shape.slope > 0 else (below, above)
-    ends = [f", nearly {value} {where}" for value, where in ((1, one), (0, zero)) if where]
-    return f"becomes one half at {_corner(shape.center)}{''.join(ends)}"
-
-
-def _corner(share: float) -> str:
-    """Write a corner of a shape in per cent, exactly."""
-    return f"{100 * share:g} %"
-
-
-def _region(grid: npt.NDArray[np.float64], inside: npt.NDArray[np.bool_]) -> str:
-    """Name the range of probabilities that a mask of the grid covers; empty if it covers none."""
-    if not inside.any():
-        return ""
-    points = grid[inside]
-    if inside[:2].any():
-        return f"up to {_percent(points[-1])}"
-    return (
-        f"from {_percent(points[0])} upward" if inside[-2:].any() else f"from {_span(points[0], points[-1])}"
-    )
-
-
-def _reason(name: str, correction: Correction, facts: ClassFacts) -> str:
-    """Say what was wrong before."""
-    predicted = f"{facts.predicted_before:,} row{' was' if facts.predicted_before == 1 else 's were'}"
-    belong = f"{facts.support:,} belong{'s' if facts.support == 1 else ''} to it"
-    reason = f"{predicted} predicted as {name} and {belong}"
-    if correction.is_identity:
-        return f"since {reason}"
-    return f"because {reason}, mostly with probabilities of {_span(facts.quartiles[0], facts.quartiles[2])}"
+        now = f"it is predicted for {after:,}{'' if explained else ' row' if after == 1 else ' rows'}"
+    if explained:
+        return f"now {now}"
+    belongs = f"; {belong:,} belong{'s' if belong == 1 else ''} to it" if belong else ""
+    return f"{now} ({'as' if before == after else f'{before:,}'} before{belongs})"
 
 
 def _result(facts: ClassFacts) -> str:
     """Say how many rows are now classified correctly."""
     before, after = _nearly(facts.accuracy_before), _nearly(facts.accuracy_after)
+    before, after = ("none" if share == "0 %" else share for share in (before, after))
+    verb = "is" if after == "none" else "are"
     if facts.correct_before == facts.correct_after:
-        return f"{after} of its rows are classified correctly, as before"
+        return f"{after} of its rows {verb} classified correctly, as before"
     if before == after:  # a few of very many
-        after, before = f"{facts.correct_after:,} of {facts.support:,}", f"{facts.correct_before:,}"
-        return f"{after} rows are now classified correctly ({before} before)"
-    return f"{after} of its rows are now classified correctly ({before} before)"
+        after, before = f"{facts.correct_after:,} of its {facts.support:,}", f"{facts.correct_before:,}"
+        return f"{after} rows are classified correctly ({before} before)"
+    return f"{after} of its rows {verb} classified correctly ({before} before)"
 
 
 def _span(low: float, high: float) -> str:
@@ -198,8 +227,3 @@ def _percent(share: float) -> str:
 def _nearly(share: float) -> str:
     """Write a share in per cent, as 100 only if it is all."""
     return f"{min(100 * share, 99.9):.1f} %" if 0.9905 < share < 1 else _percent(share)
-
-
-def _factor(factor: float) -> str:
-    """Write a factor with two decimals, or one digit where it is small."""
-    return f"{factor:.2f}" if factor >= 0.0095 else f"{factor:.1g}"

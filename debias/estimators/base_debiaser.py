@@ -15,7 +15,7 @@ import pandas as pd
 from sklearn.base import clone
 from sklearn.utils.validation import check_is_fitted
 
-from debias.corrections.correction import correct, decide
+from debias.corrections.correction import correct
 from debias.corrections.explanations import explain_class
 from debias.errors import ParameterError
 from debias.estimators.column_classifier import (
@@ -293,7 +293,9 @@ class BaseDebiaser(ColumnClassifier):
             return same.quick_predictor(probabilities[rows], fitted_on[rows], seed)
 
         seed, n_jobs = seed_of(self.random_state), getattr(self, "n_jobs", None)
-        expectation = expect_change(probabilities, fitted_on, choose, goal, seed, n_jobs)
+        refused = self.fitted_.shrunk and not self.fitted_.improved  # the refused choice is what is meant
+        fitted = None if refused else self.fitted_.decide
+        expectation = expect_change(probabilities, fitted_on, choose, goal, seed, n_jobs, fitted=fitted)
         self.fitted_ = replace(self.fitted_, expectation=expectation)
         return expectation
 
@@ -384,9 +386,7 @@ class BaseDebiaser(ColumnClassifier):
         ndarray of shape (n_samples,)
             Predicted labels.
         """
-        probabilities = self._posteriors(X)
-        decided = decide(correct(probabilities, self.fitted_.by_column), probabilities)
-        return np.asarray(self._by_column()[decided])
+        return np.asarray(self._by_column()[self.fitted_.decide(self._validated(X))])
 
     def predict_proba(self, X: Rows) -> FloatArray:
         """Return the corrected values as probabilities.

@@ -16,7 +16,7 @@ import numpy as np
 
 from debias.atomic_file import atomic_path
 from debias.corrections.correction import Correction
-from debias.corrections.explanations import ClassFacts
+from debias.corrections.explanations import ClassFacts, Moves
 from debias.corrections.families import Family
 from debias.corrections.serialization import correction_from_dict
 from debias.errors import CorrectionFileError, DebiasError
@@ -121,11 +121,14 @@ def _objective_entry(objective: Goal) -> Entry:
 
 def _class_entry(fitted: FittedCorrection, k: int) -> Entry:
     """Describe one class."""
-    label = fitted.classes[k]
+    label, facts = fitted.classes[k], fitted.facts[k]
+    counted = {
+        name: value for name, value in asdict(facts).items() if facts.n_rows or name not in Moves._fields
+    }
     return {
         "label": label.item() if isinstance(label, np.generic) else label,
         "correction": fitted.corrections[k].to_dict(),
-        "facts": asdict(fitted.facts[k]),
+        "facts": counted,
     }
 
 

@@ -13,7 +13,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from debias.corrections.correction import Correction, correct, decide
-from debias.corrections.explanations import ClassFacts
+from debias.corrections.explanations import ClassFacts, Moves, count_moves
 from debias.corrections.families import Family
 from debias.errors import ParameterError
 from debias.estimators.bases.base import Base, Identity
@@ -243,6 +243,7 @@ class FittedCorrection:
         decided = decide(correct(probabilities, by_column), probabilities)
         before = problem.counts(problem.identity_choice)
         after = confusion_counts(match.y, decided, problem.n_classes)
+        moves = count_moves(probabilities, by_column)
         facts = tuple(
             ClassFacts(
                 support=int(problem.support[k]),
@@ -251,6 +252,7 @@ class FittedCorrection:
                 predicted_before=int(before.predicted[k]),
                 predicted_after=int(after.predicted[k]),
                 quartiles=_quartiles(probabilities[match.y == k, k]),
+                **{name: int(counts[k]) for name, counts in moves._asdict().items()},
             )
             for k in match.columns
         )
@@ -301,6 +303,11 @@ class FittedCorrection:
         """Whether all bounds of a Constrained objective are kept."""
         return self.objective.is_feasible(self.objective_value)
 
+    def decide(self, probabilities: FloatArray) -> IndexArray:
+        """Return the column that is predicted for each row of class probabilities."""
+        posteriors = self.base.posteriors(probabilities)
+        return decide(correct(posteriors, self.by_column), posteriors)
+
     def counts(self, corrected: bool = True) -> Counts:
         """Return the confusion counts on the fitted rows, by class, with the corrections or without.
 
@@ -331,7 +338,12 @@ class FittedCorrection:
             )
         correct, predicted = frontier.correct[row], frontier.predicted[row]
         facts = tuple(
-            replace(one, correct_after=int(correct[column]), predicted_after=int(predicted[column]))
+            replace(
+                one,
+                correct_after=int(correct[column]),
+                predicted_after=int(predicted[column]),
+                **dict.fromkeys(Moves._fields, 0),
+            )
             for one, column in zip(self.facts, self.columns, strict=True)
         )
         return replace(

@@ -4,9 +4,11 @@ The order of the columns does not matter; a class that only one of the two has i
 """
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from debias.estimators.base_debiaser import BaseDebiaser
+from debias.metrics.class_mix import Mix, describe_other_mix
 from debias.tables.matched_columns import matched_columns
 from debias.tables.table import ProbabilityTable
 
@@ -110,3 +112,61 @@ def predict_table(debiaser: BaseDebiaser, table: ProbabilityTable) -> pd.DataFra
     frame["prediction"] = [str(name) for name in debiaser.predict(X)]
     corrected = pd.DataFrame(debiaser.predict_proba(X), columns=[str(name) for name in debiaser.classes_])
     return frame.join(corrected[names.tolist()].add_prefix("p_"))
+
+
+def describe_other_mixes(debiaser: BaseDebiaser, table: ProbabilityTable) -> list[str]:
+    """Say where labels, or the model's own predictions, have another class mix than on the opt rows.
+
+    Predictions are compared without the correction, which was chosen on the opt rows: only so are
+    both drawn alike where nothing has changed.
+
+    Parameters
+    ----------
+    debiaser : BaseDebiaser
+        Fitted.
+    table : ProbabilityTable
+        Labelled or not.
+
+    Returns
+    -------
+    list of str
+        At most one sentence or two; none where chance may explain the difference.
+
+    Raises
+    ------
+    TableError
+        The classes of both are not the same.
+
+    Examples
+    --------
+    >>> from debias.estimators.debiasers import WeightDebiaser
+    >>> X = np.array([[0.6, 0.4], [0.9, 0.1]] * 50)
+    >>> debiaser = WeightDebiaser().fit(X, [1, 0] * 50)
+    >>> describe_other_mixes(debiaser, ProbabilityTable([[0.3, 0.7], [0.8, 0.2]] * 50))
+    ["The model's own predictions have another mix of classes than on the opt rows (a test at the 1 %
+    level): 0 50.0 % (100.0 % there), 1 50.0 % (0.0 % there). The classes, the texts or the model have
+    changed: label some of these rows to see what the correction does to them."]
+    """
+    fitted, names = debiaser.fitted_, [str(name) for name in debiaser.classes_]
+    counts = fitted.counts(corrected=False)
+    rows = fitted.n_labels / counts.support.sum()  # weighted rows count as one each
+    position = pd.Index(names)
+
+    def mix(values: npt.ArrayLike) -> Mix:
+        return np.bincount(position.get_indexer(pd.Index(values).astype(str)), minlength=len(names))
+
+    if table.labels is not None:
+        said = describe_other_mix(names, mix(table.labels), counts.support * rows, "labels")
+        if said:
+            return [f"{said} Accuracy depends on the mix; class accuracies and COBias need not."]
+    probabilities = matched_probabilities(debiaser, table)
+    ours = mix(probabilities.columns[probabilities.to_numpy().argmax(axis=1)])
+    said = describe_other_mix(names, ours, counts.predicted * rows, "model's own predictions")
+    if not said:
+        return []
+    if table.labels is not None:
+        return [f"{said} The labels have not: the texts or the model have changed."]
+    return [
+        f"{said} The classes, the texts or the model have changed: label some of these rows to see what the "
+        "correction does to them."
+    ]

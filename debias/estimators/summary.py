@@ -9,6 +9,7 @@ from debias.estimators.bases.base import Identity
 from debias.estimators.bases.base_words import NAMES
 from debias.estimators.few_labels.shrinkage import FEW_LABELS
 from debias.estimators.fitted_correction import FittedCorrection
+from debias.metrics.class_mix import describe_never_predicted
 from debias.metrics.class_support import describe_few_rows
 from debias.metrics.confusion import cobias_of_accuracies
 from debias.search.constraints import INFEASIBLE, Constrained
@@ -67,7 +68,7 @@ def describe_outcome(fitted: FittedCorrection) -> str:
     )
     first = f"The base is {NAMES[fitted.base.kind]}. " if has_base else ""
     why = "" if fitted.selection is None else f"{fitted.selection.describe()} "
-    return f"{why}{by_hand}{first}{said}{_bounds_kept(fitted)}{_caution(fitted)}"
+    return f"{why}{by_hand}{first}{said}{_never_predicted(fitted)}{_bounds_kept(fitted)}{_caution(fitted)}"
 
 
 def describe_infeasible(fitted: FittedCorrection) -> str:
@@ -178,6 +179,13 @@ def _judged_by(fitted: FittedCorrection) -> str:
     """Say that a learnt base never judged the rows it was fitted on."""
     learnt = not isinstance(fitted.base, Identity) and fitted.base.kind != "batch"
     return ", each mapped by a base that was fitted without it," if learnt else ""
+
+
+def _never_predicted(fitted: FittedCorrection) -> str:
+    """Name the classes that no fitted row is predicted as, or the only one that every row is."""
+    before, after = (fitted.counts(corrected).predicted for corrected in (False, True))
+    said = describe_never_predicted([str(name) for name in fitted.classes], before, after)
+    return f" {said}" if said else ""
 
 
 def _proved(fitted: FittedCorrection) -> str:

@@ -340,9 +340,7 @@ def _information(objective: Any, counts: tuple[IndexArray, IndexArray, IndexArra
 
 def _check_covered(fitted: FittedChoice) -> None:
     """Refuse what a bound over all choices does not cover."""
-    base = getattr(fitted, "base", None)
-    learnt = base is not None and not getattr(base, "is_identity", False)
-    if learnt or not fitted.family_size:
+    if not fitted.family_size:
         raise ParameterError(
             "a bound over all choices takes a finite family that was fixed before the rows were seen: not a "
             "continuous one (log-bias, polish), nor one over a map that was fitted on the same rows, nor "

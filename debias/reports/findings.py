@@ -17,6 +17,7 @@ from debias.console.number_formats import (
     signed_span,
     span,
 )
+from debias.metrics.class_mix import describe_never_predicted
 
 FEW_ROWS = 30
 """Classes with fewer rows are named: one row moves their accuracy by more than three points."""
@@ -153,7 +154,7 @@ def _describe_metric(metric: object, row: pd.Series, level: float) -> Finding:
 
 
 def describe_rows(by_class: pd.DataFrame, overall: pd.DataFrame) -> list[Finding]:
-    """Say what limits the figures: absent and small classes, and the accuracy of the majority answer.
+    """Say what limits the figures: absent, small and never predicted classes, and the majority answer.
 
     Parameters
     ----------
@@ -172,8 +173,8 @@ def describe_rows(by_class: pd.DataFrame, overall: pd.DataFrame) -> list[Finding
         found.append(
             Finding(
                 "warning",
-                f"No row of {listed(absent)}: nothing is known about {'it' if len(absent) == 1 else 'them'}, "
-                "and no figure includes such a class.",
+                f"No row of {listed(absent, 'or')}: nothing is known about "
+                f"{'it' if len(absent) == 1 else 'them'}, and no figure includes such a class.",
             )
         )
     small = [f"{name} ({n})" for name, n in support.items() if 0 < n < FEW_ROWS]
@@ -186,6 +187,10 @@ def describe_rows(by_class: pd.DataFrame, overall: pd.DataFrame) -> list[Finding
                 f"{percent(1 / fewest, unit=False)} points, so read the intervals.",
             )
         )
+    sides = (by_class[f"predicted_{side}"].to_numpy() for side in ("before", "after"))
+    said = describe_never_predicted([str(name) for name in by_class.index], *sides)
+    if said:
+        found.append(Finding("warning", said))
     return found + _majority(support, overall)
 
 

@@ -5,7 +5,7 @@ import pandas as pd
 from debias.errors import OverlapError
 from debias.estimators.base_debiaser import BaseDebiaser
 from debias.estimators.fitted_correction import FittedCorrection
-from debias.estimators.prediction import matched_probabilities
+from debias.estimators.prediction import describe_other_mixes, matched_probabilities
 from debias.estimators.summary import came_later
 from debias.guarantees.certification import certify
 from debias.guarantees.guarantee import Guarantee
@@ -159,6 +159,8 @@ def notes_on_rows(
         )
     elif fitted_on is not None:
         notes += _notes_on_overlap(debiaser, table, fitted_on)
+    if not is_fitted_on(debiaser, table):
+        notes += [Finding("warning", said) for said in describe_other_mixes(debiaser, table)]
     kind: Kind = "note" if debiaser.feasible_ else "warning"
     return [*notes, Finding(kind, debiaser.summary()), *_notes_on_bounds(debiaser, table)]
 

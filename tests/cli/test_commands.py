@@ -59,6 +59,16 @@ def test_the_documented_way(folder, monkeypatch):
     assert {"uncorrected", "logistic regression", "ensemble (DCS)"} <= set(frame.index)
 
 
+def test_another_class_mix_is_said(folder):
+    works("fit", "opt.parquet", "--n-starts", 2)
+    assert "another mix" not in works("apply", "test.parquet").stdout
+    test = ProbabilityTable.read("test.parquet")
+    test.take(np.flatnonzero(test.labels == "yes")).write("yes.parquet")
+    works("report", "yes.parquet", "--out", "report.md")
+    assert "labels have another mix of classes" in " ".join(works("apply", "yes.parquet").stdout.split())
+    assert "labels have another mix of classes" in Path("report.md").read_text(encoding="utf-8")
+
+
 @pytest.mark.parametrize("suffix", ["parquet", "csv", "jsonl"])
 def test_predictions_in_every_format(folder, suffix):
     works("fit", "opt.parquet", "--n-starts", 2)

@@ -1,87 +1,85 @@
 """Explanations: the words for every kind of correction, and the numbers in them."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
 
 from debias import EnsembleDebiaser
 from debias.corrections.correction import Function, Triangle, Weight
-from debias.corrections.explanations import ClassFacts, explain_class
-from debias.corrections.shapes import Gaussian, Scaled, Sigmoid, Trapezoid
+from debias.corrections.explanations import ClassFacts, count_moves, explain_class
+from debias.corrections.shapes import Gaussian, Scaled, Sigmoid
 from debias.metrics.scores import cobias
 from tests.support.published_tables import CLASSES, published
 
-FACTS = ClassFacts(1250, 1, 410, 12, 900, (0.12, 0.18, 0.254))
+FACTS = ClassFacts(1250, 1, 410, 12, 900, (0.12, 0.18, 0.254), raised=4000, cut=1000)
 
 
 @pytest.mark.parametrize(
     ("correction", "words"),
     [
-        (Triangle(0, 1, 1), "The probability of Entity is unchanged"),
-        (Weight(8, 30), "The probability of Entity is multiplied by 0.27 (weight 8/30)"),
-        (Weight(2, 30), "is multiplied by 0.07 (weight 2/30)"),
-        (Triangle(0.125, 0.25, 0.375), "becomes 1 at 25 % and 0 outside 12.5 to 37.5 %"),
-        (Triangle(0, 0.25, 0.5), "is raised up to 40 %, becomes 1 at 25 % and 0 above 50 %"),
-        (Triangle(0.75, 1, 1), "is lowered everywhere, becomes 1 at 100 % and 0 below 75 %"),
-        (Triangle(0, 0, 1), "is raised up to 50 %, becomes 1 at 0 % (triangle (0, 0, 1))"),
-        (Triangle(0.25, 0.5, 0.75), "is raised from 33 to 60 %"),
-        (Function("root", np.sqrt), "is raised up to 100 % (root)"),
-        (Function("late", lambda p: np.where(p > 0.8, 1.0, 0.0)), "is raised from 80 % upward (late)"),
-        (Function("square", np.square), "is lowered everywhere (square)"),
-        (
-            Trapezoid(0.0625, 0.125, 0.25, 0.5),
-            "is raised from 7 to 40 %, becomes 1 from 12.5 to 25 % and 0 outside 6.25 to 50 % (trapezoid "
-            "(0.0625, 0.125, 0.25, 0.5))",
-        ),
-        (Trapezoid(0, 0, 0.25, 0.5), "becomes 1 up to 25 % and 0 above 50 %"),
-        (Trapezoid(0.25, 0.5, 1, 1), "from 33 % upward, becomes 1 from 50 % upward and 0 below 25 %"),
-        (Trapezoid(0.25, 0.5, 0.5, 1), "becomes 1 at 50 % and 0 below 25 % (trapezoid"),
-        (Trapezoid(0, 1, 1, 1), "The probability of Entity is unchanged"),
-        (
-            Gaussian(0.25, 0.125),
-            "becomes 1 at 25 %, one half at 10 % and 40 % and less farther away (Gaussian (mean 0.25, "
-            "deviation 0.125))",
-        ),
-        (Gaussian(1, 2), "becomes 1 at 100 % and less farther away (Gaussian"),
-        (
-            Sigmoid(0.25, 16),
-            "becomes one half at 25 %, nearly 1 above 39 %, nearly 0 below 11 % (sigmoid (center 0.25, "
-            "slope 16))",
-        ),
-        (Sigmoid(0.5, -32), "becomes one half at 50 %, nearly 1 below 43 %"),
-        (Scaled(Triangle(0, 1, 1), 0.2345), "is multiplied by 0.23 (factor 0.234)"),
-        (Scaled(Triangle(0, 1, 1), 1e-7), "is multiplied by 1e-07 (factor 1e-07)"),
-        (Scaled(Triangle(0, 1, 1), 0.0003), "is multiplied by 0.0003 (factor 0.0003)"),
-        (Scaled(Weight(8, 30), 0.5), "is multiplied by 0.13 (weight 8/30 times 0.5)"),
-        (
-            Scaled(Triangle(0, 0.25, 0.5), 0.874),
-            "becomes 1 at 25 % and 0 above 50 %, then multiplied by 0.87 (triangle (0, 0.25, 0.5) times "
-            "0.874)",
-        ),
-        (Scaled(Gaussian(1, 2), 0.5), "farther away, then multiplied by 0.50 (Gaussian"),
-        (Scaled(Triangle(0, 1, 1), 1.0), "The probability of Entity is unchanged"),
+        (Triangle(0, 1, 1), "in 20 % (itself unchanged)"),
+        (Weight(8, 30), "in 20 % (weight 8/30)"),
+        (Triangle(0, 0.25, 0.5), "in 20 % (triangle (0, 0.25, 0.5))"),
+        (Function("root", np.sqrt), "in 20 % (root)"),
+        (Gaussian(0.25, 0.125), "in 20 % (Gaussian (mean 0.25, deviation 0.125))"),
+        (Sigmoid(0.25, 16), "in 20 % (sigmoid (center 0.25, slope 16))"),
+        (Scaled(Triangle(0, 1, 1), 0.2345), "in 20 % (factor 0.234)"),
+        (Scaled(Triangle(0, 1, 1), 1.0), "in 20 % (itself unchanged)"),
     ],
 )
-def test_what_was_done(correction, words):
-    assert words in explain_class("Entity", correction, FACTS)
+def test_every_correction_is_named_after_its_effect(correction, words):
+    said = explain_class("Entity", correction, FACTS)
+    assert said.startswith("Entity is raised in 80 % of 5,000 rows and cut") and words in said
 
 
 def test_the_whole_sentence():
     assert explain_class("Entity", Weight(3, 30), FACTS) == (
-        "The probability of Entity is multiplied by 0.10 (weight 3/30), because 12 rows were predicted as "
-        "Entity and 1,250 belong to it, mostly with probabilities of 12 to 25 %; 33 % of its rows are now "
-        "classified correctly (0.1 % before)."
+        "Entity is raised in 80 % of 5,000 rows and cut in 20 % (weight 3/30), because it was predicted too "
+        "rarely: for 12 rows, while 1,250 belong to it, half of them with probabilities of 12 to 25 %; now "
+        "it is predicted for 900, and 33 % of its rows are classified correctly (0.1 % before)."
     )
+
+
+def test_no_reason_is_given_where_it_does_not_hold():
+    cut = replace(FACTS, raised=1000, cut=4000)  # predicted more often, but because others were cut more
+    more = replace(FACTS, predicted_before=2000, predicted_after=2500)
+    fewer = replace(FACTS, predicted_after=5)
+    for facts in (cut, more, fewer, replace(FACTS, raised=0, cut=0)):
+        said = explain_class("Entity", Weight(3, 30), facts)
+        assert "because" not in said and f"({facts.predicted_before:,} before; 1,250 belong to it)" in said
 
 
 def test_unchanged_singular_and_unknown():
-    facts = ClassFacts(1, 1, 1, 1, 1, (0.5, 0.5, 0.5))
+    facts = ClassFacts(1, 1, 1, 1, 1, (0.5, 0.5, 0.5), unmoved=3)
     assert explain_class("A", Triangle(0, 1, 1), facts) == (
-        "The probability of A is unchanged, since 1 row was predicted as A and 1 belongs to it; "
-        "100 % of its rows are classified correctly, as before."
+        "A stays as it is in all 3 rows; it is predicted for 1 row (as before; 1 belongs to it), and 100 % "
+        "of its rows are classified correctly, as before."
     )
-    assert "no labelled row" in explain_class("A", Weight(1, 2), ClassFacts(0, 0, 0, 3, 2, (0, 0, 0)))
+    assert explain_class("A", Weight(1, 2), ClassFacts(0, 0, 0, 3, 2, (0, 0, 0), cut=9)) == (
+        "A is cut in all 9 rows (weight 1/2); no labelled row belongs to it, so nothing is known about it, "
+        "and it is predicted for 2 rows (3 before)."
+    )
     assert np.isnan(ClassFacts(0, 0, 0, 3, 2, (0, 0, 0)).accuracy_after)
+
+
+def test_rows_that_were_not_counted_are_not_told():
+    facts = ClassFacts(1250, 1, 410, 12, 900, (0.12, 0.18, 0.254))
+    assert explain_class("Entity", Weight(3, 30), facts) == (
+        "Entity has the correction weight 3/30; it is predicted for 900 rows (12 before; 1,250 belong to "
+        "it), and 33 % of its rows are classified correctly (0.1 % before)."
+    )
+
+
+def test_only_ratios_between_classes_raise_or_cut():
+    P = np.random.default_rng(0).dirichlet(np.ones(3), 200)
+    alike = count_moves(P, [Weight(1, 3)] * 3)
+    assert alike.unmoved.tolist() == [200] * 3
+    raised = count_moves(P, [Weight(9, 10), Weight(1, 2), Weight(1, 2)])
+    assert raised.raised.tolist() == [200, 0, 0] and raised.cut.tolist() == [0, 200, 200]
+    nothing_left = count_moves(P, [Function("none", np.zeros_like)] * 3)
+    assert nothing_left.unmoved.tolist() == [200] * 3
 
 
 def test_the_numbers_are_those_of_the_predictions():
@@ -103,11 +101,11 @@ def test_the_numbers_are_those_of_the_predictions():
         assert row["accuracy_before"] == pytest.approx((before[labels == name] == name).mean())
         assert row["accuracy_after"] == pytest.approx((after[labels == name] == name).mean())
         assert f"{row['support']:,}" in row["sentence"]
-        assert row["sentence"].startswith(f"The probability of {name} ")
+        assert row["sentence"].startswith(f"{name} is ")
 
 
 def test_a_few_rows_of_very_many_are_not_told_as_no_change():
     sentence = explain_class("yes", Weight(8, 30), ClassFacts(100_000, 99_990, 99_995, 1, 1, (0.1, 0.2, 0.3)))
-    assert "99,995 of 100,000 rows are now classified correctly (99,990 before)" in sentence
+    assert "99,995 of its 100,000 rows are classified correctly (99,990 before)" in sentence
     sentence = explain_class("yes", Weight(8, 30), ClassFacts(1000, 997, 1000, 1, 1, (0.1, 0.2, 0.3)))
-    assert "100 % of its rows are now classified correctly (99.7 % before)" in sentence
+    assert "100 % of its rows are classified correctly (99.7 % before)" in sentence

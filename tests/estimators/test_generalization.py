@@ -52,7 +52,7 @@ def test_every_row_is_held_out_once_a_repeat_and_never_seen():
         seen.append(np.asarray(rows))
         return predictor(HALF)
 
-    expect_change(P, y, choose, Objective())
+    expect_change(P, y, choose, Objective(), fitted=predictor(HALF))
     assert len(seen) == N_FOLDS * N_REPEATS
     held_out = np.zeros(len(y), dtype=int)
     for rows in seen:

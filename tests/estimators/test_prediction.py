@@ -5,7 +5,7 @@ import pandas as pd
 
 from debias.errors import TableError
 from debias.estimators.debiasers import EnsembleDebiaser, WeightDebiaser
-from debias.estimators.prediction import matched_probabilities, predict_table
+from debias.estimators.prediction import describe_other_mixes, matched_probabilities, predict_table
 from debias.tables.table import ProbabilityTable
 from tests.support.refusals import refused
 
@@ -58,3 +58,22 @@ def test_other_classes_are_refused_by_name():
     with refused(TableError, mentions="'maybe'") as caught:
         matched_probabilities(debiaser, random_table(classes=("yes", "no")))
     assert "only the table" not in str(caught.value)
+
+
+def test_another_mix_is_said_of_labels_else_of_predictions():
+    table = random_table(n=400)
+    debiaser = WeightDebiaser(n_starts=1, search="descent").fit(table.probabilities, table.labels)
+    assert describe_other_mixes(debiaser, random_table(n=300, seed=1)) == []
+    mostly_yes = np.flatnonzero((table.labels == "yes") | (np.arange(400) % 10 == 0))
+    (said,) = describe_other_mixes(debiaser, table.take(mostly_yes))
+    share, before = (
+        f"{100 * np.mean(one == 'yes'):.1f} %" for one in (table.labels[mostly_yes], table.labels)
+    )
+    assert said.startswith("The labels have another mix") and f"yes {share} ({before} there)" in said
+    columns = list(table.classes)
+    unlabelled = ProbabilityTable(table.probabilities.to_numpy()[mostly_yes], classes=columns)
+    (said,) = describe_other_mixes(debiaser, unlabelled)
+    assert said.startswith("The model's own predictions have another mix")
+    leaning = (table.probabilities.to_numpy() + [0.5, 0, 0]) / 1.5
+    (said,) = describe_other_mixes(debiaser, ProbabilityTable(leaning, table.labels, classes=columns))
+    assert said.endswith("The labels have not: the texts or the model have changed.")

@@ -1,7 +1,8 @@
 """Generalization: what to expect of new rows, cross-validated on the labelled ones, with intervals.
 
-Figures on fitted rows flatter. Here each labelled row is judged by corrections that were chosen
-without it, and the interval widens with what few rows of a class cannot tell.
+Figures on fitted rows flatter. Cross-validation shows by how much, and that is taken off (the
+optimism of Efron: Estimating the error rate of a prediction rule, JASA 1983). The interval widens
+with what few rows of a class cannot tell, and where the choice depends on which rows are labelled.
 """
 
 from collections.abc import Callable, Sequence
@@ -26,6 +27,9 @@ Predictor: TypeAlias = Callable[[FloatArray], IndexArray]
 N_FOLDS, N_REPEATS = 5, 4
 LEVEL = 0.95
 _N_DRAWS = 2000
+_SHARE_OF_FITS = 0.5
+"""Share of the variance between the fits of the folds that the variance of a difference grows by. It was
+set on simulated tables, see experiments/results/few_label_intervals.md."""
 _PRIOR = 0.25
 """Rows added to each of four cells (right or wrong, before and after): one row per class in all."""
 
@@ -135,15 +139,23 @@ def expect_change(
     random_state: int = 0,
     n_jobs: int | None = None,
     verbose: int = 0,
+    fitted: Predictor | None = None,
 ) -> Expectation:
     """Cross-validate a way to choose corrections, and say what remains uncertain.
 
-    Rows are dealt out to folds class by class, several times; each is predicted by what was chosen
-    on the other folds. The rows of a class then show how often it is right before
-    and after, before alone, after alone, and neither. The uncertainty of these four shares is
-    drawn from a Dirichlet distribution: the counts, and a quarter of a row more for each. Class
-    shares are drawn likewise. Unlike a bootstrap, this has some spread even where a class has one
-    row, or all rows are right.
+    Algorithm
+    ---------
+    1. Rows are dealt out to folds class by class, several times; something is chosen without each
+       fold, and predicts all rows.
+    2. How much more often a row is right by choices that saw it than by those that did not is the
+       optimism of the row; it is taken off what was fitted on all rows.
+    3. The rows of a class then show how often it is right before and after, before alone, after
+       alone, and neither. The uncertainty of these four shares is drawn from a Dirichlet
+       distribution: the counts, and a quarter of a row more for each. Class shares are drawn
+       likewise. Unlike a bootstrap, this has some spread even where a class has one row, or all
+       rows are right.
+    4. The interval is widened as if half the variance between the choices of the folds were added:
+       where they differ much, so does what is fitted from what they tell.
 
     Parameters
     ----------
@@ -162,6 +174,9 @@ def expect_change(
         Threads, as in scikit-learn; each takes whole folds. The answer is the same.
     verbose : int
         Show a progress bar.
+    fitted : callable, optional
+        Predicts by what was fitted on all rows, which the figures are about; default: what `choose`
+        returns for all rows.
 
     Returns
     -------
@@ -170,10 +185,9 @@ def expect_change(
 
     Notes
     -----
-    The corrections of a fold come from fewer rows than there are, so accuracies are too low rather
-    than too high. COBias is the mean of absolute gaps, which chance widens: with fewer
-    than about 20 rows, or classes of a row or two, it is too high before and after. How often the
-    intervals hold on real tables is in ``experiments/results/few_labels.md``.
+    COBias is the mean of absolute gaps, which chance widens: with fewer than about 20 rows, or
+    classes of a row or two, it is too high before and after. How often the intervals hold on real
+    tables is in ``experiments/results/few_label_intervals.md``.
 
     Examples
     --------
@@ -188,64 +202,91 @@ def expect_change(
     accuracy    0.50   0.98        0.47  0.31  0.63
     cobias      0.95   0.03       -0.92 -0.99 -0.74
     """
-    n_folds = min(N_FOLDS, len(y))
-    with progress_on_stderr(verbose) as progress:
-        announce_compilation(progress)
-
-        def show(share: float) -> None:
-            progress.show("cross-validation", share)
-
-        n_threads = joblib.effective_n_jobs(n_jobs)
-        predicted = _held_out(probabilities, y, choose, n_folds, random_state, n_threads, show)
-    before = decide(probabilities, probabilities)
-    after = (predicted == y).mean(axis=0)
-    sides = _draws((before == y).astype(np.float64), after, y, np.random.default_rng(random_state))
-    inner = objective.inner if isinstance(objective, Constrained) else objective
-    n_classes = probabilities.shape[1]
-    return Expectation(
-        n_labels=len(y),
-        n_folds=n_folds,
-        n_repeats=N_REPEATS,
-        level=LEVEL,
-        accuracy=_change(*((side.class_accuracies * side.shares).sum(axis=1) for side in sides)),
-        cobias=_change(*(cobias_of_accuracies(side.class_accuracies) for side in sides)),
-        objective_before=float(inner(*confusion_counts(y, before, n_classes))),
-        objective_after=float(np.mean([inner(*confusion_counts(y, one, n_classes)) for one in predicted])),
-    )
+    held = hold_out(probabilities, y, choose, random_state, n_jobs, verbose, fitted)
+    return expectation_of(decide(probabilities, probabilities), y, held, objective, random_state)
 
 
-def _held_out(
+class HeldOut(NamedTuple):
+    """Predictions of all rows by what was chosen on the rows outside each fold.
+
+    Attributes
+    ----------
+    fold : ndarray of shape (n_repeats, n_samples)
+        The fold of each row.
+    predicted : ndarray of shape (n_repeats, n_folds, n_samples)
+        Columns predicted by what was chosen without a fold: for its rows, and for all others.
+    fitted : ndarray of shape (n_samples,)
+        Columns predicted by what was fitted on all rows.
+    """
+
+    fold: IndexArray
+    predicted: IndexArray
+    fitted: IndexArray
+
+    @property
+    def without(self) -> IndexArray:
+        """The column predicted for each row without it, shape (n_repeats, n_samples)."""
+        return np.take_along_axis(self.predicted, self.fold[:, None, :], axis=1)[:, 0]
+
+
+def hold_out(
     probabilities: FloatArray,
     y: IndexArray,
     choose: Callable[[IndexArray, int], Predictor],
-    n_folds: int,
-    random_state: int,
-    n_threads: int,
-    on_fold_done: Callable[[float], object],
-) -> IndexArray:
-    """Return the column predicted for each row without it, shape (n_repeats, n_samples)."""
-    predicted = np.empty((N_REPEATS, len(y)), dtype=np.int64)
+    random_state: int = 0,
+    n_jobs: int | None = None,
+    verbose: int = 0,
+    fitted: Predictor | None = None,
+) -> HeldOut:
+    """Choose without each fold in turn, and predict all rows; parameters as in `expect_change`."""
+    n_folds = min(N_FOLDS, len(y))
     folds = np.stack([_deal(y, n_folds, [random_state, repeat]) for repeat in range(N_REPEATS)])
+    predicted = np.empty((N_REPEATS, n_folds, len(y)), dtype=np.int64)
     n_done = 0
 
     def judge(repeat: int, fold: int) -> None:
         nonlocal n_done
-        train, dev = (np.flatnonzero(own) for own in (folds[repeat] != fold, folds[repeat] == fold))
+        train = np.flatnonzero(folds[repeat] != fold)
         if len(np.unique(y[train])) > 1:
-            predicted[repeat, dev] = choose(train, random_state + repeat)(probabilities[dev])
+            predicted[repeat, fold] = choose(train, random_state + repeat)(probabilities)
         else:  # nothing can be chosen
-            predicted[repeat, dev] = decide(probabilities[dev], probabilities[dev])
+            predicted[repeat, fold] = decide(probabilities, probabilities)
         n_done += 1
-        on_fold_done(n_done / (N_REPEATS * n_folds))
+        progress.show("cross-validation", n_done / (N_REPEATS * n_folds))
 
-    pool = ThreadPoolExecutor(n_threads)
-    try:
-        parts = [pool.submit(judge, repeat, fold) for repeat in range(N_REPEATS) for fold in range(n_folds)]
-        for part in parts:
-            part.result()
-    finally:
-        pool.shutdown(cancel_futures=True)
-    return predicted
+    with progress_on_stderr(verbose) as progress:
+        announce_compilation(progress)
+        pool = ThreadPoolExecutor(joblib.effective_n_jobs(n_jobs))
+        try:
+            parts = [pool.submit(judge, *part) for part in np.ndindex(N_REPEATS, n_folds)]
+            for part in parts:
+                part.result()
+        finally:
+            pool.shutdown(cancel_futures=True)
+        if fitted is None:
+            fitted = choose(np.arange(len(y)), random_state)
+    return HeldOut(folds, predicted, fitted(probabilities))
+
+
+def expectation_of(
+    before: IndexArray, y: IndexArray, held: HeldOut, objective: Goal, random_state: int = 0
+) -> Expectation:
+    """Return what held-out predictions let expect, given the uncorrected ones; see `expect_change`."""
+    without, n_classes = held.without, int(max(before.max(), y.max(), held.predicted.max())) + 1
+    rng = np.random.default_rng(random_state)
+    sides = _draws((before == y).astype(np.float64), _less_optimism(y, held), y, rng)
+    between = _variance_between_fits(before, y, held)
+    inner = objective.inner if isinstance(objective, Constrained) else objective
+    return Expectation(
+        n_labels=len(y),
+        n_folds=held.predicted.shape[1],
+        n_repeats=len(without),
+        level=LEVEL,
+        accuracy=_change(*map(_accuracy, sides), between[0]),
+        cobias=_change(*(cobias_of_accuracies(side.class_accuracies) for side in sides), between[1]),
+        objective_before=float(inner(*confusion_counts(y, before, n_classes))),
+        objective_after=float(np.mean([inner(*confusion_counts(y, one, n_classes)) for one in without])),
+    )
 
 
 def _deal(y: IndexArray, n_folds: int, seed: list[int]) -> IndexArray:
@@ -258,30 +299,58 @@ def _deal(y: IndexArray, n_folds: int, seed: list[int]) -> IndexArray:
 
 
 class _Side(NamedTuple):
-    """Draws of class accuracies and of class shares, of shape (n_draws, n_classes with rows)."""
+    """Class accuracies and class shares, both of shape (n, n_classes with rows)."""
 
     class_accuracies: FloatArray
     shares: FloatArray
 
 
+def _accuracy(side: _Side) -> FloatArray:
+    return np.asarray((side.class_accuracies * side.shares).sum(axis=1))
+
+
+def _less_optimism(y: IndexArray, held: HeldOut) -> FloatArray:
+    """Return how right each row is by what was fitted, less the optimism; of a class, never below 0."""
+    n_repeats, n_folds, _ = held.predicted.shape
+    right = held.predicted == y
+    own = np.arange(n_folds)[:, None] == held.fold[:, None, :]
+    outside = (right & own).sum(axis=(0, 1)) / n_repeats
+    inside = (right & ~own).sum(axis=(0, 1)) / (n_repeats * (n_folds - 1))
+    return np.asarray((held.fitted == y) - inside + outside)
+
+
+def _variance_between_fits(before: IndexArray, y: IndexArray, held: HeldOut) -> tuple[float, float]:
+    """Return how the differences of accuracy and COBias on all rows vary between the fits of folds."""
+    present, support = np.unique(y, return_counts=True)
+    fits = held.predicted.reshape(-1, len(y))
+    accuracies = np.stack([(fits[:, y == k] == k).mean(axis=1) for k in present], axis=1)
+    side = _Side(accuracies, np.tile(support / len(y), (len(fits), 1)))
+    return float(_accuracy(side).var()), float(cobias_of_accuracies(accuracies).var())
+
+
 def _draws(before: FloatArray, after: FloatArray, y: IndexArray, rng: np.random.Generator) -> list[_Side]:
     """Draw what the class accuracies may be, before and after together.
 
-    `before` and `after` say of each row how right it is; `after` may be a fraction.
+    `before` and `after` say of each row how right it is; `after` may be any fraction, and its sums are
+    clipped to the rows there are.
     """
     present, support = np.unique(y, return_counts=True)
     accuracies = np.empty((2, _N_DRAWS, len(present)))
     for position, k in enumerate(present):
         was, is_now = before[y == k], after[y == k]
-        cells = [was * is_now, was * (1 - is_now), (1 - was) * is_now, (1 - was) * (1 - is_now)]
-        drawn = rng.dirichlet(np.sum(cells, axis=1) + _PRIOR, size=_N_DRAWS)
+        n_right = was.sum()
+        n_wrong = len(was) - n_right
+        kept, won = np.clip(was @ is_now, 0, n_right), np.clip((1 - was) @ is_now, 0, n_wrong)
+        drawn = rng.dirichlet(np.array([kept, n_right - kept, won, n_wrong - won]) + _PRIOR, size=_N_DRAWS)
         accuracies[:, :, position] = drawn[:, 0] + drawn[:, 1], drawn[:, 0] + drawn[:, 2]
     shares = rng.dirichlet(support + _PRIOR, size=_N_DRAWS)
     return [_Side(side, shares) for side in accuracies]
 
 
-def _change(before: FloatArray, after: FloatArray) -> Change:
-    """Sum up draws of a metric."""
-    low, high = np.quantile(after - before, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
-    means = float(before.mean()), float(after.mean())
-    return Change(*means, means[1] - means[0], float(low), float(high))
+def _change(before: FloatArray, after: FloatArray, between: float) -> Change:
+    """Sum up draws of a metric, and widen the interval by what fits differ in."""
+    means, drawn = (float(before.mean()), float(after.mean())), after - before
+    difference = means[1] - means[0]
+    wider = float(np.sqrt(1 + _SHARE_OF_FITS * between / drawn.var()))
+    low, high = difference + wider * (np.quantile(drawn, [(1 - LEVEL) / 2, (1 + LEVEL) / 2]) - difference)
+    return Change(*means, difference, max(float(low), -1.0), min(float(high), 1.0))

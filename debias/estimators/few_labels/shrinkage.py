@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import pandas as pd
 
-from debias.corrections.correction import correct
+from debias.corrections.correction import Correction, correct
 from debias.corrections.families import Family
 from debias.corrections.shapes import scale
 from debias.estimators.few_labels.generalization import Expectation, Predictor, expect_change, predictor
@@ -143,7 +143,8 @@ def shrink_choice(
         return None
     found = _shrink_rows(problem, probabilities, y, choosing.family, best, N_STARTS, N_COPIES, choosing.seed)
     resolved = choosing._replace(objective=problem.objective)
-    expectation = cross_validate_choice(resolved, probabilities, y, shrunk=True)
+    shrunk = [choosing.family[index] for index in found.choice]
+    expectation = cross_validate_choice(resolved, probabilities, y, shrunk=True, fitted=shrunk)
     identity = problem.candidate(problem.identity_choice)
     refused = not expectation.improves and problem.objective.is_feasible(identity.objective)
     choice = identity if refused else problem.candidate(found.choice)
@@ -151,7 +152,11 @@ def shrink_choice(
 
 
 def cross_validate_choice(
-    choosing: Choosing, probabilities: FloatArray, y: IndexArray, shrunk: bool
+    choosing: Choosing,
+    probabilities: FloatArray,
+    y: IndexArray,
+    shrunk: bool,
+    fitted: Sequence[Correction] | None = None,
 ) -> Expectation:
     """Say what to expect of new rows where corrections are chosen this way, by a quicker search.
 
@@ -163,6 +168,8 @@ def cross_validate_choice(
         Labelled rows; labels as column indices.
     shrunk : bool
         Whether choices are shrunk.
+    fitted : sequence of Correction, optional
+        What was fitted on all rows, by column; default: what the quicker search chooses on them.
 
     Returns
     -------
@@ -174,7 +181,14 @@ def cross_validate_choice(
         return quick_predictor(choosing, probabilities[rows], y[rows], shrunk, seed)
 
     return expect_change(
-        probabilities, y, choose, choosing.objective, choosing.seed, choosing.n_jobs, choosing.verbose
+        probabilities,
+        y,
+        choose,
+        choosing.objective,
+        choosing.seed,
+        choosing.n_jobs,
+        choosing.verbose,
+        None if fitted is None else predictor(fitted),
     )
 
 

@@ -106,6 +106,7 @@ class BaseDebiaser(ColumnClassifier):
     shrinkage_path_ = Learned(lambda fitted: fitted.shrinkage_path)
     expectation_ = Learned(lambda fitted: fitted.expectation)
     picked_row_ = Learned(lambda fitted: fitted.picked_row)
+    near_ties_ = Learned(lambda fitted: None if fitted.near_ties is None else fitted.near_ties.to_frame())
 
     def fit(self, X: Rows, y: Labels, sample_weight: npt.ArrayLike | None = None) -> Self:
         """Choose one correction per class.

@@ -20,9 +20,11 @@ from debias.estimators.few_labels.generalization import Expectation
 from debias.metrics.confusion import cobias_of_accuracies
 from debias.search.certificate import Certificate
 from debias.search.constraints import Goal
-from debias.search.objective import Counts, confusion_counts
+from debias.search.goals.class_order import goal_by_class
+from debias.search.objective import Counts
 from debias.search.pareto import ParetoFronts
 from debias.search.problem import Problem
+from debias.search.proof.near_ties import NearTies
 from debias.search.result import SearchResult
 from debias.tables.class_columns import ClassColumns, FloatArray, IndexArray, fingerprint_of
 
@@ -43,6 +45,8 @@ class Frontier:
         Whether every choice was evaluated, so that no trade-off is missing.
     family : Family
         The corrections that were chosen from.
+    cost : ndarray of shape (n_rows,), optional
+        Mean cost of a sample, where the objective has costs.
     """
 
     choice: IndexArray
@@ -51,6 +55,7 @@ class Frontier:
     support: IndexArray
     complete: bool
     family: Family
+    cost: FloatArray | None = None
 
     @classmethod
     def of(cls, problem: Problem, pareto: ParetoFronts, complete: bool, family: Family) -> Self:
@@ -74,7 +79,8 @@ class Frontier:
         rows = pareto.not_dominated()[::-1]
         counts = [problem.counts(choice) for choice in pareto.choice[rows]]
         correct, predicted = (np.array([getattr(one, name) for one in counts]) for name in Counts._fields[:2])
-        return cls(pareto.choice[rows], correct, predicted, problem.support, complete, family)
+        cost = np.array([one.cost for one in counts], dtype=np.float64)
+        return cls(pareto.choice[rows], correct, predicted, problem.support, complete, family, cost)
 
     def to_frame(self, labels: Sequence[object], columns: npt.ArrayLike) -> pd.DataFrame:
         """Return one row per choice.
@@ -151,6 +157,8 @@ class FittedCorrection:
         Cross-validated figures of new rows.
     picked_row : int or None
         Row of the frontier that a person picked.
+    near_ties : NearTies or None
+        Choices that are nearly as good; None where few labels shrank the choice, or a person picked it.
     frontier : Frontier or None
         Trade-offs that the search met; not saved.
     """
@@ -175,6 +183,7 @@ class FittedCorrection:
     shrinkage_path: pd.DataFrame | None = None
     expectation: Expectation | None = None
     picked_row: int | None = None
+    near_ties: NearTies | None = None
     frontier: Frontier | None = None
 
     @classmethod
@@ -213,7 +222,7 @@ class FittedCorrection:
         """
         decided = decide(correct(probabilities, by_column), probabilities)
         before = problem.counts(problem.identity_choice)
-        after = confusion_counts(match.y, decided, problem.n_classes)
+        after = problem.objective.counts(match.y, decided, problem.n_classes)
         facts = tuple(
             ClassFacts(
                 support=int(problem.support[k]),
@@ -234,7 +243,7 @@ class FittedCorrection:
             columns=match.columns,
             corrections=tuple(by_column[k] for k in match.columns),
             facts=facts,
-            objective=problem.objective,
+            objective=goal_by_class(problem.objective, match.columns),
             objective_value=float(problem.objective(*after)),
             baseline_objective_value=problem.evaluate(problem.identity_choice),
             n_evaluations=result.n_evaluations,
@@ -243,6 +252,7 @@ class FittedCorrection:
             data_fingerprint=fingerprint_of(probabilities, match.y),
             interrupted=result.interrupted,
             certificate=result.certificate,
+            near_ties=None if result.near is None else result.near.named(family.ids, match.columns),
             frontier=(
                 None if pareto is None else Frontier.of(problem, pareto, result.frontier_complete, family)
             ),
@@ -297,6 +307,8 @@ class FittedCorrection:
                 parameter="row", allowed=f"a row of the frontier, from 0 to {n_rows - 1}", received=row
             )
         correct, predicted = frontier.correct[row], frontier.predicted[row]
+        in_class_order = (counts[self.columns] for counts in (correct, predicted, frontier.support))
+        cost = None if frontier.cost is None else float(frontier.cost[row])
         facts = tuple(
             replace(one, correct_after=int(correct[column]), predicted_after=int(predicted[column]))
             for one, column in zip(self.facts, self.columns, strict=True)
@@ -305,12 +317,13 @@ class FittedCorrection:
             self,
             corrections=tuple(frontier.family[frontier.choice[row, column]] for column in self.columns),
             facts=facts,
-            objective_value=float(self.objective(correct, predicted, frontier.support)),
+            objective_value=float(self.objective(*in_class_order, cost)),
             certificate=None,
             expectation=None,
             shrunk=False,
             shrinkage_path=None,
             picked_row=row % n_rows,
+            near_ties=None,
         )
 
 

@@ -20,7 +20,9 @@ from debias.estimators.few_labels.generalization import Expectation, expect_chan
 from debias.estimators.fitted_correction import FittedCorrection
 from debias.estimators.summary import warn_of_outcome
 from debias.metrics.class_support import FEW_ROWS, warn_of_few_rows
-from debias.search.constraints import Goal, scaled_goal
+from debias.search.constraints import Goal
+from debias.search.goals.class_order import goal_by_column
+from debias.search.goals.goal_scaling import scaled_goal
 from debias.search.log_bias.log_bias_descent import descend_log_bias
 from debias.search.problem import build_problem, goal_of
 from debias.search.result import SearchResult
@@ -83,6 +85,7 @@ class LogBiasDebiaser(BaseDebiaser):
         SearchSettings(n_starts=self.n_starts)
         objective = goal_of(self.objective)
         match, probabilities = self._match(X, y)
+        objective = goal_by_column(objective, match.classes.tolist(), match.columns)
         given = match.y
         match, probabilities, counted, parts, _ = self._weighted(match, probabilities, sample_weight)
         objective = scaled_goal(objective, parts)
@@ -121,7 +124,7 @@ class LogBiasDebiaser(BaseDebiaser):
     fit.__doc__ = BaseDebiaser.fit.__doc__
 
     def _expect(self, probabilities: FloatArray, y: IndexArray, seed: int) -> Expectation:
-        objective = self.fitted_.objective
+        objective = goal_by_column(self.fitted_.objective, self.classes_.tolist(), self.columns_)
 
         def choose(rows: IndexArray, fold_seed: int) -> list[Correction]:
             values = probabilities[rows]

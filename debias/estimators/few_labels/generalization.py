@@ -17,7 +17,7 @@ from debias.console.progress import progress_on_stderr
 from debias.corrections.correction import Correction, correct, decide
 from debias.metrics.confusion import cobias_of_accuracies
 from debias.search.constraints import Constrained, Goal
-from debias.search.objective import FloatArray, IndexArray, confusion_counts
+from debias.search.objective import FloatArray, IndexArray
 from debias.search.solve import announce_compilation
 
 N_FOLDS, N_REPEATS = 5, 4
@@ -193,8 +193,8 @@ def expect_change(
         level=LEVEL,
         accuracy=_change(*((side.class_accuracies * side.shares).sum(axis=1) for side in sides)),
         cobias=_change(*(cobias_of_accuracies(side.class_accuracies) for side in sides)),
-        objective_before=float(inner(*confusion_counts(y, before, n_classes))),
-        objective_after=float(np.mean([inner(*confusion_counts(y, one, n_classes)) for one in predicted])),
+        objective_before=float(inner(*inner.counts(y, before, n_classes))),
+        objective_after=float(np.mean([inner(*inner.counts(y, one, n_classes)) for one in predicted])),
     )
 
 

@@ -25,6 +25,7 @@ from debias.estimators.tuning.tuning_settings import (
     combine,
     published_objectives,
 )
+from debias.search.goals.class_order import goal_by_column
 from debias.search.objective import Objective
 from debias.search.search_settings import SearchSettings
 from debias.search.solve import announce_compilation
@@ -66,6 +67,8 @@ class EnsembleDebiaserCV(BaseDebiaser):
         Starts of every search.
     time_limit : float, optional
         Seconds for a proof about the fit on all rows.
+    tolerance : float, default=0.0
+        Of the fit on all rows, as in :class:`~debias.estimators.debiasers.EnsembleDebiaser`.
     classes : sequence of length n_classes, optional
         Class labels in the order of the columns, for arrays whose labels are names.
     n_jobs : int, optional
@@ -131,6 +134,7 @@ class EnsembleDebiaserCV(BaseDebiaser):
     search: str = "auto"
     n_starts: int = 32
     time_limit: float | None = None
+    tolerance: float = 0.0
     classes: Sequence[object] | None = None
     n_jobs: int | None = None
     random_state: RandomState = 0
@@ -138,15 +142,23 @@ class EnsembleDebiaserCV(BaseDebiaser):
 
     def fit(self, X: Rows, y: Labels) -> Self:  # type: ignore[override]  # noqa: D102
         SearchSettings(
-            search=self.search, n_starts=self.n_starts, time_limit=self.time_limit, n_jobs=self.n_jobs
+            search=self.search,
+            n_starts=self.n_starts,
+            time_limit=self.time_limit,
+            n_jobs=self.n_jobs,
+            tolerance=self.tolerance,
         )
         check_rule(self.rule)
         objectives = published_objectives() if self.settings is None else list(self.settings)
         settings = combine(objectives, self.n_weights, self.families)
         match, probabilities = self._match(X, y)
         seed = seed_of(self.random_state)
+        classes = match.classes.tolist()
+        by_columns = [
+            replace(one, objective=goal_by_column(one.objective, classes, match.columns)) for one in settings
+        ]
         found, n_asked = self._cross_validate(
-            probabilities, match.y, settings, match.by_column.tolist(), seed
+            probabilities, match.y, by_columns, match.by_column.tolist(), seed
         )
         order = order_by(self.rule, found.results)
         self.cv_results_ = found.results.assign(rank=np.argsort(order) + 1)
@@ -193,6 +205,7 @@ class EnsembleDebiaserCV(BaseDebiaser):
             search=self.search,
             n_starts=self.n_starts,
             time_limit=self.time_limit,
+            tolerance=self.tolerance,
             classes=self.classes,
             n_jobs=self.n_jobs,
             random_state=random_state,

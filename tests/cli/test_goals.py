@@ -26,7 +26,7 @@ def least(labels, predicted):
 
 def test_costs_from_a_file(folder):
     labels = ProbabilityTable.read("opt.parquet").classes
-    costs = {str(labels[0]): {str(labels[1]): 7.0}, str(labels[1]): {str(labels[0]): 0.5}}
+    costs = {str(labels[0]): {str(labels[1]): 0.5}, str(labels[1]): {str(labels[0]): 7.0}}
     Path("costs.json").write_text(json.dumps(costs), encoding="utf-8")
     works("fit", "opt.parquet", *PLAIN, "--costs", "costs.json")
     truth, before, after = predictions()
@@ -81,12 +81,18 @@ def test_what_is_not_allowed_is_refused(folder, options, message):
 
 
 def test_near_ties_are_printed_and_reported(folder):
-    out = " ".join(works("fit", "opt.parquet", "--pmi", 0, "--tolerance", 0.2).stdout.split())
+    rng = np.random.default_rng(0)
+    labels = np.repeat([0, 1, 2], 50)
+    logits = rng.normal(size=(150, 3)) + np.eye(3)[labels] + [0, 0.5, 1.5]
+    values = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
+    ProbabilityTable(values, labels).write("hard.parquet")
+    weights = ("--error", 0, "--pmi", 0, "--tolerance", 0.2)
+    out = " ".join(works("fit", "hard.parquet", *weights).stdout.split())
     debiaser = load("correction.json")
     near = debiaser.fitted_.near_ties
     assert near.differ
     assert " ".join(near.describe().split()) in out
     assert "of the proved optimum" in out
     assert near.rows[0].balanced_accuracy == max(row.balanced_accuracy for row in near.rows)
-    works("report", "test.parquet", "--n-resamples", 10, "--out", "report.md")
+    works("report", "hard.parquet", "--n-resamples", 10, "--out", "report.md")
     assert "Near-ties: among" in Path("report.md").read_text(encoding="utf-8")

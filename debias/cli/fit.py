@@ -84,6 +84,7 @@ def fit(
         print_selection(debiaser)
         print_explanation(debiaser, f"{table.name}: {len(rows):,} labelled rows, the rows it was fitted on")
         print_lines(["", debiaser.summary(), *describe_proof(debiaser)])
+        print_near_ties(debiaser)
         print_lines([f"Wrote {out}. Judge it on other rows: debias report."])
     if debiaser.interrupted_:
         raise Interrupted(kept)
@@ -141,6 +142,24 @@ def describe_proof(debiaser: "BaseDebiaser") -> list[str]:
 
     certificate = debiaser.certificate_
     return [] if certificate is None else [f"Proved{came_later(debiaser.fitted_)}: {certificate.proved}."]
+
+
+def print_near_ties(debiaser: "BaseDebiaser") -> None:
+    """Print the choices that are nearly as good, if any of them differs by a point."""
+    from debias.console.number_formats import fixed, percent
+    from debias.search.proof.near_ties import MEASURES
+
+    near = debiaser.fitted_.near_ties
+    if near is None or not near.differ:
+        return
+    header = ["", "objective", "balanced, %", "accuracy, %", "COBias", "worst class, %", "changed"]
+    rows = []
+    for at, row in enumerate(near.rows):
+        figures = [percent(getattr(row, name), unit=False) for name in MEASURES]
+        mark = "" if at else "taken"
+        rows.append([mark, fixed(row.objective, 4), *figures, str(row.n_changed)])
+    print_table(f"Near-ties: objectives within {near.within:g} of the best", header, rows, n_names=1)
+    print_lines([near.describe()])
 
 
 def print_explanation(debiaser: "BaseDebiaser", title: str) -> None:

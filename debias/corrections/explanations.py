@@ -4,14 +4,13 @@ Only ratios between classes decide, so a class is called raised in a row where i
 corrected values is larger than its probability: a weight of 0.9 raises it where the others get 0.5.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from debias.corrections.correction import Correction, FloatArray, correct
+from debias.corrections.correction import Correction, FloatArray
 
 _SAME = 1e-9
 """Shares closer than this count as equal: they differ by rounding."""
@@ -71,30 +70,30 @@ class Moves(NamedTuple):
     unmoved: npt.NDArray[np.int64]
 
 
-def count_moves(probabilities: FloatArray, corrections: Sequence[Correction]) -> Moves:
+def count_moves(probabilities: FloatArray, values: FloatArray, posteriors: FloatArray) -> Moves:
     """Count the rows where corrections raise a class against the others, and where they cut it.
 
     Parameters
     ----------
     probabilities : ndarray of shape (n_samples, n_classes)
         Class probabilities.
-    corrections : sequence of length n_classes
-        One correction per column.
+    values : ndarray of shape (n_samples, n_classes)
+        Corrected values.
+    posteriors : ndarray of shape (n_samples, n_classes)
+        What was corrected: the probabilities, or what a base made of them. Rows where all corrected
+        values are 0 keep these.
 
     Returns
     -------
     Moves
-        Rows where all corrected values are 0 keep their probabilities, and count as unmoved.
 
     Examples
     --------
-    >>> from debias.corrections.correction import Weight
     >>> P = np.array([[0.6, 0.4], [1.0, 0.0]])
-    >>> count_moves(P, [Weight(9, 10), Weight(5, 10)]).raised
+    >>> count_moves(P, P * [0.9, 0.5], P).raised
     array([1, 0])
     """
-    corrected = correct(probabilities, corrections)
-    corrected = np.where(corrected.any(axis=1, keepdims=True), corrected, probabilities)
+    corrected = np.where(values.any(axis=1, keepdims=True), values, posteriors)
     shares = (values / values.sum(axis=1, keepdims=True) for values in (corrected, probabilities))
     change = next(shares) - next(shares)
     raised, cut = (change > _SAME).sum(axis=0), (change < -_SAME).sum(axis=0)

@@ -32,6 +32,7 @@ from debias.estimators.fitted_correction import FittedCorrection
 from debias.estimators.summary import describe_outcome
 from debias.metrics.sample_weights import check_weights, whole_counts
 from debias.search.constraints import Goal
+from debias.search.goals.class_order import goal_by_column
 from debias.search.objective import Objective
 from debias.tables.class_columns import ClassColumns, FloatArray, IndexArray, fingerprint_of
 from debias.tables.information import check_information
@@ -109,6 +110,7 @@ class BaseDebiaser(ColumnClassifier):
     picked_row_ = Learned(lambda fitted: fitted.picked_row)
     base_ = Learned(lambda fitted: fitted.base)
     guarantee_ = Learned(lambda fitted: fitted.guarantee)
+    near_ties_ = Learned(lambda fitted: None if fitted.near_ties is None else fitted.near_ties.to_frame())
 
     def fit(self, X: Rows, y: Labels, sample_weight: npt.ArrayLike | None = None) -> Self:
         """Choose one correction per class.
@@ -287,6 +289,7 @@ class BaseDebiaser(ColumnClassifier):
         if fingerprint_of(probabilities, match.y) != self.data_fingerprint_:
             raise ParameterError(parameter="X and y", allowed="the fitted rows, without weights")
         fitted_on, goal = match.y, self.fitted_.objective
+        goal = goal_by_column(goal, self.classes_.tolist(), self.columns_)
         same = self._plain().set_params(objective=goal)
 
         def choose(rows: IndexArray, seed: int) -> Predictor:

@@ -24,7 +24,7 @@ from debias.estimators.fitted_correction import FittedCorrection
 from debias.estimators.log_bias import LogBiasDebiaser
 from debias.metrics.sample_weights import check_weights
 from debias.search.constraints import Constrained, Goal
-from debias.search.objective import confusion_counts
+from debias.search.goals.class_order import goal_by_class, goal_by_column
 from debias.search.problem import goal_of
 from debias.tables.class_columns import ClassColumns, FloatArray, IndexArray
 
@@ -158,19 +158,23 @@ class CalibratedDebiaser(SemiSupervisedDebiaser):
         sample_weight: npt.ArrayLike | None = None,
         unlabelled: FloatArray | None = None,
     ) -> FittedCorrection:
-        n_rows, n_classes = probabilities.shape
+        n_rows = len(match.y)
         counted, of_rows, *_ = self._weighted(match, probabilities, sample_weight)
-        before = confusion_counts(counted.y, of_rows.argmax(axis=1), n_classes)
-        goal = goal_of(self.objective)
-        goal = goal.resolve(before) if isinstance(goal, Constrained) else goal.validate()
-        corrector = self._corrector(goal, seed_of(self.random_state))
-        counts = np.ones(n_rows) if sample_weight is None else check_weights(sample_weight, n_rows)
-        found = self._cross_fit(match.y, probabilities, counts, unlabelled, seed_of(self.random_state))
+        given = goal_by_column(goal_of(self.objective), match.classes.tolist(), match.columns)
+        goal = _on_the_model(given, counted.y, of_rows)
+        corrector = self._corrector(goal_by_class(goal, match.columns), seed_of(self.random_state))
+        weights = np.ones(n_rows) if sample_weight is None else check_weights(sample_weight, n_rows)
+        found = self._cross_fit(match.y, probabilities, weights, unlabelled, seed_of(self.random_state))
         fitted = corrector.learn(match, found.posteriors, sample_weight)
         name = self.family if isinstance(self.family, str) else OWN
-        fitted = fitted.after(found.base, name, counted, of_rows)
+        posteriors = self._weighted(match, found.posteriors, sample_weight).probabilities
+        fitted = fitted.after(found.base, name, counted, of_rows, posteriors)
         if name == NO_CORRECTION:  # nothing was searched, so nothing is proved
-            fitted = replace(fitted, certificate=None, frontier=None, n_evaluations=1)
+            fitted = replace(fitted, certificate=None, frontier=None, near_ties=None, n_evaluations=1)
+        if isinstance(given, Constrained) and isinstance(fitted.objective, Constrained):
+            named = fitted.objective.get_params(deep=False)
+            named["no_class_worse_than"] = goal_by_class(given, match.columns).no_class_worse_than
+            fitted = replace(fitted, objective=Constrained(**named))
         return replace(fitted, method=type(self).__name__)
 
     def quick_predictor(  # noqa: D102
@@ -181,7 +185,8 @@ class CalibratedDebiaser(SemiSupervisedDebiaser):
         unlabelled: FloatArray | None = None,
     ) -> Predictor:
         found = self._cross_fit(y, probabilities, np.ones(len(y)), unlabelled, seed, FEW_FOLDS)
-        decided = self._corrector(goal_of(self.objective), seed).quick_predictor(found.posteriors, y, seed)
+        goal = _on_the_model(goal_of(self.objective), y, probabilities)
+        decided = self._corrector(goal, seed).quick_predictor(found.posteriors, y, seed)
         return lambda rows: decided(found.base.posteriors(rows))
 
     def _cross_fit(
@@ -237,3 +242,15 @@ class CalibratedDebiaser(SemiSupervisedDebiaser):
                 parameter="family", allowed=f"one of {allowed} or corrections", received=self.family
             )
         return named[self.family](self.n_weights)
+
+
+def _on_the_model(goal: Goal, y: IndexArray, probabilities: FloatArray) -> Goal:
+    """Return a goal by column whose bounds on the uncorrected model, or on batch calibration, are numbers.
+
+    A search on posteriors would take the base for the model.
+    """
+    goal = goal.validate()
+    if not isinstance(goal, Constrained):
+        return goal
+    goal = goal.resolve_on(y, probabilities.argmax(axis=1), probabilities)
+    return Constrained(**(goal.get_params(deep=False) | {"no_class_worse_than": goal.references}))

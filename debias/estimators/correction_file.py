@@ -28,8 +28,8 @@ from debias.estimators.fitted_correction import FittedCorrection
 from debias.estimators.summary import describe_outcome
 from debias.guarantees.guarantee import Guarantee
 from debias.search.certificate import Certificate
-from debias.search.constraints import Constrained, Goal
-from debias.search.objective import Objective
+from debias.search.goals.goal_entry import objective_entry, read_objective
+from debias.search.proof.near_ties import NearTie, NearTies
 from debias.tables.row_digests import RowDigests
 
 FORMAT = "debias correction"
@@ -64,10 +64,11 @@ def write_correction(fitted: FittedCorrection, path: str | PathLike[str], named_
         "schema_version": SCHEMA_VERSION,
         "summary": describe_outcome(fitted),
         "method": fitted.method,
-        "objective": _objective_entry(fitted.objective),
+        "objective": objective_entry(fitted.objective),
         "feasible": fitted.feasible,
         "certificate": None if certificate is None else certificate.to_dict(),
         "picked_row": fitted.picked_row,
+        "near_ties": None if fitted.near_ties is None else asdict(fitted.near_ties),
         "shrunk": fitted.shrunk,
         "expectation": None if expectation is None else asdict(expectation),
         "search": fitted.search,
@@ -110,13 +111,6 @@ def _checksum(document: Entry) -> str:
     content = {name: value for name, value in document.items() if name != "checksum"}
     text = json.dumps(content, sort_keys=True, allow_nan=False)
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
-
-
-def _objective_entry(objective: Goal) -> Entry:
-    """Describe what was minimised; bounds as numbers, the objective within them in full."""
-    if isinstance(objective, Constrained):
-        return objective.get_params(deep=False) | {"objective": objective.inner.get_params()}
-    return dict(objective.get_params())
 
 
 def _class_entry(fitted: FittedCorrection, k: int) -> Entry:
@@ -242,7 +236,7 @@ def _read_fitted(
         columns=columns,
         corrections=tuple(correction_from_dict(entries[k]["correction"], read_own) for k in columns),
         facts=tuple(_read(ClassFacts, entries[k]["facts"]) for k in columns),
-        objective=_read_objective(document["objective"]),
+        objective=read_objective(document["objective"], len(names)),
         certificate=certificate,
         expectation=_read_expectation(document.get("expectation")),
         row_digests=None if document.get("row_digests") is None else RowDigests.read(document["row_digests"]),
@@ -251,20 +245,10 @@ def _read_fitted(
         base=base_from_dict(document["base"], len(entries)) if "base" in document else Identity(),
         family_name=None if document.get("family_name") is None else _value(str, document, "family_name"),
         selection=_read_selection(document.get("selection")),
+        near_ties=_read_near_ties(document.get("near_ties"), len(names)),
         shrinkage_path=None,
         frontier=None,
     )
-
-
-def _read_objective(description: Entry) -> Goal:
-    """Read an objective, with bounds where it has another one within."""
-    bounds = dict(description.items())
-    weights = bounds.pop("objective", description)
-    objective = Objective(**{name: float(value) for name, value in weights.items()}).validate()
-    if weights is description:
-        return objective
-    numbers = {name: None if value is None else float(value) for name, value in bounds.items()}
-    return Constrained(**numbers, objective=objective).validate()
 
 
 def _read_certificate(document: Entry, objective_value: float) -> Certificate | None:
@@ -282,7 +266,9 @@ def _read_certificate(document: Entry, objective_value: float) -> Certificate | 
     )
     fits_together = (
         certificate.radius in radii[status]
-        and (shrunk or certificate.objective >= objective_value - same)  # a polish may lower it afterwards
+        and certificate.given_up >= 0
+        # a polish may lower it afterwards
+        and (shrunk or certificate.objective + certificate.given_up >= objective_value - same)
         and gap >= -same
         and (status != "optimal" or gap <= same)
     )
@@ -331,6 +317,24 @@ def _read_guarantee(entry: object, names: np.ndarray[Any, np.dtype[np.generic]])
             parameter="guarantee", allowed=f"for the classes {expected}", received=guarantee.classes
         )
     return guarantee
+
+
+def _read_near_ties(entry: Entry | None, n_classes: int) -> NearTies | None:
+    """Read what is nearly as good as the choice, if that is kept."""
+    if entry is None:
+        return None
+    rows = entry["rows"]
+    if not isinstance(rows, list) or not rows:
+        raise CorrectionFileError(parameter="near_ties", allowed="a list of one or more", received=rows)
+    return _read(NearTies, entry, rows=tuple(_read_near_tie(row, n_classes) for row in rows))
+
+
+def _read_near_tie(row: Entry, n_classes: int) -> NearTie:
+    choice = row["choice"]
+    if not isinstance(choice, list) or len(choice) != n_classes or any(type(x) is not int for x in choice):
+        allowed = f"a list of {n_classes} ids of corrections"
+        raise CorrectionFileError(parameter="choice", allowed=allowed, received=choice)
+    return _read(NearTie, row, choice=tuple(choice))
 
 
 def _read_labels(entries: object) -> np.ndarray[Any, np.dtype[np.generic]]:

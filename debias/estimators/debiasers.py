@@ -21,8 +21,10 @@ from debias.estimators.few_labels.shrinkage import FEW_LABELS, Choosing, quick_p
 from debias.estimators.fitted_correction import FittedCorrection
 from debias.estimators.summary import warn_of_outcome
 from debias.metrics.class_support import FEW_ROWS, warn_of_few_rows
-from debias.search.constraints import Goal, scaled_goal
+from debias.search.constraints import Goal
 from debias.search.descent.annealing import SCHEDULES
+from debias.search.goals.class_order import goal_by_column
+from debias.search.goals.goal_scaling import scaled_goal
 from debias.search.log_bias.log_bias_descent import polish
 from debias.search.problem import build_problem, goal_of
 from debias.search.search_settings import SearchSettings
@@ -41,6 +43,7 @@ class FamilyDebiaser(BaseDebiaser):
     search: str = "auto"
     n_starts: int = 32
     time_limit: float | None = None
+    tolerance: float = 0.0
     polish: bool = False
     shrink: bool | str = "auto"
     classes: Sequence[object] | None = None
@@ -56,10 +59,15 @@ class FamilyDebiaser(BaseDebiaser):
         self, match: ClassColumns, probabilities: FloatArray, sample_weight: npt.ArrayLike | None = None
     ) -> FittedCorrection:
         settings = SearchSettings(
-            search=self.search, n_starts=self.n_starts, time_limit=self.time_limit, n_jobs=self.n_jobs
+            search=self.search,
+            n_starts=self.n_starts,
+            time_limit=self.time_limit,
+            n_jobs=self.n_jobs,
+            tolerance=self.tolerance,
         )
         self._check_shrink()
         objective, family = goal_of(self.objective), self._family()
+        objective = goal_by_column(objective, match.classes.tolist(), match.columns)
         given = match.y
         match, probabilities, counted, parts, weighted = self._weighted(match, probabilities, sample_weight)
         if weighted and self.shrink != "auto" and self.shrink:
@@ -75,9 +83,9 @@ class FamilyDebiaser(BaseDebiaser):
             warn_of_few_rows(match.by_column, support)
         seed = seed_of(self.random_state)
         with progress_on_stderr(self.verbose) as progress:
-            result = solve(problem, settings, seed, progress)
+            result = solve(problem, settings, seed, progress, with_near_ties=True)
         identity = problem.candidate(problem.identity_choice)
-        best = result.best if result.best.beats(identity) else identity
+        best = result.best if self.tolerance or result.best.beats(identity) else identity
         few = None
         if not weighted and self._shrinks(len(match.y)) and not result.interrupted:
             choosing = self._choosing(family, objective, seed)
@@ -105,7 +113,9 @@ class FamilyDebiaser(BaseDebiaser):
         )
         if few is not None:
             path = few.path_frame(family, match.columns, match.classes.tolist())
-            fitted = replace(fitted, shrunk=True, expectation=few.expectation, shrinkage_path=path)
+            fitted = replace(
+                fitted, shrunk=True, expectation=few.expectation, shrinkage_path=path, near_ties=None
+            )
         if fitted.interrupted or not fitted.feasible:
             warn_of_outcome(fitted)
         return fitted
@@ -115,7 +125,14 @@ class FamilyDebiaser(BaseDebiaser):
         return Choosing(family, objective, self.search, self.polish, seed, self.n_jobs, self.verbose)
 
     def _check_shrink(self) -> None:
-        """Refuse a value of `shrink` that is not allowed, or contradicts another parameter."""
+        """Refuse a value of `shrink` that is not allowed, or parameters that contradict each other."""
+        if self.tolerance and self.search in SCHEDULES:
+            raise ParameterError(
+                f"{param('tolerance')} cannot be combined with search={self.search!r}, a published schedule",
+                parameter="tolerance",
+                received=self.tolerance,
+                fix="use search='auto', or omit tolerance",
+            )
         if not isinstance(self.shrink, (bool, np.bool_)) and self.shrink != "auto":
             raise ParameterError(parameter="shrink", allowed="'auto', True or False", received=self.shrink)
         if self.shrink == "auto" or not self.shrink:
@@ -169,6 +186,9 @@ class EnsembleDebiaser(FamilyDebiaser):
         Seconds for a proof. By default ``"auto"`` counts work, not seconds, and ``"exact"`` and
         ``"enumerate"`` have no limit, so the answer is the same on any machine, under any load. At
         the time limit the best choice so far is kept, with what is proved of it.
+    tolerance : float, default=0.0
+        Of the choices whose objective is no more above the best that was met, the one with the highest
+        balanced accuracy is taken, and the certificate says how far it is from the best.
     polish : bool, default=False
         Then multiply each corrected value by a continuous factor in (0, 1], found by exact
         line searches: a lower objective than steps allow. The certificate stays that of the
@@ -212,6 +232,11 @@ class EnsembleDebiaser(FamilyDebiaser):
         If so, choices with fewer and fewer changed classes, and which of them was taken.
     expectation_ : Expectation or None
         If so, or after ``expect``: cross-validated figures of new rows, with intervals.
+    near_ties_ : DataFrame or None
+        The choice that is taken, and the extremes of those whose objective is within 0.002 of the best (or
+        within `tolerance`): ``objective``, ``accuracy``, ``balanced_accuracy``, ``cobias``,
+        ``worst_class_accuracy``, ``n_changed``, ``choice``; ``attrs["complete"]`` says whether all such
+        choices were considered. None after ``pick``, for a published schedule and where it was shrunk.
     picked_row_ : int or None
         Row of the frontier that the choice was picked from by hand.
     frontier_ : DataFrame
@@ -251,7 +276,7 @@ class WeightDebiaser(FamilyDebiaser):
     ----------
     n_weights : int, default=30
         Steps of the weight scale; published values are 30, 50, 70 and 90.
-    objective, search, n_starts, time_limit, polish, shrink, classes, n_jobs, random_state, verbose
+    objective, search, n_starts, time_limit, tolerance, polish, shrink, classes, n_jobs, random_state, verbose
         As in :class:`EnsembleDebiaser`, as are the attributes.
 
     Examples
@@ -276,7 +301,7 @@ class FuzzyDebiaser(FamilyDebiaser):
 
     Parameters
     ----------
-    objective, search, n_starts, time_limit, polish, shrink, classes, n_jobs, random_state, verbose
+    objective, search, n_starts, time_limit, tolerance, polish, shrink, classes, n_jobs, random_state, verbose
         As in :class:`EnsembleDebiaser`, as are the attributes.
 
     Examples

@@ -23,9 +23,11 @@ from debias.guarantees.guarantee import Guarantee
 from debias.metrics.confusion import cobias_of_accuracies
 from debias.search.certificate import Certificate
 from debias.search.constraints import Goal
-from debias.search.objective import Counts, confusion_counts
+from debias.search.goals.class_order import goal_by_class, goal_by_column
+from debias.search.objective import Counts
 from debias.search.pareto import ParetoFronts
 from debias.search.problem import Problem
+from debias.search.proof.near_ties import NearTies
 from debias.search.result import SearchResult
 from debias.tables.class_columns import ClassColumns, FloatArray, IndexArray, fingerprint_of
 from debias.tables.row_digests import RowDigests
@@ -47,6 +49,8 @@ class Frontier:
         Whether every choice was evaluated, so that no trade-off is missing.
     family : Family
         The corrections that were chosen from.
+    cost : ndarray of shape (n_rows,), optional
+        Mean cost of a sample, where the objective has costs.
     """
 
     choice: IndexArray
@@ -55,6 +59,7 @@ class Frontier:
     support: IndexArray
     complete: bool
     family: Family
+    cost: FloatArray | None = None
 
     @classmethod
     def of(cls, problem: Problem, pareto: ParetoFronts, complete: bool, family: Family) -> Self:
@@ -78,7 +83,8 @@ class Frontier:
         rows = pareto.not_dominated()[::-1]
         counts = [problem.counts(choice) for choice in pareto.choice[rows]]
         correct, predicted = (np.array([getattr(one, name) for one in counts]) for name in Counts._fields[:2])
-        return cls(pareto.choice[rows], correct, predicted, problem.support, complete, family)
+        cost = np.array([one.cost for one in counts], dtype=np.float64)
+        return cls(pareto.choice[rows], correct, predicted, problem.support, complete, family, cost)
 
     def to_frame(self, labels: Sequence[object], columns: npt.ArrayLike) -> pd.DataFrame:
         """Return one row per choice.
@@ -161,6 +167,8 @@ class FittedCorrection:
         Cross-validated figures of new rows.
     picked_row : int or None
         Row of the frontier that a person picked.
+    near_ties : NearTies or None
+        Choices that are nearly as good; None where few labels shrank the choice, or a person picked it.
     frontier : Frontier or None
         Trade-offs that the search met; not saved.
     family_size : int
@@ -194,6 +202,7 @@ class FittedCorrection:
     shrinkage_path: pd.DataFrame | None = None
     expectation: Expectation | None = None
     picked_row: int | None = None
+    near_ties: NearTies | None = None
     frontier: Frontier | None = None
     base: Base = Identity()
     family_name: str | None = None
@@ -240,10 +249,11 @@ class FittedCorrection:
         is_finite : bool, default=True
             Whether the family was fixed before the rows were seen, and nothing else was fitted.
         """
-        decided = decide(correct(probabilities, by_column), probabilities)
+        values = correct(probabilities, by_column)
+        decided = decide(values, probabilities)
         before = problem.counts(problem.identity_choice)
-        after = confusion_counts(match.y, decided, problem.n_classes)
-        moves = count_moves(probabilities, by_column)
+        after = problem.objective.counts(match.y, decided, problem.n_classes)
+        moves = count_moves(probabilities, values, probabilities)
         facts = tuple(
             ClassFacts(
                 support=int(problem.support[k]),
@@ -265,7 +275,7 @@ class FittedCorrection:
             columns=match.columns,
             corrections=tuple(by_column[k] for k in match.columns),
             facts=facts,
-            objective=problem.objective,
+            objective=goal_by_class(problem.objective, match.columns),
             objective_value=float(problem.objective(*after)),
             baseline_objective_value=problem.evaluate(problem.identity_choice),
             n_evaluations=result.n_evaluations,
@@ -276,6 +286,7 @@ class FittedCorrection:
             row_digests=_digests(probabilities, n_labels),
             interrupted=result.interrupted,
             certificate=result.certificate,
+            near_ties=None if result.near is None else result.near.named(family.ids, match.columns),
             frontier=(
                 None if pareto is None else Frontier.of(problem, pareto, result.frontier_complete, family)
             ),
@@ -337,6 +348,8 @@ class FittedCorrection:
                 parameter="row", allowed=f"a row of the frontier, from 0 to {n_rows - 1}", received=row
             )
         correct, predicted = frontier.correct[row], frontier.predicted[row]
+        in_class_order = (counts[self.columns] for counts in (correct, predicted, frontier.support))
+        cost = None if frontier.cost is None else float(frontier.cost[row])
         facts = tuple(
             replace(
                 one,
@@ -350,16 +363,19 @@ class FittedCorrection:
             self,
             corrections=tuple(frontier.family[frontier.choice[row, column]] for column in self.columns),
             facts=facts,
-            objective_value=float(self.objective(correct, predicted, frontier.support)),
+            objective_value=float(self.objective(*in_class_order, cost)),
             certificate=None,
             expectation=None,
             shrunk=False,
             shrinkage_path=None,
             picked_row=row % n_rows,
             guarantee=None,
+            near_ties=None,
         )
 
-    def after(self, base: Base, name: str, match: ClassColumns, probabilities: FloatArray) -> Self:
+    def after(
+        self, base: Base, name: str, match: ClassColumns, probabilities: FloatArray, posteriors: FloatArray
+    ) -> Self:
         """Return the same corrections behind a base, beside the uncorrected model.
 
         Parameters
@@ -368,8 +384,8 @@ class FittedCorrection:
             What maps probabilities to the posteriors that were searched.
         name : str
             The family that was chosen from.
-        match, probabilities
-            The rows of the fit before the base, as often as they count.
+        match, probabilities, posteriors
+            The rows of the fit before the base, and after it, as often as they count.
 
         Returns
         -------
@@ -377,14 +393,16 @@ class FittedCorrection:
             Its counts without correction, and the value they have, are those of the model. Those with
             correction are of out-of-fold posteriors.
         """
-        n_classes = probabilities.shape[1]
-        counts = confusion_counts(match.y, decide(probabilities, probabilities), n_classes)
+        goal = goal_by_column(self.objective, match.classes.tolist(), match.columns)
+        counts = goal.counts(match.y, decide(probabilities, probabilities), probabilities.shape[1])
+        moves = count_moves(probabilities, correct(posteriors, self.by_column), posteriors)
         facts = tuple(
             replace(
                 one,
                 correct_before=int(counts.correct[k]),
                 predicted_before=int(counts.predicted[k]),
                 quartiles=_quartiles(probabilities[match.y == k, k]),
+                **{name: int(counted[k]) for name, counted in moves._asdict().items()},
             )
             for one, k in zip(self.facts, match.columns, strict=True)
         )
@@ -393,7 +411,7 @@ class FittedCorrection:
             base=base,
             family_name=name,
             facts=facts,
-            baseline_objective_value=float(self.objective(*counts)),
+            baseline_objective_value=float(goal(*counts)),
             data_fingerprint=fingerprint_of(probabilities, match.y),
             family_size=self.family_size if isinstance(base, Identity) else 0,
             row_digests=_digests(probabilities, self.n_labels),

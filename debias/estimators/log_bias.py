@@ -18,7 +18,9 @@ from debias.estimators.few_labels.generalization import Predictor, predictor
 from debias.estimators.fitted_correction import FittedCorrection
 from debias.estimators.summary import warn_of_outcome
 from debias.metrics.class_support import FEW_ROWS, warn_of_few_rows
-from debias.search.constraints import Goal, scaled_goal
+from debias.search.constraints import Goal
+from debias.search.goals.class_order import goal_by_column
+from debias.search.goals.goal_scaling import scaled_goal
 from debias.search.log_bias.log_bias_descent import descend_log_bias
 from debias.search.problem import build_problem, goal_of
 from debias.search.result import SearchResult
@@ -79,6 +81,7 @@ class LogBiasDebiaser(BaseDebiaser):
     ) -> FittedCorrection:
         SearchSettings(n_starts=self.n_starts)
         objective = goal_of(self.objective)
+        objective = goal_by_column(objective, match.classes.tolist(), match.columns)
         given = match.y
         match, probabilities, counted, parts, _ = self._weighted(match, probabilities, sample_weight)
         objective = scaled_goal(objective, parts)

@@ -140,7 +140,8 @@ def came_later(fitted: FittedCorrection) -> str:
     """
     if fitted.certificate is None:
         return ""
-    lower_by = fitted.certificate.objective - fitted.objective_value
+    certificate = fitted.certificate
+    lower_by = certificate.objective + certificate.given_up - fitted.objective_value
     if fitted.shrunk:
         return ", before shrinking" if abs(lower_by) > TOLERANCE else ""
     return ", before the polish" if lower_by > TOLERANCE else ""
@@ -194,6 +195,9 @@ def _proved(fitted: FittedCorrection) -> str:
     if certificate is None:
         return ""
     in_bounds = certificate.objective < INFEASIBLE
+    if certificate.given_up:
+        best = "proved optimum" if certificate.status == "optimal" else "best met"
+        return f"; within {fixed(certificate.given_up, 4)} of the {best}{came_later(fitted)}"
     if certificate.status == "optimal":
         return f"; proved {'optimal' if in_bounds else 'to be the closest'}{came_later(fitted)}"
     if certificate.status == "radius":
@@ -208,7 +212,7 @@ def _is_shrunk_away(fitted: FittedCorrection) -> bool:
     certificate = fitted.certificate
     if not fitted.shrunk or certificate is None:
         return False
-    return fitted.objective_value > certificate.objective + TOLERANCE
+    return fitted.objective_value > certificate.objective + certificate.given_up + TOLERANCE
 
 
 def _caution(fitted: FittedCorrection) -> str:

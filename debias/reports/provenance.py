@@ -1,5 +1,6 @@
 """Provenance of a report: the correction, the rows, and whether the figures may be trusted."""
 
+import numpy as np
 import pandas as pd
 
 from debias.errors import OverlapError
@@ -118,7 +119,7 @@ def _describe_objective(fitted: FittedCorrection) -> dict[str, object]:
         )
     }
     bounds = {"bounds": goal.describe()} if isinstance(goal, Constrained) else {}
-    return {"objective weights": weighted.get_params()} | bounds | values
+    return {"objective weights": weighted.used_params()} | bounds | values
 
 
 def notes_on_rows(
@@ -162,7 +163,11 @@ def notes_on_rows(
     if not is_fitted_on(debiaser, table):
         notes += [Finding("warning", said) for said in describe_other_mixes(debiaser, table)]
     kind: Kind = "note" if debiaser.feasible_ else "warning"
-    return [*notes, Finding(kind, debiaser.summary()), *_notes_on_bounds(debiaser, table)]
+    notes.append(Finding(kind, debiaser.summary()))
+    near = debiaser.fitted_.near_ties
+    if near is not None and near.differ:
+        notes.append(Finding("note", f"On the fitted rows. {near.describe()}"))
+    return [*notes, *_notes_on_bounds(debiaser, table)]
 
 
 def guarantee_of(
@@ -207,6 +212,10 @@ def _notes_on_bounds(debiaser: BaseDebiaser, table: ProbabilityTable) -> list[Fi
     predicted = classes.get_indexer(pd.Index(debiaser.predict(matched_probabilities(debiaser, table))))
     labels = classes.get_indexer(pd.Index(table.labels))
     counts = confusion_counts(labels, predicted, len(classes))
+    if isinstance(goal.no_class_worse_than, str):  # a model is judged on the same rows
+        probabilities = matched_probabilities(debiaser, table).to_numpy()
+        uncorrected = np.argsort(debiaser.columns_)[probabilities.argmax(axis=1)]
+        goal = goal.resolve_on(labels, uncorrected, probabilities[:, debiaser.columns_])
     unmet = goal.unmet(counts.correct, counts.support)
     if not unmet:
         return [Finding("note", f"The bounds are kept on these rows, too: {goal.describe()}.")]

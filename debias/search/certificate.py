@@ -37,6 +37,8 @@ class Certificate:
     limit : {"", "time", "work"}
         What ended the proof before the optimum was proved: the time limit, the default limit of
         work, or neither.
+    given_up : float
+        How far the choice that was taken is above `objective`, for balanced accuracy, within a tolerance.
 
     Examples
     --------
@@ -56,10 +58,11 @@ class Certificate:
     seconds: float = field(default=0.0, compare=False)
     interrupted: bool = False
     limit: Limit = ""
+    given_up: float = 0.0
 
     @property
     def gap(self) -> float:
-        """How far the objective may lie above the best possible one."""
+        """How far the objective may lie above the best possible one, `given_up` aside."""
         return self.objective - self.lower_bound
 
     @property
@@ -86,6 +89,10 @@ class Certificate:
         this is the best choice met until the search was stopped'
         """
         proved = self._proved_out_of_bounds() if self.objective >= INFEASIBLE else self._proved_in_bounds()
+        if self.given_up:
+            best = "the proved optimum" if self.status == "optimal" else "the best choice met"
+            by = fixed(self.given_up, 6)
+            proved += f"; the choice taken is within {by} of {best}, with the highest balanced accuracy there"
         return f"{proved}; the time limit ended the proof" if self.limit == "time" else proved
 
     def _proved_in_bounds(self) -> str:
@@ -125,4 +132,6 @@ class Certificate:
         """Return the certificate as plain data, the same for the same proof: without its seconds."""
         entry = {**asdict(self), "gap": self.gap}
         del entry["seconds"]
+        if not self.given_up:
+            del entry["given_up"]
         return entry

@@ -15,7 +15,7 @@ import numpy.typing as npt
 from debias.corrections.families import Family
 from debias.errors import ParameterError, TableError
 from debias.search.constraints import Constrained, Goal
-from debias.search.objective import Counts, Objective, confusion_counts
+from debias.search.objective import Counts, Objective
 
 Ranks = npt.NDArray[np.unsignedinteger]
 FloatArray = npt.NDArray[np.float64]
@@ -140,7 +140,7 @@ class Problem:
             Index into the family for every class.
         """
         rows = self.columns[np.arange(self.n_classes), np.asarray(choice)]
-        return confusion_counts(self.y, np.argmax(rows, axis=0), self.n_classes)
+        return self.objective.counts(self.y, np.argmax(rows, axis=0), self.n_classes)
 
     def evaluate(self, choice: npt.ArrayLike) -> float:
         """Return z per sample of a choice."""
@@ -188,7 +188,8 @@ def build_problem(probabilities: FloatArray, y: IndexArray, family: Family, obje
     family : Family
         The corrections to choose from.
     objective : Objective or Constrained
-        What is minimised; ``"uncorrected"`` in it becomes the accuracy on these samples.
+        What is minimised; a model that it names becomes its accuracies on these samples. Costs
+        and accuracies per class are in the order of the columns.
 
     Returns
     -------
@@ -232,7 +233,9 @@ def build_problem(probabilities: FloatArray, y: IndexArray, family: Family, obje
     objective = objective.validate()
     if isinstance(objective, Constrained):
         uncorrected = np.argmax(ranks[:, :, family.identity], axis=0)
-        objective = objective.resolve(confusion_counts(y, uncorrected, n_classes))
+        objective = objective.resolve_on(y, uncorrected, probabilities)
+    else:
+        objective.cost_matrix(n_classes)
     return Problem(ranks, y, support, change, family.identity, n_corrections, objective, family.groups)
 
 

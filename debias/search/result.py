@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from debias.search.certificate import Certificate
 from debias.search.pareto import ParetoFronts
 from debias.search.problem import Candidate
+from debias.search.proof.near_ties import NearTies
 
 
 @dataclass(frozen=True)
@@ -29,6 +30,8 @@ class SearchResult:
         The pairs of accuracy and COBias that were met.
     frontier_complete : bool
         Whether these are all that exist.
+    near : NearTies, optional
+        Choices that are nearly as good as the best, where they were asked for.
     """
 
     best: Candidate
@@ -39,3 +42,4 @@ class SearchResult:
     certificate: Certificate | None = None
     pareto: ParetoFronts | None = None
     frontier_complete: bool = False
+    near: NearTies | None = None

@@ -27,6 +27,9 @@ class SearchSettings(Settings):
         best so far is kept, and its certificate says what was proved.
     n_jobs : int, optional
         Threads, as in scikit-learn; the answer does not depend on them.
+    tolerance : float, default=0.0
+        Of the choices whose objective is no more above the best, the one with the highest balanced
+        accuracy is taken; with 0 the best itself.
 
     Examples
     --------
@@ -39,3 +42,11 @@ class SearchSettings(Settings):
     n_starts: int = setting(32, "Random starts of the descent.", least=1)
     time_limit: float | None = setting(None, "Most seconds for the proof.", above=0)
     n_jobs: int | None = setting(None, "Threads; -1 for all.", excluded=(0,))
+    tolerance: float = setting(
+        0.0,
+        "Of the choices whose objective is no more above the best, take the one with the highest balanced "
+        "accuracy.",
+        metavar="NUMBER",
+        least=0,
+        most=10,
+    )

@@ -25,6 +25,7 @@ from debias.search.pareto import fronts_of
 from debias.search.problem import Candidate, Problem
 from debias.search.proof.enumeration import is_compiled
 from debias.search.proof.exact_search import ExactSearch
+from debias.search.proof.near_ties import near_ties
 from debias.search.proof.radius import Neighbourhood, look_around, pair_bound
 from debias.search.result import SearchResult
 from debias.search.search_settings import SearchSettings
@@ -49,6 +50,7 @@ def solve(
     settings: SearchSettings | None = None,
     seed: int = 0,
     progress: Progress = SILENT,
+    with_near_ties: bool = False,
 ) -> SearchResult:
     """Search for the best choice and say what is proved of it.
 
@@ -62,6 +64,9 @@ def solve(
         Seed of the random starts.
     progress : Progress, optional
         Told what is being done, and, before it begins, what may take long.
+    with_near_ties : bool, default=False
+        Whether near-ties are kept, and the one that the tolerance asks for is taken: the certificate then
+        says how far it is from the best.
 
     Returns
     -------
@@ -91,17 +96,39 @@ def solve(
     started = time.perf_counter()
     n_threads = joblib.effective_n_jobs(settings.n_jobs)
     found = _descend(problem, settings, seed, n_threads, progress)
+    proof: ExactSearch | None = None
     if settings.search != "descent" and not found.interrupted:
         try:
-            found = _prove(problem, found, settings, n_threads, progress)
+            found, proof = _prove(problem, found, settings, n_threads, progress)
             found = _with_frontier(problem, found, seed)
         except KeyboardInterrupt:  # between the parts that handle it themselves
             found = replace(found, interrupted=True)
     if found.certificate is None:
         found = _certified(found, Neighbourhood(found.best, 0), pair_bound(problem), "")
     assert found.certificate is not None
+    if with_near_ties and not found.interrupted:
+        try:
+            found = _with_near_ties(problem, found, settings.tolerance, proof)
+        except KeyboardInterrupt:
+            found = replace(found, interrupted=True)
+        assert found.certificate is not None
     seconds = time.perf_counter() - started
     return replace(found, seconds=seconds, certificate=replace(found.certificate, seconds=seconds))
+
+
+def _with_near_ties(
+    problem: Problem, found: SearchResult, tolerance: float, proof: ExactSearch | None
+) -> SearchResult:
+    """Return the result with its near-ties, and with the one of them that is taken."""
+    certificate = found.certificate
+    assert certificate is not None
+    proof = proof if certificate.status == "optimal" else None
+    near = near_ties(problem, found.best, tolerance, found.met, found.pareto, proof)
+    if near is None or near.rows[0].choice == found.best.choice:
+        return replace(found, near=near)
+    taken = problem.candidate(near.rows[0].choice)
+    given_up = max(0.0, taken.objective - found.best.objective)
+    return replace(found, near=near, best=taken, certificate=replace(certificate, given_up=given_up))
 
 
 def announce_compilation(progress: Progress) -> None:
@@ -123,7 +150,8 @@ def _descend(
 
     descent = iterated_local_search if problem.n_classes >= MANY else descend
     found = descent(problem, n_starts, seed, n_threads, on_start_done=count_start)
-    if isinstance(problem.objective, Constrained) and not found.interrupted:
+    goal = problem.objective
+    if (isinstance(goal, Constrained) or goal.worst_class) and not found.interrupted:
         found = improve_within_bounds(problem, found, max(1, n_starts // 8), seed, n_threads)
     identity = problem.candidate(problem.identity_choice)
     return replace(found, pareto=fronts_of(problem, [identity, *found.met, found.best]))
@@ -131,10 +159,11 @@ def _descend(
 
 def _prove(
     problem: Problem, found: SearchResult, settings: SearchSettings, n_threads: int, progress: Progress
-) -> SearchResult:
+) -> tuple[SearchResult, ExactSearch | None]:
     """Prove the optimum if the limits allow it, else the largest radius."""
     lower_bound, time_limit = -np.inf, settings.time_limit
     limit: Limit = ""
+    proof: ExactSearch | None = None
     if settings.search != "auto" or tables_fit(problem):
         proof = ExactSearch(problem)
         lower_bound = proof.lower_bound()
@@ -158,13 +187,13 @@ def _prove(
             )
             if certificate.status == "optimal" or certificate.interrupted:
                 certificate = replace(certificate, n_evaluations=found.n_evaluations)
-                return replace(found, certificate=certificate)
+                return replace(found, certificate=certificate), proof
             lower_bound, limit = certificate.lower_bound, certificate.limit
             time_limit = None  # it is used up
     progress.show("radius", 0.0)
     most_work = RADIUS_WORK if time_limit is None else None
     around = look_around(problem, found.best, None, most_work, time_limit, n_threads)
-    return _certified(found, around, max(lower_bound, pair_bound(problem)), limit or around.limit)
+    return _certified(found, around, max(lower_bound, pair_bound(problem)), limit or around.limit), proof
 
 
 def _plan(proof: ExactSearch, best: Candidate, settings: SearchSettings, progress: Progress) -> bool | None:

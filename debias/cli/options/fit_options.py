@@ -1,8 +1,10 @@
 """The options that say what is minimised, within which bounds, and how it is searched for."""
 
+import json
 import sys
 from dataclasses import asdict, dataclass
 from enum import StrEnum
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -83,9 +85,23 @@ class WeightOptions(Settings):
     )
     smoothing: float | None = setting(None, "Smoothing of counts in that information; 4000 by default.")
 
-    def given(self) -> dict[str, float]:
-        """Return the weights that were given."""
-        return {name: value for name, value in asdict(self).items() if value is not None}
+    worst_class: float | None = setting(
+        None, "Weight of the error of the worst class, 1 less its accuracy; 0 by default."
+    )
+    balanced_error: float | None = setting(
+        None, "Weight of the mean error of the classes, 1 less the balanced accuracy; 0 by default."
+    )
+    macro_f1: float | None = setting(None, "Weight of what the macro F1 lacks of 1; 0 by default.")
+    costs: Path | None = setting(
+        None,
+        'What mistakes cost, added per row: JSON by label, {"true": {"predicted": cost}}; others cost 0.',
+        metavar="FILE",
+    )
+
+    def given(self) -> dict[str, object]:
+        """Return the weights that were given, costs as they are in their file."""
+        given = {name: value for name, value in asdict(self).items() if value is not None}
+        return given if self.costs is None else given | {"costs": read_costs(self.costs)}
 
 
 @dataclass(frozen=True)
@@ -106,9 +122,37 @@ class BoundOptions(Settings):
         None, "Bound: accuracy of every class at least this.", metavar="SHARE"
     )
 
+    no_class_worse_than: str | None = setting(
+        None,
+        'Bound: no class less accurate than the "uncorrected" model, or than "batch" calibration.',
+        metavar="MODEL",
+    )
+    margin: float | None = setting(
+        None, "By how much a class may be less accurate all the same.", metavar="SHARE"
+    )
+
     def given(self) -> dict[str, float | str]:
         """Return the bounds that were given."""
         return {name: _number(value) for name, value in asdict(self).items() if value is not None}
+
+
+def read_costs(path: Path) -> dict[str, dict[str, float]]:
+    """Read what mistakes cost, by true and by predicted label.
+
+    Raises
+    ------
+    ParameterError
+        The file cannot be read, is no JSON, or holds something else.
+    """
+    try:
+        costs = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
+        problem = f"the costs cannot be read: {error}"
+        raise ParameterError(problem, parameter="costs", received=str(path), file=path) from error
+    if not isinstance(costs, dict):
+        allowed = 'a JSON object, {"true": {"predicted": cost}}'
+        raise ParameterError(parameter="costs", allowed=allowed, received=costs, file=path)
+    return costs
 
 
 def _number(value: float | str) -> float | str:
@@ -147,7 +191,7 @@ def make_goal(weights: WeightOptions, bounds: BoundOptions | None = None) -> "Go
     from debias.search.objective import Objective
 
     given, within = weights.given(), {} if bounds is None else bounds.given()
-    objective = Objective(**given)
+    objective = Objective(**given)  # type: ignore[arg-type]
     if not within:
         return objective
     return Constrained(**within, objective=objective if given else None).validate()  # type: ignore[arg-type]
@@ -242,5 +286,6 @@ def search_parameters(search: SearchSettings) -> dict[str, object]:
         "n_starts": search.n_starts,
         "time_limit": search.time_limit,
         "n_jobs": search.n_jobs,
+        "tolerance": search.tolerance,
         "verbose": int(sys.stderr.isatty()),
     }

@@ -91,7 +91,7 @@ def make_chooser(
     from debias.estimators.tuning.ensemble_cv import EnsembleDebiaserCV
     from debias.estimators.tuning.tuning_settings import PUBLISHED_N_WEIGHTS, published_objectives
 
-    smoothing = {name: value for name, value in weights.given().items() if name == "smoothing"}
+    smoothing = {} if weights.smoothing is None else {"smoothing": weights.smoothing}
     fixed = [name for name in (*weights.given(), *bounds.given()) if name not in smoothing]
     if fixed:
         raise ParameterError(

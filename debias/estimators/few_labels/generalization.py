@@ -18,7 +18,7 @@ from debias.console.progress import progress_on_stderr
 from debias.corrections.correction import Correction, correct, decide
 from debias.metrics.confusion import cobias_of_accuracies
 from debias.search.constraints import Constrained, Goal
-from debias.search.objective import FloatArray, IndexArray, confusion_counts
+from debias.search.objective import FloatArray, IndexArray
 from debias.search.solve import announce_compilation
 
 Predictor: TypeAlias = Callable[[FloatArray], IndexArray]
@@ -284,8 +284,8 @@ def expectation_of(
         level=LEVEL,
         accuracy=_change(*map(_accuracy, sides), between[0]),
         cobias=_change(*(cobias_of_accuracies(side.class_accuracies) for side in sides), between[1]),
-        objective_before=float(inner(*confusion_counts(y, before, n_classes))),
-        objective_after=float(np.mean([inner(*confusion_counts(y, one, n_classes)) for one in without])),
+        objective_before=float(inner(*inner.counts(y, before, n_classes))),
+        objective_after=float(np.mean([inner(*inner.counts(y, one, n_classes)) for one in without])),
     )
 
 

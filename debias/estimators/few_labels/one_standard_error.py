@@ -12,8 +12,8 @@ import pandas as pd
 
 from debias.console.number_formats import fixed
 from debias.metrics.confusion import cobias_of_accuracies
-from debias.search.constraints import INFEASIBLE, Constrained, Goal
-from debias.search.objective import FloatArray, IndexArray
+from debias.search.constraints import Constrained, Goal
+from debias.search.objective import Counts, FloatArray, IndexArray
 
 UNCORRECTED = "uncorrected"
 
@@ -125,7 +125,7 @@ def select_method(
     y : ndarray of shape (n_samples,)
         Labels, as column indices.
     objective : Objective or Constrained
-        What is minimised.
+        What is minimised, by column; bounds as numbers.
     n_classes : int
         Columns.
     n_folds : int
@@ -196,39 +196,43 @@ class _Worth:
 
 
 def _worth(
-    predicted: IndexArray, y: IndexArray, times: IndexArray, support: FloatArray, objective: Goal
+    predicted: IndexArray, y: IndexArray, times: IndexArray, support: FloatArray, goal: Goal
 ) -> _Worth:
-    n_classes, values, slopes, counts = len(support), [], [], []
-    right = np.zeros(len(y))
+    n_classes, total = len(support), times.sum()
+    costs = (goal.inner if isinstance(goal, Constrained) else goal).cost_matrix(n_classes)
+    values, slopes, counts, right = [], [], [], np.zeros(len(y))
     for columns in predicted:
         is_right = columns == y
         correct = np.bincount(y[is_right], times[is_right], minlength=n_classes)
         named = np.bincount(columns, times, minlength=n_classes)
-        values.append(_value(objective, correct, named, support))
-        slopes.append(_slopes(objective, correct, named, support))
+        paid = None if costs is None else costs[y, columns]
+        of_counts = Counts(correct, named, support, None if paid is None else float(paid @ times / total))
+        values.append(_value(goal, of_counts))
+        slopes.append(_slopes(goal, of_counts))
         counts.append(correct)
-        right += slopes[-1][y] * is_right / len(predicted)
+        moved = slopes[-1][y] * is_right + (0 if paid is None else paid * support[y] / total)
+        right += moved / len(predicted)
     return _Worth(float(np.mean(values)), np.array(counts), right, np.mean(slopes, axis=0))
 
 
-def _value(goal: Goal, correct: FloatArray, predicted: FloatArray, support: FloatArray) -> float:
+def _value(goal: Goal, counts: Counts) -> float:
     """Return the objective, and what is missed of bounds tenfold."""
     if not isinstance(goal, Constrained):
-        return float(goal(correct, predicted, support))
-    missed = max(0.0, float(goal(correct, predicted, support)) - INFEASIBLE)
-    return float(goal.inner(correct, predicted, support)) + _OUT_OF_BOUNDS * missed
+        return float(goal(*counts))
+    return float(goal.inner(*counts)) + _OUT_OF_BOUNDS * float(goal.violation(counts.correct, counts.support))
 
 
-def _slopes(goal: Goal, correct: FloatArray, predicted: FloatArray, support: FloatArray) -> FloatArray:
+def _slopes(goal: Goal, counts: Counts) -> FloatArray:
     """Return how fast the objective changes with the accuracy of each class; 0 without rows."""
+    correct, predicted, support = counts[:3]
     slopes = np.zeros(len(support))
     for k in np.flatnonzero(support):
         step = np.zeros(len(support))
         step[k] = min(0.5, support[k] / 2)
-        above = min(correct[k] + step[k], support[k]), max(correct[k] - step[k], 0.0)
-        up = _value(goal, np.minimum(correct + step, support), predicted + step, support)
-        down = _value(goal, np.maximum(correct - step, 0), np.maximum(predicted - step, 0), support)
-        slopes[k] = (up - down) / (above[0] - above[1]) * support[k]
+        above, below = np.minimum(correct + step, support), np.maximum(correct - step, 0)
+        up = _value(goal, counts._replace(correct=above, predicted=predicted + step))
+        down = _value(goal, counts._replace(correct=below, predicted=np.maximum(predicted - step, 0)))
+        slopes[k] = (up - down) / (above[k] - below[k]) * support[k]
     return slopes
 
 

@@ -1,6 +1,6 @@
 """The estimator that chooses the method itself: the simplest that is as good as the best on held-out rows."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 
@@ -12,6 +12,7 @@ from debias.console.progress import progress_on_stderr
 from debias.errors import ParameterError
 from debias.estimators.base_debiaser import BaseDebiaser
 from debias.estimators.bases.cross_fitting import MANY_LABELS, N_FOLDS, deal
+from debias.estimators.bases.map_fitting import LabelledRows
 from debias.estimators.calibrated import CalibratedDebiaser, SemiSupervisedDebiaser
 from debias.estimators.column_classifier import RandomState, seed_of
 from debias.estimators.few_labels.generalization import N_REPEATS, Predictor
@@ -19,7 +20,8 @@ from debias.estimators.few_labels.one_standard_error import MethodSelection, sel
 from debias.estimators.fitted_correction import FittedCorrection
 from debias.estimators.tuning.methods import METHODS, NOT_MONOTONE, make_method
 from debias.metrics.sample_weights import check_weights, whole_counts
-from debias.search.constraints import Goal
+from debias.search.constraints import Constrained, Goal
+from debias.search.goals.class_order import goal_by_column
 from debias.search.problem import goal_of
 from debias.search.solve import announce_compilation
 from debias.tables.class_columns import ClassColumns, FloatArray, IndexArray
@@ -119,7 +121,8 @@ class Debiaser(SemiSupervisedDebiaser):
     def quick_predictor(self, probabilities: FloatArray, y: IndexArray, seed: int) -> Predictor:  # noqa: D102
         name = self.method
         if name == AUTO:
-            name = self._judge(probabilities, y, np.ones(len(y), dtype=np.int64), probabilities, seed).chosen
+            once = np.ones(len(y), dtype=np.int64)
+            name = self._judge(goal_of(self.objective), probabilities, y, once, probabilities, seed).chosen
         return self._make(name).quick_predictor(probabilities, y, seed)
 
     def _make(self, name: str) -> BaseDebiaser:
@@ -142,11 +145,23 @@ class Debiaser(SemiSupervisedDebiaser):
         if sample_weight is not None:
             times = whole_counts(check_weights(sample_weight, n_rows)).times
         free = probabilities if unlabelled is None else unlabelled
+        goal = goal_by_column(goal_of(self.objective), match.classes.tolist(), match.columns)
+        seed = seed_of(self.random_state)
         with progress_on_stderr(self.verbose) as progress:
             announce_compilation(progress)
-            return self._judge(probabilities, match.y, times, free, seed_of(self.random_state), progress.show)
+            return self._judge(goal, probabilities, match.y, times, free, seed, progress.show)
 
-    def _judge(self, probabilities, y, times, unlabelled, seed, on_progress=None):
+    def _judge(
+        self,
+        goal: Goal,
+        probabilities: FloatArray,
+        y: IndexArray,
+        times: IndexArray,
+        unlabelled: FloatArray,
+        seed: int,
+        on_progress: Callable[[str, float], object] | None = None,
+    ) -> MethodSelection:
+        """Cross-validate every method that may be chosen; the goal is by column."""
         names = [name for name in CANDIDATES if not (self.monotone and name in NOT_MONOTONE)]
         n_repeats = 1 if len(y) >= MANY_LABELS else N_REPEATS
         n_folds = min(N_FOLDS, len(y))
@@ -161,7 +176,8 @@ class Debiaser(SemiSupervisedDebiaser):
             nonlocal n_done
             held_out = folds[repeat] == fold
             train = np.repeat(np.flatnonzero(~held_out), times[~held_out])
-            decided = self._fold_predictor(name, probabilities[train], y[train], unlabelled, seed + repeat)
+            part = LabelledRows(probabilities[train], y[train], np.ones(len(train)))
+            decided = self._fold_predictor(name, goal, part, unlabelled, seed + repeat)
             predicted[name][repeat, held_out] = decided(probabilities[held_out])
             n_done += 1
             if on_progress is not None:
@@ -173,13 +189,17 @@ class Debiaser(SemiSupervisedDebiaser):
                 part.result()
         finally:
             pool.shutdown(cancel_futures=True)
-        return select_method(predicted, y, goal_of(self.objective), probabilities.shape[1], n_folds, times)
+        if isinstance(goal, Constrained):
+            rows = np.repeat(np.arange(len(y)), times)
+            goal = goal.resolve_on(y[rows], probabilities[rows].argmax(axis=1), probabilities[rows])
+        return select_method(predicted, y, goal, probabilities.shape[1], n_folds, times)
 
     def _fold_predictor(
-        self, name: str, probabilities: FloatArray, y: IndexArray, unlabelled: FloatArray, seed: int
+        self, name: str, goal: Goal, rows: LabelledRows, unlabelled: FloatArray, seed: int
     ) -> Predictor:
         """Return what a method predicts that is fitted on the rows of a fold."""
-        method = self._make(name if len(np.unique(y)) > 1 else "uncorrected")
+        method = self._make(name if len(np.unique(rows.y)) > 1 else "uncorrected")
+        method.set_params(objective=goal)
         if isinstance(method, CalibratedDebiaser):
-            return method.quick_predictor(probabilities, y, seed, unlabelled)
-        return method.quick_predictor(probabilities, y, seed)
+            return method.quick_predictor(rows.probabilities, rows.y, seed, unlabelled)
+        return method.quick_predictor(rows.probabilities, rows.y, seed)

@@ -26,7 +26,8 @@ from debias.estimators.tuning.tuning_settings import (
     published_objectives,
 )
 from debias.metrics.sample_weights import check_weights, whole_counts
-from debias.search.constraints import scaled_goal
+from debias.search.goals.class_order import goal_by_column
+from debias.search.goals.goal_scaling import scaled_goal
 from debias.search.objective import Objective
 from debias.search.search_settings import SearchSettings
 from debias.search.solve import announce_compilation
@@ -68,6 +69,8 @@ class EnsembleDebiaserCV(BaseDebiaser):
         Starts of every search.
     time_limit : float, optional
         Seconds for a proof about the fit on all rows.
+    tolerance : float, default=0.0
+        Of the fit on all rows, as in :class:`~debias.estimators.debiasers.EnsembleDebiaser`.
     classes : sequence of length n_classes, optional
         Class labels in the order of the columns, for arrays whose labels are names.
     n_jobs : int, optional
@@ -133,6 +136,7 @@ class EnsembleDebiaserCV(BaseDebiaser):
     search: str = "auto"
     n_starts: int = 32
     time_limit: float | None = None
+    tolerance: float = 0.0
     classes: Sequence[object] | None = None
     n_jobs: int | None = None
     random_state: RandomState = 0
@@ -142,7 +146,11 @@ class EnsembleDebiaserCV(BaseDebiaser):
         self, X: Rows, y: Labels, sample_weight: npt.ArrayLike | None = None
     ) -> Self:
         SearchSettings(
-            search=self.search, n_starts=self.n_starts, time_limit=self.time_limit, n_jobs=self.n_jobs
+            search=self.search,
+            n_starts=self.n_starts,
+            time_limit=self.time_limit,
+            n_jobs=self.n_jobs,
+            tolerance=self.tolerance,
         )
         check_rule(self.rule)
         objectives = published_objectives() if self.settings is None else list(self.settings)
@@ -153,8 +161,15 @@ class EnsembleDebiaserCV(BaseDebiaser):
         weights = np.ones(n_rows) if sample_weight is None else check_weights(sample_weight, n_rows)
         times, parts = whole_counts(weights)
         folds = make_folds(match.y, match.by_column.tolist(), self.cv, seed, times)
+        classes = match.classes.tolist()
         counted = [
-            replace(one, objective=cast(Objective, scaled_goal(one.objective, parts))) for one in settings
+            replace(
+                one,
+                objective=cast(
+                    Objective, goal_by_column(scaled_goal(one.objective, parts), classes, match.columns)
+                ),
+            )
+            for one in settings
         ]
         found = self._cross_validate(probabilities, match.y, counted, folds, seed)
         results = found.results.assign(smoothing=[float(one.objective.smoothing) for one in settings])
@@ -202,6 +217,7 @@ class EnsembleDebiaserCV(BaseDebiaser):
             search=self.search,
             n_starts=self.n_starts,
             time_limit=self.time_limit,
+            tolerance=self.tolerance,
             classes=self.classes,
             n_jobs=self.n_jobs,
             random_state=random_state,

@@ -11,7 +11,7 @@ import numpy as np
 
 from debias.corrections.families import Family, ensemble, memberships, weights
 from debias.errors import ParameterError
-from debias.search.objective import Objective
+from debias.search.objective import WEIGHTS, Objective
 
 FAMILIES = ("ensemble", "weights", "memberships")
 """Names that a family of a setting may have."""
@@ -54,7 +54,10 @@ class Setting:
         z = self.objective
         scale = "" if self.n_weights is None else f"{self.n_weights} "
         name = f"ensemble with {scale}weights" if self.family == "ensemble" else f"{scale}{self.family}"
-        return f"{name}, error {z.error:g}, COBias {z.cobias:g}, PMI {z.pmi:g}"
+        further = {key: value for key, value in z.used_params().items() if key in WEIGHTS[3:]}
+        more = [f"{key.replace('_', ' ')} {value:g}" for key, value in further.items()]
+        more += [] if z.costs is None else ["costs"]
+        return ", ".join([f"{name}, error {z.error:g}, COBias {z.cobias:g}, PMI {z.pmi:g}", *more])
 
 
 def published_objectives(smoothing: float = 4000.0) -> list[Objective]:

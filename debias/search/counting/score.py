@@ -16,7 +16,8 @@ from debias.search.problem import Problem
 MANY_CLASSES = 16
 
 # Columns of the factors.
-RIGHT, GAPS, PMI, CONSTANT, MAX_COBIAS, LEAST_RIGHT, LEAST_ACCURACY, TO_COBIAS, TO_ACCURACY = range(9)
+RIGHT, GAPS, PMI, CONSTANT, MAX_COBIAS, LEAST_RIGHT, TO_COBIAS, TO_ACCURACY = range(8)
+OF_CLASSES, WORST, BALANCED, MACRO_F1 = range(8, 12)
 
 
 _PRICES = (0.125, 0.25, 0.5, 1.0, 2.0, 4.0)
@@ -30,16 +31,20 @@ class ScoreTables(NamedTuple):
     ----------
     support : ndarray of shape (n_classes,)
         Samples per class.
-    factors : ndarray of shape (n_objectives, 9)
+    factors : ndarray of shape (n_objectives, 12)
         Factors of a right sample, of the summed gaps and of the PMI sum; the constant part of z;
-        largest COBias, fewest right samples and least class accuracy (infinity, 0 and 0 without
-        such a bound); the factors that turn summed gaps into COBias and right samples into accuracy.
+        largest COBias and fewest right samples (infinity and 0 without such a bound); the factors
+        that turn summed gaps into COBias and right samples into accuracy; the sum of the factors
+        that follow: of the least class accuracy, of the summed ones, and of the summed F1.
+    floors : ndarray of shape (n_objectives, n_classes)
+        Least accuracy of each class; 0 without such a bound.
     log_joint, log_predicted : ndarray of shape (n_objectives, n_samples + 1)
         Logarithms of the smoothed shares, by count; of length 1 if no objective has a PMI term.
     """
 
     support: IndexArray
     factors: FloatArray
+    floors: FloatArray
     log_joint: FloatArray
     log_predicted: FloatArray
 
@@ -71,27 +76,32 @@ def tabulate(objectives: Sequence[Goal], support: IndexArray) -> ScoreTables:
     inners = [goal.inner if isinstance(goal, Constrained) else goal for goal in objectives]
     log_joint = np.zeros((len(inners), n_samples + 1 if any(inner.pmi for inner in inners) else 1))
     log_predicted = np.zeros_like(log_joint)
-    factors = np.zeros((len(inners), 9))
+    factors, floors = np.zeros((len(inners), 12)), np.zeros((len(inners), n_classes))
     for row, (goal, inner) in enumerate(zip(objectives, inners, strict=True)):
         pairs = n_present * (n_present - 1) / 2
         factors[row] = [
             inner.error / n_samples, inner.cobias / pairs, inner.pmi, inner.error,
             *_bounds(goal, n_samples), 1 / pairs, 1 / n_samples,
+            0.0, inner.worst_class, inner.balanced_error / n_present, inner.macro_f1 / n_present,
         ]  # fmt: skip
+        factors[row, OF_CLASSES] = factors[row, WORST:].sum()
+        factors[row, CONSTANT] += inner.worst_class + inner.balanced_error + inner.macro_f1
+        if isinstance(goal, Constrained):
+            floors[row] = goal.least_class_accuracies(n_classes)
         if inner.pmi:
             k = inner.smoothing
             log_joint[row] = np.log((counts + k) / (n_samples + k * n_classes**2))
             log_predicted[row] = np.log((counts + k) / (n_samples + k * n_classes))
             factors[row, CONSTANT] += inner.pmi * log_predicted[row, support].sum()
-    return ScoreTables(support, factors, log_joint, log_predicted)
+    return ScoreTables(support, factors, floors, log_joint, log_predicted)
 
 
-def _bounds(goal: Goal, n_samples: int) -> tuple[float, float, float]:
-    """Return largest COBias, fewest right samples and least class accuracy."""
+def _bounds(goal: Goal, n_samples: int) -> tuple[float, float]:
+    """Return largest COBias and fewest right samples."""
     if not isinstance(goal, Constrained):
-        return np.inf, 0.0, 0.0
+        return np.inf, 0.0
     largest = np.inf if goal.max_cobias is None else goal.max_cobias
-    return largest, float(goal.least_correct(n_samples)), goal.min_class_accuracy or 0.0
+    return largest, float(goal.least_correct(n_samples))
 
 
 class BoundTerms(NamedTuple):
@@ -111,6 +121,10 @@ class BoundTerms(NamedTuple):
     smoothing, constant : float
         Smoothing of the PMI; what its sum would be if every class were predicted as often as
         it is right.
+    costs : ndarray of shape (n_classes, n_classes)
+        What a sample adds to z, by label and prediction; of shape (0, 0) where there are no costs.
+    cost_gains, least_cost : ndarray of shape (n_classes,), float
+        What a right sample of each class takes off z, at least; what all samples add that are wrong.
     """
 
     support: IndexArray
@@ -120,6 +134,9 @@ class BoundTerms(NamedTuple):
     multipliers: FloatArray
     smoothing: float
     constant: float
+    costs: FloatArray
+    cost_gains: FloatArray
+    least_cost: float
 
 
 def terms_of(problem: Problem) -> BoundTerms:
@@ -127,6 +144,9 @@ def terms_of(problem: Problem) -> BoundTerms:
     objective = problem.objective.inner if isinstance(problem.objective, Constrained) else problem.objective
     tables = tabulate([problem.objective], problem.support)
     logarithms = tables.log_joint[0, 0] - tables.log_predicted[0, 0]  # 0 without PMI
+    costs, wrong = costs_per_sample(problem.objective, problem.support), np.zeros(problem.n_classes)
+    if len(costs):
+        wrong = np.where(np.eye(len(costs), dtype=bool), np.inf, costs).min(axis=1)
     return BoundTerms(
         support=problem.support,
         by_support=np.argsort(-problem.support, kind="stable"),
@@ -135,7 +155,25 @@ def terms_of(problem: Problem) -> BoundTerms:
         multipliers=_multipliers(tables.factors[0], problem.n_samples),
         smoothing=float(objective.smoothing),
         constant=float(problem.n_classes * logarithms),
+        costs=costs,
+        cost_gains=np.maximum(0.0, wrong - np.diag(costs)) if len(costs) else wrong,
+        least_cost=float(problem.support @ wrong),
     )
+
+
+def costs_per_sample(goal: Goal, support: IndexArray) -> FloatArray:
+    """Return what a sample adds to z, by label and prediction; of shape (0, 0) where there are no costs.
+
+    Examples
+    --------
+    >>> from debias.search.objective import Objective
+    >>> costs_per_sample(Objective(costs=[[0, 1], [4, 0]]), np.array([1, 1]))
+    array([[0. , 0.5],
+           [2. , 0. ]])
+    """
+    inner = goal.inner if isinstance(goal, Constrained) else goal
+    costs = inner.cost_matrix(len(support))
+    return np.zeros((0, 0)) if costs is None else costs / support.sum()
 
 
 def _multipliers(factors: FloatArray, n_samples: int) -> FloatArray:
@@ -164,14 +202,29 @@ def sort_first(values: FloatArray, n: int) -> None:
 
 
 @compiled_in_place
+def of_classes(counts: IndexArray, tables: ScoreTables, row: int) -> float:
+    """Return what least class accuracy, balanced accuracy and macro F1 take off z under one objective."""
+    factors = tables.factors
+    least, total, f1 = 1.0, 0.0, 0.0
+    # invariant: least, total and f1 are those of the classes before k that have samples
+    for k in range(counts.shape[1]):
+        if tables.support[k] > 0:
+            accuracy = counts[0, k] / tables.support[k]
+            least = min(least, accuracy)
+            total += accuracy
+            f1 += 2.0 * counts[0, k] / (counts[1, k] + tables.support[k])
+    return factors[row, WORST] * least + factors[row, BALANCED] * total + factors[row, MACRO_F1] * f1
+
+
+@compiled_in_place
 def score(counts: IndexArray, tables: ScoreTables, row: int, accuracy: FloatArray) -> float:
-    """Return z under one objective: the same number as Objective or Constrained gives.
+    """Return z under one objective, its costs omitted: the same number as Objective or Constrained gives.
 
     ``counts`` holds correct and predicted samples by class, ``accuracy`` is scratch by class.
     """
     factors = tables.factors
     n_present = right = 0
-    information = 0.0
+    information = gaps = out = 0.0
     # invariant: accuracy[:n_present] holds the accuracies of the classes before k that have samples
     for k in range(counts.shape[1]):
         right += counts[0, k]
@@ -179,18 +232,16 @@ def score(counts: IndexArray, tables: ScoreTables, row: int, accuracy: FloatArra
             information += tables.log_joint[row, counts[0, k]] - tables.log_predicted[row, counts[1, k]]
         if tables.support[k] > 0:
             accuracy[n_present] = counts[0, k] / tables.support[k]
+            out += max(0.0, tables.floors[row, k] - accuracy[n_present])
             n_present += 1
-    gaps = out = 0.0
     if n_present > MANY_CLASSES:  # sorted, the sum of gaps is a sum over ranks
         sort_first(accuracy, n_present)
         # invariant: gaps is, with its factors by rank, the share of the accuracies before a
         for a in range(n_present):
-            out += max(0.0, factors[row, LEAST_ACCURACY] - accuracy[a])
             gaps += (2 * a + 1 - n_present) * accuracy[a]
     else:
         # invariant: gaps is the sum over all pairs of classes before a
         for a in range(n_present):
-            out += max(0.0, factors[row, LEAST_ACCURACY] - accuracy[a])
             for b in range(a):
                 gaps += abs(accuracy[a] - accuracy[b])
     # Without bounds nothing is ever out. In line and without branches: these slow all down by a fifth.
@@ -198,4 +249,6 @@ def score(counts: IndexArray, tables: ScoreTables, row: int, accuracy: FloatArra
     out += max(0.0, factors[row, LEAST_RIGHT] - right) * factors[row, TO_ACCURACY]
     z = factors[row, CONSTANT] - factors[row, RIGHT] * right + factors[row, GAPS] * gaps
     z -= factors[row, PMI] * information
+    if factors[row, OF_CLASSES] > 0:
+        z -= of_classes(counts, tables, row)
     return INFEASIBLE + out if out > BOUND_TOLERANCE else z

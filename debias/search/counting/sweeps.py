@@ -1,7 +1,7 @@
 """Sweeps: z of every correction of one class, or of every pair of corrections of two.
 
-The Python face of the compiled kernels. A sweeper owns the arrays that its kernels write to:
-one per thread.
+The Python face of the compiled kernels. Costs depend on what a wrong sample is predicted as, so they
+are added up sample by sample. A sweeper owns the arrays that its kernels write to: one per thread.
 """
 
 from abc import ABC, abstractmethod
@@ -9,11 +9,11 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from debias.search.constraints import Goal
-from debias.search.counting import bit_tables, rank_kernels, win_kernels
+from debias.search.constraints import INFEASIBLE, Goal
+from debias.search.counting import bit_tables, cost_kernels, rank_kernels, win_kernels
 from debias.search.counting.bit_tables import PairwiseWins, n_bytes_of_wins, wins_of
 from debias.search.counting.rank_kernels import RankScratch, RankTables, Rivals
-from debias.search.counting.score import tabulate
+from debias.search.counting.score import costs_per_sample, tabulate
 from debias.search.counting.win_kernels import WinScratch
 from debias.search.problem import FloatArray, IndexArray, Problem
 
@@ -39,6 +39,8 @@ class Sweeper(ABC):
         self.n_evaluations = 0
         self.objectives = [problem.objective] if objectives is None else list(objectives)
         self._tables = tabulate(self.objectives, problem.support)
+        costs = [costs_per_sample(goal, problem.support) for goal in self.objectives]
+        self._costs = {t: matrix for t, matrix in enumerate(costs) if len(matrix)}
 
     def values(self, choice: IndexArray, *classes: int) -> FloatArray:
         """Return z of all corrections of one class or two, the others as in `choice`: an axis per class."""
@@ -50,7 +52,29 @@ class Sweeper(ABC):
             return self.all_values(choice, *classes[::-1]).swapaxes(1, 2)
         values = np.empty((len(self.objectives), *[self.problem.n_corrections] * len(classes)))
         self._fill(choice, classes, values)
+        for t, costs in self._costs.items():
+            added = self._cost_values(choice, classes, costs)
+            values[t] = np.where(values[t] < INFEASIBLE, values[t] + added, values[t])
         self.n_evaluations += values[0].size
+        return values
+
+    def _cost_values(self, choice: IndexArray, classes: tuple[int, ...], costs: FloatArray) -> FloatArray:
+        """Return what all samples cost with each correction of one class, or of two in ascending order."""
+        problem, i, j = self.problem, classes[0], classes[-1]
+        n_samples = problem.n_samples
+        base, rival = (
+            Rivals(np.zeros(n_samples, problem.ranks.dtype), np.zeros(n_samples, np.int32)) for _ in range(2)
+        )
+        rank_kernels.best_rivals(problem.columns, choice, i, j, base)
+        columns, more = problem.columns[j], np.zeros(n_samples)
+        if i == j:
+            values = np.zeros(problem.n_corrections)
+            cost_kernels.cost_class(columns, base, problem.y, j, costs, more, values)
+            return values
+        values = np.zeros((problem.n_corrections, problem.n_corrections))
+        for s, row in enumerate(problem.columns[i]):
+            rank_kernels.raise_rivals(base, row, i, rival)
+            cost_kernels.cost_class(columns, rival, problem.y, j, costs, more, values[s])
         return values
 
     @abstractmethod

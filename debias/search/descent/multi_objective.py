@@ -17,7 +17,7 @@ from debias.errors import ParameterError
 from debias.search.counting import win_kernels
 from debias.search.counting.sweeps import Sweeper, sweepers
 from debias.search.descent.coordinate_descent import MOST_TRIPLES, begin, descend_from
-from debias.search.objective import Objective
+from debias.search.objective import WEIGHTS, Objective
 from debias.search.problem import TOLERANCE, Candidate, FloatArray, IndexArray, Problem
 
 MOST_CHOICES = 1 << 21
@@ -203,7 +203,7 @@ class _MultiObjectiveSearch:
     def result(self, radius: int) -> MultiObjectiveResult:
         """Return the best of every objective, nothing proved of a search that was stopped."""
         best = [
-            self.problem.candidate(choice, float(np.asarray(objective(*self.problem.counts(choice)))))
+            self.problem.with_objective(objective).candidate(choice)
             for objective, choice in zip(self.objectives, self.choices, strict=True)
         ]
         return MultiObjectiveResult(tuple(best), 0 if self.stop.is_set() else radius, self.n_evaluations)
@@ -214,6 +214,7 @@ class _Leader(Sweeper):
 
     def __init__(self, search: _MultiObjectiveSearch, index: int):
         super().__init__(search.problem.with_objective(search.objectives[index]))
+        self._costs = {}  # a term like others here
         self._search = search
         self._factors = search.factors[:, index]
 
@@ -222,9 +223,9 @@ class _Leader(Sweeper):
 
 
 def unit_objectives(objectives: Sequence[Objective]) -> list[Objective]:
-    """Return one objective per term of z: error, COBias, and PMI once per smoothing that matters.
+    """Return one objective per term of z that matters: error, COBias, PMI by smoothing, and so on.
 
-    z is ``error * term 0 + cobias * term 1 + pmi * term 2``, so one count serves every objective.
+    z is the sum of its weights times these terms, so one count serves every objective.
 
     Examples
     --------
@@ -233,7 +234,10 @@ def unit_objectives(objectives: Sequence[Objective]) -> list[Objective]:
     """
     smoothings = sorted({float(objective.smoothing) for objective in objectives if objective.pmi})
     information = [Objective(0.0, 0.0, 1.0, smoothing) for smoothing in smoothings]
-    return [Objective(1.0, 0.0, 0.0), Objective(0.0, 1.0, 0.0), *information]
+    names = [name for name in WEIGHTS[3:] if any(getattr(objective, name) for objective in objectives)]
+    further = [Objective(0.0, 0.0, 0.0, **{name: 1.0}) for name in names]
+    costs = [Objective.least_cost(rows) for rows in dict.fromkeys(map(_cost_rows, objectives)) if rows]
+    return [Objective(1.0, 0.0, 0.0), Objective(0.0, 1.0, 0.0), *information, *further, *costs]
 
 
 def factors_of(objectives: Sequence[Objective]) -> FloatArray:
@@ -246,12 +250,25 @@ def factors_of(objectives: Sequence[Objective]) -> FloatArray:
            [2.7, 1. ],
            [0. , 0.2]])
     """
-    smoothings = [unit.smoothing for unit in unit_objectives(objectives)[2:]]
-    rows = [[objective.error for objective in objectives], [objective.cobias for objective in objectives]]
-    rows += [
-        [one.pmi if one.smoothing == smoothing else 0.0 for one in objectives] for smoothing in smoothings
-    ]
+    units = unit_objectives(objectives)
+    rows = [[_factor(objective, unit) for objective in objectives] for unit in units]
     return np.array(rows, dtype=np.float64)
+
+
+def _factor(objective: Objective, unit: Objective) -> float:
+    """Return what an objective makes of one term."""
+    if unit.costs is not None:
+        return float(_cost_rows(objective) == unit.costs)
+    if unit.pmi:
+        return objective.pmi if objective.smoothing == unit.smoothing else 0.0
+    return sum(getattr(objective, name) for name in WEIGHTS if getattr(unit, name))
+
+
+def _cost_rows(objective: Objective) -> tuple[tuple[float, ...], ...]:
+    """Return the costs of an objective in a form that can be compared; empty where it has none."""
+    if objective.costs is None:
+        return ()
+    return tuple(map(tuple, np.asarray(objective.costs, dtype=np.float64).tolist()))
 
 
 def _sums(values: Sequence[FloatArray]) -> FloatArray:

@@ -13,11 +13,12 @@ from typing import NamedTuple
 import numpy as np
 
 from debias.corrections.families import Family
-from debias.search.constraints import Constrained, Goal, scaled_goal
+from debias.search.constraints import Constrained, Goal
 from debias.search.counting.sweeps import Sweeper, sweepers
 from debias.search.descent.coordinate_descent import begin, descend_from
 from debias.search.descent.iterated_local_search import MANY
 from debias.search.descent.smoothed_bootstrap import N_COPIES, smooth
+from debias.search.goals.goal_scaling import scaled_goal
 from debias.search.problem import TOLERANCE, Candidate, FloatArray, IndexArray, Problem, build_problem
 
 N_STARTS = 8
@@ -270,7 +271,8 @@ class _Resampled:
 
     def valued(self, candidate: Candidate) -> Candidate:
         """Return a candidate with its objective, bounds ignored."""
-        return candidate._replace(objective=float(self._inner(*self._problem.counts(candidate.choice))))
+        unbounded = self._problem.with_objective(self._inner)
+        return candidate._replace(objective=unbounded.evaluate(candidate.choice))
 
     def standard_errors(self, path: Sequence[Candidate], best: Candidate) -> list[float]:
         """Return the deviation, over resamples, of each objective less that of the best."""
@@ -285,4 +287,7 @@ class _Resampled:
         by_class = (named[:, :, None] == np.arange(n_classes)).sum(axis=1)
         own = np.where(self._y[:, None] == np.arange(n_classes), by_class, 0)
         support = np.broadcast_to(problem.support, (N_RESAMPLES, n_classes))
-        return np.asarray(self._inner(self._times @ own, self._times @ by_class, support))
+        costs, cost = self._inner.cost_matrix(n_classes), None
+        if costs is not None:
+            cost = self._times @ (by_class * costs[self._y]).sum(axis=1) / problem.n_samples
+        return np.asarray(self._inner(self._times @ own, self._times @ by_class, support, cost))

@@ -32,6 +32,20 @@ def count(
 
 
 @compiled_in_place
+def name(values: FloatArray, factors: FloatArray, empty_winner: IndexArray, named: IndexArray) -> None:
+    """Fill the class that each sample is predicted as, decided as in :func:`count`."""
+    n_classes, n_samples = values.shape
+    for m in range(n_samples):
+        winner, highest = empty_winner[m], 0.0
+        # invariant: winner has the highest value of the classes before k
+        for k in range(n_classes):
+            corrected = values[k, m] * factors[k]
+            if corrected > highest:
+                winner, highest = k, corrected
+        named[m] = winner
+
+
+@compiled_in_place
 def find_edges(
     values: FloatArray,
     factors: FloatArray,

@@ -9,10 +9,10 @@ from typing import NamedTuple
 import numpy as np
 
 from debias.errors import TableError
-from debias.search.constraints import Constrained, Goal
-from debias.search.counting.score import score, tabulate
+from debias.search.constraints import INFEASIBLE, Constrained, Goal
+from debias.search.counting.score import costs_per_sample, score, tabulate
 from debias.search.log_bias import log_bias_kernels as bias_kernels
-from debias.search.objective import FloatArray, IndexArray, confusion_counts
+from debias.search.objective import FloatArray, IndexArray
 from debias.search.problem import TOLERANCE
 
 FARTHEST = 230.0
@@ -92,9 +92,10 @@ class LogBiasProblem:
         self._fallback = np.argmax(fallback_probabilities, axis=1).astype(np.int64)
         objective = objective.validate()
         if isinstance(objective, Constrained):
-            objective = objective.resolve(confusion_counts(self._y, self._fallback, self.n_classes))
+            objective = objective.resolve_on(self._y, self._fallback, np.asarray(fallback_probabilities))
         self.objective = objective
         self._tables = tabulate([objective], self.support)
+        self._costs = costs_per_sample(objective, self.support)
         self._counts = np.zeros((2, self.n_classes), dtype=np.int64)
         self._accuracy = np.zeros(self.n_classes)
         self.n_evaluations = 0
@@ -109,7 +110,12 @@ class LogBiasProblem:
         """
         bias_kernels.count(self.values, np.exp(biases), self._fallback, self._y, self._counts)
         self.n_evaluations += 1
-        return float(score(self._counts, self._tables, 0, self._accuracy))
+        z = float(score(self._counts, self._tables, 0, self._accuracy))
+        if len(self._costs) and z < INFEASIBLE:
+            named = np.empty(self.n_samples, dtype=np.int64)
+            bias_kernels.name(self.values, np.exp(biases), self._fallback, named)
+            z += float(self._costs[self._y, named].sum())
+        return z
 
     def profile(self, biases: FloatArray, j: int) -> tuple[FloatArray, FloatArray]:
         """Return z at every log-bias of class `j`, the others as in `biases`.
@@ -144,8 +150,16 @@ class LogBiasProblem:
         bias_kernels.score_between(
             bounds, order, NARROWEST, rival, self._y, j, self._tables, self._counts, self._accuracy, z
         )
+        if len(self._costs):
+            z += np.where(z < INFEASIBLE, self._costs_between(order, rival, j), 0.0)
         self.n_evaluations += int(np.isfinite(z).sum())
         return bounds, z
+
+    def _costs_between(self, order: IndexArray, rival: IndexArray, j: int) -> FloatArray:
+        """Return what all samples cost in each interval: class j takes the samples one by one, in order."""
+        of_rivals = self._costs[self._y, rival]
+        more = self._costs[self._y, j] - of_rivals
+        return np.asarray(of_rivals.sum() + np.concatenate([[0.0], np.cumsum(more[order])]))
 
     def line_search(self, biases: FloatArray, j: int) -> LinePoint:
         """Find the best log-bias of class `j`, the others as they are.

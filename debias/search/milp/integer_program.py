@@ -35,7 +35,7 @@ class IntegerProgram:
     """Choose one correction per class by mixed-integer linear programming.
 
     For small problems and for constraints that no search of ours knows: the searches are
-    thousands of times faster. Objectives with a PMI term are not linear and left to them.
+    thousands of times faster. Objectives with PMI, macro F1 or costs are not linear and left to them.
 
     Parameters
     ----------
@@ -46,7 +46,7 @@ class IntegerProgram:
     family : Family or sequence of Correction
         The corrections to choose from.
     objective : Objective
-        What is minimised; its `pmi` must be 0.
+        What is minimised; its `pmi` and `macro_f1` must be 0, and its `costs` None.
 
     Attributes
     ----------
@@ -60,7 +60,7 @@ class IntegerProgram:
     TableError
         A row is not a distribution, a label has no column, or fewer than two classes have rows.
     ParameterError
-        The objective has a PMI term, or an argument is of another kind.
+        The objective is not linear, or an argument is of another kind.
     MissingDependencyError
         Pyomo is not installed.
 
@@ -98,7 +98,7 @@ class IntegerProgram:
         objective: Objective,
     ):
         self.family = Family.of(family)
-        self.objective = _without_pmi(objective)
+        self.objective = _linear(objective)
         table = probabilities if isinstance(probabilities, pd.DataFrame) else np.asarray(probabilities)
         names = table.columns.tolist() if isinstance(table, pd.DataFrame) else None
         self._probabilities = check_probabilities(np.array(table, dtype=np.float64), names, sum_to_one=True)
@@ -287,7 +287,7 @@ def _agree(what: str, said: float, real: float) -> None:
         )
 
 
-def _without_pmi(objective: Objective) -> Objective:
+def _linear(objective: Objective) -> Objective:
     """Return the objective, or say why it cannot be a linear program."""
     if not isinstance(objective, Objective):
         raise ParameterError(
@@ -302,6 +302,20 @@ def _without_pmi(objective: Objective) -> Objective:
             allowed="0, since the integer program is linear and the PMI term is not",
             received=objective.pmi,
             fix="use Objective(pmi=0), or the exact search, which handles PMI",
+        )
+    if objective.macro_f1 > 0:
+        raise ParameterError(
+            parameter="macro_f1",
+            allowed="0, since the integer program is linear and F1 is a ratio",
+            received=objective.macro_f1,
+            fix="use the exact search",
+        )
+    if objective.costs is not None:
+        raise ParameterError(
+            parameter="costs",
+            allowed="None: the integer program knows which rows are right, not what wrong ones are taken for",
+            received=objective.costs,
+            fix="use the exact search",
         )
     return objective
 

@@ -66,7 +66,7 @@ def build_model(probabilities: FloatArray, y: IndexArray, family: Family, object
     family : Family
         The corrections to choose from.
     objective : Objective
-        What is minimised, its PMI term ignored.
+        What is minimised; its PMI, macro F1 and costs, which are not linear in what is right, are ignored.
 
     Returns
     -------
@@ -89,7 +89,12 @@ def build_model(probabilities: FloatArray, y: IndexArray, family: Family, object
     model.n_changed = pyo.Expression(
         expr=pyo.quicksum(model.chosen[k, r] for k, r in model.chosen if r != family.identity)
     )
-    model.z = pyo.Expression(expr=objective.error * (1 - model.accuracy) + objective.cobias * model.cobias)
+    model.z = pyo.Expression(
+        expr=objective.error * (1 - model.accuracy)
+        + objective.cobias * model.cobias
+        + objective.worst_class * (1 - model.least_class_accuracy)
+        + objective.balanced_error * (1 - model.balanced_accuracy)
+    )
     model.objective = pyo.Objective(expr=len(y) * model.z)
     model.own = pyo.ConstraintList(doc="added by a user")
     return model
@@ -173,6 +178,11 @@ def _express_accuracies(model: Model, conditions: list[RowCondition]) -> None:
     model.class_accuracy = pyo.Expression(present, rule=lambda m, k: pyo.quicksum(right[k]) / rows[k])
     model.accuracy = pyo.Expression(
         expr=pyo.quicksum(rows[k] * model.class_accuracy[k] for k in present) / sum(rows.values())
+    )
+    model.balanced_accuracy = pyo.Expression(expr=pyo.quicksum(model.class_accuracy.values()) / len(present))
+    model.least_class_accuracy = pyo.Var(bounds=(0, 1), doc="at most that of every class")
+    model.least_at_most = pyo.Constraint(
+        present, rule=lambda m, k: m.least_class_accuracy <= m.class_accuracy[k]
     )
     model.gap = pyo.Var(pairs, bounds=(0, 1))
     model.gap_at_least = pyo.ConstraintList()

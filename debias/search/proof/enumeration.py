@@ -13,13 +13,15 @@ import numpy as np
 import numpy.typing as npt
 
 from debias.compilation import compiled_in_place
+from debias.search.constraints import INFEASIBLE
 from debias.search.counting.bit_tables import BitTables, Words
-from debias.search.counting.score import PMI, TO_COBIAS, score
+from debias.search.counting.score import TO_COBIAS, score
 from debias.search.counting.win_kernels import popcount
 from debias.search.problem import FloatArray, IndexArray
-from debias.search.proof.bounds import TOLERANCE, least_objective, most_information
+from debias.search.proof.bounds import TOLERANCE, least_objective, most_beyond, needs_predicted
 from debias.search.proof.enumeration_kernels import (
     change_of,
+    cost_of,
     count_both,
     count_predicted,
     count_words,
@@ -245,12 +247,11 @@ def count_last_two(tables, terms, state, found, depth, prune):
         n_counted += tables.n_distinct[j]
         level_corrections(terms, state)
         highest = found.best[0] + TOLERANCE
-        pmi = terms.tables.factors[0, PMI]
-        if pmi > 0:
+        if needs_predicted(terms):
             total = 0
             for k in range(n_classes):
                 total += state.most[k]
-            highest += pmi * most_information(total, state.most, terms)
+            highest += most_beyond(total, state.most, terms)
         state.is_named[0] = False
         for r in range(tables.n_distinct[j]):
             if state.gaps[0, r] <= highest:
@@ -268,25 +269,27 @@ def count_last_two(tables, terms, state, found, depth, prune):
 @compiled_in_place
 def consider(tables, terms, state, found, column):
     """Take a choice that was counted as the best if it beats the best, as Candidate compares them."""
-    best, pmi = found.best, terms.tables.factors[0, PMI]
+    best, by_predicted = found.best, needs_predicted(terms)
     lower, total = state.gaps[0, column], int(state.gaps[1, column])
     for k in range(state.picked.shape[0]):
         state.right[0, k] = state.counts[k, column]
-    if pmi > 0:
-        lower -= pmi * most_information(total, state.right[0], terms)
+    if by_predicted:
+        lower -= most_beyond(total, state.right[0], terms)
     if lower > best[0] + TOLERANCE:
         return
     n_changed, size = change_of(tables, state.picked)
     simpler = n_changed < best[1] or (n_changed == best[1] and size < best[2] - TOLERANCE)
     if lower > best[0] - TOLERANCE and not simpler:
         return
-    if pmi > 0:
+    if by_predicted:
         j = tables.order[tables.order.shape[0] - 1]
         if not state.is_named[0]:  # the same for all corrections of the last class
             name_fixed(tables, state, j)
             state.is_named[0] = True
         count_predicted(tables, state, j)
     value = score(state.right, terms.tables, 0, state.levels)
+    if terms.costs.shape[0] > 0 and value < INFEASIBLE:
+        value += cost_of(tables, state, terms.costs, tables.order[tables.order.shape[0] - 1])
     if value < best[0] - TOLERANCE or (value <= best[0] + TOLERANCE and simpler):
         best[0], best[1], best[2] = value, n_changed, size
         for k in range(state.picked.shape[0]):

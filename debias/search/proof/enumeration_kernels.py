@@ -1,7 +1,7 @@
 """Compiled counting on bit tables: fix a class, and count all corrections of another in one pass."""
 
 from debias.compilation import compiled_in_place
-from debias.search.counting.score import CONSTANT, GAPS, RIGHT
+from debias.search.counting.score import BALANCED, CONSTANT, GAPS, RIGHT, WORST
 from debias.search.counting.win_kernels import keep_wins, popcount
 
 
@@ -127,8 +127,34 @@ def count_predicted(tables, state, j):
 
 
 @compiled_in_place
+def cost_of(tables, state, costs, j):
+    """Return, from ``named``, what all samples cost, each by its label and prediction."""
+    wins, n_classes = tables.wins, state.picked.shape[0]
+    r = tables.members[j, state.picked[j]]
+    total = 0.0
+    # invariant: total is the cost of the samples of the labels before
+    for label in range(n_classes):
+        n_left = 0
+        for w in range(tables.words[label], tables.words[label + 1]):
+            n_left += popcount(wins.valid[w])
+        for k in range(n_classes):
+            if k == j:
+                continue
+            s = tables.members[k, state.picked[k]]
+            p = wins.pair[k, j]
+            n_predicted = 0
+            for w in range(tables.words[label], tables.words[label + 1]):
+                over_j = wins.bits[p, r, s, w] if j < k else ~wins.bits[p, s, r, w]
+                n_predicted += popcount(state.named[k, w] & over_j)
+            total += costs[label, k] * n_predicted
+            n_left -= n_predicted
+        total += costs[label, j] * n_left
+    return total
+
+
+@compiled_in_place
 def level_corrections(terms, state):
-    """Fill ``gaps`` by correction: z without its PMI, right samples, and summed gaps of accuracy."""
+    """Fill ``gaps`` by correction: z without PMI, macro F1 and costs, right samples, and summed gaps."""
     lower, right, gap = state.gaps[0], state.gaps[1], state.gaps[2]
     for r in range(lower.shape[0]):
         right[r] = 0.0
@@ -149,6 +175,15 @@ def level_corrections(terms, state):
     factors = terms.tables.factors
     for r in range(lower.shape[0]):
         lower[r] = factors[0, CONSTANT] - factors[0, RIGHT] * right[r] + factors[0, GAPS] * gap[r]
+    if factors[0, WORST] > 0 or factors[0, BALANCED] > 0:
+        for r in range(lower.shape[0]):
+            least, total = 1.0, 0.0
+            # invariant: least and total are those of the classes before k that have samples
+            for k in range(terms.support.shape[0]):
+                if terms.support[k] > 0:
+                    least = min(least, state.accuracy[k, r])
+                    total += state.accuracy[k, r]
+            lower[r] -= factors[0, WORST] * least + factors[0, BALANCED] * total
 
 
 @compiled_in_place

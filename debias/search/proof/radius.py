@@ -15,11 +15,11 @@ from math import comb
 import numpy as np
 
 from debias.search.certificate import Limit
-from debias.search.counting.score import CONSTANT, PMI, RIGHT, terms_of
+from debias.search.counting.score import BALANCED, CONSTANT, RIGHT, WORST, terms_of
 from debias.search.counting.sweeps import Sweeper, sweepers
 from debias.search.descent.coordinate_descent import best_move
 from debias.search.problem import Candidate, IndexArray, Problem
-from debias.search.proof.bounds import most_information
+from debias.search.proof.bounds import most_beyond
 
 ALWAYS = 1_000_000
 """Choices up to which a radius is proved whatever the limit: two of 14 classes, say."""
@@ -207,6 +207,7 @@ def pair_bound(problem: Problem) -> float:
     """
     terms = terms_of(problem)
     most = problem.support.copy()
+    least_class, n_missing = 1.0, 0.0
     for i, j in _confused_pairs(problem):
         of_i, of_j = (slice(*problem.offsets[k : k + 2]) for k in (i, j))
         fewest = problem.support[i] + problem.support[j]
@@ -215,11 +216,16 @@ def pair_bound(problem: Problem) -> float:
             lost += (problem.columns[j][:, of_j] < column[of_j]).sum(axis=1)
             fewest = min(fewest, lost.min())
         most[i] -= fewest
+        # The least class accuracy is no more than the accuracy of two classes together, and what
+        # their class accuracies lack is least where the larger class lacks it all.
+        in_both = problem.support[i] + problem.support[j]
+        least_class = min(least_class, 1 - fewest / max(1, in_both))
+        n_missing += fewest / max(1, problem.support[i], problem.support[j])
     factors = terms.tables.factors[0]
+    most_accurate = (problem.support > 0).sum() - n_missing
     least = factors[CONSTANT] - factors[RIGHT] * most.sum()
-    if factors[PMI] > 0:
-        least -= factors[PMI] * most_information(int(most.sum()), problem.support, terms)
-    return float(least)
+    least -= factors[WORST] * least_class + factors[BALANCED] * most_accurate
+    return float(least - most_beyond(int(most.sum()), problem.support, terms))
 
 
 def _confused_pairs(problem: Problem) -> list[tuple[int, int]]:

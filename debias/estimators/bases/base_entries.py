@@ -96,11 +96,12 @@ def _numbers(
 ) -> npt.NDArray[np.float64]:
     """Return finite numbers of a shape; of any length where none is given."""
     try:
-        values = np.asarray(entry[name], dtype=np.float64)
-    except KeyError:
-        raise
-    except (TypeError, ValueError) as error:
+        values = np.asarray(entry[name])
+    except ValueError as error:  # lists of unequal lengths
         raise CorrectionFileError(parameter=name, allowed="numbers", received=entry[name]) from error
+    if values.dtype.kind not in "iuf" and values.size:  # text that looks like a number is none
+        raise CorrectionFileError(parameter=name, allowed="numbers", received=entry[name])
+    values = values.astype(np.float64)
     fits = values.ndim == 1 if shape is None else values.shape == shape
     if not fits or not np.isfinite(values).all():
         allowed = f"finite numbers of shape {'(n,)' if shape is None else shape}"

@@ -206,7 +206,8 @@ def _parse(path: Path) -> Entry:
             allowed=" or ".join(map(str, READABLE_VERSIONS)),
             fix="fit again, or install the release that wrote it",
         )
-    written = document["checksum"] if document["schema_version"] >= 3 else document.get("checksum")
+    later = document["schema_version"] >= 3  # and a checksum counts, whatever became of the version
+    written = document["checksum"] if later else document.get("checksum")
     if written is not None and written != _checksum(document):
         raise CorrectionFileError(
             "the file has changed since it was written",

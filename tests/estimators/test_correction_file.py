@@ -202,6 +202,14 @@ def test_corrections_written_before_load_and_predict_the_same(name, tmp_path):
     assert changed <= {"summary", "versions", "schema_version", "checksum"}
 
 
+@pytest.mark.parametrize("version", [1, 2])
+def test_an_earlier_version_does_not_void_the_checksum(document, tmp_path, version):
+    path = tmp_path / "c.json"
+    path.write_text(json.dumps(document | {"schema_version": version}), encoding="utf-8")
+    with refused(CorrectionFileError, file=str(path)):
+        load(path)
+
+
 @settings(deadline=None, max_examples=300)
 @given(data=st.data())
 def test_a_flipped_bit_is_an_error(data, document, tmp_path_factory):

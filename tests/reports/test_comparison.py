@@ -282,6 +282,23 @@ def test_a_class_without_test_rows_is_said():
     comparison_html(compared, "t")
 
 
+def test_many_classes_are_rows_and_estimators_of_the_caller_are_left_alone():
+    names = [f"class {place}" for place in range(15)]
+    opt, test = (
+        ProbabilityTable(
+            np.full((30, 15), 1 / 15), [*range(15)] * 2, classes=names, ids=[f"{one}{i}" for i in range(30)]
+        )
+        for one in "ab"
+    )
+    own = MajorityClass()
+    compared = compare_tables([(opt, test)], {"own": own, "other": Uncorrected()}, n_resamples=5)
+    assert not hasattr(own, "classes_")
+    last = sections(compared)[-1]
+    assert last.header == ["class", "own", "other"]
+    assert [row[0] for row in last.rows] == names
+    assert "which never predicts 14 classes" in compared.verdict[0]
+
+
 def test_real_tables():
     opt, test = (
         ProbabilityTable.read(published_path("agnews", split), classes=CLASSES["agnews"])

@@ -4,11 +4,12 @@ Every method says how many labels it used; supervised ones learn from the same r
 """
 
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 
 import pandas as pd
+from sklearn.base import ClassifierMixin, clone
 
 from debias.console.number_formats import counted
 from debias.errors import InterruptedWarning, ParameterError
@@ -253,8 +254,9 @@ def compare_tables(
         check_pair(opt, test)
     measured: list[MeasuredTable] = []
     for name, (opt, test) in zip(called, pairs, strict=True):
-        shown = "" if len(pairs) == 1 else f"{name}: "
-        announce = None if on_method is None else lambda method, shown=shown: on_method(f"{shown}{method}")
+        announce = on_method
+        if on_method is not None and len(pairs) > 1:
+            announce = partial(_announced, on_method, name)
         measured.append(measure(name, opt, test, asked, settings, announce))
         if measured[-1].interrupted:
             break
@@ -273,11 +275,20 @@ def compare_tables(
     return compared
 
 
+def _announced(on_method: Announce, table: str, method: str) -> None:
+    on_method(f"{table}: {method}")
+
+
 def _chosen(methods: Methods, slow: bool) -> list[Method]:
     """Return the methods that are compared."""
     if not isinstance(methods, Mapping):
         return choose_methods(methods, slow)
-    return [Method(name, name, "given", lambda settings, opt, own=own: own) for name, own in methods.items()]
+    return [Method(name, name, "given", _cloning(own)) for name, own in methods.items()]
+
+
+def _cloning(own: ColumnClassifier) -> Callable[[MethodSettings, ProbabilityTable], ClassifierMixin]:
+    """Return what makes a copy of an estimator of the caller, not fitted."""
+    return lambda settings, opt: clone(own)
 
 
 def _against(against: str | None, asked: Sequence[Method]) -> str:

@@ -81,7 +81,9 @@ class PairedFigures:
 
     def _values(self, table: MeasuredTable) -> dict[str, FloatArray]:
         """Return the metrics of the test rows themselves, by method."""
-        return {name: self._metrics(table.counts(p)) for name, p in table.predictions().items()}
+        return {
+            name: self._metrics(table.counts(p).astype(np.float64)) for name, p in table.predictions().items()
+        }
 
     def _frame(self, table: MeasuredTable, drawn: dict[str, tuple[FloatArray, FloatArray]]) -> pd.DataFrame:
         values = self._values(table)

@@ -1,7 +1,7 @@
 """Shows a comparison to people: sections of figures for a terminal, for Markdown, and as one HTML page."""
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import pandas as pd
 
@@ -20,6 +20,8 @@ _SHORT = {
     "worst_class_accuracy": "worst",
     "z": "z",
 }
+_WIDEST = 14
+"""Most classes that are columns."""
 _LEGEND = (
     "All figures but z on a scale of 0 to 100; COBias is the mean gap between two class accuracies, lower is "
     "better, as is z, the objective per row; seconds are those of the fit."
@@ -69,9 +71,7 @@ def sections(comparison: Comparison, brief: bool = False) -> list[Section]:
         found.append(Section(title, *_figures(frame, brief), said))
         found.append(_differences(comparison, frame, name, brief))
         if not brief:
-            accuracies = table.class_accuracies()
-            rows = [[str(m), *(percent(a, unit=False) for a in row)] for m, row in accuracies.iterrows()]
-            found.append(Section(f"{name}: class accuracies", ["method", *table.classes], rows, []))
+            found.append(_class_accuracies(table.class_accuracies(), name))
     return found
 
 
@@ -89,7 +89,7 @@ def _figures(frame: pd.DataFrame, brief: bool, second: str = "") -> tuple[list[s
     return [*header, "never" if brief else "never predicted", "s" if brief else "seconds"], rows
 
 
-def _count(number: object) -> str:
+def _count(number: Any) -> str:
     return "–" if pd.isna(number) else f"{number:,}"
 
 
@@ -131,6 +131,15 @@ def _differences(comparison: Comparison, frame: pd.DataFrame, name: str, brief: 
         rows.append([str(method), *cells])
     title = f"{name}: difference from {comparison.against}, in points, {100 * comparison.level:g} % intervals"
     return Section(title, ["method", *(NAMES[metric] for metric in metrics)], rows, [])
+
+
+def _class_accuracies(accuracies: pd.DataFrame, name: str) -> Section:
+    """Return the class accuracies: a column for each class, or where that is too wide, a row."""
+    corner = "method"
+    if accuracies.shape[1] > _WIDEST:
+        accuracies, corner = accuracies.T, "class"
+    rows = [[str(first), *(percent(a, unit=False) for a in row)] for first, row in accuracies.iterrows()]
+    return Section(f"{name}: class accuracies", [corner, *map(str, accuracies.columns)], rows, [])
 
 
 def _signed(number: float) -> str:

@@ -147,7 +147,7 @@ def measure(
     said = {(one.category, str(one.message)) for one in caught}
     for category, text in sorted(said, key=str):
         if not issubclass(category, InterruptedWarning):
-            warnings.warn(text, category, stacklevel=2)
+            warnings.warn(text, category, stacklevel=3)
     return MeasuredTable(name, classes, len(opt), truth, tuple(found), interrupted)
 
 

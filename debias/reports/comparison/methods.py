@@ -148,7 +148,7 @@ def _ours(key: str, name: str, make: Callable[[], Any], group: str = "ours", is_
     return Method(key, name, group, lambda settings, opt: _set(make(), settings), is_slow=is_slow)
 
 
-def _front(name: str) -> Callable[[], Any] | None:
+def _front(name: str) -> Callable[..., Any] | None:
     """Return a public class of the package, where it is there."""
     return getattr(sys.modules["debias"], name, None)
 

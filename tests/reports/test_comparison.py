@@ -241,6 +241,35 @@ def test_several_tables_have_means_deviations_and_one_file():
         assert frame.index.tolist() == mean.index.tolist()
     assert "±" in sections(compared)[0].rows[0][3]
     assert len(titles) == 2 + 3 * 2
+    assert sections(compared, brief=True)[0].header == [
+        "method",
+        "labels",
+        "acc.",
+        "bal.",
+        "COBias",
+        "worst",
+        "z",
+    ]
+
+
+def test_the_same_rows_after_two_prompts_are_no_more_rows():
+    opt, test = two_pairs()[0]
+    methods = ["uncorrected", "logistic"]
+    other = ProbabilityTable(test.probabilities**0.9, test.labels, ids=test.ids, normalise=True)
+    twice = compare_tables([(opt, test), (opt, test)], methods, n_resamples=400)
+    prompts = compare_tables([(opt, test), (opt, other)], methods, n_resamples=400)
+    apart = compare_tables(two_pairs(), methods, n_resamples=400)
+
+    def width(frame):
+        row = frame.loc["logistic regression"]
+        return row["accuracy_difference_high"] - row["accuracy_difference_low"]
+
+    one = width(twice.frames["table 1"])
+    assert width(twice.mean) == pytest.approx(one)
+    assert 0.8 * one < width(prompts.mean) < 1.2 * one
+    assert width(apart.mean) < 0.85 * one
+    assert any("resampled together" in note for note in prompts.notes)
+    assert not any("resampled together" in note for note in apart.notes)
 
 
 def test_a_method_without_all_tables_has_no_mean():

@@ -101,6 +101,10 @@ class Comparison:
             absent = [one for place, one in enumerate(table.classes) if place not in support.index]
             if absent:
                 found.append(f"No test row of {', '.join(absent)} in {table.name}: no figure includes such.")
+        if len({table.rows for table in self.tables}) < len(self.tables):
+            found.append(
+                "Tables with the same test rows are resampled together in the intervals of the mean."
+            )
         return found
 
     def to_frame(self) -> pd.DataFrame:

@@ -78,15 +78,27 @@ def sections(comparison: Comparison, brief: bool = False) -> list[Section]:
 def _figures(frame: pd.DataFrame, brief: bool, second: str = "") -> tuple[list[str], list[list[str]]]:
     """Return header and cells of the metrics, each with its interval, or with what `second` ends in."""
     names = _SHORT if brief else NAMES
-    header = ["method", "labels" if brief else "labels used", "needs", *(names[m] for m in METRICS)]
+    metrics = [metric for metric in METRICS if not (brief and second and metric == "macro_f1")]
+    columns = {"labels" if brief else "labels used": "labels_used", "needs": "needs"}
+    columns |= {names[metric]: metric for metric in metrics}
+    columns |= {
+        "never" if brief else "never predicted": "never_predicted",
+        "s" if brief else "seconds": "fit_seconds",
+    }
+    if brief and second:  # deviations take the room of what each table says
+        columns = {title: column for title, column in columns.items() if column in ("labels_used", *metrics)}
     rows = []
     for method, row in frame.iterrows():
-        cells = [str(method), _count(row["labels_used"]), str(row["needs"])]
-        for metric in METRICS:
-            cells.append(_cell(row, metric, brief, second))
-        seconds = "–" if pd.isna(row["fit_seconds"]) else f"{row['fit_seconds']:.1f}"
-        rows.append([*cells, _count(row["never_predicted"]), seconds])
-    return [*header, "never" if brief else "never predicted", "s" if brief else "seconds"], rows
+        cells = [str(method)]
+        for column in columns.values():
+            if column in METRICS:
+                cells.append(_cell(row, column, brief, second))
+            elif column == "fit_seconds":
+                cells.append("–" if pd.isna(row[column]) else f"{row[column]:.1f}")
+            else:
+                cells.append(str(row[column]) if column == "needs" else _count(row[column]))
+        rows.append(cells)
+    return ["method", *columns], rows
 
 
 def _count(number: Any) -> str:

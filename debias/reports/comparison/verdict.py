@@ -141,7 +141,7 @@ def _leader(figures: pd.DataFrame, axis: str, words: str, against: str) -> str:
     equals = [name for name in leaders if name != leader]
     away = ""
     if leader != against:
-        row = figures.loc[leader]
+        row = figures.loc[[leader]].iloc[0]
         away = f", {_difference(row, axis)} against {against}{_interval(row, axis)}"
     clause = f"{words}: {leader} ({shown}{away})"
     if "never_predicted" in figures and figures["never_predicted"].to_dict()[leader] > 0:
@@ -153,7 +153,7 @@ def _leader(figures: pd.DataFrame, axis: str, words: str, against: str) -> str:
     if best.all() or away:
         return clause
     follower = str(worth[~best].idxmax())
-    row = figures.loc[follower]
+    row = figures.loc[[follower]].iloc[0]
     behind = f"{_points(figures, follower, axis)}, {_difference(row, axis)}{_interval(row, axis)}"
     return f"{clause}, then {follower} ({behind})"
 

@@ -86,7 +86,7 @@ def test_figures_are_those_of_each_method_on_the_test_rows(tables, frame):
 
 def test_labels_are_counted(frame):
     free = frame.index.isin(
-        ["uncorrected", "batch calibration", "prior matching, uniform"],
+        ["uncorrected", "batch calibration", "prior matching (uniform)"],
     )
     assert (frame.loc[free, "labels_used"] == 0).all()
     assert (frame.loc[~free, "labels_used"] == 300).all()
@@ -162,6 +162,7 @@ def test_a_method_that_fails_is_a_row_with_its_reason(tables):
     assert "asks the model" in notes["linear probe"]
     alone = compare_tables([tables], methods, against="broken", n_resamples=20)
     assert alone.frames["table 1"]["accuracy_difference"].isna().all()
+    assert not any("difference" in section.title for section in sections(alone))
     assert "highest accuracy: majority (" in alone.verdict[0]
 
 
@@ -337,7 +338,7 @@ def test_real_tables():
     found = compare(opt, test, rows, settings=MethodSettings(n_starts=4), n_resamples=50)
     assert found.loc["uncorrected", "cobias"] == pytest.approx(0.358, abs=0.001)
     assert found.loc["ensemble (DCS)", "cobias"] < 0.08
-    assert found.loc["logistic regression, balanced", "accuracy"] > found.loc["uncorrected", "accuracy"]
+    assert found.loc["logistic regression (balanced)", "accuracy"] > found.loc["uncorrected", "accuracy"]
 
 
 def test_the_page_lists_every_row_and_its_python_runs(capsys):
@@ -374,6 +375,7 @@ def test_ctrl_c_stops_a_comparison_and_names_what_is_missing(at_once):
     with pytest.warns(InterruptedWarning, match="a, b on one; uncorrected, a, b on two"):
         compared = compare_tables(pairs, methods, names=["one", "two"], n_resamples=20)
     assert list(compared.frames) == ["one"]
+    assert not any("interrupted" in note for note in compared.notes)
     assert compared.mean is None
     assert describe_missing(compared).endswith("uncorrected, a, b on two.")
     with pytest.raises(KeyboardInterrupt):

@@ -95,7 +95,8 @@ class Comparison:
         ]
         for name, frame in self.frames.items():
             of = f" on {name}" if len(self.tables) > 1 else ""
-            found += [f"{method}{of}: {note}." for method, note in frame["note"].items() if note]
+            reasons = frame.loc[frame["note"].str.startswith("failed"), "note"]
+            found += [f"{method}{of}: {reason}." for method, reason in reasons.items()]
         for table in self.tables:
             support = pd.Series(table.truth).value_counts()
             absent = [one for place, one in enumerate(table.classes) if place not in support.index]

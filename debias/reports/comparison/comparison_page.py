@@ -64,12 +64,12 @@ def sections(comparison: Comparison, brief: bool = False) -> list[Section]:
     if comparison.mean is not None:
         cells = _figures(comparison.mean, brief, "_deviation")
         found.append(Section(f"Mean of {n} tables, with deviation", *cells, []))
-        found.append(_differences(comparison, comparison.mean, f"Mean of {n} tables", brief))
+        found += _differences(comparison, comparison.mean, f"Mean of {n} tables", brief)
     for table, (name, frame) in zip(comparison.tables, comparison.frames.items(), strict=True):
         title = f"{name}: fitted on {table.n_opt:,} rows, measured on {len(table.truth):,}"
         said = comparison.verdicts[name] if n > 1 else []
         found.append(Section(title, *_figures(frame, brief), said))
-        found.append(_differences(comparison, frame, name, brief))
+        found += _differences(comparison, frame, name, brief)
         if not brief:
             found.append(_class_accuracies(table.class_accuracies(), name))
     return found
@@ -124,8 +124,10 @@ def _cell(row: pd.Series, metric: str, brief: bool, second: str) -> str:
     return f"{shown(value)} ({between})"
 
 
-def _differences(comparison: Comparison, frame: pd.DataFrame, name: str, brief: bool) -> Section:
-    """Return the paired differences from the chosen method, in points, with intervals."""
+def _differences(comparison: Comparison, frame: pd.DataFrame, name: str, brief: bool) -> list[Section]:
+    """Return the paired differences from the chosen method with intervals, where there are any."""
+    if frame["accuracy_difference"].isna().all():
+        return []
     metrics = ("accuracy", "cobias", "worst_class_accuracy") if brief else METRICS
     rows = []
     for method, row in frame.drop(index=comparison.against, errors="ignore").iterrows():
@@ -142,7 +144,7 @@ def _differences(comparison: Comparison, frame: pd.DataFrame, name: str, brief: 
                 cells.append(f"{signed(value)} ({signed_span(low, high)})")
         rows.append([str(method), *cells])
     title = f"{name}: difference from {comparison.against}, in points, {100 * comparison.level:g} % intervals"
-    return Section(title, ["method", *(NAMES[metric] for metric in metrics)], rows, [])
+    return [Section(title, ["method", *(NAMES[metric] for metric in metrics)], rows, [])]
 
 
 def _class_accuracies(accuracies: pd.DataFrame, name: str) -> Section:

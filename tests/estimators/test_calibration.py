@@ -57,17 +57,24 @@ def name_of(value):
     return type(value).__name__
 
 
-@parametrize_with_checks(  # one of each kind
-    [
-        *(BatchCalibration(), ContextualCalibration(TWO_CLASSES), PriorMatching(), ClassWeights()),
-        *(LogisticRegressionBaseline(), VectorScaling(class_weight="balanced")),
-    ],
-    expected_failed_checks=lambda estimator: dict.fromkeys(
-        [*EXPECTED_FAILURES, "check_class_weight_classifiers"], NO_PROBABILITIES
-    ),
-    xfail_strict=True,
-)
+FAILING = dict.fromkeys([*EXPECTED_FAILURES, "check_class_weight_classifiers"], NO_PROBABILITIES)
+ONE_OF_EACH_KIND = [
+    *(BatchCalibration(), ContextualCalibration(TWO_CLASSES), ClassWeights()),
+    *(LogisticRegressionBaseline(), VectorScaling(class_weight="balanced")),
+]
+THE_OTHERS = [PriorMatching(), PriorMatching(target="labels"), ConfusionBalancing(), TemperatureScaling()]
+
+
+@parametrize_with_checks(ONE_OF_EACH_KIND, expected_failed_checks=lambda _: FAILING, xfail_strict=True)
 def test_scikit_learn_checks(estimator, check):
+    check(estimator)
+
+
+@pytest.mark.slow
+@parametrize_with_checks(
+    [*THE_OTHERS, BoostedTrees(n_rounds=2)], expected_failed_checks=lambda _: FAILING, xfail_strict=True
+)
+def test_scikit_learn_checks_of_the_others(estimator, check):
     check(estimator)
 
 

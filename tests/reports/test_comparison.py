@@ -87,7 +87,7 @@ def test_figures_are_those_of_each_method_on_the_test_rows(tables, frame):
 
 def test_labels_are_counted(frame):
     free = frame.index.isin(
-        ["uncorrected", "batch calibration", "prior matching, uniform"],
+        ["uncorrected", "batch calibration", "prior matching (uniform)"],
     )
     assert (frame.loc[free, "labels_used"] == 0).all()
     assert (frame.loc[~free, "labels_used"] == 300).all()
@@ -163,6 +163,7 @@ def test_a_method_that_fails_is_a_row_with_its_reason(tables):
     assert "asks the model" in notes["linear probe"]
     alone = compare_tables([tables], methods, against="broken", n_resamples=20)
     assert alone.frames["table 1"]["accuracy_difference"].isna().all()
+    assert not any("difference" in section.title for section in sections(alone))
     assert "highest accuracy: majority (" in alone.verdict[0]
 
 
@@ -242,6 +243,35 @@ def test_several_tables_have_means_deviations_and_one_file():
         assert frame.index.tolist() == mean.index.tolist()
     assert "±" in sections(compared)[0].rows[0][3]
     assert len(titles) == 2 + 3 * 2
+    assert sections(compared, brief=True)[0].header == [
+        "method",
+        "labels",
+        "acc.",
+        "bal.",
+        "COBias",
+        "worst",
+        "z",
+    ]
+
+
+def test_the_same_rows_after_two_prompts_are_no_more_rows():
+    opt, test = two_pairs()[0]
+    methods = ["uncorrected", "logistic"]
+    other = ProbabilityTable(test.probabilities**0.9, test.labels, ids=test.ids, normalise=True)
+    twice = compare_tables([(opt, test), (opt, test)], methods, n_resamples=400)
+    prompts = compare_tables([(opt, test), (opt, other)], methods, n_resamples=400)
+    apart = compare_tables(two_pairs(), methods, n_resamples=400)
+
+    def width(frame):
+        row = frame.loc["logistic regression"]
+        return row["accuracy_difference_high"] - row["accuracy_difference_low"]
+
+    one = width(twice.frames["table 1"])
+    assert width(twice.mean) == pytest.approx(one)
+    assert 0.8 * one < width(prompts.mean) < 1.2 * one
+    assert width(apart.mean) < 0.85 * one
+    assert any("resampled together" in note for note in prompts.notes)
+    assert not any("resampled together" in note for note in apart.notes)
 
 
 def test_a_method_without_all_tables_has_no_mean():
@@ -283,6 +313,23 @@ def test_a_class_without_test_rows_is_said():
     comparison_html(compared, "t")
 
 
+def test_many_classes_are_rows_and_estimators_of_the_caller_are_left_alone():
+    names = [f"class {place}" for place in range(15)]
+    opt, test = (
+        ProbabilityTable(
+            np.full((30, 15), 1 / 15), [*range(15)] * 2, classes=names, ids=[f"{one}{i}" for i in range(30)]
+        )
+        for one in "ab"
+    )
+    own = MajorityClass()
+    compared = compare_tables([(opt, test)], {"own": own, "other": Uncorrected()}, n_resamples=5)
+    assert not hasattr(own, "classes_")
+    last = sections(compared)[-1]
+    assert last.header == ["class", "own", "other"]
+    assert [row[0] for row in last.rows] == names
+    assert "which never predicts 14 classes" in compared.verdict[0]
+
+
 def test_real_tables():
     opt, test = (
         ProbabilityTable.read(published_path("agnews", split), classes=CLASSES["agnews"])
@@ -292,7 +339,7 @@ def test_real_tables():
     found = compare(opt, test, rows, settings=MethodSettings(n_starts=4), n_resamples=50)
     assert found.loc["uncorrected", "cobias"] == pytest.approx(0.358, abs=0.001)
     assert found.loc["ensemble (DCS)", "cobias"] < 0.08
-    assert found.loc["logistic regression, balanced", "accuracy"] > found.loc["uncorrected", "accuracy"]
+    assert found.loc["logistic regression (balanced)", "accuracy"] > found.loc["uncorrected", "accuracy"]
 
 
 def test_the_page_lists_every_row_and_its_python_runs(capsys):
@@ -350,6 +397,7 @@ def test_ctrl_c_stops_a_comparison_and_names_what_is_missing(at_once):
     with pytest.warns(InterruptedWarning, match="a, b on one; uncorrected, a, b on two"):
         compared = compare_tables(pairs, methods, names=["one", "two"], n_resamples=20)
     assert list(compared.frames) == ["one"]
+    assert not any("interrupted" in note for note in compared.notes)
     assert compared.mean is None
     assert describe_missing(compared).endswith("uncorrected, a, b on two.")
     with pytest.raises(KeyboardInterrupt):

@@ -18,6 +18,11 @@ AXES = {
     "highest worst class accuracy": ("worst_class_accuracy", 1),
 }
 
+CLAUSE = re.compile(
+    r"(.+?) \((\d+\.\d)(?:, (.+? points.*?))?\)"
+    r"(?:, which never predicts (\d) class(?:es)?)?(?:, (equalled by|then) (.+))?"
+)
+
 
 def figures_of(accuracies, shares, groups, against, rng):
     """Return figures that follow from class accuracies and the shares of the classes."""
@@ -52,9 +57,11 @@ def check_clause(clause, figures, against):
     words, said = clause.split(": ", 1)
     axis, sign = AXES[words]
     best = [n for n in figures.index if sign * figures.loc[n, axis] >= (sign * figures[axis]).max() - 1e-9]
-    match = re.fullmatch(r"(.+?) \((\d+\.\d)(?:, (.+? points.*?))?\)(?:, (equalled by|then) (.+))?", said)
+    match = CLAUSE.fullmatch(said)
     assert match, said
-    leader, shown, difference, how, others = match.groups()
+    leader, shown, difference, never, how, others = match.groups()
+    if against in figures.index:
+        assert int(never or 0) == figures.loc[leader, "never_predicted"]
     assert shown == percent(figures.loc[best[0], axis], unit=False)
     if against not in figures.index:
         named, more = names_in(leader, figures.index)
@@ -131,6 +138,7 @@ def test_every_sentence_is_true(seed):
     groups = rng.choice(GROUPS, n_methods)
     against = str(rng.choice(names))
     figures = figures_of(accuracies, shares, groups, against, rng)
+    figures["never_predicted"] = rng.integers(0, 3, n_methods)
     failed = rng.random(n_methods) < 0.15
     figures.loc[failed, figures.columns.drop(["group", "needs"])] = np.nan
     if failed[names.index(against)]:

@@ -1,6 +1,7 @@
 """Temperature and vector scaling: a softmax of log-probabilities that are stretched and shifted."""
 
 from dataclasses import dataclass
+from math import log
 
 import numpy as np
 from scipy.optimize import minimize, minimize_scalar
@@ -51,7 +52,7 @@ class TemperatureScaling(Baseline):
         def loss(log_temperature: float) -> float:
             return -float(log_softmax(x / np.exp(log_temperature), axis=1)[rows, match.y].mean())
 
-        found = minimize_scalar(loss, bounds=np.log([_COLDEST, _HOTTEST]), method="bounded")
+        found = minimize_scalar(loss, bounds=(log(_COLDEST), log(_HOTTEST)), method="bounded")
         self.temperature_ = float(np.exp(found.x))
 
     def _corrected(self, probabilities: FloatArray) -> FloatArray:

@@ -4,11 +4,12 @@ Every method says how many labels it used; supervised ones learn from the same r
 """
 
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 
 import pandas as pd
+from sklearn.base import ClassifierMixin, clone
 
 from debias.console.number_formats import counted
 from debias.errors import InterruptedWarning, ParameterError
@@ -94,12 +95,17 @@ class Comparison:
         ]
         for name, frame in self.frames.items():
             of = f" on {name}" if len(self.tables) > 1 else ""
-            found += [f"{method}{of}: {note}." for method, note in frame["note"].items() if note]
+            reasons = frame.loc[frame["note"].str.startswith("failed"), "note"]
+            found += [f"{method}{of}: {reason}." for method, reason in reasons.items()]
         for table in self.tables:
             support = pd.Series(table.truth).value_counts()
             absent = [one for place, one in enumerate(table.classes) if place not in support.index]
             if absent:
                 found.append(f"No test row of {', '.join(absent)} in {table.name}: no figure includes such.")
+        if len({table.rows for table in self.tables}) < len(self.tables):
+            found.append(
+                "Tables with the same test rows are resampled together in the intervals of the mean."
+            )
         return found
 
     def to_frame(self) -> pd.DataFrame:
@@ -253,8 +259,9 @@ def compare_tables(
         check_pair(opt, test)
     measured: list[MeasuredTable] = []
     for name, (opt, test) in zip(called, pairs, strict=True):
-        shown = "" if len(pairs) == 1 else f"{name}: "
-        announce = None if on_method is None else lambda method, shown=shown: on_method(f"{shown}{method}")
+        announce = on_method
+        if on_method is not None and len(pairs) > 1:
+            announce = partial(_announced, on_method, name)
         measured.append(measure(name, opt, test, asked, settings, announce))
         if measured[-1].interrupted:
             break
@@ -273,11 +280,20 @@ def compare_tables(
     return compared
 
 
+def _announced(on_method: Announce, table: str, method: str) -> None:
+    on_method(f"{table}: {method}")
+
+
 def _chosen(methods: Methods, slow: bool) -> list[Method]:
     """Return the methods that are compared."""
     if not isinstance(methods, Mapping):
         return choose_methods(methods, slow)
-    return [Method(name, name, "given", lambda settings, opt, own=own: own) for name, own in methods.items()]
+    return [Method(name, name, "given", _cloning(own)) for name, own in methods.items()]
+
+
+def _cloning(own: ColumnClassifier) -> Callable[[MethodSettings, ProbabilityTable], ClassifierMixin]:
+    """Return what makes a copy of an estimator of the caller, not fitted."""
+    return lambda settings, opt: clone(own)
 
 
 def _against(against: str | None, asked: Sequence[Method]) -> str:

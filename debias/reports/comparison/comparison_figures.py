@@ -43,7 +43,7 @@ class PairedFigures:
         seed: int,
     ) -> None:
         self.tables, self.against, self.level = tables, against, level
-        self.n_resamples = n_resamples
+        self.n_resamples, self.seed = n_resamples, seed
         inner = objective.inner if isinstance(objective, Constrained) else objective
         self.objective = Objective() if inner is None else inner
         self._drawn = [self._resampled(table, seed + place) for place, table in enumerate(tables)]
@@ -81,7 +81,9 @@ class PairedFigures:
 
     def _values(self, table: MeasuredTable) -> dict[str, FloatArray]:
         """Return the metrics of the test rows themselves, by method."""
-        return {name: self._metrics(table.counts(p)) for name, p in table.predictions().items()}
+        return {
+            name: self._metrics(table.counts(p).astype(np.float64)) for name, p in table.predictions().items()
+        }
 
     def _frame(self, table: MeasuredTable, drawn: dict[str, tuple[FloatArray, FloatArray]]) -> pd.DataFrame:
         values = self._values(table)
@@ -118,7 +120,8 @@ class PairedFigures:
         """Return the means over the tables, of the methods that were measured on all of them.
 
         Each metric has its ``_deviation`` between tables (n - 1), each difference the interval of its mean
-        over these tables, whose rows are resampled; labels, seconds and classes never predicted are sums.
+        over these tables, whose rows are resampled: together, where tables of several prompts have the same
+        rows. Labels, seconds and classes never predicted are sums.
         """
         frames, rows = list(self.frames().values()), {}
         values = [self._values(table) for table in self.tables]
@@ -135,12 +138,28 @@ class PairedFigures:
                     row[column] = sum(one[column] for one in of_tables)
                 if all(self.against in one for one in values):
                     away = np.mean([one[name] - one[self.against] for one in values], axis=0)
-                    drawn = np.mean([one[name][1] for one in self._drawn], axis=0)
-                    row |= self._with_intervals(away, drawn, "_difference", -1.0)
+                    row |= self._with_intervals(away, self._mean_drawn(name), "_difference", -1.0)
             rows[name] = row | {
                 "note": "" if all(measured) else f"measured on {sum(measured)} of {len(values)} tables"
             }
         return _ordered(rows)
+
+    def _mean_drawn(self, name: str) -> FloatArray:
+        """Return the mean difference of a method over the tables in each resample."""
+        total = np.zeros((self.n_resamples, len(METRICS)))
+        seen: set[str] = set()
+        for place, table in enumerate(self.tables):
+            if table.rows in seen:
+                continue
+            seen.add(table.rows)
+            same = [one.predictions() for one in self.tables if one.rows == table.rows]
+            sides = [predicted[method] for predicted in same for method in (name, self.against)]
+            weights, n_classes = np.ones(len(table.truth)), len(table.classes)
+            seed = self.seed + place
+            counts = resampled_counts(table.truth, sides, weights, n_classes, self.n_resamples, seed)
+            metrics = [self._metrics(one) for one in counts]
+            total += sum(metrics[::2]) - sum(metrics[1::2])
+        return total / len(self.tables)
 
 
 def _ordered(rows: dict[str, dict[str, object]]) -> pd.DataFrame:

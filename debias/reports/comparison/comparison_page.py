@@ -1,7 +1,7 @@
 """Shows a comparison to people: sections of figures for a terminal, for Markdown, and as one HTML page."""
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import pandas as pd
 
@@ -20,6 +20,8 @@ _SHORT = {
     "worst_class_accuracy": "worst",
     "z": "z",
 }
+_WIDEST = 14
+"""Most classes that are columns."""
 _LEGEND = (
     "All figures but z on a scale of 0 to 100; COBias is the mean gap between two class accuracies, lower is "
     "better, as is z, the objective per row; seconds are those of the fit."
@@ -62,34 +64,44 @@ def sections(comparison: Comparison, brief: bool = False) -> list[Section]:
     if comparison.mean is not None:
         cells = _figures(comparison.mean, brief, "_deviation")
         found.append(Section(f"Mean of {n} tables, with deviation", *cells, []))
-        found.append(_differences(comparison, comparison.mean, f"Mean of {n} tables", brief))
+        found += _differences(comparison, comparison.mean, f"Mean of {n} tables", brief)
     for table, (name, frame) in zip(comparison.tables, comparison.frames.items(), strict=True):
         title = f"{name}: fitted on {table.n_opt:,} rows, measured on {len(table.truth):,}"
         said = comparison.verdicts[name] if n > 1 else []
         found.append(Section(title, *_figures(frame, brief), said))
-        found.append(_differences(comparison, frame, name, brief))
+        found += _differences(comparison, frame, name, brief)
         if not brief:
-            accuracies = table.class_accuracies()
-            rows = [[str(m), *(percent(a, unit=False) for a in row)] for m, row in accuracies.iterrows()]
-            found.append(Section(f"{name}: class accuracies", ["method", *table.classes], rows, []))
+            found.append(_class_accuracies(table.class_accuracies(), name))
     return found
 
 
 def _figures(frame: pd.DataFrame, brief: bool, second: str = "") -> tuple[list[str], list[list[str]]]:
     """Return header and cells of the metrics, each with its interval, or with what `second` ends in."""
     names = _SHORT if brief else NAMES
-    header = ["method", "labels" if brief else "labels used", "needs", *(names[m] for m in METRICS)]
+    metrics = [metric for metric in METRICS if not (brief and second and metric == "macro_f1")]
+    columns = {"labels" if brief else "labels used": "labels_used", "needs": "needs"}
+    columns |= {names[metric]: metric for metric in metrics}
+    columns |= {
+        "never" if brief else "never predicted": "never_predicted",
+        "s" if brief else "seconds": "fit_seconds",
+    }
+    if brief and second:  # deviations take the room of what each table says
+        columns = {title: column for title, column in columns.items() if column in ("labels_used", *metrics)}
     rows = []
     for method, row in frame.iterrows():
-        cells = [str(method), _count(row["labels_used"]), str(row["needs"])]
-        for metric in METRICS:
-            cells.append(_cell(row, metric, brief, second))
-        seconds = "–" if pd.isna(row["fit_seconds"]) else f"{row['fit_seconds']:.1f}"
-        rows.append([*cells, _count(row["never_predicted"]), seconds])
-    return [*header, "never" if brief else "never predicted", "s" if brief else "seconds"], rows
+        cells = [str(method)]
+        for column in columns.values():
+            if column in METRICS:
+                cells.append(_cell(row, column, brief, second))
+            elif column == "fit_seconds":
+                cells.append("–" if pd.isna(row[column]) else f"{row[column]:.1f}")
+            else:
+                cells.append(str(row[column]) if column == "needs" else _count(row[column]))
+        rows.append(cells)
+    return ["method", *columns], rows
 
 
-def _count(number: object) -> str:
+def _count(number: Any) -> str:
     return "–" if pd.isna(number) else f"{number:,}"
 
 
@@ -112,8 +124,10 @@ def _cell(row: pd.Series, metric: str, brief: bool, second: str) -> str:
     return f"{shown(value)} ({between})"
 
 
-def _differences(comparison: Comparison, frame: pd.DataFrame, name: str, brief: bool) -> Section:
-    """Return the paired differences from the chosen method, in points, with intervals."""
+def _differences(comparison: Comparison, frame: pd.DataFrame, name: str, brief: bool) -> list[Section]:
+    """Return the paired differences from the chosen method with intervals, where there are any."""
+    if frame["accuracy_difference"].isna().all():
+        return []
     metrics = ("accuracy", "cobias", "worst_class_accuracy") if brief else METRICS
     rows = []
     for method, row in frame.drop(index=comparison.against, errors="ignore").iterrows():
@@ -130,7 +144,16 @@ def _differences(comparison: Comparison, frame: pd.DataFrame, name: str, brief: 
                 cells.append(f"{signed(value)} ({signed_span(low, high)})")
         rows.append([str(method), *cells])
     title = f"{name}: difference from {comparison.against}, in points, {100 * comparison.level:g} % intervals"
-    return Section(title, ["method", *(NAMES[metric] for metric in metrics)], rows, [])
+    return [Section(title, ["method", *(NAMES[metric] for metric in metrics)], rows, [])]
+
+
+def _class_accuracies(accuracies: pd.DataFrame, name: str) -> Section:
+    """Return the class accuracies: a column for each class, or where that is too wide, a row."""
+    corner = "method"
+    if accuracies.shape[1] > _WIDEST:
+        accuracies, corner = accuracies.T, "class"
+    rows = [[str(first), *(percent(a, unit=False) for a in row)] for first, row in accuracies.iterrows()]
+    return Section(f"{name}: class accuracies", [corner, *map(str, accuracies.columns)], rows, [])
 
 
 def _signed(number: float) -> str:

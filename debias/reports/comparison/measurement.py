@@ -1,5 +1,7 @@
 """Measures methods on one pair of tables: each is fitted on the opt rows and predicts the test rows."""
 
+import hashlib
+import json
 import time
 import warnings
 from collections.abc import Callable, Sequence
@@ -55,6 +57,8 @@ class MeasuredTable:
     truth : ndarray of shape (n_test,)
         Class of each test row, as a position.
     measurements : tuple of Measurement
+    rows : str
+        Tells the test rows apart from those of other tables: equal where they are the same.
     interrupted : bool
         Whether Ctrl-C ended it early.
     """
@@ -64,6 +68,7 @@ class MeasuredTable:
     n_opt: int
     truth: IndexArray
     measurements: tuple[Measurement, ...]
+    rows: str
     interrupted: bool = False
 
     def predictions(self) -> dict[str, IndexArray]:
@@ -148,8 +153,15 @@ def measure(
     said = {(one.category, str(one.message)) for one in caught}
     for category, text in sorted(said, key=str):
         if not issubclass(category, InterruptedWarning):
-            warnings.warn(text, category, stacklevel=2)
-    return MeasuredTable(name, classes, len(opt), truth, tuple(found), interrupted)
+            warnings.warn(text, category, stacklevel=3)
+    return MeasuredTable(name, classes, len(opt), truth, tuple(found), _rows(test, truth), interrupted)
+
+
+def _rows(test: ProbabilityTable, truth: IndexArray) -> str:
+    """Return a digest of ids, texts and labels: tables of other prompts have the same rows."""
+    said = [list(test.classes), test.ids.tolist(), truth.tolist()]
+    said.append(None if test.texts is None else test.texts.tolist())
+    return hashlib.sha256(json.dumps(said).encode()).hexdigest()
 
 
 def _measured(

@@ -148,7 +148,7 @@ def _ours(key: str, name: str, make: Callable[[], Any], group: str = "ours", is_
     return Method(key, name, group, lambda settings, opt: _set(make(), settings), is_slow=is_slow)
 
 
-def _front(name: str) -> Callable[[], Any] | None:
+def _front(name: str) -> Callable[..., Any] | None:
     """Return a public class of the package, where it is there."""
     return getattr(sys.modules["debias"], name, None)
 
@@ -201,24 +201,24 @@ METHODS: tuple[Method, ...] = (
     _plain("batch", "batch calibration", baselines.BatchCalibration, "label-free"),
     Method("contextual", "contextual calibration", "label-free", _contextual, "model"),
     Method("domain-context", "domain-context calibration", "label-free", _domain_context, "texts, model"),
-    _plain("prior-uniform", "prior matching, uniform", baselines.PriorMatching, "label-free"),
-    _plain("prior-labels", "prior matching, opt mix", lambda: baselines.PriorMatching(target="labels")),
+    _plain("prior-uniform", "prior matching (uniform)", baselines.PriorMatching, "label-free"),
+    _plain("prior-labels", "prior matching (opt mix)", lambda: baselines.PriorMatching(target="labels")),
     _plain("temperature", "temperature scaling", baselines.TemperatureScaling),
     _plain("vector", "vector scaling", baselines.VectorScaling),
     _plain(
         "vector-balanced",
-        "vector scaling, balanced",
+        "vector scaling (balanced)",
         lambda: baselines.VectorScaling(class_weight="balanced"),
     ),
     _plain(
         "logistic", "logistic regression", lambda: baselines.LogisticRegressionBaseline(class_weight=None)
     ),
-    _plain("logistic-balanced", "logistic regression, balanced", baselines.LogisticRegressionBaseline),
-    _plain("trees", "boosted trees, balanced", baselines.BoostedTrees),
+    _plain("logistic-balanced", "logistic regression (balanced)", baselines.LogisticRegressionBaseline),
+    _plain("trees", "boosted trees (balanced)", baselines.BoostedTrees),
     _plain("confusion", "confusion balancing", baselines.ConfusionBalancing),
     _plain(
         "confusion-counts",
-        "confusion balancing, counts",
+        "confusion balancing (counts)",
         lambda: baselines.ConfusionBalancing(balance="counts"),
     ),
     Method("class-weights", "coordinate-wise weights", "plain", _class_weights),
@@ -230,7 +230,7 @@ METHODS: tuple[Method, ...] = (
     ),
     _ours(
         "annealing-long",
-        "published annealing, 150/300",
+        "published annealing (150/300)",
         lambda: EnsembleDebiaser(search="annealing-150/300"),
         "published",
         is_slow=True,

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 import numpy as np
 import pandas as pd
 
-from debias.console.number_formats import HIGHER_IS_BETTER, listed, percent, signed, signed_span
+from debias.console.number_formats import HIGHER_IS_BETTER, counted, listed, percent, signed, signed_span
 from debias.reports.comparison.methods import OURS
 
 AXES = {
@@ -33,7 +33,7 @@ def verdict(
     ----------
     figures : DataFrame
         Indexed by method: the columns of :data:`AXES`, their ``_difference`` from the chosen method with
-        ``_low`` and ``_high``, and group. NaN where a method was not measured.
+        ``_low`` and ``_high``, group, and optionally never_predicted. NaN where a method was not measured.
     class_accuracies : DataFrame
         Indexed by method, with a column for each class, or for each table and class.
     against : str
@@ -134,25 +134,33 @@ def _leader(figures: pd.DataFrame, axis: str, words: str, against: str) -> str:
     worth = figures[axis] * (1 if HIGHER_IS_BETTER[axis] else -1)
     best = worth >= worth.max() - _SAME
     leaders = figures.index[best].tolist()
-    shown = percent(figures.loc[leaders[0], axis], unit=False)
+    shown = _points(figures, leaders[0], axis)
     if against not in figures.index:
         return f"{words}: {listed(leaders)} ({shown})"
-    if against not in leaders:
-        row, equals = figures.loc[leaders[0]], leaders[1:]
-        also = f", equalled by {listed(equals)}" if equals else ""
-        away = f"{_difference(row, axis)} against {against}{_interval(row, axis)}"
-        return f"{words}: {leaders[0]} ({shown}, {away}){also}"
-    if len(leaders) > 1:
-        equals = [name for name in leaders if name != against]
-        return f"{words}: {against} ({shown}), equalled by {listed(equals)}"
-    if best.all():
-        return f"{words}: {against} ({shown})"
-    follower = worth[~best].idxmax()
-    row = figures.loc[follower]
-    return (
-        f"{words}: {against} ({shown}), then {follower} "
-        f"({percent(row[axis], unit=False)}, {_difference(row, axis)}{_interval(row, axis)})"
-    )
+    leader = against if against in leaders else leaders[0]
+    equals = [name for name in leaders if name != leader]
+    away = ""
+    if leader != against:
+        row = figures.loc[[leader]].iloc[0]
+        away = f", {_difference(row, axis)} against {against}{_interval(row, axis)}"
+    clause = f"{words}: {leader} ({shown}{away})"
+    if "never_predicted" in figures and figures["never_predicted"].to_dict()[leader] > 0:
+        clause += (
+            f", which never predicts {counted(int(figures['never_predicted'].to_dict()[leader]), 'class')}"
+        )
+    if equals:
+        return f"{clause}, equalled by {listed(equals)}"
+    if best.all() or away:
+        return clause
+    follower = str(worth[~best].idxmax())
+    row = figures.loc[[follower]].iloc[0]
+    behind = f"{_points(figures, follower, axis)}, {_difference(row, axis)}{_interval(row, axis)}"
+    return f"{clause}, then {follower} ({behind})"
+
+
+def _points(figures: pd.DataFrame, name: str, axis: str) -> str:
+    """Return a figure on a scale of 0 to 100."""
+    return percent(float(figures[axis].to_dict()[name]), unit=False)
 
 
 def _difference(row: pd.Series, axis: str) -> str:
@@ -168,9 +176,9 @@ def _interval(row: pd.Series, axis: str) -> str:
 
 def _at_least_as_right(class_accuracies: pd.DataFrame, name: str, ours: str) -> bool:
     """Whether a method gets every class, of every table, at least as right as ours."""
-    present = class_accuracies.loc[ours].notna()
-    mine, theirs = (class_accuracies.loc[one, present].to_numpy(dtype=np.float64) for one in (ours, name))
-    return bool((theirs >= mine - _SAME).all())
+    mine, theirs = (class_accuracies.loc[one].to_numpy(dtype=np.float64) for one in (ours, name))
+    present = ~np.isnan(mine)  # a class without rows has no accuracy
+    return bool((theirs[present] >= mine[present] - _SAME).all())
 
 
 def _advice(
@@ -209,16 +217,14 @@ def _more_than_probabilities(
     readers: pd.DataFrame, measured: pd.DataFrame, class_accuracies: pd.DataFrame, ours: str | None
 ) -> str:
     """Say what the same labels reach for a method that reads more than probabilities."""
-    best = readers["accuracy"].idxmax()
-    row = readers.loc[best]
+    best = str(readers["accuracy"].idxmax())
     reached = (
-        f"With the same labels, {best}, which needs {row['needs']}, reaches accuracy "
-        f"{percent(row['accuracy'], unit=False)} and COBias {percent(row['cobias'], unit=False)}"
+        f"With the same labels, {best}, which needs {readers['needs'].to_dict()[best]}, reaches accuracy "
+        f"{_points(readers, best, 'accuracy')} and COBias {_points(readers, best, 'cobias')}"
     )
     if ours is None:
         return f"{reached}."
-    mine = measured.loc[ours]
-    beside = f"{ours}: {percent(mine['accuracy'], unit=False)} and {percent(mine['cobias'], unit=False)}"
+    beside = f"{ours}: {_points(measured, ours, 'accuracy')} and {_points(measured, ours, 'cobias')}"
     if _at_least_as_right(class_accuracies, best, ours):
         return f"{reached} ({beside}) and every class is at least as right: where it can be had, use it."
     return f"{reached} ({beside})."

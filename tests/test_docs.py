@@ -98,7 +98,7 @@ def test_the_commands_of_the_readme_work_on_a_few_texts(tmp_path, monkeypatch, d
     monkeypatch.chdir(tmp_path)
     for words in readme_commands(tmp_path):
         if "--limit" in words:
-            words[words.index("--limit") + 1] = "24"
+            words[words.index("--limit") + 1] = "40"
         done = CliRunner().invoke(app, words[1:])
         assert done.exit_code == 0, f"{words}: {done.stderr[-2000:]}"
         if "--out" in words:

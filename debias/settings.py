@@ -141,7 +141,7 @@ def check_positive_integer(name: str, value: object, or_none: bool = False) -> N
     Traceback (most recent call last):
     debias.errors.ParameterError: rounds must be a positive integer, got 0.
     """
-    is_positive = isinstance(value, Integral) and not isinstance(value, bool) and value >= 1
+    is_positive = isinstance(value, Integral) and not isinstance(value, bool) and int(value) >= 1
     if not (is_positive or (or_none and value is None)):
         allowed = f"a positive integer{' or None' if or_none else ''}"
         raise ParameterError(parameter=name, allowed=allowed, received=value)

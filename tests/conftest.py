@@ -1,5 +1,6 @@
 """Fixtures and settings of all tests: the demo model is loaded once, and no example is timed."""
 
+import gc
 import importlib.util
 import signal
 
@@ -9,8 +10,14 @@ import pytest
 from debias.inference.models import loading
 from debias.inference.transformers.transformers_engine import TransformersEngine
 
-hypothesis.settings.register_profile("untimed", deadline=None)
+hypothesis.settings.register_profile("untimed", deadline=None, max_examples=50)
 hypothesis.settings.load_profile("untimed")
+
+
+def pytest_collection_finish() -> None:
+    """Never look for garbage again among libraries and tests, which stay to the end."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(scope="session", autouse=True)

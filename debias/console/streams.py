@@ -11,7 +11,6 @@ _PLAIN = {
     "\N{MINUS SIGN}": "-",
     "\N{EN DASH}": "-",
     "\N{EM DASH}": "-",
-    "\N{HORIZONTAL ELLIPSIS}": "...",
     "\N{BULLET}": "*",
     "\N{MULTIPLICATION SIGN}": "x",
     "\N{PLUS-MINUS SIGN}": "+/-",

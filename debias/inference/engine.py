@@ -182,7 +182,7 @@ class Engine(ABC):
             The engine has no vectors.
         """
         raise EngineError(
-            f"{type(self).__name__} gives no vectors of texts",
+            f"{type(self).__name__} cannot turn texts into vectors",
             parameter="engine",
             received=type(self).__name__,
             fix="use a TransformersEngine, or an OpenAIEngine whose server answers /embeddings",

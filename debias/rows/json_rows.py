@@ -261,7 +261,7 @@ def _not_valid(file: object, number: int, problem: str) -> RecordsError:
         f"the JSON is not valid after {number} rows: {problem}",
         file=file,
         row=number,
-        fix="repair it there, or write one object per line (.jsonl), where a bad line costs no other",
+        fix="repair it there, or write one object per line (.jsonl), where a bad line affects no other",
     )
 
 

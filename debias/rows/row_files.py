@@ -70,7 +70,7 @@ def find_files(path: str | os.PathLike[str]) -> list[RowFile]:
         return [RowFile(place, place.name)]
     found = [Path(one) for one in sorted(glob.glob(str(path), recursive=True))]
     if not found:
-        raise RecordsError("no file has such a name", file=path, fix="check the pattern")
+        raise RecordsError("no file matches the pattern", file=path, fix="check the pattern")
     return [file for one in found for file in find_files(one)]
 
 

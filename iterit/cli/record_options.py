@@ -51,9 +51,9 @@ class RecordOptions(Settings):
     source_field: str | None = setting(
         None, "Field that says where a record comes from; the name of its file by default."
     )
-    limit: int | None = setting(None, "Read only so many records.")
+    limit: int | None = setting(None, "Read at most this many records.")
     max_characters: int | None = setting(
-        None, "Exclude records whose messages have more characters together."
+        None, "Exclude records whose messages have more characters in total."
     )
     refused: Path | None = setting(None, "Write the rows that cannot be used, with reasons, .jsonl.")
 

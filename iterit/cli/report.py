@@ -20,7 +20,7 @@ def report(
     ),
     title: Annotated[str, typer.Option(help="Heading of the report.")] = "Rounds of picked instructions",
     price_per_hour: Annotated[
-        float | None, typer.Option(help="Price of an hour of the machine, to say what each part cost.")
+        float | None, typer.Option(help="Price of an hour of the machine; adds the cost of each part.")
     ] = None,
 ) -> None:
     """Report a run: picks and their overlap, moves of scores, lengths, sources, loss, time and cost.

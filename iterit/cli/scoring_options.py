@@ -34,7 +34,7 @@ class TemplateOptions(Settings):
         one_of=("auto", "chat", "alpaca"),
     )
     max_tokens: int | None = setting(
-        None, "Longest record in training; a longer one is truncated. The context by default."
+        None, "Most tokens of a record; a longer one is truncated. The context length by default."
     )
 
 

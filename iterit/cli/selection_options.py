@@ -39,7 +39,7 @@ class PickOptions(Settings):
     )
     threshold: float | None = setting(
         None,
-        "First exclude answers that share so much of their n-grams with an earlier one: 0.8, say.",
+        "First exclude answers that share this much of their n-grams with an earlier one, such as 0.8.",
         option="--drop-copies",
     )
 

@@ -41,7 +41,7 @@ class ScorerOptions(TemplateOptions):
     vllm_memory: float = setting(0.4, "Share of the GPU's memory for vLLM; the rest is for training.")
     score_dtype: str = setting(
         "auto",
-        "Number format of the model that scores; that of the training by default.",
+        "Number format of the model that scores; that of training by default.",
         one_of=("auto", "float32", "bfloat16", "float16"),
     )
 

@@ -232,7 +232,7 @@ def _check_turns(messages: Sequence[Message]) -> None:
     if not any(message.role == "user" and message.content.strip() for message in messages[:last]):
         raise RefusedRow("no question")
     if not in_training(messages):
-        raise RefusedRow("no answer to train", "the data keep every answer out of training")
+        raise RefusedRow("no answer to train", "the data exclude every answer from training")
 
 
 def _check_unicode(content: Content) -> None:

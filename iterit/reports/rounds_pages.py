@@ -164,9 +164,9 @@ def findings(report: "RoundsTables") -> list[str]:
             f"Picked answers are up to {longest:.1f} times as long as all answers: the sum of n-gram weights"
             " favours long answers. The modes length_neutral and length_debiased favour them less."
         )
-    if n_completed := rounds["n_completed"].sum():
+    if n_completed := int(rounds["n_completed"].sum()):
         said.append(f"{counted(n_completed, 'pick')} outside the bounds completed the rounds.")
-    if n_widened := rounds["n_widened"].sum():
+    if n_widened := int(rounds["n_widened"].sum()):
         said.append(
             f"{counted(n_widened, 'row')} beyond the windows were scored:"
             " the windows held too few candidates."

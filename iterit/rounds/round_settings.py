@@ -46,19 +46,19 @@ class RoundSettings(SelectionSettings):
     debias.errors.ParameterError: window must be one of 'top', 'published', got 'middle'.
     """
 
-    max_ifd: float = setting(1.0, "Pick no record with this IFD or a higher one.")
+    max_ifd: float = setting(1.0, "Exclude records with this IFD or a higher one.")
     n_picks: int = setting(1, "", least=1)
     window: str = setting(
         "top",
-        "What a later round scores again: top (by the newest scores) or published (fixed).",
+        "Records that later rounds score again: top (by the newest scores) or published (fixed).",
         one_of=("top", "published"),
     )
-    update_ratio: float = setting(3.0, "Records scored again per record to pick.", least=1)
+    update_ratio: float = setting(3.0, "Records to score again for each record to pick.", least=1)
     above_share: float = setting(
-        0.1, "Share of what is scored again for records of --max-ifd or above.", least=0
+        0.1, "Share of the records scored again that have an IFD of --max-ifd or above.", least=0
     )
     stale_share: float = setting(
-        0.1, "Share of what is scored again for the records with the oldest scores.", least=0
+        0.1, "Share of the records scored again that have the oldest scores.", least=0
     )
 
     def __post_init__(self) -> None:

@@ -131,7 +131,7 @@ def _checked(table: pd.DataFrame, path: Path) -> pd.DataFrame:
         )
     table = table[_NEEDED]
     if table.columns.duplicated().any():
-        raise TableError("a column has two places", received=[*table], file=path)
+        raise TableError("a column occurs twice", received=[*table], file=path)
     ifd = pd.to_numeric(table["ifd"], errors="coerce").astype("float64")
     unknown = ~table["status"].isin(STATUSES)
     wrong = (ifd.isna() & table["ifd"].notna()) | (ifd < 0) | (ifd == float("inf"))

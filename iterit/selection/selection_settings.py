@@ -45,8 +45,8 @@ class SelectionSettings(Settings):
     decay: float = setting(
         0.1, "Factor of a pick on the weights of its n-grams: 0.1, or 0 for one domain.", least=0, most=1
     )
-    min_ifd: float | None = setting(None, "Pick no record with a lower IFD.")
-    max_ifd: float | None = setting(1.0, "Pick no record with this IFD or a higher one.")
+    min_ifd: float | None = setting(None, "Exclude records with a lower IFD.")
+    max_ifd: float | None = setting(1.0, "Exclude records with this IFD or a higher one.")
     tokens: str = setting(
         "unicode",
         "How answers are cut into words: unicode (every script), or published (words of two or more "

@@ -164,13 +164,13 @@ def _check_rendered(
     for place, message in enumerate(said):
         for text in (message.content, *message.thoughts):
             if text.strip() not in whole and "".join(text.split()) not in closed:
-                raise ValueError(f"it leaves out a text of message {place} ({message.role})")
+                raise ValueError(f"it omits a text of message {place} ({message.role})")
         if message.tool_calls:
             less = {name: value for name, value in messages[place].items() if name != "tool_calls"}
             if render([*messages[:place], less, *messages[place + 1 :]]) == whole:
-                raise ValueError(f"it leaves out the calls of tools in message {place}")
+                raise ValueError(f"it omits the calls of tools in message {place}")
     if tools and render(messages, ()) == whole:
-        raise ValueError("it leaves out the tools")
+        raise ValueError("it omits the tools")
 
 
 def _unusable(problem: str) -> ParameterError:

@@ -289,7 +289,7 @@ def storage_errors(place: Path | None) -> Iterator[None]:
         raise ResumeError(
             f"the file is damaged ({error})",
             file=place,
-            fix="delete it and start again: its answers are asked again",
+            fix="delete it and rerun: its prompts are asked again",
         ) from error
 
 

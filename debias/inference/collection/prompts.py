@@ -4,6 +4,7 @@ Only texts are shortened: never the instruction, the demonstrations, the questio
 """
 
 import re
+from bisect import bisect_left
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import islice
@@ -158,21 +159,14 @@ def _shortened(text: str, task: Task, fits: Callable[[str], bool], row: int) -> 
     # A first word that is too long on its own (a text without spaces) is cut by letters.
     if ends and not fits(body[: ends[0]] + tail):
         ends = list(range(1, ends[0]))
-    low, high = 0, len(ends)
-    while low < high:
-        # invariant: the first `low` pieces fit, and more than `high` do not
-        middle = (low + high + 1) // 2
-        if fits(body[: ends[middle - 1]] + tail):
-            low = middle
-        else:
-            high = middle - 1
-    if low == 0:
+    n_fitting = bisect_left(ends, True, key=lambda end: not fits(body[:end] + tail))
+    if not n_fitting:
         raise ContextLengthError(
             "the prompt does not fit into the context even without its text",
             row=row,
             fix="use fewer or shorter demonstrations, or a model with a longer context",
         )
-    return body[: ends[low - 1]] + tail
+    return body[: ends[n_fitting - 1]] + tail
 
 
 def _label_tokens(engine: Engine, task: Task, prompt: str) -> int:

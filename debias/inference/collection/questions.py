@@ -228,7 +228,7 @@ class Questions:
             row, label = np.argwhere(wrong)[0]
             raise EngineError(
                 f"the engine answered {logprobs[row, label]} about label {self._labels[label]!r} of prompt"
-                f" {row} of {n_prompts}; that is no log-probability",
+                f" {row} of {n_prompts}, which is not a log-probability",
                 parameter="logprobs",
                 received=float(logprobs[row, label]),
                 column=self._labels[label],

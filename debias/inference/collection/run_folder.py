@@ -139,7 +139,7 @@ class RunFolder:
         settings : mapping
             What decides the answers; JSON-able.
         chunk_size : int
-            Prompts between two savings.
+            Prompts that are answered between two saves.
         asked : str, optional
             What other runs must have asked alike, so that its answers are theirs.
 

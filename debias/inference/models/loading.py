@@ -154,7 +154,7 @@ def _device(device: str) -> str:
         ) from error
     if place.type == "cuda" and not torch.cuda.is_available():
         raise ParameterError(
-            f"{param('device', repr(device))} needs a CUDA device, and there is none here",
+            f"{param('device', repr(device))} needs a CUDA device, and none is available",
             parameter="device",
             received=device,
             fix="use 'cpu'",

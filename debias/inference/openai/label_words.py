@@ -64,24 +64,6 @@ def find_text(top: TopTokens, text: str, keeps_spaces: bool = True) -> float | N
     return found[0].logprob if found else None
 
 
-def beginnings(top: TopTokens, text: str) -> list[float]:
-    """Log-probabilities of the tokens that ``text`` begins with, and that are not all of it.
-
-    Examples
-    --------
-    >>> from debias.inference.openai.connection.server_answers import Token
-    >>> top = TopTokens((Token(-0.7, " A", b" A"), Token(-0.8, " Ab", b" Ab"), Token(-1, " B", b" B")), 3)
-    >>> beginnings(top, " Abbey")
-    [-0.7, -0.8]
-    """
-    forms = (text.encode(), text.lstrip(" ").encode())
-    return [
-        one.logprob
-        for one in top.tokens
-        if one.logprob is not None and one.piece and any(form.startswith(one.piece) for form in forms)
-    ]
-
-
 def check_first_words(labels: Sequence[str]) -> None:
     """Raise LabelError, naming the pair, where two labels begin with the same word.
 
@@ -171,6 +153,6 @@ def found_words(top: TopTokens, words: Sequence[str], keeps_spaces: bool = True)
                 if one.piece in owners:
                     raise _alike(owners[one.piece], word, one.text or one.piece.decode(errors="replace"))
                 owners[one.piece] = word
-        bound = max([top.bound(), *beginnings(top, word)]) if logprob is None else logprob
-        found.append((bound, logprob is None))
+        bounds = [top.bound(), *(one.logprob for one in begun if one.logprob is not None)]
+        found.append((max(bounds) if logprob is None else logprob, logprob is None))
     return found

@@ -265,7 +265,7 @@ class Requests:
     def _named(self, top: TopTokens) -> TopTokens:
         """Check that tokens are named as they were before: all by ids, or all by texts."""
         if any((one.id is not None) != self.capabilities.names_ids for one in top.tokens):
-            raise WrongAnswerError("tokens are not named as they were before, by ids or by texts")
+            raise WrongAnswerError("tokens are named differently than before: by ids, or by texts")
         return top
 
 
@@ -323,7 +323,7 @@ def _check_count(content: object, prompts: Sequence[Prompt]) -> None:
         return
     sent = sum(map(len, prompts))
     if count != sent:
-        raise WrongAnswerError(f"{sent} tokens were sent, the server counts {count}")
+        raise WrongAnswerError(f"{sent} tokens were sent, and the server counts {count}")
 
 
 def _echoed(choice: Mapping[str, object], prompt: Prompt, generated: int) -> list[Token]:
@@ -340,7 +340,7 @@ def _echoed(choice: Mapping[str, object], prompt: Prompt, generated: int) -> lis
     elif len(tokens) != len(prompt) or any(
         token.id is not None and token.id != sent for token, sent in zip(tokens, prompt, strict=True)
     ):
-        raise WrongAnswerError(f"{len(prompt)} tokens were sent, {len(tokens)} other ones echoed")
+        raise WrongAnswerError(f"{len(prompt)} tokens were sent, and {len(tokens)} others were echoed")
     return tokens
 
 

@@ -92,16 +92,16 @@ def read_vectors(content: object, count: int, model: str) -> NDArray[np.float32]
     answer = content if isinstance(content, Mapping) else {}
     rows = answer.get("data")
     if not isinstance(rows, list) or not all(isinstance(row, Mapping) for row in rows):
-        raise WrongAnswerError("there is no list of vectors in it")
+        raise WrongAnswerError("it had no list of vectors")
     same_model(model, answer.get("model"))
     by_index = {str(row.get("index")): row.get("embedding") for row in rows}
     numbers = [str(number) for number in range(count)]
     if len(rows) != count or set(by_index) != set(numbers):
-        raise WrongAnswerError(f"{count} vectors were asked for, and {len(rows)} came with other numbers")
+        raise WrongAnswerError(f"it had {len(rows)} vectors instead of {count}, or other numbers")
     try:
         array = np.array([by_index[number] for number in numbers], dtype=np.float32)
     except (TypeError, ValueError):
-        raise WrongAnswerError("its vectors are no numbers, or differ in length") from None
+        raise WrongAnswerError("its vectors were not numbers, or differed in length") from None
     if array.ndim != 2 or not array.size or not np.isfinite(array).all():
-        raise WrongAnswerError(f"its vectors have the shape {array.shape}, or numbers that are not finite")
+        raise WrongAnswerError(f"its vectors had the shape {array.shape}, or numbers that are not finite")
     return array

@@ -188,7 +188,7 @@ class ServedLabels:
         needed = len(context) + max(map(len, tokens))
         if needed > self.context_length:
             raise ContextLengthError(
-                f"{self.requests.subject} needs {needed} tokens with what follows it, the model has "
+                f"{self.requests.subject} needs {needed} tokens with what follows it, and the model has "
                 f"{self.context_length}",
                 received=needed,
                 fix=f"shorten it, or collect with {param('too_long', repr('truncate'))}",

@@ -90,7 +90,7 @@ def _draw(
             if not len(pool):
                 raise TaskError(
                     f"class {name!r} has no row to draw a demonstration from",
-                    fix="give more rows or a number",
+                    fix="use more rows, or a number of shots",
                 )
         return [int(generator.choice(pool)) for pool in pools]
     if isinstance(shots, bool) or not isinstance(shots, int | np.integer) or shots < 0:

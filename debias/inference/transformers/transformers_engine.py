@@ -220,7 +220,7 @@ def _checked_spans(
     """Return the spans that are not empty, all of them in order and within a sequence that fits."""
     if n_tokens > limit:
         raise ContextLengthError(
-            f"sequences[{number}] has {n_tokens} tokens, the model has {limit}",
+            f"sequences[{number}] has {n_tokens} tokens, and the model has {limit}",
             received=n_tokens,
             fix="cut it",
         )

@@ -32,7 +32,7 @@ def check_trainer(trainer: Trainer, n_picks: int, epochs_per_round: int = 1) -> 
     if trainer.processing_class is None:
         raise ParameterError(parameter="processing_class", received=None, allowed="the model's tokenizer")
     if hasattr(trainer, "rounds"):
-        raise ParameterError("trainer has rounds already", parameter="trainer", fix="make a new trainer")
+        raise ParameterError("the trainer already has rounds", parameter="trainer", fix="make a new trainer")
     for name in _LOADING:
         if (owner := _owner(trainer, name)) is not None:
             raise ParameterError(

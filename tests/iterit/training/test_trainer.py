@@ -21,7 +21,6 @@ from iterit.training.checkpoints import last_whole_checkpoint, read_checkpoint
 from iterit.training.trainer import IterIT
 from iterit.training.trainer_callback import IterITTrainer
 from iterit.training.training_rows import PaddedBatch
-from tests.support import small_runs
 from tests.support.paths import ROOT
 from tests.support.refusals import refused
 from tests.support.small_runs import (
@@ -29,6 +28,7 @@ from tests.support.small_runs import (
     RATIO,
     ROUNDS,
     arguments,
+    main,
     model_of,
     picks_of,
     rounds_in,
@@ -162,7 +162,7 @@ APART.set_forkserver_preload(["tests.support.small_runs"])
 
 def start_script(*words):
     """Begin to train in a process of its own."""
-    process = APART.Process(target=small_runs.main, args=tuple(map(str, words)))
+    process = APART.Process(target=main, args=tuple(map(str, words)))
     process.start()
     return process
 

@@ -141,12 +141,12 @@ def read_answer(content: object, count: int, model: str | None = None) -> Server
     if content.get("error"):
         raise WrongAnswerError(f"it was an error: {content['error']!r}")
     if model is not None and content.get("model") != model:
-        raise WrongAnswerError(f"model {content.get('model')!r} answered, before it was {model!r}")
+        raise WrongAnswerError(f"model {content.get('model')!r} answered, and {model!r} answered before")
     choices = content.get("choices")
     if not isinstance(choices, list):
         raise WrongAnswerError(f"it had no choices: {content!r}")
     if len(choices) != count or not all(isinstance(one, Mapping) for one in choices):
-        raise WrongAnswerError(f"{count} choices were asked for, {len(choices)} came")
+        raise WrongAnswerError(f"it had {len(choices)} choices instead of {count}")
     by_index = {str(one.get("index", place)): one for place, one in enumerate(choices)}
     if set(by_index) != set(map(str, range(count))):
         raise WrongAnswerError(f"the choices have the indices {', '.join(by_index)}, not 0 to {count - 1}")

@@ -243,7 +243,7 @@ class ServerConnection:
                 size += len(part)
                 if size > largest:
                     raise EngineError(
-                        f"{call.subject}: the answer has more than {largest >> 20} MiB, too much for it",
+                        f"{call.subject}: the answer is larger than {largest >> 20} MiB, more than it can be",
                         parameter="base_url",
                         received=self.settings.base_url,
                         fix=f"check that {param('base_url')} is the address of a server of models",
@@ -282,7 +282,7 @@ class ServerConnection:
         try:
             return json.loads(content)
         except (ValueError, RecursionError):
-            raise self._passing("malformed JSON", f"it was no JSON: {_shown(_text(content))!r}") from None
+            raise self._passing("malformed JSON", f"it was not JSON: {_shown(_text(content))!r}") from None
 
     def _raise_for(self, response: "httpx2.Response", content: bytes, call: Call[Answer]) -> None:
         """Raise for a status that is not 200."""

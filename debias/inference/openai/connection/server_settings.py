@@ -28,7 +28,7 @@ class ServerSettings(Settings):
     longest_wait : float, default=120
         Most seconds between two attempts; a server that asks for more is given up.
     concurrency : int, default=8
-        Most requests at a time.
+        Most simultaneous requests.
     requests_per_minute : float, optional
         Most requests in any minute, sent at equal distances.
     max_requests, max_tokens : int, optional
@@ -53,8 +53,8 @@ class ServerSettings(Settings):
     timeout: float = setting(120.0, "Seconds for one request.", above=0, most=_DAY)
     retries: int = setting(6, "How often a request is sent again.", least=0)
     longest_wait: float = setting(120.0, "Most seconds between two attempts.", above=0, most=_DAY)
-    concurrency: int = setting(8, "Most requests at a time.", least=1)
-    requests_per_minute: float | None = setting(None, "Most requests a minute.", above=0)
+    concurrency: int = setting(8, "Most simultaneous requests.", least=1)
+    requests_per_minute: float | None = setting(None, "Most requests per minute.", above=0)
     max_requests: int | None = setting(None, "Stop before more requests than this.", least=1)
     max_tokens: int | None = setting(None, "Stop before more tokens than this.", least=1)
 

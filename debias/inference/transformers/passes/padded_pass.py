@@ -67,7 +67,7 @@ class PaddedPass(ModelPass):
             _PrefixLayer(keys, values) for keys, values in pairs if keys is not None and values is not None
         ]
         if not kept or len(kept) < len(cache.layers):
-            raise ValueError("the model keeps something else than keys and values")
+            raise ValueError("the model keeps other things than keys and values")
         self.cache = Cache(layers=[*kept])
 
     def batches(self, sequences: Sequence[PackedSequence], max_tokens: int) -> Iterator[Batch]:

@@ -333,16 +333,18 @@ def guarantee_cells(guarantee: Guarantee) -> list[list[str]]:
     >>> guarantee_cells(Guarantee(classes=("no", "yes"), n=(500, 400), correct=(410, 300)))[1]
     ['yes', '400', '75.0', '69.8', '79.8', '431']
     """
+    rows = zip(
+        guarantee.classes,
+        guarantee.n,
+        guarantee.accuracies.tolist(),
+        guarantee.low.tolist(),
+        guarantee.high.tolist(),
+        guarantee.labels_needed,
+        strict=True,
+    )
     return [
-        [
-            str(row.Index),
-            f"{row.n:,}",
-            percent(row.accuracy, unit=False),
-            at_least(row.low),
-            at_most(row.high),
-            f"{row.labels_needed:,}",
-        ]
-        for row in guarantee.to_frame().itertuples()
+        [name, f"{n:,}", percent(share, unit=False), at_least(low), at_most(high), f"{needed:,}"]
+        for name, n, share, low, high, needed in rows
     ]
 
 

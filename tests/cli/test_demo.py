@@ -39,6 +39,9 @@ def test_it_shows_held_out_rows_before_and_after_with_intervals(first, folder):
     flat = " ".join(first.stdout.split())
     for sentence in debiaser.explain()["sentence"]:
         assert " ".join(sentence.split())[:40] in flat
+    assert debiaser.guarantee_.checked == "table"
+    for sentence in debiaser.guarantee_.sentences():
+        assert " ".join(sentence.split()) in flat
     assert "report.html" in flat
     assert "Fewer than 30 rows of" in first.stderr
 

@@ -360,7 +360,9 @@ class BaseDebiaser(ColumnClassifier):
         -------
         DataFrame
             One row per class, in the order of the columns: correction, kind, id, support,
-            accuracy and predicted rows before and after on the fitted rows, and a sentence.
+            accuracy and predicted rows before and after on the fitted rows, the shares of these
+            rows where the class is raised and cut against the others (NaN where they were not
+            counted), and a sentence.
         """
         check_is_fitted(self)
         rows = []
@@ -377,6 +379,8 @@ class BaseDebiaser(ColumnClassifier):
                     "accuracy_after": facts.accuracy_after,
                     "predicted_before": facts.predicted_before,
                     "predicted_after": facts.predicted_after,
+                    "raised": facts.raised / facts.n_rows if facts.n_rows else float("nan"),
+                    "cut": facts.cut / facts.n_rows if facts.n_rows else float("nan"),
                     "sentence": explain_class(str(name), correction, facts),
                 }
             )

@@ -239,8 +239,8 @@ class BaseDebiaser(ColumnClassifier):
         >>> X = np.column_stack([first, 1 - first])
         >>> expectation = WeightDebiaser().fit(X, y).expect(X, y)
         >>> print(expectation.describe())
-        On new rows, cross-validated with 120 labels: accuracy +6 points (-2 to +14), COBias -39 (-52 to
-        -24). Whether accuracy rises is uncertain.
+        On new rows, cross-validated with 120 labels: accuracy +6 points (-2 to +15), COBias -39 (-53 to
+        -23). Whether accuracy rises is uncertain.
         """
         check_is_fitted(self)
         match, probabilities = self._match(X, y)
@@ -360,9 +360,7 @@ class BaseDebiaser(ColumnClassifier):
         -------
         DataFrame
             One row per class, in the order of the columns: correction, kind, id, support,
-            accuracy and predicted rows before and after on the fitted rows, the shares of these
-            rows where the class is raised and cut against the others (NaN where they were not
-            counted), and a sentence.
+            accuracy and predicted rows before and after on the fitted rows, and a sentence.
         """
         check_is_fitted(self)
         rows = []
@@ -379,8 +377,6 @@ class BaseDebiaser(ColumnClassifier):
                     "accuracy_after": facts.accuracy_after,
                     "predicted_before": facts.predicted_before,
                     "predicted_after": facts.predicted_after,
-                    "raised": facts.raised / facts.n_rows if facts.n_rows else float("nan"),
-                    "cut": facts.cut / facts.n_rows if facts.n_rows else float("nan"),
                     "sentence": explain_class(str(name), correction, facts),
                 }
             )

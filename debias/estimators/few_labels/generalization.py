@@ -27,7 +27,7 @@ Predictor: TypeAlias = Callable[[FloatArray], IndexArray]
 N_FOLDS, N_REPEATS = 5, 4
 LEVEL = 0.95
 _N_DRAWS = 2000
-SHARE_OF_FITS = 0.5
+SHARE_OF_FITS = 0.75
 """Share of the variance between the fits of the folds that the variance of a difference grows by. It was
 set on simulated tables, see experiments/results/few_label_intervals.md."""
 _PRIOR = 0.25
@@ -154,8 +154,8 @@ def expect_change(
        distribution: the counts, and a quarter of a row more for each. Class shares are drawn
        likewise. Unlike a bootstrap, this has some spread even where a class has one row, or all
        rows are right.
-    4. The interval is widened as if half the variance between the choices of the folds were added:
-       where they differ much, so does what is fitted from what they tell.
+    4. The interval is widened as if three quarters of the variance between the choices of the folds
+       were added: where they differ much, so does what is fitted from what they tell.
 
     Parameters
     ----------

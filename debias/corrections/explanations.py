@@ -127,13 +127,13 @@ def explain_class(name: str, correction: Correction, facts: ClassFacts) -> str:
     >>> facts = ClassFacts(1000, 310, 600, 400, 950, (0.1, 0.2, 0.3), raised=3000, cut=1000)
     >>> print(explain_class("World", Weight(8, 30), facts))
     World is raised in 75 % of 4,000 rows and cut in 25 % (weight 8/30), because it was predicted too
-    rarely: for 400 rows, while 1,000 belong to it, half of them with probabilities of 10 to 30 %; now it
-    is predicted for 950, and 60 % of its rows are classified correctly (31 % before).
+    rarely: for 400 rows, while 1,000 belong to it, the middle half of them with probabilities of 10 to
+    30 %; now it is predicted for 950, and 60 % of its rows are classified correctly (31 % before).
     >>> gone = ClassFacts(90, 60, 0, 400, 0, (0.1, 0.2, 0.3), raised=0, cut=4000)
     >>> print(explain_class("World", Weight(1, 30), gone))
-    World is cut in all 4,000 rows (weight 1/30), because it was predicted too often: for 400 rows, while
-    90 belong to it, half of them with probabilities of 10 to 30 %; now it is never predicted, and none
-    of its rows is classified correctly (67 % before).
+    World is cut in all 4,000 rows (weight 1/30), because it was predicted too often: for 400 rows,
+    while 90 belong to it, the middle half of them with probabilities of 10 to 30 %; now it is never
+    predicted, and none of its rows is classified correctly (67 % before).
     """
     reason = _reason(facts)
     said = f"{name} {_effect(correction, facts)}{reason}"
@@ -173,7 +173,8 @@ def _reason(facts: ClassFacts) -> str:
         return ""
     where = ""
     if belong >= 4:
-        where = f", half of them with probabilities of {_span(facts.quartiles[0], facts.quartiles[2])}"
+        span = _span(facts.quartiles[0], facts.quartiles[2])
+        where = f", the middle half of them with probabilities of {span}"
     rows = f"for {before:,} row{'' if before == 1 else 's'}" if before else "for no row"
     belongs = f"{belong:,} belong{'s' if belong == 1 else ''} to it"
     return f", because it was predicted too {wrong}: {rows}, while {belongs}{where}"

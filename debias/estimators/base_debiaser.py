@@ -281,8 +281,8 @@ class BaseDebiaser(ColumnClassifier):
         >>> X = np.column_stack([first, 1 - first])
         >>> expectation = WeightDebiaser().fit(X, y).expect(X, y)
         >>> print(expectation.describe())
-        On new rows, cross-validated with 120 labels: accuracy +6 points (-2 to +14), COBias -39 (-52 to
-        -24). Whether accuracy rises is uncertain.
+        On new rows, cross-validated with 120 labels: accuracy +6 points (-2 to +15), COBias -39 (-53 to
+        -23). Whether accuracy rises is uncertain.
         """
         check_is_fitted(self)
         match, probabilities = self._match(X, y)

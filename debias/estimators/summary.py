@@ -39,8 +39,8 @@ def describe_outcome(fitted: FittedCorrection) -> str:
     >>> print(describe_outcome(debiaser.fitted_))
     1 of 2 classes is corrected: on 3 labelled rows accuracy goes from 66.7 to 100.0 %, COBias from
     100.0 to 0.0 points (... choices evaluated; proved optimal). It keeps COBias at most 20 points; the
-    uncorrected model does not. On new rows, cross-validated with 3 labels: accuracy -20 points (-71 to
-    +32), COBias -23 (-83 to +51). With so few labels the gain is uncertain. 0 has 2 labelled rows, 1 has
+    uncorrected model does not. On new rows, cross-validated with 3 labels: accuracy -20 points (-78 to
+    +38), COBias -23 (-100 to +81). With so few labels the gain is uncertain. 0 has 2 labelled rows, 1 has
     1: their class accuracies cannot be known.
     """
     n_changed = sum(not correction.is_identity for correction in fitted.corrections)

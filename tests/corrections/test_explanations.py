@@ -37,8 +37,8 @@ def test_every_correction_is_named_after_its_effect(correction, words):
 def test_the_whole_sentence():
     assert explain_class("Entity", Weight(3, 30), FACTS) == (
         "Entity is raised in 80 % of 5,000 rows and cut in 20 % (weight 3/30), because it was predicted too "
-        "rarely: for 12 rows, while 1,250 belong to it, half of them with probabilities of 12 to 25 %; now "
-        "it is predicted for 900, and 33 % of its rows are classified correctly (0.1 % before)."
+        "rarely: for 12 rows, while 1,250 belong to it, the middle half of them with probabilities of 12 to "
+        "25 %; now it is predicted for 900, and 33 % of its rows are classified correctly (0.1 % before)."
     )
 
 

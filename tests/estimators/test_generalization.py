@@ -101,6 +101,38 @@ def test_any_predictor_is_cross_validated():
     assert always.cobias.after > 0.9
 
 
+def test_the_optimism_of_what_learns_rows_by_heart_is_taken_off():
+    P, _ = biased_rows(200, 6)
+    y = np.random.default_rng(6).integers(0, 2, 200)  # nothing can be learned
+
+    def choose(rows, seed):
+        known = {P[row, 0]: y[row] for row in rows}
+        return lambda values: np.array([known.get(first, int(first * 1e6) % 2) for first in values[:, 0]])
+
+    found = expect_change(P, y, choose, Objective())
+    assert (choose(np.arange(200), 0)(P) == y).all()
+    assert found.accuracy.after == pytest.approx(0.5, abs=0.08)
+
+
+def test_figures_are_of_what_was_fitted_and_wider_where_folds_differ():
+    P, y = biased_rows(100, 7)
+    as_it_is = predictor([Weight(2, 2), Weight(2, 2)])
+    alike = expect_change(P, y, lambda rows, seed: predictor(HALF), Objective())
+    assert alike.accuracy.difference == pytest.approx(
+        (predictor(HALF)(P) == y).mean() - (as_it_is(P) == y).mean(), abs=0.02
+    )
+    none = expect_change(P, y, lambda rows, seed: predictor(HALF), Objective(), fitted=as_it_is)
+    assert none.accuracy.difference == pytest.approx(0, abs=0.02)
+
+    def either(rows, seed):
+        return predictor(HALF) if rows.sum() % 2 else as_it_is
+
+    differing = expect_change(P, y, either, Objective(), fitted=predictor(HALF))
+    for metric in ("accuracy", "cobias"):
+        one, other = getattr(alike, metric), getattr(differing, metric)
+        assert other.high - other.low > 1.1 * (one.high - one.low)
+
+
 def test_threads_give_the_same_answer():
     P, y = biased_rows(50, 3)
 

@@ -104,8 +104,8 @@ def check_class_sentence(text, k, rows):
         one.kinds.add(f"{groups[0]} in some rows")
     reason = one.claims(
         rf", because it was predicted too (rarely|often): for (?:{COUNT} rows?|no row), while {COUNT} "
-        rf"belongs? to it(?:, half of them with probabilities of (?:{SHARE}|(less than 0\.001|[\d.e+-]+) to "
-        rf"{SHARE}))?",
+        rf"belongs? to it(?:, the middle half of them with probabilities of "
+        rf"(?:{SHARE}|(less than 0\.001|[\d.e+-]+) to {SHARE}))?",
         "reason",
     )
     if reason:

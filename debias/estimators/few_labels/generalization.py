@@ -27,7 +27,7 @@ Predictor: TypeAlias = Callable[[FloatArray], IndexArray]
 N_FOLDS, N_REPEATS = 5, 4
 LEVEL = 0.95
 _N_DRAWS = 2000
-_SHARE_OF_FITS = 0.5
+SHARE_OF_FITS = 0.75
 """Share of the variance between the fits of the folds that the variance of a difference grows by. It was
 set on simulated tables, see experiments/results/few_label_intervals.md."""
 _PRIOR = 0.25
@@ -154,8 +154,8 @@ def expect_change(
        distribution: the counts, and a quarter of a row more for each. Class shares are drawn
        likewise. Unlike a bootstrap, this has some spread even where a class has one row, or all
        rows are right.
-    4. The interval is widened as if half the variance between the choices of the folds were added:
-       where they differ much, so does what is fitted from what they tell.
+    4. The interval is widened as if three quarters of the variance between the choices of the folds
+       were added: where they differ much, so does what is fitted from what they tell.
 
     Parameters
     ----------
@@ -269,13 +269,18 @@ def hold_out(
 
 
 def expectation_of(
-    before: IndexArray, y: IndexArray, held: HeldOut, objective: Goal, random_state: int = 0
+    before: IndexArray,
+    y: IndexArray,
+    held: HeldOut,
+    objective: Goal,
+    random_state: int = 0,
+    share_of_fits: float = SHARE_OF_FITS,
 ) -> Expectation:
     """Return what held-out predictions let expect, given the uncorrected ones; see `expect_change`."""
     without, n_classes = held.without, int(max(before.max(), y.max(), held.predicted.max())) + 1
     rng = np.random.default_rng(random_state)
     sides = _draws((before == y).astype(np.float64), _less_optimism(y, held), y, rng)
-    between = _variance_between_fits(before, y, held)
+    between = [share_of_fits * variance for variance in _variance_between_fits(before, y, held)]
     inner = objective.inner if isinstance(objective, Constrained) else objective
     return Expectation(
         n_labels=len(y),
@@ -347,10 +352,10 @@ def _draws(before: FloatArray, after: FloatArray, y: IndexArray, rng: np.random.
     return [_Side(side, shares) for side in accuracies]
 
 
-def _change(before: FloatArray, after: FloatArray, between: float) -> Change:
-    """Sum up draws of a metric, and widen the interval by what fits differ in."""
+def _change(before: FloatArray, after: FloatArray, more_variance: float) -> Change:
+    """Sum up draws of a metric, and widen the interval to that of a larger variance."""
     means, drawn = (float(before.mean()), float(after.mean())), after - before
     difference = means[1] - means[0]
-    wider = float(np.sqrt(1 + _SHARE_OF_FITS * between / drawn.var()))
+    wider = float(np.sqrt(1 + more_variance / drawn.var()))
     low, high = difference + wider * (np.quantile(drawn, [(1 - LEVEL) / 2, (1 + LEVEL) / 2]) - difference)
     return Change(*means, difference, max(float(low), -1.0), min(float(high), 1.0))

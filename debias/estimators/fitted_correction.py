@@ -348,8 +348,8 @@ class FittedCorrection:
                 parameter="row", allowed=f"a row of the frontier, from 0 to {n_rows - 1}", received=row
             )
         correct, predicted = frontier.correct[row], frontier.predicted[row]
-        in_class_order = (counts[self.columns] for counts in (correct, predicted, frontier.support))
         cost = None if frontier.cost is None else float(frontier.cost[row])
+        k = self.columns  # the order of classes, which is that of the objective
         facts = tuple(
             replace(
                 one,
@@ -363,7 +363,7 @@ class FittedCorrection:
             self,
             corrections=tuple(frontier.family[frontier.choice[row, column]] for column in self.columns),
             facts=facts,
-            objective_value=float(self.objective(*in_class_order, cost)),
+            objective_value=float(self.objective(correct[k], predicted[k], frontier.support[k], cost)),
             certificate=None,
             expectation=None,
             shrunk=False,

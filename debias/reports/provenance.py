@@ -118,8 +118,9 @@ def _describe_objective(fitted: FittedCorrection) -> dict[str, object]:
             ("after", fitted.objective_value),
         )
     }
-    bounds = {"bounds": goal.describe()} if isinstance(goal, Constrained) else {}
-    return {"objective weights": weighted.used_params()} | bounds | values
+    described: dict[str, object] = {"objective weights": weighted.used_params()}
+    described |= {"bounds": goal.describe()} if isinstance(goal, Constrained) else {}
+    return described | values
 
 
 def notes_on_rows(

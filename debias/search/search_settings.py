@@ -44,8 +44,8 @@ class SearchSettings(Settings):
     n_jobs: int | None = setting(None, "Threads; -1 for all.", excluded=(0,))
     tolerance: float = setting(
         0.0,
-        "Of the choices whose objective is no more above the best, take the one with the highest balanced "
-        "accuracy.",
+        "Take the choice with the highest balanced accuracy whose objective is at most this much above the "
+        "best.",
         metavar="NUMBER",
         least=0,
         most=10,

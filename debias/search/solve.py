@@ -105,13 +105,12 @@ def solve(
             found = replace(found, interrupted=True)
     if found.certificate is None:
         found = _certified(found, Neighbourhood(found.best, 0), pair_bound(problem), "")
-    assert found.certificate is not None
     if with_near_ties and not found.interrupted:
         try:
             found = _with_near_ties(problem, found, settings.tolerance, proof)
         except KeyboardInterrupt:
             found = replace(found, interrupted=True)
-        assert found.certificate is not None
+    assert found.certificate is not None
     seconds = time.perf_counter() - started
     return replace(found, seconds=seconds, certificate=replace(found.certificate, seconds=seconds))
 

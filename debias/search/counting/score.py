@@ -17,7 +17,7 @@ MANY_CLASSES = 16
 
 # Columns of the factors.
 RIGHT, GAPS, PMI, CONSTANT, MAX_COBIAS, LEAST_RIGHT, TO_COBIAS, TO_ACCURACY = range(8)
-OF_CLASSES, WORST, BALANCED, MACRO_F1 = range(8, 12)
+OF_CLASSES, WORST, BALANCED, MACRO_F1, FLOORS = range(8, 13)
 
 
 _PRICES = (0.125, 0.25, 0.5, 1.0, 2.0, 4.0)
@@ -31,20 +31,19 @@ class ScoreTables(NamedTuple):
     ----------
     support : ndarray of shape (n_classes,)
         Samples per class.
-    factors : ndarray of shape (n_objectives, 12)
+    factors : ndarray of shape (n_objectives, 12 + n_classes)
         Factors of a right sample, of the summed gaps and of the PMI sum; the constant part of z;
         largest COBias and fewest right samples (infinity and 0 without such a bound); the factors
-        that turn summed gaps into COBias and right samples into accuracy; the sum of the factors
-        that follow: of the least class accuracy, of the summed ones, and of the summed F1.
-    floors : ndarray of shape (n_objectives, n_classes)
-        Least accuracy of each class; 0 without such a bound.
+        that turn summed gaps into COBias and right samples into accuracy; 1 if there are floors or
+        any of the factors that follow, else 0: of the least class accuracy, of the summed ones, and of
+        the summed F1; the floor of each class, which is the least accuracy that it may have. (As an
+        array of their own they would slow down every call.)
     log_joint, log_predicted : ndarray of shape (n_objectives, n_samples + 1)
         Logarithms of the smoothed shares, by count; of length 1 if no objective has a PMI term.
     """
 
     support: IndexArray
     factors: FloatArray
-    floors: FloatArray
     log_joint: FloatArray
     log_predicted: FloatArray
 
@@ -76,24 +75,24 @@ def tabulate(objectives: Sequence[Goal], support: IndexArray) -> ScoreTables:
     inners = [goal.inner if isinstance(goal, Constrained) else goal for goal in objectives]
     log_joint = np.zeros((len(inners), n_samples + 1 if any(inner.pmi for inner in inners) else 1))
     log_predicted = np.zeros_like(log_joint)
-    factors, floors = np.zeros((len(inners), 12)), np.zeros((len(inners), n_classes))
+    factors = np.zeros((len(inners), FLOORS + n_classes))
     for row, (goal, inner) in enumerate(zip(objectives, inners, strict=True)):
         pairs = n_present * (n_present - 1) / 2
-        factors[row] = [
+        factors[row, :FLOORS] = [
             inner.error / n_samples, inner.cobias / pairs, inner.pmi, inner.error,
             *_bounds(goal, n_samples), 1 / pairs, 1 / n_samples,
             0.0, inner.worst_class, inner.balanced_error / n_present, inner.macro_f1 / n_present,
         ]  # fmt: skip
-        factors[row, OF_CLASSES] = factors[row, WORST:].sum()
         factors[row, CONSTANT] += inner.worst_class + inner.balanced_error + inner.macro_f1
         if isinstance(goal, Constrained):
-            floors[row] = goal.least_class_accuracies(n_classes)
+            factors[row, FLOORS:] = goal.least_class_accuracies(n_classes)
+        factors[row, OF_CLASSES] = factors[row, WORST:].any()
         if inner.pmi:
             k = inner.smoothing
             log_joint[row] = np.log((counts + k) / (n_samples + k * n_classes**2))
             log_predicted[row] = np.log((counts + k) / (n_samples + k * n_classes))
             factors[row, CONSTANT] += inner.pmi * log_predicted[row, support].sum()
-    return ScoreTables(support, factors, floors, log_joint, log_predicted)
+    return ScoreTables(support, factors, log_joint, log_predicted)
 
 
 def _bounds(goal: Goal, n_samples: int) -> tuple[float, float]:
@@ -217,6 +216,16 @@ def of_classes(counts: IndexArray, tables: ScoreTables, row: int) -> float:
 
 
 @compiled_in_place
+def below_floors(counts: IndexArray, tables: ScoreTables, row: int) -> float:
+    """Return by how much class accuracies are below their floors, all classes together."""
+    out = 0.0
+    for k in range(counts.shape[1]):
+        if tables.support[k] > 0:
+            out += max(0.0, tables.factors[row, FLOORS + k] - counts[0, k] / tables.support[k])
+    return out
+
+
+@compiled_in_place
 def score(counts: IndexArray, tables: ScoreTables, row: int, accuracy: FloatArray) -> float:
     """Return z under one objective, its costs omitted: the same number as Objective or Constrained gives.
 
@@ -224,7 +233,7 @@ def score(counts: IndexArray, tables: ScoreTables, row: int, accuracy: FloatArra
     """
     factors = tables.factors
     n_present = right = 0
-    information = gaps = out = 0.0
+    information = gaps = further = out = 0.0
     # invariant: accuracy[:n_present] holds the accuracies of the classes before k that have samples
     for k in range(counts.shape[1]):
         right += counts[0, k]
@@ -232,7 +241,6 @@ def score(counts: IndexArray, tables: ScoreTables, row: int, accuracy: FloatArra
             information += tables.log_joint[row, counts[0, k]] - tables.log_predicted[row, counts[1, k]]
         if tables.support[k] > 0:
             accuracy[n_present] = counts[0, k] / tables.support[k]
-            out += max(0.0, tables.floors[row, k] - accuracy[n_present])
             n_present += 1
     if n_present > MANY_CLASSES:  # sorted, the sum of gaps is a sum over ranks
         sort_first(accuracy, n_present)
@@ -244,11 +252,12 @@ def score(counts: IndexArray, tables: ScoreTables, row: int, accuracy: FloatArra
         for a in range(n_present):
             for b in range(a):
                 gaps += abs(accuracy[a] - accuracy[b])
+    if factors[row, OF_CLASSES] > 0:  # one branch for all that most objectives do not have
+        out = below_floors(counts, tables, row)
+        further = of_classes(counts, tables, row)
     # Without bounds nothing is ever out. In line and without branches: these slow all down by a fifth.
     out += max(0.0, factors[row, TO_COBIAS] * gaps - factors[row, MAX_COBIAS])
     out += max(0.0, factors[row, LEAST_RIGHT] - right) * factors[row, TO_ACCURACY]
     z = factors[row, CONSTANT] - factors[row, RIGHT] * right + factors[row, GAPS] * gaps
-    z -= factors[row, PMI] * information
-    if factors[row, OF_CLASSES] > 0:
-        z -= of_classes(counts, tables, row)
+    z -= factors[row, PMI] * information + further
     return INFEASIBLE + out if out > BOUND_TOLERANCE else z

@@ -67,7 +67,7 @@ def _arranged(goal: Goal, order: IndexArray) -> Goal:
                 changed[name] = tuple(taken.tolist())
         if goal.objective is not None and goal.objective.costs is not None:
             changed["objective"] = _arranged(goal.objective, order)
-        return Constrained(**(goal.get_params(deep=False) | changed)) if changed else goal  # type: ignore[arg-type]
+        return Constrained(**(goal.get_params(deep=False) | changed)) if changed else goal
     costs = goal.cost_matrix(len(order))
     if costs is None:
         return goal
@@ -100,7 +100,7 @@ def _without_labels(goal: Goal, classes: list[object]) -> Goal:
             changed["no_class_worse_than"] = tuple(accuracies.tolist())
         if goal.objective is not None:
             changed["objective"] = _without_labels(goal.objective, classes)
-        return Constrained(**(goal.get_params(deep=False) | changed)) if changed else goal  # type: ignore[arg-type]
+        return Constrained(**(goal.get_params(deep=False) | changed)) if changed else goal
     if not isinstance(goal.costs, Mapping):
         return goal
     costs = np.zeros((len(classes), len(classes)))

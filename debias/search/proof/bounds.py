@@ -13,6 +13,7 @@ from debias.compilation import compiled_in_place
 from debias.search.counting.score import (
     BALANCED,
     CONSTANT,
+    FLOORS,
     GAPS,
     LEAST_RIGHT,
     MACRO_F1,
@@ -39,7 +40,7 @@ def least_objective(most, terms, levels):
         right += most[k]
         if terms.support[k] > 0:
             level = most[k] / terms.support[k]
-            lacking += max(0.0, terms.tables.floors[0, k] - level)
+            lacking += max(0.0, factors[0, FLOORS + k] - level)
             place = n_present
             while place > 0 and levels[place - 1] > level:
                 levels[place] = levels[place - 1]

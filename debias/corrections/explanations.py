@@ -8,6 +8,7 @@ import numpy.typing as npt
 
 from debias.corrections.correction import Correction, Triangle, Weight
 from debias.corrections.shapes import Gaussian, Scaled, Sigmoid, Trapezoid
+from debias.corrections.sloped_weights import SlopedWeight
 
 
 @dataclass(frozen=True)
@@ -81,10 +82,13 @@ def _effect(correction: Correction) -> str:
         return "is unchanged"
     factor = correction.factor if isinstance(correction, Scaled) else 1.0
     shape = correction.correction if isinstance(correction, Scaled) else correction
-    weight = shape.weight if isinstance(shape, Weight) else 1.0
-    if isinstance(shape, Weight) or shape.is_identity:
+    weight = shape.weight if isinstance(shape, (Weight, SlopedWeight)) else 1.0
+    plain = isinstance(shape, Weight) or (isinstance(shape, SlopedWeight) and shape.slope == 1)
+    if plain or shape.is_identity:
         return f"is multiplied by {_factor(factor * weight)} ({correction.name})"
-    if isinstance(shape, Gaussian):
+    if isinstance(shape, SlopedWeight):
+        words, factor = f"is raised to the power of {shape.slope:g}", factor * weight
+    elif isinstance(shape, Gaussian):
         words = _gaussian(shape)
     elif isinstance(shape, Sigmoid):
         words = _sigmoid(shape)

@@ -17,7 +17,7 @@ import numpy as np
 from debias.atomic_file import atomic_path
 from debias.corrections.correction import Correction
 from debias.corrections.explanations import ClassFacts
-from debias.corrections.families import Family
+from debias.corrections.families import FAMILY_NAMES, Family
 from debias.corrections.serialization import correction_from_dict
 from debias.errors import CorrectionFileError, DebiasError
 from debias.estimators.few_labels.generalization import Expectation
@@ -78,6 +78,8 @@ def write_correction(fitted: FittedCorrection, path: str | PathLike[str], named_
     }
     if fitted.n_weights is not None:
         document["n_weights"] = fitted.n_weights
+    if fitted.family is not None:
+        document["family"] = fitted.family
     document["checksum"] = _checksum(document)
     text = json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False)
     with atomic_path(path) as temporary:
@@ -226,6 +228,7 @@ def _read_fitted(
         picked_row=_value(int, document, "picked_row") if picked else None,
         shrinkage_path=None,
         frontier=None,
+        family=None if document.get("family") is None else _one_of(document, "family", FAMILY_NAMES),
     )
 
 

@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from debias.console.progress import progress_on_stderr
 from debias.corrections.correction import Correction, correct
-from debias.corrections.families import Family, ensemble, memberships, weights
+from debias.corrections.families import Family, family_of, memberships, weights
 from debias.corrections.shapes import scale
 from debias.errors import ParameterError, param
 from debias.estimators.base_debiaser import BaseDebiaser
@@ -107,6 +107,9 @@ class FamilyDebiaser(BaseDebiaser):
             n_labels=int(counted.sum()),
             n_weights=getattr(self, "n_weights", None),
         )
+        named_family = getattr(self, "family", None)
+        if isinstance(named_family, str):
+            fitted = replace(fitted, family=named_family)
         if few is not None:
             path = few.path_frame(family, match.columns, match.classes.tolist())
             fitted = replace(fitted, shrunk=True, expectation=few.expectation, shrinkage_path=path)
@@ -161,8 +164,10 @@ class EnsembleDebiaser(FamilyDebiaser):
     ----------
     n_weights : int, default=30
         Steps of the weight scale; published values are 30, 50, 70 and 90.
-    family : Family or sequence of Correction, optional
-        Other corrections to choose from, instead of the published ones.
+    family : str, Family or sequence of Correction, optional
+        Other corrections to choose from: ``"wide"`` (weights on a geometric scale with slopes, and
+        memberships that never fall), ``"weights"``, ``"memberships"``, or corrections of your own;
+        ``"ensemble"`` by default.
     objective : Objective or Constrained, optional
         What is minimised, with or without bounds; ``Objective()`` by default.
     search : {"auto", "exact", "enumerate", "descent", "annealing-3/6", "annealing-150/300"}, default="auto"
@@ -244,10 +249,10 @@ class EnsembleDebiaser(FamilyDebiaser):
     """
 
     n_weights: int = 30
-    family: Sequence[Correction] | None = None
+    family: str | Sequence[Correction] | None = None
 
     def _family(self) -> Family:
-        return ensemble(self.n_weights) if self.family is None else Family.of(self.family)
+        return family_of("ensemble" if self.family is None else self.family, self.n_weights)
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
@@ -339,7 +344,7 @@ def load(path: str | PathLike[str], family: Sequence[Correction] | None = None) 
     }
     fitted, named = read_correction(path, tuple(kinds), family)
     parameters: dict[str, object] = {"objective": fitted.objective, "search": fitted.search}
-    parameters |= {"n_weights": fitted.n_weights, "family": family}
+    parameters |= {"n_weights": fitted.n_weights, "family": fitted.family if family is None else family}
     if not named and fitted.classes.dtype.kind == "U":
         parameters["classes"] = fitted.classes[np.argsort(fitted.columns)].tolist()
     debiaser = kinds[fitted.method]()

@@ -153,6 +153,8 @@ class FittedCorrection:
         Row of the frontier that a person picked.
     frontier : Frontier or None
         Trade-offs that the search met; not saved.
+    family : str or None
+        Name of the family that was chosen from, where it was asked for by name.
     """
 
     method: str
@@ -176,6 +178,7 @@ class FittedCorrection:
     expectation: Expectation | None = None
     picked_row: int | None = None
     frontier: Frontier | None = None
+    family: str | None = None
 
     @classmethod
     def of(

@@ -52,8 +52,6 @@ def test_the_answer_does_not_depend_on_load_or_threads(limits, monkeypatch):
     monkeypatch.setattr(solving, "FRONTIER_CHOICES", 20_000)
     for name, value in limits.items():
         monkeypatch.setattr(solving, name, value)
-    if limits.get("PROOF_WORK") == 1e6:  # begun, and ended by its own count of work
-        monkeypatch.setattr(solving, "_plan", lambda *_: True)
     probabilities, y = random_rows(11, n_samples=200, n_classes=5, steps=1000)
     problem = build_problem(probabilities, y, ensemble(6), Objective())
     alone = solve(problem, SearchSettings(n_starts=4, n_jobs=1))

@@ -3,6 +3,7 @@
 import sys
 from dataclasses import asdict, dataclass
 from enum import StrEnum
+from functools import partial
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -23,10 +24,15 @@ class Method(StrEnum):
     ensemble = "ensemble"
     weight = "weight"
     fuzzy = "fuzzy"
+    wide = "wide"
 
 
 MethodOption = Annotated[
-    Method, typer.Option(help="Weights (DNIP), fuzzy memberships (FuRud), or either per class (DCS).")
+    Method,
+    typer.Option(
+        help="Weights (DNIP), fuzzy memberships (FuRud), either per class (DCS), or wide: weights from 1 "
+        "to 1/1000 with slopes, and memberships that never fall."
+    ),
 ]
 WeightSteps = Annotated[int, typer.Option(help="Steps of the weight scale.")]
 
@@ -142,7 +148,7 @@ def make_debiaser(
     Parameters
     ----------
     method : Method
-        Which of the three.
+        Which corrections to choose from.
     goal : Objective or Constrained
         What is minimised.
     search : SearchSettings
@@ -160,7 +166,12 @@ def make_debiaser(
     """
     from debias.estimators.debiasers import EnsembleDebiaser, FuzzyDebiaser, WeightDebiaser
 
-    kinds = {"ensemble": EnsembleDebiaser, "weight": WeightDebiaser, "fuzzy": FuzzyDebiaser}
+    kinds = {
+        "ensemble": EnsembleDebiaser,
+        "weight": WeightDebiaser,
+        "fuzzy": FuzzyDebiaser,
+        "wide": partial(EnsembleDebiaser, family="wide"),
+    }
     debiaser: BaseDebiaser = kinds[method](objective=goal, polish=polish, random_state=seed)
     if method != Method.fuzzy and n_weights is not None:
         debiaser.set_params(n_weights=n_weights)

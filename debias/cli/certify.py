@@ -53,7 +53,7 @@ def certify(
     inputs = tuple(path for path in (held_out, opt) if path is not None)
     if held_out is not None:
         check_output(target, (".json",), inputs)
-    from debias.estimators.debiasers import load
+    from debias.estimators.tuning.methods import load
     from debias.guarantees.certification import certify as certify_rows
 
     debiaser = load(correction)

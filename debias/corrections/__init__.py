@@ -11,11 +11,13 @@ if TYPE_CHECKING:
     from debias.corrections.correction import Weight as Weight
     from debias.corrections.families import Family as Family
     from debias.corrections.families import ensemble as ensemble
+    from debias.corrections.families import family_of as family_of
     from debias.corrections.families import gaussians as gaussians
     from debias.corrections.families import memberships as memberships
     from debias.corrections.families import sigmoids as sigmoids
     from debias.corrections.families import trapezoids as trapezoids
     from debias.corrections.families import weights as weights
+    from debias.corrections.families import wide as wide
     from debias.corrections.shapes import Gaussian as Gaussian
     from debias.corrections.shapes import Scaled as Scaled
     from debias.corrections.shapes import Sigmoid as Sigmoid
@@ -23,7 +25,17 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "correction": ("Correction", "Function", "Triangle", "Weight"),
-    "families": ("Family", "ensemble", "gaussians", "memberships", "sigmoids", "trapezoids", "weights"),
+    "families": (
+        "Family",
+        "ensemble",
+        "family_of",
+        "gaussians",
+        "memberships",
+        "sigmoids",
+        "trapezoids",
+        "weights",
+        "wide",
+    ),
     "shapes": ("Gaussian", "Scaled", "Sigmoid", "Trapezoid"),
 }
 __getattr__, __dir__, __all__ = lazy_names(__name__, _HOMES)

@@ -14,6 +14,9 @@ from debias.errors import ParameterError
 
 FloatArray = npt.NDArray[np.float64]
 
+_GRID = np.unique(np.concatenate([np.linspace(0, 1, 10_001), np.geomspace(1e-12, 1, 2_001)]))
+"""Probabilities at which a function of one's own is looked at."""
+
 
 @dataclass(frozen=True)
 class Correction:
@@ -47,6 +50,17 @@ class Correction:
     def is_identity(self) -> bool:
         """Whether it changes no probability."""
         return False
+
+    @property
+    def is_monotone(self) -> bool:
+        """Whether it never falls as the probability rises; of a function, as far as a fine grid shows.
+
+        Examples
+        --------
+        >>> Triangle(0.5, 1, 1).is_monotone, Triangle(0, 0.5, 1).is_monotone
+        (True, False)
+        """
+        return bool((np.diff(self(_GRID)) >= 0).all())
 
     def _values(self, p: FloatArray) -> FloatArray:
         raise TypeError(f"{type(self).__name__} must define _values(p), the corrected values.")
@@ -151,6 +165,11 @@ class Triangle(Correction):
         """Whether it is the triangle (0, 1, 1), which is p itself."""
         return (self.left, self.peak, self.right) == (0, 1, 1)
 
+    @property
+    def is_monotone(self) -> bool:
+        """Whether it does not fall within [0, 1]."""
+        return self.peak >= 1 or self.peak < self.right <= 0
+
     def _values(self, p: FloatArray) -> FloatArray:
         from skfuzzy.membership import trimf
 
@@ -199,6 +218,11 @@ class Weight(Correction):
     def is_identity(self) -> bool:
         """Whether the factor is one."""
         return self.steps == self.of
+
+    @property
+    def is_monotone(self) -> bool:
+        """It never falls."""
+        return True
 
     def _values(self, p: FloatArray) -> FloatArray:
         return p * self.weight

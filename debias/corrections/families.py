@@ -1,7 +1,7 @@
 """Families: the corrections that a search may choose from, an ordered list with one identity.
 
-The published ones are the weights (DNIP), the memberships (FuRud) and both together (DCS);
-``|`` adds other shapes, and corrections of your own.
+The published ones are the weights (DNIP), the memberships (FuRud) and both together (DCS); the wide one
+has weights on a geometric scale, with slopes. ``|`` adds other shapes, and corrections of your own.
 """
 
 from collections.abc import Iterator, Sequence
@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from debias.corrections.correction import Correction, FloatArray, Triangle, Weight
 from debias.corrections.shapes import Gaussian, Sigmoid, Trapezoid
+from debias.corrections.sloped_weights import SlopedWeight
 from debias.errors import ParameterError
 
 FIRST_WEIGHT_ID = 19
@@ -20,6 +21,15 @@ FIRST_OWN_ID = 1000
 FIRST_TRAPEZOID_ID = 2000
 FIRST_GAUSSIAN_ID = 3000
 FIRST_SIGMOID_ID = 4000
+FIRST_SLOPED_ID = 5000
+
+FAMILY_NAMES = ("ensemble", "weights", "memberships", "wide")
+"""Names that :func:`family_of` knows."""
+
+SLOPES = (0.5, 1.0, 2.0)
+LEAST_WEIGHT = 1 / 1000
+"""Slopes and least weight of the wide family. A class that a model names a hundred times too often needs a
+weight of 1/100; where others are named ten times too rarely at the same time, 1/1000."""
 
 _HALVINGS = (0.0, 1 / 16, 1 / 8, 1 / 4, 1 / 2, 1.0)
 """Positions of the shapes that are not published. The largest probability of a row takes most of the
@@ -198,9 +208,7 @@ def weights(n_weights: int = 30) -> Family:
     >>> [weight.name for weight in weights(3)]
     ['weight 1/3', 'weight 2/3', 'identity']
     """
-    if not isinstance(n_weights, (int, np.integer)) or n_weights < 1:
-        raise ParameterError(parameter="n_weights", allowed="a positive integer", received=n_weights)
-    n = int(n_weights)
+    n = _checked(n_weights)
     return Family([Weight(steps, n, id=FIRST_WEIGHT_ID + steps - 1) for steps in range(1, n + 1)])
 
 
@@ -216,6 +224,93 @@ def ensemble(n_weights: int = 30) -> Family:
     (48, [0, 47])
     """
     return memberships() | weights(n_weights)
+
+
+def wide(n_weights: int = 30, monotone: bool = True) -> Family:
+    """Return weights on a geometric scale with slopes, ids from 5000, and memberships.
+
+    A weight w with a slope s takes p to w * p ** s, which is affine in log(p). Weights go from 1 to
+    1/1000 in steps of equal ratio, to reach a class that is named far too often; slopes are 1/2, 1 and 2.
+
+    Parameters
+    ----------
+    n_weights : int, default=30
+        Weights for each slope.
+    monotone : bool, default=True
+        Omit the memberships that fall anywhere: with them a class may lose a row because the model
+        is surer of it.
+
+    Returns
+    -------
+    Family
+        With 30 weights, 93 corrections, or 108 where they may fall.
+
+    Raises
+    ------
+    ParameterError
+        Fewer than one weight.
+
+    Examples
+    --------
+    >>> len(wide()), len(wide(monotone=False)), wide()[-1].name
+    (93, 108, 'weight 0.001, slope 2')
+    >>> all(correction.is_monotone for correction in wide())
+    True
+    """
+    n = _checked(n_weights)
+    scale = [float(f"{LEAST_WEIGHT ** (step / max(1, n - 1)):.4g}") for step in range(n)]
+    kinds = [(weight, slope) for slope in SLOPES for weight in scale]
+    sloped = [SlopedWeight(*kind, id=FIRST_SLOPED_ID + k) for k, kind in enumerate(kinds)]
+    return Family([one for one in (*memberships(), *sloped) if one.is_monotone or not monotone])
+
+
+def family_of(
+    family: str | Sequence[Correction], n_weights: int = 30, monotone: bool | None = None
+) -> Family:
+    """Return the family that has a name, or one that is given.
+
+    Parameters
+    ----------
+    family : str or Family or sequence of Correction
+        One of :data:`FAMILY_NAMES`, or the corrections themselves.
+    n_weights : int, default=30
+        Steps of the scale of weights, where a name stands for a family that has one.
+    monotone : bool, optional
+        Whether only corrections that never fall are kept. By default so in ``"wide"``, and in no other.
+
+    Raises
+    ------
+    ParameterError
+        There is no such family, or fewer than one step.
+
+    Examples
+    --------
+    >>> len(family_of("wide")), len(family_of("wide", monotone=False)), len(family_of("ensemble", 10))
+    (93, 108, 28)
+    >>> [correction.name for correction in family_of("memberships", monotone=True)]
+    ['triangle (0.5, 1, 1)', 'triangle (0.75, 1, 1)', 'triangle (0.875, 1, 1)', 'identity']
+    """
+    if not isinstance(family, str):
+        found = Family.of(family)
+    elif family == "wide":
+        return wide(n_weights, monotone is not False)
+    elif family in FAMILY_NAMES:
+        found = memberships() if family == "memberships" else _WITH_WEIGHTS[family](n_weights)
+    else:
+        raise ParameterError(
+            parameter="family", allowed=f"one of {FAMILY_NAMES}, or corrections", received=family
+        )
+    return Family([one for one in found if one.is_monotone]) if monotone else found
+
+
+_WITH_WEIGHTS = {"ensemble": ensemble, "weights": weights}
+
+
+def _checked(n_weights: int) -> int:
+    """Refuse what is no number of weights."""
+    if isinstance(n_weights, bool) or not isinstance(n_weights, (int, np.integer)) or n_weights < 1:
+        raise ParameterError(parameter="n_weights", allowed="a positive integer", received=n_weights)
+    return int(n_weights)
 
 
 def trapezoids() -> Family:

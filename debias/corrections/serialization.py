@@ -5,9 +5,10 @@ from dataclasses import fields
 
 from debias.corrections.correction import Correction, Triangle, Weight
 from debias.corrections.shapes import Gaussian, Scaled, Sigmoid, Trapezoid
+from debias.corrections.sloped_weights import SlopedWeight
 from debias.errors import ParameterError
 
-_SHAPES = {shape.kind: shape for shape in (Triangle, Weight, Trapezoid, Gaussian, Sigmoid)}
+_SHAPES = {shape.kind: shape for shape in (Triangle, Weight, Trapezoid, Gaussian, Sigmoid, SlopedWeight)}
 
 
 def correction_from_dict(

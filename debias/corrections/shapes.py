@@ -73,6 +73,11 @@ class Trapezoid(Correction):
         """Whether it rises from 0 to 1, which is p itself."""
         return (self.left, self.left_top) == (0, 1)
 
+    @property
+    def is_monotone(self) -> bool:
+        """Whether it does not fall within [0, 1]."""
+        return self.right_top >= 1 or self.right_top < self.right <= 0
+
     def _values(self, p: FloatArray) -> FloatArray:
         from skfuzzy.membership import trapmf
 
@@ -111,6 +116,11 @@ class Gaussian(Correction):
         """Its mean and deviation."""
         return f"Gaussian (mean {self.mean:g}, deviation {self.deviation:g})"
 
+    @property
+    def is_monotone(self) -> bool:
+        """Whether it does not fall before 1."""
+        return self.mean == 1
+
     def _values(self, p: FloatArray) -> FloatArray:
         from skfuzzy.membership import gaussmf
 
@@ -148,6 +158,11 @@ class Sigmoid(Correction):
     def name(self) -> str:
         """Its center and slope."""
         return f"sigmoid (center {self.center:g}, slope {self.slope:g})"
+
+    @property
+    def is_monotone(self) -> bool:
+        """Whether it rises."""
+        return self.slope > 0
 
     def _values(self, p: FloatArray) -> FloatArray:
         from skfuzzy.membership import sigmf
@@ -196,6 +211,11 @@ class Scaled(Correction):
     def is_identity(self) -> bool:
         """Whether the factor is one and what is scaled is the identity."""
         return self.factor == 1 and self.correction.is_identity
+
+    @property
+    def is_monotone(self) -> bool:
+        """Whether what is scaled never falls."""
+        return self.correction.is_monotone
 
     def _values(self, p: FloatArray) -> FloatArray:
         return self.correction(p) * self.factor

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from debias.corrections.correction import Correction
-from debias.corrections.families import IDENTITY, Family, ensemble, memberships, weights
+from debias.corrections.families import IDENTITY, Family, family_of
 from debias.errors import ParameterError
 from debias.estimators.base_debiaser import BaseDebiaser
 from debias.estimators.bases.cross_fitting import FEW_FOLDS, CrossFit, check_base, cross_fit
@@ -228,20 +228,7 @@ class CalibratedDebiaser(SemiSupervisedDebiaser):
 
     def _family(self) -> Family:
         """Return the corrections to choose from."""
-        if not isinstance(self.family, str):
-            return Family.of(self.family)
-        named = {
-            NO_CORRECTION: lambda n_weights: Family([IDENTITY]),
-            "weights": weights,
-            "memberships": lambda n_weights: memberships(),
-            "ensemble": ensemble,
-        }
-        if self.family not in named:
-            allowed = ", ".join(map(repr, [LOG_BIAS, *named]))
-            raise ParameterError(
-                parameter="family", allowed=f"one of {allowed} or corrections", received=self.family
-            )
-        return named[self.family](self.n_weights)
+        return Family([IDENTITY]) if self.family == NO_CORRECTION else family_of(self.family, self.n_weights)
 
 
 def _on_the_model(goal: Goal, y: IndexArray, probabilities: FloatArray) -> Goal:

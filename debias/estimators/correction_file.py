@@ -17,7 +17,7 @@ import numpy as np
 from debias.atomic_file import atomic_path
 from debias.corrections.correction import Correction
 from debias.corrections.explanations import ClassFacts, Moves
-from debias.corrections.families import Family
+from debias.corrections.families import FAMILY_NAMES, Family
 from debias.corrections.serialization import correction_from_dict
 from debias.errors import CorrectionFileError, DebiasError
 from debias.estimators.bases.base import Identity
@@ -40,6 +40,9 @@ has a base, and what other methods were worth where the method was chosen."""
 
 LARGEST_FILE = 16 << 20
 """Bytes; a correction of a thousand classes takes less than one."""
+
+FAMILIES = (*FAMILY_NAMES, "log-bias", "none", "own")
+"""What may be searched, behind a base or without one."""
 
 T = TypeVar("T")
 Entry: TypeAlias = dict[str, Any]
@@ -86,12 +89,13 @@ def write_correction(fitted: FittedCorrection, path: str | PathLike[str], named_
         "guarantee": None if fitted.guarantee is None else fitted.guarantee.to_dict(),
         "interrupted": fitted.interrupted,
         "versions": _versions(),
-        "family_name": fitted.family_name,
         "selection": None if fitted.selection is None else asdict(fitted.selection),
         "base": fitted.base.to_dict(),
     }
     if fitted.n_weights is not None:
         document["n_weights"] = fitted.n_weights
+    if fitted.family is not None:
+        document["family"] = fitted.family
     document["checksum"] = _checksum(document)
     text = _readable(document)
     with atomic_path(path) as temporary:
@@ -244,11 +248,13 @@ def _read_fitted(
         guarantee=_read_guarantee(document.get("guarantee"), names),
         picked_row=_value(int, document, "picked_row") if picked else None,
         base=base_from_dict(document["base"], len(entries)) if "base" in document else Identity(),
-        family_name=None if document.get("family_name") is None else _value(str, document, "family_name"),
         selection=_read_selection(document.get("selection")),
         near_ties=_read_near_ties(document.get("near_ties"), len(names)),
         shrinkage_path=None,
         frontier=None,
+        family=None
+        if document.get("family") is None
+        else _one_of(document, "family", (*FAMILY_NAMES, *SEARCHED)),
     )
 
 

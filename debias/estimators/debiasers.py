@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from debias.console.progress import progress_on_stderr
 from debias.corrections.correction import Correction, correct
-from debias.corrections.families import Family, ensemble, memberships, weights
+from debias.corrections.families import Family, family_of, memberships, weights
 from debias.corrections.shapes import scale
 from debias.errors import ParameterError, param
 from debias.estimators.base_debiaser import BaseDebiaser
@@ -111,6 +111,9 @@ class FamilyDebiaser(BaseDebiaser):
             n_weights=getattr(self, "n_weights", None),
             is_finite=not self.polish,
         )
+        named_family = getattr(self, "family", None)
+        if isinstance(named_family, str):
+            fitted = replace(fitted, family=named_family)
         if few is not None:
             path = few.path_frame(family, match.columns, match.classes.tolist())
             fitted = replace(
@@ -171,8 +174,10 @@ class EnsembleDebiaser(FamilyDebiaser):
     ----------
     n_weights : int, default=30
         Steps of the weight scale; published values are 30, 50, 70 and 90.
-    family : Family or sequence of Correction, optional
-        Other corrections to choose from, instead of the published ones.
+    family : str, Family or sequence of Correction, optional
+        Other corrections to choose from: ``"wide"`` (weights on a geometric scale with slopes, and
+        memberships that never fall), ``"weights"``, ``"memberships"``, or corrections of your own;
+        ``"ensemble"`` by default.
     objective : Objective or Constrained, optional
         What is minimised, with or without bounds; ``Objective()`` by default.
     search : {"auto", "exact", "enumerate", "descent", "annealing-3/6", "annealing-150/300"}, default="auto"
@@ -262,10 +267,10 @@ class EnsembleDebiaser(FamilyDebiaser):
     """
 
     n_weights: int = 30
-    family: Sequence[Correction] | None = None
+    family: str | Sequence[Correction] | None = None
 
     def _family(self) -> Family:
-        return ensemble(self.n_weights) if self.family is None else Family.of(self.family)
+        return family_of("ensemble" if self.family is None else self.family, self.n_weights)
 
 
 @dataclass(kw_only=True, eq=False, repr=False)

@@ -131,8 +131,6 @@ class FittedCorrection:
         The map that comes before the corrections.
     selection : MethodSelection or None
         What every method was worth on held-out rows, where the method was chosen.
-    family_name : str or None
-        Name of the family that a debiaser with a choice of families chose from.
     n_weights : int or None
         Steps of the scale of weights, where the method has one.
     classes : ndarray of shape (n_classes,)
@@ -171,6 +169,8 @@ class FittedCorrection:
         Choices that are nearly as good; None where few labels shrank the choice, or a person picked it.
     frontier : Frontier or None
         Trade-offs that the search met; not saved.
+    family : str or None
+        Name of the family that was chosen from, where it was asked for by name.
     family_size : int
         Corrections that each class could have, whatever the rows; 0 where they are not finitely many, or
         unknown.
@@ -205,7 +205,7 @@ class FittedCorrection:
     near_ties: NearTies | None = None
     frontier: Frontier | None = None
     base: Base = Identity()
-    family_name: str | None = None
+    family: str | None = None
     selection: MethodSelection | None = None
     family_size: int = 0
     settings_tried: int = 1
@@ -409,7 +409,7 @@ class FittedCorrection:
         return replace(
             self,
             base=base,
-            family_name=name,
+            family=name,
             facts=facts,
             baseline_objective_value=float(goal(*counts)),
             data_fingerprint=fingerprint_of(probabilities, match.y),

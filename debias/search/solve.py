@@ -23,8 +23,10 @@ from debias.search.descent.iterated_local_search import MANY, iterated_local_sea
 from debias.search.descent.pareto_local_search import pareto_local_search
 from debias.search.pareto import fronts_of
 from debias.search.problem import Candidate, Problem
+from debias.search.proof.box_search import BoxSearch
+from debias.search.proof.box_tables import boxes_fit
 from debias.search.proof.enumeration import is_compiled
-from debias.search.proof.exact_search import ExactSearch
+from debias.search.proof.exact_search import ExactResult, ExactSearch
 from debias.search.proof.near_ties import near_ties
 from debias.search.proof.radius import Neighbourhood, look_around, pair_bound
 from debias.search.result import SearchResult
@@ -33,16 +35,17 @@ from debias.search.search_settings import SearchSettings
 ENUMERATION_WORK = 2e11
 """Choices, times the rows that each costs, up to which ``"auto"`` evaluates every choice: about a second
 on two cores."""
-PROOF_WORK = 8e11
-"""Work up to which it proves an optimum by pruning: about five seconds on two cores."""
+PROOF_WORK = 1.6e10
+"""Work, in words of bits that are counted, up to which it proves an optimum: about ten seconds on two
+cores."""
 RADIUS_WORK = 3e10
 """Work that it spends on a radius, whose sweeps take longer for each choice."""
 FRONTIER_CHOICES = 2_000_000
 """Choices that are counted to extend a frontier that is not complete."""
 
-_RATE, _LONG, _HOPE = 4e10, 10.0, 10.0
-"""Work that a core does in a second, roughly; the seconds from which a run is announced; how many times
-a time limit of the user's a proof may seem to take and is tried all the same."""
+_RATE, _LONG, _PER_WORD = 4e10, 10.0, 50.0
+"""Choices times rows that a core evaluates in a second, roughly; the seconds from which a run is announced;
+the choices times rows that take as long as a word of bits."""
 
 
 def solve(
@@ -165,56 +168,59 @@ def _prove(
     proof: ExactSearch | None = None
     if settings.search != "auto" or tables_fit(problem):
         proof = ExactSearch(problem)
-        lower_bound = proof.lower_bound()
-        prune = _plan(proof, found.best, settings, progress)
-        if prune is not None:
-            progress.show("proof", 0.0)
-            counted = settings.search == "auto" and time_limit is None
-            proved = proof.run(
-                found.best, prune, time_limit, n_threads, lambda share: progress.show("proof", share),
-                PROOF_WORK if counted else None,
-            )  # fmt: skip
-            certificate = proved.certificate
-            assert found.pareto is not None
-            found = replace(
-                found,
-                best=proved.best,
-                n_evaluations=found.n_evaluations + certificate.n_evaluations,
-                interrupted=certificate.interrupted,
-                pareto=proved.pareto.joined(found.pareto),
-                frontier_complete=proved.frontier_complete,
-            )
-            if certificate.status == "optimal" or certificate.interrupted:
-                certificate = replace(certificate, n_evaluations=found.n_evaluations)
-                return replace(found, certificate=certificate), proof
-            lower_bound, limit = certificate.lower_bound, certificate.limit
-            time_limit = None  # it is used up
+        proved = _search_exactly(proof, found.best, settings, n_threads, progress)
+        certificate = proved.certificate
+        assert found.pareto is not None
+        found = replace(
+            found,
+            best=proved.best,
+            n_evaluations=found.n_evaluations + certificate.n_evaluations,
+            interrupted=certificate.interrupted,
+            pareto=proved.pareto.joined(found.pareto),
+            frontier_complete=proved.frontier_complete,
+        )
+        if certificate.status == "optimal" or certificate.interrupted:
+            certificate = replace(certificate, n_evaluations=found.n_evaluations)
+            return replace(found, certificate=certificate), proof
+        lower_bound, limit = certificate.lower_bound, certificate.limit
+        time_limit = None if limit == "time" else time_limit  # it is used up
     progress.show("radius", 0.0)
     most_work = RADIUS_WORK if time_limit is None else None
     around = look_around(problem, found.best, None, most_work, time_limit, n_threads)
     return _certified(found, around, max(lower_bound, pair_bound(problem)), limit or around.limit), proof
 
 
-def _plan(proof: ExactSearch, best: Candidate, settings: SearchSettings, progress: Progress) -> bool | None:
-    """Return whether the proof prunes; None if it would take too much work."""
-    pruned, complete = proof.estimate(best)
-    if settings.search != "auto":
-        # A bound that rules out little costs more than it saves: COBias alone can always be even.
-        prune: bool | None = settings.search == "exact" and pruned <= 2 * complete
-    elif complete <= ENUMERATION_WORK:
-        prune = False
-    else:
-        limit = settings.time_limit
-        prune = True if pruned <= max(PROOF_WORK, 0.0 if limit is None else _HOPE * _RATE * limit) else None
-    seconds = (pruned if prune else complete) / _RATE
-    if prune is not None and seconds > _LONG:
-        limit = settings.time_limit
-        progress.announce(
-            f"{proof.tables.n_choices:,} different choices: about {seconds:.0f} seconds on one core to "
-            f"{'prove the optimum' if prune else 'evaluate them all'}"
-            f"{'' if limit is None else f'; it stops after {limit:g} seconds'}. {progress.promise}"
-        )
-    return prune
+def _search_exactly(
+    proof: ExactSearch, best: Candidate, settings: SearchSettings, n_threads: int, progress: Progress
+) -> ExactResult:
+    """Evaluate every choice where that is little work or asked for, else search boxes within the limits."""
+    complete, time_limit = proof.complete_work, settings.time_limit
+
+    def show(share: float) -> None:
+        progress.show("proof", share)
+
+    def evaluate_all(best: Candidate) -> ExactResult:
+        if complete / _RATE > _LONG:
+            stops = "" if time_limit is None else f"; it stops after {time_limit:g} seconds"
+            progress.announce(
+                f"{proof.tables.n_choices:,} different choices: about {complete / _RATE:.0f} seconds on one "
+                f"core to evaluate them all{stops}. {progress.promise}"
+            )
+        return proof.run(best, False, time_limit, n_threads, show)
+
+    progress.show("proof", 0.0)
+    automatic = settings.search == "auto"
+    if settings.search == "enumerate" or (automatic and complete <= ENUMERATION_WORK):
+        return evaluate_all(best)
+    if not boxes_fit(proof.tables, proof.problem):
+        most_work = PROOF_WORK * _PER_WORD if automatic and time_limit is None else None
+        return proof.run(best, True, time_limit, n_threads, show, most_work)
+    boxes = BoxSearch(proof.problem, proof.tables, proof.terms)
+    if automatic:
+        return boxes.run(best, time_limit, n_threads, show, PROOF_WORK if time_limit is None else None)
+    # A bound that rules out little costs more than it saves: COBias alone can always be even.
+    found = boxes.run(best, time_limit, n_threads, show, 2 * complete / _PER_WORD)
+    return evaluate_all(found.best) if found.certificate.limit == "work" else found
 
 
 def _with_frontier(problem: Problem, found: SearchResult, seed: int) -> SearchResult:

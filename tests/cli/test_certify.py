@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from debias.errors import CorrectionFileError, OverlapError, ParameterError, TableError
-from debias.estimators.debiasers import load
+from debias.estimators.tuning.methods import load
 from debias.guarantees.certification import certify
 from debias.guarantees.seen_rows import certify_seen
 from debias.tables.table import ProbabilityTable

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from debias.estimators.debiasers import load
+from debias.estimators.tuning.methods import load
 from debias.tables.table import ProbabilityTable
 from tests.support.commands import refused, run, works
 

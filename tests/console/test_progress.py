@@ -15,6 +15,7 @@ import pytest
 from debias import EnsembleDebiaser, WeightDebiaser, load
 from debias.console import progress
 from debias.search import solve as solving
+from debias.search.proof.box_search import BoxSearch
 from debias.search.proof.exact_search import ExactSearch
 from debias.tables.table import ProbabilityTable
 from tests.support.paths import ROOT
@@ -113,15 +114,17 @@ def test_a_long_proof_is_announced_with_its_estimate_and_may_be_stopped(monkeypa
     assert not debiaser.frontier_.attrs["complete"]
 
 
-@pytest.mark.parametrize("step", ["lower_bound", "estimate", "run"])
-def test_ctrl_c_between_the_parts_of_a_proof_keeps_the_descent(step, monkeypatch):
+@pytest.mark.parametrize(
+    ("part", "step"), [(ExactSearch, "__init__"), (BoxSearch, "__init__"), (BoxSearch, "run")]
+)
+def test_ctrl_c_between_the_parts_of_a_proof_keeps_the_descent(part, step, monkeypatch):
     P, y = large_problem(300, 4)
     expected = EnsembleDebiaser(search="descent").fit(P, y)
 
     def stop(*_, **__):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(ExactSearch, step, stop)
+    monkeypatch.setattr(part, step, stop)
     with pytest.warns(UserWarning, match="interrupted"):
         debiaser = EnsembleDebiaser(search="exact").fit(P, y)
     assert debiaser.objective_value_ == expected.objective_value_

@@ -11,6 +11,7 @@ from debias.corrections.families import ensemble
 from debias.search import solve as solving
 from debias.search.objective import Objective
 from debias.search.problem import build_problem
+from debias.search.proof import box_search
 from debias.search.search_settings import SearchSettings
 from debias.search.solve import solve
 from tests.support.small_problems import random_rows
@@ -42,7 +43,7 @@ def assert_same(one, two):
 LIMITS = {
     "enumerated": {"ENUMERATION_WORK": 1e15},
     "pruned": {"ENUMERATION_WORK": 0, "PROOF_WORK": 1e15},
-    "cut off": {"ENUMERATION_WORK": 0, "PROOF_WORK": 1e6, "RADIUS_WORK": 1e8},
+    "cut off": {"ENUMERATION_WORK": 0, "PROOF_WORK": 1e5, "RADIUS_WORK": 1e8},
     "radius": {"ENUMERATION_WORK": 0, "PROOF_WORK": 0, "RADIUS_WORK": 1e8},
 }
 
@@ -52,8 +53,8 @@ def test_the_answer_does_not_depend_on_load_or_threads(limits, monkeypatch):
     monkeypatch.setattr(solving, "FRONTIER_CHOICES", 20_000)
     for name, value in limits.items():
         monkeypatch.setattr(solving, name, value)
-    if limits.get("PROOF_WORK") == 1e6:  # begun, and ended by its own count of work
-        monkeypatch.setattr(solving, "_plan", lambda *_: True)
+    for name, value in (("PARTS", 4), ("TRIAL_SHARE", 1.0)):  # begun, and ended by its own count of work
+        monkeypatch.setattr(box_search, name, value)
     probabilities, y = random_rows(11, n_samples=200, n_classes=5, steps=1000)
     problem = build_problem(probabilities, y, ensemble(6), Objective())
     alone = solve(problem, SearchSettings(n_starts=4, n_jobs=1))

@@ -3,10 +3,12 @@
 import itertools
 
 import numpy as np
+import pytest
 
 from debias.corrections.correction import Triangle, Weight, correct, decide
 from debias.corrections.families import Family
-from debias.search.objective import confusion_counts
+from debias.search.constraints import Constrained
+from debias.search.objective import Objective, confusion_counts
 
 # Coarse probabilities, so that ties between classes and rows of zeros are common.
 SMALL_FAMILY = Family(
@@ -33,3 +35,24 @@ def enumerate_best(problem):
         candidate = problem.candidate(choice)
         best = candidate if candidate.beats(best) else best
     return best
+
+
+GOALS = [
+    Objective(),
+    Objective(pmi=0.0),
+    Objective(error=0.0, cobias=1.0, pmi=0.0),
+    Objective(error=0.0, cobias=0.0, pmi=1.0, smoothing=3.0),
+    Objective(error=0.3, cobias=2.7, pmi=5.0, smoothing=50.0),
+    Constrained(max_cobias=0.1),
+    Constrained(min_accuracy="uncorrected"),
+    Constrained(min_class_accuracy=0.6, max_cobias=0.5),
+    Constrained(min_class_accuracy=1.0),
+]
+"""Objectives with and without bounds, that every exact search is tested with."""
+
+
+def assert_same(found, best):
+    """Check that a candidate is as good as the best, as Candidate compares them."""
+    assert found.objective == pytest.approx(best.objective, abs=1e-12)
+    assert found.n_changed == best.n_changed
+    assert found.change == pytest.approx(best.change, abs=1e-12)

@@ -4,6 +4,7 @@ import json
 import sys
 from dataclasses import asdict, dataclass
 from enum import StrEnum
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -26,6 +27,7 @@ class Method(StrEnum):
     ensemble = "ensemble"
     weight = "weight"
     fuzzy = "fuzzy"
+    wide = "wide"
 
 
 class FitMethod(StrEnum):
@@ -37,21 +39,26 @@ class FitMethod(StrEnum):
     weight = "weight"
     fuzzy = "fuzzy"
     ensemble = "ensemble"
+    wide = "wide"
     log_bias = "log-bias"
     vector = "vector"
     calibrated = "calibrated"
 
 
 MethodOption = Annotated[
-    Method, typer.Option(help="Weights (DNIP), fuzzy memberships (FuRud), or either per class (DCS).")
+    Method,
+    typer.Option(
+        help="Weights (DNIP), fuzzy memberships (FuRud), either per class (DCS), or wide: weights from 1 "
+        "to 1/1000 with slopes, and memberships that never fall."
+    ),
 ]
 FitMethodOption = Annotated[
     FitMethod,
     typer.Option(
         help="auto: the simplest method within one standard error of the best on held-out rows; batch: "
-        "calibration without labels; weight (DNIP), fuzzy (FuRud) or ensemble (DCS): a function per class; "
-        "log-bias: a factor per class; vector or calibrated: a learnt map of log-probabilities, then a "
-        "factor per class."
+        "calibration without labels; weight (DNIP), fuzzy (FuRud), ensemble (DCS) or wide: a function per "
+        "class; log-bias: a factor per class; vector or calibrated: a learnt map of log-probabilities, "
+        "then a factor per class."
     ),
 ]
 WeightSteps = Annotated[int, typer.Option(help="Steps of the weight scale.")]
@@ -210,7 +217,7 @@ def make_debiaser(
     Parameters
     ----------
     method : Method
-        Which of the three.
+        Which corrections to choose from.
     goal : Objective or Constrained
         What is minimised.
     search : SearchSettings
@@ -228,7 +235,12 @@ def make_debiaser(
     """
     from debias.estimators.debiasers import EnsembleDebiaser, FuzzyDebiaser, WeightDebiaser
 
-    kinds = {"ensemble": EnsembleDebiaser, "weight": WeightDebiaser, "fuzzy": FuzzyDebiaser}
+    kinds = {
+        "ensemble": EnsembleDebiaser,
+        "weight": WeightDebiaser,
+        "fuzzy": FuzzyDebiaser,
+        "wide": partial(EnsembleDebiaser, family="wide"),
+    }
     debiaser: BaseDebiaser = kinds[method](objective=goal, polish=polish, random_state=seed)
     if method != Method.fuzzy and n_weights is not None:
         debiaser.set_params(n_weights=n_weights)

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 SHOWN = 5
 """Settings that are printed, the best first."""
 
-_FAMILIES = {"ensemble": "ensemble", "weight": "weights", "fuzzy": "memberships"}
+_FAMILIES = {"ensemble": "ensemble", "weight": "weights", "fuzzy": "memberships", "wide": "wide"}
 _WEIGHTS = ("error", "cobias", "pmi")
 
 

@@ -27,7 +27,7 @@ from debias.search.solve import announce_compilation
 from debias.tables.class_columns import ClassColumns, FloatArray, IndexArray
 
 AUTO = "auto"
-CANDIDATES = ("uncorrected", "batch", "weight", "fuzzy", "ensemble", "calibrated")
+CANDIDATES = ("uncorrected", "batch", "weight", "fuzzy", "ensemble", "wide", "calibrated")
 """What ``"auto"`` chooses from, from the simplest to the most complex."""
 
 

@@ -211,8 +211,8 @@ class EnsembleDebiaserCV(BaseDebiaser):
     def _of_best_setting(self, random_state: RandomState) -> FamilyDebiaser:
         """Return the debiaser of the best setting, not fitted."""
         setting = self.best_setting_
-        kinds = {"ensemble": EnsembleDebiaser, "weights": WeightDebiaser, "memberships": FuzzyDebiaser}
-        plain = kinds[setting.family](
+        kinds = {"weights": WeightDebiaser, "memberships": FuzzyDebiaser}
+        plain = kinds.get(setting.family, EnsembleDebiaser)(
             objective=setting.objective,
             search=self.search,
             n_starts=self.n_starts,
@@ -223,6 +223,8 @@ class EnsembleDebiaserCV(BaseDebiaser):
             random_state=random_state,
             verbose=self.verbose,
         )
+        if setting.family == "wide":
+            plain.set_params(family="wide")
         return plain if setting.n_weights is None else plain.set_params(n_weights=setting.n_weights)
 
     @property

@@ -22,6 +22,7 @@ METHODS: Mapping[str, Callable[..., BaseDebiaser]] = {
     "weight": WeightDebiaser,
     "fuzzy": FuzzyDebiaser,
     "ensemble": EnsembleDebiaser,
+    "wide": partial(EnsembleDebiaser, family="wide"),
     "log-bias": LogBiasDebiaser,
     "vector": partial(CalibratedDebiaser, base="vector"),
     "calibrated": CalibratedDebiaser,
@@ -103,7 +104,7 @@ def load(path: str | PathLike[str], family: Sequence[Correction] | None = None) 
     kinds = {kind.__name__: kind for kind in _KINDS}
     fitted, named = read_correction(path, tuple(kinds), family)
     parameters: dict[str, object] = {"objective": fitted.objective, "base": fitted.base.kind}
-    parameters["family"] = fitted.family_name if family is None else family
+    parameters["family"] = fitted.family if family is None else family
     if fitted.n_weights is not None:
         parameters["n_weights"] = fitted.n_weights
     if fitted.search in SEARCHES:

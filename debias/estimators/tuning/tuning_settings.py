@@ -9,11 +9,11 @@ from itertools import product
 
 import numpy as np
 
-from debias.corrections.families import Family, ensemble, memberships, weights
+from debias.corrections.families import FAMILY_NAMES, Family, family_of
 from debias.errors import ParameterError
 from debias.search.objective import WEIGHTS, Objective
 
-FAMILIES = ("ensemble", "weights", "memberships")
+FAMILIES = FAMILY_NAMES
 """Names that a family of a setting may have."""
 
 PUBLISHED_N_WEIGHTS = (30, 50, 70, 90)
@@ -27,7 +27,7 @@ class Setting:
 
     Attributes
     ----------
-    family : {"ensemble", "weights", "memberships"}
+    family : {"ensemble", "weights", "memberships", "wide"}
         The corrections to choose from.
     n_weights : int or None
         Steps of the scale of weights; None for memberships, which have none.
@@ -46,14 +46,13 @@ class Setting:
 
     def corrections(self) -> Family:
         """Return the corrections to choose from."""
-        if self.n_weights is None:
-            return memberships()
-        return (weights if self.family == "weights" else ensemble)(self.n_weights)
+        return family_of(self.family) if self.n_weights is None else family_of(self.family, self.n_weights)
 
     def __str__(self) -> str:
         z = self.objective
         scale = "" if self.n_weights is None else f"{self.n_weights} "
-        name = f"ensemble with {scale}weights" if self.family == "ensemble" else f"{scale}{self.family}"
+        mixed = self.family in ("ensemble", "wide")
+        name = f"{self.family} with {scale}weights" if mixed else f"{scale}{self.family}"
         further = {key: value for key, value in z.used_params().items() if key in WEIGHTS[3:]}
         more = [f"{key.replace('_', ' ')} {value:g}" for key, value in further.items()]
         more += [] if z.costs is None else ["costs"]

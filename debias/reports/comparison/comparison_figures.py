@@ -9,6 +9,7 @@ from debias.metrics.confusion import accuracies_of, overall_metrics
 from debias.metrics.resampling import corrected_interval, resampled_counts
 from debias.reports.comparison.measurement import MeasuredTable
 from debias.search.constraints import Constrained, Goal
+from debias.search.goals.class_order import goal_by_column
 from debias.search.objective import Objective
 from debias.tables.class_columns import FloatArray
 
@@ -65,24 +66,30 @@ class PairedFigures:
             n_classes = len(table.classes)
             (alone,) = resampled_counts(table.truth, sides[:1], weights, n_classes, self.n_resamples, seed)
             pair = resampled_counts(table.truth, sides, weights, n_classes, self.n_resamples, seed)
-            values = [self._metrics(counts) for counts in pair]
+            values = [self._metrics(counts, table.classes) for counts in pair]
             difference = values[0] - values[1] if len(pair) == 2 else np.full_like(values[0], np.nan)
-            found[name] = self._metrics(alone), difference
+            found[name] = self._metrics(alone, table.classes), difference
         return found
 
-    def _metrics(self, counts: FloatArray) -> FloatArray:
+    def _metrics(self, counts: FloatArray, classes: Sequence[str]) -> FloatArray:
         """Return all metrics of confusion counts, shape (..., n_metrics)."""
+        order = np.argsort(classes, kind="stable")
+        objective = goal_by_column(self.objective, [classes[k] for k in order], order)
+        assert isinstance(objective, Objective)
         overall = overall_metrics(counts)
         overall["balanced_accuracy"] = np.nanmean(accuracies_of(counts), axis=-1)
         correct = np.diagonal(counts, axis1=-2, axis2=-1)
         predicted, support = counts[..., :-1].sum(axis=-2), counts.sum(axis=-1)
-        overall["z"] = np.asarray(self.objective(correct, predicted, support))
+        costs = objective.cost_matrix(support.shape[-1])
+        paid = None if costs is None else (counts[..., :-1] * costs).sum(axis=(-2, -1)) / support.sum(axis=-1)
+        overall["z"] = np.asarray(objective(correct, predicted, support, paid))
         return np.stack([overall[metric] for metric in METRICS], axis=-1)
 
     def _values(self, table: MeasuredTable) -> dict[str, FloatArray]:
         """Return the metrics of the test rows themselves, by method."""
         return {
-            name: self._metrics(table.counts(p).astype(np.float64)) for name, p in table.predictions().items()
+            name: self._metrics(table.counts(p).astype(np.float64), table.classes)
+            for name, p in table.predictions().items()
         }
 
     def _frame(self, table: MeasuredTable, drawn: dict[str, tuple[FloatArray, FloatArray]]) -> pd.DataFrame:

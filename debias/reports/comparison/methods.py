@@ -1,6 +1,5 @@
 """The table of methods that a comparison carries: each with its name, group, needs and how it is made."""
 
-import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -13,11 +12,12 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from debias.corrections import families
 from debias.errors import ParameterError, TableError, param
 from debias.estimators import baselines
+from debias.estimators.calibrated import CalibratedDebiaser
 from debias.estimators.debiasers import EnsembleDebiaser, FuzzyDebiaser, WeightDebiaser
 from debias.estimators.log_bias import LogBiasDebiaser
+from debias.estimators.tuning.debiaser import Debiaser
 from debias.reports.comparison.prompted_model import PromptedModel
 from debias.search.constraints import Goal
 from debias.settings import Settings, setting
@@ -148,24 +148,6 @@ def _ours(key: str, name: str, make: Callable[[], Any], group: str = "ours", is_
     return Method(key, name, group, lambda settings, opt: _set(make(), settings), is_slow=is_slow)
 
 
-def _front(name: str) -> Callable[..., Any] | None:
-    """Return a public class of the package, where it is there."""
-    return getattr(sys.modules["debias"], name, None)
-
-
-def _later() -> list[Method]:
-    """Return the methods that are there in later versions."""
-    found = []
-    if hasattr(families, "wide"):
-        found.append(_ours("wide", "wide", lambda: EnsembleDebiaser(family="wide")))  # type: ignore[arg-type]
-    calibrated, auto = _front("CalibratedDebiaser"), _front("Debiaser")
-    if calibrated is not None:
-        found.append(_ours("calibrated", "calibrated", calibrated))
-    if auto is not None:
-        found.append(_ours("auto", "auto", lambda: auto(method="auto")))
-    return found
-
-
 def _contextual(settings: MethodSettings, opt: ProbabilityTable) -> ClassifierMixin:
     """Return the calibration by inputs without content."""
     model = settings.known_model()
@@ -239,7 +221,9 @@ METHODS: tuple[Method, ...] = (
     _ours("fuzzy", "fuzzy (FuRud)", lambda: FuzzyDebiaser(search="descent")),
     _ours("ensemble", "ensemble (DCS)", EnsembleDebiaser),
     _ours("log-bias", "log-bias", LogBiasDebiaser),
-    *_later(),
+    _ours("wide", "wide", lambda: EnsembleDebiaser(family="wide", search="descent")),
+    _ours("calibrated", "calibrated", CalibratedDebiaser),
+    _ours("auto", "auto", Debiaser),
     Method("texts", "TF-IDF logistic regression", "reader", _of_texts, "texts", _texts),
     Method("states", "linear probe", "reader", _of_states, "weights", _states),
 )

@@ -155,7 +155,7 @@ class ExactSearch:
         limit: Limit = ""
         lower_bound, n_evaluations = float("inf"), 0
         work_left = np.inf if most_work is None else most_work / self._work_per_row
-        with _stopped_after(time_limit, stop), ThreadPoolExecutor(n_threads) as pool:
+        with stopped_after(time_limit, stop), ThreadPoolExecutor(n_threads) as pool:
             runner = _Runner(self, prune, stop, pool)
             # invariant: the parts before `at` are enumerated, or ruled out, or lower_bound is below them
             for at in range(0, len(parts.prefixes), BATCH):
@@ -216,8 +216,13 @@ class ExactSearch:
         known = self._known(start)
         self._arrange(known)
         pruned = self._probe(self.tables, known.found(), _WAYS) * self._work_per_row
+        return pruned, self.complete_work
+
+    @property
+    def complete_work(self) -> float:
+        """Work of evaluating every choice, as :meth:`estimate` counts it."""
         n_last = int(self.tables.n_distinct[self.tables.order[-1]])
-        return pruned, self.tables.n_choices / n_last * self._work_per_row
+        return self.tables.n_choices / n_last * self._work_per_row
 
     @property
     def _work_per_row(self) -> float:
@@ -370,7 +375,7 @@ class Known:
 
 
 @contextmanager
-def _stopped_after(seconds: float | None, stop: npt.NDArray[np.bool_]) -> Iterator[None]:
+def stopped_after(seconds: float | None, stop: npt.NDArray[np.bool_]) -> Iterator[None]:
     """Set `stop` when the time is over."""
     timer = threading.Timer(seconds if seconds is not None else 0.0, stop.fill, (True,))
     timer.daemon = True

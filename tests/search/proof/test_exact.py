@@ -10,7 +10,6 @@ from hypothesis import strategies as st
 from debias.corrections.families import ensemble, memberships, weights
 from debias.errors import ParameterError
 from debias.metrics.scores import cobias_from_accuracies
-from debias.search.constraints import Constrained
 from debias.search.counting import bit_tables
 from debias.search.counting.bit_tables import tables_fit
 from debias.search.counting.score import terms_of
@@ -21,19 +20,7 @@ from debias.search.proof.bounds import least_objective
 from debias.search.proof.exact_search import ExactSearch
 from tests.support.published_tables import published
 from tests.support.refusals import refused
-from tests.support.small_problems import SMALL_FAMILY, enumerate_best, random_rows
-
-GOALS = [
-    Objective(),
-    Objective(pmi=0.0),
-    Objective(error=0.0, cobias=1.0, pmi=0.0),
-    Objective(error=0.0, cobias=0.0, pmi=1.0, smoothing=3.0),
-    Objective(error=0.3, cobias=2.7, pmi=5.0, smoothing=50.0),
-    Constrained(max_cobias=0.1),
-    Constrained(min_accuracy="uncorrected"),
-    Constrained(min_class_accuracy=0.6, max_cobias=0.5),
-    Constrained(min_class_accuracy=1.0),
-]
+from tests.support.small_problems import GOALS, SMALL_FAMILY, assert_same, enumerate_best, random_rows
 
 
 def literal_fronts(problem):
@@ -46,12 +33,6 @@ def literal_fronts(problem):
         right = counts.correct.sum()
         least[right] = min(least[right], cobias)
     return least
-
-
-def assert_same(found, best):
-    assert found.objective == pytest.approx(best.objective, abs=1e-12)
-    assert found.n_changed == best.n_changed
-    assert found.change == pytest.approx(best.change, abs=1e-12)
 
 
 @pytest.mark.parametrize("goal", GOALS, ids=repr)

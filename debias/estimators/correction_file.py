@@ -252,9 +252,7 @@ def _read_fitted(
         near_ties=_read_near_ties(document.get("near_ties"), len(names)),
         shrinkage_path=None,
         frontier=None,
-        family=None
-        if document.get("family") is None
-        else _one_of(document, "family", (*FAMILY_NAMES, *SEARCHED)),
+        family=None if document.get("family") is None else _one_of(document, "family", FAMILIES),
     )
 
 

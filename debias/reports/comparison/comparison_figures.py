@@ -164,7 +164,7 @@ class PairedFigures:
             weights, n_classes = np.ones(len(table.truth)), len(table.classes)
             seed = self.seed + place
             counts = resampled_counts(table.truth, sides, weights, n_classes, self.n_resamples, seed)
-            metrics = [self._metrics(one) for one in counts]
+            metrics = [self._metrics(one, table.classes) for one in counts]
             total += sum(metrics[::2]) - sum(metrics[1::2])
         return total / len(self.tables)
 

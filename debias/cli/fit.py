@@ -190,5 +190,5 @@ def print_explanation(debiaser: "BaseDebiaser", title: str) -> None:
     ]
     header = ["class", "correction", "rows", "correct before, %", "after, %", "predicted before", "after"]
     print_table(title, header, rows, n_names=2)
-    base = describe_base(debiaser.fitted_.base, debiaser.get_feature_names_out())
+    base = describe_base(debiaser.fitted_.base, debiaser.get_feature_names_out().tolist())
     print_lines([*base, *explained["sentence"]], bullet="- ")

@@ -34,7 +34,7 @@ NO_CORRECTION, LOG_BIAS, OWN = "none", "log-bias", "own"
 class SemiSupervisedDebiaser(BaseDebiaser):
     """A debiaser that rows without labels can help."""
 
-    def fit(  # type: ignore[override]
+    def fit(
         self,
         X: Rows,
         y: Labels,

@@ -13,7 +13,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from debias.corrections.correction import Correction, correct, decide
-from debias.corrections.explanations import ClassFacts, Moves, count_moves
+from debias.corrections.explanations import ClassFacts, count_moves
 from debias.corrections.families import Family
 from debias.errors import ParameterError
 from debias.estimators.bases.base import Base, Identity
@@ -355,7 +355,9 @@ class FittedCorrection:
                 one,
                 correct_after=int(correct[column]),
                 predicted_after=int(predicted[column]),
-                **dict.fromkeys(Moves._fields, 0),
+                raised=0,
+                cut=0,
+                unmoved=0,
             )
             for one, column in zip(self.facts, self.columns, strict=True)
         )

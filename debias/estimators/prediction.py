@@ -153,7 +153,9 @@ def describe_other_mixes(debiaser: BaseDebiaser, table: ProbabilityTable) -> lis
     position = pd.Index(names)
 
     def mix(values: npt.ArrayLike) -> Mix:
-        return np.bincount(position.get_indexer(pd.Index(values).astype(str)), minlength=len(names))
+        return np.bincount(
+            position.get_indexer(pd.Index(np.asarray(values)).astype(str)), minlength=len(names)
+        )
 
     if table.labels is not None:
         said = describe_other_mix(names, mix(table.labels), counts.support * rows, "labels")

@@ -65,8 +65,8 @@ class FittedChoice(Protocol):
     def certificate(self) -> Any:
         """Proved quality of the choice, if anything is proved."""
 
-    def counts(self) -> tuple[IndexArray, IndexArray, IndexArray]:
-        """Return correct, predicted and true rows of each class."""
+    def counts(self) -> Any:
+        """Return correct, predicted and true rows of each class, first of all."""
 
 
 @dataclass(frozen=True)
@@ -168,7 +168,7 @@ def certify_seen(fitted: FittedChoice, confidence: float = 0.95) -> SeenGuarante
     """
     check_confidence(confidence)
     _check_covered(fitted)
-    correct, _, support = fitted.counts()
+    correct, _, support = fitted.counts()[:3]
     changed = sum(not correction.is_identity for correction in fitted.corrections)
     return SeenGuarantee(
         classes=tuple(str(name) for name in fitted.classes),

@@ -2,6 +2,7 @@
 
 import json
 import sys
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from enum import StrEnum
 from functools import partial
@@ -235,7 +236,7 @@ def make_debiaser(
     """
     from debias.estimators.debiasers import EnsembleDebiaser, FuzzyDebiaser, WeightDebiaser
 
-    kinds = {
+    kinds: dict[str, Callable[..., BaseDebiaser]] = {
         "ensemble": EnsembleDebiaser,
         "weight": WeightDebiaser,
         "fuzzy": FuzzyDebiaser,
@@ -276,7 +277,7 @@ def make_fitter(
     """
     from debias.estimators.tuning.debiaser import Debiaser
 
-    if method in list(Method):
+    if method.value in [one.value for one in Method]:
         return make_debiaser(Method(method.value), goal, search, n_weights, seed, polish)
     if polish:
         raise ParameterError(

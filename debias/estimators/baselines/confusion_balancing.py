@@ -66,7 +66,7 @@ class ConfusionBalancing(FactorBaseline):
         best, kept = (-np.inf, -np.inf), b
         for step in range(1, self.n_steps + 1):
             predicted = (probabilities * np.exp(b - b.max())).argmax(axis=1)
-            correct, counts, support = confusion_counts(match.y, predicted, n_classes)
+            correct, counts, support = confusion_counts(match.y, predicted, n_classes)[:3]
             accuracies = correct / np.maximum(support, 1)
             if self.balance == "accuracies":
                 worth = float(accuracies[present].min()), float(accuracies[present].mean())

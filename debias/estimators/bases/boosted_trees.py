@@ -134,7 +134,7 @@ def fit_trees(rows: LabelledRows, seed: int) -> BoostedTrees:
     return BoostedTrees(n_classes, columns, first, tuple(tuple(of_round) for of_round in grown))
 
 
-def _plain(nodes: np.ndarray) -> Tree:  # type: ignore[type-arg]
+def _plain(nodes: np.ndarray) -> Tree:
     """Return the nodes of a tree of scikit-learn as plain arrays."""
     own, is_leaf = np.arange(len(nodes)), nodes["is_leaf"].astype(bool)
     left, right = (np.where(is_leaf, own, nodes[side].astype(np.int64)) for side in ("left", "right"))

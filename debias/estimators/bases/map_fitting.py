@@ -5,7 +5,7 @@ logits are W x + c, and what is minimised is minus the log-likelihood + strength
 As strength grows, the map becomes batch calibration, which needs no labels.
 """
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from scipy.linalg import cholesky, solve_triangular
@@ -18,7 +18,7 @@ from debias.tables.class_columns import FloatArray, IndexArray
 STRENGTHS = (1000.0, 300.0, 100.0, 30.0, 10.0, 3.0, 1.0, 0.3, 0.1)
 """Strengths that are tried, beside an infinite one, which is batch calibration."""
 
-_SETTINGS = {"maxiter": 500, "maxcor": 20, "gtol": 1e-6, "ftol": 1e-10}
+_SETTINGS: Any = {"maxiter": 500, "maxcor": 20, "gtol": 1e-6, "ftol": 1e-10}
 
 
 class LabelledRows(NamedTuple):

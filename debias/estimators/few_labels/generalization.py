@@ -287,8 +287,12 @@ def expectation_of(
         n_folds=held.predicted.shape[1],
         n_repeats=len(without),
         level=LEVEL,
-        accuracy=_change(*map(_accuracy, sides), between[0]),
-        cobias=_change(*(cobias_of_accuracies(side.class_accuracies) for side in sides), between[1]),
+        accuracy=_change(_accuracy(sides[0]), _accuracy(sides[1]), between[0]),
+        cobias=_change(
+            cobias_of_accuracies(sides[0].class_accuracies),
+            cobias_of_accuracies(sides[1].class_accuracies),
+            between[1],
+        ),
         objective_before=float(inner(*inner.counts(y, before, n_classes))),
         objective_after=float(np.mean([inner(*inner.counts(y, one, n_classes)) for one in without])),
     )

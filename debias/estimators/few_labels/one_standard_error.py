@@ -196,7 +196,7 @@ class _Worth:
 
 
 def _worth(
-    predicted: IndexArray, y: IndexArray, times: IndexArray, support: FloatArray, goal: Goal
+    predicted: IndexArray, y: IndexArray, times: IndexArray, support: IndexArray, goal: Goal
 ) -> _Worth:
     n_classes, total = len(support), times.sum()
     costs = (goal.inner if isinstance(goal, Constrained) else goal).cost_matrix(n_classes)
@@ -230,14 +230,16 @@ def _slopes(goal: Goal, counts: Counts) -> FloatArray:
         step = np.zeros(len(support))
         step[k] = min(0.5, support[k] / 2)
         above, below = np.minimum(correct + step, support), np.maximum(correct - step, 0)
-        up = _value(goal, counts._replace(correct=above, predicted=predicted + step))
-        down = _value(goal, counts._replace(correct=below, predicted=np.maximum(predicted - step, 0)))
+        up, down = (
+            _value(goal, counts._replace(correct=right, predicted=np.maximum(predicted + right - correct, 0)))
+            for right in (above, below)
+        )
         slopes[k] = (up - down) / (above[k] - below[k]) * support[k]
     return slopes
 
 
 def _standard_error(
-    one: _Worth, other: _Worth, y: IndexArray, times: IndexArray, support: FloatArray
+    one: _Worth, other: _Worth, y: IndexArray, times: IndexArray, support: IndexArray
 ) -> float:
     """Return the standard error of the difference of two objectives."""
     difference, variance = one.right - other.right, 0.0

@@ -6,7 +6,7 @@ parts, united. So the samples that a class may still get right in a box are coun
 choice are, and one is bounded at the cost of the other.
 """
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -140,7 +140,7 @@ def _tree(rows: Ranks) -> _Tree:
     halves: list[list[int]] = []
     spans: list[list[int]] = []
 
-    def walk(node: ClusterNode) -> int:
+    def walk(node: Any) -> int:
         at, start = len(halves), len(order)
         halves.append([-1, -1])
         spans.append([start, start + node.get_count()])

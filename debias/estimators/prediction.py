@@ -3,8 +3,9 @@
 The order of the columns does not matter; a class that only one of the two has is refused.
 """
 
+from typing import Any
+
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
 from debias.errors import TableError
@@ -164,7 +165,7 @@ def describe_other_mixes(debiaser: BaseDebiaser, table: ProbabilityTable) -> lis
     rows = fitted.n_labels / counts.support.sum()  # weighted rows count as one each
     position = pd.Index(names)
 
-    def mix(values: npt.ArrayLike) -> Mix:
+    def mix(values: Any) -> Mix:
         return np.bincount(position.get_indexer(pd.Index(values).astype(str)), minlength=len(names))
 
     if table.labels is not None:

@@ -3,8 +3,9 @@
 The order of the columns does not matter; a class that only one of the two has is refused.
 """
 
+from typing import Any
+
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
 from debias.estimators.base_debiaser import BaseDebiaser
@@ -152,10 +153,8 @@ def describe_other_mixes(debiaser: BaseDebiaser, table: ProbabilityTable) -> lis
     rows = fitted.n_labels / counts.support.sum()  # weighted rows count as one each
     position = pd.Index(names)
 
-    def mix(values: npt.ArrayLike) -> Mix:
-        return np.bincount(
-            position.get_indexer(pd.Index(np.asarray(values)).astype(str)), minlength=len(names)
-        )
+    def mix(values: Any) -> Mix:
+        return np.bincount(position.get_indexer(pd.Index(values).astype(str)), minlength=len(names))
 
     if table.labels is not None:
         said = describe_other_mix(names, mix(table.labels), counts.support * rows, "labels")

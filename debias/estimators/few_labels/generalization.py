@@ -287,12 +287,8 @@ def expectation_of(
         n_folds=held.predicted.shape[1],
         n_repeats=len(without),
         level=LEVEL,
-        accuracy=_change(_accuracy(sides[0]), _accuracy(sides[1]), between[0]),
-        cobias=_change(
-            cobias_of_accuracies(sides[0].class_accuracies),
-            cobias_of_accuracies(sides[1].class_accuracies),
-            between[1],
-        ),
+        accuracy=_change(between[0], *map(_accuracy, sides)),
+        cobias=_change(between[1], *(cobias_of_accuracies(side.class_accuracies) for side in sides)),
         objective_before=float(inner(*inner.counts(y, before, n_classes))),
         objective_after=float(np.mean([inner(*inner.counts(y, one, n_classes)) for one in without])),
     )
@@ -356,7 +352,7 @@ def _draws(before: FloatArray, after: FloatArray, y: IndexArray, rng: np.random.
     return [_Side(side, shares) for side in accuracies]
 
 
-def _change(before: FloatArray, after: FloatArray, more_variance: float) -> Change:
+def _change(more_variance: float, before: FloatArray, after: FloatArray) -> Change:
     """Sum up draws of a metric, and widen the interval to that of a larger variance."""
     means, drawn = (float(before.mean()), float(after.mean())), after - before
     difference = means[1] - means[0]

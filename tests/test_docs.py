@@ -220,6 +220,28 @@ def test_the_page_on_guarantees_lists_every_option_and_its_commands_and_python_w
     assert "Guaranteed on rows to come" in capsys.readouterr().out
 
 
+def test_the_page_on_methods_lists_every_method_and_its_commands_and_python_work(
+    tmp_path, monkeypatch, capsys
+):
+    from debias.estimators.tuning.debiaser import CANDIDATES
+    from debias.estimators.tuning.methods import METHODS, NOT_MONOTONE
+    from tests.support.small_tables import skewed_table
+
+    page = ROOT / "docs" / "methods.md"
+    listed = dict(re.findall(r"^\| `([\w-]+)` \|.*\| ([^|]+) \|$", page.read_text(encoding="utf-8"), re.M))
+    assert list(listed) == list(METHODS)
+    for name, candidate in listed.items():
+        usual = "if `monotone=False`" if name in NOT_MONOTONE else "yes"
+        assert candidate == (usual if name in CANDIDATES else "no")
+    monkeypatch.chdir(tmp_path)
+    skewed_table(200).write("opt.parquet")
+    for line in "".join(blocks("console", page)).splitlines():
+        done = CliRunner().invoke(app, shlex.split(line.removeprefix("$ "))[1:])
+        assert done.exit_code == 0, f"{line}: {done.stderr[-2000:]}"
+    exec("\n".join(blocks("python", page)), {})
+    assert "within one standard error" in capsys.readouterr().out
+
+
 def test_links_of_the_documents_lead_somewhere():
     for page in [*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md"), *(ROOT / "tests").glob("*.md")]:
         for target in re.findall(r"\]\((?!https?:|#)([^)#]+)", page.read_text(encoding="utf-8")):

@@ -55,7 +55,7 @@ def demo(
         "Overall, 0 to 100; COBias is the mean gap between two class accuracies",
     )
     print_lines([result.report.headline, "", f"Why, with the numbers of the {len(result.opt):,} opt texts:"])
-    print_lines(result.debiaser.explain()["sentence"], bullet="- ")
+    print_lines([*result.report.base_sentences, *result.debiaser.explain()["sentence"]], bullet="- ")
     print_lines(["", *(f"{name:<10} {path}" for name, path in result.files.items()), ""])
     print_lines([f"Open {result.files['report'].resolve()}"])
 
@@ -137,12 +137,12 @@ def run_demo(
     else:
         on_stage(f"Using the tables in {out}, which an earlier run collected.")
     opt, test = tables
-    on_stage(f"Fitting one correction per class on the {len(opt):,} opt rows.")
-    from debias.estimators.debiasers import EnsembleDebiaser
+    on_stage(f"Choosing a method on the {len(opt):,} opt rows, and fitting it.")
+    from debias.estimators.tuning.debiaser import Debiaser
     from debias.guarantees.certification import certify
     from debias.reports.correction_report import Report
 
-    debiaser = EnsembleDebiaser(n_jobs=n_jobs, random_state=seed).fit(opt.probabilities, labels_of(opt))
+    debiaser = Debiaser(n_jobs=n_jobs, random_state=seed).fit(opt.probabilities, labels_of(opt))
     certify(debiaser, test, opt=opt, keep=True)
     debiaser.save(files["correction"])
     report = Report.from_debiaser(debiaser, test, fitted_on=opt, title=TITLE)

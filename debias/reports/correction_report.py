@@ -110,11 +110,12 @@ class Report(Figures):
         details = CorrectionDetails(
             corrections=debiaser.fitted_.by_column,
             sentences=debiaser.explain()["sentence"].tolist(),
-            probabilities=probabilities.to_numpy(),
+            probabilities=debiaser.base_.posteriors(probabilities.to_numpy()),
             settings=describe_provenance(debiaser, table),
             notes=notes_on_rows(debiaser, table, fitted_on),
             model=describe_model(table),
             guarantee=guarantee_of(debiaser, table, fitted_on, options.get("level", 0.95)),
+            base=debiaser.base_,
         )
         before, after = predicted["uncorrected"], predicted["prediction"]
         return cls(labels, before, after, probabilities.columns.tolist(), details=details, **options)

@@ -15,6 +15,8 @@ from sklearn.metrics import precision_recall_fscore_support
 
 from debias.corrections.correction import Correction
 from debias.errors import ParameterError
+from debias.estimators.bases.base import Base, Identity
+from debias.estimators.bases.base_words import describe_base
 from debias.guarantees.guarantee import Guarantee
 from debias.metrics.confusion import FloatArray, confusion
 from debias.metrics.paired_bootstrap import paired_intervals
@@ -44,6 +46,8 @@ class CorrectionDetails:
         The model that gave the probabilities: its name and revision.
     guarantee : Guarantee, optional
         What holds on rows to come.
+    base : Base, optional
+        The map that comes before the corrections; the probabilities are then its posteriors.
     """
 
     corrections: Sequence[Correction] | None = None
@@ -53,6 +57,7 @@ class CorrectionDetails:
     notes: Sequence[Finding] = ()
     model: str | None = None
     guarantee: Guarantee | None = None
+    base: Base = Identity()
 
 
 class Figures:
@@ -108,11 +113,16 @@ class Figures:
                 )
         self.settings = {section: dict(entries) for section, entries in details.settings.items()}
         self.notes, self.model = tuple(details.notes), details.model
-        self.guarantee = details.guarantee
+        self.guarantee, self.base = details.guarantee, details.base
         self.title = title
         self.level, self.n_resamples, self.seed = level, n_resamples, seed
         label, before, after = (self.rows[name] for name in columns)
         self._intervals = paired_intervals(label, before, after, list(self.classes), level, n_resamples, seed)
+
+    @property
+    def base_sentences(self) -> list[str]:
+        """What the base does, in sentences; none where there is none."""
+        return describe_base(self.base, self.classes)
 
     @cached_property
     def overall(self) -> pd.DataFrame:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from markupsafe import Markup
 
 from debias.console.number_formats import METRIC_NAMES, SCORE_NAMES, percent, plain, signed, signed_span, span
+from debias.estimators.bases.linear_maps import LinearMap
 from debias.guarantees.guarantee import HEADER, NOT_THE_SAME, guarantee_cells
 from debias.pages.environment import page_environment
 from debias.reports import plots
@@ -75,6 +76,7 @@ def render_html(report: Figures) -> str:
         span=span,
         signed_span=signed_span,
         accuracy_plot=_accuracy_plot(report),
+        base_plot=_base_plot(report),
         cards=_cards(report),
         moves=report.move_outcomes.head(MOST_MOVES),
         show_matrix=len(report.classes) <= WIDEST_MATRIX,
@@ -124,6 +126,14 @@ def _accuracy_plot(report: Figures) -> Markup:
         for name, row in report.by_class.iterrows()
     )
     return inline_svg(plots.accuracy_plot(report.by_class), "accuracies", f"Accuracy by class: {changes}.")
+
+
+def _base_plot(report: Figures) -> Markup | None:
+    """Return the picture of a learnt map; the sentences beside it name its largest entries."""
+    if not isinstance(report.base, LinearMap) or len(report.classes) > WIDEST_MATRIX:
+        return None
+    said = "How evidence for each class is moved to or from each other class."
+    return inline_svg(plots.matrix_plot(report.base.moved_evidence(), report.classes), "base", said)
 
 
 def _cards(report: Figures) -> list[dict[str, object]]:

@@ -100,7 +100,7 @@ def _guarantee(report: Figures) -> list[str]:
 
 def _sentences(report: Figures) -> list[str]:
     """Return a sentence per class, where they are known."""
-    known = [sentence for sentence in report.sentences if sentence]
+    known = [*report.base_sentences, *(sentence for sentence in report.sentences if sentence)]
     if not known:
         return []
     return [

@@ -3,6 +3,7 @@
 Figures are made without pyplot, so that nothing global is touched and no display is needed.
 """
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -124,6 +125,50 @@ def correction_plot(
     ticks = [0, 0.25, 0.5, 0.75, 1]
     axes.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
     axes.set_yticks([0, 0.5, 1], ["0", "0.5", "1"])
+    return figure
+
+
+def matrix_plot(matrix: npt.NDArray[np.float64], names: Sequence[str]) -> "Figure":
+    """Plot how evidence for each class is moved: a matrix of numbers and colours.
+
+    Parameters
+    ----------
+    matrix : ndarray of shape (n_classes, n_classes)
+        Row k: what evidence for each class adds to the log-odds of class k.
+    names : sequence of str
+        Class names.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+        Blue raises, orange lowers; each cell has its number.
+
+    Examples
+    --------
+    >>> figure = matrix_plot(np.eye(2), ["a", "b"])
+    >>> [text.get_text() for text in figure.axes[0].texts]
+    ['1.00', '0.00', '0.00', '1.00']
+    """
+    n_classes = len(names)
+    figure, axes = blank(_PHONE_WIDTH, 1.2 + 0.5 * n_classes, _PHONE_TEXT)
+    largest = max(float(np.abs(matrix).max()), 1e-9)
+    for k, row in enumerate(matrix):
+        for source, value in enumerate(row):
+            colour = AFTER if value > 0 else BEFORE
+            strength = 0.5 * abs(float(value)) / largest
+            axes.fill_between(
+                [source - 0.5, source + 0.5], k - 0.5, k + 0.5, color=colour, alpha=strength, lw=0
+            )
+            size = _PHONE_TEXT if n_classes <= 6 else max(5, int(72 / n_classes))
+            axes.text(source, k, f"{value:.2f}", ha="center", va="center", color=INK, size=size)
+    _name_classes(axes, [str(name) for name in names])
+    shown = [name if len(name) <= 12 else f"{name[:11]}…" for name in map(visible, map(str, names))]
+    axes.set_xticks(range(n_classes), shown, rotation=45, ha="right", rotation_mode="anchor")
+    for label in axes.get_xticklabels():
+        label.set_parse_math(False)
+    axes.set_xlim(-0.5, n_classes - 0.5)
+    axes.tick_params(axis="x", length=0)
+    axes.spines[["left", "bottom"]].set_visible(False)
     return figure
 
 

@@ -34,7 +34,7 @@ def base_from_dict(entry: object, n_classes: int) -> Base:
 
     Examples
     --------
-    >>> entry = {"kind": "batch", "strength": None, "bias": [0, 1], "matrix": [[1, 0], [0, 1]]}
+    >>> entry = {"kind": "batch", "bias": [0, 1], "spread": [1, 1], "matrix": [[1, 0], [0, 1]]}
     >>> base_from_dict(entry, 2).kind
     'batch'
     """
@@ -48,6 +48,7 @@ def base_from_dict(entry: object, n_classes: int) -> Base:
         return LinearMap(
             matrix=_numbers(entry, "matrix", (n_classes, n_classes)),
             bias=_numbers(entry, "bias", (n_classes,)),
+            spread=_numbers(entry, "spread", (n_classes,)),
             kind=kind,
             strength=None if strength is None else float(_numbers(entry, "strength", ())),
         )

@@ -31,17 +31,17 @@ def describe_base(base: Base, names: Sequence[object]) -> list[str]:
     Returns
     -------
     list of str
-        Nothing for the identity. The largest three entries of a matrix are said as odds: what doubling the
-        probability of one class does to another one, against the average class.
+        Nothing for the identity. The largest three entries of what an affine map moves are said as
+        factors of odds, see :meth:`~debias.estimators.bases.linear_maps.LinearMap.moved_evidence`.
 
     Examples
     --------
     >>> matrix = np.array([[1.0, 0.9, 0.0], [0.0, 1.0, 0.0], [0.0, 0.0, 1.0]])
-    >>> said = describe_base(LinearMap(matrix, np.zeros(3), "affine"), ["Entity", "Person", "Number"])
-    >>> print(said[0], said[1], sep="\n")
+    >>> base = LinearMap(matrix, np.zeros(3), np.ones(3), "affine")
+    >>> print(*describe_base(base, ["Entity", "Person", "Number"])[:2], sep="\n")
     The base is an affine map of the log-probabilities.
-    Evidence for Person counts for Entity: where the model gives Person twice the probability, the map
-    multiplies the odds of Entity against the average class by a further 1.52.
+    Evidence for Person counts for Entity: where the log-probability of Person is a standard deviation
+    higher, the map multiplies the odds of Entity against the average class by a further 1.82.
     """
     if isinstance(base, Identity):
         return []
@@ -59,22 +59,21 @@ def describe_base(base: Base, names: Sequence[object]) -> list[str]:
             *said,
             f"Evidence for {names[k]} counts {slopes[k]:.2f} times, the largest change of a slope.",
         ]
-    n_classes = len(base.bias)
-    change = base.relative_matrix() - (np.eye(n_classes) - 1 / n_classes)
-    for at in np.argsort(-np.abs(change), axis=None, kind="stable")[:_LARGEST]:
-        to, source = np.unravel_index(at, change.shape)
-        if abs(change[to, source]) >= 0.01:
-            said.append(_moved(names[source], names[to], float(change[to, source]), to == source))
+    moved = base.moved_evidence()
+    for at in np.argsort(-np.abs(moved), axis=None, kind="stable")[:_LARGEST]:
+        to, source = np.unravel_index(at, moved.shape)
+        if abs(moved[to, source]) >= 0.01:
+            said.append(_moved(names[source], names[to], float(moved[to, source]), to == source))
     return said
 
 
 def _moved(source: object, to: object, change: float, own: bool) -> str:
-    """Say what the map adds to the effect of a doubled probability on the odds of a class."""
+    """Say what the map adds to the effect of a usual step of evidence on the odds of a class."""
     if own:
         what = f"Evidence for {source} counts {'more' if change > 0 else 'less'} than the model gives it"
     else:
         what = f"Evidence for {source} counts {'for' if change > 0 else 'against'} {to}"
     return (
-        f"{what}: where the model gives {source} twice the probability, the map multiplies the odds of {to} "
-        f"against the average class by a further {2**change:.2f}."
+        f"{what}: where the log-probability of {source} is a standard deviation higher, the map multiplies "
+        f"the odds of {to} against the average class by a further {np.exp(change):.2f}."
     )

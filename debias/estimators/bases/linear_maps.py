@@ -22,6 +22,8 @@ class LinearMap(Base):
         Row k says how the log-probability of each class adds to the logit of class k.
     bias : ndarray of shape (n_classes,)
         What is added to each logit, in nats.
+    spread : ndarray of shape (n_classes,)
+        Standard deviation of each log-probability over the rows of the fit: a usual step.
     kind : {"batch", "vector", "affine"}
         Which entries were learnt: the bias alone, a slope per class as well, or the whole matrix.
     strength : float or None
@@ -29,26 +31,30 @@ class LinearMap(Base):
 
     Examples
     --------
-    >>> half = LinearMap(np.eye(2), np.log([0.5, 1.0]), "batch")
+    >>> half = LinearMap(np.eye(2), np.log([0.5, 1.0]), np.ones(2), "batch")
     >>> half.posteriors(np.array([[0.5, 0.5]])).round(3)
     array([[0.333, 0.667]])
     """
 
     matrix: FloatArray
     bias: FloatArray
+    spread: FloatArray
     kind: str  # type: ignore[misc]
     strength: float | None = None
 
     def posteriors(self, probabilities: FloatArray) -> FloatArray:  # noqa: D102
         return softmax(log_probabilities(probabilities) @ self.matrix.T + self.bias)
 
-    def relative_matrix(self) -> FloatArray:
-        """Return the matrix less the mean of each of its columns, shape (n_classes, n_classes).
+    def moved_evidence(self) -> FloatArray:
+        """Return what the map adds to the effect of a usual step, shape (n_classes, n_classes).
 
-        A number added to a whole column moves all logits alike and changes nothing; what is left
-        says how evidence for one class moves the odds of another against the average class.
+        Entry (k, j): where the log-probability of class j is a standard deviation higher, by how much
+        the log-odds of class k against the average class rise, beyond what they do without the map. (A
+        number added to a whole column of the matrix moves all logits alike and changes nothing, so
+        columns are taken less their means.)
         """
-        return np.asarray(self.matrix - self.matrix.mean(axis=0))
+        change = self.matrix - np.eye(len(self.bias))
+        return np.asarray((change - change.mean(axis=0)) * self.spread)
 
     def to_dict(self) -> dict[str, object]:
         """Describe the map as plain data: rows and columns in the order of the classes of the file."""
@@ -56,6 +62,7 @@ class LinearMap(Base):
             "kind": self.kind,
             "strength": self.strength,
             "bias": self.bias.tolist(),
+            "spread": self.spread.tolist(),
             "matrix": self.matrix.tolist(),
         }
 
@@ -75,4 +82,5 @@ def batch_calibration(unlabelled: FloatArray) -> LinearMap:
     array([[0.5, 0.5]])
     """
     bias = -log_probabilities(unlabelled.mean(axis=0))
-    return LinearMap(np.eye(unlabelled.shape[1]), bias - bias.mean(), "batch")
+    spread = log_probabilities(unlabelled).std(axis=0)
+    return LinearMap(np.eye(unlabelled.shape[1]), bias - bias.mean(), spread, "batch")

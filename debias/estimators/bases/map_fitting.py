@@ -114,7 +114,7 @@ def fit_map(
     change = found.x.reshape(used.shape) @ scale * used
     matrix = np.eye(n_classes) + change[:, :-1]
     bias = mean + calibration.bias + change[:, -1] - matrix @ mean
-    return MapFit(LinearMap(matrix, bias, kind, strength), change)
+    return MapFit(LinearMap(matrix, bias, calibration.spread, kind, strength), change)
 
 
 def _curvature_scale(features: FloatArray, weights: FloatArray, pull: float, whole: bool) -> FloatArray:

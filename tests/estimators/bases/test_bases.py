@@ -213,23 +213,24 @@ def test_an_unknown_base_is_refused():
         cross_fit("magic", labelled(), labelled().probabilities, 0)
 
 
-def test_sentences_say_what_a_doubled_probability_does():
+def test_sentences_say_what_a_usual_step_of_evidence_does():
     rng = np.random.default_rng(0)
-    base, names = LinearMap(rng.normal(size=(4, 4)), rng.normal(size=4), "affine"), ["a", "b", "c", "d"]
+    spread, names = np.array([0.2, 1.5, 0.7, 3.0]), ["a", "b", "c", "d"]
+    base = LinearMap(rng.normal(size=(4, 4)), rng.normal(size=4), spread, "affine")
     said = describe_base(base, names)[1:]
     assert len(said) == 3
     for sentence in said:
-        found = re.search(r"gives (\w) twice .* odds of (\w) against .* further ([\d.]+)\.", sentence)
+        found = re.search(r"of (\w) is a standard .* odds of (\w) against .* further ([\d.]+)\.", sentence)
         source, to = names.index(found[1]), names.index(found[2])
-        P = np.full((1, 4), 0.1)
-        doubled = P.copy()
-        doubled[0, source] *= 2
+        P = np.full((1, 4), 1e-3)
+        higher = P.copy()
+        higher[0, source] *= np.exp(spread[source])
 
         def odds(values, to=to):  # of a class against the geometric mean of all
             logs = np.log(values[0])
             return np.exp(logs[to] - logs.mean())
 
-        factor = odds(base.posteriors(doubled)) / odds(base.posteriors(P))
-        without = odds(doubled) / odds(P)
+        factor = odds(base.posteriors(higher)) / odds(base.posteriors(P))
+        without = odds(higher) / odds(P)
         assert factor / without == pytest.approx(float(found[3]), abs=0.006, rel=0.01)
     assert describe_base(Identity(), names) == []

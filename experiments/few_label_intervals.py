@@ -22,6 +22,7 @@ from common import RESULTS, markdown, read, settings_of
 
 from debias.corrections.families import ensemble
 from debias.estimators.few_labels.generalization import (
+    FEW_LABELS,
     SHARE_OF_FITS,
     HeldOut,
     Predictor,
@@ -29,7 +30,7 @@ from debias.estimators.few_labels.generalization import (
     hold_out,
     predictor,
 )
-from debias.estimators.few_labels.shrinkage import FEW_LABELS, Choosing, chooser
+from debias.estimators.few_labels.shrinkage import Choosing, quick_predictor
 from debias.metrics.confusion import cobias_of_accuracies
 from debias.search.descent.coordinate_descent import descend
 from debias.search.descent.regularization_path import shrink
@@ -65,7 +66,11 @@ def class_accuracies(rows: Rows, predicted: np.ndarray) -> np.ndarray:
 def measure(rows: Rows, rest: Rows, seed: int, settings: dict) -> dict[str, np.ndarray]:
     """Cross-validate on the labelled rows, fit on them, and return what was predicted and what is true."""
     choosing = Choosing(ensemble(settings["n_weights"]), Objective(**settings["objective"]), seed=seed)
-    choose = chooser(choosing, *rows, shrunk=len(rows[1]) < FEW_LABELS)
+    shrunk = len(rows[1]) < FEW_LABELS
+
+    def choose(taken: np.ndarray, fold_seed: int) -> Predictor:
+        return quick_predictor(choosing, rows[0][taken], rows[1][taken], shrunk, fold_seed)
+
     return facts(rows, rest, choose, fitted(rows, seed, settings), seed)
 
 

@@ -24,7 +24,7 @@ from debias.estimators.bases.base import Identity
 from debias.estimators.bases.base_entries import base_from_dict
 from debias.estimators.few_labels.generalization import Expectation
 from debias.estimators.few_labels.one_standard_error import JudgedMethod, MethodSelection
-from debias.estimators.fitted_correction import FittedCorrection
+from debias.estimators.fitted_correction import FittedCorrection, LabelFree
 from debias.estimators.summary import describe_outcome
 from debias.guarantees.guarantee import Guarantee
 from debias.search.certificate import Certificate
@@ -89,6 +89,7 @@ def write_correction(fitted: FittedCorrection, path: str | PathLike[str], named_
         "guarantee": None if fitted.guarantee is None else fitted.guarantee.to_dict(),
         "interrupted": fitted.interrupted,
         "versions": _versions(),
+        "label_free": None if fitted.label_free is None else asdict(fitted.label_free),
         "selection": None if fitted.selection is None else asdict(fitted.selection),
         "base": fitted.base.to_dict(),
     }
@@ -248,6 +249,7 @@ def _read_fitted(
         guarantee=_read_guarantee(document.get("guarantee"), names),
         picked_row=_value(int, document, "picked_row") if picked else None,
         base=base_from_dict(document["base"], len(entries)) if "base" in document else Identity(),
+        label_free=None if document.get("label_free") is None else _read(LabelFree, document["label_free"]),
         selection=_read_selection(document.get("selection")),
         near_ties=_read_near_ties(document.get("near_ties"), len(names)),
         shrinkage_path=None,

@@ -16,8 +16,8 @@ from debias.corrections.shapes import scale
 from debias.errors import ParameterError, param
 from debias.estimators.base_debiaser import BaseDebiaser
 from debias.estimators.column_classifier import RandomState, seed_of
-from debias.estimators.few_labels.generalization import Predictor
-from debias.estimators.few_labels.shrinkage import FEW_LABELS, Choosing, quick_predictor, shrink_choice
+from debias.estimators.few_labels.generalization import FEW_LABELS, Predictor
+from debias.estimators.few_labels.shrinkage import Choosing, quick_predictor, shrink_choice
 from debias.estimators.fitted_correction import FittedCorrection
 from debias.estimators.summary import warn_of_outcome
 from debias.metrics.class_support import FEW_ROWS, warn_of_few_rows

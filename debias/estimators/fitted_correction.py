@@ -17,12 +17,13 @@ from debias.corrections.explanations import ClassFacts, count_moves
 from debias.corrections.families import Family
 from debias.errors import ParameterError
 from debias.estimators.bases.base import Base, Identity
-from debias.estimators.few_labels.generalization import Expectation
+from debias.estimators.bases.linear_maps import batch_calibration
+from debias.estimators.few_labels.generalization import FEW_LABELS, Expectation
 from debias.estimators.few_labels.one_standard_error import MethodSelection
 from debias.guarantees.guarantee import Guarantee
 from debias.metrics.confusion import cobias_of_accuracies
 from debias.search.certificate import Certificate
-from debias.search.constraints import Goal
+from debias.search.constraints import Constrained, Goal
 from debias.search.goals.class_order import goal_by_class, goal_by_column
 from debias.search.objective import Counts
 from debias.search.pareto import ParetoFronts
@@ -119,6 +120,35 @@ class Frontier:
         return frame
 
 
+@dataclass(frozen=True)
+class LabelFree:
+    """What batch calibration, which uses no labels, reaches on the fitted rows.
+
+    Attributes
+    ----------
+    accuracy, cobias : float
+        Fractions.
+    objective : float
+        The objective per sample, bounds ignored.
+    """
+
+    accuracy: float
+    cobias: float
+    objective: float
+
+    @classmethod
+    def of(cls, y: IndexArray, probabilities: FloatArray, goal: Goal) -> Self:
+        """Return the figures of labelled rows; the goal is by column."""
+        n_classes = probabilities.shape[1]
+        decided = batch_calibration(probabilities).posteriors(probabilities).argmax(axis=1)
+        inner = goal.inner if isinstance(goal, Constrained) else goal
+        counts = inner.counts(y, decided, n_classes)
+        present = counts.support > 0
+        accuracies = counts.correct[present] / counts.support[present]
+        accuracy = float(counts.correct.sum() / counts.support.sum())
+        return cls(accuracy, float(cobias_of_accuracies(accuracies)), float(inner(*counts)))
+
+
 @dataclass(frozen=True, eq=False, kw_only=True)
 class FittedCorrection:
     """All that a fit learned.
@@ -171,6 +201,8 @@ class FittedCorrection:
         Trade-offs that the search met; not saved.
     family : str or None
         Name of the family that was chosen from, where it was asked for by name.
+    label_free : LabelFree or None
+        What batch calibration reaches on the same rows, where labels are few.
     family_size : int
         Corrections that each class could have, whatever the rows; 0 where they are not finitely many, or
         unknown.
@@ -207,6 +239,7 @@ class FittedCorrection:
     base: Base = Identity()
     family: str | None = None
     selection: MethodSelection | None = None
+    label_free: LabelFree | None = None
     family_size: int = 0
     settings_tried: int = 1
     row_digests: RowDigests | None = None
@@ -282,6 +315,7 @@ class FittedCorrection:
             search_seconds=result.seconds,
             n_labels=n_labels,
             data_fingerprint=fingerprint_of(probabilities, match.y),
+            label_free=_label_free(match.y, probabilities, problem.objective, n_labels),
             family_size=len(family) if is_finite else 0,
             row_digests=_digests(probabilities, n_labels),
             interrupted=result.interrupted,
@@ -415,9 +449,15 @@ class FittedCorrection:
             facts=facts,
             baseline_objective_value=float(goal(*counts)),
             data_fingerprint=fingerprint_of(probabilities, match.y),
+            label_free=_label_free(match.y, probabilities, goal, self.n_labels),
             family_size=self.family_size if isinstance(base, Identity) else 0,
             row_digests=_digests(probabilities, self.n_labels),
         )
+
+
+def _label_free(y: IndexArray, probabilities: FloatArray, goal: Goal, n_labels: int) -> LabelFree | None:
+    """Return what batch calibration reaches, where labels are few."""
+    return LabelFree.of(y, probabilities, goal) if n_labels < FEW_LABELS else None
 
 
 def _digests(probabilities: FloatArray, n_labels: int) -> RowDigests:

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from debias.console.number_formats import fixed
 from debias.corrections.correction import Correction
 from debias.errors import MissingDependencyError, visible
 
@@ -160,7 +161,7 @@ def matrix_plot(matrix: npt.NDArray[np.float64], names: Sequence[str]) -> "Figur
                 [source - 0.5, source + 0.5], k - 0.5, k + 0.5, color=colour, alpha=strength, lw=0
             )
             size = _PHONE_TEXT if n_classes <= 6 else max(5, int(72 / n_classes))
-            axes.text(source, k, f"{value:.2f}", ha="center", va="center", color=INK, size=size)
+            axes.text(source, k, fixed(float(value), 2), ha="center", va="center", color=INK, size=size)
     _name_classes(axes, [str(name) for name in names])
     shown = [name if len(name) <= 12 else f"{name[:11]}…" for name in map(visible, map(str, names))]
     axes.set_xticks(range(n_classes), shown, rotation=45, ha="right", rotation_mode="anchor")

@@ -10,7 +10,7 @@ from sklearn.base import clone
 import debias
 from debias.errors import FewRowsWarning, InfeasibleWarning, ParameterError
 from debias.estimators.debiasers import EnsembleDebiaser, FuzzyDebiaser, WeightDebiaser
-from debias.estimators.few_labels.shrinkage import FEW_LABELS
+from debias.estimators.few_labels.generalization import FEW_LABELS
 from debias.search.constraints import Constrained
 from tests.support.refusals import refused
 

@@ -26,6 +26,9 @@ Predictor: TypeAlias = Callable[[FloatArray], IndexArray]
 
 N_FOLDS, N_REPEATS = 5, 4
 LEVEL = 0.95
+FEW_LABELS = 100
+"""Labelled rows below which a fit shrinks by default. It helps from some 20 rows; with 10 it does
+not, see experiments/results/few_labels.md."""
 _N_DRAWS = 2000
 SHARE_OF_FITS = 0.75
 """Share of the variance between the fits of the folds that the variance of a difference grows by. It was

@@ -22,10 +22,6 @@ from debias.search.descent.smoothed_bootstrap import N_COPIES
 from debias.search.log_bias.log_bias_descent import polish
 from debias.search.problem import TOLERANCE, Candidate, FloatArray, IndexArray, Problem, build_problem
 
-FEW_LABELS = 100
-"""Labelled rows below which a fit shrinks by default. It helps from some 20 rows; with 10 it does
-not, see experiments/results/few_labels.md."""
-
 _FOLD_STARTS, _FOLD_COPIES = 2, 8
 
 

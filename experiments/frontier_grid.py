@@ -27,7 +27,7 @@ import pandas as pd
 from common import RESULTS, markdown, read, rounded, settings_of
 
 from debias.corrections.families import ensemble
-from debias.estimators.fitted_correction import Frontier
+from debias.estimators.fitted.fitted_correction import Frontier
 from debias.metrics.scores import cobias_from_accuracies
 from debias.search.constraints import Constrained
 from debias.search.descent.annealing import anneal

@@ -1,5 +1,12 @@
 """The ``debias`` command; what parses it is imported when it is used, so that Ctrl-C is understood first."""
 
-from debias.public_names import lazy_names
+from typing import Any
 
-__getattr__, __dir__, __all__ = lazy_names(__name__, {"commands": ("app",)})
+
+def __getattr__(name: str) -> Any:
+    """Return the command, ``app``, when it is first asked for."""
+    if name != "app":
+        raise AttributeError(name)
+    from debias.cli.commands import app
+
+    return app

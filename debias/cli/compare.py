@@ -22,7 +22,8 @@ from debias.inference.engine_settings import EngineSettings
 from debias.settings import Settings, setting
 
 if TYPE_CHECKING:
-    from debias.reports.comparison import Comparison, PromptedModel
+    from debias.inference.prompted_model import PromptedModel
+    from debias.reports.comparison import Comparison
     from debias.tables.table import ProbabilityTable
 
 SUFFIXES = (".csv", ".md", ".html")
@@ -162,7 +163,7 @@ def _asked(
         yield None
         return
     from debias.inference.engine_settings import open_engine
-    from debias.reports.comparison import PromptedModel
+    from debias.inference.prompted_model import PromptedModel
 
     if len(tables) > 1:
         raise ParameterError(

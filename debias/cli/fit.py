@@ -138,7 +138,7 @@ def print_selection(debiaser: "BaseDebiaser") -> None:
 
 def describe_proof(debiaser: "BaseDebiaser") -> list[str]:
     """Say in a sentence what is proved of a choice; a published schedule proves nothing."""
-    from debias.estimators.summary import came_later
+    from debias.estimators.fitted.summary import came_later
 
     certificate = debiaser.certificate_
     return [] if certificate is None else [f"Proved{came_later(debiaser.fitted_)}: {certificate.proved}."]

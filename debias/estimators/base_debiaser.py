@@ -4,10 +4,9 @@ How corrections are found is left to the classes derived from it.
 """
 
 import copy
-from collections.abc import Callable
 from dataclasses import replace
 from os import PathLike
-from typing import Generic, NamedTuple, NoReturn, Self, TypeVar
+from typing import Self
 
 import numpy as np
 import numpy.typing as npt
@@ -26,53 +25,16 @@ from debias.estimators.column_classifier import (
     Rows,
     seed_of,
 )
-from debias.estimators.correction_file import write_correction
 from debias.estimators.few_labels.generalization import Expectation, Predictor, expect_change
-from debias.estimators.fitted_correction import FittedCorrection
-from debias.estimators.summary import describe_outcome
-from debias.metrics.sample_weights import check_weights, whole_counts
+from debias.estimators.fitted.correction_file import write_correction
+from debias.estimators.fitted.fitted_correction import FittedCorrection
+from debias.estimators.fitted.learned import Learned
+from debias.estimators.fitted.summary import describe_outcome
 from debias.search.constraints import Goal
 from debias.search.goals.class_order import goal_by_column
 from debias.search.objective import Objective
 from debias.tables.class_columns import ClassColumns, FloatArray, IndexArray, fingerprint_of
 from debias.tables.information import check_information
-
-T = TypeVar("T")
-
-
-class Learned(Generic[T]):
-    """A learned attribute: a part of ``fitted_``, which is all that a fit sets."""
-
-    def __init__(self, read: Callable[[FittedCorrection], T]) -> None:
-        self._read = read
-
-    def __get__(self, debiaser: "BaseDebiaser", kind: type | None = None) -> T:
-        return self._read(debiaser.fitted_)
-
-    def __set__(self, debiaser: "BaseDebiaser", value: object) -> NoReturn:
-        raise AttributeError("a learned attribute is a part of fitted_, which is replaced as a whole.")
-
-
-class WeightedRows(NamedTuple):
-    """The rows that a fit counts.
-
-    Attributes
-    ----------
-    match, probabilities
-        Labels and class probabilities, each row as often as its weight says.
-    counted : ndarray of bool of shape (n_samples,)
-        Which of the given rows count at all.
-    parts : int
-        Parts of a row that are counted, where weights are fractions.
-    weighted : bool
-        Whether any weight is not 1.
-    """
-
-    match: ClassColumns
-    probabilities: FloatArray
-    counted: npt.NDArray[np.bool_]
-    parts: int
-    weighted: bool = False
 
 
 class BaseDebiaser(ColumnClassifier):
@@ -162,18 +124,7 @@ class BaseDebiaser(ColumnClassifier):
     ) -> FittedCorrection:
         """Return what a fit learns of rows whose columns are matched to the classes.
 
-        Parameters
-        ----------
-        match : ClassColumns
-            The labels, as columns.
-        probabilities : ndarray of shape (n_samples, n_classes)
-            Class probabilities, or the posteriors of a base.
-        sample_weight : array-like of shape (n_samples,), optional
-            How much each row counts.
-
-        Returns
-        -------
-        FittedCorrection
+        `probabilities` are class probabilities, or the posteriors of a base.
         """
         raise TypeError(f"{type(self).__name__} must define learn(match, probabilities, sample_weight).")
 
@@ -225,21 +176,6 @@ class BaseDebiaser(ColumnClassifier):
             params = {**params, "objective": Objective()}
         super().set_params(**params)
         return self
-
-    def _weighted(
-        self, match: ClassColumns, probabilities: FloatArray, sample_weight: npt.ArrayLike | None
-    ) -> WeightedRows:
-        """Return the rows of a fit as often as their weights say, so that every count is exact."""
-        n_rows = len(match.y)
-        if sample_weight is None:
-            return WeightedRows(match, probabilities, np.ones(n_rows, dtype=bool), 1)
-        weights = check_weights(sample_weight, n_rows)
-        times, parts = whole_counts(weights)
-        if (times == 1).all():
-            return WeightedRows(match, probabilities, times > 0, 1)
-        rows = np.repeat(np.arange(n_rows), times)
-        match_of_rows = replace(match, y=match.y[rows])
-        return WeightedRows(match_of_rows, probabilities[rows], times > 0, parts, weighted=True)
 
     def _restore(self, fitted: FittedCorrection, named: bool) -> Self:
         """Take over what another debiaser learned, its columns included."""
@@ -355,7 +291,8 @@ class BaseDebiaser(ColumnClassifier):
 
     def _posteriors(self, X: Rows) -> FloatArray:
         """Return what the corrections are applied to."""
-        return self.fitted_.base.posteriors(self._validated(X))
+        probabilities = self._validated(X)
+        return self.fitted_.base.posteriors(probabilities)
 
     def transform(self, X: Rows) -> FloatArray:
         """Return the corrected values.
@@ -389,7 +326,8 @@ class BaseDebiaser(ColumnClassifier):
         ndarray of shape (n_samples,)
             Predicted labels.
         """
-        return np.asarray(self._by_column()[self.fitted_.decide(self._validated(X))])
+        probabilities = self._validated(X)
+        return np.asarray(self._by_column()[self.fitted_.decide(probabilities)])
 
     def predict_proba(self, X: Rows) -> FloatArray:
         """Return the corrected values as probabilities.

@@ -20,7 +20,8 @@ from debias.estimators.bases.map_fitting import LabelledRows
 from debias.estimators.column_classifier import Labels, RandomState, Rows, seed_of
 from debias.estimators.debiasers import EnsembleDebiaser
 from debias.estimators.few_labels.generalization import Predictor
-from debias.estimators.fitted_correction import FittedCorrection
+from debias.estimators.fitted.fitted_correction import FittedCorrection
+from debias.estimators.fitted.weighted_rows import weighted_rows
 from debias.estimators.log_bias import LogBiasDebiaser
 from debias.metrics.sample_weights import check_weights
 from debias.search.constraints import Constrained, Goal
@@ -103,7 +104,7 @@ class CalibratedDebiaser(SemiSupervisedDebiaser):
     objective : Objective or Constrained, optional
         What the search minimises, on out-of-fold posteriors; ``Objective()`` by default. Bounds on the
         uncorrected model are bounds on the model before the base.
-    search, n_starts, time_limit, n_jobs, verbose
+    search, n_starts, time_limit, tolerance, n_jobs, verbose
         As in :class:`~debias.estimators.debiasers.EnsembleDebiaser`.
     classes : sequence of length n_classes, optional
         Class labels in the order of the columns, for arrays whose labels are names.
@@ -146,6 +147,7 @@ class CalibratedDebiaser(SemiSupervisedDebiaser):
     search: str = "auto"
     n_starts: int = 32
     time_limit: float | None = None
+    tolerance: float = 0.0
     classes: Sequence[object] | None = None
     n_jobs: int | None = None
     random_state: RandomState = 0
@@ -159,7 +161,7 @@ class CalibratedDebiaser(SemiSupervisedDebiaser):
         unlabelled: FloatArray | None = None,
     ) -> FittedCorrection:
         n_rows = len(match.y)
-        counted, of_rows, *_ = self._weighted(match, probabilities, sample_weight)
+        counted, of_rows, *_ = weighted_rows(match, probabilities, sample_weight)
         given = goal_by_column(goal_of(self.objective), match.classes.tolist(), match.columns)
         goal = _on_the_model(given, counted.y, of_rows)
         corrector = self._corrector(goal_by_class(goal, match.columns), seed_of(self.random_state))
@@ -167,7 +169,7 @@ class CalibratedDebiaser(SemiSupervisedDebiaser):
         found = self._cross_fit(match.y, probabilities, weights, unlabelled, seed_of(self.random_state))
         fitted = corrector.learn(match, found.posteriors, sample_weight)
         name = self.family if isinstance(self.family, str) else OWN
-        posteriors = self._weighted(match, found.posteriors, sample_weight).probabilities
+        posteriors = weighted_rows(match, found.posteriors, sample_weight).probabilities
         fitted = fitted.after(found.base, name, counted, of_rows, posteriors)
         if name == NO_CORRECTION:  # nothing was searched, so nothing is proved
             fitted = replace(fitted, certificate=None, frontier=None, near_ties=None, n_evaluations=1)
@@ -220,6 +222,7 @@ class CalibratedDebiaser(SemiSupervisedDebiaser):
             search=self.search,
             n_starts=self.n_starts,
             time_limit=self.time_limit,
+            tolerance=self.tolerance,
             shrink=False,
             n_jobs=self.n_jobs,
             random_state=seed,

@@ -18,8 +18,9 @@ from debias.estimators.base_debiaser import BaseDebiaser
 from debias.estimators.column_classifier import RandomState, seed_of
 from debias.estimators.few_labels.generalization import FEW_LABELS, Predictor
 from debias.estimators.few_labels.shrinkage import Choosing, quick_predictor, shrink_choice
-from debias.estimators.fitted_correction import FittedCorrection
-from debias.estimators.summary import warn_of_outcome
+from debias.estimators.fitted.fitted_correction import FittedCorrection
+from debias.estimators.fitted.summary import warn_of_outcome
+from debias.estimators.fitted.weighted_rows import weighted_rows
 from debias.metrics.class_support import FEW_ROWS, warn_of_few_rows
 from debias.search.constraints import Goal
 from debias.search.descent.annealing import SCHEDULES
@@ -69,7 +70,7 @@ class FamilyDebiaser(BaseDebiaser):
         objective, family = goal_of(self.objective), self._family()
         objective = goal_by_column(objective, match.classes.tolist(), match.columns)
         given = match.y
-        match, probabilities, counted, parts, weighted = self._weighted(match, probabilities, sample_weight)
+        match, probabilities, counted, parts, weighted = weighted_rows(match, probabilities, sample_weight)
         if weighted and self.shrink != "auto" and self.shrink:
             raise ParameterError(
                 f"{param('shrink', True)} cannot be combined with {param('sample_weight')}",

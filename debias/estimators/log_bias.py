@@ -15,8 +15,9 @@ from debias.corrections.shapes import Scaled, scale
 from debias.estimators.base_debiaser import BaseDebiaser
 from debias.estimators.column_classifier import RandomState, seed_of
 from debias.estimators.few_labels.generalization import Predictor, predictor
-from debias.estimators.fitted_correction import FittedCorrection
-from debias.estimators.summary import warn_of_outcome
+from debias.estimators.fitted.fitted_correction import FittedCorrection
+from debias.estimators.fitted.summary import warn_of_outcome
+from debias.estimators.fitted.weighted_rows import weighted_rows
 from debias.metrics.class_support import FEW_ROWS, warn_of_few_rows
 from debias.search.constraints import Goal
 from debias.search.goals.class_order import goal_by_column
@@ -83,7 +84,7 @@ class LogBiasDebiaser(BaseDebiaser):
         objective = goal_of(self.objective)
         objective = goal_by_column(objective, match.classes.tolist(), match.columns)
         given = match.y
-        match, probabilities, counted, parts, _ = self._weighted(match, probabilities, sample_weight)
+        match, probabilities, counted, parts, _ = weighted_rows(match, probabilities, sample_weight)
         objective = scaled_goal(objective, parts)
         found = descend_log_bias(
             probabilities, probabilities, match.y, objective, self.n_starts, seed_of(self.random_state)

@@ -9,8 +9,8 @@ import pandas as pd
 
 from debias.errors import OverlapError, ParameterError, TableError, param
 from debias.guarantees.accuracy_bounds import check_confidence
-from debias.guarantees.class_mix import shares_of
 from debias.guarantees.guarantee import Checked, Guarantee
+from debias.guarantees.named_shares import shares_of
 from debias.tables.class_columns import FloatArray, IndexArray, fingerprint_of
 from debias.tables.labels.label_reading import plain_labels
 from debias.tables.matched_columns import matched_columns

@@ -20,7 +20,7 @@ from debias.guarantees.accuracy_bounds import (
     labels_needed,
     most_cobias,
 )
-from debias.guarantees.class_mix import check_mix, shares_of
+from debias.guarantees.named_shares import check_mix, shares_of
 
 Checked = Literal["table", "digests", "nothing"]
 

@@ -334,7 +334,7 @@ def _information(objective: Any, counts: tuple[IndexArray, IndexArray, IndexArra
     support = counts[2]
     even = np.full(len(support), support.sum() / len(support))
     least = objective.pointwise_mutual_information(np.zeros_like(even), even, support)
-    own = objective.pointwise_mutual_information(*counts)
+    own = objective.pointwise_mutual_information(*counts[:3])
     return float(objective.pmi * (own.sum() - least.sum()))
 
 

@@ -5,9 +5,9 @@ import pandas as pd
 
 from debias.errors import OverlapError
 from debias.estimators.base_debiaser import BaseDebiaser
-from debias.estimators.fitted_correction import FittedCorrection
+from debias.estimators.fitted.fitted_correction import FittedCorrection
+from debias.estimators.fitted.summary import came_later
 from debias.estimators.prediction import describe_other_mixes, matched_probabilities
-from debias.estimators.summary import came_later
 from debias.guarantees.certification import certify
 from debias.guarantees.guarantee import Guarantee
 from debias.reports.findings import Finding, Kind

@@ -23,8 +23,8 @@ from debias.search.descent.iterated_local_search import MANY, iterated_local_sea
 from debias.search.descent.pareto_local_search import pareto_local_search
 from debias.search.pareto import fronts_of
 from debias.search.problem import Candidate, Problem
-from debias.search.proof.box_search import BoxSearch
-from debias.search.proof.box_tables import boxes_fit
+from debias.search.proof.boxes.box_search import BoxSearch
+from debias.search.proof.boxes.box_tables import boxes_fit
 from debias.search.proof.enumeration import is_compiled
 from debias.search.proof.exact_search import ExactResult, ExactSearch
 from debias.search.proof.near_ties import near_ties
@@ -125,6 +125,8 @@ def _with_near_ties(
     certificate = found.certificate
     assert certificate is not None
     proof = proof if certificate.status == "optimal" else None
+    if proof is not None:
+        proof.estimate(found.best)  # orders the classes so that near-ties are found with little work
     near = near_ties(problem, found.best, tolerance, found.met, found.pareto, proof)
     if near is None or near.rows[0].choice == found.best.choice:
         return replace(found, near=near)

@@ -152,7 +152,11 @@ def test_rows_that_do_not_sum_to_one_are_normalised_only_when_asked(folder):
     [
         ({"--method": "weight", "--n-weights": 50}, "WeightDebiaser", {"n_weights": 50}),
         ({"--method": "fuzzy"}, "FuzzyDebiaser", {}),
-        ({"--search": "annealing-3/6", "--seed": 3}, "EnsembleDebiaser", {"search": "annealing-3/6"}),
+        (
+            {"--method": "ensemble", "--search": "annealing-3/6", "--seed": 3},
+            "EnsembleDebiaser",
+            {"search": "annealing-3/6"},
+        ),
     ],
 )
 def test_options_reach_the_estimator(folder, options, name, expected):
@@ -160,7 +164,7 @@ def test_options_reach_the_estimator(folder, options, name, expected):
     works("fit", "opt.parquet", *arguments, "--n-starts", 1, "--error", 2, "--cobias", 3, "--pmi", 0)
     debiaser = load("correction.json")
     assert type(debiaser).__name__ == name
-    assert debiaser.objective_.get_params() == {"error": 2, "cobias": 3, "pmi": 0, "smoothing": 4000}
+    assert debiaser.objective_.used_params() == {"error": 2, "cobias": 3, "pmi": 0, "smoothing": 4000}
     assert {key: getattr(debiaser, key) for key in expected} == expected
 
 

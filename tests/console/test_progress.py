@@ -15,7 +15,7 @@ import pytest
 from debias import EnsembleDebiaser, WeightDebiaser, load
 from debias.console import progress
 from debias.search import solve as solving
-from debias.search.proof.box_search import BoxSearch
+from debias.search.proof.boxes.box_search import BoxSearch
 from debias.search.proof.exact_search import ExactSearch
 from debias.tables.table import ProbabilityTable
 from tests.support.paths import ROOT

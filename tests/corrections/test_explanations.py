@@ -74,11 +74,11 @@ def test_rows_that_were_not_counted_are_not_told():
 
 def test_only_ratios_between_classes_raise_or_cut():
     P = np.random.default_rng(0).dirichlet(np.ones(3), 200)
-    alike = count_moves(P, [Weight(1, 3)] * 3)
+    alike = count_moves(P, correct(P, [Weight(1, 3)] * 3), P)
     assert alike.unmoved.tolist() == [200] * 3
-    raised = count_moves(P, [Weight(9, 10), Weight(1, 2), Weight(1, 2)])
+    raised = count_moves(P, correct(P, [Weight(9, 10), Weight(1, 2), Weight(1, 2)]), P)
     assert raised.raised.tolist() == [200, 0, 0] and raised.cut.tolist() == [0, 200, 200]
-    nothing_left = count_moves(P, [Function("none", np.zeros_like)] * 3)
+    nothing_left = count_moves(P, np.zeros_like(P), P)
     assert nothing_left.unmoved.tolist() == [200] * 3
 
 

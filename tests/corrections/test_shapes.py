@@ -25,7 +25,7 @@ from debias.corrections.families import (
 from debias.corrections.serialization import correction_from_dict
 from debias.corrections.shapes import Gaussian, Scaled, Sigmoid, Trapezoid, scale
 from debias.errors import CorrectionFileError, ParameterError
-from debias.estimators.correction_file import read_correction
+from debias.estimators.fitted.correction_file import read_correction
 from debias.reports.correction_report import Report
 from debias.reports.figures import CorrectionDetails
 from debias.reports.plots import correction_plot

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from debias import EnsembleDebiaser, FuzzyDebiaser, Objective, WeightDebiaser, load
 from debias.corrections import Function, weights
 from debias.errors import CorrectionFileError
-from debias.estimators.correction_file import LARGEST_FILE
+from debias.estimators.fitted.correction_file import LARGEST_FILE
 from tests.support.paths import ROOT
 from tests.support.refusals import refused
 

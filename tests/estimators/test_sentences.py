@@ -9,8 +9,8 @@ from debias.corrections.explanations import explain_class
 from debias.corrections.families import Family, ensemble
 from debias.corrections.shapes import Gaussian, Scaled, Sigmoid
 from debias.estimators.debiasers import EnsembleDebiaser
-from debias.estimators.fitted_correction import FittedCorrection
-from debias.estimators.summary import describe_outcome
+from debias.estimators.fitted.fitted_correction import FittedCorrection
+from debias.estimators.fitted.summary import describe_outcome
 from debias.search.objective import Objective
 from debias.search.problem import build_problem
 from debias.search.result import SearchResult

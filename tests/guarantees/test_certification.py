@@ -14,8 +14,8 @@ from debias import EnsembleDebiaser, FuzzyDebiaser, LogBiasDebiaser, Probability
 from debias.errors import CorrectionFileError, OverlapError, ParameterError, TableError
 from debias.guarantees.accuracy_bounds import clopper_pearson, most_cobias
 from debias.guarantees.certification import certify, certify_in_order, certify_many
-from debias.guarantees.class_mix import shares_of
 from debias.guarantees.guarantee import Guarantee
+from debias.guarantees.named_shares import shares_of
 from debias.metrics.confusion import cobias_of_accuracies
 from tests.support.refusals import refused
 from tests.support.small_tables import skewed_rows, skewed_table

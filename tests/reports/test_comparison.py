@@ -11,13 +11,13 @@ from debias.console.progress import progress_on_stderr
 from debias.errors import InterruptedWarning, OverlapError, ParameterError, TableError
 from debias.estimators.baselines import MajorityClass, Uncorrected
 from debias.inference.engine import Engine
+from debias.inference.prompted_model import PromptedModel
 from debias.inference.texts.tasks import Task
 from debias.metrics.paired_bootstrap import paired_intervals
 from debias.metrics.scores import intervals
 from debias.reports.comparison import (
     METHODS,
     MethodSettings,
-    PromptedModel,
     choose_methods,
     compare,
     compare_tables,

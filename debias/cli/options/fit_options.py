@@ -276,6 +276,7 @@ def make_fitter(
         Another method than a function per class is to be polished.
     """
     from debias.estimators.tuning.debiaser import Debiaser
+    from debias.search.descent.annealing import SCHEDULES
 
     if method.value in [one.value for one in Method]:
         return make_debiaser(Method(method.value), goal, search, n_weights, seed, polish)
@@ -285,6 +286,13 @@ def make_fitter(
             parameter="polish",
             received=True,
             fix=f"set {param('method', 'ensemble')}, or omit {param('polish')}",
+        )
+    if search.search in SCHEDULES:
+        raise ParameterError(
+            f"{param('search', search.search)} needs a function per class",
+            parameter="search",
+            received=search.search,
+            fix=f"set {param('method', 'ensemble')}, or omit {param('search')}",
         )
     debiaser = Debiaser(method=method.value, objective=goal, random_state=seed)
     if n_weights is not None:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 from debias.console.screen import print_lines, print_table
 
 if TYPE_CHECKING:
-    from debias.estimators.fitted_correction import FittedCorrection
+    from debias.estimators.fitted.fitted_correction import FittedCorrection
     from debias.guarantees.guarantee import Guarantee
 
 

@@ -17,7 +17,7 @@ from debias.estimators.calibrated import CalibratedDebiaser, SemiSupervisedDebia
 from debias.estimators.column_classifier import RandomState, seed_of
 from debias.estimators.few_labels.generalization import N_REPEATS, Predictor
 from debias.estimators.few_labels.one_standard_error import MethodSelection, select_method
-from debias.estimators.fitted_correction import FittedCorrection
+from debias.estimators.fitted.fitted_correction import FittedCorrection
 from debias.estimators.tuning.methods import METHODS, NOT_MONOTONE, make_method
 from debias.metrics.sample_weights import check_weights, whole_counts
 from debias.search.constraints import Constrained, Goal
@@ -47,7 +47,7 @@ class Debiaser(SemiSupervisedDebiaser):
         ``"calibrated"``.
     monotone : bool, default=True
         Whether ``"auto"`` omits the methods in which a class may lose by a higher probability.
-    objective, n_weights, search, n_starts, time_limit, classes, n_jobs, random_state, verbose
+    objective, n_weights, search, n_starts, time_limit, tolerance, classes, n_jobs, random_state, verbose
         As in :class:`~debias.estimators.debiasers.EnsembleDebiaser`, for the methods that have them.
 
     Attributes
@@ -85,6 +85,7 @@ class Debiaser(SemiSupervisedDebiaser):
     search: str = "auto"
     n_starts: int = 32
     time_limit: float | None = None
+    tolerance: float = 0.0
     classes: Sequence[object] | None = None
     n_jobs: int | None = None
     random_state: RandomState = 0

@@ -15,7 +15,7 @@ from debias.errors import InterruptedWarning
 from debias.estimators.base_debiaser import BaseDebiaser
 from debias.estimators.column_classifier import Labels, RandomState, Rows, seed_of
 from debias.estimators.debiasers import EnsembleDebiaser, FamilyDebiaser, FuzzyDebiaser, WeightDebiaser
-from debias.estimators.summary import describe_outcome
+from debias.estimators.fitted.summary import describe_outcome
 from debias.estimators.tuning.cross_validation import CrossValidation, cross_validate
 from debias.estimators.tuning.folds import Fold, Splitter, make_folds
 from debias.estimators.tuning.selection_rules import Rule, check_rule, order_by

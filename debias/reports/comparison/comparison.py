@@ -14,9 +14,9 @@ from sklearn.base import ClassifierMixin, clone
 from debias.console.number_formats import counted
 from debias.errors import InterruptedWarning, ParameterError
 from debias.estimators.column_classifier import ColumnClassifier
+from debias.reports.comparison.compared_methods import OURS, Method, MethodSettings, choose_methods
 from debias.reports.comparison.comparison_figures import PairedFigures
 from debias.reports.comparison.measurement import Announce, MeasuredTable, check_pair, measure
-from debias.reports.comparison.methods import OURS, Method, MethodSettings, choose_methods
 from debias.reports.comparison.verdict import verdict
 from debias.tables.table import ProbabilityTable
 
@@ -198,8 +198,8 @@ def compare_tables(
     pairs : sequence of (opt, test)
         Labelled tables; the two of a pair have the same classes and no common row.
     methods : sequence of str, or mapping of str to estimator, optional
-        Keys or names out of :data:`debias.reports.comparison.methods.METHODS`, or classifiers of your own
-        over class probabilities. By default all rows but the slow ones whose needs are met.
+        Keys or names out of :data:`debias.reports.comparison.METHODS`, or classifiers of your own over
+        class probabilities. By default all rows but the slow ones whose needs are met.
     names : sequence of str, optional
         What the pairs are called; "table 1", ... by default.
     against : str, optional

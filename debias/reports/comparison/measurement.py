@@ -13,7 +13,7 @@ import pandas as pd
 from debias.console.progress import dropped_at_ctrl_c
 from debias.errors import InterruptedWarning, TableError
 from debias.metrics.confusion import accuracies_of, codes_of
-from debias.reports.comparison.methods import Method, MethodSettings
+from debias.reports.comparison.compared_methods import Method, MethodSettings
 from debias.tables.class_columns import FloatArray, IndexArray
 from debias.tables.overlap import check_disjoint
 from debias.tables.table import ProbabilityTable

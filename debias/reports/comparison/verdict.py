@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from debias.console.number_formats import HIGHER_IS_BETTER, counted, listed, percent, signed, signed_span
-from debias.reports.comparison.methods import OURS
+from debias.reports.comparison.compared_methods import OURS
 
 AXES = {
     "accuracy": "highest accuracy",

@@ -16,7 +16,6 @@ import pandas as pd
 from debias.corrections.correction import Correction, correct, decide
 from debias.corrections.families import Family
 from debias.errors import MissingDependencyError, ParameterError, SolverError, TableError
-from debias.metrics.scores import cobias_from_accuracies
 from debias.search.milp.program_model import Expression, Model, build_model, force_gaps, load_pyomo
 from debias.search.milp.program_result import ProgramResult, Status
 from debias.search.objective import Counts, Objective, confusion_counts
@@ -234,7 +233,7 @@ class IntegerProgram:
             n_changed=self._n_changed(choice),
             simplest=simplest,
             accuracy=float(counts.correct.sum() / counts.support.sum()),
-            cobias=cobias_from_accuracies(accuracies[has_rows]),
+            cobias=float(Objective.cobias_of(accuracies[has_rows], np.ones(has_rows.sum()))),
             class_accuracies=tuple(accuracies.tolist()),
         )
 

@@ -132,7 +132,7 @@ def test_the_objective_of_copies_is_that_of_rows_with_fractions_of_them_right():
     copies, labels = smooth(P, y, 4, 7)
     for step in found.path:
         predicted = decide(correct(copies, [FAMILY[index] for index in step.candidate.choice]), copies)
-        counts = (np.asarray(count) / 4 for count in confusion_counts(labels, predicted, 3))
+        counts = (np.asarray(count) / 4 for count in confusion_counts(labels, predicted, 3)[:3])
         assert step.candidate.objective == pytest.approx(objective(*counts))
 
 

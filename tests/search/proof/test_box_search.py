@@ -13,7 +13,7 @@ from debias.search.descent.coordinate_descent import descend
 from debias.search.objective import Objective
 from debias.search.problem import build_problem
 from debias.search.proof import box_kernels, box_search
-from debias.search.proof.box_search import BoxSearch
+from debias.search.proof.boxes.box_search import BoxSearch
 from debias.search.proof.exact_search import ExactSearch
 from tests.support.published_tables import published
 from tests.support.small_problems import GOALS, SMALL_FAMILY, assert_same, enumerate_best, random_rows

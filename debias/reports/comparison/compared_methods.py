@@ -1,8 +1,8 @@
 """The table of methods that a comparison carries: each with its name, group, needs and how it is made."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import pandas as pd
@@ -18,7 +18,6 @@ from debias.estimators.calibrated import CalibratedDebiaser
 from debias.estimators.debiasers import EnsembleDebiaser, FuzzyDebiaser, WeightDebiaser
 from debias.estimators.log_bias import LogBiasDebiaser
 from debias.estimators.tuning.debiaser import Debiaser
-from debias.reports.comparison.prompted_model import PromptedModel
 from debias.search.constraints import Goal
 from debias.settings import Settings, setting
 from debias.tables.class_columns import FloatArray
@@ -26,6 +25,17 @@ from debias.tables.table import ProbabilityTable
 
 OURS = ("auto", "calibrated", "ensemble (DCS)")
 """What is recommended, the first that is there: other methods are compared with it by default."""
+
+
+class AskedModel(Protocol):
+    """The model that a table was collected from: `debias.inference.prompted_model.PromptedModel`."""
+
+    @property
+    def engine(self) -> Any:
+        """What embeds texts."""
+
+    def answers(self, texts: Iterable[str]) -> pd.DataFrame:
+        """Return class probabilities of texts after the same prompt."""
 
 
 @dataclass(frozen=True)
@@ -40,7 +50,7 @@ class MethodSettings(Settings):
         As in :class:`debias.estimators.debiasers.EnsembleDebiaser`.
     metric : str
         What the coordinate-wise class weights maximise.
-    model : PromptedModel, optional
+    model : AskedModel, optional
         For the methods that ask the model more.
     """
 
@@ -54,9 +64,9 @@ class MethodSettings(Settings):
         "What the row of coordinate-wise class weights maximises.",
         one_of=("balanced-accuracy", "accuracy", "macro-f1"),
     )
-    model: PromptedModel | None = None
+    model: AskedModel | None = None
 
-    def known_model(self) -> PromptedModel:
+    def known_model(self) -> AskedModel:
         """Return the model, or say that it is missing.
 
         Raises

@@ -18,7 +18,7 @@ from debias.search.counting.score import PMI
 from debias.search.counting.win_kernels import popcount
 from debias.search.problem import FloatArray, IndexArray, Ranks
 from debias.search.proof.bounds import TOLERANCE, least_objective, most_information
-from debias.search.proof.box_bounds import (
+from debias.search.proof.boxes.box_bounds import (
     most_information_between,
     pair_predictions,
     sharpen,

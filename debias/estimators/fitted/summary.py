@@ -8,7 +8,7 @@ from debias.errors import InfeasibleWarning, InterruptedWarning
 from debias.estimators.bases.base import Identity
 from debias.estimators.bases.base_words import NAMES
 from debias.estimators.few_labels.generalization import FEW_LABELS
-from debias.estimators.fitted_correction import FittedCorrection
+from debias.estimators.fitted.fitted_correction import FittedCorrection
 from debias.metrics.class_mix import describe_never_predicted
 from debias.metrics.class_support import describe_few_rows
 from debias.metrics.confusion import cobias_of_accuracies

@@ -1,7 +1,7 @@
 """Search by boxes: the optimum, proved, where one correction at a time would be too many.
 
 Corrections that act nearly alike are bounded together, so the bound of hundreds of thousands of choices costs
-as much as that of one. The compiled part is in :mod:`debias.search.proof.box_kernels`.
+as much as that of one. The compiled part is in :mod:`debias.search.proof.boxes.box_kernels`.
 """
 
 import heapq
@@ -21,7 +21,7 @@ from debias.search.counting.score import BoundTerms
 from debias.search.pareto import fronts_of
 from debias.search.problem import Candidate, FloatArray, IndexArray, Problem
 from debias.search.proof.bounds import TOLERANCE
-from debias.search.proof.box_kernels import (
+from debias.search.proof.boxes.box_kernels import (
     DONE,
     MET,
     BoxState,
@@ -30,7 +30,7 @@ from debias.search.proof.box_kernels import (
     open_box,
     search_boxes,
 )
-from debias.search.proof.box_tables import BoxTables, build_boxes
+from debias.search.proof.boxes.box_tables import BoxTables, build_boxes
 from debias.search.proof.exact_search import BATCH, ExactResult, stopped_after
 
 PARTS = 512

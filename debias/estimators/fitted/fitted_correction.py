@@ -17,136 +17,20 @@ from debias.corrections.explanations import ClassFacts, count_moves
 from debias.corrections.families import Family
 from debias.errors import ParameterError
 from debias.estimators.bases.base import Base, Identity
-from debias.estimators.bases.linear_maps import batch_calibration
 from debias.estimators.few_labels.generalization import FEW_LABELS, Expectation
 from debias.estimators.few_labels.one_standard_error import MethodSelection
+from debias.estimators.fitted.fitted_frontier import Frontier
+from debias.estimators.fitted.label_free import LabelFree
 from debias.guarantees.guarantee import Guarantee
-from debias.metrics.confusion import cobias_of_accuracies
 from debias.search.certificate import Certificate
-from debias.search.constraints import Constrained, Goal
+from debias.search.constraints import Goal
 from debias.search.goals.class_order import goal_by_class, goal_by_column
 from debias.search.objective import Counts
-from debias.search.pareto import ParetoFronts
 from debias.search.problem import Problem
 from debias.search.proof.near_ties import NearTies
 from debias.search.result import SearchResult
 from debias.tables.class_columns import ClassColumns, FloatArray, IndexArray, fingerprint_of
 from debias.tables.row_digests import RowDigests
-
-
-@dataclass(frozen=True, eq=False)
-class Frontier:
-    """The choices that no other choice met beats in both accuracy and COBias.
-
-    Attributes
-    ----------
-    choice : ndarray of shape (n_rows, n_classes)
-        Indices into the family, by column of the probabilities; rows by falling accuracy.
-    correct, predicted : ndarray of shape (n_rows, n_classes)
-        Confusion counts of each choice on the fitted rows.
-    support : ndarray of shape (n_classes,)
-        Samples per class.
-    complete : bool
-        Whether every choice was evaluated, so that no trade-off is missing.
-    family : Family
-        The corrections that were chosen from.
-    cost : ndarray of shape (n_rows,), optional
-        Mean cost of a sample, where the objective has costs.
-    """
-
-    choice: IndexArray
-    correct: IndexArray
-    predicted: IndexArray
-    support: IndexArray
-    complete: bool
-    family: Family
-    cost: FloatArray | None = None
-
-    @classmethod
-    def of(cls, problem: Problem, pareto: ParetoFronts, complete: bool, family: Family) -> Self:
-        """Return the frontier of all that a search has met.
-
-        Examples
-        --------
-        >>> from debias.corrections.families import weights
-        >>> from debias.search.objective import Objective
-        >>> from debias.search.proof.exact_search import ExactSearch
-        >>> from debias.search.problem import build_problem
-        >>> P = np.array([[0.6, 0.4], [0.7, 0.3], [0.9, 0.1], [0.8, 0.2]])
-        >>> problem = build_problem(P, np.array([1, 0, 0, 1]), weights(10), Objective(pmi=0))
-        >>> result = ExactSearch(problem).run(prune=False)
-        >>> frontier = Frontier.of(problem, result.pareto, result.frontier_complete, weights(10))
-        >>> frontier.to_frame(["no", "yes"], [0, 1])[["accuracy", "cobias", "choice"]]
-           accuracy  cobias    choice
-        0      0.75     0.5  (24, 28)
-        1      0.50     0.0  (22, 28)
-        """
-        rows = pareto.not_dominated()[::-1]
-        counts = [problem.counts(choice) for choice in pareto.choice[rows]]
-        correct, predicted = (np.array([getattr(one, name) for one in counts]) for name in Counts._fields[:2])
-        cost = np.array([one.cost for one in counts], dtype=np.float64)
-        return cls(pareto.choice[rows], correct, predicted, problem.support, complete, family, cost)
-
-    def to_frame(self, labels: Sequence[object], columns: npt.ArrayLike) -> pd.DataFrame:
-        """Return one row per choice.
-
-        Parameters
-        ----------
-        labels : sequence of length n_classes
-            Class labels.
-        columns : array-like of shape (n_classes,)
-            Column of each of these classes.
-
-        Returns
-        -------
-        DataFrame
-            ``accuracy``, ``cobias``, ``worst_class_accuracy``, ``n_changed`` and, under ``choice``,
-            the ids of the corrections in the order of `labels`; ``attrs["complete"]`` says whether
-            no trade-off is missing.
-        """
-        present = self.support > 0
-        accuracies = self.correct[:, present] / self.support[present]
-        ids = self.family.ids[self.choice][:, np.asarray(columns)]
-        frame = pd.DataFrame(
-            {
-                "accuracy": self.correct.sum(axis=1) / self.support.sum(),
-                "cobias": cobias_of_accuracies(accuracies),
-                "worst_class_accuracy": accuracies.min(axis=1),
-                "n_changed": (self.choice != self.family.identity).sum(axis=1),
-                "choice": [tuple(row) for row in ids.tolist()],
-            }
-        )
-        frame.attrs.update(complete=self.complete, classes=[str(label) for label in labels])
-        return frame
-
-
-@dataclass(frozen=True)
-class LabelFree:
-    """What batch calibration, which uses no labels, reaches on the fitted rows.
-
-    Attributes
-    ----------
-    accuracy, cobias : float
-        Fractions.
-    objective : float
-        The objective per sample, bounds ignored.
-    """
-
-    accuracy: float
-    cobias: float
-    objective: float
-
-    @classmethod
-    def of(cls, y: IndexArray, probabilities: FloatArray, goal: Goal) -> Self:
-        """Return the figures of labelled rows; the goal is by column."""
-        n_classes = probabilities.shape[1]
-        decided = batch_calibration(probabilities).posteriors(probabilities).argmax(axis=1)
-        inner = goal.inner if isinstance(goal, Constrained) else goal
-        counts = inner.counts(y, decided, n_classes)
-        present = counts.support > 0
-        accuracies = counts.correct[present] / counts.support[present]
-        accuracy = float(counts.correct.sum() / counts.support.sum())
-        return cls(accuracy, float(cobias_of_accuracies(accuracies)), float(inner(*counts)))
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)

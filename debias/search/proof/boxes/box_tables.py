@@ -18,7 +18,7 @@ from debias.search.problem import FloatArray, IndexArray, Problem, Ranks
 
 
 class BoxTables(NamedTuple):
-    """What :mod:`debias.search.proof.box_kernels` reads, compiled.
+    """What :mod:`debias.search.proof.boxes.box_kernels` reads, compiled.
 
     Attributes
     ----------

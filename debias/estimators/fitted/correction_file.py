@@ -2,15 +2,14 @@
 
 import hashlib
 import json
-import math
 import platform
-from collections.abc import Callable, Sequence
-from dataclasses import MISSING, asdict, fields, is_dataclass
+from collections.abc import Sequence
+from dataclasses import asdict
 from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from os import PathLike
 from pathlib import Path
-from typing import Any, Literal, TypeAlias, TypeVar, get_args, get_origin
+from typing import Any
 
 import numpy as np
 
@@ -24,8 +23,10 @@ from debias.estimators.bases.base import Identity
 from debias.estimators.bases.base_entries import base_from_dict
 from debias.estimators.few_labels.generalization import Expectation
 from debias.estimators.few_labels.one_standard_error import JudgedMethod, MethodSelection
-from debias.estimators.fitted_correction import FittedCorrection, LabelFree
-from debias.estimators.summary import describe_outcome
+from debias.estimators.fitted.checked_entries import Entry, one_of, read_entry, value_of
+from debias.estimators.fitted.fitted_correction import FittedCorrection
+from debias.estimators.fitted.label_free import LabelFree
+from debias.estimators.fitted.summary import describe_outcome
 from debias.guarantees.guarantee import Guarantee
 from debias.search.certificate import Certificate
 from debias.search.goals.goal_entry import objective_entry, read_objective
@@ -43,10 +44,6 @@ LARGEST_FILE = 16 << 20
 
 FAMILIES = (*FAMILY_NAMES, "log-bias", "none", "own")
 """What may be searched, behind a base or without one."""
-
-T = TypeVar("T")
-Entry: TypeAlias = dict[str, Any]
-"""An object of a JSON file that was not checked yet."""
 
 
 def write_correction(fitted: FittedCorrection, path: str | PathLike[str], named_columns: bool) -> None:
@@ -226,35 +223,35 @@ def _read_fitted(
     document: Entry, methods: Sequence[str], family: Sequence[Correction] | None
 ) -> FittedCorrection:
     """Read everything, checked field by field."""
-    method = _one_of(document, "method", methods)
+    method = one_of(document, "method", methods)
     entries = document["classes"]
     names = _read_labels(entries)
     columns = np.argsort(names, kind="stable").astype(np.int64)
     read_own = partial(_read_own, family=family)
-    certificate = _read_certificate(document, _value(float, document, "objective_value"))
+    certificate = _read_certificate(document, value_of(float, document, "objective_value"))
     picked = document.get("picked_row") is not None
-    return _read(
+    return read_entry(
         FittedCorrection,
         {"interrupted": certificate is not None and certificate.interrupted} | document,
         method=method,
-        n_weights=(_value(int, document, "n_weights") if document.get("n_weights") is not None else None),
+        n_weights=(value_of(int, document, "n_weights") if document.get("n_weights") is not None else None),
         classes=names[columns],
         columns=columns,
         corrections=tuple(correction_from_dict(entries[k]["correction"], read_own) for k in columns),
-        facts=tuple(_read(ClassFacts, entries[k]["facts"]) for k in columns),
+        facts=tuple(read_entry(ClassFacts, entries[k]["facts"]) for k in columns),
         objective=read_objective(document["objective"], len(names)),
         certificate=certificate,
         expectation=_read_expectation(document.get("expectation")),
         row_digests=None if document.get("row_digests") is None else RowDigests.read(document["row_digests"]),
         guarantee=_read_guarantee(document.get("guarantee"), names),
-        picked_row=_value(int, document, "picked_row") if picked else None,
+        picked_row=value_of(int, document, "picked_row") if picked else None,
         base=base_from_dict(document["base"], len(entries)) if "base" in document else Identity(),
-        label_free=None if document.get("label_free") is None else _read(LabelFree, document["label_free"]),
+        label_free=read_entry(LabelFree, document["label_free"]) if document.get("label_free") else None,
         selection=_read_selection(document.get("selection")),
         near_ties=_read_near_ties(document.get("near_ties"), len(names)),
         shrinkage_path=None,
         frontier=None,
-        family=None if document.get("family") is None else _one_of(document, "family", FAMILIES),
+        family=None if document.get("family") is None else one_of(document, "family", FAMILIES),
     )
 
 
@@ -263,7 +260,7 @@ def _read_certificate(document: Entry, objective_value: float) -> Certificate | 
     entry = document.get("certificate")
     if entry is None:
         return None
-    certificate = _read(Certificate, {name: value for name, value in entry.items() if name != "seconds"})
+    certificate = read_entry(Certificate, {name: value for name, value in entry.items() if name != "seconds"})
     status = certificate.status
     n_classes, gap = len(document["classes"]), certificate.gap
     radii = {"optimal": (n_classes,), "radius": range(1, n_classes), "heuristic": (0,)}
@@ -292,7 +289,7 @@ def _read_expectation(entry: Entry | None) -> Expectation | None:
     """Read the cross-validated figures of new rows, if any."""
     if entry is None:
         return None
-    expectation = _read(Expectation, entry)
+    expectation = read_entry(Expectation, entry)
     for change in (expectation.accuracy, expectation.cobias):
         if change.low > change.high:
             raise CorrectionFileError(
@@ -305,14 +302,14 @@ def _read_selection(entry: Entry | None) -> MethodSelection | None:
     """Read what methods were worth on held-out rows, if any were judged."""
     if entry is None:
         return None
-    judged = tuple(_read(JudgedMethod, one) for one in entry["judged"])
+    judged = tuple(read_entry(JudgedMethod, one) for one in entry["judged"])
     names = [one.method for one in judged]
-    return _read(
+    return read_entry(
         MethodSelection,
         entry,
         judged=judged,
-        chosen=_one_of(entry, "chosen", names),
-        best=_one_of(entry, "best", names),
+        chosen=one_of(entry, "chosen", names),
+        best=one_of(entry, "best", names),
     )
 
 
@@ -333,7 +330,7 @@ def _read_near_ties(entry: Entry | None, n_classes: int) -> NearTies | None:
     rows = entry["rows"]
     if not isinstance(rows, list) or not rows:
         raise CorrectionFileError(parameter="near_ties", allowed="a list of one or more", received=rows)
-    return _read(NearTies, entry, rows=tuple(_read_near_tie(row, n_classes) for row in rows))
+    return read_entry(NearTies, entry, rows=tuple(_read_near_tie(row, n_classes) for row in rows))
 
 
 def _read_near_tie(row: Entry, n_classes: int) -> NearTie:
@@ -341,7 +338,7 @@ def _read_near_tie(row: Entry, n_classes: int) -> NearTie:
     if not isinstance(choice, list) or len(choice) != n_classes or any(type(x) is not int for x in choice):
         allowed = f"a list of {n_classes} ids of corrections"
         raise CorrectionFileError(parameter="choice", allowed=allowed, received=choice)
-    return _read(NearTie, row, choice=tuple(choice))
+    return read_entry(NearTie, row, choice=tuple(choice))
 
 
 def _read_labels(entries: object) -> np.ndarray[Any, np.dtype[np.generic]]:
@@ -368,48 +365,3 @@ def _read_own(description: Entry, family: Sequence[Correction] | None) -> Correc
         )
     own = Family.of(family)
     return own[own.index_of(int(description["id"]))]
-
-
-def _read(kind: type[T], entry: Entry, **given: object) -> T:
-    """Read a dataclass field by field, each by its type; a field with a default may be missing."""
-    values = dict(given)
-    for one in fields(kind):  # type: ignore[arg-type]
-        if one.name in entry and one.name not in given:
-            values[one.name] = _value(one.type, entry, one.name)
-        elif one.name not in given and one.default is MISSING:
-            raise KeyError(one.name)
-    return kind(**values)
-
-
-def _value(kind: Any, entry: Entry, name: str) -> Any:
-    """Return a field of an entry if its value is of a type."""
-    value = entry[name]
-    if is_dataclass(kind):
-        return _read(kind, value)  # type: ignore[arg-type]
-    if get_origin(kind) is tuple:
-        low, middle, high = (float(number) for number in value)
-        return low, middle, high
-    if get_origin(kind) is Literal:
-        return _one_of(entry, name, get_args(kind))
-    allowed, is_allowed = _KINDS[kind]
-    if not is_allowed(value):
-        raise CorrectionFileError(parameter=name, allowed=allowed, received=value)
-    return kind(value)
-
-
-def _one_of(entry: Entry, name: str, allowed: Sequence[str]) -> str:
-    """Return a field that is one of some texts."""
-    value = entry[name]
-    if not isinstance(value, str) or value not in allowed:
-        words = "one of " + ", ".join(map(repr, allowed))
-        raise CorrectionFileError(parameter=name, allowed=words, received=value)
-    return value
-
-
-_KINDS: dict[type, tuple[str, Callable[[Any], bool]]] = {
-    float: ("a finite number", lambda x: type(x) in (int, float) and math.isfinite(x)),
-    int: ("an integer of at least 0", lambda x: type(x) is int and x >= 0),
-    bool: ("true or false", lambda x: isinstance(x, bool)),
-    str: ("text", lambda x: isinstance(x, str)),
-}
-"""What a value of each type may be."""

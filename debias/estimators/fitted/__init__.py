@@ -1,0 +1,1 @@
+"""All that a fit learned: one frozen object, its frontier, its file and its words."""

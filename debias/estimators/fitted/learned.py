@@ -1,0 +1,27 @@
+"""Learned attributes: parts of what a fit learned, under names that end in an underscore."""
+
+from collections.abc import Callable
+from typing import Generic, NoReturn, Protocol, TypeVar
+
+from debias.estimators.fitted.fitted_correction import FittedCorrection
+
+T = TypeVar("T")
+
+
+class Fitted(Protocol):
+    """A debiaser after its fit."""
+
+    fitted_: FittedCorrection
+
+
+class Learned(Generic[T]):
+    """A learned attribute: a part of ``fitted_``, which is all that a fit sets."""
+
+    def __init__(self, read: Callable[[FittedCorrection], T]) -> None:
+        self._read = read
+
+    def __get__(self, debiaser: Fitted, kind: type | None = None) -> T:
+        return self._read(debiaser.fitted_)
+
+    def __set__(self, debiaser: Fitted, value: object) -> NoReturn:
+        raise AttributeError("a learned attribute is a part of fitted_, which is replaced as a whole.")

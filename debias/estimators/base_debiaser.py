@@ -217,7 +217,7 @@ class BaseDebiaser(ColumnClassifier):
         >>> X = np.column_stack([first, 1 - first])
         >>> expectation = WeightDebiaser().fit(X, y).expect(X, y)
         >>> print(expectation.describe())
-        On new rows, cross-validated with 120 labels: accuracy +6 points (-2 to +15), COBias -39 (-53 to
+        On new rows, cross-validated with 120 labels: accuracy +6 points (-3 to +14), COBias -39 (-53 to
         -23). Whether accuracy rises is uncertain.
         """
         check_is_fitted(self)

@@ -4,6 +4,7 @@ One function per class cannot move evidence from one class to another; a map of 
 then sets the balance between the classes, on posteriors of rows that the map was not fitted on.
 """
 
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Self
@@ -13,7 +14,7 @@ import numpy.typing as npt
 
 from debias.corrections.correction import Correction
 from debias.corrections.families import IDENTITY, Family, family_of
-from debias.errors import ParameterError
+from debias.errors import InfeasibleWarning, InterruptedWarning, ParameterError
 from debias.estimators.base_debiaser import BaseDebiaser
 from debias.estimators.bases.cross_fitting import FEW_FOLDS, CrossFit, check_base, cross_fit
 from debias.estimators.bases.map_fitting import LabelledRows
@@ -21,6 +22,7 @@ from debias.estimators.column_classifier import Labels, RandomState, Rows, seed_
 from debias.estimators.debiasers import EnsembleDebiaser
 from debias.estimators.few_labels.generalization import Predictor
 from debias.estimators.fitted.fitted_correction import FittedCorrection
+from debias.estimators.fitted.summary import warn_of_outcome
 from debias.estimators.fitted.weighted_rows import weighted_rows
 from debias.estimators.log_bias import LogBiasDebiaser
 from debias.metrics.sample_weights import check_weights
@@ -167,7 +169,10 @@ class CalibratedDebiaser(SemiSupervisedDebiaser):
         corrector = self._corrector(goal_by_class(goal, match.columns), seed_of(self.random_state))
         weights = np.ones(n_rows) if sample_weight is None else check_weights(sample_weight, n_rows)
         found = self._cross_fit(match.y, probabilities, weights, unlabelled, seed_of(self.random_state))
-        fitted = corrector.learn(match, found.posteriors, sample_weight)
+        with warnings.catch_warnings():
+            for kind in (InfeasibleWarning, InterruptedWarning):  # said below, of the model
+                warnings.simplefilter("ignore", kind)
+            fitted = corrector.learn(match, found.posteriors, sample_weight)
         name = self.family if isinstance(self.family, str) else OWN
         posteriors = weighted_rows(match, found.posteriors, sample_weight).probabilities
         fitted = fitted.after(found.base, name, counted, of_rows, posteriors)
@@ -177,7 +182,10 @@ class CalibratedDebiaser(SemiSupervisedDebiaser):
             named = fitted.objective.get_params(deep=False)
             named["no_class_worse_than"] = goal_by_class(given, match.columns).no_class_worse_than
             fitted = replace(fitted, objective=Constrained(**named))
-        return replace(fitted, method=type(self).__name__)
+        fitted = replace(fitted, method=type(self).__name__)
+        if fitted.interrupted or not fitted.feasible:
+            warn_of_outcome(fitted)
+        return fitted
 
     def quick_predictor(  # noqa: D102
         self,

@@ -107,6 +107,8 @@ class Report(Figures):
         labels = [table.classes[code] for code in table.label_indices]
         predicted = predict_table(debiaser, table)
         probabilities = matched_probabilities(debiaser, table)
+        level = options.get("level", 0.95)
+        allowed = isinstance(level, (int, float)) and 0 < level < 1  # else refused below, by its name
         details = CorrectionDetails(
             corrections=debiaser.fitted_.by_column,
             sentences=debiaser.explain()["sentence"].tolist(),
@@ -114,7 +116,7 @@ class Report(Figures):
             settings=describe_provenance(debiaser, table),
             notes=notes_on_rows(debiaser, table, fitted_on),
             model=describe_model(table),
-            guarantee=guarantee_of(debiaser, table, fitted_on, options.get("level", 0.95)),
+            guarantee=guarantee_of(debiaser, table, fitted_on, level) if allowed else None,
             base=debiaser.base_,
         )
         before, after = predicted["uncorrected"], predicted["prediction"]

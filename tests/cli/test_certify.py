@@ -52,7 +52,7 @@ def test_without_rows_it_says_what_the_fitted_rows_guarantee(fitted):
     for sentence in certify_seen(load("correction.json").fitted_).sentences():
         assert flat(sentence) in out
     assert Path("correction.json").read_text() == before
-    works("fit", "opt.parquet", "--search", "annealing-3/6")
+    works("fit", "opt.parquet", "--method", "ensemble", "--search", "annealing-3/6")
     assert "not guaranteed" in works("certify", "correction.json").stdout
 
 

@@ -354,7 +354,7 @@ def test_a_class_called_interrupted_is_a_class_like_any_other(folder):
     labels = np.where(np.arange(200) < 3, 1, 0)
     named = ProbabilityTable(table.to_numpy(), labels, classes=["fine", "interrupted"])
     named.write("named.parquet")
-    result = works("fit", "named.parquet", "--n-starts", 2)
+    result = works("fit", "named.parquet", "--method", "ensemble", "--n-starts", 2)
     assert "interrupted" in result.stderr  # a warning names it: it has three rows
     assert load("correction.json").certificate_ is not None
 

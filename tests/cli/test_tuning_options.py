@@ -21,7 +21,7 @@ def test_settings_are_chosen_shown_and_saved(folder):
     expected = EnsembleDebiaserCV(families="weights", n_weights=8, cv=3, n_starts=2)
     expected.fit(rows.probabilities, rows.labels)
     document = json.loads((folder / "correction.json").read_text())
-    assert document["objective"] == expected.best_setting_.objective.get_params()
+    assert document["objective"] == expected.best_setting_.objective.used_params()
     assert document["n_weights"] == 8
     assert load("correction.json").choice_.tolist() == expected.choice_.tolist()
 

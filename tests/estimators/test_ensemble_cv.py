@@ -69,7 +69,7 @@ def test_what_is_saved_is_the_plain_debiaser_with_setting_and_labels(family, tab
     again = load(tmp_path / "correction.json")
     assert type(again) is type(debiaser.best_debiaser_)
     assert document["n_labels"] == again.n_labels_ == 150
-    assert document["objective"] == debiaser.best_setting_.objective.get_params()
+    assert document["objective"] == debiaser.best_setting_.objective.used_params()
     assert document.get("n_weights") == debiaser.best_setting_.n_weights
     np.testing.assert_array_equal(again.predict(X), debiaser.predict(X))
     np.testing.assert_array_equal(debiaser.best_debiaser_.predict(X), debiaser.predict(X))

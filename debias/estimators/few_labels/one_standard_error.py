@@ -58,6 +58,8 @@ class MethodSelection:
         The simplest within one standard error of the best, and the best.
     n_folds, n_repeats : int
         Of the cross-validation.
+    for_bounds : bool
+        Whether another one would have been chosen that does not keep the bounds on the fitted rows.
     """
 
     judged: tuple[JudgedMethod, ...]
@@ -65,6 +67,7 @@ class MethodSelection:
     best: str
     n_folds: int
     n_repeats: int
+    for_bounds: bool = False
 
     def of(self, method: str) -> JudgedMethod:
         """Return what one method is worth."""
@@ -89,6 +92,11 @@ class MethodSelection:
         """
         chosen, best = self.of(self.chosen), self.of(self.best)
         value = fixed(chosen.objective, 3)
+        if self.for_bounds:
+            return (
+                f"Of {len(self.judged)} methods, cross-validated, {chosen.method!r} was taken for the bounds: "
+                f"simpler or better ones do not keep them on these rows. Objective {value} on held-out rows."
+            )
         if chosen == best:
             simpler = self.judged[: self.judged.index(best)]
             why = ""

@@ -1,21 +1,37 @@
 """Turns measured tables into figures: metrics with intervals, and paired differences from one method."""
 
 from collections.abc import Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 
 from debias.metrics.confusion import accuracies_of, overall_metrics
-from debias.metrics.resampling import corrected_interval, resampled_counts
+from debias.metrics.resampling import corrected_interval, ends_of_near_ties, resampled_counts
 from debias.reports.comparison.measurement import MeasuredTable
 from debias.search.constraints import Constrained, Goal
 from debias.search.goals.class_order import goal_by_column
 from debias.search.objective import Objective
-from debias.tables.class_columns import FloatArray
+from debias.tables.class_columns import FloatArray, IndexArray
 
 METRICS = ("accuracy", "balanced_accuracy", "macro_f1", "cobias", "worst_class_accuracy", "z")
 _LEAST = np.array([0.0, 0.0, 0.0, 0.0, 0.0, -np.inf])
 _MOST = np.array([1.0, 1.0, 1.0, 1.0, 1.0, np.inf])
+
+
+class _Drawn(NamedTuple):
+    """Metrics of the resamples of a method, less those of the chosen one, and the ends for near-ties."""
+
+    alone: FloatArray
+    difference: FloatArray
+    ties: tuple[float, float]
+
+
+def _present(counts: IndexArray, drawn: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Return the accuracies of the classes that have rows: seen, and of each resample."""
+    accuracies = accuracies_of(counts)
+    present = ~np.isnan(accuracies)
+    return accuracies[present], accuracies_of(drawn)[:, present]
 
 
 class PairedFigures:
@@ -56,7 +72,7 @@ class PairedFigures:
             for table, drawn in zip(self.tables, self._drawn, strict=True)
         }
 
-    def _resampled(self, table: MeasuredTable, seed: int) -> dict[str, tuple[FloatArray, FloatArray]]:
+    def _resampled(self, table: MeasuredTable, seed: int) -> dict[str, _Drawn]:
         """Return metrics of the resamples, alone and less those of the chosen method, by method."""
         predictions = table.predictions()
         chosen, found = predictions.get(self.against), {}
@@ -68,7 +84,8 @@ class PairedFigures:
             pair = resampled_counts(table.truth, sides, weights, n_classes, self.n_resamples, seed)
             values = [self._metrics(counts, table.classes) for counts in pair]
             difference = values[0] - values[1] if len(pair) == 2 else np.full_like(values[0], np.nan)
-            found[name] = self._metrics(alone, table.classes), difference
+            ties = ends_of_near_ties(*_present(table.counts(predicted), alone), self.level)
+            found[name] = _Drawn(self._metrics(alone, table.classes), difference, ties)
         return found
 
     def _metrics(self, counts: FloatArray, classes: Sequence[str]) -> FloatArray:
@@ -92,19 +109,22 @@ class PairedFigures:
             for name, p in table.predictions().items()
         }
 
-    def _frame(self, table: MeasuredTable, drawn: dict[str, tuple[FloatArray, FloatArray]]) -> pd.DataFrame:
+    def _frame(self, table: MeasuredTable, drawn: dict[str, _Drawn]) -> pd.DataFrame:
         values = self._values(table)
         rows = {}
         for one in table.measurements:
             name = one.method.name
-            row: dict[str, object] = {"labels_used": one.labels_used, "needs": one.method.needs}
+            row: dict[str, Any] = {"labels_used": one.labels_used, "needs": one.method.needs}
             if one.predicted is not None:
-                row |= self._with_intervals(values[name], drawn[name][0])
+                row |= self._with_intervals(values[name], drawn[name].alone)
+                lowest, highest = drawn[name].ties
+                row["cobias_low"] = min(row["cobias_low"], lowest)
+                row["worst_class_accuracy_high"] = max(row["worst_class_accuracy_high"], highest)
                 n_predicted = np.bincount(one.predicted, minlength=len(table.classes))[: len(table.classes)]
                 row["never_predicted"] = int((n_predicted == 0).sum())
                 if self.against in values:
                     away = values[name] - values[self.against]
-                    row |= self._with_intervals(away, drawn[name][1], "_difference", -1.0)
+                    row |= self._with_intervals(away, drawn[name].difference, "_difference", -1.0)
             rows[name] = row | {
                 "fit_seconds": one.seconds,
                 "group": one.method.group,
@@ -135,7 +155,7 @@ class PairedFigures:
         for name in frames[0].index:
             of_tables = [frame.loc[name] for frame in frames]
             measured = [name in one for one in values]
-            row: dict[str, object] = {"needs": of_tables[0]["needs"], "group": of_tables[0]["group"]}
+            row: dict[str, Any] = {"needs": of_tables[0]["needs"], "group": of_tables[0]["group"]}
             if all(measured):
                 each = np.array([one[name] for one in values])
                 row |= dict(zip(METRICS, each.mean(axis=0).tolist(), strict=True))

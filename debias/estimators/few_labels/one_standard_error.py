@@ -94,8 +94,8 @@ class MethodSelection:
         value = fixed(chosen.objective, 3)
         if self.for_bounds:
             return (
-                f"Of {len(self.judged)} methods, cross-validated, {chosen.method!r} was taken for the bounds: "
-                f"simpler or better ones do not keep them on these rows. Objective {value} on held-out rows."
+                f"Of {len(self.judged)} methods, cross-validated, {chosen.method!r} was taken for the "
+                f"bounds: simpler or better ones do not keep them on these rows. Objective {value} on held-out rows."
             )
         if chosen == best:
             simpler = self.judged[: self.judged.index(best)]

@@ -297,7 +297,10 @@ def make_fitter(
     debiaser = Debiaser(method=method.value, objective=goal, random_state=seed)
     if n_weights is not None:
         debiaser.set_params(n_weights=n_weights)
-    return debiaser.set_params(**search_parameters(search))
+    given = search_parameters(search)
+    if search.n_starts == SearchSettings.n_starts:  # the default: each method has its own
+        del given["n_starts"]
+    return debiaser.set_params(**given)
 
 
 def search_parameters(search: SearchSettings) -> dict[str, object]:

@@ -95,7 +95,8 @@ class MethodSelection:
         if self.for_bounds:
             return (
                 f"Of {len(self.judged)} methods, cross-validated, {chosen.method!r} was taken for the "
-                f"bounds: simpler or better ones do not keep them on these rows. Objective {value} on held-out rows."
+                f"bounds: simpler or better ones do not keep them on these rows. Objective {value} on "
+                "held-out rows."
             )
         if chosen == best:
             simpler = self.judged[: self.judged.index(best)]

@@ -50,7 +50,9 @@ class Debiaser(SemiSupervisedDebiaser):
         ``"calibrated"``.
     monotone : bool, default=True
         Whether ``"auto"`` omits the methods in which a class may lose by a higher probability.
-    objective, n_weights, search, n_starts, time_limit, tolerance, classes, n_jobs, random_state, verbose
+    n_starts : int, optional
+        Starts of a descent; by default as many as the method takes by itself.
+    objective, n_weights, search, time_limit, tolerance, classes, n_jobs, random_state, verbose
         As in :class:`~debias.estimators.debiasers.EnsembleDebiaser`, for the methods that have them.
 
     Attributes
@@ -81,7 +83,7 @@ class Debiaser(SemiSupervisedDebiaser):
     objective: Goal | None = None
     n_weights: int = 30
     search: str = "auto"
-    n_starts: int = 32
+    n_starts: int | None = None
     time_limit: float | None = None
     tolerance: float = 0.0
     classes: Sequence[object] | None = None
@@ -97,7 +99,7 @@ class Debiaser(SemiSupervisedDebiaser):
         unlabelled: FloatArray | None = None,
     ) -> FittedCorrection:
         SearchSettings(
-            n_starts=self.n_starts,
+            n_starts=SearchSettings.n_starts if self.n_starts is None else self.n_starts,
             time_limit=self.time_limit,
             n_jobs=self.n_jobs,
             tolerance=self.tolerance,

@@ -43,7 +43,7 @@ def make_method(name: str, settings: Mapping[str, object]) -> BaseDebiaser:
     name : str
         One of :data:`METHODS`.
     settings : mapping of str to object
-        Parameters; those that the method does not have are omitted.
+        Parameters; those that the method does not have are omitted, and `n_starts` where it is None.
 
     Returns
     -------
@@ -64,7 +64,10 @@ def make_method(name: str, settings: Mapping[str, object]) -> BaseDebiaser:
         raise ParameterError(parameter="method", allowed=allowed, received=name)
     debiaser = METHODS[name]()
     known = debiaser.get_params(deep=False)
-    return debiaser.set_params(**{key: value for key, value in settings.items() if key in known})
+    given = {key: value for key, value in settings.items() if key in known}
+    if given.get("n_starts", 0) is None:
+        del given["n_starts"]
+    return debiaser.set_params(**given)
 
 
 def load(path: str | PathLike[str], family: Sequence[Correction] | None = None) -> BaseDebiaser:

@@ -23,6 +23,8 @@ from debias.search.log_bias.log_bias_descent import polish
 from debias.search.problem import TOLERANCE, Candidate, FloatArray, IndexArray, Problem, build_problem
 
 _FOLD_STARTS, _FOLD_COPIES = 2, 8
+_LARGE = 64
+"""Corrections above which the descent of a fold has half the starts."""
 
 
 class Choosing(NamedTuple):
@@ -229,7 +231,8 @@ def _quick_choice(choosing: Choosing, part: Problem, shrunk: bool, seed: int) ->
         return anneal(part, SCHEDULES[choosing.search], seed).best
     if shrunk and part.objective.is_feasible(identity.objective):
         return identity  # shrinking searches on its own
-    return quick_descent(part, _FOLD_STARTS if shrunk else N_STARTS, seed, sweepers(part)())
+    n_starts = N_STARTS if len(choosing.family) <= _LARGE else N_STARTS // 2
+    return quick_descent(part, _FOLD_STARTS if shrunk else n_starts, seed, sweepers(part)())
 
 
 def _shrink_rows(

@@ -16,7 +16,7 @@ from debias.estimators.bases.cross_fitting import MANY_LABELS, N_FOLDS, deal
 from debias.estimators.bases.map_fitting import LabelledRows
 from debias.estimators.calibrated import CalibratedDebiaser, SemiSupervisedDebiaser
 from debias.estimators.column_classifier import RandomState, seed_of
-from debias.estimators.few_labels.generalization import N_REPEATS, Predictor
+from debias.estimators.few_labels.generalization import FEW_LABELS, N_REPEATS, Predictor
 from debias.estimators.few_labels.one_standard_error import MethodSelection, select_method
 from debias.estimators.fitted.fitted_correction import FittedCorrection
 from debias.estimators.fitted.summary import warn_of_outcome
@@ -32,6 +32,9 @@ from debias.tables.class_columns import ClassColumns, FloatArray, IndexArray
 AUTO = "auto"
 CANDIDATES = ("uncorrected", "batch", "weight", "fuzzy", "ensemble", "wide", "calibrated")
 """What ``"auto"`` chooses from, from the simplest to the most complex."""
+
+_NEED_LABELS = ("wide",)
+"""Candidates with so many corrections that fewer than :data:`FEW_LABELS` labels cannot tell them apart."""
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
@@ -204,8 +207,9 @@ class Debiaser(SemiSupervisedDebiaser):
         on_progress: Callable[[str, float], object] | None = None,
     ) -> MethodSelection:
         """Cross-validate every method that may be chosen; the goal is by column."""
-        names = [name for name in CANDIDATES if not (self.monotone and name in NOT_MONOTONE)]
-        n_repeats = 1 if len(y) >= MANY_LABELS else N_REPEATS
+        omitted = {*(NOT_MONOTONE if self.monotone else ()), *(_NEED_LABELS if len(y) < FEW_LABELS else ())}
+        names = [name for name in CANDIDATES if name not in omitted]
+        n_repeats = 1 if len(y) >= MANY_LABELS else max(1, min(N_REPEATS, MANY_LABELS // len(y)))
         n_folds = min(N_FOLDS, len(y))
         folds = np.stack([deal(y, n_folds, [seed, repeat]) for repeat in range(n_repeats)])
         predicted = {name: np.empty((n_repeats, len(y)), dtype=np.int64) for name in names}

@@ -1,6 +1,6 @@
 """Measures the default fit at every budget of labels, beside doing nothing and batch calibration.
 
-Run it from the repository root (about half an hour on two cores):
+Run it from the repository root (about ten minutes on two cores):
 
     python experiments/label_budgets.py ../shared/data/probabilities
 

@@ -11,7 +11,7 @@ from debias.corrections.families import ensemble
 from debias.search import solve as solving
 from debias.search.objective import Objective
 from debias.search.problem import build_problem
-from debias.search.proof import box_search
+from debias.search.proof.boxes import box_search
 from debias.search.search_settings import SearchSettings
 from debias.search.solve import solve
 from tests.support.small_problems import random_rows

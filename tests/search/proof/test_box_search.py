@@ -12,7 +12,7 @@ from debias.search.constraints import Constrained
 from debias.search.descent.coordinate_descent import descend
 from debias.search.objective import Objective
 from debias.search.problem import build_problem
-from debias.search.proof import box_kernels, box_search
+from debias.search.proof.boxes import box_kernels, box_search
 from debias.search.proof.boxes.box_search import BoxSearch
 from debias.search.proof.exact_search import ExactSearch
 from tests.support.published_tables import published

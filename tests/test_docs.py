@@ -239,7 +239,7 @@ def test_the_page_on_methods_lists_every_method_and_its_commands_and_python_work
         done = CliRunner().invoke(app, shlex.split(line.removeprefix("$ "))[1:])
         assert done.exit_code == 0, f"{line}: {done.stderr[-2000:]}"
     exec("\n".join(blocks("python", page)), {})
-    assert "within one standard error" in capsys.readouterr().out
+    assert "methods, cross-validated" in capsys.readouterr().out
 
 
 def test_links_of_the_documents_lead_somewhere():

@@ -197,6 +197,8 @@ class CalibratedDebiaser(SemiSupervisedDebiaser):
         unlabelled: FloatArray | None = None,
     ) -> Predictor:
         found = self._cross_fit(y, probabilities, np.ones(len(y)), unlabelled, seed, FEW_FOLDS)
+        if self.family == NO_CORRECTION:
+            return lambda rows: np.argmax(found.base.posteriors(rows), axis=1)
         goal = _on_the_model(goal_of(self.objective), y, probabilities)
         decided = self._corrector(goal, seed).quick_predictor(found.posteriors, y, seed)
         return lambda rows: decided(found.base.posteriors(rows))

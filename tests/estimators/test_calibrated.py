@@ -1,6 +1,7 @@
 """The learnt base under the search, and the method that chooses itself: conventions, counts, files."""
 
 import json
+import warnings
 
 import numpy as np
 import pandas as pd
@@ -256,6 +257,17 @@ def test_few_rows_of_many_classes_are_fitted():
     P, y = skewed_rows(0, 12, 4)
     debiaser = Debiaser(n_starts=2).fit(P, y)
     assert len(debiaser.predict(P)) == 12
+
+
+def test_a_class_of_one_row_leaves_folds_of_one_class():
+    P, _ = skewed_rows(0, 10, 3)
+    y = [0] * 9 + [1]
+    debiaser = Debiaser(n_starts=2, classes=[0, 1, 2])
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)
+        assert len(debiaser.fit(P, y).predict(P)) == 10
+        for method in METHODS:
+            Debiaser(method=method, n_starts=2, classes=[0, 1, 2]).fit(P, y).predict(P)
 
 
 def test_on_a_real_table_it_beats_the_corrections_of_a_class():

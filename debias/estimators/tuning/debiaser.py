@@ -244,7 +244,9 @@ class Debiaser(SemiSupervisedDebiaser):
         self, name: str, goal: Goal, rows: LabelledRows, unlabelled: FloatArray, seed: int
     ) -> Predictor:
         """Return what a method predicts that is fitted on the rows of a fold."""
-        method = self._make(name if len(np.unique(rows.y)) > 1 else "uncorrected")
+        if len(np.unique(rows.y)) < 2:  # nothing can be chosen
+            return lambda probabilities: np.argmax(probabilities, axis=1)
+        method = self._make(name)
         method.set_params(objective=goal)
         if isinstance(method, CalibratedDebiaser):
             return method.quick_predictor(rows.probabilities, rows.y, seed, unlabelled)

@@ -120,11 +120,16 @@ class BaseDebiaser(ColumnClassifier):
         return self
 
     def learn(
-        self, match: ClassColumns, probabilities: FloatArray, sample_weight: npt.ArrayLike | None = None
+        self,
+        match: ClassColumns,
+        probabilities: FloatArray,
+        sample_weight: npt.ArrayLike | None = None,
+        unlabelled: FloatArray | None = None,
     ) -> FittedCorrection:
         """Return what a fit learns of rows whose columns are matched to the classes.
 
-        `probabilities` are class probabilities, or the posteriors of a base.
+        `probabilities` are class probabilities, or the posteriors of a base; `unlabelled` those of more
+        rows, for the methods that these can help.
         """
         raise TypeError(f"{type(self).__name__} must define learn(match, probabilities, sample_weight).")
 
@@ -134,7 +139,9 @@ class BaseDebiaser(ColumnClassifier):
         check_information(probabilities, match.by_column, support)
         return match, probabilities
 
-    def quick_predictor(self, probabilities: FloatArray, y: IndexArray, seed: int) -> Predictor:
+    def quick_predictor(
+        self, probabilities: FloatArray, y: IndexArray, seed: int, unlabelled: FloatArray | None = None
+    ) -> Predictor:
         """Return what a quicker fit of some rows predicts for others, for cross-validation.
 
         Parameters
@@ -145,6 +152,8 @@ class BaseDebiaser(ColumnClassifier):
             Labels, as column indices.
         seed : int
             Seed of this fit.
+        unlabelled : ndarray of shape (n_rows, n_classes), optional
+            Rows without labels.
 
         Returns
         -------

@@ -11,11 +11,13 @@ from typing import Self
 
 import numpy as np
 import numpy.typing as npt
+from sklearn.utils.class_weight import compute_sample_weight
 
 from debias.corrections.correction import Correction
 from debias.corrections.families import IDENTITY, Family, family_of
-from debias.errors import InfeasibleWarning, InterruptedWarning, ParameterError
+from debias.errors import InfeasibleWarning, InterruptedWarning
 from debias.estimators.base_debiaser import BaseDebiaser
+from debias.estimators.baselines.baseline import check_class_weight
 from debias.estimators.bases.cross_fitting import FEW_FOLDS, CrossFit, check_base, cross_fit
 from debias.estimators.bases.map_fitting import LabelledRows
 from debias.estimators.column_classifier import Labels, RandomState, Rows, seed_of
@@ -72,15 +74,6 @@ class SemiSupervisedDebiaser(BaseDebiaser):
             unlabelled = np.concatenate([probabilities, self._validated(X_unlabelled)])
         self.fitted_ = self.learn(match, probabilities, sample_weight, unlabelled)
         return self
-
-    def learn(  # noqa: D102
-        self,
-        match: ClassColumns,
-        probabilities: FloatArray,
-        sample_weight: npt.ArrayLike | None = None,
-        unlabelled: FloatArray | None = None,
-    ) -> FittedCorrection:
-        raise TypeError(f"{type(self).__name__} must define learn(match, probabilities, ...).")
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
@@ -213,14 +206,9 @@ class CalibratedDebiaser(SemiSupervisedDebiaser):
         n_folds: int | None = None,
     ) -> CrossFit:
         """Learn the base, and map each row by a base without it."""
-        if self.class_weight not in (None, "balanced"):
-            raise ParameterError(
-                parameter="class_weight", allowed="None or 'balanced'", received=self.class_weight
-            )
-        if self.class_weight == "balanced":
-            totals = np.bincount(y, row_weights, minlength=probabilities.shape[1])
-            row_weights = row_weights * (row_weights.sum() / (np.count_nonzero(totals) * totals[y]))
-        rows = LabelledRows(probabilities, y, row_weights)
+        check_class_weight(self.class_weight)
+        weights = row_weights * compute_sample_weight(self.class_weight, y)
+        rows = LabelledRows(probabilities, y, weights)
         return cross_fit(self.base, rows, probabilities if unlabelled is None else unlabelled, seed, n_folds)
 
     def _corrector(self, goal: Goal, seed: int) -> BaseDebiaser:

@@ -57,7 +57,11 @@ class FamilyDebiaser(BaseDebiaser):
         raise TypeError(f"{type(self).__name__} must define _family().")
 
     def learn(  # noqa: D102
-        self, match: ClassColumns, probabilities: FloatArray, sample_weight: npt.ArrayLike | None = None
+        self,
+        match: ClassColumns,
+        probabilities: FloatArray,
+        sample_weight: npt.ArrayLike | None = None,
+        unlabelled: FloatArray | None = None,
     ) -> FittedCorrection:
         settings = SearchSettings(
             search=self.search,
@@ -162,7 +166,9 @@ class FamilyDebiaser(BaseDebiaser):
             return n_labels < FEW_LABELS and self.search not in SCHEDULES and not self.polish
         return bool(self.shrink)
 
-    def quick_predictor(self, probabilities: FloatArray, y: IndexArray, seed: int) -> Predictor:  # noqa: D102
+    def quick_predictor(  # noqa: D102
+        self, probabilities: FloatArray, y: IndexArray, seed: int, unlabelled: FloatArray | None = None
+    ) -> Predictor:
         choosing = self._choosing(self._family(), goal_of(self.objective), seed)
         return quick_predictor(choosing, probabilities, y, self._shrinks(len(y)), seed)
 

@@ -78,7 +78,11 @@ class LogBiasDebiaser(BaseDebiaser):
     random_state: RandomState = 0
 
     def learn(  # noqa: D102
-        self, match: ClassColumns, probabilities: FloatArray, sample_weight: npt.ArrayLike | None = None
+        self,
+        match: ClassColumns,
+        probabilities: FloatArray,
+        sample_weight: npt.ArrayLike | None = None,
+        unlabelled: FloatArray | None = None,
     ) -> FittedCorrection:
         SearchSettings(n_starts=self.n_starts)
         objective = goal_of(self.objective)
@@ -118,7 +122,9 @@ class LogBiasDebiaser(BaseDebiaser):
             warn_of_outcome(fitted)
         return fitted
 
-    def quick_predictor(self, probabilities: FloatArray, y: IndexArray, seed: int) -> Predictor:  # noqa: D102
+    def quick_predictor(  # noqa: D102
+        self, probabilities: FloatArray, y: IndexArray, seed: int, unlabelled: FloatArray | None = None
+    ) -> Predictor:
         goal = goal_of(self.objective)
         found = descend_log_bias(probabilities, probabilities, y, goal, _FOLD_STARTS, seed, pairs=False)
         return predictor(scale([IDENTITY] * probabilities.shape[1], np.exp(found.biases)))

@@ -3,7 +3,6 @@
 Corrections are searched on these, since posteriors of the fitted rows themselves flatter the base.
 """
 
-from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -14,6 +13,7 @@ from debias.estimators.bases.base import Base, Identity
 from debias.estimators.bases.boosted_trees import fit_trees
 from debias.estimators.bases.linear_maps import batch_calibration
 from debias.estimators.bases.map_fitting import STRENGTHS, LabelledRows, fit_map
+from debias.estimators.few_labels.fold_dealing import deal
 from debias.tables.class_columns import FloatArray, IndexArray
 
 BASES = ("identity", "batch", "vector", "affine", "trees")
@@ -36,21 +36,6 @@ class CrossFit(NamedTuple):
 
     base: Base
     posteriors: FloatArray
-
-
-def deal(y: IndexArray, n_folds: int, seed: Sequence[int]) -> IndexArray:
-    """Return the fold of each row: shuffled, then dealt out class by class, however few a class has.
-
-    Examples
-    --------
-    >>> deal(np.array([0, 0, 0, 1, 1, 1]), 3, [0]).tolist()
-    [1, 2, 0, 0, 2, 1]
-    """
-    shuffled = np.random.default_rng(seed).permutation(len(y))
-    ordered = shuffled[np.argsort(y[shuffled], kind="stable")]
-    fold = np.empty(len(y), dtype=np.int64)
-    fold[ordered] = np.arange(len(y)) % n_folds
-    return fold
 
 
 def check_base(base: object) -> None:

@@ -16,6 +16,7 @@ import pandas as pd
 
 from debias.console.progress import progress_on_stderr
 from debias.corrections.correction import Correction, correct, decide
+from debias.estimators.few_labels.fold_dealing import deal
 from debias.metrics.confusion import cobias_of_accuracies
 from debias.search.constraints import Constrained, Goal
 from debias.search.objective import FloatArray, IndexArray
@@ -134,6 +135,11 @@ def predictor(corrections: Sequence[Correction]) -> Predictor:
     return lambda probabilities: decide(correct(probabilities, corrections), probabilities)
 
 
+def as_they_are(probabilities: FloatArray) -> IndexArray:
+    """Return the columns that are predicted without any correction."""
+    return decide(probabilities, probabilities)
+
+
 def expect_change(
     probabilities: FloatArray,
     y: IndexArray,
@@ -206,7 +212,7 @@ def expect_change(
     cobias      0.95   0.03       -0.92 -0.99 -0.74
     """
     held = hold_out(probabilities, y, choose, random_state, n_jobs, verbose, fitted)
-    return expectation_of(decide(probabilities, probabilities), y, held, objective, random_state)
+    return expectation_of(as_they_are(probabilities), y, held, objective, random_state)
 
 
 class HeldOut(NamedTuple):
@@ -240,11 +246,12 @@ def hold_out(
     n_jobs: int | None = None,
     verbose: int = 0,
     fitted: Predictor | None = None,
+    n_repeats: int = N_REPEATS,
 ) -> HeldOut:
-    """Choose without each fold in turn, and predict all rows; parameters as in `expect_change`."""
+    """Choose without each fold in turn, and predict all rows; other parameters as in `expect_change`."""
     n_folds = min(N_FOLDS, len(y))
-    folds = np.stack([_deal(y, n_folds, [random_state, repeat]) for repeat in range(N_REPEATS)])
-    predicted = np.empty((N_REPEATS, n_folds, len(y)), dtype=np.int64)
+    folds = np.stack([deal(y, n_folds, [random_state, repeat]) for repeat in range(n_repeats)])
+    predicted = np.empty((n_repeats, n_folds, len(y)), dtype=np.int64)
     n_done = 0
 
     def judge(repeat: int, fold: int) -> None:
@@ -253,15 +260,15 @@ def hold_out(
         if len(np.unique(y[train])) > 1:
             predicted[repeat, fold] = choose(train, random_state + repeat)(probabilities)
         else:  # nothing can be chosen
-            predicted[repeat, fold] = decide(probabilities, probabilities)
+            predicted[repeat, fold] = as_they_are(probabilities)
         n_done += 1
-        progress.show("cross-validation", n_done / (N_REPEATS * n_folds))
+        progress.show("cross-validation", n_done / (n_repeats * n_folds))
 
     with progress_on_stderr(verbose) as progress:
         announce_compilation(progress)
         pool = ThreadPoolExecutor(joblib.effective_n_jobs(n_jobs))
         try:
-            parts = [pool.submit(judge, *part) for part in np.ndindex(N_REPEATS, n_folds)]
+            parts = [pool.submit(judge, *part) for part in np.ndindex(n_repeats, n_folds)]
             for part in parts:
                 part.result()
         finally:
@@ -295,15 +302,6 @@ def expectation_of(
         objective_before=float(inner(*inner.counts(y, before, n_classes))),
         objective_after=float(np.mean([inner(*inner.counts(y, one, n_classes)) for one in without])),
     )
-
-
-def _deal(y: IndexArray, n_folds: int, seed: list[int]) -> IndexArray:
-    """Deal out the rows, shuffled and class by class, however few a class has."""
-    shuffled = np.random.default_rng(seed).permutation(len(y))
-    ordered = shuffled[np.argsort(y[shuffled], kind="stable")]
-    fold = np.empty(len(y), dtype=np.int64)
-    fold[ordered] = np.arange(len(y)) % n_folds
-    return fold
 
 
 class _Side(NamedTuple):

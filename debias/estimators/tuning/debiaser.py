@@ -1,22 +1,26 @@
 """The estimator that chooses the method itself: the simplest that is as good as the best on held-out rows."""
 
 import warnings
-from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
-import joblib
 import numpy as np
 import numpy.typing as npt
 
-from debias.console.progress import progress_on_stderr
 from debias.errors import InfeasibleWarning, InterruptedWarning, ParameterError
 from debias.estimators.base_debiaser import BaseDebiaser
-from debias.estimators.bases.cross_fitting import MANY_LABELS, N_FOLDS, deal
-from debias.estimators.bases.map_fitting import LabelledRows
-from debias.estimators.calibrated import CalibratedDebiaser, SemiSupervisedDebiaser
+from debias.estimators.bases.cross_fitting import MANY_LABELS
+from debias.estimators.calibrated import SemiSupervisedDebiaser
 from debias.estimators.column_classifier import RandomState, seed_of
-from debias.estimators.few_labels.generalization import FEW_LABELS, N_REPEATS, Predictor
+from debias.estimators.few_labels.generalization import (
+    FEW_LABELS,
+    N_FOLDS,
+    N_REPEATS,
+    Predictor,
+    as_they_are,
+    hold_out,
+)
 from debias.estimators.few_labels.one_standard_error import MethodSelection, select_method
 from debias.estimators.fitted.fitted_correction import FittedCorrection
 from debias.estimators.fitted.summary import warn_of_outcome
@@ -26,7 +30,6 @@ from debias.search.constraints import Constrained, Goal
 from debias.search.goals.class_order import goal_by_column
 from debias.search.problem import goal_of
 from debias.search.search_settings import SearchSettings
-from debias.search.solve import announce_compilation
 from debias.tables.class_columns import ClassColumns, FloatArray, IndexArray
 
 AUTO = "auto"
@@ -107,34 +110,27 @@ class Debiaser(SemiSupervisedDebiaser):
             n_jobs=self.n_jobs,
             tolerance=self.tolerance,
         )
-        rows = match, probabilities, sample_weight, unlabelled
+        rows = _FitRows(match, probabilities, sample_weight, unlabelled)
         if self.method == AUTO:
-            fitted = self._choose(*rows)
+            fitted = self._choose(rows)
             warn_of_outcome(fitted)
             return fitted
         if self.method not in METHODS:
             allowed = "one of " + ", ".join(map(repr, (AUTO, *METHODS)))
             raise ParameterError(parameter="method", allowed=allowed, received=self.method)
         self.method_ = self.method
-        return self._fit_one(self.method, *rows)
+        return self._make(self.method).learn(*rows)
 
-    def _choose(
-        self,
-        match: ClassColumns,
-        probabilities: FloatArray,
-        sample_weight: npt.ArrayLike | None,
-        unlabelled: FloatArray | None,
-    ) -> FittedCorrection:
+    def _choose(self, rows: "_FitRows") -> FittedCorrection:
         """Fit the method that was chosen; where it keeps no bounds, the best that does, if any."""
-        rows = match, probabilities, sample_weight, unlabelled
-        selection = self._select(*rows)
+        selection = self._select(rows)
         others = sorted(selection.judged, key=lambda one: one.objective)
         found: FittedCorrection | None = None
         with warnings.catch_warnings():
             for kind in (InfeasibleWarning, InterruptedWarning):  # said at the end, of what is kept
                 warnings.simplefilter("ignore", kind)
             for name in dict.fromkeys([selection.chosen, *(one.method for one in others)]):
-                fitted = self._fit_one(name, *rows)
+                fitted = self._make(name).learn(*rows)
                 if found is None or fitted.objective_value < found.objective_value:
                     found, self.method_ = fitted, name
                 if fitted.feasible or fitted.interrupted:
@@ -144,31 +140,56 @@ class Debiaser(SemiSupervisedDebiaser):
             selection = replace(selection, chosen=self.method_, for_bounds=True)
         return replace(found, selection=selection, settings_tried=len(selection.judged))
 
-    def _fit_one(
+    def _select(self, rows: "_FitRows") -> MethodSelection:
+        """Judge all methods on the rows of a fit, and choose one."""
+        match, probabilities, sample_weight, unlabelled = rows
+        times = np.ones(len(match.y), dtype=np.int64)
+        if sample_weight is not None:
+            times = whole_counts(check_weights(sample_weight, len(times))).times
+        goal = goal_by_column(goal_of(self.objective), match.classes.tolist(), match.columns)
+        return self._judge(goal, probabilities, match.y, times, unlabelled, seed_of(self.random_state))
+
+    def _judge(
         self,
-        name: str,
-        match: ClassColumns,
+        goal: Goal,
         probabilities: FloatArray,
-        sample_weight: npt.ArrayLike | None,
+        y: IndexArray,
+        times: IndexArray,
         unlabelled: FloatArray | None,
-    ) -> FittedCorrection:
-        """Fit a method by its name."""
-        method = self._make(name)
-        if isinstance(method, SemiSupervisedDebiaser):
-            return method.learn(match, probabilities, sample_weight, unlabelled)
-        return method.learn(match, probabilities, sample_weight)
+        seed: int,
+    ) -> MethodSelection:
+        """Cross-validate every method that may be chosen; the goal is by column."""
+        omitted = {*(NOT_MONOTONE if self.monotone else ()), *(_NEED_LABELS if len(y) < FEW_LABELS else ())}
+        n_repeats = max(1, min(N_REPEATS, MANY_LABELS // len(y)))
+        free = probabilities if unlabelled is None else unlabelled
+        predicted: dict[str, IndexArray] = {}
+        for name in [name for name in CANDIDATES if name not in omitted]:
+            method = self._make(name).set_params(objective=goal)
+
+            def choose(train: IndexArray, fold_seed: int, method: BaseDebiaser = method) -> Predictor:
+                rows = np.repeat(train, times[train])
+                return method.quick_predictor(probabilities[rows], y[rows], fold_seed, free)
+
+            held = hold_out(probabilities, y, choose, seed, self.n_jobs, self.verbose, as_they_are, n_repeats)
+            predicted[name] = held.without
+        if isinstance(goal, Constrained):
+            rows = np.repeat(np.arange(len(y)), times)
+            goal = goal.resolve_on(y[rows], as_they_are(probabilities[rows]), probabilities[rows])
+        return select_method(predicted, y, goal, probabilities.shape[1], min(N_FOLDS, len(y)), times)
+
+    def quick_predictor(  # noqa: D102
+        self, probabilities: FloatArray, y: IndexArray, seed: int, unlabelled: FloatArray | None = None
+    ) -> Predictor:
+        name = self.method
+        if name == AUTO:
+            once = np.ones(len(y), dtype=np.int64)
+            name = self._judge(goal_of(self.objective), probabilities, y, once, unlabelled, seed).chosen
+        return self._make(name).quick_predictor(probabilities, y, seed, unlabelled)
 
     @property
     def selection_(self) -> MethodSelection | None:
         """What every method was worth on held-out rows."""
         return self.fitted_.selection
-
-    def quick_predictor(self, probabilities: FloatArray, y: IndexArray, seed: int) -> Predictor:  # noqa: D102
-        name = self.method
-        if name == AUTO:
-            once = np.ones(len(y), dtype=np.int64)
-            name = self._judge(goal_of(self.objective), probabilities, y, once, probabilities, seed).chosen
-        return self._make(name).quick_predictor(probabilities, y, seed)
 
     def _make(self, name: str) -> BaseDebiaser:
         """Return a method with the settings of this one, not fitted."""
@@ -177,77 +198,11 @@ class Debiaser(SemiSupervisedDebiaser):
     def _plain(self) -> BaseDebiaser:
         return self._make(self.method_)
 
-    def _select(
-        self,
-        match: ClassColumns,
-        probabilities: FloatArray,
-        sample_weight: npt.ArrayLike | None,
-        unlabelled: FloatArray | None,
-    ) -> MethodSelection:
-        """Judge all methods, and choose one."""
-        n_rows = len(match.y)
-        times = np.ones(n_rows, dtype=np.int64)
-        if sample_weight is not None:
-            times = whole_counts(check_weights(sample_weight, n_rows)).times
-        free = probabilities if unlabelled is None else unlabelled
-        goal = goal_by_column(goal_of(self.objective), match.classes.tolist(), match.columns)
-        seed = seed_of(self.random_state)
-        with progress_on_stderr(self.verbose) as progress:
-            announce_compilation(progress)
-            return self._judge(goal, probabilities, match.y, times, free, seed, progress.show)
 
-    def _judge(
-        self,
-        goal: Goal,
-        probabilities: FloatArray,
-        y: IndexArray,
-        times: IndexArray,
-        unlabelled: FloatArray,
-        seed: int,
-        on_progress: Callable[[str, float], object] | None = None,
-    ) -> MethodSelection:
-        """Cross-validate every method that may be chosen; the goal is by column."""
-        omitted = {*(NOT_MONOTONE if self.monotone else ()), *(_NEED_LABELS if len(y) < FEW_LABELS else ())}
-        names = [name for name in CANDIDATES if name not in omitted]
-        n_repeats = 1 if len(y) >= MANY_LABELS else max(1, min(N_REPEATS, MANY_LABELS // len(y)))
-        n_folds = min(N_FOLDS, len(y))
-        folds = np.stack([deal(y, n_folds, [seed, repeat]) for repeat in range(n_repeats)])
-        predicted = {name: np.empty((n_repeats, len(y)), dtype=np.int64) for name in names}
-        tasks = [
-            (name, repeat, fold) for name in names for repeat in range(n_repeats) for fold in range(n_folds)
-        ]
-        n_done = 0
+class _FitRows(NamedTuple):
+    """The rows of a fit, as ``learn`` takes them."""
 
-        def judge(name: str, repeat: int, fold: int) -> None:
-            nonlocal n_done
-            held_out = folds[repeat] == fold
-            train = np.repeat(np.flatnonzero(~held_out), times[~held_out])
-            part = LabelledRows(probabilities[train], y[train], np.ones(len(train)))
-            decided = self._fold_predictor(name, goal, part, unlabelled, seed + repeat)
-            predicted[name][repeat, held_out] = decided(probabilities[held_out])
-            n_done += 1
-            if on_progress is not None:
-                on_progress("cross-validation", n_done / len(tasks))
-
-        pool = ThreadPoolExecutor(joblib.effective_n_jobs(self.n_jobs))
-        try:
-            for part in [pool.submit(judge, *task) for task in tasks]:
-                part.result()
-        finally:
-            pool.shutdown(cancel_futures=True)
-        if isinstance(goal, Constrained):
-            rows = np.repeat(np.arange(len(y)), times)
-            goal = goal.resolve_on(y[rows], probabilities[rows].argmax(axis=1), probabilities[rows])
-        return select_method(predicted, y, goal, probabilities.shape[1], n_folds, times)
-
-    def _fold_predictor(
-        self, name: str, goal: Goal, rows: LabelledRows, unlabelled: FloatArray, seed: int
-    ) -> Predictor:
-        """Return what a method predicts that is fitted on the rows of a fold."""
-        if len(np.unique(rows.y)) < 2:  # nothing can be chosen
-            return lambda probabilities: np.argmax(probabilities, axis=1)
-        method = self._make(name)
-        method.set_params(objective=goal)
-        if isinstance(method, CalibratedDebiaser):
-            return method.quick_predictor(rows.probabilities, rows.y, seed, unlabelled)
-        return method.quick_predictor(rows.probabilities, rows.y, seed)
+    match: ClassColumns
+    probabilities: FloatArray
+    sample_weight: npt.ArrayLike | None
+    unlabelled: FloatArray | None

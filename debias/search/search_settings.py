@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from debias.settings import Settings, setting
 
-METHODS = ("auto", "exact", "enumerate", "descent", "annealing-3/6", "annealing-150/300")
+SEARCHES = ("auto", "exact", "enumerate", "descent", "annealing-3/6", "annealing-150/300")
 """Names of searches; the last two are the published schedules of simulated annealing."""
 
 
@@ -15,7 +15,7 @@ class SearchSettings(Settings):
     Parameters
     ----------
     search : str, default="auto"
-        One of :data:`METHODS`. ``"auto"`` descends, then proves the optimum if that takes no more
+        One of :data:`SEARCHES`. ``"auto"`` descends, then proves the optimum if that takes no more
         than a fixed amount of work, else that no choice within a radius is better. ``"exact"``
         proves the optimum; ``"enumerate"`` evaluates every choice, which completes the frontier;
         ``"descent"`` proves nothing. A published annealing schedule is a baseline.
@@ -38,7 +38,7 @@ class SearchSettings(Settings):
     debias.errors.ParameterError: n_starts must be a positive integer, got 0.
     """
 
-    search: str = setting("auto", "How to search.", one_of=METHODS)
+    search: str = setting("auto", "How to search.", one_of=SEARCHES)
     n_starts: int = setting(32, "Random starts of the descent.", least=1)
     time_limit: float | None = setting(None, "Most seconds for the proof.", above=0)
     n_jobs: int | None = setting(None, "Threads; -1 for all.", excluded=(0,))

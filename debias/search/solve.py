@@ -12,6 +12,7 @@ from dataclasses import replace
 import joblib
 import numpy as np
 
+from debias.compilation import is_compiled
 from debias.console.progress import SILENT, Progress
 from debias.search.certificate import Certificate, Limit
 from debias.search.constraints import Constrained
@@ -23,9 +24,10 @@ from debias.search.descent.iterated_local_search import MANY, iterated_local_sea
 from debias.search.descent.pareto_local_search import pareto_local_search
 from debias.search.pareto import fronts_of
 from debias.search.problem import Candidate, Problem
+from debias.search.proof.boxes.box_kernels import search_boxes
 from debias.search.proof.boxes.box_search import BoxSearch
 from debias.search.proof.boxes.box_tables import boxes_fit
-from debias.search.proof.enumeration import is_compiled
+from debias.search.proof.enumeration import enumerate_choices
 from debias.search.proof.exact_search import ExactResult, ExactSearch
 from debias.search.proof.near_ties import near_ties
 from debias.search.proof.radius import Neighbourhood, look_around, pair_bound
@@ -125,8 +127,6 @@ def _with_near_ties(
     certificate = found.certificate
     assert certificate is not None
     proof = proof if certificate.status == "optimal" else None
-    if proof is not None:
-        proof.estimate(found.best)  # orders the classes so that near-ties are found with little work
     near = near_ties(problem, found.best, tolerance, found.met, found.pareto, proof)
     if near is None or near.rows[0].choice == found.best.choice:
         return replace(found, near=near)
@@ -137,7 +137,7 @@ def _with_near_ties(
 
 def announce_compilation(progress: Progress) -> None:
     """Announce that the search is compiled first, where it was not compiled on this machine before."""
-    if not is_compiled():
+    if not (is_compiled(enumerate_choices) and is_compiled(search_boxes)):
         progress.announce("The search is compiled for this machine first, once: about 20 seconds.")
 
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from debias.errors import ParameterError, param
-from debias.search.search_settings import METHODS, SearchSettings
+from debias.search.search_settings import SEARCHES, SearchSettings
 from debias.settings import Settings, setting
 
 if TYPE_CHECKING:
@@ -75,7 +75,7 @@ class SearchOptions(SearchSettings):
         "is proved; enumerate: every choice; descent: no proof; or a published schedule as a baseline: "
         "annealing-3/6, annealing-150/300.",
         metavar="NAME",
-        one_of=METHODS,
+        one_of=SEARCHES,
     )
     n_jobs: int | None = setting(-1, "Threads; -1 for all cores. The answer is the same.", option="--jobs")
 

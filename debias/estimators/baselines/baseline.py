@@ -11,6 +11,7 @@ from typing import Self
 import numpy as np
 
 from debias.errors import ParameterError
+from debias.estimators.bases.base import log_probabilities
 from debias.estimators.column_classifier import ColumnClassifier, LabelArray, Labels, Rows
 from debias.tables.class_columns import ClassColumns, FloatArray
 
@@ -107,7 +108,7 @@ def logarithms(probabilities: FloatArray, smallest: float) -> FloatArray:
     """
     if not 0 < smallest < 1:
         raise ParameterError(parameter="smallest", allowed="a number between 0 and 1", received=smallest)
-    return np.asarray(np.log(np.maximum(probabilities, smallest)))
+    return log_probabilities(probabilities, smallest)
 
 
 def check_class_weight(class_weight: object) -> None:

@@ -15,27 +15,15 @@ SMALLEST = 1e-6
 """Least probability whose logarithm is taken."""
 
 
-def log_probabilities(probabilities: FloatArray) -> FloatArray:
-    """Return the logarithms of probabilities, none below that of :data:`SMALLEST`.
+def log_probabilities(probabilities: FloatArray, smallest: float = SMALLEST) -> FloatArray:
+    """Return the logarithms of probabilities, none below that of the smallest one, since 0 has none.
 
     Examples
     --------
     >>> log_probabilities(np.array([[1.0, 0.0]])).round(2)
     array([[  0.  , -13.82]])
     """
-    return np.asarray(np.log(np.maximum(probabilities, SMALLEST)))
-
-
-def softmax(logits: FloatArray) -> FloatArray:
-    """Return rows of probabilities from rows of logits.
-
-    Examples
-    --------
-    >>> softmax(np.array([[0.0, 0.0]]))
-    array([[0.5, 0.5]])
-    """
-    exponentials = np.exp(logits - logits.max(axis=1, keepdims=True))
-    return np.asarray(exponentials / exponentials.sum(axis=1, keepdims=True))
+    return np.asarray(np.log(np.maximum(probabilities, smallest)))
 
 
 class Base(ABC):

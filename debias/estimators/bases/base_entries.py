@@ -7,7 +7,7 @@ import numpy.typing as npt
 
 from debias.errors import CorrectionFileError
 from debias.estimators.bases.base import Base, Identity
-from debias.estimators.bases.boosted_trees import BoostedTrees, Tree
+from debias.estimators.bases.boosted_trees import Tree, TreeBase
 from debias.estimators.bases.linear_maps import LinearMap
 
 _LINEAR = ("batch", "vector", "affine")
@@ -67,7 +67,7 @@ def base_from_dict(entry: object, n_classes: int) -> Base:
             parameter="trees", allowed="a tree per class in every round", received=rounds
         )
     trees = tuple(tuple(_tree(tree, n_classes) for tree in of_round) for of_round in rounds)
-    return BoostedTrees(n_classes, columns, first, trees)
+    return TreeBase(n_classes, columns, first, trees)
 
 
 def _tree(entry: object, n_classes: int) -> Tree:

@@ -6,8 +6,9 @@ scikit-learn grows the trees; they are applied here, so that a file needs no pic
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.special import softmax
 
-from debias.estimators.bases.base import Base, log_probabilities, softmax
+from debias.estimators.bases.base import Base, log_probabilities
 from debias.estimators.bases.map_fitting import LabelledRows
 from debias.tables.class_columns import FloatArray, IndexArray
 
@@ -52,7 +53,7 @@ class Tree:
 
 
 @dataclass(frozen=True, eq=False)
-class BoostedTrees(Base):
+class TreeBase(Base):
     """A sum of trees for the logit of every class that had rows.
 
     Parameters
@@ -81,7 +82,7 @@ class BoostedTrees(Base):
             for k, tree in enumerate(of_round):
                 logits[:, k] += tree(x)
         posteriors = np.zeros((len(x), self.n_classes))
-        posteriors[:, self.columns] = softmax(logits)
+        posteriors[:, self.columns] = softmax(logits, axis=1)
         return posteriors
 
     def to_dict(self) -> dict[str, object]:
@@ -95,7 +96,7 @@ class BoostedTrees(Base):
         }
 
 
-def fit_trees(rows: LabelledRows, seed: int) -> BoostedTrees:
+def fit_trees(rows: LabelledRows, seed: int) -> TreeBase:
     """Grow trees on the log-probabilities of labelled rows.
 
     Parameters
@@ -107,7 +108,7 @@ def fit_trees(rows: LabelledRows, seed: int) -> BoostedTrees:
 
     Returns
     -------
-    BoostedTrees
+    TreeBase
         With one class only, trees that always name it.
 
     Examples
@@ -123,7 +124,7 @@ def fit_trees(rows: LabelledRows, seed: int) -> BoostedTrees:
 
     n_classes, columns = rows.probabilities.shape[1], np.unique(rows.y)
     if len(columns) < 2:
-        return BoostedTrees(n_classes, columns, np.zeros(1), ())
+        return TreeBase(n_classes, columns, np.zeros(1), ())
     model = HistGradientBoostingClassifier(**_SETTINGS, early_stopping=False, random_state=seed)
     model.fit(log_probabilities(rows.probabilities), rows.y, sample_weight=rows.weights)
     first = np.asarray(model._baseline_prediction, dtype=np.float64).ravel()
@@ -131,7 +132,7 @@ def fit_trees(rows: LabelledRows, seed: int) -> BoostedTrees:
     if len(columns) == 2:  # one logit, that of the second class
         nothing = Tree(*(np.zeros(1, dtype=kind) for kind in (int, float, int, int, float)))
         first, grown = np.array([0.0, first[0]]), [[nothing, of_round[0]] for of_round in grown]
-    return BoostedTrees(n_classes, columns, first, tuple(tuple(of_round) for of_round in grown))
+    return TreeBase(n_classes, columns, first, tuple(tuple(of_round) for of_round in grown))
 
 
 def _plain(nodes: np.ndarray) -> Tree:

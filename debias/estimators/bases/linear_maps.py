@@ -7,8 +7,9 @@ differ from those of the identity.
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.special import softmax
 
-from debias.estimators.bases.base import Base, log_probabilities, softmax
+from debias.estimators.bases.base import Base, log_probabilities
 from debias.tables.class_columns import FloatArray
 
 
@@ -43,7 +44,7 @@ class LinearMap(Base):
     strength: float | None = None
 
     def posteriors(self, probabilities: FloatArray) -> FloatArray:  # noqa: D102
-        return softmax(log_probabilities(probabilities) @ self.matrix.T + self.bias)
+        return np.asarray(softmax(log_probabilities(probabilities) @ self.matrix.T + self.bias, axis=1))
 
     def moved_evidence(self) -> FloatArray:
         """Return what the map adds to the effect of a usual step, shape (n_classes, n_classes).

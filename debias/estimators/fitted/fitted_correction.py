@@ -199,7 +199,7 @@ class FittedCorrection:
             search_seconds=result.seconds,
             n_labels=n_labels,
             data_fingerprint=fingerprint_of(probabilities, match.y),
-            label_free=_label_free(match.y, probabilities, problem.objective, n_labels),
+            label_free=LabelFree.of(match.y, probabilities) if n_labels < FEW_LABELS else None,
             family_size=len(family) if is_finite else 0,
             row_digests=_digests(probabilities, n_labels),
             interrupted=result.interrupted,
@@ -333,15 +333,10 @@ class FittedCorrection:
             facts=facts,
             baseline_objective_value=float(goal(*counts)),
             data_fingerprint=fingerprint_of(probabilities, match.y),
-            label_free=_label_free(match.y, probabilities, goal, self.n_labels),
+            label_free=LabelFree.of(match.y, probabilities) if self.n_labels < FEW_LABELS else None,
             family_size=self.family_size if isinstance(base, Identity) else 0,
             row_digests=_digests(probabilities, self.n_labels),
         )
-
-
-def _label_free(y: IndexArray, probabilities: FloatArray, goal: Goal, n_labels: int) -> LabelFree | None:
-    """Return what batch calibration reaches, where labels are few."""
-    return LabelFree.of(y, probabilities, goal) if n_labels < FEW_LABELS else None
 
 
 def _digests(probabilities: FloatArray, n_labels: int) -> RowDigests:

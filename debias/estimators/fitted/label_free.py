@@ -3,9 +3,8 @@
 from dataclasses import dataclass
 from typing import Self
 
-from debias.estimators.bases.linear_maps import batch_calibration
 from debias.metrics.confusion import cobias_of_accuracies
-from debias.search.constraints import Constrained, Goal
+from debias.search.goals.class_guard import batch_counts
 from debias.tables.class_columns import FloatArray, IndexArray
 
 
@@ -17,22 +16,23 @@ class LabelFree:
     ----------
     accuracy, cobias : float
         Fractions.
-    objective : float
-        The objective per sample, bounds ignored.
     """
 
     accuracy: float
     cobias: float
-    objective: float
 
     @classmethod
-    def of(cls, y: IndexArray, probabilities: FloatArray, goal: Goal) -> Self:
-        """Return the figures of labelled rows; the goal is by column."""
-        n_classes = probabilities.shape[1]
-        decided = batch_calibration(probabilities).posteriors(probabilities).argmax(axis=1)
-        inner = goal.inner if isinstance(goal, Constrained) else goal
-        counts = inner.counts(y, decided, n_classes)
+    def of(cls, y: IndexArray, probabilities: FloatArray) -> Self:
+        """Return the figures of labelled rows; labels are columns.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> LabelFree.of(np.array([0, 1]), np.array([[0.9, 0.1], [0.7, 0.3]]))
+        LabelFree(accuracy=1.0, cobias=0.0)
+        """
+        counts = batch_counts(y, probabilities)
         present = counts.support > 0
         accuracies = counts.correct[present] / counts.support[present]
         accuracy = float(counts.correct.sum() / counts.support.sum())
-        return cls(accuracy, float(cobias_of_accuracies(accuracies)), float(inner(*counts)))
+        return cls(accuracy, float(cobias_of_accuracies(accuracies)))

@@ -14,7 +14,7 @@ from debias.estimators.debiasers import EnsembleDebiaser, FuzzyDebiaser, WeightD
 from debias.estimators.few_labels.one_standard_error import UNCORRECTED
 from debias.estimators.fitted.correction_file import read_correction
 from debias.estimators.log_bias import LogBiasDebiaser
-from debias.search.search_settings import METHODS as SEARCHES
+from debias.search.search_settings import SEARCHES
 
 METHODS: Mapping[str, Callable[..., BaseDebiaser]] = {
     UNCORRECTED: partial(CalibratedDebiaser, base="identity", family=NO_CORRECTION),

@@ -6,7 +6,6 @@ wins (``held``); an open class keeps, by correction, those that it would win fro
 two classes are counted together: one pass over the words counts every correction of the last class.
 """
 
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -126,18 +125,6 @@ def new_state(tables: BitTables, stop: npt.NDArray[np.bool_] | None = None) -> S
         kept=np.zeros(n_words, dtype=np.uint64),
         levels=np.zeros(n_classes),
     )
-
-
-def is_compiled() -> bool:
-    """Tell whether the search was compiled on this machine before, so that it begins at once.
-
-    Examples
-    --------
-    >>> is_compiled() in (True, False)
-    True
-    """
-    folder = getattr(getattr(enumerate_choices, "stats", None), "cache_path", None)
-    return folder is None or any(Path(folder).glob("enumeration.enumerate_choices-*.nbi"))
 
 
 @compiled_in_place

@@ -138,7 +138,7 @@ class ExactSearch:
         on_progress : callable, optional
             Called with the share of the parts that is done.
         most_work : float, optional
-            As :meth:`estimate` counts it.
+            As :attr:`complete_work` counts it.
 
         Returns
         -------
@@ -146,9 +146,9 @@ class ExactSearch:
             Interrupted (Ctrl-C) or at a limit, the best so far, with what is proved of it.
         """
         started = time.perf_counter()
-        known = self._known(start)
         if prune:
-            self._arrange(known)
+            self.arrange(start)
+        known = self._known(start)
         parts = self._parts()
         stop = np.zeros(1, dtype=np.bool_)
         interrupted = False
@@ -199,28 +199,9 @@ class ExactSearch:
         pareto = replace(known.pareto, choice=self.choices(known.pareto.choice))
         return ExactResult(best, certificate, pareto, complete, self.tables.n_choices)
 
-    def estimate(self, start: Candidate | None = None) -> tuple[float, float]:
-        """Estimate the work of :meth:`run`: the choices that it counts or bounds, times what each takes.
-
-        Parameters
-        ----------
-        start : Candidate, optional
-            The choice that it would begin with.
-
-        Returns
-        -------
-        pruned, complete : float
-            With pruning, and evaluating everything. The first is rough: branches that
-            matter may be met by few of the random ways down the tree.
-        """
-        known = self._known(start)
-        self._arrange(known)
-        pruned = self._probe(self.tables, known.found(), _WAYS) * self._work_per_row
-        return pruned, self.complete_work
-
     @property
     def complete_work(self) -> float:
-        """Work of evaluating every choice, as :meth:`estimate` counts it."""
+        """Work of evaluating every choice: choices, times what each takes."""
         n_last = int(self.tables.n_distinct[self.tables.order[-1]])
         return self.tables.n_choices / n_last * self._work_per_row
 
@@ -229,23 +210,25 @@ class ExactSearch:
         """Work of one pass that counts all corrections of a class."""
         return float(self.tables.holds.shape[2] * self.problem.work_per_choice)
 
-    def lower_bound(self) -> float:
-        """Return a bound of z that no choice undercuts: the least bound of all parts."""
-        return float(self._parts().bounds.min())
-
     def choices(self, picked: IndexArray) -> IndexArray:
         """Return indices into the family of distinct corrections, the last axis that of the classes."""
         return self.tables.members[np.arange(self.problem.n_classes), picked]
 
-    def _arrange(self, known: "Known") -> None:
+    def arrange(self, start: Candidate | None = None) -> None:
         """Order the classes for pruning, once, so that an enumeration is short.
 
         Every order of up to four classes is tried, of more classes some at random; the best few of
         them again, more closely.
+
+        Parameters
+        ----------
+        start : Candidate, optional
+            The choice that the enumeration begins with.
         """
         if self._arranged or self.tables.n_choices <= _LITTLE:
             return
         self._arranged = True
+        known = self._known(start)
         n_classes, rng = self.problem.n_classes, np.random.default_rng(_SEED)
         if n_classes <= 4:
             orders = [np.array(order) for order in permutations(range(n_classes))]

@@ -69,7 +69,7 @@ def near_optima(search: ExactSearch, highest: float, most_work: float) -> NearOp
     highest : float
         The objective that a choice may have.
     most_work : float
-        As :meth:`~debias.search.proof.exact_search.ExactSearch.estimate` counts it.
+        As :attr:`~debias.search.proof.exact_search.ExactSearch.complete_work` counts it.
 
     Returns
     -------

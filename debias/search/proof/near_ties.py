@@ -187,6 +187,7 @@ def near_ties(
         highest = min(highest, INFEASIBLE / 2 + best.objective / 2)
     choices = {best.choice: None}
     if proof is not None:
+        proof.arrange(best)
         found = near_optima(proof, highest, NEAR_WORK)
         choices |= dict.fromkeys(found.choices)
         complete = found.complete

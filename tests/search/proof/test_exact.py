@@ -165,13 +165,11 @@ def test_what_acts_alike_is_one_correction_and_the_identity_stands_for_its_group
     assert problem.identity in search.tables.members[0]
 
 
-def test_the_estimates_are_of_the_right_size():
+def test_the_work_of_evaluating_all_is_counted():
     probabilities, y = random_rows(5, n_samples=400, n_classes=5, steps=1000)
     problem = build_problem(probabilities, y, weights(24), Objective(pmi=0))
     search = ExactSearch(problem)
-    pruned, complete = search.estimate()
-    assert 0 < pruned < complete == 24**5 * problem.work_per_choice
-    assert search.lower_bound() <= search.run().best.objective
+    assert search.complete_work == 24**5 * problem.work_per_choice
 
 
 def test_what_does_not_fit_is_refused(monkeypatch):

@@ -6,11 +6,11 @@ parts, united. So the samples that a class may still get right in a box are coun
 choice are, and one is bounded at the cost of the other.
 """
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from scipy.cluster.hierarchy import ClusterNode, linkage, to_tree
+from scipy.cluster.hierarchy import leaves_list, linkage
 from scipy.spatial.distance import pdist
 
 from debias.search.counting.bit_tables import LARGEST_TABLES, BitTables, Words
@@ -136,22 +136,19 @@ class _Tree(NamedTuple):
 
 def _tree(rows: Ranks) -> _Tree:
     """Join rows of ranks that differ least, group by group (complete linkage)."""
-    order: list[int] = []
-    halves: list[list[int]] = []
-    spans: list[list[int]] = []
-
-    def walk(node: Any) -> int:
-        at, start = len(halves), len(order)
-        halves.append([-1, -1])
-        spans.append([start, start + node.get_count()])
-        if node.is_leaf():
-            order.append(node.get_id())
-        else:
-            halves[at] = [walk(node.get_left()), walk(node.get_right())]
-        return at
-
-    walk(ClusterNode(0) if len(rows) == 1 else to_tree(linkage(_distances(rows), "complete")))
-    return _Tree(order, np.array(halves), np.array(spans))
+    n = len(rows)
+    joined = linkage(_distances(rows), "complete") if n > 1 else np.empty((0, 4))
+    order = leaves_list(joined).tolist() if n > 1 else [0]
+    # Group 0 is the root: the groups are those of the linkage, the last one first, so halves come later.
+    halves = np.full((2 * n - 1, 2), -1, dtype=np.int64)
+    halves[: n - 1] = 2 * n - 2 - joined[::-1, :2].astype(np.int64)
+    spans = np.empty_like(halves)
+    spans[2 * n - 2 - np.array(order), 0] = np.arange(n)
+    spans[n - 1 :, 1] = spans[n - 1 :, 0] + 1
+    # invariant: the groups after g have their spans
+    for g in reversed(range(n - 1)):
+        spans[g] = spans[halves[g, 0], 0], spans[halves[g, 1], 1]
+    return _Tree(order, halves, spans)
 
 
 def _count_all(bits: Words, tree: _Tree, n_groups: int) -> IndexArray:

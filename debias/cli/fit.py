@@ -7,12 +7,12 @@ import typer
 
 from debias.cli.options.fit_options import (
     BoundOptions,
-    FitMethod,
-    FitMethodOption,
+    FamilyMethod,
     Method,
+    MethodOption,
     SearchOptions,
     WeightOptions,
-    make_fitter,
+    make_debiaser,
     make_goal,
 )
 from debias.cli.options.table_options import TABLE_HELP, Seed, TableOptions, labels_of
@@ -32,7 +32,7 @@ def fit(
     out: Annotated[Path, typer.Option(help="Where to write the correction, readable JSON.")] = Path(
         "correction.json"
     ),
-    method: FitMethodOption = FitMethod.auto,
+    method: MethodOption = Method.auto,
     weights: WeightOptions,
     bounds: BoundOptions,
     n_weights: Annotated[int | None, typer.Option(help="Steps of the weight scale; 30 by default.")] = None,
@@ -72,10 +72,10 @@ def fit(
     labels = labels_of(rows)
     debiaser: BaseDebiaser
     if tuning.choose_settings:
-        asked = Method.ensemble if method is FitMethod.auto else _with_settings(method)
+        asked = FamilyMethod.ensemble if method is Method.auto else _with_settings(method)
         debiaser = make_chooser(asked, weights, bounds, tuning, search, n_weights, seed)
     else:
-        debiaser = make_fitter(method, make_goal(weights, bounds), search, n_weights, seed, polish)
+        debiaser = make_debiaser(method, make_goal(weights, bounds), search, n_weights, seed, polish)
     write_or_rescue(out, debiaser.fit(rows.probabilities, labels).save)
     kept = f"the best choice met is kept in {out}"
     with keeping(kept):
@@ -92,15 +92,15 @@ def fit(
         raise typer.Exit(OUT_OF_BOUNDS)
 
 
-def _with_settings(method: FitMethod) -> Method:
+def _with_settings(method: Method) -> FamilyMethod:
     """Return a method that has settings to choose, or refuse it."""
-    if method.value not in list(Method):
+    if method.value not in list(FamilyMethod):
         raise ParameterError(
             parameter="method",
-            allowed=f"one of {', '.join(Method)} with {param('choose_settings', True)}",
+            allowed=f"one of {', '.join(FamilyMethod)} with {param('choose_settings', True)}",
             received=method.value,
         )
-    return Method(method.value)
+    return FamilyMethod(method.value)
 
 
 def print_selection(debiaser: "BaseDebiaser") -> None:

@@ -8,8 +8,8 @@ import typer
 
 from debias.cli.options.fit_options import (
     N_WEIGHTS,
-    Method,
-    MethodOption,
+    FamilyMethod,
+    FamilyMethodOption,
     SearchOptions,
     WeightOptions,
     WeightSteps,
@@ -71,7 +71,7 @@ def frontier(
     test: Annotated[
         Path | None, typer.Option(help="Table of other labelled rows: shows what each choice reaches there.")
     ] = None,
-    method: MethodOption = Method.ensemble,
+    method: FamilyMethodOption = FamilyMethod.ensemble,
     n_weights: WeightSteps = N_WEIGHTS,
     complete: Annotated[
         bool, typer.Option("--complete", help="Evaluate every choice, so that no trade-off is missing.")

@@ -126,11 +126,7 @@ class BaseDebiaser(ColumnClassifier):
         sample_weight: npt.ArrayLike | None = None,
         unlabelled: FloatArray | None = None,
     ) -> FittedCorrection:
-        """Return what a fit learns of rows whose columns are matched to the classes.
-
-        `probabilities` are class probabilities, or the posteriors of a base; `unlabelled` those of more
-        rows, for the methods that these can help.
-        """
+        """Return what a fit learns of rows matched to the classes; `unlabelled` helps some methods."""
         raise TypeError(f"{type(self).__name__} must define learn(match, probabilities, sample_weight).")
 
     def _match(self, X: Rows, y: Labels | None) -> tuple[ClassColumns, FloatArray]:
@@ -146,14 +142,12 @@ class BaseDebiaser(ColumnClassifier):
 
         Parameters
         ----------
-        probabilities : ndarray of shape (n_samples, n_classes)
-            Class probabilities.
+        probabilities, unlabelled : ndarray of shape (n_samples, n_classes)
+            Class probabilities, and those of rows without labels.
         y : ndarray of int, shape (n_samples,)
             Labels, as column indices.
         seed : int
             Seed of this fit.
-        unlabelled : ndarray of shape (n_rows, n_classes), optional
-            Rows without labels.
 
         Returns
         -------

@@ -12,13 +12,14 @@ from typing import Self
 import numpy as np
 import numpy.typing as npt
 from sklearn.utils.class_weight import compute_sample_weight
+from threadpoolctl import threadpool_limits
 
 from debias.corrections.correction import Correction
 from debias.corrections.families import IDENTITY, Family, family_of
 from debias.errors import InfeasibleWarning, InterruptedWarning
 from debias.estimators.base_debiaser import BaseDebiaser
 from debias.estimators.baselines.baseline import check_class_weight
-from debias.estimators.bases.cross_fitting import FEW_FOLDS, CrossFit, check_base, cross_fit
+from debias.estimators.bases.cross_fitting import CrossFit, check_base, cross_fit
 from debias.estimators.bases.map_fitting import LabelledRows
 from debias.estimators.column_classifier import Labels, RandomState, Rows, seed_of
 from debias.estimators.debiasers import EnsembleDebiaser
@@ -163,7 +164,8 @@ class CalibratedDebiaser(SemiSupervisedDebiaser):
         goal = _on_the_model(given, counted.y, of_rows)
         corrector = self._corrector(goal_by_class(goal, match.columns), seed_of(self.random_state))
         weights = np.ones(n_rows) if sample_weight is None else check_weights(sample_weight, n_rows)
-        found = self._cross_fit(match.y, probabilities, weights, unlabelled, seed_of(self.random_state))
+        with threadpool_limits(1):  # small matrices: threads would wait for each other, and sums change order
+            found = self._cross_fit(match.y, probabilities, weights, unlabelled, seed_of(self.random_state))
         with warnings.catch_warnings():
             for kind in (InfeasibleWarning, InterruptedWarning):  # said below, of the model
                 warnings.simplefilter("ignore", kind)
@@ -189,7 +191,7 @@ class CalibratedDebiaser(SemiSupervisedDebiaser):
         seed: int,
         unlabelled: FloatArray | None = None,
     ) -> Predictor:
-        found = self._cross_fit(y, probabilities, np.ones(len(y)), unlabelled, seed, FEW_FOLDS)
+        found = self._cross_fit(y, probabilities, np.ones(len(y)), unlabelled, seed, quick=True)
         if self.family == NO_CORRECTION:
             return lambda rows: np.argmax(found.base.posteriors(rows), axis=1)
         goal = _on_the_model(goal_of(self.objective), y, probabilities)
@@ -203,13 +205,13 @@ class CalibratedDebiaser(SemiSupervisedDebiaser):
         row_weights: FloatArray,
         unlabelled: FloatArray | None,
         seed: int,
-        n_folds: int | None = None,
+        quick: bool = False,
     ) -> CrossFit:
         """Learn the base, and map each row by a base without it."""
         check_class_weight(self.class_weight)
         weights = row_weights * compute_sample_weight(self.class_weight, y)
         rows = LabelledRows(probabilities, y, weights)
-        return cross_fit(self.base, rows, probabilities if unlabelled is None else unlabelled, seed, n_folds)
+        return cross_fit(self.base, rows, probabilities if unlabelled is None else unlabelled, seed, quick)
 
     def _corrector(self, goal: Goal, seed: int) -> BaseDebiaser:
         """Return the debiaser that searches on the posteriors."""

@@ -9,6 +9,7 @@ import pytest
 from sklearn.base import clone
 from sklearn.model_selection import GridSearchCV, cross_val_score
 from sklearn.utils.estimator_checks import parametrize_with_checks
+from threadpoolctl import threadpool_info
 
 from debias import (
     CalibratedDebiaser,
@@ -235,6 +236,15 @@ def test_threads_change_nothing(confused):
     one, two = (Debiaser(n_starts=2, n_jobs=n).fit(X, y) for n in (1, 2))
     assert one.selection_ == two.selection_
     np.testing.assert_array_equal(one.predict_proba(X), two.predict_proba(X))
+
+
+def test_fits_in_threads_leave_the_threads_of_others_alone(confused):
+    def blas_threads():
+        return [pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "blas"]
+
+    before = blas_threads()
+    Debiaser(n_starts=2, n_jobs=2).fit(*confused)
+    assert blas_threads() == before
 
 
 def test_methods_that_are_not_monotone_join_if_asked(confused):

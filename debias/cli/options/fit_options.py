@@ -2,10 +2,8 @@
 
 import json
 import sys
-from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from enum import StrEnum
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -22,7 +20,7 @@ if TYPE_CHECKING:
 N_WEIGHTS = 30
 
 
-class Method(StrEnum):
+class FamilyMethod(StrEnum):
     """What a correction may be."""
 
     ensemble = "ensemble"
@@ -31,7 +29,7 @@ class Method(StrEnum):
     wide = "wide"
 
 
-class FitMethod(StrEnum):
+class Method(StrEnum):
     """What a fit may be asked for: the simplest of the best, or a method by name."""
 
     auto = "auto"
@@ -46,15 +44,15 @@ class FitMethod(StrEnum):
     calibrated = "calibrated"
 
 
-MethodOption = Annotated[
-    Method,
+FamilyMethodOption = Annotated[
+    FamilyMethod,
     typer.Option(
         help="Weights (DNIP), fuzzy memberships (FuRud), either per class (DCS), or wide: weights from 1 "
         "to 1/1000 with slopes, and memberships that never fall."
     ),
 ]
-FitMethodOption = Annotated[
-    FitMethod,
+MethodOption = Annotated[
+    Method,
     typer.Option(
         help="auto: the simplest method within one standard error of the best on held-out rows; batch: "
         "calibration without labels; weight (DNIP), fuzzy (FuRud), ensemble (DCS) or wide: a function per "
@@ -206,7 +204,7 @@ def make_goal(weights: WeightOptions, bounds: BoundOptions | None = None) -> "Go
 
 
 def make_debiaser(
-    method: Method,
+    method: Method | FamilyMethod,
     goal: "Goal",
     search: SearchSettings,
     n_weights: int | None = None,
@@ -217,8 +215,8 @@ def make_debiaser(
 
     Parameters
     ----------
-    method : Method
-        Which corrections to choose from.
+    method : Method or FamilyMethod
+        Which method.
     goal : Objective or Constrained
         What is minimised.
     search : SearchSettings
@@ -233,74 +231,32 @@ def make_debiaser(
     -------
     BaseDebiaser
         With a progress bar where stderr is a terminal.
-    """
-    from debias.estimators.debiasers import EnsembleDebiaser, FuzzyDebiaser, WeightDebiaser
-
-    kinds: dict[str, Callable[..., BaseDebiaser]] = {
-        "ensemble": EnsembleDebiaser,
-        "weight": WeightDebiaser,
-        "fuzzy": FuzzyDebiaser,
-        "wide": partial(EnsembleDebiaser, family="wide"),
-    }
-    debiaser: BaseDebiaser = kinds[method](objective=goal, polish=polish, random_state=seed)
-    if method != Method.fuzzy and n_weights is not None:
-        debiaser.set_params(n_weights=n_weights)
-    debiaser.set_params(**search_parameters(search))
-    return debiaser
-
-
-def make_fitter(
-    method: FitMethod,
-    goal: "Goal",
-    search: SearchSettings,
-    n_weights: int | None = None,
-    seed: int = 0,
-    polish: bool = False,
-) -> "BaseDebiaser":
-    """Return the estimator of ``debias fit``, not fitted.
-
-    Parameters
-    ----------
-    method : FitMethod
-        Which method.
-    goal, search, n_weights, seed, polish
-        As in :func:`make_debiaser`.
-
-    Returns
-    -------
-    BaseDebiaser
 
     Raises
     ------
     ParameterError
-        Another method than a function per class is to be polished.
+        A polish or a published schedule was asked for, and the method is no function per class.
     """
     from debias.estimators.tuning.debiaser import Debiaser
+    from debias.estimators.tuning.methods import make_method
     from debias.search.descent.annealing import SCHEDULES
 
-    if method.value in [one.value for one in Method]:
-        return make_debiaser(Method(method.value), goal, search, n_weights, seed, polish)
-    if polish:
-        raise ParameterError(
-            f"{param('polish', True)} needs a function per class",
-            parameter="polish",
-            received=True,
-            fix=f"set {param('method', 'ensemble')}, or omit {param('polish')}",
-        )
-    if search.search in SCHEDULES:
-        raise ParameterError(
-            f"{param('search', search.search)} needs a function per class",
-            parameter="search",
-            received=search.search,
-            fix=f"set {param('method', 'ensemble')}, or omit {param('search')}",
-        )
-    debiaser = Debiaser(method=method.value, objective=goal, random_state=seed)
-    if n_weights is not None:
-        debiaser.set_params(n_weights=n_weights)
-    given = search_parameters(search)
+    settings = search_parameters(search) | {"objective": goal, "random_state": seed, "n_weights": n_weights}
+    if method.value in list(FamilyMethod):
+        return make_method(method.value, settings | {"polish": polish})
+    schedule = search.search if search.search in SCHEDULES else None
+    for parameter, received in (("polish", polish or None), ("search", schedule)):
+        if received is not None:
+            raise ParameterError(
+                f"{param(parameter, received)} needs a function per class",
+                parameter=parameter,
+                received=received,
+                fix=f"set {param('method', 'ensemble')}, or omit {param(parameter)}",
+            )
     if search.n_starts == SearchSettings.n_starts:  # the default: each method has its own
-        del given["n_starts"]
-    return debiaser.set_params(**given)
+        settings["n_starts"] = None
+    given = {name: value for name, value in settings.items() if value is not None}
+    return Debiaser(method=method.value).set_params(**given)
 
 
 def search_parameters(search: SearchSettings) -> dict[str, object]:

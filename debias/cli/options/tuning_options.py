@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from debias.cli.options.fit_options import BoundOptions, Method, WeightOptions, search_parameters
+from debias.cli.options.fit_options import BoundOptions, FamilyMethod, WeightOptions, search_parameters
 from debias.console.screen import print_lines, print_table
 from debias.errors import ParameterError, param
 from debias.search.search_settings import SearchSettings
@@ -57,7 +57,7 @@ class TuningOptions(Settings):
 
 
 def make_chooser(
-    method: Method,
+    method: FamilyMethod,
     weights: WeightOptions,
     bounds: BoundOptions,
     tuning: TuningOptions,
@@ -69,7 +69,7 @@ def make_chooser(
 
     Parameters
     ----------
-    method : Method
+    method : FamilyMethod
         What may be chosen from.
     weights : WeightOptions
         Only `smoothing` may be given.

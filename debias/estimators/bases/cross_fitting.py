@@ -3,10 +3,10 @@
 Corrections are searched on these, since posteriors of the fitted rows themselves flatter the base.
 """
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
-from threadpoolctl import threadpool_limits
 
 from debias.errors import ParameterError
 from debias.estimators.bases.base import Base, Identity
@@ -51,7 +51,7 @@ def check_base(base: object) -> None:
 
 
 def cross_fit(
-    kind: str, rows: LabelledRows, unlabelled: FloatArray, seed: int, n_folds: int | None = None
+    kind: str, rows: LabelledRows, unlabelled: FloatArray, seed: int, quick: bool = False
 ) -> CrossFit:
     """Fit a base on all rows, and on each fold's other rows.
 
@@ -67,8 +67,9 @@ def cross_fit(
         Rows that batch calibration divides by.
     seed : int
         Seed of the folds.
-    n_folds : int, optional
-        Five from 1,000 labelled rows on, else three.
+    quick : bool, default=False
+        Whether three folds and every other strength do, as when this is itself cross-validated. Else
+        five folds from 1,000 labelled rows on.
 
     Returns
     -------
@@ -83,21 +84,12 @@ def cross_fit(
     array([0, 0, 1, 1])
     """
     check_base(kind)
-    with threadpool_limits(1):  # small matrices: threads would wait for each other, and sums change order
-        return _cross_fit(kind, rows, unlabelled, seed, n_folds)
-
-
-def _cross_fit(
-    kind: str, rows: LabelledRows, unlabelled: FloatArray, seed: int, n_folds: int | None
-) -> CrossFit:
-    """Fit a base on all rows, and on each fold's other rows."""
     if kind == "identity":
         return CrossFit(Identity(), rows.probabilities)
     if kind == "batch":
         base = batch_calibration(unlabelled)
         return CrossFit(base, base.posteriors(rows.probabilities))
-    usual = N_FOLDS if len(rows.y) >= MANY_LABELS else FEW_FOLDS
-    n_folds = min(usual if n_folds is None else n_folds, len(rows.y))
+    n_folds = min(FEW_FOLDS if quick or len(rows.y) < MANY_LABELS else N_FOLDS, len(rows.y))
     fold = deal(rows.y, n_folds, [seed])
     if kind == "trees":
         posteriors = np.empty_like(rows.probabilities)
@@ -106,12 +98,13 @@ def _cross_fit(
             trees = fit_trees(rows.take(train), seed)
             posteriors[held_out] = trees.posteriors(rows.probabilities[held_out])
         return CrossFit(fit_trees(rows, seed), posteriors)
-    strength, posteriors = _choose_strength(kind, rows, unlabelled, fold, n_folds)
+    strengths = STRENGTHS[::2] if quick else STRENGTHS
+    strength, posteriors = _choose_strength(kind, rows, unlabelled, fold, strengths)
     return CrossFit(fit_map(rows, unlabelled, kind, strength).map, posteriors)
 
 
 def _choose_strength(
-    kind: str, rows: LabelledRows, unlabelled: FloatArray, fold: IndexArray, n_folds: int
+    kind: str, rows: LabelledRows, unlabelled: FloatArray, fold: IndexArray, strengths: Sequence[float]
 ) -> tuple[float, FloatArray]:
     """Return the strength of the highest held-out log-likelihood, and the posteriors of the folds.
 
@@ -119,10 +112,10 @@ def _choose_strength(
     """
     best, posteriors = np.inf, batch_calibration(unlabelled).posteriors(rows.probabilities)
     losses = [_loss(posteriors, rows)]
-    starts: list[FloatArray | None] = [None] * n_folds
-    for strength in STRENGTHS:
+    starts: list[FloatArray | None] = [None] * (int(fold.max()) + 1)
+    for strength in strengths:
         mapped = np.empty_like(posteriors)
-        for k in range(n_folds):
+        for k in range(len(starts)):
             held_out = fold == k
             fitted = fit_map(rows.take(np.flatnonzero(~held_out)), unlabelled, kind, strength, starts[k])
             starts[k] = fitted.change

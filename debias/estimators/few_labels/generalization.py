@@ -13,6 +13,7 @@ from typing import NamedTuple, TypeAlias
 import joblib
 import numpy as np
 import pandas as pd
+from threadpoolctl import threadpool_limits
 
 from debias.console.progress import progress_on_stderr
 from debias.corrections.correction import Correction, correct, decide
@@ -264,7 +265,8 @@ def hold_out(
         n_done += 1
         progress.show("cross-validation", n_done / (n_repeats * n_folds))
 
-    with progress_on_stderr(verbose) as progress:
+    # The limit is on the whole process, so it is set here, not by each of the threads.
+    with progress_on_stderr(verbose) as progress, threadpool_limits(1):
         announce_compilation(progress)
         pool = ThreadPoolExecutor(joblib.effective_n_jobs(n_jobs))
         try:

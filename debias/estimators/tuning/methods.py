@@ -43,7 +43,7 @@ def make_method(name: str, settings: Mapping[str, object]) -> BaseDebiaser:
     name : str
         One of :data:`METHODS`.
     settings : mapping of str to object
-        Parameters; those that the method does not have are omitted, and `n_starts` where it is None.
+        Parameters; those that the method does not have are omitted, and those that are None.
 
     Returns
     -------
@@ -64,9 +64,7 @@ def make_method(name: str, settings: Mapping[str, object]) -> BaseDebiaser:
         raise ParameterError(parameter="method", allowed=allowed, received=name)
     debiaser = METHODS[name]()
     known = debiaser.get_params(deep=False)
-    given = {key: value for key, value in settings.items() if key in known}
-    if given.get("n_starts", 0) is None:
-        del given["n_starts"]
+    given = {key: value for key, value in settings.items() if key in known and value is not None}
     return debiaser.set_params(**given)
 
 

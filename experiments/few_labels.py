@@ -1,4 +1,4 @@
-"""Measures, with few labels, how shrinkage changes figures on test rows and whether intervals hold.
+"""Measures, with few labels, how shrinkage changes figures on test rows.
 
 Run it from the repository root (about half an hour on two cores):
 
@@ -6,11 +6,10 @@ Run it from the repository root (about half an hour on two cores):
 
 The folder holds TASK_shot1_seed0/opt.txt and test.txt in the published text format. Labelled rows are
 drawn from the opt rows; a draw may miss a class. All figures are of all test rows. Writes
-experiments/results/few_labels.csv, few_labels_intervals.csv and few_labels.md.
+experiments/results/few_labels.csv and few_labels.md. Whether intervals hold: few_label_intervals.py.
 """
 
 import argparse
-import warnings
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -22,7 +21,6 @@ from joblib import Parallel, delayed
 from debias.corrections.families import Family, ensemble
 from debias.estimators.few_labels.shrinkage import Choosing, cross_validate_choice, shrink_choice
 from debias.metrics.confusion import cobias_of_accuracies
-from debias.metrics.paired_bootstrap import paired_intervals
 from debias.search.descent.coordinate_descent import descend
 from debias.search.descent.regularization_path import shrink
 from debias.search.objective import Objective, confusion_counts
@@ -65,8 +63,8 @@ def simulate(size: int, settings: dict, seed: list[int]) -> Rows:
     return values / values.sum(axis=1, keepdims=True), y
 
 
-def measure(kind: str, task: str, size: int, seed: int, opt: Rows, test: Rows, settings: dict) -> tuple:
-    """Choose by every method; return figures on the test rows, and intervals with the true differences."""
+def measure(kind: str, task: str, size: int, seed: int, opt: Rows, test: Rows, settings: dict) -> list:
+    """Choose by every method; return figures on the test rows."""
     family, objective = ensemble(settings["n_weights"]), Objective(**settings["objective"])
     problem = build_problem(*opt, family, objective)
     identity = problem.candidate(problem.identity_choice)
@@ -91,7 +89,7 @@ def measure(kind: str, task: str, size: int, seed: int, opt: Rows, test: Rows, s
     for method, choice in chosen.items():
         row = about | {"method": method, "changed": sum(np.array(choice) != family.identity)}
         figures.append(row | judge(predict(test[0], family, choice), test[1], objective, family, choice))
-    return figures, list(promises(about, opt, test, family, best.choice, shrunk.choice, few.expectation))
+    return figures
 
 
 def judge(
@@ -101,32 +99,6 @@ def judge(
     counts = confusion_counts(y, predicted, len(choice))
     even = cobias_of_accuracies(counts.correct / counts.support)
     return {"accuracy": (predicted == y).mean(), "COBias": float(even), "z": objective(*counts)}
-
-
-def promises(about, opt, test, family, best, shrunk, expectation) -> Iterator[dict]:
-    """Yield intervals of differences and the true differences, over the classes that have labels."""
-    present = np.unique(opt[1])
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        before, after = opt[0].argmax(axis=1), predict(opt[0], family, best)
-        fitted = paired_intervals(opt[1], before, after, labels=range(opt[0].shape[1]))
-    sources = {"bootstrap of fitted rows": (best, fitted), "expectation": (shrunk, expectation)}
-    for source, (choice, found) in sources.items():
-        sides = [test[0].argmax(axis=1), predict(test[0], family, choice)]
-        recalls = [np.array([(side[test[1] == k] == k).mean() for k in present]) for side in sides]
-        true = {
-            "accuracy": (sides[1] == test[1]).mean() - (sides[0] == test[1]).mean(),
-            "COBias": float(cobias_of_accuracies(recalls[1]) - cobias_of_accuracies(recalls[0])),
-        }
-        for metric, difference in true.items():
-            if source == "expectation":
-                change = getattr(found, metric.lower())
-                middle, low, high = change.difference, change.low, change.high
-            else:
-                row = found.loc[(metric.lower(), "")]
-                middle, low, high = row["difference"], row["difference_low"], row["difference_high"]
-            numbers = {"promised": middle, "low": low, "high": high, "true": difference}
-            yield about | {"metric": metric, "source": source} | numbers
 
 
 def jobs(folder: Path, settings: dict) -> Iterator[tuple]:
@@ -152,19 +124,6 @@ def wide(table: pd.DataFrame, kind: str, value: str, digits: str) -> str:
     return markdown(means.map(digits.format))
 
 
-def coverage(promised: pd.DataFrame) -> str:
-    """Return how often intervals held, and the mean error of their centres."""
-    real = promised[promised.kind == "real"].copy()
-    real["held"] = (real.low - 1e-9 <= real.true) & (real.true <= real.high + 1e-9)
-    real["off"] = 100 * (real.promised - real.true)
-    index, parts = ["source", "metric"], []
-    for column, digits in {"held": "{:.0%}", "off": "{:+.1f}"}.items():
-        means = real.pivot_table(index=index, columns="labels", values=column, sort=False)
-        means.index = pd.Index([", ".join(names) for names in means.index], name="source, metric")
-        parts.append(markdown(means.map(digits.format)))
-    return "\n\nMean of the promised less the true difference, in points:\n\n".join(parts)
-
-
 def by_task(table: pd.DataFrame, settings: dict) -> str:
     """Return z of the best and of the default by task."""
     own = table[(table.kind == "real") & table.method.isin([UNCORRECTED, BEST, DEFAULT])]
@@ -181,20 +140,18 @@ def main() -> None:
     folder = parser.parse_args().folder
     settings = settings_of(__file__)
     found = Parallel(settings["n_jobs"])(delayed(measure)(*job) for job in jobs(folder, settings))
-    table = pd.DataFrame([row for figures, _ in found for row in figures])
-    promised = pd.DataFrame([row for _, rows in found for row in rows])
+    table = pd.DataFrame([row for figures in found for row in figures])
     key = ["kind", "task", "labels", "draw"]
     plain = table[table.method == UNCORRECTED].set_index(key).z
     uncorrected = plain.loc[list(zip(*table[key].to_numpy().T, strict=True))].to_numpy()
     table["worse"] = table.z.to_numpy() > uncorrected + 1e-9
     table.to_csv(RESULTS / "few_labels.csv", index=False, float_format="%.6f")
-    promised.to_csv(RESULTS / "few_labels_intervals.csv", index=False, float_format="%.6f")
-    text = write(table, promised, settings)
+    text = write(table, settings)
     (RESULTS / "few_labels.md").write_text(text)
     print(text)
 
 
-def write(table: pd.DataFrame, promised: pd.DataFrame, settings: dict) -> str:
+def write(table: pd.DataFrame, settings: dict) -> str:
     """Return the report."""
     sections = {"z": "{:.3f}", "accuracy": "{:.3f}", "COBias": "{:.3f}", "worse": "{:.1%}"}
     titles = {"worse": "Share of draws whose z is worse than that of the uncorrected model"}
@@ -237,14 +194,6 @@ Simulated: {even["n_classes"]} classes with equal accuracy. First z, then the sh
 {wide(table, "even", "z", "{:.3f}")}
 
 {wide(table, "even", "worse", "{:.0%}")}
-
-## Do the intervals hold?
-
-How often the 95 % interval of the difference (corrected less uncorrected) contains the difference on the
-test rows: the interval of a paired bootstrap of the rows on which the best choice was fitted, and that
-of `expectation_`.
-
-{coverage(promised)}
 """
 
 

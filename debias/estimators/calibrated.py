@@ -34,6 +34,9 @@ from debias.search.goals.class_order import goal_by_class, goal_by_column
 from debias.search.problem import goal_of
 from debias.tables.class_columns import ClassColumns, FloatArray, IndexArray
 
+PAIR_SEARCHES = 1000
+"""Line searches for moves of two classes: what more of them gain on out-of-fold posteriors is chance."""
+
 NO_CORRECTION, LOG_BIAS, OWN = "none", "log-bias", "own"
 
 
@@ -134,7 +137,7 @@ class CalibratedDebiaser(SemiSupervisedDebiaser):
     >>> X = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
     >>> debiaser = CalibratedDebiaser().fit(X, y)
     >>> (X.argmax(axis=1) == y).mean().round(2), round(debiaser.score(X, y), 2)
-    (np.float64(0.73), 0.84)
+    (np.float64(0.73), 0.83)
     """
 
     base: str = "affine"
@@ -217,7 +220,9 @@ class CalibratedDebiaser(SemiSupervisedDebiaser):
         """Return the debiaser that searches on the posteriors."""
         check_base(self.base)
         if self.family == LOG_BIAS:
-            return LogBiasDebiaser(objective=goal, n_starts=self.n_starts, random_state=seed)
+            return LogBiasDebiaser(
+                objective=goal, n_starts=self.n_starts, pair_searches=PAIR_SEARCHES, random_state=seed
+            )
         return EnsembleDebiaser(
             family=self._family(),
             objective=goal,

@@ -26,6 +26,7 @@ from debias.search.log_bias.log_bias_descent import descend_log_bias
 from debias.search.problem import build_problem, goal_of
 from debias.search.result import SearchResult
 from debias.search.search_settings import SearchSettings
+from debias.settings import check_positive_integer
 from debias.tables.class_columns import ClassColumns, FloatArray, IndexArray
 
 _FOLD_STARTS = 3
@@ -44,6 +45,8 @@ class LogBiasDebiaser(BaseDebiaser):
         What is minimised, with or without bounds; ``Objective()`` by default.
     n_starts : int, default=32
         Starts of the descent.
+    pair_searches : int, optional
+        Line searches for moves of two classes at once, which take most of the time; no limit by default.
     classes : sequence of length n_classes, optional
         Class labels in the order of the columns, for arrays whose labels are names.
     random_state : int, RandomState or None, default=0
@@ -74,6 +77,7 @@ class LogBiasDebiaser(BaseDebiaser):
 
     objective: Goal | None = None
     n_starts: int = 32
+    pair_searches: int | None = None
     classes: Sequence[object] | None = None
     random_state: RandomState = 0
 
@@ -85,13 +89,20 @@ class LogBiasDebiaser(BaseDebiaser):
         unlabelled: FloatArray | None = None,
     ) -> FittedCorrection:
         SearchSettings(n_starts=self.n_starts)
+        check_positive_integer("pair_searches", self.pair_searches, or_none=True)
         objective = goal_of(self.objective)
         objective = goal_by_column(objective, match.classes.tolist(), match.columns)
         given = match.y
         match, probabilities, counted, parts, _ = weighted_rows(match, probabilities, sample_weight)
         objective = scaled_goal(objective, parts)
         found = descend_log_bias(
-            probabilities, probabilities, match.y, objective, self.n_starts, seed_of(self.random_state)
+            probabilities,
+            probabilities,
+            match.y,
+            objective,
+            self.n_starts,
+            seed_of(self.random_state),
+            pair_searches=self.pair_searches,
         )
         # What was found is a family of its own: the identity and one correction per changed class.
         factors = np.exp(found.biases).tolist()
@@ -126,5 +137,5 @@ class LogBiasDebiaser(BaseDebiaser):
         self, probabilities: FloatArray, y: IndexArray, seed: int, unlabelled: FloatArray | None = None
     ) -> Predictor:
         goal = goal_of(self.objective)
-        found = descend_log_bias(probabilities, probabilities, y, goal, _FOLD_STARTS, seed, pairs=False)
+        found = descend_log_bias(probabilities, probabilities, y, goal, _FOLD_STARTS, seed, pair_searches=0)
         return predictor(scale([IDENTITY] * probabilities.shape[1], np.exp(found.biases)))

@@ -6,6 +6,7 @@ is counted in choices times rows, never in seconds: so the same problem and seed
 any machine, under any load and on any number of threads. Only an explicit time limit counts seconds.
 """
 
+import threading
 import time
 from dataclasses import replace
 
@@ -48,6 +49,9 @@ FRONTIER_CHOICES = 2_000_000
 _RATE, _LONG, _PER_WORD = 4e10, 10.0, 50.0
 """Choices times rows that a core evaluates in a second, roughly; the seconds from which a run is announced;
 the choices times rows that take as long as a word of bits."""
+
+COMPILES = "The search is compiled for this machine first, once: about 20 seconds."
+_announced = threading.Event()
 
 
 def solve(
@@ -136,9 +140,10 @@ def _with_near_ties(
 
 
 def announce_compilation(progress: Progress) -> None:
-    """Announce that the search is compiled first, where it was not compiled on this machine before."""
-    if not (is_compiled(enumerate_choices) and is_compiled(search_boxes)):
-        progress.announce("The search is compiled for this machine first, once: about 20 seconds.")
+    """Announce, once, that the search is compiled first, where it was not compiled on this machine before."""
+    if not _announced.is_set() and not (is_compiled(enumerate_choices) and is_compiled(search_boxes)):
+        _announced.set()
+        progress.announce(COMPILES)
 
 
 def _descend(

@@ -3,7 +3,6 @@
 Corrections are searched on these, since posteriors of the fitted rows themselves flatter the base.
 """
 
-from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -68,8 +67,8 @@ def cross_fit(
     seed : int
         Seed of the folds.
     quick : bool, default=False
-        Whether three folds and every other strength do, as when this is itself cross-validated. Else
-        five folds from 1,000 labelled rows on.
+        Whether three folds do, as when this is itself cross-validated. Else five, from 1,000 labelled
+        rows on.
 
     Returns
     -------
@@ -98,13 +97,12 @@ def cross_fit(
             trees = fit_trees(rows.take(train), seed)
             posteriors[held_out] = trees.posteriors(rows.probabilities[held_out])
         return CrossFit(fit_trees(rows, seed), posteriors)
-    strengths = STRENGTHS[::2] if quick else STRENGTHS
-    strength, posteriors = _choose_strength(kind, rows, unlabelled, fold, strengths)
+    strength, posteriors = _choose_strength(kind, rows, unlabelled, fold)
     return CrossFit(fit_map(rows, unlabelled, kind, strength).map, posteriors)
 
 
 def _choose_strength(
-    kind: str, rows: LabelledRows, unlabelled: FloatArray, fold: IndexArray, strengths: Sequence[float]
+    kind: str, rows: LabelledRows, unlabelled: FloatArray, fold: IndexArray
 ) -> tuple[float, FloatArray]:
     """Return the strength of the highest held-out log-likelihood, and the posteriors of the folds.
 
@@ -113,7 +111,7 @@ def _choose_strength(
     best, posteriors = np.inf, batch_calibration(unlabelled).posteriors(rows.probabilities)
     losses = [_loss(posteriors, rows)]
     starts: list[FloatArray | None] = [None] * (int(fold.max()) + 1)
-    for strength in strengths:
+    for strength in STRENGTHS:
         mapped = np.empty_like(posteriors)
         for k in range(len(starts)):
             held_out = fold == k

@@ -15,7 +15,7 @@ from debias.estimators.bases.base import log_probabilities
 from debias.estimators.bases.linear_maps import LinearMap, batch_calibration
 from debias.tables.class_columns import FloatArray, IndexArray
 
-STRENGTHS = (1000.0, 300.0, 100.0, 30.0, 10.0, 3.0, 1.0, 0.3, 0.1)
+STRENGTHS = (1000.0, 100.0, 10.0, 1.0, 0.1)
 """Strengths that are tried, beside an infinite one, which is batch calibration."""
 
 _SETTINGS: Any = {"maxiter": 500, "maxcor": 20, "gtol": 1e-6, "ftol": 1e-10}

@@ -24,7 +24,7 @@ from debias.search.problem import TOLERANCE, Candidate, FloatArray, IndexArray, 
 
 _FOLD_STARTS, _FOLD_COPIES = 2, 8
 _LARGE = 64
-"""Corrections above which the descent of a fold has half the starts."""
+"""Corrections above which the descent of a fold has a quarter of the starts."""
 
 
 class Choosing(NamedTuple):
@@ -231,7 +231,7 @@ def _quick_choice(choosing: Choosing, part: Problem, shrunk: bool, seed: int) ->
         return anneal(part, SCHEDULES[choosing.search], seed).best
     if shrunk and part.objective.is_feasible(identity.objective):
         return identity  # shrinking searches on its own
-    n_starts = N_STARTS if len(choosing.family) <= _LARGE else N_STARTS // 2
+    n_starts = N_STARTS if len(choosing.family) <= _LARGE else N_STARTS // 4
     return quick_descent(part, _FOLD_STARTS if shrunk else n_starts, seed, sweepers(part)())
 
 

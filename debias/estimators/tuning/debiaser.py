@@ -30,6 +30,7 @@ from debias.search.constraints import Constrained, Goal
 from debias.search.goals.class_order import goal_by_column
 from debias.search.problem import goal_of
 from debias.search.search_settings import SearchSettings
+from debias.settings import check_positive_integer
 from debias.tables.class_columns import ClassColumns, FloatArray, IndexArray
 
 AUTO = "auto"
@@ -105,6 +106,7 @@ class Debiaser(SemiSupervisedDebiaser):
         unlabelled: FloatArray | None = None,
     ) -> FittedCorrection:
         SearchSettings(
+            search=self.search,
             n_starts=SearchSettings.n_starts if self.n_starts is None else self.n_starts,
             time_limit=self.time_limit,
             n_jobs=self.n_jobs,
@@ -159,6 +161,12 @@ class Debiaser(SemiSupervisedDebiaser):
         seed: int,
     ) -> MethodSelection:
         """Cross-validate every method that may be chosen; the goal is by column."""
+        if isinstance(goal, Constrained):
+            rows = np.repeat(np.arange(len(y)), times)
+            resolved: Goal = goal.resolve_on(y[rows], as_they_are(probabilities[rows]), probabilities[rows])
+        else:
+            resolved = goal.validate()
+        check_positive_integer("n_weights", self.n_weights)
         omitted = {*(NOT_MONOTONE if self.monotone else ()), *(_NEED_LABELS if len(y) < FEW_LABELS else ())}
         n_repeats = max(1, min(N_REPEATS, MANY_LABELS // len(y)))
         free = probabilities if unlabelled is None else unlabelled
@@ -172,10 +180,7 @@ class Debiaser(SemiSupervisedDebiaser):
 
             held = hold_out(probabilities, y, choose, seed, self.n_jobs, self.verbose, as_they_are, n_repeats)
             predicted[name] = held.without
-        if isinstance(goal, Constrained):
-            rows = np.repeat(np.arange(len(y)), times)
-            goal = goal.resolve_on(y[rows], as_they_are(probabilities[rows]), probabilities[rows])
-        return select_method(predicted, y, goal, probabilities.shape[1], min(N_FOLDS, len(y)), times)
+        return select_method(predicted, y, resolved, probabilities.shape[1], min(N_FOLDS, len(y)), times)
 
     def quick_predictor(  # noqa: D102
         self, probabilities: FloatArray, y: IndexArray, seed: int, unlabelled: FloatArray | None = None

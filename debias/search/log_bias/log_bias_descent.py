@@ -59,7 +59,7 @@ def descend_log_bias(
     n_starts: int = 32,
     random_state: int = 0,
     on_start_done: Callable[[], object] | None = None,
-    pairs: bool = True,
+    pair_searches: int | None = None,
 ) -> LogBiasResult:
     """Search for the best log-bias per class.
 
@@ -70,8 +70,9 @@ def descend_log_bias(
     1. Bring one class after another, in random order, to its best log-bias, until none improves.
     2. Of the best of all starts, take pairs of classes: the first goes to a sample of its
        intervals, the second to its best log-bias given that. The first pair that improves is
-       taken, and 1 follows; no pair, and it ends. With so many classes that one pass would take
-       more than :data:`MOST_LINE_SEARCHES`, fewer intervals are tried, or none.
+       taken, and 1 follows; no pair, or no search left of ``pair_searches``, and it ends. With so many
+       classes that one pass would take more than :data:`MOST_LINE_SEARCHES`, fewer intervals are
+       tried, or none.
 
     Every move must make z strictly smaller when all samples are decided literally, so the descent
     ends and is never worse than no bias. With two classes one line search sees every log-bias
@@ -93,8 +94,8 @@ def descend_log_bias(
         Seed.
     on_start_done : callable, optional
         Called after each start, for a progress bar.
-    pairs : bool, default=True
-        Whether step 2 follows, which takes most of the time.
+    pair_searches : int, optional
+        Line searches that step 2 may take in all; 0 omits it. There is no limit by default.
 
     Returns
     -------
@@ -127,10 +128,11 @@ def descend_log_bias(
                 best, z = found, value
             if on_start_done is not None:
                 on_start_done()
-        improved = pairs
+        improved, searches_left = True, float("inf") if pair_searches is None else pair_searches
         while improved:
-            moved, value = _move_pair(problem, best, z, rng)
+            moved, value, n_searches = _move_pair(problem, best, z, searches_left, rng)
             improved = value < z - TOLERANCE
+            searches_left -= n_searches
             if improved:
                 best, z = _move_single(problem, moved, rng)
     except KeyboardInterrupt:
@@ -217,22 +219,25 @@ def _move_single(
 
 
 def _move_pair(
-    problem: LogBiasProblem, biases: FloatArray, z: float, rng: np.random.Generator
-) -> tuple[FloatArray, float]:
-    """Return the first move of two classes that improves, or what was given."""
+    problem: LogBiasProblem, biases: FloatArray, z: float, most_searches: float, rng: np.random.Generator
+) -> tuple[FloatArray, float, int]:
+    """Return the first move of two classes that improves, or what was given, and its line searches."""
     pairs = list(permutations(range(problem.n_classes), 2))
     n_tried = min(MOST_TRIED, MOST_LINE_SEARCHES // len(pairs))
+    n_searches = 0
     if problem.n_classes == 2 or not n_tried:
-        return biases, z
+        return biases, z, n_searches
     for at in rng.permutation(len(pairs)):
         i, j = pairs[at]
         for bias in _sampled(*problem.profile(biases, i), n_tried):
+            if n_searches >= most_searches:
+                return biases, z, n_searches
             tried = _with(biases, i, bias)
             moved = _with(tried, j, problem.line_search(tried, j).bias)
-            value = problem.evaluate(moved)
+            value, n_searches = problem.evaluate(moved), n_searches + 1
             if value < z - TOLERANCE:
-                return moved, value
-    return biases, z
+                return moved, value, n_searches
+    return biases, z, n_searches
 
 
 def _with(biases: FloatArray, j: int, bias: float) -> FloatArray:

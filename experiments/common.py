@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from debias.corrections.correction import correct, decide
+from debias.corrections.decision_rule import correct, decide
 from debias.corrections.families import Family
 from debias.inference.texts.demonstrations import draw_demonstrations
 from debias.inference.texts.sources import load_split

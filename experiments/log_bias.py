@@ -16,7 +16,8 @@ import numpy as np
 import pandas as pd
 from common import RESULTS, markdown, read, settings_of
 
-from debias.corrections.correction import Correction, Triangle, correct, decide
+from debias.corrections.correction import Correction, Triangle
+from debias.corrections.decision_rule import correct, decide
 from debias.corrections.families import Family, ensemble, gaussians, sigmoids, trapezoids, weights
 from debias.corrections.shapes import scale
 from debias.metrics.scores import cobias

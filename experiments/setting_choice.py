@@ -19,7 +19,7 @@ import numpy as np
 import pandas as pd
 from common import RESULTS, markdown, read, settings_of
 
-from debias.corrections.correction import correct, decide
+from debias.corrections.decision_rule import correct, decide
 from debias.estimators.debiasers import EnsembleDebiaser
 from debias.estimators.tuning.cross_validation import cross_validate
 from debias.estimators.tuning.folds import make_folds

@@ -19,9 +19,9 @@ MEASURED = HOUSE["measure"](ROOT)
 FLOORS = {
     0: "console pages rows errors settings public_names version atomic_file compilation",
     1: "tables corrections",
-    2: "metrics",
+    2: "metrics serving",
     3: "search inference guarantees",
-    4: "estimators serving",
+    4: "estimators",
     5: "reports",
     6: "cli",
 }

@@ -1,11 +1,14 @@
-"""Corrections: functions [0, 1] -> [0, 1] of one class's probability, and the decision by them.
+"""Corrections: functions [0, 1] -> [0, 1] of one class's probability.
 
-Triangles come from scikit-fuzzy; its other shapes are in :mod:`debias.corrections.shapes`. Ids are the
-published ones (DCS, arXiv 2503.05157): 0 to 18 for membership functions, from 19 for weights.
+More shapes are in :mod:`debias.corrections.shapes`; rows are corrected in
+:mod:`debias.corrections.decision_rule`. Ids are the published ones (DCS, arXiv 2503.05157): 0 to 18 for
+membership functions, from 19 for weights. Only NumPy is needed, so a correction runs anywhere.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field, fields
+from math import inf, nextafter
+from typing import ClassVar
 
 import numpy as np
 import numpy.typing as npt
@@ -40,6 +43,13 @@ class Correction:
     id: int | None = field(default=None, kw_only=True)
 
     kind = "correction"
+    formula: ClassVar[Callable[..., FloatArray] | None] = None
+    """Takes probabilities and the numbers of the correction, one by one or as arrays that broadcast; so the
+    columns of a row that have corrections of one kind are computed together."""
+    number_names: ClassVar[tuple[str, ...]] = ()
+    """Names of the numbers of the formula, in its order."""
+    shared_numbers: ClassVar[tuple[str, ...]] = ()
+    """Numbers that are alike for all columns that are computed together."""
 
     @property
     def name(self) -> str:
@@ -63,7 +73,13 @@ class Correction:
         return bool((np.diff(self(_GRID)) >= 0).all())
 
     def _values(self, p: FloatArray) -> FloatArray:
-        raise TypeError(f"{type(self).__name__} must define _values(p), the corrected values.")
+        if self.formula is None:
+            raise TypeError(f"{type(self).__name__} must define _values(p), the corrected values.")
+        return np.asarray(self.formula(p, *self.numbers()))
+
+    def numbers(self) -> tuple[float, ...]:
+        """Return the numbers of the formula, in its order."""
+        return tuple(getattr(self, name) for name in self.number_names)
 
     def __call__(self, p: npt.ArrayLike) -> FloatArray:
         """Return the corrected values.
@@ -89,7 +105,8 @@ class Correction:
         array([0. , 0.5, 1. , 0.2])
         """
         given = np.asarray(p, dtype=np.float64)
-        values = np.asarray(self._values(given.ravel()), dtype=np.float64)
+        inside = np.minimum(given.ravel(), 1.0)  # a softmax in float32 may be a little above 1
+        values = np.asarray(self._values(inside), dtype=np.float64)
         if values.shape != given.ravel().shape:
             raise ParameterError(
                 parameter=f"the result of the correction {self.name!r}",
@@ -117,6 +134,58 @@ class Correction:
         values = {one.name: getattr(self, one.name) for one in fields(self) if one.name != "id"}
         numbers = {name: value for name, value in values.items() if isinstance(value, (int, float))}
         return {"kind": self.kind, "id": self.id, **numbers}
+
+
+def trapezoid_sides(left: float, left_top: float, right_top: float, right: float) -> tuple[float, ...]:
+    """Return where the sides of a trapezoid start and how wide they are, for :func:`trapezoid_height`.
+
+    A side of no width is a step. It gets a line through the numbers beside the corner, or, where [0, 1] ends
+    there, one that is at least 1 throughout: so the height needs no special case.
+
+    Parameters
+    ----------
+    left, left_top, right_top, right : float
+        Corners in rising order.
+
+    Returns
+    -------
+    tuple of four floats
+        Start and width of the left side, and of the right side.
+
+    Examples
+    --------
+    >>> trapezoid_sides(0.0, 0.0, 0.0, 0.5)
+    (-1.0, 1.0, 0.5, 0.5)
+    """
+    start, end = (left, left_top - left), (right, right - right_top)
+    if left == left_top:
+        before = nextafter(left, -inf)
+        start = (left - 1.0, 1.0) if left <= 0 else (before, left - before)
+    if right_top == right:
+        after = nextafter(right, inf)
+        end = (right + 1.0, 1.0) if right >= 1 else (after, after - right)
+    return (*start, *end)
+
+
+def trapezoid_height(
+    p: FloatArray, start: FloatArray, rise: FloatArray, end: FloatArray, fall: FloatArray
+) -> FloatArray:
+    """Return the height of a trapezoid: 0 outside, 1 on its top, straight between.
+
+    Parameters
+    ----------
+    p : ndarray
+        Probabilities.
+    start, rise, end, fall : ndarray or float
+        As returned by :func:`trapezoid_sides`.
+
+    Examples
+    --------
+    >>> trapezoid_height(np.array([0.1, 0.25, 0.5, 0.9]), *trapezoid_sides(0.0, 0.5, 0.5, 0.5))
+    array([0.2, 0.5, 1. , 0. ])
+    """
+    height = np.minimum((p - start) / rise, (end - p) / fall)
+    return np.asarray(np.maximum(np.minimum(height, 1.0), 0.0))
 
 
 @dataclass(frozen=True)
@@ -170,10 +239,12 @@ class Triangle(Correction):
         """Whether it does not fall within [0, 1]."""
         return self.peak >= 1 or self.peak < self.right <= 0
 
-    def _values(self, p: FloatArray) -> FloatArray:
-        from skfuzzy.membership import trimf
+    formula = staticmethod(trapezoid_height)
+    number_names = ("start", "rise", "end", "fall")
 
-        return np.asarray(trimf(p, [self.left, self.peak, self.right]))
+    def numbers(self) -> tuple[float, ...]:
+        """Return its sides."""
+        return trapezoid_sides(self.left, self.peak, self.peak, self.right)
 
 
 @dataclass(frozen=True)
@@ -224,8 +295,12 @@ class Weight(Correction):
         """It never falls."""
         return True
 
-    def _values(self, p: FloatArray) -> FloatArray:
-        return p * self.weight
+    number_names = ("weight",)
+
+    @staticmethod
+    def formula(p: FloatArray, weight: float) -> FloatArray:
+        """Return the probability times the weight."""
+        return p * weight
 
 
 @dataclass(frozen=True)
@@ -264,52 +339,3 @@ class Function(Correction):
     def to_dict(self) -> dict[str, object]:
         """Describe the function by its label."""
         return {**super().to_dict(), "label": self.label}
-
-
-def correct(probabilities: FloatArray, corrections: Sequence[Correction]) -> FloatArray:
-    """Apply one correction per column.
-
-    Parameters
-    ----------
-    probabilities : ndarray of shape (n_samples, n_classes)
-        Class probabilities.
-    corrections : sequence of length n_classes
-        One correction per column.
-
-    Returns
-    -------
-    ndarray of shape (n_samples, n_classes)
-        Corrected values, not renormalised.
-
-    Examples
-    --------
-    >>> correct(np.array([[0.4, 0.6]]), [Triangle(0, 1, 1), Weight(1, 3)])
-    array([[0.4, 0.2]])
-    """
-    columns = [correction(column) for correction, column in zip(corrections, probabilities.T, strict=True)]
-    return np.stack(columns, axis=1)
-
-
-def decide(corrected: FloatArray, probabilities: FloatArray) -> npt.NDArray[np.int64]:
-    """Return the predicted column of every row.
-
-    The largest corrected value wins, the first column among equals; a row whose corrected
-    values are all zero is decided by its original probabilities (methods of DCS).
-
-    Parameters
-    ----------
-    corrected, probabilities : ndarray of shape (n_samples, n_classes)
-        Corrected values and original probabilities.
-
-    Returns
-    -------
-    ndarray of shape (n_samples,)
-        Column indices.
-
-    Examples
-    --------
-    >>> decide(np.array([[0.5, 0.5], [0.0, 0.0]]), np.array([[0.1, 0.9], [0.1, 0.9]]))
-    array([0, 1])
-    """
-    empty = ~np.any(corrected, axis=1)
-    return np.argmax(np.where(empty[:, None], probabilities, corrected), axis=1)

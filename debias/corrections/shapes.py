@@ -1,4 +1,4 @@
-"""More shapes of corrections, from scikit-fuzzy: trapezoids, Gaussians and sigmoids; and factors.
+"""More shapes of corrections: trapezoids, Gaussians and sigmoids; and factors.
 
 A factor multiplies the values of another correction: a weight that is not tied to a scale.
 """
@@ -10,7 +10,7 @@ from math import isfinite
 import numpy as np
 import numpy.typing as npt
 
-from debias.corrections.correction import Correction, FloatArray
+from debias.corrections.correction import Correction, FloatArray, trapezoid_height, trapezoid_sides
 from debias.errors import ParameterError
 
 NARROWEST = 1e-6
@@ -78,10 +78,12 @@ class Trapezoid(Correction):
         """Whether it does not fall within [0, 1]."""
         return self.right_top >= 1 or self.right_top < self.right <= 0
 
-    def _values(self, p: FloatArray) -> FloatArray:
-        from skfuzzy.membership import trapmf
+    formula = staticmethod(trapezoid_height)
+    number_names = ("start", "rise", "end", "fall")
 
-        return np.asarray(trapmf(p, [self.left, self.left_top, self.right_top, self.right]))
+    def numbers(self) -> tuple[float, ...]:
+        """Return its sides."""
+        return trapezoid_sides(self.left, self.left_top, self.right_top, self.right)
 
 
 @dataclass(frozen=True)
@@ -105,6 +107,7 @@ class Gaussian(Correction):
     deviation: float
 
     kind = "gaussian"
+    number_names = ("mean", "deviation")
 
     def __post_init__(self) -> None:
         _check("mean", 0 <= self.mean <= 1, "in [0, 1]", self.mean)
@@ -121,10 +124,10 @@ class Gaussian(Correction):
         """Whether it does not fall before 1."""
         return self.mean == 1
 
-    def _values(self, p: FloatArray) -> FloatArray:
-        from skfuzzy.membership import gaussmf
-
-        return np.asarray(gaussmf(p, self.mean, self.deviation))
+    @staticmethod
+    def formula(p: FloatArray, mean: float, deviation: float) -> FloatArray:
+        """Return the height of the bell."""
+        return np.asarray(np.exp(-((p - mean) ** 2.0) / (2 * deviation**2.0)))
 
 
 @dataclass(frozen=True)
@@ -148,6 +151,7 @@ class Sigmoid(Correction):
     slope: float
 
     kind = "sigmoid"
+    number_names = ("center", "slope")
 
     def __post_init__(self) -> None:
         _check("center", 0 <= self.center <= 1, "in [0, 1]", self.center)
@@ -164,10 +168,10 @@ class Sigmoid(Correction):
         """Whether it rises."""
         return self.slope > 0
 
-    def _values(self, p: FloatArray) -> FloatArray:
-        from skfuzzy.membership import sigmf
-
-        return np.asarray(sigmf(p, self.center, self.slope))
+    @staticmethod
+    def formula(p: FloatArray, center: float, slope: float) -> FloatArray:
+        """Return the logistic function."""
+        return np.asarray(1.0 / (1.0 + np.exp(-slope * (p - center))))
 
 
 @dataclass(frozen=True)

@@ -34,6 +34,8 @@ class SlopedWeight(Correction):
     slope: float
 
     kind = "sloped weight"
+    number_names = ("weight", "slope")
+    shared_numbers = ("slope",)  # so that a square is a square and a root a root, in any batch
 
     def __post_init__(self) -> None:
         if not 0 < self.weight <= 1:
@@ -60,5 +62,7 @@ class SlopedWeight(Correction):
         """It never falls."""
         return True
 
-    def _values(self, p: FloatArray) -> FloatArray:
-        return self.weight * p**self.slope
+    @staticmethod
+    def formula(p: FloatArray, weight: float, slope: float) -> FloatArray:
+        """Return the weighted power."""
+        return weight * p**slope

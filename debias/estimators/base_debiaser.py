@@ -14,7 +14,6 @@ import pandas as pd
 from sklearn.base import clone
 from sklearn.utils.validation import check_is_fitted
 
-from debias.corrections.correction import correct
 from debias.corrections.explanations import explain_class
 from debias.errors import ParameterError
 from debias.estimators.column_classifier import (
@@ -292,11 +291,6 @@ class BaseDebiaser(ColumnClassifier):
         picked.fitted_ = self.fitted_.picked(row)
         return picked
 
-    def _posteriors(self, X: Rows) -> FloatArray:
-        """Return what the corrections are applied to."""
-        probabilities = self._validated(X)
-        return self.fitted_.base.posteriors(probabilities)
-
     def transform(self, X: Rows) -> FloatArray:
         """Return the corrected values.
 
@@ -311,7 +305,7 @@ class BaseDebiaser(ColumnClassifier):
             Corrected values in the order of the columns of `X`, not renormalised; a
             DataFrame after ``set_output(transform="pandas")``.
         """
-        return correct(self._posteriors(X), self.fitted_.by_column)
+        return self.fitted_.rule.values(self._validated(X))
 
     def predict(self, X: Rows) -> LabelArray:
         """Return the class with the largest corrected value.
@@ -346,11 +340,7 @@ class BaseDebiaser(ColumnClassifier):
             Corrected values divided by their sum, in the order of ``classes_``; the
             original probabilities where all are zero.
         """
-        probabilities = self._posteriors(X)
-        corrected = correct(probabilities, self.fitted_.by_column)
-        empty = ~corrected.any(axis=1, keepdims=True)
-        corrected = np.where(empty, probabilities, corrected)[:, self.columns_]
-        return np.asarray(corrected / corrected.sum(axis=1, keepdims=True))
+        return self.fitted_.rule.shares(self._validated(X))[:, self.columns_]
 
     def explain(self) -> pd.DataFrame:
         """Say what was done to each class and why.

@@ -10,7 +10,8 @@ import numpy as np
 import numpy.typing as npt
 
 from debias.console.progress import progress_on_stderr
-from debias.corrections.correction import Correction, correct
+from debias.corrections.correction import Correction
+from debias.corrections.decision_rule import correct
 from debias.corrections.families import Family, family_of, memberships, weights
 from debias.corrections.shapes import scale
 from debias.errors import ParameterError, param

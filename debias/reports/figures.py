@@ -13,9 +13,9 @@ import numpy.typing as npt
 import pandas as pd
 from sklearn.metrics import precision_recall_fscore_support
 
+from debias.corrections.bases.base import Base, Identity
 from debias.corrections.correction import Correction
 from debias.errors import ParameterError
-from debias.estimators.bases.base import Base, Identity
 from debias.estimators.bases.base_words import describe_base
 from debias.guarantees.guarantee import Guarantee
 from debias.metrics.confusion import FloatArray, confusion

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from markupsafe import Markup
 
 from debias.console.number_formats import METRIC_NAMES, SCORE_NAMES, percent, plain, signed, signed_span, span
-from debias.estimators.bases.linear_maps import LinearMap
+from debias.corrections.bases.linear_maps import LinearMap
 from debias.guarantees.guarantee import HEADER, NOT_THE_SAME, guarantee_cells
 from debias.pages.environment import page_environment
 from debias.reports import plots

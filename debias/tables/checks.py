@@ -12,16 +12,12 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from debias.errors import TableError, param, shortened
+from debias.errors import TableError, shortened
+from debias.rows.probability_rows import SUM_TOLERANCE
+from debias.rows.probability_rows import check_probabilities as check_probabilities
 from debias.tables.class_columns import FloatArray, TextArray, has_names
 from debias.tables.labels.label_reading import read_labels
 from debias.tables.table_parts import TableParts
-
-VALUE_TOLERANCE = 1e-6
-"""How far above 1 a single probability may be: room for a softmax in float32."""
-
-SUM_TOLERANCE = 0.02
-"""How far from 1 the sum of a row may be: room for probabilities rounded to a few decimals."""
 
 
 def check_parts(parts: TableParts, normalise: bool = False) -> TableParts:
@@ -191,86 +187,6 @@ def check_classes(names: Iterable[object], n_columns: int) -> tuple[str, ...]:
                 received=text,
             )
     return classes
-
-
-def check_probabilities(
-    values: FloatArray,
-    names: npt.ArrayLike | None = None,
-    *,
-    normalise: bool = False,
-    sum_to_one: bool = False,
-) -> FloatArray:
-    """Return class probabilities if they are valid; the same array unless they are normalised.
-
-    Parameters
-    ----------
-    values : ndarray of float64, shape (n_samples, n_classes)
-        Class probabilities, or non-negative scores when `normalise`.
-    names : sequence of length n_classes, optional
-        Column names for the errors; column numbers if omitted.
-    normalise : bool, default=False
-        Whether to divide each row by its sum.
-    sum_to_one : bool, default=False
-        Whether every row must sum to 1, within :data:`SUM_TOLERANCE`.
-
-    Returns
-    -------
-    ndarray of float64, shape (n_samples, n_classes)
-
-    Raises
-    ------
-    TableError
-        No rows, fewer than two columns, or a value or row that cannot be a probability: the error has
-        the row and the column.
-
-    Examples
-    --------
-    >>> check_probabilities(np.array([[0.1, 0.3]]), normalise=True)
-    array([[0.25, 0.75]])
-    >>> check_probabilities(np.array([[0.1, 0.9], [0.5, -0.5]]), ("no", "yes"))
-    Traceback (most recent call last):
-    debias.errors.TableError: row 1, column 'yes': a probability must be from 0 to 1, got -0.5.
-    """
-    if values.ndim != 2 or values.shape[0] == 0 or values.shape[1] < 2:
-        n_columns = values.shape[1] if values.ndim == 2 else 0
-        raise TableError(
-            "class probabilities need one or more rows, and two or more columns, one per class; got"
-            f" n_features = {n_columns} (shape {values.shape})",
-            received=values.shape,
-        )
-    largest = np.inf if normalise else 1 + VALUE_TOLERANCE
-    wrong = ~np.isfinite(values) | (values < 0) | (values > largest)
-    if wrong.any():
-        row, column = (int(place) for place in np.argwhere(wrong)[0])
-        value = float(values[row, column])
-        allowed = "finite and not negative to be normalised" if normalise else "from 0 to 1"
-        kind = "" if np.isfinite(value) else " (NaN or inf)"
-        raise TableError(
-            f"a probability must be {allowed}, got {value}{kind}",
-            received=value,
-            row=row,
-            column=column if names is None else np.asarray(names).tolist()[column],
-            fix=_how_to_normalise() if value > 1 and np.isfinite(value) else None,
-        )
-    off = np.abs(values.sum(axis=1) - 1) > SUM_TOLERANCE if sum_to_one else ~values.any(axis=1)
-    if off.any():
-        row = int(np.argmax(off))
-        total = float(values[row].sum())
-        raise TableError(
-            f"the class probabilities of a row must sum to 1, got {total:.6g} ({int(off.sum())} such rows)",
-            received=total,
-            row=row,
-            fix=_how_to_normalise() if total > 0 else "omit the row, or collect it again",
-        )
-    if not normalise:
-        return values
-    scaled = values / values.max(axis=1, keepdims=True)  # first, so that no sum overflows
-    return np.asarray(scaled / scaled.sum(axis=1, keepdims=True))
-
-
-def _how_to_normalise() -> str:
-    """Return the fix for rows that sum to another number."""
-    return f"pass {param('normalise', True)} when the table is read, or divide each row by its sum"
 
 
 def one_per_row(values: npt.ArrayLike, column: str, n_samples: int, missing: bool = False) -> TextArray:

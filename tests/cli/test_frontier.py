@@ -16,7 +16,7 @@ from typer.testing import CliRunner
 from debias import EnsembleDebiaser, WeightDebiaser, load
 from debias.cli import app
 from debias.corrections import weights
-from debias.corrections.correction import correct, decide
+from debias.corrections.decision_rule import correct, decide
 from debias.metrics.scores import cobias
 from debias.reports.frontier_plot import frontier_plot
 from debias.reports.tradeoffs import thinned, tradeoffs_of

@@ -6,7 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
 
-from debias.corrections.correction import Correction, Function, Triangle, Weight, correct, decide
+from debias.corrections.correction import Correction, Function, Triangle, Weight
+from debias.corrections.decision_rule import correct, decide
 from debias.corrections.families import Family, ensemble, memberships, weights
 from debias.corrections.serialization import correction_from_dict
 from debias.errors import ParameterError

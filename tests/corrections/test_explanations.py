@@ -7,7 +7,8 @@ import pandas as pd
 import pytest
 
 from debias import EnsembleDebiaser
-from debias.corrections.correction import Function, Triangle, Weight, correct
+from debias.corrections.correction import Function, Triangle, Weight
+from debias.corrections.decision_rule import correct
 from debias.corrections.explanations import ClassFacts, count_moves, explain_class
 from debias.corrections.shapes import Gaussian, Scaled, Sigmoid
 from debias.metrics.scores import cobias

@@ -21,10 +21,11 @@ from debias import (
     Objective,
     load,
 )
-from debias.corrections.correction import Weight, decide
+from debias.corrections.bases.linear_maps import batch_calibration
+from debias.corrections.correction import Weight
+from debias.corrections.decision_rule import decide
 from debias.errors import CorrectionFileError, ParameterError, TableError
 from debias.estimators.bases.cross_fitting import BASES
-from debias.estimators.bases.linear_maps import batch_calibration
 from debias.estimators.tuning.methods import METHODS
 from tests.support.published_tables import published
 from tests.support.refusals import refused

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from sklearn.model_selection import PredefinedSplit, ShuffleSplit
 
-from debias.corrections.correction import correct, decide
+from debias.corrections.decision_rule import correct, decide
 from debias.errors import ParameterError, TableError
 from debias.estimators.tuning import cross_validation
 from debias.estimators.tuning.cross_validation import cross_validate

@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from debias.corrections.correction import Weight, correct, decide
+from debias.corrections.correction import Weight
+from debias.corrections.decision_rule import correct, decide
 from debias.errors import ParameterError
 from debias.estimators.debiasers import WeightDebiaser
 from debias.estimators.few_labels.generalization import (

@@ -16,7 +16,7 @@ from debias import (
     WeightDebiaser,
     load,
 )
-from debias.corrections.correction import correct, decide
+from debias.corrections.decision_rule import correct, decide
 from debias.corrections.families import weights
 from debias.errors import ParameterError
 from debias.guarantees.accuracy_bounds import divergence

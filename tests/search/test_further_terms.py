@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import balanced_accuracy_score, f1_score
 
-from debias.corrections.correction import decide
+from debias.corrections.decision_rule import decide
 from debias.corrections.families import memberships, weights
 from debias.errors import ParameterError
 from debias.search.constraints import INFEASIBLE, Constrained

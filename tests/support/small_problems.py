@@ -5,7 +5,8 @@ import itertools
 import numpy as np
 import pytest
 
-from debias.corrections.correction import Triangle, Weight, correct, decide
+from debias.corrections.correction import Triangle, Weight
+from debias.corrections.decision_rule import correct, decide
 from debias.corrections.families import Family
 from debias.search.constraints import Constrained
 from debias.search.objective import Objective, confusion_counts

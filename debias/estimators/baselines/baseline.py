@@ -10,8 +10,8 @@ from typing import Self
 
 import numpy as np
 
+from debias.corrections.bases.base import log_probabilities
 from debias.errors import ParameterError
-from debias.estimators.bases.base import log_probabilities
 from debias.estimators.column_classifier import ColumnClassifier, LabelArray, Labels, Rows
 from debias.tables.class_columns import ClassColumns, FloatArray
 

@@ -4,8 +4,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from debias.estimators.bases.base import Base, Identity
-from debias.estimators.bases.linear_maps import LinearMap
+from debias.corrections.bases.base import Base, Identity
+from debias.corrections.bases.linear_maps import LinearMap
 
 NAMES = {
     "identity": "the probabilities of the model",
@@ -32,7 +32,7 @@ def describe_base(base: Base, names: Sequence[object]) -> list[str]:
     -------
     list of str
         Nothing for the identity. The largest three entries of what an affine map moves are said as
-        factors of odds, see :meth:`~debias.estimators.bases.linear_maps.LinearMap.moved_evidence`.
+        factors of odds, see :meth:`~debias.corrections.bases.linear_maps.LinearMap.moved_evidence`.
 
     Examples
     --------

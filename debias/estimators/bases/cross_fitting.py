@@ -7,11 +7,11 @@ from typing import NamedTuple
 
 import numpy as np
 
+from debias.corrections.bases.base import Base, Identity
+from debias.corrections.bases.linear_maps import batch_calibration
 from debias.errors import ParameterError
-from debias.estimators.bases.base import Base, Identity
-from debias.estimators.bases.boosted_trees import fit_trees
-from debias.estimators.bases.linear_maps import batch_calibration
 from debias.estimators.bases.map_fitting import STRENGTHS, LabelledRows, fit_map
+from debias.estimators.bases.tree_growing import fit_trees
 from debias.estimators.few_labels.fold_dealing import deal
 from debias.tables.class_columns import FloatArray, IndexArray
 

@@ -11,8 +11,8 @@ import numpy as np
 from scipy.linalg import cholesky, solve_triangular
 from scipy.optimize import minimize
 
-from debias.estimators.bases.base import log_probabilities
-from debias.estimators.bases.linear_maps import LinearMap, batch_calibration
+from debias.corrections.bases.base import log_probabilities
+from debias.corrections.bases.linear_maps import LinearMap, batch_calibration
 from debias.tables.class_columns import FloatArray, IndexArray
 
 STRENGTHS = (1000.0, 100.0, 10.0, 1.0, 0.1)

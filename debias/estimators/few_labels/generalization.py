@@ -16,7 +16,8 @@ import pandas as pd
 from threadpoolctl import threadpool_limits
 
 from debias.console.progress import progress_on_stderr
-from debias.corrections.correction import Correction, correct, decide
+from debias.corrections.correction import Correction
+from debias.corrections.decision_rule import correct, decide
 from debias.estimators.few_labels.fold_dealing import deal
 from debias.metrics.confusion import cobias_of_accuracies
 from debias.search.constraints import Constrained, Goal

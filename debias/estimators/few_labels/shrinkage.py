@@ -10,7 +10,8 @@ from typing import NamedTuple
 
 import pandas as pd
 
-from debias.corrections.correction import Correction, correct
+from debias.corrections.correction import Correction
+from debias.corrections.decision_rule import correct
 from debias.corrections.families import Family
 from debias.corrections.shapes import scale
 from debias.estimators.few_labels.generalization import Expectation, Predictor, expect_change, predictor

@@ -1,6 +1,5 @@
 """A fitted correction as a readable JSON file: data only, checked field by field when read."""
 
-import hashlib
 import json
 import platform
 from collections.abc import Sequence
@@ -8,19 +7,25 @@ from dataclasses import asdict
 from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from os import PathLike
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from debias.atomic_file import atomic_path
 from debias.corrections.correction import Correction
+from debias.corrections.correction_document import (
+    FORMAT,
+    SCHEMA_VERSION,
+    base_of,
+    checksum_of,
+    corrections_of,
+    damage_named,
+    labels_of,
+    read_document,
+)
 from debias.corrections.explanations import ClassFacts, Moves
 from debias.corrections.families import FAMILY_NAMES, Family
-from debias.corrections.serialization import correction_from_dict
-from debias.errors import CorrectionFileError, DebiasError
-from debias.estimators.bases.base import Identity
-from debias.estimators.bases.base_entries import base_from_dict
+from debias.errors import CorrectionFileError
 from debias.estimators.few_labels.generalization import Expectation
 from debias.estimators.few_labels.one_standard_error import JudgedMethod, MethodSelection
 from debias.estimators.fitted.checked_entries import Entry, one_of, read_entry, value_of
@@ -32,15 +37,6 @@ from debias.search.certificate import Certificate
 from debias.search.goals.goal_entry import objective_entry, read_objective
 from debias.search.proof.near_ties import NearTie, NearTies
 from debias.tables.row_digests import RowDigests
-
-FORMAT = "debias correction"
-SCHEMA_VERSION = 4
-READABLE_VERSIONS = (1, 2, 3, 4)
-"""Version 2 may hold an objective with bounds; version 3 has a checksum of all other fields; version 4
-has a base, and what other methods were worth where the method was chosen."""
-
-LARGEST_FILE = 16 << 20
-"""Bytes; a correction of a thousand classes takes less than one."""
 
 FAMILIES = (*FAMILY_NAMES, "log-bias", "none", "own")
 """What may be searched, behind a base or without one."""
@@ -94,7 +90,7 @@ def write_correction(fitted: FittedCorrection, path: str | PathLike[str], named_
         document["n_weights"] = fitted.n_weights
     if fitted.family is not None:
         document["family"] = fitted.family
-    document["checksum"] = _checksum(document)
+    document["checksum"] = checksum_of(document)
     text = _readable(document)
     with atomic_path(path) as temporary:
         temporary.write_text(f"{text}\n", encoding="utf-8")
@@ -106,13 +102,6 @@ def _readable(document: Entry) -> str:
     text = json.dumps(document | {"base": "{base}"}, indent=2, ensure_ascii=False, allow_nan=False)
     head, tail = text.rsplit('"base": "{base}"', 1)
     return f'{head}"base": {base}{tail}'
-
-
-def _checksum(document: Entry) -> str:
-    """Return the digest of all fields but the checksum itself, whatever their order and white space."""
-    content = {name: value for name, value in document.items() if name != "checksum"}
-    text = json.dumps(content, sort_keys=True, allow_nan=False)
-    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
 
 
 def _class_entry(fitted: FittedCorrection, k: int) -> Entry:
@@ -165,58 +154,9 @@ def read_correction(
     CorrectionFileError
         A field is missing or not as it should be; the error names file and field.
     """
-    try:
-        document = _parse(Path(path))
+    with damage_named(path):
+        document = read_document(path)
         return _read_fitted(document, methods, family), document["named_columns"] is True
-    except CorrectionFileError as error:
-        raise error.at(file=path) from error.__cause__
-    except KeyError as error:
-        problem = f"the field {error.args[0]!r} is missing"
-        raise CorrectionFileError(problem, parameter=str(error.args[0]), file=path) from error
-    except DebiasError as error:  # a correction or an objective that is not allowed
-        raise CorrectionFileError(
-            error.problem,
-            parameter=error.parameter,
-            received=error.received,
-            allowed=error.allowed,
-            fix=error.fix,
-            file=path,
-        ) from error
-    except (TypeError, ValueError, AttributeError, OverflowError) as error:
-        raise CorrectionFileError(str(error), file=path) from error
-
-
-def _parse(path: Path) -> Entry:
-    """Read the JSON and check what kind of file it is."""
-    written_by = "a correction is written by .save() or `debias fit`"
-    try:
-        if path.stat().st_size > LARGEST_FILE:
-            raise CorrectionFileError(f"{path.stat().st_size:,} bytes is too large for a correction")
-        document = json.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise CorrectionFileError(f"the file cannot be read: {error.strerror or error}") from error
-    except (ValueError, RecursionError) as error:
-        raise CorrectionFileError(f"this is not JSON ({error})", fix=written_by) from error
-    if not isinstance(document, dict) or document.get("format") != FORMAT:
-        raise CorrectionFileError(
-            f'this is not a correction, whose "format" is {FORMAT!r}', parameter="format", fix=written_by
-        )
-    if document.get("schema_version") not in READABLE_VERSIONS:
-        raise CorrectionFileError(
-            parameter="schema_version",
-            received=document.get("schema_version"),
-            allowed=" or ".join(map(str, READABLE_VERSIONS)),
-            fix="fit again, or install the release that wrote it",
-        )
-    later = document["schema_version"] >= 3  # and a checksum counts, whatever became of the version
-    written = document["checksum"] if later else document.get("checksum")
-    if written is not None and written != _checksum(document):
-        raise CorrectionFileError(
-            "the file has changed since it was written",
-            parameter="checksum",
-            fix="restore the file; if you edited it on purpose, set its checksum to null",
-        )
-    return document
 
 
 def _read_fitted(
@@ -225,9 +165,10 @@ def _read_fitted(
     """Read everything, checked field by field."""
     method = one_of(document, "method", methods)
     entries = document["classes"]
-    names = _read_labels(entries)
+    names = np.array(labels_of(document))
     columns = np.argsort(names, kind="stable").astype(np.int64)
     read_own = partial(_read_own, family=family)
+    corrections = corrections_of(document, read_own)
     certificate = _read_certificate(document, value_of(float, document, "objective_value"))
     picked = document.get("picked_row") is not None
     return read_entry(
@@ -237,7 +178,7 @@ def _read_fitted(
         n_weights=(value_of(int, document, "n_weights") if document.get("n_weights") is not None else None),
         classes=names[columns],
         columns=columns,
-        corrections=tuple(correction_from_dict(entries[k]["correction"], read_own) for k in columns),
+        corrections=tuple(corrections[k] for k in columns),
         facts=tuple(read_entry(ClassFacts, entries[k]["facts"]) for k in columns),
         objective=read_objective(document["objective"], len(names)),
         certificate=certificate,
@@ -245,7 +186,7 @@ def _read_fitted(
         row_digests=None if document.get("row_digests") is None else RowDigests.read(document["row_digests"]),
         guarantee=_read_guarantee(document.get("guarantee"), names),
         picked_row=value_of(int, document, "picked_row") if picked else None,
-        base=base_from_dict(document["base"], len(entries)) if "base" in document else Identity(),
+        base=base_of(document),
         label_free=read_entry(LabelFree, document["label_free"]) if document.get("label_free") else None,
         selection=_read_selection(document.get("selection")),
         near_ties=_read_near_ties(document.get("near_ties"), len(names)),
@@ -339,19 +280,6 @@ def _read_near_tie(row: Entry, n_classes: int) -> NearTie:
         allowed = f"a list of {n_classes} ids of corrections"
         raise CorrectionFileError(parameter="choice", allowed=allowed, received=choice)
     return read_entry(NearTie, row, choice=tuple(choice))
-
-
-def _read_labels(entries: object) -> np.ndarray[Any, np.dtype[np.generic]]:
-    """Read the class labels, in the order of the columns."""
-    if not isinstance(entries, list) or len(entries) < 2:
-        raise CorrectionFileError(parameter="classes", allowed="a list of two or more", received=entries)
-    labels = [entry["label"] for entry in entries]
-    of_one_kind = all(isinstance(x, str) for x in labels) or all(isinstance(x, int) for x in labels)
-    if not of_one_kind or len(set(labels)) < len(labels):
-        raise CorrectionFileError(
-            parameter="label", allowed="different texts or different integers", received=labels
-        )
-    return np.array(labels)
 
 
 def _read_own(description: Entry, family: Sequence[Correction] | None) -> Correction:

@@ -6,17 +6,19 @@ is a new object (`dataclasses.replace`).
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Self
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from debias.corrections.correction import Correction, correct, decide
+from debias.corrections.bases.base import Base, Identity
+from debias.corrections.correction import Correction
+from debias.corrections.decision_rule import DecisionRule, correct, decide
 from debias.corrections.explanations import ClassFacts, count_moves
 from debias.corrections.families import Family
 from debias.errors import ParameterError
-from debias.estimators.bases.base import Base, Identity
 from debias.estimators.few_labels.generalization import FEW_LABELS, Expectation
 from debias.estimators.few_labels.one_standard_error import MethodSelection
 from debias.estimators.fitted.fitted_frontier import Frontier
@@ -220,6 +222,11 @@ class FittedCorrection:
         """The corrections in the order of the columns."""
         return [self.corrections[k] for k in np.argsort(self.columns)]
 
+    @cached_property
+    def rule(self) -> DecisionRule:
+        """Base and corrections, as they are applied to rows."""
+        return DecisionRule(tuple(self.by_column), self.base)
+
     @property
     def improved(self) -> bool:
         """Whether anything is changed: by the base, or by the correction of any class."""
@@ -234,8 +241,7 @@ class FittedCorrection:
 
     def decide(self, probabilities: FloatArray) -> IndexArray:
         """Return the column that is predicted for each row of class probabilities."""
-        posteriors = self.base.posteriors(probabilities)
-        return decide(correct(posteriors, self.by_column), posteriors)
+        return self.rule.decide(probabilities)
 
     def counts(self, corrected: bool = True) -> Counts:
         """Return the confusion counts on the fitted rows, by class, with the corrections or without.

@@ -4,8 +4,8 @@ import warnings
 from typing import NamedTuple
 
 from debias.console.number_formats import fixed
+from debias.corrections.bases.base import Identity
 from debias.errors import InfeasibleWarning, InterruptedWarning
-from debias.estimators.bases.base import Identity
 from debias.estimators.bases.base_words import NAMES
 from debias.estimators.few_labels.generalization import FEW_LABELS
 from debias.estimators.fitted.fitted_correction import FittedCorrection

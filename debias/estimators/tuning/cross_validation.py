@@ -14,7 +14,7 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-from debias.corrections.correction import correct, decide
+from debias.corrections.decision_rule import correct, decide
 from debias.corrections.families import Family
 from debias.estimators.tuning.folds import Fold
 from debias.estimators.tuning.tuning_settings import Setting

@@ -13,7 +13,8 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from debias.corrections.correction import Correction, correct, decide
+from debias.corrections.correction import Correction
+from debias.corrections.decision_rule import correct, decide
 from debias.corrections.families import Family
 from debias.errors import MissingDependencyError, ParameterError, SolverError, TableError
 from debias.search.milp.program_model import Expression, Model, build_model, force_gaps, load_pyomo

@@ -8,14 +8,14 @@ import pytest
 from scipy.optimize import minimize
 from scipy.special import logsumexp
 
+from debias.corrections.bases.base import SMALLEST, Identity, log_probabilities
+from debias.corrections.bases.base_entries import base_from_dict
+from debias.corrections.bases.linear_maps import LinearMap, batch_calibration
 from debias.errors import CorrectionFileError, ParameterError
-from debias.estimators.bases.base import SMALLEST, Identity, log_probabilities
-from debias.estimators.bases.base_entries import base_from_dict
 from debias.estimators.bases.base_words import describe_base
-from debias.estimators.bases.boosted_trees import _SETTINGS, fit_trees
 from debias.estimators.bases.cross_fitting import BASES, FEW_FOLDS, cross_fit
-from debias.estimators.bases.linear_maps import LinearMap, batch_calibration
 from debias.estimators.bases.map_fitting import STRENGTHS, LabelledRows, fit_map
+from debias.estimators.bases.tree_growing import _SETTINGS, fit_trees
 from debias.estimators.few_labels.fold_dealing import deal
 from tests.support.refusals import refused
 from tests.support.small_tables import skewed_rows

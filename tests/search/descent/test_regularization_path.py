@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from debias.corrections.correction import correct, decide
+from debias.corrections.decision_rule import correct, decide
 from debias.corrections.families import weights
 from debias.search.constraints import Constrained
 from debias.search.counting.sweeps import sweepers

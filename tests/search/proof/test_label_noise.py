@@ -5,7 +5,7 @@ from itertools import combinations, product
 import numpy as np
 import pytest
 
-from debias.corrections.correction import correct, decide
+from debias.corrections.decision_rule import correct, decide
 from debias.corrections.families import weights
 from debias.errors import ParameterError
 from debias.search.objective import Objective, confusion_counts

@@ -5,10 +5,10 @@ from collections.abc import Mapping
 import numpy as np
 import numpy.typing as npt
 
+from debias.corrections.bases.base import Base, Identity
+from debias.corrections.bases.linear_maps import LinearMap
+from debias.corrections.bases.trees import Tree, TreeBase
 from debias.errors import CorrectionFileError
-from debias.estimators.bases.base import Base, Identity
-from debias.estimators.bases.boosted_trees import Tree, TreeBase
-from debias.estimators.bases.linear_maps import LinearMap
 
 _LINEAR = ("batch", "vector", "affine")
 

@@ -7,10 +7,12 @@ differ from those of the identity.
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.special import softmax
 
-from debias.estimators.bases.base import Base, log_probabilities
-from debias.tables.class_columns import FloatArray
+from debias.corrections.bases.base import Base, log_probabilities, softmax
+from debias.corrections.correction import FloatArray
+
+_AT_ONCE = 1 << 18
+"""Products that are kept at once, two megabytes."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,7 +46,16 @@ class LinearMap(Base):
     strength: float | None = None
 
     def posteriors(self, probabilities: FloatArray) -> FloatArray:  # noqa: D102
-        return np.asarray(softmax(log_probabilities(probabilities) @ self.matrix.T + self.bias, axis=1))
+        logs = log_probabilities(probabilities)
+        if self.kind == "batch":
+            return softmax(logs + self.bias)
+        # Sums of each row by itself: a product of matrices would round it differently in another batch.
+        n_rows = max(1, _AT_ONCE // self.matrix.size)
+        parts = [
+            (logs[first : first + n_rows, None, :] * self.matrix).sum(axis=2)
+            for first in range(0, len(logs), n_rows)
+        ]
+        return softmax((parts[0] if len(parts) == 1 else np.concatenate(parts)) + self.bias)
 
     def moved_evidence(self) -> FloatArray:
         """Return what the map adds to the effect of a usual step, shape (n_classes, n_classes).

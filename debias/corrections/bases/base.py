@@ -9,7 +9,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from debias.tables.class_columns import FloatArray
+from debias.corrections.correction import FloatArray
 
 SMALLEST = 1e-6
 """Least probability whose logarithm is taken."""
@@ -24,6 +24,18 @@ def log_probabilities(probabilities: FloatArray, smallest: float = SMALLEST) -> 
     array([[  0.  , -13.82]])
     """
     return np.asarray(np.log(np.maximum(probabilities, smallest)))
+
+
+def softmax(logits: FloatArray) -> FloatArray:
+    """Return the softmax of every row.
+
+    Examples
+    --------
+    >>> softmax(np.log([[1.0, 3.0]]))
+    array([[0.25, 0.75]])
+    """
+    powers = np.exp(logits - logits.max(axis=1, keepdims=True))
+    return np.asarray(powers / powers.sum(axis=1, keepdims=True))
 
 
 class Base(ABC):

@@ -1,0 +1,1 @@
+"""Bases: maps from class probabilities to the posteriors that corrections are applied to."""

@@ -1,0 +1,206 @@
+"""A saved correction, read and applied with NumPy alone: the same answers as of the fitted estimator."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from os import PathLike
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from debias.corrections.bases.base import Base
+from debias.corrections.correction import Correction, FloatArray
+from debias.corrections.correction_document import (
+    Document,
+    base_of,
+    corrections_of,
+    damage_named,
+    labels_of,
+    read_document,
+)
+from debias.corrections.decision_rule import DecisionRule, IndexArray
+from debias.errors import CorrectionFileError, TableError
+from debias.rows.probability_rows import check_probabilities
+
+
+@dataclass(frozen=True, eq=False)
+class ServedCorrection:
+    """A correction that is ready to be applied. It is never changed, so threads may share it.
+
+    Parameters
+    ----------
+    classes : tuple of length n_classes
+        Class labels in the order of the columns.
+    corrections : tuple of Correction
+        One per column.
+    base : Base
+        What maps class probabilities to the posteriors that are corrected.
+    document : dict
+        The file that it was read from, as plain data.
+
+    Examples
+    --------
+    >>> from debias.corrections.bases.base import Identity
+    >>> from debias.corrections.correction import Triangle, Weight
+    >>> half = ServedCorrection(("no", "yes"), (Weight(1, 2), Triangle(0, 1, 1)), Identity())
+    >>> half.predict([[0.6, 0.4], [0.8, 0.2]]).tolist()
+    ['yes', 'no']
+    >>> half.predict({"yes": [0.4], "no": [0.6]}).tolist()
+    ['yes']
+    """
+
+    classes: tuple[Any, ...]
+    corrections: tuple[Correction, ...]
+    base: Base
+    document: Document = field(default_factory=dict, repr=False)
+
+    @cached_property
+    def rule(self) -> DecisionRule:
+        """Base and corrections, as they are applied to rows."""
+        return DecisionRule(self.corrections, self.base)
+
+    @cached_property
+    def _labels(self) -> npt.NDArray[Any]:
+        return np.array(self.classes)
+
+    def predict(self, probabilities: Any) -> npt.NDArray[Any]:
+        """Return the predicted labels.
+
+        Parameters
+        ----------
+        probabilities : array-like of shape (n_samples, n_classes), frame or mapping
+            Class probabilities. Columns with names, those of a frame or a mapping, are matched to the
+            classes by name; those of an array are in the order of ``classes``.
+
+        Returns
+        -------
+        ndarray of shape (n_samples,)
+
+        Raises
+        ------
+        TableError
+            A row is not a distribution, or the columns are others than the classes.
+        """
+        return np.asarray(self._labels[self.decide(probabilities)])
+
+    def decide(self, probabilities: Any) -> IndexArray:
+        """Return the positions in ``classes`` of the predicted labels; parameters as in ``predict``."""
+        return self.rule.decide(self._checked(probabilities))
+
+    def values(self, probabilities: Any) -> FloatArray:
+        """Return the corrected values, columns as ``classes``, rows not renormalised; see ``predict``."""
+        return self.rule.values(self._checked(probabilities))
+
+    def shares(self, probabilities: Any) -> FloatArray:
+        """Return the corrected values divided by their sum, columns as ``classes``; see ``predict``."""
+        return self.rule.shares(self._checked(probabilities))
+
+    def _checked(self, probabilities: Any) -> FloatArray:
+        """Return rows of valid probabilities, columns as the classes."""
+        names = getattr(probabilities, "columns", None)  # those of a frame, whichever library made it
+        if isinstance(probabilities, Mapping):
+            names = probabilities.keys()
+        if names is not None and not self._are_counted(list(names)):
+            order = self._order_of(list(names))
+            probabilities = np.column_stack([np.asarray(probabilities[name]) for name in order])
+        try:
+            values = np.asarray(probabilities, dtype=np.float64)
+        except (TypeError, ValueError) as error:
+            problem = f"class probabilities must be numbers in rows of equal length; {str(error)[:200]}"
+            raise TableError(problem) from error
+        if values.ndim != 2 or values.shape[1] != len(self.classes):
+            raise TableError(
+                parameter="probabilities",
+                allowed=f"of shape (n_samples, {len(self.classes)}), a column for each of {self.classes}",
+                received=values.shape,
+            )
+        return check_probabilities(values, self.classes, sum_to_one=True)
+
+    def _are_counted(self, names: list[object]) -> bool:
+        """Tell whether columns have only numbers for names, 0, 1, 2, ..., that are no classes."""
+        return names == list(range(len(names))) and set(names) != set(self.classes)
+
+    def _order_of(self, names: list[object]) -> list[object]:
+        """Return the names of columns in the order of the classes; names are compared as texts."""
+        by_text = {str(name): name for name in names}
+        wanted = [str(label) for label in self.classes]
+        if len(names) != len(wanted) or set(by_text) != set(wanted):
+            raise TableError(parameter="the columns", allowed=f"the classes {wanted}", received=[*by_text])
+        return [by_text[text] for text in wanted]
+
+
+def load(path: str | PathLike[str]) -> ServedCorrection:
+    """Read a correction that ``.save()`` or ``debias fit`` wrote, with NumPy alone.
+
+    Parameters
+    ----------
+    path : str or path-like
+        The file.
+
+    Returns
+    -------
+    ServedCorrection
+
+    Raises
+    ------
+    CorrectionFileError
+        The file is missing, damaged or of another version, or it names a function of your own.
+
+    Examples
+    --------
+    >>> import os, tempfile
+    >>> from debias import WeightDebiaser
+    >>> X = np.array([[0.62, 0.38], [0.7, 0.3], [0.9, 0.1]])
+    >>> debiaser = WeightDebiaser().fit(X, [1, 0, 0])
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     debiaser.save(os.path.join(folder, "correction.json"))
+    ...     served = load(os.path.join(folder, "correction.json"))
+    >>> (served.predict(X) == debiaser.predict(X)).all()
+    np.True_
+    """
+    with damage_named(path):
+        document = read_document(path)
+        classes = tuple(labels_of(document))
+        return ServedCorrection(classes, corrections_of(document, _refuse_own), base_of(document), document)
+
+
+def _refuse_own(description: dict[str, object]) -> Correction:
+    raise CorrectionFileError(
+        f"the correction {description.get('label', description.get('id'))!r} is a function of your own, "
+        "which a file cannot hold",
+        parameter="correction",
+        fix="serve it in Python, with debias.load(path, family=...)",
+    )
+
+
+def apply(correction: ServedCorrection | str | PathLike[str], probabilities: Any) -> npt.NDArray[Any]:
+    """Return the labels that a saved correction predicts.
+
+    Parameters
+    ----------
+    correction : ServedCorrection, str or path-like
+        A correction, or its file. Load it once where rows come one by one.
+    probabilities : array-like of shape (n_samples, n_classes), frame or mapping
+        Class probabilities; see :meth:`ServedCorrection.predict`.
+
+    Returns
+    -------
+    ndarray of shape (n_samples,)
+        Labels.
+
+    Raises
+    ------
+    CorrectionFileError, TableError
+        The file cannot be read; a row is not a distribution, or the columns are others than the classes.
+
+    Examples
+    --------
+    >>> from debias.corrections.bases.base import Identity
+    >>> from debias.corrections.correction import Triangle, Weight
+    >>> half = ServedCorrection(("no", "yes"), (Weight(1, 2), Triangle(0, 1, 1)), Identity())
+    >>> apply(half, [[0.6, 0.4]]).tolist()
+    ['yes']
+    """
+    served = correction if isinstance(correction, ServedCorrection) else load(correction)
+    return served.predict(probabilities)

@@ -71,6 +71,14 @@ def decide(corrected: FloatArray, probabilities: FloatArray) -> IndexArray:
     return winners
 
 
+def in_rows(probabilities: FloatArray) -> FloatArray:
+    """Return an array whose rows lie one behind the other, as those of a frame do not.
+
+    NumPy adds up in the order of the memory, so that sums would differ by a rounding.
+    """
+    return np.ascontiguousarray(probabilities)
+
+
 @dataclass(frozen=True, eq=False)
 class DecisionRule:
     """A base and one correction per column.
@@ -113,7 +121,7 @@ class DecisionRule:
     def corrected(self, posteriors: FloatArray) -> FloatArray:
         """Return the corrected values of posteriors, shape (n_samples, n_classes), not renormalised."""
         groups, others, factors = self._parts
-        values = np.minimum(posteriors, 1.0)  # a softmax in float32 may be a little above 1
+        values = np.minimum(in_rows(posteriors), 1.0)  # a softmax in float32 may be a little above 1
         if values.shape[1] != len(self.corrections):
             raise ValueError(f"{len(self.corrections)} columns are needed, got {values.shape[1]}")
         for group in groups:
@@ -130,18 +138,18 @@ class DecisionRule:
 
     def values(self, probabilities: FloatArray) -> FloatArray:
         """Return the corrected values of class probabilities, the base included."""
-        return self.corrected(self.base.posteriors(probabilities))
+        return self.corrected(self.base.posteriors(in_rows(probabilities)))
 
     def shares(self, probabilities: FloatArray) -> FloatArray:
         """Return the corrected values divided by their sum; the posteriors where all are zero."""
-        posteriors = self.base.posteriors(probabilities)
+        posteriors = self.base.posteriors(in_rows(probabilities))
         values = self.corrected(posteriors)
         values = np.where(values.any(axis=1, keepdims=True), values, posteriors)
         return np.asarray(values / values.sum(axis=1, keepdims=True))
 
     def decide(self, probabilities: FloatArray) -> IndexArray:
         """Return the predicted column of every row, shape (n_samples,)."""
-        posteriors = self.base.posteriors(probabilities)
+        posteriors = self.base.posteriors(in_rows(probabilities))
         return decide(self.corrected(posteriors), posteriors)
 
 

@@ -305,7 +305,8 @@ class BaseDebiaser(ColumnClassifier):
             Corrected values in the order of the columns of `X`, not renormalised; a
             DataFrame after ``set_output(transform="pandas")``.
         """
-        return self.fitted_.rule.values(self._validated(X))
+        probabilities = self._validated(X)
+        return self.fitted_.rule.values(probabilities)
 
     def predict(self, X: Rows) -> LabelArray:
         """Return the class with the largest corrected value.
@@ -340,7 +341,8 @@ class BaseDebiaser(ColumnClassifier):
             Corrected values divided by their sum, in the order of ``classes_``; the
             original probabilities where all are zero.
         """
-        return self.fitted_.rule.shares(self._validated(X))[:, self.columns_]
+        probabilities = self._validated(X)
+        return self.fitted_.rule.shares(probabilities)[:, self.columns_]
 
     def explain(self) -> pd.DataFrame:
         """Say what was done to each class and why.

@@ -26,7 +26,6 @@ from debias.search.log_bias.log_bias_descent import descend_log_bias
 from debias.search.problem import build_problem, goal_of
 from debias.search.result import SearchResult
 from debias.search.search_settings import SearchSettings
-from debias.settings import check_positive_integer
 from debias.tables.class_columns import ClassColumns, FloatArray, IndexArray
 
 _FOLD_STARTS = 3
@@ -89,7 +88,6 @@ class LogBiasDebiaser(BaseDebiaser):
         unlabelled: FloatArray | None = None,
     ) -> FittedCorrection:
         SearchSettings(n_starts=self.n_starts)
-        check_positive_integer("pair_searches", self.pair_searches, or_none=True)
         objective = goal_of(self.objective)
         objective = goal_by_column(objective, match.classes.tolist(), match.columns)
         given = match.y

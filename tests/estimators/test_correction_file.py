@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from debias import EnsembleDebiaser, FuzzyDebiaser, Objective, WeightDebiaser, load
 from debias.corrections import Function, weights
+from debias.corrections.correction_document import LARGEST_FILE
 from debias.errors import CorrectionFileError
-from debias.estimators.fitted.correction_file import LARGEST_FILE
 from tests.support.paths import ROOT
 from tests.support.refusals import refused
 
@@ -77,7 +77,7 @@ def test_fitted_with_classes_it_can_be_fitted_again(rows, tmp_path):
 def test_a_person_can_read_it(document):
     assert document["format"] == "debias correction"
     assert [entry["label"] for entry in document["classes"]] == NAMES
-    assert set(document["versions"]) == {"python", "debias-iterit", "numpy", "scikit-learn", "scikit-fuzzy"}
+    assert set(document["versions"]) == {"python", "debias-iterit", "numpy", "scikit-learn"}
     assert document["summary"].startswith(
         f"{sum(c['correction']['id'] != 17 for c in document['classes'])} of 3"
     )

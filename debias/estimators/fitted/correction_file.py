@@ -120,7 +120,7 @@ def _class_entry(fitted: FittedCorrection, k: int) -> Entry:
 def _versions() -> dict[str, str]:
     """Name what the correction was made with."""
     found: dict[str, str] = {"python": platform.python_version()}
-    for package in ("debias-iterit", "numpy", "scikit-learn", "scikit-fuzzy"):
+    for package in ("debias-iterit", "numpy", "scikit-learn"):
         try:
             found[package] = version(package)
         except PackageNotFoundError:

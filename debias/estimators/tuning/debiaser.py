@@ -8,6 +8,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from debias.corrections.families import weights
 from debias.errors import InfeasibleWarning, InterruptedWarning, ParameterError
 from debias.estimators.base_debiaser import BaseDebiaser
 from debias.estimators.bases.cross_fitting import MANY_LABELS
@@ -30,7 +31,6 @@ from debias.search.constraints import Constrained, Goal
 from debias.search.goals.class_order import goal_by_column
 from debias.search.problem import goal_of
 from debias.search.search_settings import SearchSettings
-from debias.settings import check_positive_integer
 from debias.tables.class_columns import ClassColumns, FloatArray, IndexArray
 
 AUTO = "auto"
@@ -166,7 +166,7 @@ class Debiaser(SemiSupervisedDebiaser):
             resolved: Goal = goal.resolve_on(y[rows], as_they_are(probabilities[rows]), probabilities[rows])
         else:
             resolved = goal.validate()
-        check_positive_integer("n_weights", self.n_weights)
+        weights(self.n_weights)  # refuses what is no number of them
         omitted = {*(NOT_MONOTONE if self.monotone else ()), *(_NEED_LABELS if len(y) < FEW_LABELS else ())}
         n_repeats = max(1, min(N_REPEATS, MANY_LABELS // len(y)))
         free = probabilities if unlabelled is None else unlabelled

@@ -8,9 +8,11 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import permutations
+from numbers import Integral
 
 import numpy as np
 
+from debias.errors import ParameterError
 from debias.search.constraints import Goal
 from debias.search.log_bias.log_bias_problem import FARTHEST, LogBiasProblem
 from debias.search.objective import FloatArray, IndexArray
@@ -106,6 +108,8 @@ def descend_log_bias(
     ------
     TableError
         Samples of fewer than two classes.
+    ParameterError
+        `pair_searches` is no number of searches.
 
     Examples
     --------
@@ -116,6 +120,12 @@ def descend_log_bias(
     (array([-0.6264,  0.    ]), 0.0)
     """
     started = time.perf_counter()
+    if pair_searches is not None and (
+        isinstance(pair_searches, bool) or not isinstance(pair_searches, Integral) or pair_searches < 0
+    ):
+        raise ParameterError(
+            parameter="pair_searches", allowed="an integer from 0 on, or None", received=pair_searches
+        )
     problem = LogBiasProblem(values, fallback_probabilities, y, objective)
     rng = np.random.default_rng(random_state)
     unchanged = np.zeros(problem.n_classes)

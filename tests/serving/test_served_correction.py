@@ -1,0 +1,125 @@
+"""A served correction: equal to the estimator that wrote it, with NumPy alone, whatever the rows come in."""
+
+import json
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from debias import CalibratedDebiaser, EnsembleDebiaser, LogBiasDebiaser, WeightDebiaser
+from debias import load as load_debiaser
+from debias.corrections.correction import Function
+from debias.corrections.families import Family
+from debias.errors import CorrectionFileError, TableError
+from debias.serving import apply, load
+from tests.support.refusals import refused
+from tests.support.small_tables import skewed_rows
+
+P, y = skewed_rows(0, 300, 4)
+NAMES = ["sun", "rain", "fog", "snow"]
+DEBIASERS = {
+    "weight": WeightDebiaser(),
+    "ensemble": EnsembleDebiaser(search="descent"),
+    "wide": EnsembleDebiaser(family="wide", search="descent"),
+    "polished": EnsembleDebiaser(search="descent", polish=True),
+    "log-bias": LogBiasDebiaser(),
+    "affine": CalibratedDebiaser(),
+    "trees": CalibratedDebiaser(base="trees", family="none"),
+}
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    return tmp_path_factory.mktemp("corrections")
+
+
+@pytest.fixture(scope="module", params=DEBIASERS)
+def pair(request, folder):
+    """Return a debiaser that was fitted on a frame whose columns are not sorted, and its file."""
+    X = pd.DataFrame(P, columns=NAMES)
+    debiaser = DEBIASERS[request.param].fit(X, np.array(NAMES)[y])
+    path = folder / f"{request.param}.json"
+    debiaser.save(path)
+    return debiaser, path
+
+
+def test_it_predicts_what_the_estimator_predicts(pair):
+    debiaser, path = pair
+    served, X = load(path), pd.DataFrame(P, columns=NAMES)
+    assert served.classes == tuple(NAMES)
+    assert np.array_equal(served.predict(P), debiaser.predict(X))
+    assert np.array_equal(served.values(P), np.asarray(debiaser.transform(X)))
+    assert np.array_equal(served.shares(P)[:, debiaser.columns_], debiaser.predict_proba(X))
+    assert np.array_equal(apply(path, X[["fog", "snow", "sun", "rain"]]), debiaser.predict(X))
+    assert np.array_equal(apply(served, dict(X.items())), debiaser.predict(X))
+    assert [served.predict(row[None])[0] for row in P[:40]] == debiaser.predict(X)[:40].tolist()
+
+
+def test_threads_may_share_it(pair):
+    _, path = pair
+    served = load(path)
+    expected = served.predict(P)
+    with ThreadPoolExecutor(8) as pool:
+        answers = list(pool.map(lambda _: load(path).predict(P) if _ % 2 else served.predict(P), range(24)))
+    assert all(np.array_equal(answer, expected) for answer in answers)
+
+
+def test_integer_labels_come_back_as_integers(tmp_path):
+    WeightDebiaser().fit(P, y).save(tmp_path / "c.json")
+    served = load(tmp_path / "c.json")
+    assert served.predict(P).dtype.kind == "i"
+    assert np.array_equal(served.predict(pd.DataFrame(P)), served.predict(P))
+    strings = pd.DataFrame(P, columns=["0", "1", "2", "3"])
+    assert np.array_equal(served.predict(strings[["3", "0", "1", "2"]]), served.predict(P))
+
+
+@pytest.mark.parametrize(
+    ("rows", "fields"),
+    [
+        ([[0.5, 0.5]], {"parameter": "probabilities", "received": (1, 2)}),
+        ([0.25] * 4, {"parameter": "probabilities", "received": (4,)}),
+        ([[0.7, 0.2, 0.1, 0.1]], {"row": 0}),
+        ([[0.25] * 4, [np.nan, 0.5, 0.25, 0.25]], {"row": 1, "column": "sun"}),
+        ([[0.25] * 4, [0.5, -0.5, 0.5, 0.5]], {"row": 1, "column": "rain", "received": -0.5}),
+        ([["a", "b", "c", "d"]], {}),
+        ({"sun": [1.0], "rain": [0.0]}, {"parameter": "the columns", "received": ["sun", "rain"]}),
+        (pd.DataFrame([[0.25] * 4], columns=["sun", "rain", "fog", "hail"]), {"parameter": "the columns"}),
+        (np.empty((0, 4)), {}),
+    ],
+)
+def test_rows_that_are_no_distributions_are_refused(folder, pair, rows, fields):
+    with refused(TableError, **fields):
+        load(pair[1]).predict(rows)
+
+
+def test_files_are_refused_as_the_estimators_refuse_them(tmp_path):
+    own = Family.of([*WeightDebiaser()._family(), Function("square", np.square)])
+    debiaser = EnsembleDebiaser(family=own, search="descent").fit(P, y)
+    debiaser.save(tmp_path / "c.json")
+    document = json.loads((tmp_path / "c.json").read_text())
+    (tmp_path / "cut.json").write_text((tmp_path / "c.json").read_text()[:-30])
+    changed = document | {"classes": document["classes"][::-1]}
+    (tmp_path / "changed.json").write_text(json.dumps(changed))
+    missing = {name: value for name, value in document.items() if name != "classes"} | {"checksum": None}
+    (tmp_path / "missing.json").write_text(json.dumps(missing))
+    document["classes"][0]["correction"] = {"kind": "function", "id": 1000, "label": "square"}
+    (tmp_path / "own.json").write_text(json.dumps(document | {"checksum": None}))
+    for name in ("absent", "cut", "changed", "missing", "own"):
+        path = tmp_path / f"{name}.json"
+        with refused(CorrectionFileError, file=str(path)) as error:
+            load(path)
+        with refused(CorrectionFileError, file=str(path)) as other:
+            load_debiaser(path)
+        assert name == "own" or str(error.value) == str(other.value)
+
+
+def test_it_needs_nothing_but_numpy():
+    code = (
+        "import sys, numpy\nbefore = set(sys.modules)\nimport debias.serving\n"
+        "print(*{name.split('.')[0] for name in set(sys.modules) - before})"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert set(done.stdout.split()) - set(sys.stdlib_module_names) == {"debias", "numpy"}

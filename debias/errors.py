@@ -129,6 +129,13 @@ class DebiasError(Exception):
         placed.args = (str(placed),)
         return placed
 
+    def in_row(self, row: int | None) -> Self:
+        """Return the same error of another row, such as that of a file, of which a part was read."""
+        placed = copy(self)
+        placed.row = row
+        placed.args = (str(placed),)
+        return placed
+
     def render(self, options: Mapping[str, str] | None = None) -> str:
         """Return the error as one sentence or two.
 

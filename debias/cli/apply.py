@@ -1,14 +1,20 @@
 """``debias apply``: the predictions of a saved correction on other rows."""
 
+import functools
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from debias.cli.options.table_options import TABLE_HELP, CorrectionFile, TableOptions
-from debias.console.output_files import FRAME_FORMATS, check_output, write_frame
+from debias.console.frame_files import FRAME_FORMATS, write_frames
+from debias.console.output_files import check_output
 from debias.console.screen import print_lines
 from debias.errors import ParameterError, param
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 def apply(
@@ -29,7 +35,8 @@ def apply(
     """Predict the rows of a table with a correction.
 
     Columns and classes are matched by name. Columns written: id, text and label where the table has
-    them, uncorrected, prediction, and p_CLASS, the corrected values divided by their sum.
+    them, uncorrected, prediction, and p_CLASS, the corrected values divided by their sum. A table that
+    debias collect wrote is read in batches, so it may have any number of rows.
 
     Example: debias apply test.parquet --correction correction.json --out predictions.csv
     """
@@ -41,14 +48,24 @@ def apply(
             received=str(out),
             fix=f"omit it, or choose another {param('out')}",
         )
-    from debias.estimators.prediction import describe_other_mixes, predict_table
+    from debias.estimators.prediction import Mixes, describe_other_mixes, predict_table
     from debias.estimators.tuning.methods import load
 
-    debiaser, rows = load(correction), reading.read(table)
-    predicted = predict_table(debiaser, rows)
-    write_frame(predicted, out, spreadsheet_safe)
-    changed = int((predicted["prediction"] != predicted["uncorrected"]).sum())
-    print_lines(
-        [f"Wrote {out}: {len(predicted):,} predictions, {changed:,} of them changed by the correction."]
-    )
-    print_lines(describe_other_mixes(debiaser, rows))
+    debiaser = load(correction)
+    mixes: list[Mixes] = []
+    n_changed: list[int] = []
+
+    def predict() -> Iterator["pd.DataFrame"]:
+        mixes.clear()
+        n_changed.clear()
+        for rows in reading.read_batches(table):
+            predicted = predict_table(debiaser, rows)
+            mixes.append(Mixes.of(debiaser, rows))
+            n_changed.append(int((predicted["prediction"] != predicted["uncorrected"]).sum()))
+            yield predicted
+
+    write_frames(predict, out, spreadsheet_safe)
+    mix = functools.reduce(Mixes.plus, mixes)
+    n_rows, changed = int(mix.predicted.sum()), sum(n_changed)
+    print_lines([f"Wrote {out}: {n_rows:,} predictions, {changed:,} of them changed by the correction."])
+    print_lines(describe_other_mixes(debiaser, mix))

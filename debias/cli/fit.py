@@ -111,7 +111,7 @@ def print_selection(debiaser: "BaseDebiaser") -> None:
     debiaser : BaseDebiaser
         Fitted.
     """
-    from debias.console.number_formats import percent
+    from debias.console.number_formats import fixed, percent
 
     selection = debiaser.fitted_.selection
     if selection is None:
@@ -119,7 +119,7 @@ def print_selection(debiaser: "BaseDebiaser") -> None:
     rows = [
         [
             one.method,
-            f"{one.objective:.3f}",
+            fixed(one.objective, 3),
             "best" if one.method == selection.best else f"± {one.standard_error:.3f}",
             *(
                 percent(value, unit=False)

@@ -18,8 +18,9 @@ from debias.cli.options.fit_options import (
 )
 from debias.cli.options.table_options import TABLE_HELP, Seed, TableOptions, labels_of
 from debias.console.command_group import Interrupted
+from debias.console.frame_files import write_frame
 from debias.console.option_groups import Only
-from debias.console.output_files import check_output, write_frame, write_or_rescue
+from debias.console.output_files import check_output, write_or_rescue
 from debias.console.screen import print_lines, print_table
 from debias.errors import ParameterError, param
 from debias.settings import Settings, setting

@@ -3,18 +3,9 @@
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from debias.atomic_file import atomic_path, try_to_write
 from debias.errors import DebiasError, ParameterError, StorageError, param
-
-if TYPE_CHECKING:
-    import pandas as pd
-
-FRAME_FORMATS = (".parquet", ".csv", ".jsonl")
-"""What :func:`write_frame` writes."""
-
-_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")
 
 
 def check_output(
@@ -129,38 +120,6 @@ def _elsewhere(path: Path) -> Iterator[Path]:
             yield next(name for name in names if not name.exists())
 
 
-def write_frame(frame: "pd.DataFrame", path: Path, spreadsheet_safe: bool = False) -> None:
-    """Write a DataFrame in the format that the suffix names.
-
-    Parameters
-    ----------
-    frame : DataFrame
-        Its index is not written.
-    path : Path
-        Ends in .parquet, .csv or .jsonl.
-    spreadsheet_safe : bool, default=False
-        Whether texts of a .csv file that a spreadsheet would run as formulas get an apostrophe.
-
-    Raises
-    ------
-    OSError
-        The file cannot be written; see :func:`write_or_rescue`.
-    """
-
-    def write(file: Path) -> None:
-        with atomic_path(file) as temporary:
-            if path.suffix.lower() == ".parquet":
-                frame.to_parquet(temporary, index=False)
-            elif path.suffix.lower() == ".jsonl":
-                frame.to_json(temporary, orient="records", lines=True, force_ascii=False)
-            else:
-                shown = frame.map(safe_for_spreadsheets) if spreadsheet_safe else frame
-                shown = shown.rename(columns=safe_for_spreadsheets) if spreadsheet_safe else shown
-                shown.to_csv(temporary, index=False)
-
-    write_or_rescue(path, write)
-
-
 def write_text(text: str, path: Path) -> None:
     """Write a text as UTF-8; where that fails, elsewhere, as :func:`write_or_rescue` does."""
 
@@ -169,15 +128,3 @@ def write_text(text: str, path: Path) -> None:
             temporary.write_text(text, encoding="utf-8")
 
     write_or_rescue(path, write)
-
-
-def safe_for_spreadsheets(value: object) -> object:
-    """Return a cell that a spreadsheet does not run: a text that begins like a formula gets an apostrophe.
-
-    Examples
-    --------
-    >>> safe_for_spreadsheets("=1+1"), safe_for_spreadsheets("fine"), safe_for_spreadsheets(-1.5)
-    ("'=1+1", 'fine', -1.5)
-    """
-    is_formula = isinstance(value, str) and value.lstrip(" ").startswith(_FORMULA)
-    return f"'{value}" if is_formula else value

@@ -3,13 +3,14 @@
 The order of the columns does not matter; a class that only one of the two has is refused.
 """
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from debias.estimators.base_debiaser import BaseDebiaser
-from debias.metrics.class_mix import Mix, describe_other_mix
+from debias.metrics.class_mix import describe_other_mix
 from debias.tables.matched_columns import matched_columns
 from debias.tables.table import ProbabilityTable
 
@@ -115,7 +116,46 @@ def predict_table(debiaser: BaseDebiaser, table: ProbabilityTable) -> pd.DataFra
     return frame.join(corrected[names.tolist()].add_prefix("p_"))
 
 
-def describe_other_mixes(debiaser: BaseDebiaser, table: ProbabilityTable) -> list[str]:
+class Mixes(NamedTuple):
+    """Rows of each class in a table, in the order of ``classes_``; tables of the same rows add up.
+
+    Attributes
+    ----------
+    labels : ndarray of int, shape (n_classes,), or None
+        Labelled as each; None without labels.
+    predicted : ndarray of int, shape (n_classes,)
+        Predicted as each by the model itself, without the correction.
+    """
+
+    labels: npt.NDArray[np.int64] | None
+    predicted: npt.NDArray[np.int64]
+
+    @classmethod
+    def of(cls, debiaser: BaseDebiaser, table: ProbabilityTable) -> "Mixes":
+        """Count the rows of a table.
+
+        Raises
+        ------
+        TableError
+            The classes of both are not the same.
+        """
+        position = pd.Index([str(name) for name in debiaser.classes_])
+
+        def mix(values: Any) -> npt.NDArray[np.int64]:
+            return np.bincount(position.get_indexer(pd.Index(values).astype(str)), minlength=len(position))
+
+        probabilities = matched_probabilities(debiaser, table)
+        predicted = probabilities.columns[probabilities.to_numpy().argmax(axis=1)]
+        return cls(None if table.labels is None else mix(table.labels), mix(predicted))
+
+    def plus(self, other: "Mixes") -> "Mixes":
+        """Return the rows of both."""
+        both = (self.labels, other.labels)
+        labels = None if both[0] is None or both[1] is None else both[0] + both[1]
+        return Mixes(labels, self.predicted + other.predicted)
+
+
+def describe_other_mixes(debiaser: BaseDebiaser, rows: ProbabilityTable | Mixes) -> list[str]:
     """Say where labels, or the model's own predictions, have another class mix than on the opt rows.
 
     Predictions are compared without the correction, which was chosen on the opt rows: only so are
@@ -125,7 +165,7 @@ def describe_other_mixes(debiaser: BaseDebiaser, table: ProbabilityTable) -> lis
     ----------
     debiaser : BaseDebiaser
         Fitted.
-    table : ProbabilityTable
+    rows : ProbabilityTable or Mixes
         Labelled or not.
 
     Returns
@@ -150,22 +190,16 @@ def describe_other_mixes(debiaser: BaseDebiaser, table: ProbabilityTable) -> lis
     """
     fitted, names = debiaser.fitted_, [str(name) for name in debiaser.classes_]
     counts = fitted.counts(corrected=False)
-    rows = fitted.n_labels / counts.support.sum()  # weighted rows count as one each
-    position = pd.Index(names)
-
-    def mix(values: Any) -> Mix:
-        return np.bincount(position.get_indexer(pd.Index(values).astype(str)), minlength=len(names))
-
-    if table.labels is not None:
-        said = describe_other_mix(names, mix(table.labels), counts.support * rows, "labels")
+    weight = fitted.n_labels / counts.support.sum()  # weighted rows count as one each
+    ours = rows if isinstance(rows, Mixes) else Mixes.of(debiaser, rows)
+    if ours.labels is not None:
+        said = describe_other_mix(names, ours.labels, counts.support * weight, "labels")
         if said:
             return [f"{said} Accuracy depends on the mix; class accuracies and COBias need not."]
-    probabilities = matched_probabilities(debiaser, table)
-    ours = mix(probabilities.columns[probabilities.to_numpy().argmax(axis=1)])
-    said = describe_other_mix(names, ours, counts.predicted * rows, "model's own predictions")
+    said = describe_other_mix(names, ours.predicted, counts.predicted * weight, "model's own predictions")
     if not said:
         return []
-    if table.labels is not None:
+    if ours.labels is not None:
         return [f"{said} The labels have not: the texts or the model have changed."]
     return [
         f"{said} The classes, the texts or the model have changed: label some of these rows to see what the "

@@ -5,8 +5,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from debias.console.frame_files import FRAME_FORMATS
 from debias.console.option_groups import Only
-from debias.console.output_files import FRAME_FORMATS, check_output
+from debias.console.output_files import check_output
 from debias.console.screen import print_lines, print_table
 from iterit.cli.record_options import Files, RecordOptions, inputs_of
 from iterit.cli.scoring_options import ScoringEngine, ScoringOptions

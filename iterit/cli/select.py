@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from debias.console.frame_files import FRAME_FORMATS, write_frame
 from debias.console.number_formats import counted
 from debias.console.option_groups import Only
-from debias.console.output_files import FRAME_FORMATS, check_output, write_frame, write_or_rescue
+from debias.console.output_files import check_output, write_or_rescue
 from debias.console.screen import print_lines, print_table
 from iterit.cli.record_options import Files, RecordOptions, inputs_of
 from iterit.cli.scoring_options import ScoringEngine, ScoringOptions

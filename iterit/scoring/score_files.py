@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from debias.console.output_files import FRAME_FORMATS, write_frame
+from debias.console.frame_files import FRAME_FORMATS, write_frame
 from debias.errors import ParameterError, TableError, param
 from iterit.scoring.complexity import STATUSES
 

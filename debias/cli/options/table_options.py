@@ -9,6 +9,8 @@ import typer
 from debias.settings import Settings, setting
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     import pandas as pd
 
     from debias.tables.table import ProbabilityTable
@@ -74,6 +76,16 @@ class TableOptions(Settings):
         """
         from debias.tables.table import ProbabilityTable
 
+        return ProbabilityTable.read(path, self.format, normalise=self.normalise, **self._given())
+
+    def read_batches(self, path: Path) -> "Iterator[ProbabilityTable]":
+        """Read a table a batch of rows at a time where its format allows that; errors as of ``read``."""
+        from debias.tables.table_batches import read_batches
+
+        return read_batches(path, self.format, normalise=self.normalise, **self._given())
+
+    def _given(self) -> dict[str, Any]:
+        """Return the options of a reader that were given."""
         given: dict[str, Any] = {
             one.name: getattr(self, one.name)
             for one in fields(self)
@@ -81,7 +93,7 @@ class TableOptions(Settings):
         }
         if self.classes is not None:
             given["classes"] = [one.strip() for one in self.classes.split(",")]
-        return ProbabilityTable.read(path, self.format, normalise=self.normalise, **given)
+        return given
 
 
 def labels_of(table: "ProbabilityTable") -> "pd.Series[Any]":

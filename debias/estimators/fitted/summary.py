@@ -3,7 +3,7 @@
 import warnings
 from typing import NamedTuple
 
-from debias.console.number_formats import fixed
+from debias.console.number_formats import counted, fixed
 from debias.corrections.bases.base import Identity
 from debias.errors import InfeasibleWarning, InterruptedWarning
 from debias.estimators.bases.base_words import NAMES
@@ -46,7 +46,7 @@ def describe_outcome(fitted: FittedCorrection) -> str:
     """
     n_changed = sum(not correction.is_identity for correction in fitted.corrections)
     has_base = not isinstance(fitted.base, Identity)
-    evaluated = f"Nothing was changed: of {fitted.n_evaluations:,} choices evaluated"
+    evaluated = f"Nothing was changed: of {counted(fitted.n_evaluations, 'choice')} evaluated"
     if n_changed:
         corrected = "is corrected" if n_changed == 1 else "are corrected"
         said = f"{n_changed} of {len(fitted.classes)} classes {corrected}: on {_change(fitted)}."
@@ -54,6 +54,8 @@ def describe_outcome(fitted: FittedCorrection) -> str:
         said = f"No class is corrected: on {_change(fitted)}."
     elif fitted.picked_row is not None:
         said = "Nothing is changed: this row is the uncorrected model."
+    elif fitted.n_evaluations == 1:
+        said = "Nothing was changed: no correction was searched for."
     elif _is_shrunk_away(fitted):
         said = (
             f"{evaluated}, some beat the uncorrected model on these {fitted.n_labels:,} labelled rows, but "
@@ -173,7 +175,7 @@ def _change(fitted: FittedCorrection) -> str:
     return (
         f"{fitted.n_labels:,} labelled rows{_judged_by(fitted)} accuracy goes from {before.accuracy:.1f} to "
         f"{after.accuracy:.1f} %, COBias from {before.cobias:.1f} to {after.cobias:.1f} points{objective} "
-        f"({fitted.n_evaluations:,} choices evaluated{_proved(fitted)})"
+        f"({counted(fitted.n_evaluations, 'choice')} evaluated{_proved(fitted)})"
     )
 
 

@@ -42,13 +42,8 @@ def read_arrow(path: Path) -> pa.Table:
             if pa.types.is_string(field.type) or pa.types.is_large_string(field.type)
         ]
         with pq.ParquetFile(path, read_dictionary=strings) as file:  # so that a repeated text is read once
-            about, size = file.metadata, path.stat().st_size
-            groups = [about.row_group(n).total_byte_size for n in range(about.num_row_groups)]
-            n_cells = about.num_rows * about.num_columns
-            if n_cells > MOST_CELLS_PER_BYTE * size + SMALL:
-                raise TableError(f"states {n_cells:,} cells in {size:,} bytes", file=path)
-            if sum(groups) > MOST_BYTES_PER_BYTE * size + SMALL:
-                raise TableError(f"states {sum(groups):,} bytes in {size:,}", file=path)
+            size = path.stat().st_size
+            refuse_oversized(path, file.metadata)
             table = file.read()
         for name in dict.fromkeys(strings):
             n_bytes = sum(
@@ -66,6 +61,30 @@ def read_arrow(path: Path) -> pa.Table:
         raise
     except DAMAGE as error:
         raise damaged(path, error) from error
+
+
+def refuse_oversized(path: Path, about: pq.FileMetaData) -> None:
+    """Refuse a file that states more cells or bytes than a table of its size can have.
+
+    Parameters
+    ----------
+    path : Path
+        The file.
+    about : pyarrow.parquet.FileMetaData
+        What it states of itself.
+
+    Raises
+    ------
+    TableError
+        They would fill the memory.
+    """
+    size = path.stat().st_size
+    groups = [about.row_group(n).total_byte_size for n in range(about.num_row_groups)]
+    n_cells = about.num_rows * about.num_columns
+    if n_cells > MOST_CELLS_PER_BYTE * size + SMALL:
+        raise TableError(f"states {n_cells:,} cells in {size:,} bytes", file=path)
+    if sum(groups) > MOST_BYTES_PER_BYTE * size + SMALL:
+        raise TableError(f"states {sum(groups):,} bytes in {size:,}", file=path)
 
 
 def parts_of_others(path: Path, table: pa.Table, prefix: str, choice: ColumnChoice) -> TableParts:

@@ -126,7 +126,7 @@ def read_header(path: Path) -> dict[str, Any]:
         schema = pq.read_schema(path)
     except DAMAGE as error:
         raise damaged(path, error) from error
-    header = _header(path, schema)
+    header = header_in(path, schema)
     if header is None:
         raise TableError("a Parquet file, but no probability table of this project", file=path)
     return header
@@ -158,7 +158,7 @@ def read_parquet(
         A column is named for a file of the project.
     """
     table = read_arrow(path)
-    header = _header(path, table.schema)
+    header = header_in(path, table.schema)
     if header is None:
         return parts_of_others(path, table, CLASS_PREFIX, choice)
     given = [name for name, value in vars(choice).items() if value is not None]
@@ -170,11 +170,37 @@ def read_parquet(
             received=getattr(choice, given[0]),
             fix=f"omit {param(given[0])} for this file",
         )
-    return _own_parts(path, table, header)
+    parts = own_parts(path, table, header)
+    if "checksums" in header:  # files of earlier releases have none
+        checksums = Checksums()
+        checksums.add(parts)
+        try:
+            check_digests(path, header, checksums)
+        except TableError:
+            check_parts(parts)  # which names the row, where a value cannot be right
+            raise
+    elif header["metadata"].get("normalised") is True:
+        _check_sums(path, parts)
+    return parts
 
 
-def _own_parts(path: Path, table: pa.Table, header: dict[str, Any]) -> TableParts:
-    """Return the contents of a file of the project: every column of its kind, every checksum right."""
+def own_parts(path: Path, table: pa.Table, header: dict[str, Any]) -> TableParts:
+    """Return rows of a file of the project, not checked yet.
+
+    Parameters
+    ----------
+    path : Path
+        The file, for the errors.
+    table : pyarrow.Table
+        All rows, or some.
+    header : dict
+        What the file keeps beside its rows.
+
+    Raises
+    ------
+    TableError
+        A column is not there once, or is of another kind.
+    """
     names = table.column_names
     columns = [CLASS_PREFIX + str(name) for name in header["classes"]]
     if len(columns) < 2 or not all(isinstance(name, str) for name in header["classes"]):
@@ -189,7 +215,7 @@ def _own_parts(path: Path, table: pa.Table, header: dict[str, Any]) -> TablePart
                 column=name,
             )
     values = {name: _values(path, table, name) for name in [*_PER_ROW, *columns] if name in names}
-    parts = TableParts(
+    return TableParts(
         probabilities=np.column_stack([values[name] for name in columns]),
         classes=header["classes"],
         metadata=header["metadata"],
@@ -197,23 +223,34 @@ def _own_parts(path: Path, table: pa.Table, header: dict[str, Any]) -> TablePart
         ids_given=header["ids_given"],
         **{part: values.get(name) for name, part in _PER_ROW.items()},
     )
-    stated = header.get("checksums")
-    if stated is not None:  # files of earlier releases have none
-        checksums = Checksums()
-        checksums.add(parts)
-        found = checksums.digests({key: header[key] for key in _KEPT})
-        wrong = sorted(name for name in {*stated, *found} if stated.get(name) != found.get(name))
-        if wrong:
-            check_parts(parts)  # which names the row, where a value cannot be right
-            what = "what the file says about its rows" if wrong[0] == ABOUT else wrong[0]
-            raise TableError(
-                f"damaged after it was written: the checksum of {what} is wrong",
-                file=path,
-                fix="write it again, or take a copy",
-            )
-    elif header["metadata"].get("normalised") is True:
-        _check_sums(path, parts)
-    return parts
+
+
+def check_digests(path: Path, header: dict[str, Any], checksums: Checksums) -> None:
+    """Refuse rows whose checksums are not those that the file states.
+
+    Parameters
+    ----------
+    path : Path
+        The file, for the errors.
+    header : dict
+        What the file keeps beside its rows, with ``"checksums"``.
+    checksums : Checksums
+        Of all rows.
+
+    Raises
+    ------
+    TableError
+        The error names the group of columns that was damaged.
+    """
+    stated, found = header["checksums"], checksums.digests({key: header[key] for key in _KEPT})
+    wrong = sorted(name for name in {*stated, *found} if stated.get(name) != found.get(name))
+    if wrong:
+        what = "what the file says about its rows" if wrong[0] == ABOUT else wrong[0]
+        raise TableError(
+            f"damaged after it was written: the checksum of {what} is wrong",
+            file=path,
+            fix="write it again, or take a copy",
+        )
 
 
 def _check_sums(path: Path, parts: TableParts) -> None:
@@ -247,8 +284,8 @@ def _values(path: Path, table: pa.Table, name: str) -> Any:
         raise damaged(path, error).at(column=name) from error
 
 
-def _header(path: Path, schema: pa.Schema) -> dict[str, Any] | None:
-    """Return the JSON kept in the schema, checked; None for a file of others."""
+def header_in(path: Path, schema: pa.Schema) -> dict[str, Any] | None:
+    """Return the JSON kept in the schema of a file, checked; None for a file of others."""
     kept = schema.metadata or {}
     raw = kept.get(SCHEMA_KEY)
     if raw is None:

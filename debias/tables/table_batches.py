@@ -95,7 +95,7 @@ def _own_header(path: Path, format: str | None) -> dict[str, Any] | None:
 def _arrow_batches(path: Path, n_rows: int) -> Iterator[pa.Table]:
     """Yield the rows of a Parquet file as valid tables."""
     try:
-        with pq.ParquetFile(path) as file:
+        with pq.ParquetFile(path, pre_buffer=False) as file:  # else what was read stays in memory
             for batch in file.iter_batches(n_rows):
                 table = pa.Table.from_batches([batch])
                 table.validate(full=True)

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from debias.estimators.tuning.ensemble_cv import EnsembleDebiaserCV as EnsembleDebiaserCV
     from debias.estimators.tuning.methods import load as load
     from debias.guarantees.certification import certify as certify
+    from debias.guarantees.watching.watcher import watch as watch
     from debias.inference.collection.collection import collect as collect
     from debias.inference.collection.collection import collect_stream as collect_stream
     from debias.inference.collection.grid import collect_many as collect_many
@@ -47,6 +48,7 @@ _HOMES = {
     "estimators.tuning.ensemble_cv": ("EnsembleDebiaserCV",),
     "estimators.tuning.methods": ("load",),
     "guarantees.certification": ("certify",),
+    "guarantees.watching.watcher": ("watch",),
     "inference.collection.collection": ("collect", "collect_stream"),
     "inference.collection.grid": ("collect_many",),
     "inference.engine": ("Engine",),

@@ -67,6 +67,7 @@ def fit(
             fix="omit one of them",
         )
     from debias.estimators.tuning.ensemble_cv import EnsembleDebiaserCV
+    from debias.guarantees.watching.watcher import remember
 
     rows = reading.read(table)
     labels = labels_of(rows)
@@ -76,7 +77,8 @@ def fit(
         debiaser = make_chooser(asked, weights, bounds, tuning, search, n_weights, seed)
     else:
         debiaser = make_debiaser(method, make_goal(weights, bounds), search, n_weights, seed, polish)
-    write_or_rescue(out, debiaser.fit(rows.probabilities, labels).save)
+    remember(debiaser.fit(rows.probabilities, labels), rows)
+    write_or_rescue(out, debiaser.save)
     kept = f"the best choice met is kept in {out}"
     with keeping(kept):
         if isinstance(debiaser, EnsembleDebiaserCV):

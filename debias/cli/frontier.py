@@ -91,6 +91,7 @@ def frontier(
     Then: debias frontier opt.parquet --pick 12 --correction picked.json
     """
     files.check((table,) if test is None else (table, test))
+    from debias.guarantees.watching.watcher import remember
     from debias.reports.tradeoffs import check_test, tradeoffs_of
 
     rows = reading.read(table)
@@ -100,7 +101,7 @@ def frontier(
         check_test(rows, measured)
     how = replace(search, search="enumerate" if complete else "auto")
     debiaser = make_debiaser(method, make_goal(WeightOptions()), how, n_weights, seed)
-    debiaser.fit(rows.probabilities, labels)
+    remember(debiaser.fit(rows.probabilities, labels), rows)
     picked = None if files.pick is None else debiaser.pick(files.pick)
     tradeoffs = tradeoffs_of(debiaser, measured)
     title = f"{table.name}: {len(rows):,} labelled rows, fitted on"

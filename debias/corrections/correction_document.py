@@ -21,10 +21,11 @@ from debias.errors import CorrectionFileError, DebiasError
 Document = dict[str, Any]
 
 FORMAT = "debias correction"
-SCHEMA_VERSION = 4
-READABLE_VERSIONS = (1, 2, 3, 4)
+SCHEMA_VERSION = 5
+READABLE_VERSIONS = (1, 2, 3, 4, 5)
 """Version 2 may hold an objective with bounds; version 3 has a checksum of all other fields; version 4
-has a base, and what other methods were worth where the method was chosen."""
+has a base, and what other methods were worth where the method was chosen; version 5 may have a reference,
+and a guarantee its confusion matrix."""
 
 LARGEST_FILE = 16 << 20
 """Bytes; a correction of a thousand classes takes less than one."""

@@ -11,6 +11,7 @@ from debias.errors import OverlapError, ParameterError, TableError, param
 from debias.guarantees.accuracy_bounds import check_confidence
 from debias.guarantees.guarantee import Checked, Guarantee
 from debias.guarantees.named_shares import shares_of
+from debias.guarantees.watching.reference import MOST_BY_CLASS
 from debias.tables.class_columns import FloatArray, IndexArray, fingerprint_of
 from debias.tables.labels.label_reading import plain_labels
 from debias.tables.matched_columns import matched_columns
@@ -135,15 +136,17 @@ def certify(
     """
     check_confidence(confidence)
     rows = _Rows.of(debiaser, held_out)
+    confusion = _confusion(debiaser, rows)
     guarantee = Guarantee(
         classes=rows.classes,
-        n=tuple(np.bincount(rows.y, minlength=len(rows.classes)).tolist()),
-        correct=_correct(debiaser, rows),
+        n=tuple(confusion.sum(axis=1).tolist()),
+        correct=tuple(confusion.diagonal().tolist()),
         confidence=float(confidence),
         class_mix=None if class_mix is None else shares_of(class_mix, rows.classes),
         precision=precision,
         n_repeated=rows.count_repeated(),
         checked=_check_unseen(debiaser, rows, opt),
+        confusion=tuple(map(tuple, confusion.tolist())) if len(confusion) <= MOST_BY_CLASS else None,
     )
     if keep:
         debiaser.fitted_ = replace(debiaser.fitted_, guarantee=guarantee)  # type: ignore[attr-defined]
@@ -268,10 +271,11 @@ def _codes(labels: Any, names: tuple[str, ...]) -> IndexArray:
     return codes.astype(np.int64)
 
 
-def _correct(classifier: Classifier, rows: _Rows) -> tuple[int, ...]:
-    """Return how many rows of each class are predicted correctly."""
-    right = _codes(classifier.predict(rows.X), rows.classes) == rows.y
-    return tuple(np.bincount(rows.y[right], minlength=len(rows.classes)).tolist())
+def _confusion(classifier: Classifier, rows: _Rows) -> IndexArray:
+    """Return how many rows of each class are predicted as each class."""
+    n_classes = len(rows.classes)
+    pairs = rows.y * n_classes + _codes(classifier.predict(rows.X), rows.classes)
+    return np.bincount(pairs, minlength=n_classes**2).reshape(n_classes, n_classes)
 
 
 def _check_unseen(classifier: Classifier, rows: _Rows, opt: ProbabilityTable | None) -> Checked:

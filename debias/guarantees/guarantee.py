@@ -63,6 +63,8 @@ class Guarantee:
     checked : {"table", "digests", "nothing"}, default="nothing"
         By what it was told that no held-out row was fitted on: the table of fitted rows, digests of
         them, or nothing.
+    confusion : tuple of tuple of int, optional
+        Held-out rows by class and predicted class, for `watch`; not kept for more than 150 classes.
 
     Raises
     ------
@@ -107,6 +109,7 @@ class Guarantee:
     n_candidates: int = 1
     n_repeated: int = 0
     checked: Checked = "nothing"
+    confusion: tuple[tuple[int, ...], ...] | None = None
 
     def __post_init__(self) -> None:
         check_confidence(self.confidence)
@@ -134,6 +137,23 @@ class Guarantee:
         if self.checked not in get_args(Checked):
             allowed = " or ".join(map(repr, get_args(Checked)))
             raise ParameterError(parameter="checked", allowed=allowed, received=self.checked)
+        if self.confusion is not None and not self._fits(self.confusion):
+            allowed = "rows of counts that add up to n, with those of correct on the diagonal"
+            raise ParameterError(parameter="confusion", allowed=allowed, received=self.confusion)
+
+    def _fits(self, confusion: Any) -> bool:
+        """Tell whether a confusion matrix has the counts of this guarantee."""
+        return (
+            isinstance(confusion, tuple)
+            and len(confusion) == len(self.classes)
+            and all(
+                isinstance(row, tuple)
+                and len(row) == len(self.classes)
+                and all(type(count) is int and 0 <= count < MOST_ROWS for count in row)
+                and (sum(row), row[k]) == (self.n[k], self.correct[k])
+                for k, row in enumerate(confusion)
+            )
+        )
 
     @property
     def tail(self) -> float:
@@ -306,8 +326,8 @@ class Guarantee:
         """
         if not isinstance(entry, Mapping):
             raise CorrectionFileError(parameter="guarantee", allowed="an object", received=entry)
-        own: dict[str, Any] = {one.name: _field(entry, one.name) for one in fields(cls)}
-        own = {name: tuple(value) if isinstance(value, list) else value for name, value in own.items()}
+        entry = {"confusion": None} | dict(entry)  # files of earlier releases have none
+        own: dict[str, Any] = {one.name: _tuples(_field(entry, one.name)) for one in fields(cls)}
         if not isinstance(own["classes"], tuple) or not all(isinstance(x, str) for x in own["classes"]):
             raise CorrectionFileError(parameter="classes", allowed="texts", received=own["classes"])
         try:
@@ -353,6 +373,11 @@ def _field(entry: Mapping[str, Any], name: str) -> Any:
     if name not in entry:
         raise CorrectionFileError(f"the field {name!r} of the guarantee is missing", parameter=name)
     return entry[name]
+
+
+def _tuples(value: Any) -> Any:
+    """Return lists of a file, and lists in them, as tuples."""
+    return tuple(map(_tuples, value)) if isinstance(value, list) else value
 
 
 def _is_same(written: Any, follows: Any) -> bool:

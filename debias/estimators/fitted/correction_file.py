@@ -33,6 +33,7 @@ from debias.estimators.fitted.fitted_correction import FittedCorrection
 from debias.estimators.fitted.label_free import LabelFree
 from debias.estimators.fitted.summary import describe_outcome
 from debias.guarantees.guarantee import Guarantee
+from debias.guarantees.watching.reference import Reference
 from debias.search.certificate import Certificate
 from debias.search.goals.goal_entry import objective_entry, read_objective
 from debias.search.proof.near_ties import NearTie, NearTies
@@ -85,6 +86,7 @@ def write_correction(fitted: FittedCorrection, path: str | PathLike[str], named_
         "label_free": None if fitted.label_free is None else asdict(fitted.label_free),
         "selection": None if fitted.selection is None else asdict(fitted.selection),
         "base": fitted.base.to_dict(),
+        "reference": None if fitted.reference is None else fitted.reference.to_dict(),
     }
     if fitted.n_weights is not None:
         document["n_weights"] = fitted.n_weights
@@ -97,11 +99,17 @@ def write_correction(fitted: FittedCorrection, path: str | PathLike[str], named_
 
 
 def _readable(document: Entry) -> str:
-    """Write JSON with one entry a line, the numbers of a base in as few lines as they need."""
-    base = json.dumps(document["base"], allow_nan=False).replace("], [", "],\n    [")
-    text = json.dumps(document | {"base": "{base}"}, indent=2, ensure_ascii=False, allow_nan=False)
-    head, tail = text.rsplit('"base": "{base}"', 1)
-    return f'{head}"base": {base}{tail}'
+    """Write JSON with one entry a line, the numbers of base and reference in as few lines as they need."""
+    compact = {
+        name: json.dumps(document[name], ensure_ascii=False, allow_nan=False).replace("], [", "],\n    [")
+        for name in ("base", "reference")
+    }
+    marks = {name: f"{{{name}}}" for name in compact}
+    text = json.dumps(document | marks, indent=2, ensure_ascii=False, allow_nan=False)
+    for name, numbers in reversed(compact.items()):  # from the end: no text before it is taken for a mark
+        head, tail = text.rsplit(f'"{name}": "{{{name}}}"', 1)
+        text = f'{head}"{name}": {numbers}{tail}'
+    return text
 
 
 def _class_entry(fitted: FittedCorrection, k: int) -> Entry:
@@ -185,6 +193,11 @@ def _read_fitted(
         expectation=_read_expectation(document.get("expectation")),
         row_digests=None if document.get("row_digests") is None else RowDigests.read(document["row_digests"]),
         guarantee=_read_guarantee(document.get("guarantee"), names),
+        reference=(
+            None
+            if document.get("reference") is None
+            else Reference.from_dict(document["reference"], len(entries))
+        ),
         picked_row=value_of(int, document, "picked_row") if picked else None,
         base=base_of(document),
         label_free=read_entry(LabelFree, document["label_free"]) if document.get("label_free") else None,

@@ -24,6 +24,7 @@ from debias.estimators.few_labels.one_standard_error import MethodSelection
 from debias.estimators.fitted.fitted_frontier import Frontier
 from debias.estimators.fitted.label_free import LabelFree
 from debias.guarantees.guarantee import Guarantee
+from debias.guarantees.watching.reference import Reference
 from debias.search.certificate import Certificate
 from debias.search.constraints import Goal
 from debias.search.goals.class_order import goal_by_class, goal_by_column
@@ -98,6 +99,8 @@ class FittedCorrection:
         Digests of the fitted rows, to tell whether other rows were among them.
     guarantee : Guarantee or None
         What :func:`~debias.guarantees.certification.certify` found on held-out rows, if it is kept.
+    reference : Reference or None
+        How the fitted rows were distributed, to tell whether rows to come are like them.
     """
 
     method: str
@@ -130,6 +133,7 @@ class FittedCorrection:
     settings_tried: int = 1
     row_digests: RowDigests | None = None
     guarantee: Guarantee | None = None
+    reference: Reference | None = None
 
     @classmethod
     def of(
@@ -204,6 +208,7 @@ class FittedCorrection:
             label_free=LabelFree.of(match.y, probabilities) if n_labels < FEW_LABELS else None,
             family_size=len(family) if is_finite else 0,
             row_digests=_digests(probabilities, n_labels),
+            reference=_reference(probabilities, match.y, n_labels),
             interrupted=result.interrupted,
             certificate=result.certificate,
             near_ties=None if result.near is None else result.near.named(family.ids, match.columns),
@@ -342,6 +347,7 @@ class FittedCorrection:
             label_free=LabelFree.of(match.y, probabilities) if self.n_labels < FEW_LABELS else None,
             family_size=self.family_size if isinstance(base, Identity) else 0,
             row_digests=_digests(probabilities, self.n_labels),
+            reference=_reference(probabilities, match.y, self.n_labels),
         )
 
 
@@ -349,6 +355,14 @@ def _digests(probabilities: FloatArray, n_labels: int) -> RowDigests:
     """Return the digests of the rows of a fit, each once where weights repeat rows."""
     repeated = n_labels != len(probabilities)
     return RowDigests.of(np.unique(probabilities, axis=0) if repeated else probabilities)
+
+
+def _reference(probabilities: FloatArray, y: IndexArray, n_labels: int) -> Reference:
+    """Return the distribution of the rows of a fit, each once where weights repeat rows."""
+    if n_labels != len(probabilities):
+        _, once = np.unique(np.column_stack([probabilities, y]), axis=0, return_index=True)
+        probabilities, y = probabilities[np.sort(once)], y[np.sort(once)]
+    return Reference.of(probabilities, y)
 
 
 def _quartiles(values: FloatArray) -> tuple[float, float, float]:

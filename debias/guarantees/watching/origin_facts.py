@@ -15,7 +15,16 @@ LONGEST = 120
 """Characters of a fact; longer ones are kept as a digest."""
 MOST_FACTS = 50
 
-DECISIVE = ("model", "weights", "revision", "tokenizer", "adapter", "quantization", "template", "demonstrations")
+DECISIVE = (
+    "model",
+    "weights",
+    "revision",
+    "tokenizer",
+    "adapter",
+    "quantization",
+    "template",
+    "demonstrations",
+)
 """Facts whose change ends a guarantee; others, such as the number format, are said only."""
 _OF_ENGINE = ("weights", "scoring")
 """Facts that engines state each in a way of their own."""

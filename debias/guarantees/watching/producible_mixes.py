@@ -21,39 +21,34 @@ MOST_RANGES = 30
 
 
 class ProducibleMix(NamedTuple):
-    """Which class mixes can produce a histogram of predictions.
+    """The class mix that comes closest to producing a histogram of predictions.
 
     Attributes
     ----------
     shares : ndarray of shape (n_classes,)
-        The mix that comes closest.
-    low, high : ndarray of shape (n_classes,)
-        The smallest and the largest share of each class among the mixes that can; NaN if none can, or
-        for more than 30 classes.
     distance : float
         Largest gap that is left between the histogram and what the closest mix produces.
     p_value : float
-        Of a histogram so far outside.
+        Of a histogram so far outside of what any mix can produce; 1 where it is above `level`.
     """
 
     shares: FloatArray
-    low: FloatArray
-    high: FloatArray
     distance: float
     p_value: float
 
 
 def producible_mix(confusion: IndexArray, predicted: IndexArray, level: float) -> ProducibleMix:
-    """Return which class mixes can produce a histogram of predictions.
+    """Test whether any class mix can produce a histogram of predictions.
 
     Parameters
     ----------
     confusion : ndarray of int64, shape (n_classes, n_classes)
         Labelled rows by class and prediction; nothing was chosen on them that the predictions depend on.
+        A class without such rows is taken to be absent.
     predicted : ndarray of int64, shape (n_classes,)
         New rows by prediction.
     level : float
-        How probable it may be that a true share lies outside its range, such as .05.
+        Above it a p-value is not computed.
 
     Notes
     -----
@@ -68,34 +63,57 @@ def producible_mix(confusion: IndexArray, predicted: IndexArray, level: float) -
     --------
     >>> confusion = np.array([[80, 20], [10, 90]])
     >>> mix = producible_mix(confusion, np.array([300, 700]), 0.05)
-    >>> mix.shares.round(2), mix.low.round(2), mix.high.round(2), mix.p_value
-    (array([0.29, 0.71]), array([0.08, 0.53]), array([0.47, 0.92]), 1.0)
-    >>> producible_mix(confusion, np.array([990, 10]), 0.05).p_value < 1e-4
-    True
+    >>> mix.shares.round(2), mix.p_value
+    (array([0.29, 0.71]), 1.0)
+    >>> mix = producible_mix(confusion, np.array([990, 10]), 0.05)
+    >>> round(mix.distance, 2), mix.p_value < 1e-4
+    (0.19, True)
     """
-    n_classes, n = len(confusion), max(int(predicted.sum()), 1)
-    support = confusion.sum(axis=1)
-    known = np.flatnonzero(support)
-    rates = confusion[known] / support[known, None]
-    shares = np.zeros(n_classes)
-    shares[known], distance = closest_shares(rates, predicted / n)
-    low, high = np.full(n_classes, np.nan), np.full(n_classes, np.nan)
-    program = _Program(confusion, predicted, level)
-    feasible = program.is_feasible()
-    if feasible and n_classes <= MOST_RANGES:
-        low, high = program.ranges()
-    if feasible and _Program(confusion, predicted, 1.0).is_feasible():
-        return ProducibleMix(shares, low, high, distance, 1.0)
-    inside, outside = (np.log(_LEAST), np.log(level)) if not feasible else (np.log(level), 0.0)
-    if not feasible and not _Program(confusion, predicted, _LEAST).is_feasible():
-        return ProducibleMix(shares, low, high, distance, _LEAST)
+    known = np.flatnonzero(confusion.sum(axis=1))
+    rates = confusion[known] / confusion[known].sum(axis=1, keepdims=True)
+    shares = np.zeros(len(confusion))
+    shares[known], distance = closest_shares(rates, predicted / max(int(predicted.sum()), 1))
+    if _Program(confusion, predicted, level).is_feasible():
+        return ProducibleMix(shares, distance, 1.0)
+    if not _Program(confusion, predicted, _LEAST).is_feasible():
+        return ProducibleMix(shares, distance, _LEAST)
+    inside, outside = np.log(_LEAST), np.log(level)
     for _ in range(_HALVINGS):  # invariant: feasible at `inside`, not at `outside`
         middle = (inside + outside) / 2
         if _Program(confusion, predicted, float(np.exp(middle))).is_feasible():
             inside = middle
         else:
             outside = middle
-    return ProducibleMix(shares, low, high, distance, float(np.exp(outside)))
+    return ProducibleMix(shares, distance, float(np.exp(outside)))
+
+
+def share_ranges(
+    confusion: IndexArray, predicted: IndexArray, level: float
+) -> tuple[FloatArray, FloatArray] | None:
+    """Return which shares of each class can produce a histogram of predictions.
+
+    Parameters
+    ----------
+    confusion, predicted
+        As in :func:`producible_mix`.
+    level : float
+        How probable it may be that a true share lies outside its range; all ranges hold at once.
+
+    Returns
+    -------
+    low, high : ndarray of shape (n_classes,)
+        None if no mix can, or for more than 30 classes.
+
+    Examples
+    --------
+    >>> ranges = share_ranges(np.array([[80, 20], [10, 90]]), np.array([300, 700]), 0.05)
+    >>> [bounds.round(2) for bounds in ranges]
+    [array([0.08, 0.53]), array([0.47, 0.92])]
+    """
+    if len(confusion) > MOST_RANGES:
+        return None
+    program = _Program(confusion, predicted, level)
+    return program.ranges() if program.is_feasible() else None
 
 
 class _Program:
@@ -109,7 +127,10 @@ class _Program:
         self.n_classes, n_known = len(predicted), len(self.known)
         bounded = (n_known + 1) * self.n_classes
         tail = min(level / (2 * bounded), 0.5)
-        counts, rows = confusion[self.known], np.broadcast_to(support[self.known, None], (n_known, self.n_classes))
+        counts, rows = (
+            confusion[self.known],
+            np.broadcast_to(support[self.known, None], (n_known, self.n_classes)),
+        )
         low, high = clopper_pearson(counts, rows, tail)
         self.low, self.high = clopper_pearson(predicted, np.full(self.n_classes, predicted.sum()), tail)
         # variables: the shares q of known classes, then z class by class

@@ -13,7 +13,12 @@ from debias.guarantees.guarantee import Guarantee
 from debias.guarantees.watching.class_mixtures import closest_mixture
 from debias.guarantees.watching.producible_mixes import ProducibleMix
 from debias.guarantees.watching.reference import Reference
-from debias.guarantees.watching.two_sample_tests import below_test, distribution_test, fall_test, shares_test
+from debias.guarantees.watching.two_sample_tests import (
+    below_tests,
+    distribution_test,
+    fall_tests,
+    shares_test,
+)
 from debias.guarantees.watching.watched import Check
 from debias.tables.class_columns import FloatArray, IndexArray
 
@@ -72,7 +77,9 @@ def shift_checks(rows: NewRows, reference: Reference, names: Sequence[str]) -> I
         yield Check("probabilities of no class mix", "correction", mixture.distance, mixture.p_value)
 
 
-def prediction_checks(confusion: IndexArray, predicted: IndexArray, mix: ProducibleMix | None) -> Iterator[Check]:
+def prediction_checks(
+    confusion: IndexArray, predicted: IndexArray, mix: ProducibleMix | None
+) -> Iterator[Check]:
     """Yield the checks of the predictions, which need no labels.
 
     Parameters
@@ -107,18 +114,23 @@ def label_checks(
         yield Check("shares of labels", "mix", *shares_test(held_out, support))
     predicted = (rows.predicted if guarantee is not None else rows.uncorrected)[labelled]
     correct = np.bincount(y[predicted == y], minlength=n_classes)
-    for k, name in enumerate(names):
-        if reference.by_class:
+    if reference.by_class:
+        for k, name in enumerate(names):
             one = reference.probabilities[k]
             own = one.count(rows.probabilities[labelled][y == k, k])
             found = distribution_test(one.counts[k], own)
             yield Check("probability on rows of the class", "correction", *found, class_name=name)
-            before = int(reference.predicted[k, k]), int(reference.support[k])
-        if guarantee is not None:
-            before = guarantee.correct[k], guarantee.n[k]
-            below = below_test(int(correct[k]), int(support[k]), float(guarantee.low[k]))
-            yield Check("class accuracy below its guarantee", "correction", *below, class_name=name)
-        if guarantee is not None or reference.by_class:
-            fall = fall_test(*before, int(correct[k]), int(support[k]))
-            said = "class accuracy fell" if guarantee is not None else "class accuracy of the model fell"
-            yield Check(said, "correction", *fall, class_name=name)
+    if guarantee is not None:
+        below = below_tests(correct, support, guarantee.low)
+        yield from _by_class("class accuracy below its guarantee", below, names)
+        falls = fall_tests(guarantee.correct, guarantee.n, correct, support)
+        yield from _by_class("class accuracy fell", falls, names)
+    elif reference.by_class:
+        falls = fall_tests(reference.predicted.diagonal(), reference.support, correct, support)
+        yield from _by_class("class accuracy of the model fell", falls, names)
+
+
+def _by_class(name: str, found: tuple[FloatArray, FloatArray], names: Sequence[str]) -> Iterator[Check]:
+    """Yield a check against the correction for each class."""
+    for class_name, fall, p_value in zip(names, found[0].tolist(), found[1].tolist(), strict=True):
+        yield Check(name, "correction", fall, p_value, class_name=class_name)

@@ -21,8 +21,9 @@ HEADER = ("check", "class", "shift, points", "p", "corrected p", "found")
 """Names of the columns of :meth:`Watched.cells`."""
 _MEANING: dict[Verdict, str] = {
     "holds": "Holds: no check found that these rows differ from those that the correction was fitted on.",
-    "mix shifted": "Mix shifted: the shares of the classes have changed, but some mix of the classes as they "
-    "were explains these rows. Class accuracies and COBias still hold; the accuracy is another one.",
+    "mix shifted": "Mix shifted: these rows differ from those that the correction was fitted on, but another "
+    "mix of the same classes would look like them. If that is all, class accuracies and COBias still hold, "
+    "and only the accuracy is another one; labels of some rows would tell.",
     "expired": "Expired: these rows differ from those that the correction was fitted on by more than the mix "
     "of classes, so nothing that was measured or guaranteed before is known to hold. Collect labels, and fit "
     "again.",

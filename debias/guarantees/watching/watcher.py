@@ -14,7 +14,7 @@ from debias.guarantees.accuracy_bounds import check_confidence, clopper_pearson
 from debias.guarantees.certification import Classifier
 from debias.guarantees.guarantee import Guarantee
 from debias.guarantees.watching.origin_facts import changed_facts, origin_facts
-from debias.guarantees.watching.producible_mixes import ProducibleMix, producible_mix
+from debias.guarantees.watching.producible_mixes import ProducibleMix, producible_mix, share_ranges
 from debias.guarantees.watching.reference import Reference
 from debias.guarantees.watching.shift_checks import NewRows, label_checks, prediction_checks, shift_checks
 from debias.guarantees.watching.two_sample_tests import holm
@@ -105,6 +105,7 @@ def watch(
         *label_checks(new, reference, guarantee, names),
     ]
     corrected = holm([check.p_value for check in checks])
+    judged = with_corrected(checks, corrected.tolist(), 1 - confidence, least_shift)
     metadata = rows.metadata if isinstance(rows, ProbabilityTable) else {}
     labelled = new.y >= 0
     return Watched(
@@ -113,8 +114,8 @@ def watch(
         n_reference=reference.n_rows,
         confidence=float(confidence),
         least_shift=float(least_shift),
-        checks=with_corrected(checks, corrected.tolist(), 1 - confidence, least_shift),
-        classes=_classes(names, new, reference, guarantee, compared, 1 - confidence),
+        checks=judged,
+        classes=_classes(names, new, guarantee, compared, any(one.found for one in judged), 1 - confidence),
         changed=changed_facts(reference.origin, origin_facts(metadata)),
         held_out=held_out is not None,
         accuracy=float((new.predicted == new.y)[labelled].mean()) if labelled.any() else None,
@@ -155,7 +156,9 @@ def remember(correction: Any, table: ProbabilityTable) -> None:
     frame, y = matched_columns(table, names), _codes(table.labels, names)
     if reference is None or not _same(Reference.of(frame.to_numpy(), y), reference):
         allowed = f"the {fitted.n_labels:,} rows that the correction was fitted on"
-        raise ParameterError(parameter="table", allowed=allowed, received=f"another table of {len(table):,} rows")
+        raise ParameterError(
+            parameter="table", allowed=allowed, received=f"another table of {len(table):,} rows"
+        )
     mass = None if table.label_mass is None else table.label_mass.to_numpy(dtype=np.float64)
     correction.fitted_ = replace(fitted, reference=reference.with_origin(y, mass, table.metadata))
 
@@ -240,12 +243,12 @@ def _codes(labels: Any, names: Sequence[str]) -> IndexArray:
 def _classes(
     names: Sequence[str],
     new: NewRows,
-    reference: Reference,
     guarantee: Guarantee | None,
     compared: _Compared,
+    with_ranges: bool,
     level: float,
 ) -> tuple[ClassWatch, ...]:
-    """Return what is known of each class on new rows."""
+    """Return what is known of each class on new rows; ranges of shares only where something was found."""
     n_classes, mix = len(names), compared.mix
     labelled = new.y >= 0
     y = new.y[labelled]
@@ -255,14 +258,16 @@ def _classes(
     before = compared.confusion.sum(axis=1 if mix is not None else 0)
     shares = compared.predicted / compared.predicted.sum() if mix is None else mix.shares
     shares = support / support.sum() if labelled.any() else shares
-    has_ranges = mix is not None and not np.isnan(mix.low).any()
+    ranges = None
+    if mix is not None and with_ranges:
+        ranges = share_ranges(compared.confusion, compared.predicted, level)
     return tuple(
         ClassWatch(
             class_name=name,
             fitted_share=float(before[k] / before.sum()),
             share=float(shares[k]),
-            share_low=float(mix.low[k]) if mix is not None and has_ranges else None,
-            share_high=float(mix.high[k]) if mix is not None and has_ranges else None,
+            share_low=None if ranges is None else float(ranges[0][k]),
+            share_high=None if ranges is None else float(ranges[1][k]),
             guaranteed=None if guarantee is None else float(guarantee.low[k]),
             n=int(support[k]) if labelled.any() else None,
             correct=int(correct[k]) if labelled.any() else None,

@@ -186,11 +186,12 @@ def report(table: pd.DataFrame, settings: dict) -> str:
     share = 1 - settings["confidence"]
     return f"""# Whether a correction is still right: false alarms and power
 
-Settings: `experiments/watch.toml`; {settings["reference_rows"]} fitted and {settings["held_out_rows"]} held-out
-rows, {len(none):,} runs without a shift and {len(changed):,} with one, confidence {settings["confidence"]:g}.
+Settings: `experiments/watch.toml`; {settings["reference_rows"]} fitted and {settings["held_out_rows"]}
+held-out rows, {len(none):,} runs without a shift and {len(changed):,} with one, confidence {settings["confidence"]:g}.
 {machine("numpy", "scipy")}.
 
-Without a shift {none["found"].mean():.2%} of the runs found something (standard error {error:.2%}); {share:.0%} may.
+Without a shift {none["found"].mean():.2%} of the runs found something (standard error {error:.2%});
+{share:.0%} may.
 With another class mix alone, {mix["expired"].mean():.2%} of {len(mix):,} runs were called expired.
 
 ## False alarms, %: runs that found something though nothing had changed

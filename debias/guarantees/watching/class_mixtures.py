@@ -114,6 +114,6 @@ def closest_shares(classes: FloatArray, now: FloatArray) -> tuple[FloatArray, fl
         bounds=(0, None),
         method="highs",
     )
-    shares = np.clip(found.x[:-1], 0, None)
+    shares = np.clip(np.asarray(found.x)[:-1], 0, None)
     shares = shares / shares.sum()
     return shares, float(np.abs(shares @ classes - now).max())

@@ -11,7 +11,7 @@ from debias.tables.table import ProbabilityTable
 def late_labels(
     table: ProbabilityTable, path: str | os.PathLike[str], id_field: str = "id", label_field: str = "label"
 ) -> list[str | None]:
-    """Return the label of each row of a table, None where the file has none.
+    r"""Return the label of each row of a table, None where the file has none.
 
     Parameters
     ----------
@@ -39,7 +39,7 @@ def late_labels(
     >>> table = ProbabilityTable([[0.7, 0.3], [0.4, 0.6]], classes=["no", "yes"], ids=["a", "b"])
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     path = pathlib.Path(folder) / "labels.csv"
-    ...     _ = path.write_text("id,label\\nb,yes\\n")
+    ...     _ = path.write_text("id,label\nb,yes\n")
     ...     late_labels(table, path)
     [None, 'yes']
     """
@@ -48,8 +48,9 @@ def late_labels(
         value: Any = row.value if isinstance(row.value, dict) else {}
         name, label = value.get(id_field), value.get(label_field)
         if name is None or label is None or label == "":
+            why = f": it is {row.refused}" if row.refused else ""
             raise TableError(
-                f"a row needs {id_field!r} and {label_field!r}{f': it is {row.refused}' if row.refused else ''}",
+                f"a row needs {id_field!r} and {label_field!r}{why}",
                 file=path,
                 row=number,
                 received=row.text[:200],

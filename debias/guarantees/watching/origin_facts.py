@@ -102,7 +102,7 @@ def read_facts(entry: object) -> dict[str, str]:
     fits = isinstance(entry, Mapping) and len(entry) <= MOST_FACTS
     if not fits or not all(isinstance(x, str) and len(x) <= LONGEST for one in entry.items() for x in one):  # type: ignore[attr-defined]
         raise CorrectionFileError(parameter="origin", allowed="short texts by name", received=entry)
-    return dict(entry)  # type: ignore[call-overload, no-any-return]
+    return dict(entry)  # type: ignore[call-overload]
 
 
 def changed_facts(fitted: Mapping[str, str], now: Mapping[str, str]) -> tuple[ChangedFact, ...]:

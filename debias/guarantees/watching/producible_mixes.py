@@ -4,7 +4,7 @@ A confusion matrix of labelled rows says how often each class is predicted as ea
 histogram are known up to sampling error: exact bounds of every share, and a linear program over them.
 """
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -138,20 +138,18 @@ class _Program:
         own = kron(eye_array(n_known), np.ones((self.n_classes, 1)))
         by_prediction = kron(np.ones((1, n_known)), eye_array(self.n_classes))
         nothing = csr_array((self.n_classes, n_known))
-        self.A_ub = block_array(
-            [
-                [own.multiply(low.reshape(-1, 1)), -each],
-                [-own.multiply(high.reshape(-1, 1)), each],
-                [nothing, by_prediction],
-                [nothing, -by_prediction],
-            ]
-        ).tocsr()
+        conditions: Any = [
+            [own.multiply(low.reshape(-1, 1)), -each],
+            [-own.multiply(high.reshape(-1, 1)), each],
+            [nothing, by_prediction],
+            [nothing, -by_prediction],
+        ]
+        self.A_ub: Any = block_array(conditions).tocsr()
         self.b_ub = np.concatenate([np.zeros(2 * n_known * self.n_classes), self.high, -self.low])
         sums = kron(eye_array(n_known), np.ones((1, self.n_classes)))
         one = csr_array(np.ones((1, n_known)))
-        self.A_eq = block_array(
-            [[-eye_array(n_known), sums], [one, csr_array((1, n_known * self.n_classes))]]
-        ).tocsr()
+        sums_up: Any = [[-eye_array(n_known), sums], [one, csr_array((1, n_known * self.n_classes))]]
+        self.A_eq: Any = block_array(sums_up).tocsr()
         self.b_eq = np.append(np.zeros(n_known), 1.0)
 
     def _solve(self, costs: FloatArray) -> tuple[bool, float]:
@@ -167,7 +165,7 @@ class _Program:
             bounds=(0, None),
             method="highs",
         )
-        return bool(found.status == 0), float(found.fun) if found.status == 0 else float("nan")
+        return (True, float(np.asarray(found.fun))) if found.status == 0 else (False, float("nan"))
 
     def is_feasible(self) -> bool:
         """Tell whether some mix meets all conditions."""

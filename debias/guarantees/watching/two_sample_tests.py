@@ -85,7 +85,7 @@ def shares_test(fitted: npt.ArrayLike, now: npt.ArrayLike) -> tuple[float, float
     distance = float(np.abs(ours / n - theirs / m).sum() / 2)
     both = ours + theirs
     drawn = hypergeom(n + m, both, n)
-    tails = np.minimum(drawn.cdf(ours), drawn.sf(ours - 1))[both > 0]
+    tails = np.minimum(np.asarray(drawn.cdf(ours)), np.asarray(drawn.sf(ours - 1)))[both > 0]
     return distance, min(1.0, 2 * len(tails) * float(tails.min()))
 
 
@@ -117,7 +117,7 @@ def fall_tests(
     known = (m > 0) & (size > 0)
     falls = np.where(known, c / np.maximum(m, 1) - ours / np.maximum(size, 1), 0.0)
     p_values = np.ones(len(c))
-    p_values[known] = hypergeom.cdf(ours, m + size, c + ours, size)[known]
+    p_values[known] = np.asarray(hypergeom.cdf(ours, m + size, c + ours, size))[known]
     return falls, np.minimum(p_values, 1.0)
 
 

@@ -245,8 +245,8 @@ class Watched:
         wrong = signed(1 - self.confidence).removeprefix("+")
         return (
             f"{counted(len(self.checks), 'check')} of {counted(self.n_rows, 'row')} against "
-            f"{self.n_reference:,}: if nothing has changed, at most {wrong} % of such runs find something. Shifts "
-            f"below {percent(self.least_shift, unit=False)} points are not counted."
+            f"{self.n_reference:,}: if nothing has changed, at most {wrong} % of such runs find something. "
+            f"Shifts below {percent(self.least_shift, unit=False)} points are not counted."
         )
 
 

@@ -18,8 +18,8 @@ from debias.guarantees.watching.producible_mixes import ProducibleMix, producibl
 from debias.guarantees.watching.reference import Reference
 from debias.guarantees.watching.shift_checks import NewRows, label_checks, prediction_checks, shift_checks
 from debias.guarantees.watching.two_sample_tests import holm
-from debias.guarantees.watching.watched import Check, ClassWatch, Watched, with_corrected
-from debias.tables.class_columns import FloatArray, IndexArray
+from debias.guarantees.watching.watched import ClassWatch, Watched, with_corrected
+from debias.tables.class_columns import IndexArray
 from debias.tables.matched_columns import matched_columns
 from debias.tables.table import ProbabilityTable
 
@@ -291,8 +291,8 @@ def _notes(
     n_fitted = 0 if digests is None else len(digests.shared(new.probabilities))
     if n_fitted:
         said.append(
-            f"{counted(n_fitted, 'row')} of these have the very probabilities of rows that the correction was "
-            "fitted on: rows that were fitted on show nothing new."
+            f"{counted(n_fitted, 'row')} have the very probabilities of rows that the correction was fitted on, "
+            "which show nothing new."
         )
     if min(n, reference.n_rows) < FEW_ROWS:
         said.append(

@@ -187,8 +187,8 @@ def report(table: pd.DataFrame, settings: dict) -> str:
     return f"""# Whether a correction is still right: false alarms and power
 
 Settings: `experiments/watch.toml`; {settings["reference_rows"]} fitted and {settings["held_out_rows"]}
-held-out rows, {len(none):,} runs without a shift and {len(changed):,} with one, confidence {settings["confidence"]:g}.
-{machine("numpy", "scipy")}.
+held-out rows, {len(none):,} runs without a shift and {len(changed):,} with one,
+confidence {settings["confidence"]:g}. {machine("numpy", "scipy")}.
 
 Without a shift {none["found"].mean():.2%} of the runs found something (standard error {error:.2%});
 {share:.0%} may.

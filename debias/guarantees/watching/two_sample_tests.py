@@ -28,7 +28,7 @@ def distribution_test(
     distance : float
         Largest gap of the cumulative shares; 0 where a sample is empty.
     p_value : float
-        By the limiting distribution: with more than ten rows it is larger than the exact one, with five rows a
+        By the limiting distribution: with more than ten rows it is larger than the exact one, with five a
         tenth smaller at most; bins and ties make it larger still.
 
     Examples

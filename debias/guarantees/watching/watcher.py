@@ -291,8 +291,8 @@ def _notes(
     n_fitted = 0 if digests is None else len(digests.shared(new.probabilities))
     if n_fitted:
         said.append(
-            f"{counted(n_fitted, 'row')} have the very probabilities of rows that the correction was fitted on, "
-            "which show nothing new."
+            f"{counted(n_fitted, 'row')} have the very probabilities of rows that the correction was "
+            "fitted on, which show nothing new."
         )
     if min(n, reference.n_rows) < FEW_ROWS:
         said.append(

@@ -45,8 +45,8 @@ def watch(
     for path in outputs:
         check_output(path, (".json", ".html"), inputs)
     from debias.estimators.tuning.methods import load
-    from debias.guarantees.watching.late_labels import late_labels
     from debias.guarantees.watching.watcher import watch as watch_rows
+    from debias.tables.labels.late_labels import late_labels
 
     debiaser, rows = load(correction), reading.read(table)
     labels = None if labels_from is None else late_labels(rows, labels_from)

@@ -19,7 +19,7 @@ def folder(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     metadata = {"model": "demo"}
     drawn_table(0, 400, mass=0.8, metadata=metadata).write("opt.parquet")
-    drawn_table(1, 400, labelled=False, mass=0.8, metadata=metadata).write("new.parquet")
+    drawn_table(14, 400, labelled=False, mass=0.8, metadata=metadata).write("new.parquet")
     drawn_table(2, 800, mix=(0.8, 0.1, 0.1), labelled=False, mass=0.8).write("mix.parquet")
     drawn_table(3, 800, scale=0.3, labelled=False, mass=0.8).write("other.parquet")
     works("fit", "opt.parquet", "--method", "weight", "--n-starts", 2)
@@ -49,13 +49,13 @@ def test_the_exit_code_is_the_verdict(folder):
 def test_the_file_knows_model_and_label_mass(folder):
     reference = load("correction.json").fitted_.reference
     assert reference.label_mass is not None and dict(reference.origin) == {"model": "demo"}
-    drawn_table(1, 400, labelled=False, mass=0.8, metadata={"model": "another"}).write("new.parquet")
+    drawn_table(14, 400, labelled=False, mass=0.8, metadata={"model": "another"}).write("new.parquet")
     result = run("watch", "new.parquet")
     assert result.exit_code == 5 and "another" in result.stdout
 
 
 def test_labels_of_some_rows_may_come_later(folder):
-    table = drawn_table(1, 400)
+    table = drawn_table(14, 400)
     lines = [f'{{"id": "{row}", "label": "{table.labels[row]}"}}' for row in range(0, 400, 2)]
     Path("labels.jsonl").write_text("\n".join(lines))
     works("watch", "new.parquet", "--labels-from", "labels.jsonl", "--out", "watch.json")

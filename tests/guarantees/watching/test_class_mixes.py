@@ -57,7 +57,9 @@ def test_infeasible_means_that_no_rates_within_bounds_reach_the_histogram(seed):
     predicted = np.array([n := int(rng.integers(0, 201)), 200 - n])
     level = 0.05
     tail = level / (2 * 3 * 2)
-    low, high = clopper_pearson(confusion, np.broadcast_to(confusion.sum(axis=1, keepdims=True), (2, 2)), tail)
+    low, high = clopper_pearson(
+        confusion, np.broadcast_to(confusion.sum(axis=1, keepdims=True), (2, 2)), tail
+    )
     new_low, new_high = clopper_pearson(predicted, [200, 200], tail)
     q = np.linspace(0, 1, 2001)
     least = q * max(low[0, 0], 1 - high[0, 1]) + (1 - q) * max(low[1, 0], 1 - high[1, 1])
@@ -75,7 +77,9 @@ def test_infeasible_means_that_no_rates_within_bounds_reach_the_histogram(seed):
 
 def test_the_p_value_falls_with_the_distance():
     confusion = np.array([[80, 20], [10, 90]])
-    p_values = [producible_mix(confusion, np.array([n, 500 - n]), 0.5).p_value for n in (300, 440, 460, 480, 500)]
+    p_values = [
+        producible_mix(confusion, np.array([n, 500 - n]), 0.5).p_value for n in (300, 440, 460, 480, 500)
+    ]
     assert p_values == sorted(p_values, reverse=True)
     assert p_values[0] == 1.0 and p_values[-1] < 1e-6
 

@@ -10,10 +10,10 @@ import pytest
 from debias import CalibratedDebiaser, Debiaser, ProbabilityTable, WeightDebiaser, load, watch
 from debias.errors import CorrectionFileError, ParameterError, RecordsError, TableError
 from debias.guarantees.certification import certify
-from debias.guarantees.watching.late_labels import late_labels
 from debias.guarantees.watching.origin_facts import changed_facts, origin_facts
 from debias.guarantees.watching.reference import MOST_BY_CLASS, Reference
 from debias.guarantees.watching.watcher import remember
+from debias.tables.labels.late_labels import late_labels
 from tests.support.refusals import refused
 from tests.support.watched_rows import NAMES, drawn_rows, drawn_table
 
@@ -135,9 +135,9 @@ def test_the_same_weights_under_another_name_are_the_same_model():
     moved = origin_facts(METADATA | {"model": "/models/demo"})
     assert not changed_facts(fitted, moved)
     vllm = {"engine": "vllm", "weights": "other digest", "tokenizer": "77b2"}
-    assert [one.name for one in changed_facts(fitted, origin_facts(METADATA | {"collection": {"engine": vllm}}))] == [
-        "engine"
-    ]
+    assert [
+        one.name for one in changed_facts(fitted, origin_facts(METADATA | {"collection": {"engine": vllm}}))
+    ] == ["engine"]
     assert not changed_facts(fitted, {}) and not changed_facts({}, fitted)
     assert origin_facts({"collection": 3, "engine": "x", "model": None}) == {}
 
@@ -174,7 +174,9 @@ def test_every_fit_remembers_its_rows_as_they_came(opt):
     for kind in (Debiaser(method="uncorrected"), CalibratedDebiaser(n_starts=1), WeightDebiaser(n_starts=1)):
         fitted = kind.fit(opt.probabilities, opt.labels)
         assert fitted.fitted_.reference.to_dict() == expected
-    weighted = WeightDebiaser(n_starts=1).fit(opt.probabilities, opt.labels, np.where(np.arange(500) % 2, 1, 3))
+    weighted = WeightDebiaser(n_starts=1).fit(
+        opt.probabilities, opt.labels, np.where(np.arange(500) % 2, 1, 3)
+    )
     assert weighted.fitted_.reference.to_dict() == expected
     few = WeightDebiaser(n_starts=1).fit(opt.probabilities[:60], opt.labels[:60])
     assert few.fitted_.reference.n_rows == 60

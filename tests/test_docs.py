@@ -29,6 +29,7 @@ COMMANDS = [
     "frontier",
     "apply",
     "certify",
+    "watch",
     "report",
     "compare",
     "bench-engine",

@@ -221,6 +221,31 @@ def test_the_page_on_guarantees_lists_every_option_and_its_commands_and_python_w
     assert "Guaranteed on rows to come" in capsys.readouterr().out
 
 
+def test_the_page_on_watching_lists_every_check_and_exit_code_and_its_python_works(capsys):
+    from debias.guarantees.watching.watched import EXIT_CODES
+    from debias.guarantees.watching.watcher import watch
+    from tests.support.watched_rows import drawn_table
+
+    page = ROOT / "docs" / "watch.md"
+    listed = re.findall(
+        r"^\| ([\w ]+?)(?:, by class)? \| (\d|[\w ]+) \|", page.read_text(encoding="utf-8"), re.M
+    )
+    codes = {name: int(second) for name, second in listed if second.isdigit()}
+    assert codes == EXIT_CODES
+    scope: dict[str, object] = {}
+    exec("\n".join(blocks("python", page)), scope)
+    assert "checks of 1,000 rows" in capsys.readouterr().out
+    from debias import WeightDebiaser, certify
+    from debias.guarantees.watching.watcher import remember
+
+    opt, held_out, new = (drawn_table(seed, 60, mass=0.8) for seed in range(3))
+    debiaser = WeightDebiaser(n_starts=1).fit(opt.probabilities, opt.labels)
+    remember(debiaser, opt)
+    certify(debiaser, held_out, keep=True)
+    checks = {check.name for check in watch(debiaser, new).checks}
+    assert checks == {name for name, _ in listed} - set(codes) - {"verdict", "check"}
+
+
 def test_the_page_on_methods_lists_every_method_and_its_commands_and_python_work(
     tmp_path, monkeypatch, capsys
 ):

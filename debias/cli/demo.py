@@ -140,9 +140,11 @@ def run_demo(
     on_stage(f"Choosing a method on the {len(opt):,} opt rows, and fitting it.")
     from debias.estimators.tuning.debiaser import Debiaser
     from debias.guarantees.certification import certify
+    from debias.guarantees.watching.watcher import remember
     from debias.reports.correction_report import Report
 
     debiaser = Debiaser(n_jobs=n_jobs, random_state=seed).fit(opt.probabilities, labels_of(opt))
+    remember(debiaser, opt)
     certify(debiaser, test, opt=opt, keep=True)
     debiaser.save(files["correction"])
     report = Report.from_debiaser(debiaser, test, fitted_on=opt, title=TITLE)

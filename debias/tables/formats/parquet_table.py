@@ -226,22 +226,7 @@ def own_parts(path: Path, table: pa.Table, header: dict[str, Any]) -> TableParts
 
 
 def check_digests(path: Path, header: dict[str, Any], checksums: Checksums) -> None:
-    """Refuse rows whose checksums are not those that the file states.
-
-    Parameters
-    ----------
-    path : Path
-        The file, for the errors.
-    header : dict
-        What the file keeps beside its rows, with ``"checksums"``.
-    checksums : Checksums
-        Of all rows.
-
-    Raises
-    ------
-    TableError
-        The error names the group of columns that was damaged.
-    """
+    """Refuse rows whose checksums are not those that the file states; the error names what was damaged."""
     stated, found = header["checksums"], checksums.digests({key: header[key] for key in _KEPT})
     wrong = sorted(name for name in {*stated, *found} if stated.get(name) != found.get(name))
     if wrong:

@@ -51,12 +51,19 @@ def tokenizer_of(config: Any) -> Any:
     ParameterError
         The engine has none.
     """
-    from vllm.tokenizers import cached_tokenizer_from_config
-
-    if config.model_config.skip_tokenizer_init:
+    model = config.model_config
+    if model.skip_tokenizer_init:
         raise ParameterError(
             parameter="skip_tokenizer_init",
             allowed="False: the labels of a correction need the tokenizer",
             received=True,
         )
-    return cached_tokenizer_from_config(config.model_config)
+    try:
+        from vllm.tokenizers import cached_tokenizer_from_config
+    except ImportError:  # a release that keeps it elsewhere
+        from transformers import AutoTokenizer
+
+        return AutoTokenizer.from_pretrained(
+            model.tokenizer, revision=model.tokenizer_revision, trust_remote_code=model.trust_remote_code
+        )
+    return cached_tokenizer_from_config(model)

@@ -13,7 +13,10 @@ def write_correction_file(path: Path, corrections: Mapping[str, Correction], **f
     document = {
         "format": "debias correction",
         "schema_version": 2,
-        "classes": [{"label": name, "correction": one.to_dict()} for name, one in corrections.items()],
+        "classes": [
+            {"label": name, "correction": one.to_dict() | {"id": number}}
+            for number, (name, one) in enumerate(corrections.items())
+        ],
     }
     path.write_text(json.dumps(document | fields), encoding="utf-8")
     return path

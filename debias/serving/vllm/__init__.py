@@ -1,7 +1,7 @@
 """Corrections inside vLLM: a logits processor for each of its two interfaces, loaded by import path.
 
-``--logits-processors debias.serving.vllm:V1Processor`` for vLLM's V1 model runner, ``:V2Processor`` for its V2
-model runner. Neither is an entry point, which every engine of a machine would load.
+``--logits-processors debias.serving.vllm:V1Processor`` for vLLM's V1 model runner, ``:V2Processor`` for its
+V2 model runner. Neither is an entry point, which every engine of a machine would load.
 """
 
 from typing import TYPE_CHECKING, Any

@@ -1,7 +1,7 @@
 """Corrects rows of logits at the first token of an answer: what both processors share.
 
-The softmax over the first tokens of the labels is what a table holds; it is corrected in float64 with NumPy, and
-the logarithms of the corrected values become the logits of these tokens. All others become minus infinity.
+The softmax over the first tokens of the labels is what a table holds. It is corrected in float64 with NumPy,
+and the logarithms of the corrected values become the logits of these tokens; all others become -inf.
 """
 
 from collections.abc import Mapping
@@ -16,8 +16,8 @@ from debias.serving.vllm.answer_tokens import answer_words, first_tokens, tokeni
 from debias.serving.vllm.offered_corrections import Offer
 
 MARGIN = 1e-6
-"""Nats by which the label that is decided on leads at least, relative where its logit is large: the first of equal
-labels wins, and float32 rounds no two different values to one."""
+"""Nats by which the label that is decided on leads at least, relative where its logit is large: the first of
+equal labels wins, and float32 rounds no two different values to one."""
 
 
 class AnswerCorrection:
@@ -103,9 +103,8 @@ def prepare(offer: Offer, tokenizer: Any) -> AnswerCorrection:
     wanted = offer.tokenizer or served.document.get("tokenizer")
     if wanted is not None and wanted != (found := tokenizer_digest(tokenizer)):
         raise ModelError(
-            "the correction was fitted with another tokenizer",
+            f"the correction was fitted with the tokenizer {wanted}, the model that is served has {found}",
             parameter="tokenizer",
-            allowed=f"{wanted!r}",
             received=found,
             file=offer.file,
             fix="collect a table from the model that is served, and fit again",
@@ -124,7 +123,7 @@ def correct_rows(logits: Any, due: Mapping[int, AnswerCorrection]) -> None:
 
     Notes
     -----
-    A row in which all labels are masked, or one has no number, is left as it is: there is nothing to decide on.
+    A row in which all labels are masked, or one has no number, stays as it is: nothing can be decided.
     """
     import torch
 
@@ -137,7 +136,9 @@ def correct_rows(logits: Any, due: Mapping[int, AnswerCorrection]) -> None:
         places = torch.tensor(rows, device=logits.device)
         tokens = torch.tensor(correction.tokens, device=logits.device)
         found = logits[places[:, None], tokens].float().cpu().numpy()
-        usable = np.isfinite(found.max(axis=1))  # NaN and infinity are not; minus infinity means all are masked
+        usable = np.isfinite(
+            found.max(axis=1)
+        )  # NaN and infinity are not; minus infinity means all are masked
         if not usable.all():
             places, found = places[torch.from_numpy(usable).to(logits.device)], found[usable]
         if len(found):

@@ -58,7 +58,7 @@ def first_tokens(tokenizer: Any, words: Sequence[str]) -> tuple[int, ...]:
     Raises
     ------
     LabelError
-        Two labels share it, so that the first token of an answer does not tell them apart, or a label has none.
+        Two labels share it, so that it does not tell them apart, or a label has none.
     """
     found: dict[int, str] = {}
     for word in words:
@@ -67,8 +67,8 @@ def first_tokens(tokenizer: Any, words: Sequence[str]) -> tuple[int, ...]:
             raise LabelError(f"label {word!r} adds no token of its own to a prompt", received=word)
         if token in found:
             raise LabelError(
-                f"labels {found[token]!r} and {word!r} share their first token {token}, so that the first token of"
-                " an answer does not tell them apart",
+                            f"labels {found[token]!r} and {word!r} share their first token {token}, so that the first token"
+                " of an answer does not tell them apart",
                 received=(found[token], word),
                 fix="collect and fit with words that begin differently, or apply the correction to a table",
             )
@@ -77,7 +77,7 @@ def first_tokens(tokenizer: Any, words: Sequence[str]) -> tuple[int, ...]:
 
 
 def _first_token(tokenizer: Any, word: str) -> int | None:
-    """Return the first token of a word after a prompt; None where it merges with the prompt, or is empty."""
+    """Return the first token of a word after a prompt; None where it has none of its own."""
     before = _BEFORE if word[:1].isspace() else f"{_BEFORE}\n"
     alone = list(tokenizer.encode(before, add_special_tokens=False))
     joined = list(tokenizer.encode(before + word, add_special_tokens=False))
@@ -86,7 +86,7 @@ def _first_token(tokenizer: Any, word: str) -> int | None:
 
 
 def tokenizer_digest(tokenizer: Any) -> str:
-    """Return the digest of a tokenizer as a collection's fingerprint has it: of its vocabulary and opening tokens.
+    """Return the digest of a tokenizer, as a collection's fingerprint has it.
 
     Parameters
     ----------

@@ -1,7 +1,7 @@
 """Corrections that a server offers: named in environment variables, so that all its processes agree on them.
 
-``DEBIAS_CORRECTIONS`` is a correction file, or a TOML file with a table for each of several. A request names one
-of them, never a path, so that no client makes the server read a file.
+``DEBIAS_CORRECTIONS`` is a correction file, or a TOML file with a table for each of several. A request names
+one of them, never a path, so that no client makes the server read a file.
 """
 
 import os
@@ -79,7 +79,7 @@ class Offers:
         ('trec', None)
         >>> offers.name_for({"debias_correction": "news"})
         Traceback (most recent call last):
-        debias.errors.ParameterError: debias_correction must be one of 'trec', or 'none' for no correction, ...
+        debias.errors.ParameterError: debias_correction must be one of 'trec', or 'none' for no ...
         """
         if arguments is None or (wanted := arguments.get("debias_correction")) is None:
             return self.default
@@ -162,6 +162,11 @@ def _read_offer(name: str, table: object, path: Path) -> Offer:
     entry = table if isinstance(table, dict) else {}
     file, labels, tokenizer = (entry.get(key) for key in _KEYS)
     is_text = isinstance(labels or {}, dict) and all(isinstance(x, str) for x in (labels or {}).values())
-    if not isinstance(file, str) or not is_text or not isinstance(tokenizer, str | None) or {*entry} - {*_KEYS}:
+    if (
+        not isinstance(file, str)
+        or not is_text
+        or not isinstance(tokenizer, str | None)
+        or {*entry} - {*_KEYS}
+    ):
         raise ParameterError(parameter=name, allowed=allowed, received=table, file=path)
     return Offer(path.parent / file, labels or {}, tokenizer)

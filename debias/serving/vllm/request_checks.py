@@ -34,7 +34,7 @@ def check_request(parameters: Any, offers: Offers) -> None:
     if parameters.logit_bias:
         raise ParameterError(
             parameter="logit_bias",
-            allowed="omitted for a corrected answer: the correction is for the probabilities of the model alone",
+            allowed="omitted for a corrected answer, which is for the probabilities of the model alone",
             received=parameters.logit_bias,
         )
 

@@ -15,7 +15,9 @@ from debias.serving.served_correction import ServedCorrection
 from debias.serving.vllm.answer_logits import AnswerCorrection, correct_rows
 
 IDENTITY = Triangle(0, 1, 1)
-MAP = LinearMap(np.array([[1.5, -0.2, 0], [0.1, 0.7, 0], [0, 0, 1]]), np.array([0.3, 0, -1]), np.ones(3), "affine")
+MAP = LinearMap(
+    np.array([[1.5, -0.2, 0], [0.1, 0.7, 0], [0, 0, 1]]), np.array([0.3, 0, -1]), np.ones(3), "affine"
+)
 CORRECTIONS = {
     "identity": ((IDENTITY, IDENTITY, IDENTITY), Identity()),
     "weights": ((Weight(1, 30), Weight(20, 30), IDENTITY), Identity()),
@@ -31,7 +33,7 @@ def served(kind):
 
 
 def literal_row(correction, logits):
-    """Return the label that is decided on and the logarithms of the values, by plain arithmetic on one row."""
+    """Return the label that is decided on and the logarithms of the values, by arithmetic on one row."""
     largest = max(logits)
     weights = [math.exp(one - largest) for one in logits]
     shares = [one / sum(weights) for one in weights]
@@ -45,9 +47,9 @@ def literal_row(correction, logits):
 
 
 ROWS = st.lists(
-    st.lists(st.sampled_from([-math.inf, -800.0, -3.0, -0.5, 0.0, 0.25, 2.0, 2.0, 9.5]), min_size=3, max_size=3).filter(
-        lambda row: max(row) > -math.inf
-    ),
+    st.lists(
+        st.sampled_from([-math.inf, -800.0, -3.0, -0.5, 0.0, 0.25, 2.0, 2.0, 9.5]), min_size=3, max_size=3
+    ).filter(lambda row: max(row) > -math.inf),
     min_size=1,
     max_size=6,
 )
@@ -87,7 +89,10 @@ def test_a_masked_label_is_not_revived_by_a_falling_correction():
 def test_all_other_tokens_are_ruled_out_and_other_rows_stay():
     logits = torch.randn(5, 40, generator=torch.Generator().manual_seed(0))
     before = logits.clone()
-    one, other = AnswerCorrection(served("weights"), [9, 3, 30]), AnswerCorrection(served("identity"), [1, 2, 3])
+    one, other = (
+        AnswerCorrection(served("weights"), [9, 3, 30]),
+        AnswerCorrection(served("identity"), [1, 2, 3]),
+    )
     correct_rows(logits, {0: one, 3: other, 4: one})
     assert torch.equal(logits[1:3], before[1:3])
     for row, correction in {0: one, 3: other, 4: one}.items():

@@ -81,7 +81,9 @@ def test_requests_that_cannot_be_corrected_are_refused(table):
     check_request(request("trec"), offers)
     check_request(request(repetition_penalty=1.2, logit_bias={3: 1.0}), offers)
     for wrong in ("other", "../trec", str(table), 3, ["trec"], True, ""):
-        with refused(ParameterError, parameter="debias_correction", received=wrong, mentions=("trec", "news")):
+        with refused(
+            ParameterError, parameter="debias_correction", received=wrong, mentions=("trec", "news")
+        ):
             check_request(request(wrong), offers)
     with refused(ParameterError, parameter="repetition_penalty", received=1.2):
         check_request(request("trec", repetition_penalty=1.2), offers)

@@ -67,8 +67,8 @@ def first_tokens(tokenizer: Any, words: Sequence[str]) -> tuple[int, ...]:
             raise LabelError(f"label {word!r} adds no token of its own to a prompt", received=word)
         if token in found:
             raise LabelError(
-                            f"labels {found[token]!r} and {word!r} share their first token {token}, so that the first token"
-                " of an answer does not tell them apart",
+                f"labels {found[token]!r} and {word!r} share their first token {token}, which therefore"
+                " does not tell them apart",
                 received=(found[token], word),
                 fix="collect and fit with words that begin differently, or apply the correction to a table",
             )

@@ -7,8 +7,8 @@ Run it in the environment that `make test-vllm` creates:
 Two LLMs of the same model answer the same token prompts in turns, one without a processor, one with
 V1Processor, whose requests name a correction, or none. Each answer is one token. The order changes from round
 to round, and the prefix caches are emptied before each turn. The overhead is the median ratio of the rounds,
-less one. The labels are compared with those that `debias.serving.apply` predicts from the log-probabilities of
-the model alone.
+less one. The labels are compared with those that `debias.serving.apply` predicts from the log-probabilities
+of the model alone.
 """
 
 import os

@@ -35,7 +35,7 @@ pytestmark = [
 
 CORRECTIONS = {
     "one": {"Number": Weight(1, 30), "good": Triangle(0, 0, 0.5), "planets": Triangle(0, 1, 1)},
-    "falling": {"a": Triangle(0, 0, 1), "Number": Triangle(0, 1, 1)},
+    "falling": {"a": Triangle(0, 0, 1), "Number": Weight(1, 30)},
     "two": {"the": Triangle(0.9, 1, 1), "good": Triangle(0.95, 1, 1), "of": Triangle(0.99, 1, 1)},
 }
 TEXTS = (
@@ -116,9 +116,9 @@ def answers(request, model, tmp_path_factory):
     asked = requests()
     named = [one for one in asked if "extra_args" in one["parameters"]]
     without = [{**one, "parameters": {**one["parameters"], "extra_args": None}} for one in asked]
-    rare, other = labels_of("falling")
+    falls, other = labels_of("falling")
     rules = ({}, {"allowed_token_ids": [other, 5]}, {"allowed_token_ids": [5]}, {"bad_words": ["a"]})
-    falling = {"logprob_token_ids": [rare, other], "extra_args": {"debias_correction": "falling"}}
+    falling = {"logprob_token_ids": [falls, other], "extra_args": {"debias_correction": "falling"}}
     masked = [{**named[0], "parameters": {"max_tokens": 1, **falling, **rule}} for rule in rules]
     wrong = [
         {**named[0], "parameters": {"extra_args": {"debias_correction": "three"}}},
@@ -161,9 +161,9 @@ def test_later_tokens_are_the_models_own(answers):
 
 
 def test_masked_tokens_stay_masked(answers):
-    """The rare label wins where it may, since the correction falls; a probability of 0 would win, too."""
-    rare, other = labels_of("falling")
-    assert [answer["tokens"] for _, answer in answers["masked"]] == [[rare], [other], [5], [other]]
+    """One label always wins where it may, since its correction falls: a probability of 0 would, too."""
+    falls, other = labels_of("falling")
+    assert [answer["tokens"] for _, answer in answers["masked"]] == [[falls], [other], [5], [other]]
 
 
 def test_requests_that_cannot_be_corrected_are_refused(answers):
@@ -199,7 +199,7 @@ def test_a_server_corrects_the_requests_that_ask_for_it(model, tmp_path, decide)
             logprobs = {str(token): top[tokenizer.decode([token])] for token in labels_of("two")}
             corrected = post({"prompt": prompt, "vllm_xargs": {"debias_correction": "two"}})
             assert corrected["text"] == tokenizer.decode([decide("two", logprobs)])
-            assert plain["logprobs"]["token_logprobs"] == [max(top.values())]
+            assert plain["logprobs"]["token_logprobs"][0] >= max(top.values())  # some tokens share a text
         with pytest.raises(urllib.error.HTTPError) as caught:
             post({"prompt": prompts[0], "vllm_xargs": {"debias_correction": "../one"}})
         assert caught.value.code == 400

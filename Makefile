@@ -16,7 +16,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 PIP_INSTALL := python -m pip install --quiet --disable-pip-version-check
 VLLM_VENV ?= .venv-vllm
-VLLM_TESTS := tests/inference/vllm/test_vllm_engine.py tests/inference/openai/test_openai_vllm.py tests/iterit/scoring/test_complexity_vllm.py tests/iterit/selection/test_embeddings_vllm.py tests/iterit/training/test_vllm_rounds.py
+VLLM_TESTS := tests/inference/vllm/test_vllm_engine.py tests/inference/openai/test_openai_vllm.py tests/iterit/scoring/test_complexity_vllm.py tests/iterit/selection/test_embeddings_vllm.py tests/iterit/training/test_vllm_rounds.py tests/serving/vllm/test_vllm_serving.py
 VLLM_BIN := $(VLLM_VENV)/bin
 VLLM_STAMP := $(VLLM_VENV)/.installed
 

@@ -3,16 +3,7 @@
 `make test-vllm` runs this in an environment of its own. The server is started once, on 127.0.0.1.
 """
 
-import contextlib
 import importlib.util
-import os
-import signal
-import socket
-import subprocess
-import sys
-import time
-import urllib.error
-import urllib.request
 
 import numpy as np
 import pytest
@@ -21,6 +12,7 @@ from debias.errors import ContextLengthError, EngineError, SpendLimitError
 from debias.inference.models.export import export_model
 from debias.inference.openai.openai_engine import OpenAIEngine
 from tests.support.refusals import refused
+from tests.support.vllm_server import vllm_server
 
 pytestmark = [
     pytest.mark.vllm,
@@ -32,7 +24,6 @@ pytestmark = [
 KEY = "sk-local-0123456789"
 # Both compute in float32, in another order.
 TOLERANCE = 2e-3
-MINUTES = 10
 OPENING = (
     "Please classify the questions by their answer type.\n\n"
     "Question: How far is the moon ?\nAnswer Type: Number\n\n====\n\n"
@@ -59,53 +50,11 @@ def folder(tmp_path_factory):
 @pytest.fixture(scope="module")
 def server(folder, tmp_path_factory):
     """Address of a server of the demo model in float32."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    # What `vllm serve` starts; the command itself does not run from the wheel for CPUs.
-    command = [sys.executable, "-m", "vllm.entrypoints.openai.api_server", "--model", str(folder)]
-    command += ["--host", "127.0.0.1", "--port", str(port), "--served-model-name", "demo"]
-    command += ["--dtype", "float32", "--max-model-len", "512", "--enforce-eager"]
     log = tmp_path_factory.mktemp("server") / "log.txt"
-    settings = {"VLLM_CPU_KVCACHE_SPACE": "1", "HF_HUB_OFFLINE": "1", "VLLM_API_KEY": KEY}
-    with log.open("w") as output:
-        process = subprocess.Popen(
-            command,
-            stdout=output,
-            stderr=subprocess.STDOUT,
-            env=os.environ | settings,
-            start_new_session=True,
-        )
-        try:
-            _wait_for(process, f"http://127.0.0.1:{port}/health", log)
-            yield f"http://127.0.0.1:{port}/v1"
-        finally:
-            _end(process)
-
-
-def _wait_for(process, address, log):
-    """Wait until the server is ready."""
-    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-    end = time.monotonic() + 60 * MINUTES
-    while time.monotonic() < end:
-        if process.poll() is not None:
-            break
-        with contextlib.suppress(urllib.error.URLError, OSError), opener.open(address, timeout=5) as answer:
-            if answer.status == 200:
-                return
-        time.sleep(0.5)
-    pytest.fail("the server did not start:\n" + log.read_text()[-3000:])
-
-
-def _end(process):
-    """End the server and all that it started."""
-    for sign, seconds in ((signal.SIGTERM, 20), (signal.SIGKILL, 20)):
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(process.pid, sign)
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            process.wait(seconds)
-    with contextlib.suppress(ProcessLookupError):
-        os.killpg(process.pid, signal.SIGKILL)
+    with vllm_server(
+        folder, log, "--served-model-name", "demo", "--max-model-len", "512", VLLM_API_KEY=KEY
+    ) as address:
+        yield address
 
 
 @pytest.fixture(autouse=True)

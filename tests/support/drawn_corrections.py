@@ -1,11 +1,13 @@
 """Corrections and log-likelihoods drawn at random, and a decision row by row as the definition has it."""
 
+import json
 import math
 
 import numpy as np
 
 from debias.corrections.bases.base import Identity
 from debias.corrections.correction import Triangle, Weight
+from debias.corrections.correction_document import FORMAT, SCHEMA_VERSION
 from debias.serving import ServedCorrection
 
 
@@ -50,3 +52,15 @@ def literal_decision(correction, log_likelihoods) -> str:
         if value > held[best]:
             best = place
     return str(correction.classes[best])
+
+
+def saved(correction, folder):
+    """Write the file of a correction with no more than what predicts, and return its path."""
+    entries = [
+        {"label": label, "correction": one.to_dict() | {"id": 0}}
+        for label, one in zip(correction.classes, correction.corrections, strict=True)
+    ]
+    document = {"format": FORMAT, "schema_version": SCHEMA_VERSION, "classes": entries, "checksum": None}
+    file = folder / "correction.json"
+    file.write_text(json.dumps(document), encoding="utf-8")
+    return file

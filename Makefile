@@ -19,6 +19,9 @@ VLLM_VENV ?= .venv-vllm
 VLLM_TESTS := tests/inference/vllm/test_vllm_engine.py tests/inference/openai/test_openai_vllm.py tests/iterit/scoring/test_complexity_vllm.py tests/iterit/selection/test_embeddings_vllm.py tests/iterit/training/test_vllm_rounds.py tests/serving/vllm/test_vllm_serving.py
 VLLM_BIN := $(VLLM_VENV)/bin
 VLLM_STAMP := $(VLLM_VENV)/.installed
+HARNESS_VENV ?= .venv-harness
+HARNESS_BIN := $(HARNESS_VENV)/bin
+HARNESS_STAMP := $(HARNESS_VENV)/.installed
 
 # Compiled kernels are shared by test processes, by runs and by the commands that tests start. A
 # kernel keeps the code of the kernels it calls, so a change to any of them empties the cache.
@@ -26,7 +29,7 @@ export NUMBA_CACHE_DIR = $(CURDIR)/.numba-cache/$(DEPENDENCIES)
 KERNELS := $(shell grep -rl --include='*.py' 'import compiled' debias iterit) debias/compilation.py
 NUMBA_STAMP := .numba-cache/$(DEPENDENCIES)/.stamp
 
-.PHONY: install demo test coverage test-slow test-vllm lint format types docs-check docs-write check clean
+.PHONY: install demo test coverage test-slow test-vllm test-harness lint format types docs-check docs-write check clean
 
 ifeq ($(VENV),)
 $(error DEPENDENCIES must be pinned, lowest or newest, got $(DEPENDENCIES))
@@ -74,6 +77,16 @@ $(VLLM_STAMP): requirements-vllm.txt requirements-demo.txt
 	$(VLLM_BIN)/$(PIP_INSTALL) --no-deps --editable .
 	touch $(VLLM_STAMP)
 
+# Real evaluation harnesses, in an environment of their own: a minute or two.
+test-harness: NUMBA_CACHE_DIR = $(CURDIR)/.numba-cache/harness
+test-harness: $(HARNESS_STAMP)
+	$(TEST_ENVIRONMENT) $(HARNESS_BIN)/python -m pytest -m harness tests/serving/harnesses
+
+$(HARNESS_STAMP): pyproject.toml constraints-cpu.txt requirements-harness.txt
+	$(PYTHON) -m venv $(HARNESS_VENV)
+	$(HARNESS_BIN)/$(PIP_INSTALL) $(CONSTRAINTS_pinned) --editable ".[test]" --requirement requirements-harness.txt
+	touch $(HARNESS_STAMP)
+
 lint: install
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -95,4 +108,4 @@ docs-write: install
 check: lint types test
 
 clean:
-	rm -rf .venv .venv-lowest .venv-newest $(VLLM_VENV) .numba-cache build dist demo-output .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage
+	rm -rf .venv .venv-lowest .venv-newest $(VLLM_VENV) $(HARNESS_VENV) .numba-cache build dist demo-output .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage

@@ -33,7 +33,7 @@ from debias.inference.texts.sources import load_split
 from debias.inference.texts.tasks import load_task
 from debias.inference.vllm.vllm_start import ENVIRONMENT
 from debias.serving import load
-from debias.serving.vllm.answer_tokens import first_tokens
+from debias.serving.vllm.first_tokens import first_tokens
 
 SETTINGS = settings_of(__file__)
 Turn = Callable[[], None]

@@ -43,7 +43,9 @@ def write_task(
     ]
     for name in ["acc"] if plain else metrics:
         own = name if name in ("cobias", "worst_class_accuracy") else "mean"
-        lines.append(f"  - {{metric: {name}, aggregation: {own}, higher_is_better: {str(name != 'cobias').lower()}}}")
+        lines.append(
+            f"  - {{metric: {name}, aggregation: {own}, higher_is_better: {str(name != 'cobias').lower()}}}"
+        )
     lines += [
         "filter_list:",
         "  - name: uncorrected",

@@ -89,7 +89,8 @@ def label_logprobs(
 
     Examples
     --------
-    >>> found = label_logprobs([AnswerToken("Bug", -0.3), AnswerToken("Bill", -2.0)], ["Bug", "Billing"], top=2)
+    >>> tokens = [AnswerToken("Bug", -0.3), AnswerToken("Bill", -2.0)]
+    >>> found = label_logprobs(tokens, ["Bug", "Billing"], top=2)
     >>> found.values, found.bounds
     ([-0.3, -2.0], [False, True])
     """
@@ -101,7 +102,9 @@ def label_logprobs(
         wanted = word.encode()
         whole = [token.logprob for token in known if token.piece == wanted]
         if len(whole) > 1:
-            raise LabelError(f"{len(whole)} tokens read {word!r}, and they cannot be told apart", received=word)
+            raise LabelError(
+                f"{len(whole)} tokens read {word!r}, and they cannot be told apart", received=word
+            )
         forms = (wanted, wanted.lstrip(b" "))
         begun = [one for one in known if one.piece and any(form.startswith(one.piece) for form in forms)]
         for token in begun:
@@ -109,7 +112,8 @@ def label_logprobs(
                 other = owners.setdefault(token.piece, word)
                 if other != word:
                     raise LabelError(
-                        f"{other!r} and {word!r} begin with the token {token.text!r}, so they cannot be told apart",
+                        f"{other!r} and {word!r} begin with the token {token.text!r}, so they cannot be told"
+                        " apart",
                         received=(other, word),
                         fix="use labels whose first tokens differ",
                     )

@@ -75,8 +75,8 @@ def group_by_document(
     for row, group in enumerate(groups):
         if not any(group.n_requests == times * len(group.names) for times in per_choice):
             raise ParameterError(
-                f"a document has {group.n_requests} requests for {len(group.names)} choices, and must have one"
-                " per choice, or two with acc_mutual_info, as the documents before it",
+                f"a document has {group.n_requests} requests for {len(group.names)} choices, and must have"
+                " one per choice, or two with acc_mutual_info, as the documents before it",
                 parameter="choices",
                 received=group.names,
                 fix="give the choices that the task has in doc_to_choice, in the same order",

@@ -127,9 +127,7 @@ def corrected_answer(
         try:
             answer = decide_answer(served, first[0], by_class, top, first[1])
         except (EngineError, LabelError) as error:
-            return Score.unscored(
-                reason="scoring_failed", explanation=str(error), metadata={"target": label}
-            )
+            return Score.unscored(reason="scoring_failed", explanation=str(error), metadata={"target": label})
         details = {"target": label, **answer._asdict()}
         predicted = answer.predicted if corrected else answer.uncorrected
         if predicted is None:
@@ -143,7 +141,9 @@ def corrected_answer(
     return score
 
 
-def _classes_and_target(state: TaskState, target: str, words: dict[str, str]) -> tuple[Mapping[str, str], str]:
+def _classes_and_target(
+    state: TaskState, target: str, words: dict[str, str]
+) -> tuple[Mapping[str, str], str]:
     """Return the word of each class in this sample, and the class of its target."""
     if not len(state.choices):
         return words, target

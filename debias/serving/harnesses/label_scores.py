@@ -159,7 +159,7 @@ def corrected_log_likelihoods(correction: Any, log_likelihoods: npt.ArrayLike) -
     probabilities = among_labels(log_likelihoods)
     decided = np.asarray(correction.decide(probabilities))
     values = np.asarray(correction.values(probabilities), dtype=np.float64)
-    empty = ~values.any(axis=1)
+    empty = np.asarray(~values.any(axis=1))
     with np.errstate(divide="ignore"):
         logs = np.where(empty[:, None], np.asarray(log_likelihoods, dtype=np.float64), np.log(values))
     winner = np.take_along_axis(logs, decided[:, None], axis=1)

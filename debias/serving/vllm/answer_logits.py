@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from debias.errors import LabelError, ModelError
 from debias.serving.served_correction import ServedCorrection, load
-from debias.serving.vllm.answer_tokens import answer_words, first_tokens, tokenizer_digest
+from debias.serving.vllm.first_tokens import answer_words, first_tokens, tokenizer_digest
 from debias.serving.vllm.offered_corrections import Offer
 
 MARGIN = 1e-6

@@ -60,7 +60,9 @@ def test_bounds_hand_solved():
     assert bounds == [False, True]
     sure = [AnswerToken("Bug", math.log(0.5)), AnswerToken("the", math.log(0.01))]
     assert label_logprobs(sure, ["Question"], top=2).values == pytest.approx([math.log(0.01)])
-    assert label_logprobs(sure, ["Question"], top=2, drawn="the").values == pytest.approx([math.log(0.49)], 1e-3)
+    assert label_logprobs(sure, ["Question"], top=2, drawn="the").values == pytest.approx(
+        [math.log(0.49)], 1e-3
+    )
 
 
 def test_bytes_decide_before_the_text():

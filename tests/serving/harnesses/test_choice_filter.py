@@ -77,7 +77,7 @@ def test_lists_of_any_stage_are_read():
     responses, documents = flat(np.log([[0.5, 0.3, 0.2], [0.9, 0.05, 0.05]]))
     own = CorrectionFilter(HALVED, KINDS)
     expected = own.apply(responses, documents)
-    assert own.apply(map(lambda one: one[0], responses), documents) == expected
+    assert own.apply((one[0] for one in responses), documents) == expected
     assert own.apply([[list(pair) for pair in one] for one in responses], documents) == expected
     assert own.apply([one * 3 for one in responses], documents) == expected
     assert own.apply([], []) == []
@@ -92,7 +92,12 @@ def test_requests_without_a_prompt_pass_as_they_came():
     own = CorrectionFilter(HALVED, KINDS)
     filtered = own.apply(doubled, documents)
     corrected = own.apply(*flat(rows))
-    assert filtered == [*corrected[:3], *(a[0] for a in alone[:3]), *corrected[3:], *(a[0] for a in alone[3:])]
+    assert filtered == [
+        *corrected[:3],
+        *(a[0] for a in alone[:3]),
+        *corrected[3:],
+        *(a[0] for a in alone[3:]),
+    ]
 
 
 def test_equal_documents_are_two():

@@ -1,4 +1,4 @@
-"""The scorer of inspect-ai, found by its entry point and run through its own evaluation with its mock model."""
+"""The scorer of inspect-ai, found by its entry point and run in an evaluation with a mock model."""
 
 import math
 from importlib.metadata import entry_points
@@ -78,7 +78,10 @@ def logs(**shares):
 
 def test_answers_are_corrected_bounded_or_unscored(tmp_path):
     file = saved(HALVED, tmp_path)
-    samples = [{"input": f"ticket {k}", "target": kind} for k, kind in enumerate(["Billing", "Bug", "Bug", "Bug", "Bug"])]
+    samples = [
+        {"input": f"ticket {k}", "target": kind}
+        for k, kind in enumerate(["Billing", "Bug", "Bug", "Bug", "Bug"])
+    ]
     outputs = [
         output_of(logs(Bug=0.6, Billing=0.36)),  # corrected to Billing
         output_of(logs(Bug=0.9, the=0.05)),  # Billing by its bound
@@ -91,7 +94,11 @@ def test_answers_are_corrected_bounded_or_unscored(tmp_path):
     assert (first.value, first.answer, first.metadata["uncorrected"]) == ("C", "Billing", "Bug")
     assert (second.value, second.answer, second.metadata["bounded"]) == ("C", "Bug", ["Billing"])
     assert all(math.isnan(score.value) for score in unscored)
-    assert [score.reason for score in unscored] == ["scoring_failed", "invalid_response_format", "scoring_failed"]
+    assert [score.reason for score in unscored] == [
+        "scoring_failed",
+        "invalid_response_format",
+        "scoring_failed",
+    ]
     assert log.results.scores[0].unscored_samples == 3
     assert metrics_of(log) == {"accuracy": 1.0, "cobias": 0.0, "worst_class_accuracy": 1.0}
 
@@ -143,7 +150,9 @@ def test_several_epochs_are_averaged_within_classes(tmp_path):
 def test_without_the_correction(tmp_path):
     file = saved(HALVED, tmp_path)
     outputs = [output_of(logs(Bug=0.6, Billing=0.36))]
-    log = evaluate(tmp_path, [{"input": "one", "target": "Bug"}], outputs, correction=str(file), corrected=False)
+    log = evaluate(
+        tmp_path, [{"input": "one", "target": "Bug"}], outputs, correction=str(file), corrected=False
+    )
     assert metrics_of(log)["accuracy"] == 1.0
 
 
@@ -172,7 +181,11 @@ def test_the_entry_point_registers_the_scorer_and_the_metrics():
 
     (point,) = [one for one in entry_points(group="inspect_ai") if one.name == "debias"]
     assert point.value == "debias.serving.harnesses.inspect_scorer"
-    for kind, name in (("scorer", "corrected_answer"), ("metric", "cobias"), ("metric", "worst_class_accuracy")):
+    for kind, name in (
+        ("scorer", "corrected_answer"),
+        ("metric", "cobias"),
+        ("metric", "worst_class_accuracy"),
+    ):
         assert registry_lookup(kind, f"debias/{name}") is not None
 
 
@@ -185,7 +198,9 @@ def test_scores_of_another_scorer_name_their_class(tmp_path):
     from debias.serving.harnesses import cobias as inspect_cobias
 
     samples = [Sample(input=kind, target=kind, metadata={"kind": kind}) for kind in ("Bug", "Billing")]
-    task = Task(dataset=MemoryDataset(samples), solver=generate(), scorer=match(), metrics=[inspect_cobias("kind")])
+    task = Task(
+        dataset=MemoryDataset(samples), solver=generate(), scorer=match(), metrics=[inspect_cobias("kind")]
+    )
     (log,) = eval(task, model="mockllm/model", log_dir=str(tmp_path), display="none")
     assert log.status == "success"
     assert metrics_of(log) == {"cobias": 0.0}

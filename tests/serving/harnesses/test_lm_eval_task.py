@@ -1,4 +1,4 @@
-"""The filter and the task in lm-evaluation-harness itself, on a tiny model: its command line and its files."""
+"""The filter and the task in lm-evaluation-harness itself: its command line and files, on a tiny model."""
 
 import copy
 import json
@@ -99,7 +99,10 @@ def test_a_task_corrects_every_document(offline, model_folder):
     correction = drawn_task(offline)
     results = evaluate(offline, model_folder)
     found = check_predictions(results, correction)
-    plain = [KINDS[int(np.argmax([v for v, _ in one["filtered_resps"]]))] for one in samples_of(results, "uncorrected")]
+    plain = [
+        KINDS[int(np.argmax([v for v, _ in one["filtered_resps"]]))]
+        for one in samples_of(results, "uncorrected")
+    ]
     assert plain != found
     assert results["higher_is_better"]["tickets"]["cobias"] is False
 
@@ -162,7 +165,9 @@ def test_the_task_and_the_command_of_the_page_work(offline, model_folder, page):
     saved(drawn_correction(np.random.default_rng(3), KINDS), offline)
     (task,) = blocks_of("yaml", page)
     (offline / "tickets.yaml").write_text(task)
-    (command,) = [line for block in blocks_of("console", page) for line in block.splitlines() if "lm_eval" in line]
+    (command,) = [
+        line for block in blocks_of("console", page) for line in block.splitlines() if "lm_eval" in line
+    ]
     words = command.removeprefix("$ ").replace("my-model", str(model_folder)).split()
     assert words[0] == "lm_eval"
     done = subprocess.run(

@@ -22,7 +22,9 @@ def tokens_of(**shares):
 
 
 def test_an_answer_hand_solved():
-    answer = decide_answer(HALVED, tokens_of(Bug=0.6, Billing=0.36), {"Bug": "Bug", "Billing": "Billing"}, 20, "Bug")
+    answer = decide_answer(
+        HALVED, tokens_of(Bug=0.6, Billing=0.36), {"Bug": "Bug", "Billing": "Billing"}, 20, "Bug"
+    )
     assert (answer.predicted, answer.uncorrected, answer.bounded) == ("Billing", "Bug", [])
     assert np.allclose([answer.probabilities["Bug"], answer.probabilities["Billing"]], [0.625, 0.375])
 

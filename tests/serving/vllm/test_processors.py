@@ -18,7 +18,7 @@ from debias.errors import LabelError, ParameterError
 from debias.serving.served_correction import load
 from debias.serving.vllm import V1Processor, V2Processor
 from debias.serving.vllm.answer_logits import AnswerCorrection
-from debias.serving.vllm.answer_tokens import first_tokens
+from debias.serving.vllm.first_tokens import first_tokens
 from debias.serving.vllm.request_checks import offers_here
 from tests.support.correction_files import write_correction_file
 from tests.support.refusals import refused

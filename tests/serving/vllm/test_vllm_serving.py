@@ -19,7 +19,7 @@ import torch
 
 from debias.corrections.correction import Triangle, Weight
 from debias.serving.served_correction import load
-from debias.serving.vllm.answer_tokens import first_tokens
+from debias.serving.vllm.first_tokens import first_tokens
 from tests.support.correction_files import write_correction_file
 from tests.support.paths import ROOT
 from tests.support.tiny_models import byte_tokenizer, tiny_model

@@ -6,7 +6,7 @@ from debias.corrections.correction import Triangle, Weight
 from debias.errors import CorrectionFileError, LabelError, ModelError
 from debias.inference.tokenization import Tokenization
 from debias.serving.vllm.answer_logits import prepare
-from debias.serving.vllm.answer_tokens import answer_words, first_tokens, tokenizer_digest
+from debias.serving.vllm.first_tokens import answer_words, first_tokens, tokenizer_digest
 from debias.serving.vllm.offered_corrections import Offer
 from tests.support.correction_files import write_correction_file
 from tests.support.refusals import refused

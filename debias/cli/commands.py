@@ -7,6 +7,7 @@ from debias.cli.apply import apply
 from debias.cli.certify import certify
 from debias.cli.compare import compare
 from debias.cli.demo import demo
+from debias.cli.export import export
 from debias.cli.fit import fit
 from debias.cli.frontier import frontier
 from debias.cli.model_commands.bench_engine import bench_engine
@@ -18,7 +19,7 @@ from debias.console.command_group import make_program
 
 app = make_program(
     "debias",
-    (collect, split, fit, frontier, apply, certify, watch, report, compare, bench_engine, demo),
+    (collect, split, fit, frontier, apply, export, certify, watch, report, compare, bench_engine, demo),
     summary="Even out the class accuracies of a prompted language model, after the fact.\n\n"
     "Collect class probabilities once, fit one small correction per class on labelled rows, apply it "
     "anywhere. It evens class accuracies; it does not remove social bias.",

@@ -4,6 +4,7 @@ The model's folder holds ``correction.json`` and a script of three lines, which 
 model. Its input columns are the class names.
 """
 
+import os
 import shutil
 import tempfile
 from os import PathLike
@@ -12,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from debias.corrections.correction_document import checksum_of
 from debias.errors import MissingDependencyError, ParameterError
 from debias.serving.served_correction import load
 from debias.version import __version__
@@ -49,7 +51,8 @@ def pyfunc_model() -> Any:
             """Read the correction."""
             self.correction = load(context.artifacts["correction"])
 
-        def predict(self, context: Any, model_input: Any, params: Any = None) -> Any:
+        # MLflow takes type hints of this method for a schema, beside the signature.
+        def predict(self, context, model_input, params=None):  # type: ignore[no-untyped-def]
             """Return labels and corrected values."""
             import pandas as pd
 
@@ -63,7 +66,8 @@ def pyfunc_model() -> Any:
 
 
 def _mlflow() -> Any:
-    """Return mlflow with its pyfunc module."""
+    """Return mlflow with its pyfunc module; it reports no use, unless the environment asks for it."""
+    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
     try:
         import mlflow.pyfunc
     except ImportError as error:
@@ -120,6 +124,6 @@ def save_mlflow(correction: str | PathLike[str], folder: str | PathLike[str]) ->
             signature=signature,
             input_example=example,
             pip_requirements=[f"debias-iterit=={__version__}"],
-            metadata={"checksum": served.document.get("checksum")},
+            metadata={"checksum": checksum_of(served.document)},
         )
         whole.rename(target)

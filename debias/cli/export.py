@@ -82,9 +82,9 @@ def export(
     to: Annotated[
         Target,
         typer.Option(
-            help="logit-bias: JSON of token ids and biases, for any server that takes logit_bias; onnx: a graph "
-            "of standard operators; mlflow: a pyfunc model as code; table: all numbers as JSON, for a reader in "
-            "another language."
+            help="logit-bias: JSON of token ids and biases, for any server that takes logit_bias; onnx: a "
+            "graph of standard operators; mlflow: a pyfunc model as code; table: all numbers as JSON, for a "
+            "reader in another language."
         ),
     ],
     out: Annotated[

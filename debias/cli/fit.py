@@ -39,7 +39,7 @@ def fit(
         bool,
         typer.Option(
             "--weights-only",
-            help="Only weigh classes, so that any server applies it as a logit bias, and say what that loses.",
+            help="Only weigh classes, so that any server takes it as a logit bias, and say what that loses.",
         ),
     ] = False,
     n_weights: Annotated[int | None, typer.Option(help="Steps of the weight scale; 30 by default.")] = None,

@@ -15,7 +15,7 @@ CLEAR = 1e-9
 def is_distribution(row, n_classes):
     """Whether a row is one that a correction may be applied to."""
     numbers = len(row) == n_classes and all(isinstance(p, float) and isfinite(p) for p in row)
-    return numbers and all(0 <= p <= 1 + 1e-6 for p in row) and abs(added(row) - 1) <= 0.02
+    return numbers and all(0 <= p <= 1 + 1e-6 for p in row) and abs(added(row) - 1) <= 0.02 + 1e-9
 
 
 def added(values):

@@ -5,8 +5,6 @@ Both are cross-validated on the labelled rows, on the same folds, so neither is 
 
 from dataclasses import dataclass
 
-import numpy as np
-
 from debias.estimators.base_debiaser import BaseDebiaser
 from debias.estimators.bases.cross_fitting import MANY_LABELS
 from debias.estimators.column_classifier import Labels, Rows, seed_of
@@ -113,9 +111,7 @@ def against_ensemble(debiaser: BaseDebiaser, X: Rows, y: Labels) -> AgainstEnsem
         def choose(train: IndexArray, fold_seed: int, method: BaseDebiaser = method) -> Predictor:
             return method.quick_predictor(probabilities[train], match.y[train], fold_seed, probabilities)
 
-        held = hold_out(
-            probabilities, match.y, choose, seed, n_jobs, fitted=as_they_are, n_repeats=n_repeats
-        )
+        held = hold_out(probabilities, match.y, choose, seed, n_jobs, fitted=as_they_are, n_repeats=n_repeats)
         predicted[name] = held.without
     n_folds = min(N_FOLDS, len(match.y))
     judged = select_method(predicted, match.y, goal, probabilities.shape[1], n_folds)

@@ -88,7 +88,7 @@ def formula_of(correction: Correction) -> Formula:
     Formula(kind='power', numbers=(1.0, 1.0), factor=1.0)
     """
     factor = 1.0
-    if type(correction) is Scaled:
+    if isinstance(correction, Scaled):
         correction, factor = correction.correction, correction.factor
     if type(correction) not in _READERS:
         raise ParameterError(

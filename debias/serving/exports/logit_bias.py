@@ -1,8 +1,8 @@
-"""Logit biases: a correction that only adds a number to each label's logit, for servers that take `logit_bias`.
+"""Logit biases: a correction that only adds a number to the logit of each label, for servers that take them.
 
-The largest of w * p, or of w * p ** s with one s for all classes, is the largest of log(p) + log(w) / s. A base
-that adds a number to each log-probability, or multiplies all of them by one number, adds to it. With two
-classes, any correction that gives a class the rows where it is probable enough is a bias, too.
+The largest of w * p ** s, with one s for all classes, is the largest of log(p) + log(w) / s. A base that adds
+a number to each log-probability, or multiplies all of them by one number, adds to it. With two classes, any
+correction that gives a class the rows where it is probable enough is a bias, too.
 """
 
 import json
@@ -179,7 +179,7 @@ def biases_of(correction: ServedCorrection) -> FloatArray:
     >>> flat = ServedCorrection(("no", "yes", "-"), (Triangle(0, 0, 1), *[Weight(1, 1)] * 2), Identity())
     >>> biases_of(flat)
     Traceback (most recent call last):
-    debias.errors.ParameterError: column 'no': the correction is a membership function, not a weight, so it ...
+    debias.errors.ParameterError: column 'no': the correction is a membership function, not a weight, so ...
     """
     try:
         return _sum_of_biases(correction)

@@ -7,6 +7,7 @@ model. Its input columns are the class names.
 import os
 import shutil
 import tempfile
+import warnings
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -44,23 +45,26 @@ def pyfunc_model() -> Any:
     """
     mlflow = _mlflow()
 
-    class CorrectedClasses(mlflow.pyfunc.PythonModel):  # type: ignore[misc, name-defined]
-        """Class probabilities in, corrected classes out."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # it advises type hints; the signature says more
 
-        def load_context(self, context: Any) -> None:
-            """Read the correction."""
-            self.correction = load(context.artifacts["correction"])
+        class CorrectedClasses(mlflow.pyfunc.PythonModel):  # type: ignore[name-defined]
+            """Class probabilities in, corrected classes out."""
 
-        # MLflow takes type hints of this method for a schema, beside the signature.
-        def predict(self, context, model_input, params=None):  # type: ignore[no-untyped-def]
-            """Return labels and corrected values."""
-            import pandas as pd
+            def load_context(self, context: Any) -> None:
+                """Read the correction."""
+                self.correction = load(context.artifacts["correction"])
 
-            values = self.correction.values(model_input)
-            names = [f"value_{label}" for label in self.correction.classes]
-            frame = pd.DataFrame(values, columns=names)
-            frame.insert(0, "label", self.correction.predict(model_input), allow_duplicates=True)
-            return frame
+            # MLflow takes type hints of this method for a schema, beside the signature.
+            def predict(self, context, model_input, params=None):  # type: ignore[no-untyped-def]
+                """Return labels and corrected values."""
+                import pandas as pd
+
+                values = self.correction.values(model_input)
+                names = [f"value_{label}" for label in self.correction.classes]
+                frame = pd.DataFrame(values, columns=names)
+                frame.insert(0, "label", self.correction.predict(model_input), allow_duplicates=True)
+                return frame
 
     return CorrectedClasses()
 
@@ -117,7 +121,8 @@ def save_mlflow(correction: str | PathLike[str], folder: str | PathLike[str]) ->
         code.write_text(CODE, encoding="utf-8")
         copied = Path(temporary) / "correction.json"
         shutil.copyfile(correction, copied)
-        mlflow.pyfunc.save_model(
+        _save(
+            mlflow,
             path=str(whole),
             python_model=str(code),
             artifacts={"correction": str(copied)},
@@ -127,3 +132,11 @@ def save_mlflow(correction: str | PathLike[str], folder: str | PathLike[str]) ->
             metadata={"checksum": checksum_of(served.document)},
         )
         whole.rename(target)
+
+
+def _save(mlflow: Any, **given: Any) -> None:
+    """Save a model without the progress bars and the advice of MLflow."""
+    os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        mlflow.pyfunc.save_model(**given)

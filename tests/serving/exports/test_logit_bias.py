@@ -103,10 +103,15 @@ def test_other_corrections_are_refused_by_the_class_that_shows_it(corrections, b
 
 
 def test_a_class_that_is_never_named_is_refused():
-    """Both triangles are 0 below a half, so the original probabilities decide there: b is named, by them."""
-    assert agrees(served([Triangle(0.5, 1, 1), Triangle(0.5, 1, 1)]))
+    always_one = Trapezoid(-1, 0, 1, 2)
     with refused(ParameterError, parameter="correction", column="a"):
-        biases_of(served([Triangle(0.999, 5, 5), Weight(30, 30)], None))
+        biases_of(served([Weight(1, 2), always_one]))
+    with refused(ParameterError, parameter="correction", column="b"):
+        biases_of(served([always_one, Weight(1, 2)]))
+
+
+def test_where_two_corrections_are_zero_the_probabilities_decide():
+    assert agrees(served([Triangle(0.625, 1, 1), Triangle(0.75, 1, 1)]))
 
 
 @given(st.lists(st.integers(1, 30), min_size=3, max_size=3), st.integers(0, 99))

@@ -192,16 +192,18 @@ def main() -> None:
     for column in counts:
         shown[column] = ["" if pd.isna(value) else f"{int(value):,}" for value in shown[column]]
     shown = rounded(shown, {"one row, µs": 1, "times faster, one row": 1, "times faster, batch": 1})
+    on = machine("numpy", "scikit-learn", "onnxruntime", "mlflow-skinny")
+    n_rows = sum(len(one.rows) for one in cases())
     text = f"""# One correction, every runtime
 
-`python experiments/serving_runtimes.py` on {machine("numpy", "scikit-learn", "onnxruntime", "mlflow-skinny")}.
+`python experiments/serving_runtimes.py` on {on}.
 
-The {sum(len(one.rows) for one in cases()):,} conformance rows, of 2 to 150 classes and {len(cases())} corrections, with the
-labels of a literal evaluation in plain Python. *Refused* are corrections that are no logit bias. *Tied* rows have two
-corrected values that are equal, or as good as equal, of which the logarithms of a logit bias take either.
+The {n_rows:,} conformance rows, of 2 to 150 classes and {len(cases())} corrections, with the labels of a
+literal evaluation in plain Python. *Refused* are corrections that are no logit bias. *Tied* rows are unequal,
+and have two corrected values that are equal but for a last digit: a logit bias takes either of them.
 
-Times are of `{case.name}` ({len(case.classes)} classes, weights and memberships), medians of {settings["repeats"]} interleaved
-measurements. MLflow's include making a frame.
+Times are of `{case.name}` ({len(case.classes)} classes, weights and memberships), medians of
+{settings["repeats"]} interleaved measurements. MLflow's include making a frame.
 
 {markdown(shown.fillna("").replace("nan", ""))}
 """

@@ -1,6 +1,7 @@
 """``debias export`` and ``debias fit --weights-only``: what they write, and what they refuse in one line."""
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,6 +14,10 @@ from tests.support.commands import refusal, works
 from tests.support.small_tables import skewed_rows, skewed_table
 
 
+def read(name):
+    return json.loads(Path(name).read_text(encoding="utf-8"))
+
+
 @pytest.fixture
 def weights(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
@@ -23,7 +28,7 @@ def weights(tmp_path, monkeypatch):
 
 def test_a_logit_bias_is_written_by_token(weights):
     said = works("export", weights, "--to", "logit-bias", "--tokenizer", "demo").stdout
-    biases = json.loads(open("logit_bias.json").read())
+    biases = read("logit_bias.json")
     served = load(weights)
     assert len(biases) == len(served.classes) and min(biases.values()) == 0
     for label in served.classes:
@@ -39,7 +44,7 @@ def test_a_logit_bias_is_written_by_token(weights):
 
 def test_labels_alone_in_a_chat(weights):
     works("export", weights, "--to", "logit-bias", "--tokenizer", "demo", "--only-labels", "--in-chat")
-    biases = json.loads(open("logit_bias.json").read())
+    biases = read("logit_bias.json")
     assert max(biases.values()) == 100
 
 
@@ -59,14 +64,14 @@ def test_the_words_of_a_task_are_its_own(tmp_path, monkeypatch):
 
     task = load_task("mood.toml")
     ((_, tokens),) = Tokenization.of("demo").split_labels([task.prompt("text")], task.continuations)
-    assert list(json.loads(open("logit_bias.json").read())) == [str(one[0]) for one in tokens]
+    assert list(read("logit_bias.json")) == [str(one[0]) for one in tokens]
     error, _ = refusal("export", "c.json", "--to", "logit-bias", "--tokenizer", "demo", "--task", "trec")
     assert isinstance(error, ParameterError) and error.parameter == "task"
 
 
 def test_a_table_is_that_of_python(weights):
     works("export", weights, "--to", "table", "--out", "table.json")
-    assert json.loads(open("table.json").read()) == plain_table(load(weights))
+    assert read("table.json") == plain_table(load(weights))
 
 
 def test_onnx_is_written(weights):
@@ -117,7 +122,7 @@ def test_a_fit_of_weights_only_says_in_one_line_what_it_loses(tmp_path, monkeypa
     skewed_table(120).write("opt.parquet")
     said = works("fit", "opt.parquet", "--weights-only").stdout
     assert "cross-validated on the 120 labelled rows" in " ".join(said.split())
-    kinds = {entry["correction"]["kind"] for entry in json.loads(open("correction.json").read())["classes"]}
+    kinds = {entry["correction"]["kind"] for entry in read("correction.json")["classes"]}
     assert (
         kinds <= {"weight", "membership"} and load("correction.json").document["method"] == "WeightDebiaser"
     )

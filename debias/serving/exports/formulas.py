@@ -89,7 +89,7 @@ def formula_of(correction: Correction) -> Formula:
     """
     factor = 1.0
     if isinstance(correction, Scaled):
-        correction, factor = correction.correction, correction.factor
+        factor, correction = correction.factor, correction.correction
     if type(correction) not in _READERS:
         raise ParameterError(
             f"the correction {correction.name!r} is of a class of its own, which no export can describe",

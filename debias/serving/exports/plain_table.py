@@ -2,7 +2,7 @@
 
 A reader refuses a row with a value below 0, above ``largest_probability`` or NaN, or a sum further from 1
 than ``sum_tolerance``. It maps the row by the base, takes the formula of min(p, 1) times the factor, column
-by column, and names the largest value, the first among equals; where all are 0, the largest result of the base.
+by column, and names the largest value, the first among equals; where all are 0, the largest of the base.
 """
 
 from typing import Any

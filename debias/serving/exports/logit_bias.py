@@ -111,8 +111,8 @@ def logit_bias(
     >>> logit_bias(half, [[645], [9820]]).biases
     {645: 0.0, 9820: 0.6931471805599453}
     """
-    first = _first_tokens(correction.classes, label_tokens)
     biases = biases_of(correction)
+    first = _first_tokens(correction.classes, label_tokens)
     spread = float(biases.max() - biases.min())
     if only_labels or spread > 2 * LARGEST:
         shift = LARGEST - biases.max()

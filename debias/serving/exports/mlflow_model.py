@@ -29,44 +29,56 @@ set_model(pyfunc_model())
 """The model as code."""
 
 
+class ServedModel:
+    """Class probabilities in, corrected classes out; MLflow's own class is mixed in where it is installed."""
+
+    def load_context(self, context: Any) -> None:
+        """Read the correction.
+
+        Parameters
+        ----------
+        context : mlflow.pyfunc.PythonModelContext
+            Its artifact ``correction`` is the file.
+        """
+        self.correction = load(context.artifacts["correction"])
+
+    # MLflow takes type hints of this method for a schema, beside the signature.
+    def predict(self, context, model_input, params=None):  # type: ignore[no-untyped-def]
+        """Return labels and corrected values.
+
+        Parameters
+        ----------
+        context, params
+            Not used.
+        model_input : DataFrame
+            A column per class, in any order.
+
+        Returns
+        -------
+        DataFrame
+            ``label``, and the corrected values in columns ``value_CLASS``.
+        """
+        import pandas as pd
+
+        values = self.correction.values(model_input)
+        frame = pd.DataFrame(values, columns=[f"value_{label}" for label in self.correction.classes])
+        frame.insert(0, "label", self.correction.predict(model_input), allow_duplicates=True)
+        return frame
+
+
 def pyfunc_model() -> Any:
-    """Return the MLflow model; its artifact ``correction`` is the file that it loads.
+    """Return the MLflow model, a :class:`ServedModel`.
 
     Returns
     -------
     mlflow.pyfunc.PythonModel
-        It takes a frame with a column per class, in any order, and returns a frame with ``label`` and the
-        corrected values, in columns ``value_CLASS``.
 
     Raises
     ------
     MissingDependencyError
         mlflow is not installed.
     """
-    mlflow = _mlflow()
-
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", UserWarning)  # it advises type hints; the signature says more
-
-        class CorrectedClasses(mlflow.pyfunc.PythonModel):  # type: ignore[name-defined]
-            """Class probabilities in, corrected classes out."""
-
-            def load_context(self, context: Any) -> None:
-                """Read the correction."""
-                self.correction = load(context.artifacts["correction"])
-
-            # MLflow takes type hints of this method for a schema, beside the signature.
-            def predict(self, context, model_input, params=None):  # type: ignore[no-untyped-def]
-                """Return labels and corrected values."""
-                import pandas as pd
-
-                values = self.correction.values(model_input)
-                names = [f"value_{label}" for label in self.correction.classes]
-                frame = pd.DataFrame(values, columns=names)
-                frame.insert(0, "label", self.correction.predict(model_input), allow_duplicates=True)
-                return frame
-
-    return CorrectedClasses()
+    return type("CorrectedClasses", (ServedModel, _mlflow().pyfunc.PythonModel), {})()
 
 
 def _mlflow() -> Any:

@@ -132,7 +132,6 @@ def test_a_logit_bias_gives_the_labels_and_other_corrections_are_refused(case, t
     assert (found == case.expected)[is_clear].all()
 
 
-@pytest.mark.filterwarnings("ignore:::mlflow", "ignore:::pandas")
 def test_mlflow_gives_the_labels(tmp_path):
     pytest.importorskip("mlflow.pyfunc", reason="needs mlflow-skinny")
     import mlflow

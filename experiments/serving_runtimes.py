@@ -35,6 +35,7 @@ from tests.support.conformance import Case, cases  # noqa: E402
 
 READER = ROOT / "tests" / "serving" / "exports" / "table_reader.mjs"
 Decide = Callable[[np.ndarray], Any]
+REFERENCE = "LogisticRegression.predict_proba"
 
 
 def numpy_runtime(case: Case, folder: Path) -> Decide:
@@ -154,58 +155,62 @@ def measure(
     yield from ((name, median(values)) for name, values in seconds.items())
 
 
+def times_of(case: Case, folder: Path, settings: dict[str, Any]) -> pd.DataFrame:
+    """Time one row and a batch of a case by every runtime in this process."""
+    batch = np.resize(case.rows, (settings["rows"], case.rows.shape[1]))
+    made = {name: make for name, make in RUNTIMES.items() if make not in (javascript, biases)}
+    runs = {runtime: make(case, folder) for runtime, make in made.items()} | {REFERENCE: logistic(case)}
+    one, many = dict(measure(runs, batch[:1], settings)), dict(measure(runs, batch, settings))
+    rows = [
+        {
+            "case": case.name,
+            "runtime": runtime,
+            "one row, µs": one[runtime] * 1e6,
+            f"{len(batch):,} rows, µs": many[runtime] * 1e6,
+            "times faster, one row": one[REFERENCE] / one[runtime],
+            "times faster, batch": many[REFERENCE] / many[runtime],
+        }
+        for runtime in runs
+    ]
+    return pd.DataFrame(rows)
+
+
 def main() -> None:
     """Compare, time, write."""
     settings = settings_of(__file__)
     warnings.simplefilter("ignore")
-    case = next(one for one in cases() if one.name == settings["case"])
-    batch = np.resize(case.rows, (settings["rows"], case.rows.shape[1]))
     with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        counted = {}
+        counted = []
         for runtime, make in RUNTIMES.items():
-            for path in folder.glob("mlflow-*"):
-                shutil.rmtree(path)
-            counted[runtime] = compare(make, folder)
-        shutil.rmtree(folder / f"mlflow-{case.name}", ignore_errors=True)
-        timed_ones = {n: m for n, m in RUNTIMES.items() if m not in (javascript, biases)}
-        runs = {runtime: make(case, folder) for runtime, make in timed_ones.items()}
-        runs["LogisticRegression.predict_proba"] = logistic(case)
-        one, many = dict(measure(runs, batch[:1], settings)), dict(measure(runs, batch, settings))
-    reference = "LogisticRegression.predict_proba"
-    table = pd.DataFrame(
-        [
-            {"runtime": runtime}
-            | counted.get(runtime, {})
-            | {
-                "one row, µs": one[runtime] * 1e6 if runtime in one else None,
-                f"{len(batch):,} rows, µs": many[runtime] * 1e6 if runtime in one else None,
-                "times faster, one row": one[reference] / one[runtime] if runtime in one else None,
-                "times faster, batch": many[reference] / many[runtime] if runtime in one else None,
-            }
-            for runtime in [*RUNTIMES, reference]
+            folder = Path(tempfile.mkdtemp(dir=name))
+            counted.append({"runtime": runtime} | compare(make, folder))
+        timed_ones = [
+            times_of(case, Path(tempfile.mkdtemp(dir=name)), settings)
+            for case in cases()
+            if case.name in settings["cases"]
         ]
-    )
-    table.to_csv(RESULTS / "serving_runtimes.csv", index=False)
-    counts = {"corrections": 0, "refused": 0, "rows": 0, "equal": 0, "tied": 0}
-    shown = table.copy()
-    for column in counts:
-        shown[column] = ["" if pd.isna(value) else f"{int(value):,}" for value in shown[column]]
-    shown = rounded(shown, {"one row, µs": 1, "times faster, one row": 1, "times faster, batch": 1})
+    equal, times = pd.DataFrame(counted), pd.concat(timed_ones)
+    times.to_csv(RESULTS / "serving_runtimes.csv", index=False)
     on = machine("numpy", "scikit-learn", "onnxruntime", "mlflow-skinny")
     n_rows = sum(len(one.rows) for one in cases())
     text = f"""# One correction, every runtime
 
 `python experiments/serving_runtimes.py` on {on}.
 
+## Equal labels
+
 The {n_rows:,} conformance rows, of 2 to 150 classes and {len(cases())} corrections, with the labels of a
 literal evaluation in plain Python. *Refused* are corrections that are no logit bias. *Tied* rows are unequal,
 and have two corrected values that are equal but for a last digit: a logit bias takes either of them.
 
-Times are of `{case.name}` ({len(case.classes)} classes, weights and memberships), medians of
-{settings["repeats"]} interleaved measurements. MLflow's include making a frame.
+{markdown(equal)}
 
-{markdown(shown.fillna("").replace("nan", ""))}
+## Time
+
+Medians of {settings["repeats"]} interleaved measurements on one thread, beside scikit-learn's logistic
+regression on the same rows. The number in a name is that of classes. MLflow's times include making a frame.
+
+{markdown(rounded(times, {"one row, µs": 1, "times faster, one row": 1, "times faster, batch": 1}))}
 """
     (RESULTS / "serving_runtimes.md").write_text(text, encoding="utf-8")
 

@@ -253,7 +253,7 @@ def test_the_page_on_exports_names_every_target_and_its_commands_and_python_work
 ):
     pytest.importorskip("onnxruntime", reason="needs onnxruntime")
     pytest.importorskip("mlflow.pyfunc", reason="needs mlflow-skinny")
-    from debias.cli.export import Target
+    from debias.cli.serving_commands.export_correction import Target
     from tests.support.small_tables import skewed_table
 
     page = ROOT / "docs" / "export.md"

@@ -7,12 +7,12 @@ from debias.cli.apply import apply
 from debias.cli.certify import certify
 from debias.cli.compare import compare
 from debias.cli.demo import demo
-from debias.cli.export import export
 from debias.cli.fit import fit
 from debias.cli.frontier import frontier
 from debias.cli.model_commands.bench_engine import bench_engine
 from debias.cli.model_commands.collect import collect
 from debias.cli.report import report
+from debias.cli.serving_commands.export_correction import export
 from debias.cli.split import split
 from debias.cli.watch import watch
 from debias.console.command_group import make_program

@@ -19,7 +19,7 @@ from random import Random
 
 import numpy as np
 
-from tests.support import definition
+from tests.support.definition import added, evaluate, is_clear, is_distribution
 from tests.support.paths import ROOT
 
 FILE = ROOT / "tests" / "data" / "conformance.json.gz"
@@ -231,14 +231,14 @@ CASES = {
 """Labels, what draws a correction, what draws a base, and the number of rows: 10,000 in all."""
 
 
-def rows_of(random, n, count, is_clear):
+def rows_of(random, n, count, is_kept):
     """Draw rows of all kinds in turn; those that hang on a last digit are drawn again."""
     kinds = (spread, spread, one_hot, tied, on_a_grid, with_zeros, tiny, as_float32, in_percent, even)
     rows = []
     while len(rows) < count:
         row = kinds[len(rows) % len(kinds)](random, n)
         for _ in range(20):
-            if definition.is_distribution(row, n) and is_clear(row):
+            if is_distribution(row, n) and is_kept(row):
                 break
             row = spread(random, n)
         else:
@@ -248,7 +248,7 @@ def rows_of(random, n, count, is_clear):
 
 
 def shared(values):
-    total = definition.added(values)
+    total = added(values)
     return [value / total for value in values]
 
 
@@ -355,7 +355,7 @@ def draw(name):
     base = None if draw_base is None else draw_base(random, len(labels))
     corrections = [draw_correction(random) for _ in labels]
     document = document_of(labels, corrections, base)
-    return document, rows_of(random, len(labels), count, lambda row: definition.is_clear(document, row))
+    return document, rows_of(random, len(labels), count, lambda row: is_clear(document, row))
 
 
 def digest(document, rows):
@@ -368,7 +368,7 @@ def digest(document, rows):
 def judge(name):
     """Return what the file holds of a case."""
     document, rows = draw(name)
-    expected = [definition.evaluate(document, row)[0] for row in rows]
+    expected = [evaluate(document, row)[0] for row in rows]
     return {"digest": digest(document, rows), "expected": expected}
 
 

@@ -4,6 +4,7 @@ The model's folder holds ``correction.json`` and a script of three lines, which 
 model. Its input columns are the class names.
 """
 
+import logging
 import os
 import shutil
 import tempfile
@@ -147,8 +148,14 @@ def save_mlflow(correction: str | PathLike[str], folder: str | PathLike[str]) ->
 
 
 def _save(mlflow: Any, **given: Any) -> None:
-    """Save a model without the progress bars and the advice of MLflow."""
+    """Save a model without the progress bars, advice and messages of MLflow."""
     os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        mlflow.pyfunc.save_model(**given)
+    logger = logging.getLogger("mlflow.pyfunc")
+    level = logger.level
+    logger.setLevel(logging.WARNING)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            mlflow.pyfunc.save_model(**given)
+    finally:
+        logger.setLevel(level)

@@ -12,8 +12,8 @@ from debias.errors import ParameterError, TableError
 from debias.serving import apply, load
 from debias.serving.exports import logit_bias, plain_table, save_mlflow, to_onnx
 from debias.serving.exports.logit_bias import biases_of
-from tests.support import definition
 from tests.support.conformance import CASES, REFUSED, cases, judge
+from tests.support.definition import evaluate
 from tests.support.paths import ROOT
 
 NODE = shutil.which("node")
@@ -59,7 +59,7 @@ def test_the_rows_are_of_all_kinds():
         if len(case.classes) > 14:
             continue
         for row in case.rows.tolist():
-            _, decisive = definition.evaluate(case.document, row)
+            _, decisive = evaluate(case.document, row)
             found["tie"] += decisive.count(max(decisive)) > 1
             found["zero"] += 0.0 in row
             found["denormal"] += any(0 < p < 2.3e-308 for p in row)

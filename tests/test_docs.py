@@ -4,6 +4,7 @@ Run as a script, this file regenerates docs/command-line.md (`make docs-write`).
 """
 
 import copy
+import json
 import os
 import re
 import shlex
@@ -28,6 +29,7 @@ COMMANDS = [
     "fit",
     "frontier",
     "apply",
+    "export",
     "certify",
     "watch",
     "report",
@@ -244,6 +246,28 @@ def test_the_page_on_watching_lists_every_check_and_exit_code_and_its_python_wor
     certify(debiaser, held_out, keep=True)
     checks = {check.name for check in watch(debiaser, new).checks}
     assert checks == {name for name, _ in listed} - set(codes) - {"verdict", "check"}
+
+
+def test_the_page_on_exports_names_every_target_and_its_commands_and_python_work(
+    tmp_path, monkeypatch, demo_loaded_once
+):
+    pytest.importorskip("onnxruntime", reason="needs onnxruntime")
+    pytest.importorskip("mlflow.pyfunc", reason="needs mlflow-skinny")
+    from debias.cli.serving_commands.export_correction import Target
+    from tests.support.small_tables import skewed_table
+
+    page = ROOT / "docs" / "export.md"
+    lines = "".join(blocks("console", page)).splitlines()
+    assert {shlex.split(line)[5] for line in lines if " export " in line} == set(Target)
+    monkeypatch.chdir(tmp_path)
+    skewed_table(200).write("opt.parquet")
+    for line in lines:
+        done = CliRunner().invoke(app, shlex.split(line.removeprefix("$ "))[1:])
+        assert done.exit_code == 0, f"{line}: {done.stderr[-2000:]}"
+    exec("\n".join(blocks("python", page)), found := {})
+    assert found["label"].shape == (1,)
+    assert (tmp_path / "weights_model" / "MLmodel").exists()
+    assert len(json.loads((tmp_path / "logit_bias.json").read_text())) == 2
 
 
 def test_the_page_on_methods_lists_every_method_and_its_commands_and_python_work(

@@ -35,6 +35,13 @@ def fit(
     method: MethodOption = Method.auto,
     weights: WeightOptions,
     bounds: BoundOptions,
+    weights_only: Annotated[
+        bool,
+        typer.Option(
+            "--weights-only",
+            help="Only weigh classes, so that any server takes it as a logit bias, and say what that loses.",
+        ),
+    ] = False,
     n_weights: Annotated[int | None, typer.Option(help="Steps of the weight scale; 30 by default.")] = None,
     search: SearchOptions,
     polish: Annotated[
@@ -66,6 +73,8 @@ def fit(
             received=True,
             fix="omit one of them",
         )
+    if weights_only:
+        method = _weights(method, tuning)
     from debias.estimators.tuning.ensemble_cv import EnsembleDebiaserCV
     from debias.guarantees.watching.watcher import remember
 
@@ -87,6 +96,10 @@ def fit(
         print_explanation(debiaser, f"{table.name}: {len(rows):,} labelled rows, the rows it was fitted on")
         print_lines(["", debiaser.summary(), *describe_proof(debiaser)])
         print_near_ties(debiaser)
+        if weights_only and not debiaser.interrupted_:
+            from debias.estimators.tuning.weights_only import against_ensemble
+
+            print_lines([against_ensemble(debiaser, rows.probabilities, labels).describe()])
         print_lines([f"Wrote {out}. Judge it on other rows: debias report."])
     if debiaser.interrupted_:
         raise Interrupted(kept)
@@ -103,6 +116,26 @@ def _with_settings(method: Method) -> FamilyMethod:
             received=method.value,
         )
     return FamilyMethod(method.value)
+
+
+def _weights(method: Method, tuning: TuningOptions) -> Method:
+    """Return a method that only weighs classes, or refuse one that does not."""
+    from debias.estimators.tuning.weights_only import LOGIT_BIASES
+
+    if tuning.choose_settings:
+        raise ParameterError(
+            f"{param('choose_settings', True)} and {param('weights_only', True)} exclude each other",
+            parameter="weights_only",
+            received=True,
+            fix=f"use {param('method', 'weight')} instead of {param('weights_only', True)}",
+        )
+    if method is not Method.auto and method.value not in LOGIT_BIASES:
+        raise ParameterError(
+            parameter="method",
+            allowed=f"one of {', '.join(LOGIT_BIASES)} with {param('weights_only', True)}",
+            received=method.value,
+        )
+    return Method.weight if method is Method.auto else method
 
 
 def print_selection(debiaser: "BaseDebiaser") -> None:

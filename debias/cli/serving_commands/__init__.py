@@ -1,0 +1,1 @@
+"""Commands that take a saved correction to where a model is served."""

@@ -184,7 +184,7 @@ def trapezoid_height(
     >>> trapezoid_height(np.array([0.1, 0.25, 0.5, 0.9]), *trapezoid_sides(0.0, 0.5, 0.5, 0.5))
     array([0.2, 0.5, 1. , 0. ])
     """
-    with np.errstate(over="ignore"):  # far above a side that is all but a step
+    with np.errstate(over="ignore"):  # far above or below a side that is all but a step
         height = np.minimum((p - start) / rise, (end - p) / fall)
     return np.asarray(np.maximum(np.minimum(height, 1.0), 0.0))
 

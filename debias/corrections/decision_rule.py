@@ -126,7 +126,7 @@ class DecisionRule:
             raise ValueError(f"{len(self.corrections)} columns are needed, got {values.shape[1]}")
         for group in groups:
             columns = group.columns
-            part = values if columns is None else np.ascontiguousarray(values[:, columns])
+            part = values if columns is None else values.take(columns, axis=1)
             part = group.formula(part, *group.numbers)
             if columns is None:
                 values = part

@@ -22,17 +22,24 @@ REFEREES = {
     Gaussian: lambda one: gaussmf(GRID, one.mean, one.deviation),
     Sigmoid: lambda one: sigmf(GRID, one.center, one.slope),
 }
-STEPS = [
-    Triangle(*corners)
-    for corners in [
-        (0.3, 0.3, 0.7),
-        (0.3, 0.7, 0.7),
-        (0, 0, 1),
-        (0, 0.2, 0.2),
-        (1e-300, 1e-300, 1),
-        (0.5, 1, 1),
+STEPS = (
+    [
+        Triangle(1e-300, 1e-300, 1),
+        Triangle(0, 1e-310, 1),
+        Triangle(-1, 0, 0),
     ]
-] + [Trapezoid(0.2, 0.2, 0.6, 0.6), Trapezoid(0, 0, 1, 1), Trapezoid(0, 0.1, 0.4, 0.4)]
+    + [
+        Triangle(*corners)
+        for corners in [
+            (0.3, 0.3, 0.7),
+            (0.3, 0.7, 0.7),
+            (0, 0, 1),
+            (0, 0.2, 0.2),
+            (0.5, 1, 1),
+        ]
+    ]
+    + [Trapezoid(0.2, 0.2, 0.6, 0.6), Trapezoid(0, 0, 1, 1), Trapezoid(0, 0.1, 0.4, 0.4)]
+)
 SHAPES = [*memberships(), *trapezoids(), *gaussians(), *sigmoids(), *STEPS]
 SQUARE = Function("square", np.square)
 ALL = [*SHAPES, *wide(30, monotone=False), *weights(30), SlopedWeight(0.3, 0.7), SQUARE]

@@ -24,6 +24,7 @@ ITERIT_COMMANDS = ["", "score", "select", "train", "report"]
 COMMANDS = [
     "",
     "collect",
+    "merge",
     "split",
     "fit",
     "frontier",

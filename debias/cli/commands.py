@@ -11,13 +11,14 @@ from debias.cli.fit import fit
 from debias.cli.frontier import frontier
 from debias.cli.model_commands.bench_engine import bench_engine
 from debias.cli.model_commands.collect import collect
+from debias.cli.model_commands.merge import merge
 from debias.cli.report import report
 from debias.cli.split import split
 from debias.console.command_group import make_program
 
 app = make_program(
     "debias",
-    (collect, split, fit, frontier, apply, certify, report, compare, bench_engine, demo),
+    (collect, merge, split, fit, frontier, apply, certify, report, compare, bench_engine, demo),
     summary="Even out the class accuracies of a prompted language model, after the fact.\n\n"
     "Collect class probabilities once, fit one small correction per class on labelled rows, apply it "
     "anywhere. It evens class accuracies; it does not remove social bias.",

@@ -91,13 +91,16 @@ def merge(shards: Iterable[str | os.PathLike[str]], out: str | os.PathLike[str])
     first = headers[paths[0]]
     facts = CollectionFacts(first["classes"], first["low_mass"])
     known = {**first["known"], "versions": _versions(headers.values())}
-    with storage_errors(target), atomic_path(target) as temporary:
-        with ParquetTableWriter(temporary) as writer:
-            for block in table_blocks(_answers(headers), first["classes"], facts):
-                writer.write(block)
-            _check_rows(first["data"], facts, target)
-            about = about_table(first["classes"], known, first["decides"], facts)
-            writer.finish(about)
+    with (
+        storage_errors(target),
+        atomic_path(target) as temporary,
+        ParquetTableWriter(temporary) as writer,
+    ):
+        for block in table_blocks(_answers(headers), first["classes"], facts):
+            writer.write(block)
+        _check_rows(first["data"], facts, target)
+        about = about_table(first["classes"], known, first["decides"], facts)
+        writer.finish(about)
     flush_folder(target.parent)
     return CollectedFile(target, facts.n_rows, about.metadata)
 

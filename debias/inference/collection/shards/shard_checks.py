@@ -58,13 +58,12 @@ def check_complete(paths: Sequence[Path], shards: Sequence[tuple[int, int]]) -> 
     if missing:
         named = ", ".join(f"{index}/{count}" for index in missing[:_NAMED])
         named += "" if len(missing) <= _NAMED else f" and {len(missing) - _NAMED} more"
-        verb, fix = (
-            ("is", "finish it, or name its file")
-            if len(missing) == 1
-            else ("are", "finish them, or name their files")
-        )
+        is_one = len(missing) == 1
         raise TableError(
-            f"of {count} shards, {named} {verb} missing", parameter="shards", received=missing, fix=fix
+            f"of {count} shards, {named} {'is' if is_one else 'are'} missing",
+            parameter="shards",
+            received=missing,
+            fix="finish it, or name its file" if is_one else "finish them, or name their files",
         )
 
 

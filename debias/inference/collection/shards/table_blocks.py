@@ -1,4 +1,4 @@
-"""Answers become a table: blocks of one size, however the rows were answered, so that the file is the same."""
+"""Answers become a table: blocks of one size, however rows were answered, so that the file is the same."""
 
 from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 

@@ -20,7 +20,7 @@ from tests.support.paths import ROOT
 
 README = ROOT / "README.md"
 HELP_PAGE = ROOT / "docs" / "command-line.md"
-ITERIT_COMMANDS = ["", "score", "select", "train", "report"]
+ITERIT_COMMANDS = ["", "score", "merge", "select", "train", "report"]
 COMMANDS = [
     "",
     "collect",

@@ -8,6 +8,7 @@ import typer
 from debias.console.option_groups import Only
 from debias.console.output_files import FRAME_FORMATS, check_output
 from debias.console.screen import print_lines, print_table
+from debias.inference.collection.shards.shard import Shard
 from iterit.cli.record_options import Files, RecordOptions, inputs_of
 from iterit.cli.scoring_options import ScoringEngine, ScoringOptions
 
@@ -24,6 +25,13 @@ def score(
     out: Annotated[Path, typer.Option(help="The scores, one row each: .parquet, .csv or .jsonl.")] = Path(
         "scores.parquet"
     ),
+    shard: Annotated[
+        str | None,
+        typer.Option(
+            metavar="I/N",
+            help="Score one part of N, on this machine; iterit merge makes one file of all parts.",
+        ),
+    ] = None,
     scoring: ScoringOptions,
     reading: RecordOptions,
 ) -> None:
@@ -33,12 +41,28 @@ def score(
     nats), n_tokens, status, source and digest (of the record). A rerun resumes where a stopped run ended.
 
     Example: iterit score alpaca.jsonl --model demo --out scores.parquet
+
+    On four machines: iterit score alpaca.jsonl --shard 1/4 --out part-1.parquet, and so on to 4/4
     """
-    check_output(out, FRAME_FORMATS, inputs_of(files, out))
+    part = None if shard is None else Shard.of(shard)
+    check_output(out, FRAME_FORMATS if part is None else (".parquet",), inputs_of(files, out))
     from debias.inference.engine_settings import open_engine
     from iterit.scoring.score_files import write_scores
 
     records = reading.read(files)
+    if part is not None:
+        from iterit.scoring.score_shards import write_shard
+
+        with open_engine(engine) as made:
+            scored = scoring.score_shard(records, made, reading, part)
+        write_shard(out, scored, records)
+        print_lines(
+            [
+                f"{out}: shard {part}, {len(scored.scores):,} of {len(records):,} records.",
+                "It is no file of scores yet: iterit merge makes one of all shards.",
+            ]
+        )
+        return
     with open_engine(engine) as made:
         scores = scoring.score(records, made, reading)
     write_scores(out, scores, records)

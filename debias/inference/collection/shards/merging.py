@@ -86,7 +86,7 @@ def merge(shards: Iterable[str | os.PathLike[str]], out: str | os.PathLike[str])
     if any(path.resolve() == target.resolve() for path in paths):
         raise ParameterError(parameter="out", allowed="another file than a shard", received=str(out))
     headers = {path: read_shard_header(path) for path in paths}
-    check_complete(paths, [tuple(header["shard"]) for header in headers.values()])
+    check_complete(paths, [tuple(headers[path]["shard"]) for path in paths])
     check_same({path: _compared(header) for path, header in headers.items()})
     first = headers[paths[0]]
     facts = CollectionFacts(first["classes"], first["low_mass"])

@@ -135,7 +135,7 @@ def _in_order(headers: Mapping[Path, Mapping[str, Any]]) -> Iterator[tuple[Path,
     """Yield the rows of all shards by their numbers, each of which must be there once."""
 
     def rows_of(path: Path) -> Iterator[tuple[Path, NumberedRow]]:
-        return ((path, row) for row in read_shard_rows(path, len(headers[path]["classes"])))
+        return ((path, row) for row in read_shard_rows(path, headers[path]))
 
     expected, last = 0, Path()
     for path, row in heapq.merge(*map(rows_of, headers), key=lambda one: one[1].number):

@@ -1,11 +1,14 @@
 """The file of a shard: its rows with the answers as the engine gave them, and what one run would note.
 
-Parquet, with a checksum for each page. It is no probability table: only all shards together are one.
+Parquet, with digests of its answers and of what it says. It is no probability table: only all shards
+together are one.
 """
 
+import hashlib
 import json
 import os
-from collections.abc import Iterator, Mapping, Sequence
+import struct
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, NamedTuple
@@ -36,6 +39,7 @@ _KINDS: dict[str, type] = {
     "data": dict,
     "engine": dict,
     "rows": int,
+    "answers": str,
 }
 
 
@@ -63,6 +67,29 @@ def _schema() -> Any:
     )
 
 
+class _AnswersDigest:
+    """A digest of answers, with the numbers of their rows: the texts have one in the header."""
+
+    def __init__(self) -> None:
+        self._digest = hashlib.sha256()
+
+    def add(self, rows: Iterable[NumberedRow]) -> None:
+        for one in rows:
+            self._digest.update(struct.pack("<q?", one.number, one.prompted.shortened))
+            self._digest.update(np.ascontiguousarray(one.logprobs, "<f8").tobytes())
+            self._digest.update(np.ascontiguousarray(one.is_bound, "?").tobytes())
+
+    @property
+    def text(self) -> str:
+        return self._digest.hexdigest()
+
+
+def _digest_of(header: Mapping[str, object]) -> str:
+    """Return a digest of what a shard says about itself."""
+    said = {name: value for name, value in header.items() if name != "digest"}
+    return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()
+
+
 class ShardWriter:
     """Write the rows of a shard, then what it says about them; the same rows give the same bytes.
 
@@ -80,8 +107,8 @@ class ShardWriter:
             self._schema,
             compression=COMPRESSION,
             store_schema=False,
-            write_page_checksum=True,
         )
+        self._answers = _AnswersDigest()
         self._waiting: list[NumberedRow] = []
         self.n_rows = 0
 
@@ -100,7 +127,9 @@ class ShardWriter:
         OSError
             They cannot be written.
         """
-        self._waiting += map(NumberedRow, numbers, answered.rows, answered.logprobs, answered.is_bound)
+        rows = [*map(NumberedRow, numbers, answered.rows, answered.logprobs, answered.is_bound)]
+        self._answers.add(rows)
+        self._waiting += rows
         self.n_rows += len(numbers)
         while len(self._waiting) >= ROWS_AT_ONCE:
             self._write_some(self._waiting[:ROWS_AT_ONCE])
@@ -135,7 +164,8 @@ class ShardWriter:
         """
         if self._waiting:
             self._write_some(self._waiting)
-        content = {"version": VERSION, **header, "rows": self.n_rows}
+        content = {**header, "version": VERSION, "rows": self.n_rows, "answers": self._answers.text}
+        content["digest"] = _digest_of(content)
         self._writer.add_key_value_metadata({SHARD_KEY: json.dumps(content).encode()})
         self._writer.close()
         self._writer = None
@@ -191,6 +221,8 @@ def read_shard_header(path: Path) -> dict[str, Any]:
         for name, kind in _KINDS.items():
             if not isinstance(header[name], kind):
                 raise ValueError(f"{name} is {header[name]!r}")
+        if header["version"] == VERSION and header["digest"] != _digest_of(header):
+            raise ValueError("its digest is wrong")
         Shard.of(tuple(header["shard"]))
     except (ValueError, TypeError, KeyError) as error:
         raise TableError(f"what the shard says about itself is damaged ({error})", file=path) from error
@@ -205,13 +237,14 @@ def read_shard_header(path: Path) -> dict[str, Any]:
     return header
 
 
-def read_shard_rows(path: Path, n_classes: int) -> Iterator[NumberedRow]:
+def read_shard_rows(path: Path, header: Mapping[str, Any]) -> Iterator[NumberedRow]:
     """Yield the rows of a shard in their order.
 
     Parameters
     ----------
     path : Path
-    n_classes : int
+    header : mapping
+        Of :func:`read_shard_header`.
 
     Yields
     ------
@@ -220,10 +253,11 @@ def read_shard_rows(path: Path, n_classes: int) -> Iterator[NumberedRow]:
     Raises
     ------
     TableError
-        The file is damaged.
+        The file is damaged, which may be noticed after its last row.
     """
+    n_classes, answers = len(header["classes"]), _AnswersDigest()
     try:
-        with pq.ParquetFile(path, page_checksum_verification=True) as file:
+        with pq.ParquetFile(path) as file:
             for batch in file.iter_batches(ROWS_AT_ONCE):
                 batch.validate(full=True)
                 names = ("row", "id", "text", "label", "shortened")
@@ -231,8 +265,12 @@ def read_shard_rows(path: Path, n_classes: int) -> Iterator[NumberedRow]:
                 arrays = [_values(batch.column(name), n_classes) for name in ("logprobs", "is_bound")]
                 for number, id_, text, label, shortened, *answer in zip(*plain, *arrays, strict=True):
                     row = Prompted(TextRow(id_, text, label), "", shortened)
-                    yield NumberedRow(number, row, *answer)
-    except DAMAGE as error:
+                    numbered = NumberedRow(number, row, *answer)
+                    answers.add([numbered])
+                    yield numbered
+        if answers.text != header["answers"]:
+            raise ValueError("the digest of its answers is wrong")
+    except (*DAMAGE, struct.error) as error:
         raise damaged(path, error) from error
 
 

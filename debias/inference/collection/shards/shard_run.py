@@ -77,7 +77,7 @@ class CollectedShard:
         """
         header = read_shard_header(self.path)
         classes = header["classes"]
-        rows = list(read_shard_rows(self.path, len(classes)))
+        rows = list(read_shard_rows(self.path, header))
         if not rows:
             empty = {name: np.empty(0, dtype=object) for name in ("ids", "texts")}
             nothing = TableParts(np.empty((0, len(classes))), classes, metadata=self.metadata, **empty)

@@ -4,9 +4,10 @@ A score depends in its last digits on what is scored in the same chunk. So chunk
 ask them, and the digests of their first records say which shard gets which.
 """
 
+import hashlib
 import json
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -157,11 +158,19 @@ def write_shard(path: Path, part: ScoredShard, records: Records) -> None:
         The file cannot be written.
     """
     index, count = part.shard.index, part.shard.count
-    header = {"version": VERSION, "shard": [index, count], "made_with": part.made_with}
-    table = pa.Table.from_pandas(described(part.scores, records)[COLUMNS], preserve_index=False)
+    frame = described(part.scores, records)[COLUMNS]
+    refused = {str(row): reason for row, reason in part.scores.attrs.get("refused", {}).items()}
+    header = {
+        "version": VERSION,
+        "shard": [index, count],
+        "made_with": part.made_with,
+        "refused": refused,
+    }
+    header["digest"] = _digest_of(header, frame)
+    table = pa.Table.from_pandas(frame, preserve_index=False)
     kept = {**(table.schema.metadata or {}), KEY: json.dumps(header).encode()}
     with atomic_path(path) as temporary:
-        pq.write_table(table.replace_schema_metadata(kept), temporary, write_page_checksum=True)
+        pq.write_table(table.replace_schema_metadata(kept), temporary)
 
 
 def merge_scores(shards: Iterable[str | os.PathLike[str]], out: str | os.PathLike[str]) -> pd.DataFrame:
@@ -207,7 +216,8 @@ def merge_scores(shards: Iterable[str | os.PathLike[str]], out: str | os.PathLik
     check_complete(paths, [tuple(read[path][0]["shard"]) for path in paths])
     check_same({path: header["made_with"] for path, (header, _) in read.items()})
     files = np.repeat(np.arange(len(paths)), [len(frame) for _, frame in read.values()])
-    frame = pd.concat([frame for _, frame in read.values()], ignore_index=True)
+    filled = [frame for _, frame in read.values() if len(frame)]  # empty columns have other types
+    frame = pd.concat(filled or [read[paths[0]][1]], ignore_index=True)
     order = np.argsort(frame["row"].to_numpy(), kind="stable")
     frame = frame.iloc[order].reset_index(drop=True)
     made_with = read[paths[0]][0]["made_with"]
@@ -218,6 +228,8 @@ def merge_scores(shards: Iterable[str | os.PathLike[str]], out: str | os.PathLik
             parameter="shards",
             fix="score the shards again",
         )
+    refused = {int(row): reason for header, _ in read.values() for row, reason in header["refused"].items()}
+    frame.attrs = {"refused": dict(sorted(refused.items()))} if refused else {}
     write_frame(frame, target)
     return frame
 
@@ -230,12 +242,23 @@ def digest_of_records(digests: Iterable[str], sources: Iterable[str]) -> str:
     return before.hex()
 
 
+def _digest_of(header: Mapping[str, object], frame: pd.DataFrame) -> str:
+    """Return a digest of a shard: of what it says about itself, and of its rows."""
+    said = {name: value for name, value in header.items() if name != "digest"}
+    found = hashlib.sha256(json.dumps(said, sort_keys=True).encode())
+    for name in COLUMNS:
+        values = frame[name].to_numpy()
+        is_text = name in ("status", "source", "digest")
+        found.update(json.dumps(values.tolist()).encode() if is_text else np.ascontiguousarray(values).data)
+    return found.hexdigest()
+
+
 def _read(path: Path) -> tuple[dict[str, Any], pd.DataFrame]:
     """Return what a shard says about itself, and its rows."""
     if not path.is_file():
         raise TableError("there is no such file", file=path)
     try:
-        table = pq.read_table(path, page_checksum_verification=True, partitioning=None)
+        table = pq.read_table(path, partitioning=None)
         raw = (table.schema.metadata or {}).get(KEY)
         if raw is None:
             fix = "shards are what iterit score --shard i/n writes"
@@ -245,7 +268,8 @@ def _read(path: Path) -> tuple[dict[str, Any], pd.DataFrame]:
         frame = table.to_pandas()
         if header["version"] != VERSION or list(frame.columns) != COLUMNS:
             raise ValueError(f"version {header['version']}, columns {list(frame.columns)}")
-        int(header["made_with"]["records"]["rows"])
+        if header["digest"] != _digest_of(header, frame):
+            raise ValueError("its digest is wrong")
         return header, frame
     except TableError:
         raise

@@ -28,6 +28,7 @@ from debias.inference.collection.run_folder import (
     noting_what_is_kept,
     refuse_other_settings,
 )
+from debias.inference.collection.shards.ray_chunks import RayEngine, answer_ahead
 from debias.inference.collection.shards.table_blocks import about_table, table_blocks
 from debias.inference.engine import Engine
 from debias.inference.texts.tasks import Demonstration, Task
@@ -156,6 +157,8 @@ class CollectionRun:
     ) -> Generator[TableParts, None, None]:
         """Yield the table in blocks, and count what there is to know about it."""
         others = OtherRuns(self._other_runs(target), self.questions.asked, self._named_runs)
+        if isinstance(self.engine, RayEngine):
+            rows = answer_ahead(self.engine, self.questions, rows, store, others, chunk_size)
         with self.progress(n_rows) as advance:
             answers = self.questions.answer(rows, store, others, chunk_size)
             yield from table_blocks(answers, self.task.class_names, facts, advance)

@@ -163,10 +163,10 @@ class Questions:
     """
 
     def __init__(self, engine: Engine, labels: Sequence[str]) -> None:
-        self._engine, self._labels = engine, list(labels)
-        self.before = digest(json.dumps([engine.fingerprint, self._labels], sort_keys=True))
+        self._engine, self.labels = engine, list(labels)
+        self.before = digest(json.dumps([engine.fingerprint, self.labels], sort_keys=True))
         self.asked = self.before.hex()
-        n_labels = len(self._labels)
+        n_labels = len(self.labels)
         self._layout = np.dtype([("logprobs", "<f8", (n_labels,)), ("is_bound", "?", (n_labels,))])
         self._waiting: list[tuple[bytes, Prompted]] = []
         self._missing = self.missing(1)
@@ -270,9 +270,9 @@ class Questions:
 
         def save_one(position: int, score: LabelScores) -> None:
             key = keys[position]
-            store.add([(key, self._checked(score, 1)[0])], lasting_facts(self._engine), durable=False)
+            store.add([(key, self.as_answers(score, 1)[0])], lasting_facts(self._engine), durable=False)
 
-        values = self._checked(self._engine.label_scores(prompts, self._labels, save_one), len(keys))
+        values = self.as_answers(self._engine.label_scores(prompts, self.labels, save_one), len(keys))
         facts = lasting_facts(self._engine)
         store.add(zip(keys, values, strict=True), facts)
         self._known |= {
@@ -290,10 +290,10 @@ class Questions:
         self._waiting = []
         return Answered(rows, answers["logprobs"], answers["is_bound"], facts, n_reused)
 
-    def _checked(self, scores: LabelScores, n_prompts: int) -> list[bytes]:
+    def as_answers(self, scores: LabelScores, n_prompts: int) -> list[bytes]:
         """Return what an engine answered as bytes to keep, if it can be right."""
         logprobs = np.asarray(scores.logprobs, dtype=np.float64)
-        expected = (n_prompts, len(self._labels))
+        expected = (n_prompts, len(self.labels))
         is_bound = np.zeros(expected, dtype=np.bool_) if scores.is_bound is None else scores.is_bound
         for name, shape in (("logprobs", logprobs.shape), ("is_bound", is_bound.shape)):
             if shape != expected:
@@ -302,11 +302,11 @@ class Questions:
         if wrong.any():
             row, label = np.argwhere(wrong)[0]
             raise EngineError(
-                f"the engine answered {logprobs[row, label]} about label {self._labels[label]!r} of prompt"
+                f"the engine answered {logprobs[row, label]} about label {self.labels[label]!r} of prompt"
                 f" {row} of {n_prompts}, which is not a log-probability",
                 parameter="logprobs",
                 received=float(logprobs[row, label]),
-                column=self._labels[label],
+                column=self.labels[label],
             )
         answers: npt.NDArray[np.void] = np.empty(n_prompts, dtype=self._layout)
         answers["logprobs"], answers["is_bound"] = logprobs, is_bound

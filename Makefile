@@ -19,6 +19,8 @@ VLLM_VENV ?= .venv-vllm
 VLLM_TESTS := tests/inference/vllm/test_vllm_engine.py tests/inference/openai/test_openai_vllm.py tests/iterit/scoring/test_complexity_vllm.py tests/iterit/selection/test_embeddings_vllm.py tests/iterit/training/test_vllm_rounds.py
 VLLM_BIN := $(VLLM_VENV)/bin
 VLLM_STAMP := $(VLLM_VENV)/.installed
+RAY_VENV ?= .venv-ray
+RAY_TESTS := tests/inference/collection/test_ray.py
 
 # Compiled kernels are shared by test processes, by runs and by the commands that tests start. A
 # kernel keeps the code of the kernels it calls, so a change to any of them empties the cache.
@@ -26,7 +28,7 @@ export NUMBA_CACHE_DIR = $(CURDIR)/.numba-cache/$(DEPENDENCIES)
 KERNELS := $(shell grep -rl --include='*.py' 'import compiled' debias iterit) debias/compilation.py
 NUMBA_STAMP := .numba-cache/$(DEPENDENCIES)/.stamp
 
-.PHONY: install demo test coverage test-slow test-vllm lint format types docs-check docs-write check clean
+.PHONY: install demo test coverage test-slow test-vllm test-ray lint format types docs-check docs-write check clean
 
 ifeq ($(VENV),)
 $(error DEPENDENCIES must be pinned, lowest or newest, got $(DEPENDENCIES))
@@ -74,6 +76,17 @@ $(VLLM_STAMP): requirements-vllm.txt requirements-demo.txt
 	$(VLLM_BIN)/$(PIP_INSTALL) --no-deps --editable .
 	touch $(VLLM_STAMP)
 
+# A real Ray cluster of several node processes on this machine, in an environment of its own.
+test-ray: NUMBA_CACHE_DIR = $(CURDIR)/.numba-cache/ray
+test-ray: $(RAY_VENV)/.installed
+	$(TEST_ENVIRONMENT) $(RAY_VENV)/bin/python -m pytest -m ray $(RAY_TESTS)
+
+$(RAY_VENV)/.installed: requirements-ray.txt requirements-demo.txt
+	$(PYTHON) -m venv $(RAY_VENV)
+	$(RAY_VENV)/bin/$(PIP_INSTALL) --constraint constraints-cpu.txt --requirement requirements-ray.txt --editable ".[test]"
+	$(RAY_VENV)/bin/$(PIP_INSTALL) --no-deps --requirement requirements-demo.txt
+	touch $@
+
 lint: install
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -95,4 +108,4 @@ docs-write: install
 check: lint types test
 
 clean:
-	rm -rf .venv .venv-lowest .venv-newest $(VLLM_VENV) .numba-cache build dist demo-output .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage
+	rm -rf .venv .venv-lowest .venv-newest $(VLLM_VENV) $(RAY_VENV) .numba-cache build dist demo-output .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage

@@ -8,6 +8,8 @@ import typer
 from debias.console.option_groups import Only
 from debias.console.output_files import FRAME_FORMATS, check_output
 from debias.console.screen import print_lines, print_table
+from debias.errors import ParameterError, param
+from debias.inference.collection.shards.ray_settings import RaySettings
 from debias.inference.collection.shards.shard import Shard
 from iterit.cli.record_options import Files, RecordOptions, inputs_of
 from iterit.cli.scoring_options import ScoringEngine, ScoringOptions
@@ -32,6 +34,7 @@ def score(
             help="Score one part of N, on this machine; iterit merge makes one file of all parts.",
         ),
     ] = None,
+    cluster: RaySettings,
     scoring: ScoringOptions,
     reading: RecordOptions,
 ) -> None:
@@ -46,9 +49,17 @@ def score(
     """
     part = None if shard is None else Shard.of(shard)
     check_output(out, FRAME_FORMATS if part is None else (".parquet",), inputs_of(files, out))
+    from debias.inference.collection.shards.ray_chunks import open_engine_or_cluster
     from debias.inference.engine_settings import open_engine
     from iterit.scoring.score_files import write_scores
 
+    if part is not None and cluster.ray is not None:
+        raise ParameterError(
+            f"{param('shard')} and {param('ray')} exclude each other",
+            parameter="ray",
+            received=cluster.ray,
+            fix="omit one of them: a cluster deals the chunks to its workers itself",
+        )
     records = reading.read(files)
     if part is not None:
         from iterit.scoring.score_shards import write_shard
@@ -63,7 +74,7 @@ def score(
             ]
         )
         return
-    with open_engine(engine) as made:
+    with open_engine_or_cluster(engine, cluster) as made:
         scores = scoring.score(records, made, reading)
     write_scores(out, scores, records)
     print_table(*describe_scores(scores))

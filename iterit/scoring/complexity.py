@@ -14,11 +14,13 @@ from numpy.typing import ArrayLike
 
 from debias.console.progress import counted_progress
 from debias.errors import ParameterError, param
+from debias.inference.collection.shards.ray_chunks import RayEngine
 from debias.inference.engine import MOST_OPERATIONS, Engine
 from debias.settings import check_positive_integer
 from iterit.records.instruction_records import Records
 from iterit.row_numbers import RowArray, row_numbers
 from iterit.scoring.answer_likelihoods import Item, score_items
+from iterit.scoring.ray_scores import score_ahead
 from iterit.scoring.score_cache import Score, ScoreCache
 from iterit.templates.encoding import EncodedRecords
 from iterit.templates.named_templates import template_for
@@ -116,7 +118,7 @@ def score_complexity(
             refused = {one: encoded.refused[row] for one, row in missing.items() if row in encoded.refused}
             taken = sorted(row for one, row in missing.items() if one not in refused)
             chunks = [*scored_together(encoded_items(records, template, taken, limit, encoded), engine)]
-            scores |= score_chunks(records, engine, template, chunks, kept, show_progress)
+            scores |= score_chunks(records, engine, template, chunks, kept, limit, show_progress)
     table = scores_of_rows(numbers, digests, scores, refused)
     check_some_taken(table.attrs.get("refused", {}), len(table))
     return table
@@ -201,6 +203,7 @@ def score_chunks(
     template: Template,
     chunks: Sequence[Sequence[Item]],
     kept: ScoreCache,
+    limit: int,
     show_progress: bool,
 ) -> dict[str, Score]:
     """Ask the engine about one chunk after another; each is kept at once.
@@ -211,15 +214,25 @@ def score_chunks(
         By the digests of the records.
     """
     scores: dict[str, Score] = {}
-    total = sum(len(item.encoded) for chunk in chunks for item in chunk)
-    with counted_progress("scoring, tokens", total, show_progress) as advance:
-        for chunk in chunks:
-            found = score_items(records, engine, template, chunk)
-            new = {records.digests[item.row]: score for item, score in zip(chunk, found, strict=True)}
-            kept.add(new.items())
-            scores |= new
-            advance(sum(len(item.encoded) for item in chunk))
+    lengths = {records.digests[item.row]: len(item.encoded) for chunk in chunks for item in chunk}
+    with counted_progress("scoring, tokens", sum(lengths.values()), show_progress) as advance:
+        for found in _scored_chunks(records, engine, template, chunks, limit):
+            kept.add(found)
+            scores |= dict(found)
+            advance(sum(lengths[one] for one, _ in found))
     return scores
+
+
+def _scored_chunks(
+    records: Records, engine: Engine, template: Template, chunks: Sequence[Sequence[Item]], limit: int
+) -> Iterator[list[tuple[str, Score]]]:
+    """Yield the scores of chunks, one by one, or in any order from the workers of a cluster."""
+    if isinstance(engine, RayEngine):
+        yield from score_ahead(records, engine, template, chunks, limit)
+        return
+    for chunk in chunks:
+        digests = [records.digests[item.row] for item in chunk]
+        yield list(zip(digests, score_items(records, engine, template, chunk), strict=True))
 
 
 def tokens_at_once(engine: Engine) -> float:

@@ -20,7 +20,8 @@ from debias.atomic_file import atomic_path
 from debias.console.output_files import FRAME_FORMATS, write_frame
 from debias.errors import ParameterError, TableError
 from debias.inference.collection.answer_store import digest
-from debias.inference.collection.shards.shard import Dealer, Shard
+from debias.inference.collection.shards.dealing import Dealer
+from debias.inference.collection.shards.shard import Shard
 from debias.inference.collection.shards.shard_checks import check_complete, check_same
 from debias.inference.engine import Engine
 from debias.rows.bounded_json import parse_json
@@ -118,7 +119,7 @@ def score_shard(
         scores = kept.find(own)
         missing = [[item for item in chunk if digests[item.row] not in scores] for chunk in chunks]
         asked = [chunk for chunk in missing if chunk]
-        scores |= score_chunks(records, engine, template, asked, kept, show_progress)
+        scores |= score_chunks(records, engine, template, asked, kept, limit, show_progress)
     of_shard = {*own, *(one for one in refused if is_told_by(one, part))}
     numbers = np.array([row for row, one in enumerate(digests) if one in of_shard], dtype=np.int64)
     table = scores_of_rows(numbers, [digests[row] for row in numbers.tolist()], scores, refused)

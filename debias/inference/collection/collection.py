@@ -19,6 +19,7 @@ from debias.inference.collection.collection_run import CollectionRun, checked_ta
 from debias.inference.collection.collection_settings import CollectionKeywords, CollectionSettings
 from debias.inference.collection.prompts import prompted_rows
 from debias.inference.collection.run_folder import RunFolder, refuse_other_settings
+from debias.inference.collection.shards.ray_chunks import RayEngine
 from debias.inference.collection.shards.shard import Shard
 from debias.inference.collection.shards.shard_run import (
     CollectedShard,
@@ -133,6 +134,13 @@ def collect(
     rows = listed_rows(task, texts, labels, ids, shown)
     run = CollectionRun(engine, task, shown, chosen)
     target = None if out is None else checked_target(out)
+    if chosen.part is not None and isinstance(engine, RayEngine):
+        raise ParameterError(
+            "a Ray cluster deals the chunks to its workers itself",
+            parameter="shard",
+            received=chosen.shard,
+            fix=f"omit {param('shard')}",
+        )
     if chosen.part is not None and target is None:
         raise ParameterError(
             parameter="out", allowed="the file of the shard", received=out, fix=f"pass {param('out')}"

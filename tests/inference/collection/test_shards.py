@@ -20,7 +20,8 @@ from debias.inference.collection.answer_store import digest
 from debias.inference.collection.collected_rows import TextRow
 from debias.inference.collection.prompts import Prompted
 from debias.inference.collection.questions import Missing
-from debias.inference.collection.shards.shard import Dealer, Shard, deal
+from debias.inference.collection.shards.dealing import Dealer, deal
+from debias.inference.collection.shards.shard import Shard
 from debias.inference.collection.shards.shard_files import (
     ShardWriter,
     answered_rows,

@@ -5,9 +5,10 @@ return keys and columns of floats. Ray asks the chunk of a lost worker again.
 """
 
 import json
+import logging
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import ExitStack
-from dataclasses import asdict, dataclass
+from contextlib import ExitStack, contextmanager
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
@@ -18,27 +19,13 @@ from debias.errors import EngineError, MissingDependencyError, ParameterError, p
 from debias.inference.collection.answer_store import AnswerStore
 from debias.inference.collection.prompts import Prompted
 from debias.inference.collection.questions import OtherRuns, Questions, lasting_facts
-from debias.inference.collection.shards.shard import Shard, deal
+from debias.inference.collection.shards.dealing import deal
+from debias.inference.collection.shards.ray_settings import RaySettings
+from debias.inference.collection.shards.shard import Shard
 from debias.inference.engine import Engine, FloatArray, LabelScores
 from debias.inference.engine_settings import EngineSettings, open_engine
-from debias.settings import Settings, setting
 
 _MOST_BLOCKS = 10_000
-_PANEL = "Ray"
-
-
-@dataclass(frozen=True)
-class RaySettings(Settings):
-    """Which cluster asks the model, and with how many workers."""
-
-    ray: str | None = setting(
-        None,
-        "Let the workers of a Ray cluster ask: its address, auto, or local.",
-        metavar="ADDRESS",
-        panel=_PANEL,
-    )
-    ray_workers: int = setting(1, "Workers, each with an engine of its own.", least=1, panel=_PANEL)
-    ray_gpus: float = setting(0.0, "GPUs of each worker.", least=0, panel=_PANEL)
 
 
 class EngineWorker:
@@ -70,8 +57,7 @@ def described(settings: Mapping[str, Any]) -> dict[str, Any]:
     engine = EngineWorker(settings).engine
     names = ("context_length", "fingerprint", "max_batch_tokens")
     found = {name: getattr(engine, name) for name in names if hasattr(engine, name)}
-    operations = engine.operations_per_token()
-    return {**found, "versions": engine.versions(), "facts": engine.facts(), "operations": operations}
+    return {**found, "versions": engine.versions(), "operations": engine.operations_per_token()}
 
 
 class RayEngine(Engine):
@@ -111,8 +97,8 @@ class RayEngine(Engine):
         if "max_batch_tokens" in self._said:
             self.max_batch_tokens = self._said["max_batch_tokens"]
 
-    context_length = property(lambda self: self._said["context_length"])  # type: ignore[assignment]
-    fingerprint = property(lambda self: self._said["fingerprint"])  # type: ignore[assignment]
+    context_length = property(lambda self: self._said["context_length"])
+    fingerprint = property(lambda self: self._said["fingerprint"])
 
     def encode(self, texts: Sequence[str]) -> list[list[int]]:
         """Token ids of each text."""
@@ -121,10 +107,6 @@ class RayEngine(Engine):
     def operations_per_token(self) -> float:
         """Return what a worker says."""
         return float(self._said["operations"])
-
-    def facts(self) -> dict[str, Any]:
-        """Return what a worker says."""
-        return dict(self._said["facts"])
 
     def versions(self) -> dict[str, str]:
         """Versions of the libraries that compute the answers."""
@@ -170,13 +152,14 @@ def _ray(cluster: RaySettings) -> Any:
         problem = f"the Ray cluster cannot be reached ({str(error).splitlines()[0][:200]})"
         raise EngineError(problem, parameter="ray", received=cluster.ray) from error
     ray.data.DataContext.get_current().enable_progress_bars = False
+    logging.getLogger("ray.data").setLevel(logging.ERROR)
     return ray
 
 
 def _failure(error: Exception) -> EngineError:
     """Return the error of a worker as ours."""
-    lines = [line for line in str(error).splitlines() if line.strip()]
-    return EngineError(f"a worker of the Ray cluster failed: {lines[-1][:300] if lines else error!r}")
+    last = str(error).strip().splitlines()[-1:] or [repr(error)]
+    return EngineError(f"a worker of the Ray cluster failed: {last[0][:300]}")
 
 
 def answer_ahead(
@@ -210,7 +193,8 @@ def answer_ahead(
     EngineError, StorageError
         What was answered before is kept.
     """
-    kept, chunks = list(rows), []
+    kept = list(rows)
+    chunks: list[dict[str, list[Any]]] = []
     for dealt in deal(kept, Shard(1, 1), questions.missing(chunk_size), questions.before, chunk_size):
         known = store.find(list(dealt.asked))
         known |= others.find([key for key in dealt.asked if key not in known])
@@ -232,3 +216,23 @@ def answer_ahead(
             store.add(zip(table["key"].to_pylist(), values, strict=True), facts)
             advance(len(table))
     return kept
+
+
+@contextmanager
+def open_engine_or_cluster(settings: EngineSettings, cluster: RaySettings) -> Iterator[Engine]:
+    """Open an engine here, or on the workers of a Ray cluster where one is named.
+
+    Parameters
+    ----------
+    settings : EngineSettings
+    cluster : RaySettings
+
+    Yields
+    ------
+    Engine
+    """
+    if cluster.ray is not None:
+        yield RayEngine(settings, cluster)
+    else:
+        with open_engine(settings) as engine:
+            yield engine

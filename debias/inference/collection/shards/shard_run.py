@@ -15,7 +15,8 @@ from debias.inference.collection.collection_facts import CollectionFacts, origin
 from debias.inference.collection.collection_run import CollectionRun
 from debias.inference.collection.prompts import Prompted
 from debias.inference.collection.run_folder import RunFolder, noting_what_is_kept, refuse_other_settings
-from debias.inference.collection.shards.shard import Shard, deal
+from debias.inference.collection.shards.dealing import deal
+from debias.inference.collection.shards.shard import Shard
 from debias.inference.collection.shards.shard_files import (
     ShardWriter,
     answered_rows,
@@ -79,7 +80,7 @@ class CollectedShard:
         classes = header["classes"]
         rows = list(read_shard_rows(self.path, header))
         if not rows:
-            empty = {name: np.empty(0, dtype=object) for name in ("ids", "texts")}
+            empty: dict[str, Any] = {name: np.empty(0, dtype=object) for name in ("ids", "texts")}
             nothing = TableParts(np.empty((0, len(classes))), classes, metadata=self.metadata, **empty)
             return ProbabilityTable.of_checked(nothing)
         facts = CollectionFacts(classes, header["low_mass"])
@@ -89,8 +90,10 @@ class CollectedShard:
             for name in PER_ROW
             if getattr(blocks[0], name) is not None
         }
-        about = {"metadata": {**self.metadata, "normalised": True}, "ids_given": True}
-        return ProbabilityTable.of_checked(TableParts(classes=tuple(classes), **about, **columns))
+        about = {**self.metadata, "normalised": True}
+        return ProbabilityTable.of_checked(
+            TableParts(classes=tuple(classes), metadata=about, ids_given=True, **columns)
+        )
 
 
 def collect_shard(

@@ -22,6 +22,8 @@ VLLM_STAMP := $(VLLM_VENV)/.installed
 HARNESS_VENV ?= .venv-harness
 HARNESS_BIN := $(HARNESS_VENV)/bin
 HARNESS_STAMP := $(HARNESS_VENV)/.installed
+RAY_VENV ?= .venv-ray
+RAY_TESTS := tests/inference/collection/test_ray.py
 
 # Compiled kernels are shared by test processes, by runs and by the commands that tests start. A
 # kernel keeps the code of the kernels it calls, so a change to any of them empties the cache.
@@ -29,7 +31,7 @@ export NUMBA_CACHE_DIR = $(CURDIR)/.numba-cache/$(DEPENDENCIES)
 KERNELS := $(shell grep -rl --include='*.py' 'import compiled' debias iterit) debias/compilation.py
 NUMBA_STAMP := .numba-cache/$(DEPENDENCIES)/.stamp
 
-.PHONY: install demo test coverage test-slow test-vllm test-harness lint format types docs-check docs-write check clean
+.PHONY: install demo test coverage test-slow test-vllm test-harness test-ray lint format types docs-check docs-write check clean
 
 ifeq ($(VENV),)
 $(error DEPENDENCIES must be pinned, lowest or newest, got $(DEPENDENCIES))
@@ -87,6 +89,17 @@ $(HARNESS_STAMP): pyproject.toml constraints-cpu.txt requirements-harness.txt
 	$(HARNESS_BIN)/$(PIP_INSTALL) $(CONSTRAINTS_pinned) --editable ".[test]" --requirement requirements-harness.txt
 	touch $(HARNESS_STAMP)
 
+# A real Ray cluster of several node processes on this machine, in an environment of its own.
+test-ray: NUMBA_CACHE_DIR = $(CURDIR)/.numba-cache/ray
+test-ray: $(RAY_VENV)/.installed
+	$(TEST_ENVIRONMENT) $(RAY_VENV)/bin/python -m pytest -m ray $(RAY_TESTS)
+
+$(RAY_VENV)/.installed: requirements-ray.txt requirements-demo.txt
+	$(PYTHON) -m venv $(RAY_VENV)
+	$(RAY_VENV)/bin/$(PIP_INSTALL) --constraint constraints-cpu.txt --requirement requirements-ray.txt --editable ".[test]"
+	$(RAY_VENV)/bin/$(PIP_INSTALL) --no-deps --requirement requirements-demo.txt
+	touch $@
+
 lint: install
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -108,4 +121,4 @@ docs-write: install
 check: lint types test
 
 clean:
-	rm -rf .venv .venv-lowest .venv-newest $(VLLM_VENV) $(HARNESS_VENV) .numba-cache build dist demo-output .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage
+	rm -rf .venv .venv-lowest .venv-newest $(VLLM_VENV) $(HARNESS_VENV) $(RAY_VENV) .numba-cache build dist demo-output .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage

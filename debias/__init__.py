@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from debias.inference.collection.collection import collect as collect
     from debias.inference.collection.collection import collect_stream as collect_stream
     from debias.inference.collection.grid import collect_many as collect_many
+    from debias.inference.collection.shards.merging import merge as merge
     from debias.inference.engine import Engine as Engine
     from debias.inference.openai.openai_engine import OpenAIEngine as OpenAIEngine
     from debias.inference.pipeline import LabelProbabilities as LabelProbabilities
@@ -51,6 +52,7 @@ _HOMES = {
     "guarantees.watching.watcher": ("watch",),
     "inference.collection.collection": ("collect", "collect_stream"),
     "inference.collection.grid": ("collect_many",),
+    "inference.collection.shards.merging": ("merge",),
     "inference.engine": ("Engine",),
     "inference.openai.openai_engine": ("OpenAIEngine",),
     "inference.pipeline": ("LabelProbabilities",),

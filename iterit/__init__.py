@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from iterit.records.instruction_records import Records as Records
     from iterit.records.instruction_records import read_records as read_records
     from iterit.scoring.complexity import score_complexity as score_complexity
+    from iterit.scoring.score_shards import merge_scores as merge_scores
     from iterit.selection.near_duplicates import near_duplicates as near_duplicates
     from iterit.selection.selection import Selection as Selection
     from iterit.selection.selection import select as select
@@ -25,6 +26,7 @@ _HOMES = {
     "ngrams.ngram_counts": ("count_ngrams",),
     "records.instruction_records": ("Records", "read_records"),
     "scoring.complexity": ("score_complexity",),
+    "scoring.score_shards": ("merge_scores",),
     "selection.near_duplicates": ("near_duplicates",),
     "selection.selection": ("Selection", "select"),
     "templates.named_templates": ("template_for",),

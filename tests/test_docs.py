@@ -21,10 +21,11 @@ from tests.support.paths import ROOT
 
 README = ROOT / "README.md"
 HELP_PAGE = ROOT / "docs" / "command-line.md"
-ITERIT_COMMANDS = ["", "score", "select", "train", "report"]
+ITERIT_COMMANDS = ["", "score", "merge", "select", "train", "report"]
 COMMANDS = [
     "",
     "collect",
+    "merge",
     "split",
     "fit",
     "frontier",

@@ -11,6 +11,7 @@ from debias.cli.fit import fit
 from debias.cli.frontier import frontier
 from debias.cli.model_commands.bench_engine import bench_engine
 from debias.cli.model_commands.collect import collect
+from debias.cli.model_commands.merge import merge
 from debias.cli.report import report
 from debias.cli.serving_commands.export_correction import export
 from debias.cli.split import split
@@ -19,7 +20,7 @@ from debias.console.command_group import make_program
 
 app = make_program(
     "debias",
-    (collect, split, fit, frontier, apply, export, certify, watch, report, compare, bench_engine, demo),
+    (collect, merge, split, fit, frontier, apply, export, certify, watch, report, compare, bench_engine, demo),
     summary="Even out the class accuracies of a prompted language model, after the fact.\n\n"
     "Collect class probabilities once, fit one small correction per class on labelled rows, apply it "
     "anywhere. It evens class accuracies; it does not remove social bias.",

@@ -4,6 +4,7 @@ Only what parses the command line is imported here; each command imports what it
 """
 
 from debias.console.command_group import make_program
+from iterit.cli.merge import merge
 from iterit.cli.report import report
 from iterit.cli.score import score
 from iterit.cli.select import select
@@ -11,7 +12,7 @@ from iterit.cli.train import train
 
 app = make_program(
     "iterit",
-    (score, select, train, report),
+    (score, merge, select, train, report),
     summary="Pick the instructions that teach a model most now, train on them, score again.\n\n"
     "A record is hard when its question helps the model little with its answer (IFD); picks are hard and "
     "add n-grams to what is already picked.",

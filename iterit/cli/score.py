@@ -9,6 +9,9 @@ from debias.console.frame_files import FRAME_FORMATS
 from debias.console.option_groups import Only
 from debias.console.output_files import check_output
 from debias.console.screen import print_lines, print_table
+from debias.errors import ParameterError, param
+from debias.inference.collection.shards.ray_settings import RaySettings
+from debias.inference.collection.shards.shard import Shard
 from iterit.cli.record_options import Files, RecordOptions, inputs_of
 from iterit.cli.scoring_options import ScoringEngine, ScoringOptions
 
@@ -25,6 +28,14 @@ def score(
     out: Annotated[Path, typer.Option(help="The scores, one row each: .parquet, .csv or .jsonl.")] = Path(
         "scores.parquet"
     ),
+    shard: Annotated[
+        str | None,
+        typer.Option(
+            metavar="I/N",
+            help="Score one part of N, on this machine; iterit merge makes one file of all parts.",
+        ),
+    ] = None,
+    cluster: RaySettings,
     scoring: ScoringOptions,
     reading: RecordOptions,
 ) -> None:
@@ -34,13 +45,37 @@ def score(
     nats), n_tokens, status, source and digest (of the record). A rerun resumes where a stopped run ended.
 
     Example: iterit score alpaca.jsonl --model demo --out scores.parquet
+
+    On four machines: iterit score alpaca.jsonl --shard 1/4 --out part-1.parquet, and so on to 4/4
     """
-    check_output(out, FRAME_FORMATS, inputs_of(files, out))
+    part = None if shard is None else Shard.of(shard)
+    check_output(out, FRAME_FORMATS if part is None else (".parquet",), inputs_of(files, out))
+    from debias.inference.collection.shards.ray_chunks import open_engine_or_cluster
     from debias.inference.engine_settings import open_engine
     from iterit.scoring.score_files import write_scores
 
+    if part is not None and cluster.ray is not None:
+        raise ParameterError(
+            f"{param('shard')} and {param('ray')} exclude each other",
+            parameter="ray",
+            received=cluster.ray,
+            fix="omit one of them: a cluster deals the chunks to its workers itself",
+        )
     records = reading.read(files)
-    with open_engine(engine) as made:
+    if part is not None:
+        from iterit.scoring.score_shards import write_shard
+
+        with open_engine(engine) as made:
+            scored = scoring.score_shard(records, made, reading, part)
+        write_shard(out, scored, records)
+        print_lines(
+            [
+                f"{out}: shard {part}, {len(scored.scores):,} of {len(records):,} records.",
+                "It is no file of scores yet: iterit merge makes one of all shards.",
+            ]
+        )
+        return
+    with open_engine_or_cluster(engine, cluster) as made:
         scores = scoring.score(records, made, reading)
     write_scores(out, scores, records)
     print_table(*describe_scores(scores))

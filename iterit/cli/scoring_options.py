@@ -12,8 +12,11 @@ from iterit.cli.record_options import RecordOptions
 if TYPE_CHECKING:
     import pandas as pd
 
+    from debias.inference.collection.shards.shard import Shard
     from debias.inference.engine import Engine
     from iterit.records.instruction_records import Records
+    from iterit.scoring.score_shards import ScoredShard
+    from iterit.templates.template import Template
 
 
 @dataclass(frozen=True)
@@ -52,6 +55,32 @@ class ScoringOptions(TemplateOptions):
         Records that the template cannot take are said, and written where `reading` says.
         """
         from iterit.scoring.complexity import score_complexity
+
+        scores = score_complexity(
+            records, engine, template=self._template(engine), max_tokens=self.max_tokens, cache=self.cache
+        )
+        reading.say_refused(records, scores.attrs.get("refused", {}))
+        return scores
+
+    def score_shard(
+        self, records: "Records", engine: "Engine", reading: RecordOptions, shard: "Shard"
+    ) -> "ScoredShard":
+        """Score one part of several; what it scored is kept in a folder of its own in the cache."""
+        from iterit.scoring.score_shards import score_shard
+
+        part = score_shard(
+            records,
+            engine,
+            shard,
+            template=self._template(engine),
+            max_tokens=self.max_tokens,
+            cache=self.cache / f"shard-{shard.index}-of-{shard.count}",
+        )
+        reading.say_refused(records, part.scores.attrs.get("refused", {}))
+        return part
+
+    def _template(self, engine: "Engine") -> "Template | None":
+        """Return the template that was chosen; None for an engine without a tokenizer."""
         from iterit.templates.named_templates import template_for
 
         tokenizer = getattr(engine, "tokenizer", None)
@@ -62,9 +91,4 @@ class ScoringOptions(TemplateOptions):
                 received=self.template,
                 fix="omit it",
             )
-        chosen = None if tokenizer is None else template_for(tokenizer, self.template)
-        scores = score_complexity(
-            records, engine, template=chosen, max_tokens=self.max_tokens, cache=self.cache
-        )
-        reading.say_refused(records, scores.attrs.get("refused", {}))
-        return scores
+        return None if tokenizer is None else template_for(tokenizer, self.template)

@@ -174,6 +174,11 @@ class Records(Sequence[Record]):
         return list(self._rows["source"].to_pylist())
 
     @property
+    def format(self) -> str:
+        """The format that the rows were read in; "auto" where each row says its own."""
+        return self._format
+
+    @property
     def refused(self) -> "pd.DataFrame":
         """Rows that were refused: file, line, reason and the beginning of each."""
         frame = self._refused.select(["file", "line", "reason"]).to_pandas()

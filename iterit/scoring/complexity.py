@@ -14,11 +14,13 @@ from numpy.typing import ArrayLike
 
 from debias.console.progress import counted_progress
 from debias.errors import ParameterError, param
+from debias.inference.collection.shards.ray_chunks import RayEngine
 from debias.inference.engine import MOST_OPERATIONS, Engine
 from debias.settings import check_positive_integer
 from iterit.records.instruction_records import Records
 from iterit.row_numbers import RowArray, row_numbers
 from iterit.scoring.answer_likelihoods import Item, score_items
+from iterit.scoring.ray_scores import score_ahead
 from iterit.scoring.score_cache import Score, ScoreCache
 from iterit.templates.encoding import EncodedRecords
 from iterit.templates.named_templates import template_for
@@ -102,15 +104,10 @@ def score_complexity(
     row
     0    0.22         1.31    2.83         2     ok
     """
-    template = template or _template_of(engine)
-    limit = _limit(engine, max_tokens)
+    template = template or template_of(engine)
+    limit = token_limit(engine, max_tokens)
     numbers = np.arange(len(records)) if rows is None else row_numbers(rows, len(records))
-    facts = {
-        "engine": engine.fingerprint,
-        "step": step,
-        "template": template.fingerprint,
-        "max_tokens": limit,
-    }
+    facts = score_facts(engine, template, limit, step)
     digests = [records.digests[row] for row in numbers.tolist()]
     with ScoreCache(cache, facts) as kept:
         scores = kept.find(digests)
@@ -120,25 +117,53 @@ def score_complexity(
             encoded = encoded if encoded is not None else template.encode_all(records, [*missing.values()])
             refused = {one: encoded.refused[row] for one, row in missing.items() if row in encoded.refused}
             taken = sorted(row for one, row in missing.items() if one not in refused)
-            tokens = _encoded(records, template, taken, limit, encoded)
-            scores |= _score_missing(records, engine, template, tokens, kept, show_progress)
-    scores |= dict.fromkeys(refused, Score(np.nan, np.nan, 0, False))
-    return _with_refused(_table(numbers, [scores[one] for one in digests]), digests, refused)
+            chunks = [*scored_together(encoded_items(records, template, taken, limit, encoded), engine)]
+            scores |= score_chunks(records, engine, template, chunks, kept, limit, show_progress)
+    table = scores_of_rows(numbers, digests, scores, refused)
+    check_some_taken(table.attrs.get("refused", {}), len(table))
+    return table
 
 
-def _with_refused(table: pd.DataFrame, digests: Sequence[str], refused: Mapping[str, str]) -> pd.DataFrame:
-    """Return scores with the status of records that the template cannot take."""
-    reasons = {
-        int(row): refused[one] for row, one in zip(table.index, digests, strict=True) if one in refused
+def score_facts(
+    engine: Engine, template: Template, max_tokens: int, step: int | None = None
+) -> dict[str, object]:
+    """Return what decides a score beside the text, JSON-able."""
+    return {
+        "engine": engine.fingerprint,
+        "step": step,
+        "template": template.fingerprint,
+        "max_tokens": max_tokens,
     }
+
+
+def scores_of_rows(
+    rows: RowArray, digests: Sequence[str], scores: Mapping[str, Score], refused: Mapping[str, str]
+) -> pd.DataFrame:
+    """Return the scores of some rows as a table, as :func:`score_complexity` does.
+
+    Parameters
+    ----------
+    rows : int array, shape (n,)
+    digests : sequence of str, length n
+    scores : mapping of str to Score
+        By digest.
+    refused : mapping of str to str
+        Digests of records that the template cannot take, with the reason.
+
+    Returns
+    -------
+    DataFrame
+    """
+    nothing = Score(np.nan, np.nan, 0, False)
+    table = _table(rows, [nothing if one in refused else scores[one] for one in digests])
+    reasons = {int(row): refused[one] for row, one in zip(rows, digests, strict=True) if one in refused}
     if reasons:
-        check_some_taken(reasons, len(table))
         table.loc[list(reasons), "status"] = "refused"
         table.attrs["refused"] = reasons
     return table
 
 
-def _template_of(engine: Engine) -> Template:
+def template_of(engine: Engine) -> Template:
     """Template of the engine's own tokenizer."""
     tokenizer = getattr(engine, "tokenizer", None)
     if tokenizer is None:
@@ -150,13 +175,13 @@ def _template_of(engine: Engine) -> Template:
     return template_for(tokenizer)
 
 
-def _limit(engine: Engine, max_tokens: int | None) -> int:
+def token_limit(engine: Engine, max_tokens: int | None) -> int:
     """Longest sequence that is scored."""
     check_positive_integer("max_tokens", max_tokens, or_none=True)
     return min(engine.context_length, max_tokens or engine.context_length)
 
 
-def _encoded(
+def encoded_items(
     records: Records, template: Template, rows: Sequence[int], limit: int, given: EncodedRecords | None
 ) -> list[Item]:
     """Tokens of the records that are to be scored, longest first."""
@@ -172,28 +197,45 @@ def _encoded(
     return sorted(items, key=lambda item: -len(item.encoded))
 
 
-def _score_missing(
+def score_chunks(
     records: Records,
     engine: Engine,
     template: Template,
-    items: Sequence[Item],
+    chunks: Sequence[Sequence[Item]],
     kept: ScoreCache,
+    limit: int,
     show_progress: bool,
 ) -> dict[str, Score]:
-    """Ask the engine about one chunk after another; each is kept at once."""
+    """Ask the engine about one chunk after another; each is kept at once.
+
+    Returns
+    -------
+    dict of str to Score
+        By the digests of the records.
+    """
     scores: dict[str, Score] = {}
-    total = sum(len(item.encoded) for item in items)
-    with counted_progress("scoring, tokens", total, show_progress) as advance:
-        for chunk in _chunks(items, _tokens_at_once(engine)):
-            found = score_items(records, engine, template, chunk)
-            new = {records.digests[item.row]: score for item, score in zip(chunk, found, strict=True)}
-            kept.add(new.items())
-            scores |= new
-            advance(sum(len(item.encoded) for item in chunk))
+    lengths = {records.digests[item.row]: len(item.encoded) for chunk in chunks for item in chunk}
+    with counted_progress("scoring, tokens", sum(lengths.values()), show_progress) as advance:
+        for found in _scored_chunks(records, engine, template, chunks, limit):
+            kept.add(found)
+            scores |= dict(found)
+            advance(sum(lengths[one] for one, _ in found))
     return scores
 
 
-def _tokens_at_once(engine: Engine) -> float:
+def _scored_chunks(
+    records: Records, engine: Engine, template: Template, chunks: Sequence[Sequence[Item]], limit: int
+) -> Iterator[list[tuple[str, Score]]]:
+    """Yield the scores of chunks, one by one, or in any order from the workers of a cluster."""
+    if isinstance(engine, RayEngine):
+        yield from score_ahead(records, engine, template, chunks, limit)
+        return
+    for chunk in chunks:
+        digests = [records.digests[item.row] for item in chunk]
+        yield list(zip(digests, score_items(records, engine, template, chunk), strict=True))
+
+
+def tokens_at_once(engine: Engine) -> float:
     """Return how many tokens to ask about before scores are kept: fewer where each takes long."""
     most = getattr(engine, "max_batch_tokens", _BATCH_TOKENS) * _BATCHES_AT_ONCE
     return min(most, MOST_OPERATIONS / max(engine.operations_per_token(), 1e-9))
@@ -204,8 +246,9 @@ def _n_asked(item: Item) -> int:
     return len(item.encoded) + item.encoded.n_answer_tokens
 
 
-def _chunks(items: Sequence[Item], n_tokens: float) -> Iterator[list[Item]]:
-    """Cut items into chunks of at most so many tokens, or of one item."""
+def scored_together(items: Sequence[Item], engine: Engine) -> Iterator[list[Item]]:
+    """Cut items into chunks of at most so many tokens as an engine is asked at once, or of one item."""
+    n_tokens = tokens_at_once(engine)
     chunk: list[Item] = []
     filled = 0
     for item in items:

@@ -34,9 +34,24 @@ def write_scores(path: Path, scores: pd.DataFrame, records: "Records") -> None:
     OSError
         The file cannot be written.
     """
+    write_frame(described(scores, records), path)
+
+
+def described(scores: pd.DataFrame, records: "Records") -> pd.DataFrame:
+    """Return scores, one row each, with digest and source of the record.
+
+    Parameters
+    ----------
+    scores : DataFrame
+    records : Records
+
+    Returns
+    -------
+    DataFrame
+    """
     digests = [records.digests[row] for row in scores.index]
     sources = [records.sources[row] for row in scores.index]
-    write_frame(scores.reset_index().assign(source=sources, digest=digests), path)
+    return scores.reset_index().assign(source=sources, digest=digests)
 
 
 def read_scores(path: Path, records: "Records") -> pd.DataFrame:

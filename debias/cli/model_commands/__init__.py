@@ -1,1 +1,1 @@
-"""The commands that ask a model."""
+"""The commands that ask a model, or merge what it answered."""

@@ -3,20 +3,29 @@
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from debias.cli.options.table_options import LABELS, Seed
-from debias.cli.printing.collection_tables import describe_collection, describe_usage, print_tables
+from debias.cli.printing.collection_tables import (
+    describe_collection,
+    describe_shard,
+    describe_usage,
+    print_tables,
+)
 from debias.console.option_groups import Only
 from debias.console.output_files import check_output
 from debias.console.progress import say_at_once
 from debias.console.screen import print_lines
 from debias.errors import ParameterError, param
 from debias.inference.collection.collection_settings import CollectionSettings
+from debias.inference.collection.shards.ray_settings import RaySettings
 from debias.inference.engine_settings import EngineSettings
 from debias.settings import Settings, setting
+
+if TYPE_CHECKING:
+    from debias.tables.table import ProbabilityTable
 
 CHUNK = 128
 """Prompts between two savings."""
@@ -75,7 +84,15 @@ def collect(
         list[Path] | None,
         typer.Option(help="A table, or folder of tables, whose answers are used too; repeatable."),
     ] = None,
+    shard: Annotated[
+        str | None,
+        typer.Option(
+            metavar="I/N",
+            help="Collect one part of N, on this machine; debias merge makes one table of all parts.",
+        ),
+    ] = None,
     engine: EngineSettings,
+    cluster: RaySettings,
 ) -> None:
     """Collect the class probabilities that a model gives to texts.
 
@@ -88,6 +105,8 @@ def collect(
     Your own: debias collect task.toml --data reviews.csv --shots 0 --model ./my-model --out opt.parquet
 
     Several: debias collect trec --shots 0,1,5,per-class --seeds 0,1,2 --out tables
+
+    On four machines: debias collect trec --shard 1/4 --out part-1.parquet, and so on to 4/4
 
     A server: debias collect trec --engine openai --base-url http://127.0.0.1:8000/v1 --model NAME
     """
@@ -108,13 +127,27 @@ def collect(
                 received=word,
                 fix=f"separate the values of an option by commas, as in {param('seeds', '0,1,2')}",
             )
-    how = replace(collection, reuse=tuple(reuse or ()), chunk_size=CHUNK)
+    how = replace(collection, reuse=tuple(reuse or ()), chunk_size=CHUNK, shard=shard)
     if len(tasks) == 1 and len(n_shots) == 1 and seeds is None:
         target = Path(f"{rows.split}.parquet") if out is None else out
         check_output(target, (".parquet",), is_tried=False)
-        _collect_one(engine, tasks[0], rows, n_shots[0], seed, how, target)
+        if shard is not None and cluster.ray is not None:
+            raise ParameterError(
+                f"{param('shard')} and {param('ray')} exclude each other",
+                parameter="ray",
+                received=cluster.ray,
+                fix="omit one of them: a cluster deals the chunks to its workers itself",
+            )
+        _collect_one((engine, cluster), tasks[0], rows, n_shots[0], seed, how, target)
+    elif shard is not None:
+        raise ParameterError(
+            "shards are parts of one table, and this command makes several",
+            parameter="shard",
+            received=shard,
+            fix=f"give one task, one number of {param('shots')} and one {param('seed')}",
+        )
     else:
-        _collect_several(engine, tasks, rows, n_shots, chosen, how, out or Path())
+        _collect_several((engine, cluster), tasks, rows, n_shots, chosen, how, out or Path())
 
 
 def _words(values: Sequence[str]) -> list[str]:
@@ -133,7 +166,7 @@ def _number(parameter: str, word: str) -> int:
 
 
 def _collect_one(
-    settings: EngineSettings,
+    settings: tuple[EngineSettings, RaySettings],
     name: str,
     chosen: RowOptions,
     shots: int | str,
@@ -146,21 +179,23 @@ def _collect_one(
     from debias.inference.collection.collection import collect as collect_table
     from debias.inference.collection.collection import read_finished
     from debias.inference.collection.run_folder import RunFolder
-    from debias.inference.engine_settings import engine_request, open_engine
+    from debias.inference.collection.shards.ray_chunks import open_engine_or_cluster
+    from debias.inference.engine_settings import engine_request
     from debias.inference.texts.prompted_rows import load_prompted_rows
     from debias.inference.texts.tasks import load_task
 
     task = load_task(name)
     rows = load_prompted_rows(task, shots=shots, seed=seed, **asdict(chosen))
-    request = engine_request(settings)
+    request = engine_request(settings[0])
     prompts: dict[str, Any] = {"task": task, **rows._asdict(), "out": target, "too_long": how.too_long}
+    prompts["shard"] = how.shard
     finished = read_finished(**prompts, request=request, keep=how.keep)
     if finished is not None:
         say_at_once(f"{target} is finished: it is read back, and no model is asked.")
-        print_lines(describe_collection(finished, target))
+        print_lines(_described(finished, target, how))
         return
     RunFolder.beside(followed(target)).try_out()
-    with open_engine(settings) as engine:
+    with open_engine_or_cluster(*settings) as engine:
         table = collect_table(
             engine,
             **prompts,
@@ -170,11 +205,18 @@ def _collect_one(
             reuse=how.reuse,
             keep=how.keep,
         )
-        print_lines([*describe_collection(table, target), *describe_usage(engine.usage())])
+        print_lines([*_described(table, target, how), *describe_usage(engine.usage())])
+
+
+def _described(table: "ProbabilityTable", target: Path, how: CollectionSettings) -> list[str]:
+    """Say what was collected; a shard is only part of it."""
+    if how.part is None:
+        return describe_collection(table, target)
+    return describe_shard(len(table), target)
 
 
 def _collect_several(
-    settings: EngineSettings,
+    settings: tuple[EngineSettings, RaySettings],
     names: list[str],
     chosen: RowOptions,
     shots: list[int | str],
@@ -184,18 +226,19 @@ def _collect_several(
 ) -> None:
     """Collect a table for each task, number of demonstrations and seed, and compare them."""
     from debias.inference.collection.grid import collect_planned, plan_tables, read_planned
-    from debias.inference.engine_settings import engine_request, open_engine
+    from debias.inference.collection.shards.ray_chunks import open_engine_or_cluster
+    from debias.inference.engine_settings import engine_request
     from debias.inference.texts.tasks import load_task
 
     tasks = [load_task(name) for name in names]
     planned = plan_tables(tasks, out=folder, shots=shots, seeds=seeds, **asdict(chosen))
-    request = engine_request(settings)
+    request = engine_request(settings[0])
     finished = read_planned(planned, request=request, too_long=how.too_long, keep=how.keep)
     if finished is not None:
         say_at_once("All tables are finished: they are read back, and no model is asked.")
         print_tables(finished, folder)
         return
-    with open_engine(settings) as engine:
+    with open_engine_or_cluster(*settings) as engine:
         many = collect_planned(
             engine,
             planned,

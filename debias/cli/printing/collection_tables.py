@@ -69,6 +69,31 @@ def describe_collection(table: "ProbabilityTable", path: Path) -> list[str]:
     return lines
 
 
+def describe_shard(n_rows: int, path: Path) -> list[str]:
+    """Say what a shard has, and what to do with it.
+
+    Parameters
+    ----------
+    n_rows : int
+    path : Path
+        Where it was written.
+
+    Returns
+    -------
+    list of str
+        Sentences.
+    """
+    from debias.console.number_formats import counted
+    from debias.inference.collection.shards.shard_run import CollectedShard
+
+    written = CollectedShard.of(path)
+    of_all = counted(written.n_rows_of_all, "row")
+    return [
+        f"{path}: shard {written.shard}, {n_rows:,} of {of_all}.",
+        "It is no table yet: debias merge makes one of all shards.",
+    ]
+
+
 def print_tables(many: "CollectedGrid", folder: Path) -> None:
     """Print a row for each table, and one for each setting where it has several seeds.
 

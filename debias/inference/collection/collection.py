@@ -12,12 +12,21 @@ from pathlib import Path
 from typing import Any, Unpack
 
 from debias.atomic_file import followed
+from debias.errors import ParameterError, param
 from debias.inference.collection.collected_rows import DataDigest, listed_rows, streamed_rows
 from debias.inference.collection.collection_facts import asked_settings
 from debias.inference.collection.collection_run import CollectionRun, checked_target
 from debias.inference.collection.collection_settings import CollectionKeywords, CollectionSettings
 from debias.inference.collection.prompts import prompted_rows
 from debias.inference.collection.run_folder import RunFolder, refuse_other_settings
+from debias.inference.collection.shards.ray_chunks import RayEngine
+from debias.inference.collection.shards.shard import Shard
+from debias.inference.collection.shards.shard_run import (
+    CollectedShard,
+    check_finished_shard,
+    collect_shard,
+    finished_shard,
+)
 from debias.inference.engine import Engine
 from debias.inference.texts.demonstrations import check_demonstrations
 from debias.inference.texts.tasks import Task, load_task
@@ -66,13 +75,14 @@ def collect(
         Parquet file for the table.
     **settings
         The fields of :class:`~debias.inference.collection.collection_settings.CollectionSettings`:
-        ``too_long``, ``low_mass``, ``chunk_size``, ``seed``, ``metadata``, ``reuse``, ``keep`` and
-        ``progress``.
+        ``too_long``, ``low_mass``, ``chunk_size``, ``seed``, ``metadata``, ``reuse``, ``keep``,
+        ``progress`` and ``shard``.
 
     Returns
     -------
     ProbabilityTable
-        Normalised class probabilities; ``label_mass`` is what the labels got before.
+        Normalised class probabilities; ``label_mass`` is what the labels got before. With ``shard``
+        the rows of that shard, of which there may be none.
 
     Raises
     ------
@@ -124,12 +134,27 @@ def collect(
     rows = listed_rows(task, texts, labels, ids, shown)
     run = CollectionRun(engine, task, shown, chosen)
     target = None if out is None else checked_target(out)
+    if chosen.part is not None and isinstance(engine, RayEngine):
+        raise ParameterError(
+            "a Ray cluster deals the chunks to its workers itself",
+            parameter="shard",
+            received=chosen.shard,
+            fix=f"omit {param('shard')}",
+        )
+    if chosen.part is not None and target is None:
+        raise ParameterError(
+            parameter="out", allowed="the file of the shard", received=out, fix=f"pass {param('out')}"
+        )
     if target is not None and target.exists():
         data = DataDigest()
         data.add(rows)
+        if chosen.part is not None:
+            return finished_shard(run, chosen.part, target, data).read()
         run.check_finished(target, data.settings())
         return ProbabilityTable.read(target)
     prompts = list(prompted_rows(engine, task, shown, rows, too_long=chosen.too_long, at_once=len(rows)))
+    if chosen.part is not None and target is not None:
+        return collect_shard(run, chosen.part, prompts, len(rows), target).read()
     return ProbabilityTable.of_checked(run.table(prompts, len(rows), target))
 
 
@@ -144,12 +169,13 @@ def read_finished(
     ids: Sequence[str] | None = None,
     too_long: str = "error",
     keep: bool = True,
+    shard: str | tuple[int, int] | None = None,
 ) -> ProbabilityTable | None:
     """Return a table that is there already, if it can be told without an engine that it was asked for.
 
     Parameters
     ----------
-    out, task, texts, labels, demonstrations, ids, too_long, keep
+    out, task, texts, labels, demonstrations, ids, too_long, keep, shard
         As for :func:`collect`.
     request : mapping
         What the engine is to be; the table has it in its metadata as "request".
@@ -167,7 +193,8 @@ def read_finished(
     target = followed(out)
     if not target.exists():
         return None
-    metadata = read_header(target)["metadata"]
+    part = None if shard is None else Shard.of(shard)
+    metadata = read_header(target)["metadata"] if part is None else CollectedShard.of(target).metadata
     made_with = metadata.get("collection")
     if not isinstance(made_with, dict) or metadata.get("request") != json.loads(json.dumps(request)):
         return None
@@ -176,10 +203,12 @@ def read_finished(
     data = DataDigest()
     data.add(listed_rows(task, texts, labels, ids, shown))
     now = {**asked_settings(task, shown, too_long), "data": data.settings()}
+    if part is not None:
+        check_finished_shard(target, part, now)
     refuse_other_settings(target, {name: made_with.get(name) for name in now}, now)
     if not keep:
         RunFolder.beside(target).remove_unused()
-    return ProbabilityTable.read(out)
+    return ProbabilityTable.read(out) if part is None else CollectedShard.of(target).read()
 
 
 @dataclass(frozen=True)
@@ -281,8 +310,16 @@ def collect_stream(
         data = DataDigest()
         while some := list(islice(checked, at_once)):
             data.add(some)
+        if chosen.part is not None:
+            return _as_file(finished_shard(run, chosen.part, target, data))
         metadata = run.check_finished(target, data.settings())
     else:
         prompts = prompted_rows(engine, task, shown, checked, too_long=chosen.too_long, at_once=at_once)
+        if chosen.part is not None:
+            return _as_file(collect_shard(run, chosen.part, prompts, n_rows, target))
         metadata = run.to_file(prompts, n_rows, target).metadata
     return CollectedFile(target, metadata["collection"]["data"]["rows"], metadata)
+
+
+def _as_file(shard: CollectedShard) -> CollectedFile:
+    return CollectedFile(shard.path, shard.n_rows, shard.metadata)

@@ -6,19 +6,17 @@ the same file.
 
 import os
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
-from contextlib import closing, contextmanager
+from contextlib import AbstractContextManager, closing, contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from scipy.special import logsumexp
 
 from debias.atomic_file import flush_folder, followed
 from debias.console.progress import counted_progress
-from debias.errors import EngineError, ParameterError, ResumeError, param
+from debias.errors import ParameterError, ResumeError, param
 from debias.inference.collection.answer_store import AnswerStore, storage_errors
-from debias.inference.collection.collected_rows import TextRow
 from debias.inference.collection.collection_facts import CollectionFacts, answer_settings, origin
 from debias.inference.collection.collection_settings import CollectionSettings
 from debias.inference.collection.prompts import Prompted
@@ -30,13 +28,13 @@ from debias.inference.collection.run_folder import (
     noting_what_is_kept,
     refuse_other_settings,
 )
-from debias.inference.engine import Engine, FloatArray
+from debias.inference.collection.shards.ray_chunks import RayEngine, answer_ahead
+from debias.inference.collection.shards.table_blocks import about_table, table_blocks
+from debias.inference.engine import Engine
 from debias.inference.texts.tasks import Demonstration, Task
-from debias.tables.checks import check_metadata, check_parts
+from debias.tables.checks import check_metadata
 from debias.tables.formats.parquet_table import ParquetTableWriter, read_header
 from debias.tables.table_parts import PER_ROW, TableParts
-
-ROWS_PER_BLOCK = 8192
 
 
 class CollectionRun:
@@ -66,9 +64,9 @@ class CollectionRun:
     ) -> None:
         self.engine, self.task, self.demonstrations, self.settings = engine, task, demonstrations, settings
         self.decides = answer_settings(engine, task, demonstrations, settings.too_long)
-        self._questions = Questions(engine, task.continuations)
+        self.questions = Questions(engine, task.continuations)
         self._named_runs = named_runs(settings.reuse)
-        self._metadata = check_metadata(dict(settings.metadata or {}))
+        self.metadata = check_metadata(dict(settings.metadata or {}))
 
     def table(self, rows: Iterable[Prompted], n_rows: int | None, target: Path | None) -> TableParts:
         """Ask about all rows and return the whole table; with a target it is also written.
@@ -126,10 +124,10 @@ class CollectionRun:
         folder = RunFolder.beside(target)
         facts = CollectionFacts(self.task.class_names, self.settings.low_mass)
         with folder.locked():
-            store, chunk_size = folder.begin(self.decides, self.settings.chunk_size, self._questions.asked)
+            store, chunk_size = folder.begin(self.decides, self.settings.chunk_size, self.questions.asked)
             with noting_what_is_kept(folder, store):
                 found = closing(self._blocks(rows, n_rows, store, facts, chunk_size, target))
-                with _opened(folder.unfinished_table) as writer, found as blocks:
+                with opened_table(folder.unfinished_table) as writer, found as blocks:
                     for block in blocks:
                         with storage_errors(target):
                             writer.write(block)
@@ -139,10 +137,14 @@ class CollectionRun:
                         writer.finish(about)
                 with storage_errors(target):
                     folder.unfinished_table.replace(target)
-            if not self.settings.keep:
-                flush_folder(target.parent)  # the table before its answers go
-                folder.remove()
+            self.forget(folder, target)
         return about
+
+    def forget(self, folder: RunFolder, target: Path) -> None:
+        """Delete the answers of a finished table, where they are not wanted."""
+        if not self.settings.keep:
+            flush_folder(target.parent)  # the table before its answers go
+            folder.remove()
 
     def _blocks(
         self,
@@ -154,61 +156,23 @@ class CollectionRun:
         target: Path | None,
     ) -> Generator[TableParts, None, None]:
         """Yield the table in blocks, and count what there is to know about it."""
-        others = OtherRuns(self._other_runs(target), self._questions.asked)
-        collected: list[TextRow] = []
-        scores: list[FloatArray] = []
-        shown = self.settings.progress
-        title = shown if isinstance(shown, str) else self.task.name
-        with counted_progress(title, n_rows, bool(shown)) as advance:
-            for some in self._questions.answer(rows, store, others, chunk_size):
-                advance(len(some.rows))
-                facts.add_rows(some)
-                collected += [one.row for one in some.rows]
-                scores.append(some.logprobs)
-                while len(collected) >= ROWS_PER_BLOCK:
-                    joined = np.concatenate(scores)
-                    yield self._block(collected[:ROWS_PER_BLOCK], joined[:ROWS_PER_BLOCK], facts)
-                    collected, scores = collected[ROWS_PER_BLOCK:], [joined[ROWS_PER_BLOCK:]]
-        if collected:
-            yield self._block(collected, np.concatenate(scores), facts)
-        if not facts.n_rows:
-            raise ParameterError(parameter="rows", allowed="an iterable of at least one row")
+        others = OtherRuns(self._other_runs(target), self.questions.asked, self._named_runs)
+        if isinstance(self.engine, RayEngine):
+            rows = answer_ahead(self.engine, self.questions, rows, store, others, chunk_size)
+        with self.progress(n_rows) as advance:
+            answers = self.questions.answer(rows, store, others, chunk_size)
+            yield from table_blocks(answers, self.task.class_names, facts, advance)
 
-    def _block(self, rows: list[TextRow], scores: FloatArray, facts: CollectionFacts) -> TableParts:
-        """Return some rows with their normalised class probabilities, checked."""
-        impossible = np.isneginf(scores).all(axis=1)
-        if impossible.any():
-            row = rows[int(np.argmax(impossible))]
-            raise EngineError(
-                f"none of the labels got any probability after the text {row.text[:60]!r} (id {row.id!r}),"
-                " so they cannot be compared",
-                received=row.id,
-                fix="omit the row, or change the labels",
-            )
-        mass = logsumexp(scores, axis=1)
-        facts.add_mass(np.exp(mass))
-        labelled = rows[0].label is not None
-        parts = TableParts(
-            np.exp(scores - mass[:, None]),
-            self.task.class_names,
-            labels=np.array([row.label for row in rows], dtype=object) if labelled else None,
-            ids=np.array([row.id for row in rows], dtype=object),
-            texts=np.array([row.text for row in rows], dtype=object),
-            label_mass=np.minimum(np.exp(mass), 1.0),
-        )
-        return check_parts(parts, normalise=True)
+    def progress(self, n_rows: int | None) -> AbstractContextManager[Callable[[int], object]]:
+        """Show how many rows are done, where that is wanted."""
+        shown = self.settings.progress
+        return counted_progress(shown if isinstance(shown, str) else self.task.name, n_rows, bool(shown))
 
     def _about(self, facts: CollectionFacts) -> TableParts:
         """Return what the table says about itself; no rows."""
         made_with = origin(self.engine, self.task, self.demonstrations, self.settings.seed)
-        settings = {**self.decides, "data": facts.data.settings()}
-        known = {**self._metadata, **made_with, "collection": settings, **facts.counts(), "normalised": True}
-        return TableParts(
-            np.empty((0, self.task.n_classes)),
-            self.task.class_names,
-            metadata=check_metadata(known),
-            ids_given=facts.ids_given,
-        )
+        known = {**self.metadata, **made_with}
+        return about_table(self.task.class_names, known, self.decides, facts)
 
     def _other_runs(self, target: Path | None) -> list[Path]:
         """Return the folders of other runs: beside the target, and those that were named."""
@@ -291,8 +255,22 @@ def checked_target(out: str | os.PathLike[str]) -> Path:
 
 
 @contextmanager
-def _opened(path: Path) -> Iterator[ParquetTableWriter]:
-    """Open the unfinished table, which is removed if it stays unfinished."""
+def opened_table(path: Path) -> Iterator[ParquetTableWriter]:
+    """Open an unfinished table, which is removed if it stays unfinished.
+
+    Parameters
+    ----------
+    path : Path
+
+    Yields
+    ------
+    ParquetTableWriter
+
+    Raises
+    ------
+    StorageError
+        It cannot be made.
+    """
     with storage_errors(path):
         writer = ParquetTableWriter(path)
     try:

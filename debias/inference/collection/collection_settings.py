@@ -5,6 +5,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypedDict
 
+from debias.errors import ParameterError, param
+from debias.inference.collection.shards.shard import Shard
 from debias.settings import Settings, setting
 
 Paths = str | os.PathLike[str] | Sequence[str | os.PathLike[str]]
@@ -21,6 +23,7 @@ class CollectionKeywords(TypedDict, total=False):
     reuse: Paths
     keep: bool
     progress: bool | str
+    shard: str | tuple[int, int] | None
 
 
 @dataclass(frozen=True)
@@ -48,6 +51,14 @@ class CollectionSettings(Settings):
         which other runs use.
     progress : bool or str, default=True
         Whether to show a progress bar on the error stream; a string is its title.
+    shard : str or (int, int), optional
+        Collect one part of several, such as "2/4" or (2, 4): see
+        :func:`~debias.inference.collection.shards.merging.merge`. Answers of other runs are not used.
+
+    Raises
+    ------
+    ParameterError
+        A value is not allowed, or `shard` and `reuse` are both given.
 
     Examples
     --------
@@ -66,3 +77,20 @@ class CollectionSettings(Settings):
     reuse: Paths = setting((), "A table, or a folder of tables, whose answers are reused.")
     keep: bool = setting(True, "Keep the folder of answers (OUT.run): other runs use them.")
     progress: bool | str = setting(True, "Show a progress bar.")
+    shard: str | tuple[int, int] | None = setting(None, "Collect one part of several.")
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.part is not None and self.reuse:
+            raise ParameterError(
+                f"{param('shard')} and {param('reuse')} exclude each other: with other answers at hand, a"
+                " shard would not ask the same prompts together as one run",
+                parameter="reuse",
+                received=self.reuse,
+                fix=f"omit {param('reuse')}",
+            )
+
+    @property
+    def part(self) -> Shard | None:
+        """The part that is collected; None for all."""
+        return None if self.shard is None else Shard.of(self.shard)

@@ -8,7 +8,7 @@ was answered and saved before, never on the time or on where a run stopped: so t
 import json
 import os
 import warnings
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
@@ -58,18 +58,24 @@ class OtherRuns:
         Folders of runs.
     asked : str
         What they must have asked alike; see :attr:`Questions.asked`.
+    named : sequence of Path, optional
+        Those that the user named. Shards are used only where they are named: a run beside them asks
+        all there is to ask, as it would elsewhere.
     """
 
-    def __init__(self, paths: Sequence[Path], asked: str) -> None:
-        self._paths = [path for path in paths if self._asked_alike(path, asked)]
+    def __init__(self, paths: Sequence[Path], asked: str, named: Sequence[Path] = ()) -> None:
+        self._paths = [path for path in paths if self._asked_alike(path, asked, path in named)]
 
-    def _asked_alike(self, path: Path, asked: str) -> bool:
+    def _asked_alike(self, path: Path, asked: str, is_named: bool) -> bool:
         """Whether the answers of a run can be ours; a run that cannot be read is named in a warning."""
         try:
             if not RunFolder(path).store.exists():
                 return False
             with AnswerStore(RunFolder(path).store, read_only=True) as store:
-                return store.about().get("asked") == asked
+                about = store.about()
+            settings = about.get("settings")
+            is_shard = isinstance(settings, Mapping) and "shard" in settings
+            return about.get("asked") == asked and (is_named or not is_shard)
         except (ResumeError, StorageError) as error:
             warnings.warn(f"the answers of another run are not used: {error}", stacklevel=2)
             return False
@@ -91,6 +97,54 @@ class OtherRuns:
         return found
 
 
+class Missing:
+    """Different prompts that are to be asked together, and whether they are enough.
+
+    Parameters
+    ----------
+    chunk_size : int
+        Different prompts that are asked together.
+    operations_per_token : float
+        What a token costs; 0 where that is not known.
+
+    Examples
+    --------
+    >>> missing = Missing(2, 0.0)
+    >>> missing.add(b"a", "Who?"), missing.add(b"a", "Who?"), missing.is_full(n_waiting=2)
+    (None, None, False)
+    >>> missing.add(b"b", "Where?"), missing.is_full(n_waiting=3), missing.prompts
+    (None, True, {b'a': 'Who?', b'b': 'Where?'})
+    """
+
+    def __init__(self, chunk_size: int, operations_per_token: float) -> None:
+        self._chunk_size, self._per_byte = chunk_size, operations_per_token / _BYTES_PER_TOKEN
+        self.prompts: dict[bytes, str] = {}
+        self._opening, self._n_bytes = "", 0
+
+    def add(self, key: bytes, prompt: str) -> None:
+        """Note a prompt that is to be asked, and its bytes after what it shares with the one before."""
+        if key in self.prompts:
+            return
+        if self.prompts:
+            self._opening = os.path.commonprefix([self._opening, prompt])
+        else:
+            self._opening, self._n_bytes = prompt, 0
+        self.prompts[key] = prompt
+        self._n_bytes += len(prompt[len(self._opening) :].encode("utf-8", "surrogatepass"))
+
+    def is_full(self, n_waiting: int) -> bool:
+        """Whether the prompts are to be asked now, while so many rows wait."""
+        return bool(self.prompts) and (
+            len(self.prompts) >= self._chunk_size
+            or n_waiting >= self._chunk_size * _MOST_WAITING
+            or self._n_bytes * self._per_byte >= MOST_OPERATIONS
+        )
+
+    def clear(self) -> None:
+        """Begin a new chunk."""
+        self.prompts = {}
+
+
 class Questions:
     """An engine, some labels, and what it was asked about them.
 
@@ -104,20 +158,24 @@ class Questions:
     ----------
     asked : str
         Equal for runs whose answers to a prompt are the same.
+    before : bytes
+        What the keys of prompts begin with.
     """
 
     def __init__(self, engine: Engine, labels: Sequence[str]) -> None:
-        self._engine, self._labels = engine, list(labels)
-        self._before = digest(json.dumps([engine.fingerprint, self._labels], sort_keys=True))
-        self.asked = self._before.hex()
-        n_labels = len(self._labels)
+        self._engine, self.labels = engine, list(labels)
+        self.before = digest(json.dumps([engine.fingerprint, self.labels], sort_keys=True))
+        self.asked = self.before.hex()
+        n_labels = len(self.labels)
         self._layout = np.dtype([("logprobs", "<f8", (n_labels,)), ("is_bound", "?", (n_labels,))])
         self._waiting: list[tuple[bytes, Prompted]] = []
-        self._missing: dict[bytes, str] = {}
+        self._missing = self.missing(1)
         self._known: dict[bytes, Answer] = {}
         self._from_others: set[bytes] = set()
-        self._per_byte = engine.operations_per_token() / _BYTES_PER_TOKEN
-        self._opening, self._n_bytes = "", 0
+
+    def missing(self, chunk_size: int) -> Missing:
+        """Return an empty chunk of prompts."""
+        return Missing(chunk_size, self._engine.operations_per_token())
 
     def answer(
         self, rows: Iterable[Prompted], store: AnswerStore, others: OtherRuns, chunk_size: int
@@ -144,66 +202,83 @@ class Questions:
         StorageError
             Answers cannot be saved.
         """
-        source = iter(rows)
+        source, self._missing = iter(rows), self.missing(chunk_size)
         while batch := list(islice(source, chunk_size)):
-            keys = [digest(one.prompt, self._before) for one in batch]
+            keys = [digest(one.prompt, self.before) for one in batch]
             self._look_up(keys, store, others)
             for key, one in zip(keys, batch, strict=True):
                 if key not in self._known:
-                    if self._waiting and not self._missing:
+                    if self._waiting and not self._missing.prompts:
                         yield self._release()
-                    self._add_missing(key, one.prompt)
+                    self._missing.add(key, one.prompt)
                 # invariant: the first row that waits waits for an answer, or none of them does
                 self._waiting.append((key, one))
-                is_full = (
-                    len(self._missing) >= chunk_size
-                    or len(self._waiting) >= chunk_size * _MOST_WAITING
-                    or self._n_bytes * self._per_byte >= MOST_OPERATIONS
-                )
-                if self._missing and is_full:
+                if self._missing.is_full(len(self._waiting)):
                     yield self._ask(store)
-            if self._waiting and not self._missing:
+            if self._waiting and not self._missing.prompts:
                 yield self._release()
         if self._waiting:
             yield self._ask(store)
+
+    def answer_chunk(
+        self, rows: Sequence[tuple[bytes, Prompted]], asked: Mapping[bytes, str], store: AnswerStore
+    ) -> Answered:
+        """Return some rows with their answers, which are in the store, or are asked together now.
+
+        Parameters
+        ----------
+        rows : sequence of (bytes, Prompted), length n
+            With the keys of their prompts.
+        asked : mapping of bytes to str
+            Prompts, by key, that belong together.
+        store : AnswerStore
+            Where answers are, and where new ones go.
+
+        Returns
+        -------
+        Answered
+
+        Raises
+        ------
+        EngineError, StorageError
+            As for :meth:`answer`.
+        """
+        self._waiting, self._missing = list(rows), self.missing(len(asked) + 1)
+        self._known = store.find(list(dict.fromkeys([*asked, *(key for key, _ in rows)])))
+        self._from_others = set()
+        for key, prompt in asked.items():
+            if key not in self._known:
+                self._missing.add(key, prompt)
+        return self._ask(store) if self._missing.prompts else self._release()
 
     def _look_up(self, keys: list[bytes], store: AnswerStore, others: OtherRuns) -> None:
         """Find the answers that this run and other runs have, and forget those of rows that are done."""
         needed = {key for key, _ in self._waiting}
         self._known = {key: answer for key, answer in self._known.items() if key in needed}
         self._from_others &= self._known.keys()
-        wanted = [key for key in dict.fromkeys(keys) if key not in self._known and key not in self._missing]
+        wanted = [
+            key for key in dict.fromkeys(keys) if key not in self._known and key not in self._missing.prompts
+        ]
         self._known |= store.find(wanted)
         found = others.find([key for key in wanted if key not in self._known])
         self._from_others |= found.keys()
         self._known |= found
 
-    def _add_missing(self, key: bytes, prompt: str) -> None:
-        """Note a prompt that is to be asked, and its bytes after what it shares with the one before."""
-        if key in self._missing:
-            return
-        if self._missing:
-            self._opening = os.path.commonprefix([self._opening, prompt])
-        else:
-            self._opening, self._n_bytes = prompt, 0
-        self._missing[key] = prompt
-        self._n_bytes += len(prompt[len(self._opening) :].encode("utf-8", "surrogatepass"))
-
     def _ask(self, store: AnswerStore) -> Answered:
         """Ask about what is missing, save the answers, and return all rows that waited."""
-        keys, prompts = list(self._missing), list(self._missing.values())
+        keys, prompts = list(self._missing.prompts), list(self._missing.prompts.values())
 
         def save_one(position: int, score: LabelScores) -> None:
             key = keys[position]
-            store.add([(key, self._checked(score, 1)[0])], lasting_facts(self._engine), durable=False)
+            store.add([(key, self.as_answers(score, 1)[0])], lasting_facts(self._engine), durable=False)
 
-        values = self._checked(self._engine.label_scores(prompts, self._labels, save_one), len(keys))
+        values = self.as_answers(self._engine.label_scores(prompts, self.labels, save_one), len(keys))
         facts = lasting_facts(self._engine)
         store.add(zip(keys, values, strict=True), facts)
         self._known |= {
             key: Answer(value, json.dumps(facts)) for key, value in zip(keys, values, strict=True)
         }
-        self._missing = {}
+        self._missing.clear()
         return self._release()
 
     def _release(self) -> Answered:
@@ -215,10 +290,10 @@ class Questions:
         self._waiting = []
         return Answered(rows, answers["logprobs"], answers["is_bound"], facts, n_reused)
 
-    def _checked(self, scores: LabelScores, n_prompts: int) -> list[bytes]:
+    def as_answers(self, scores: LabelScores, n_prompts: int) -> list[bytes]:
         """Return what an engine answered as bytes to keep, if it can be right."""
         logprobs = np.asarray(scores.logprobs, dtype=np.float64)
-        expected = (n_prompts, len(self._labels))
+        expected = (n_prompts, len(self.labels))
         is_bound = np.zeros(expected, dtype=np.bool_) if scores.is_bound is None else scores.is_bound
         for name, shape in (("logprobs", logprobs.shape), ("is_bound", is_bound.shape)):
             if shape != expected:
@@ -227,11 +302,11 @@ class Questions:
         if wrong.any():
             row, label = np.argwhere(wrong)[0]
             raise EngineError(
-                f"the engine answered {logprobs[row, label]} about label {self._labels[label]!r} of prompt"
+                f"the engine answered {logprobs[row, label]} about label {self.labels[label]!r} of prompt"
                 f" {row} of {n_prompts}, which is not a log-probability",
                 parameter="logprobs",
                 received=float(logprobs[row, label]),
-                column=self._labels[label],
+                column=self.labels[label],
             )
         answers: npt.NDArray[np.void] = np.empty(n_prompts, dtype=self._layout)
         answers["logprobs"], answers["is_bound"] = logprobs, is_bound

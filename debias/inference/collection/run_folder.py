@@ -255,7 +255,7 @@ def refuse_other_settings(place: Path, before: Mapping[str, object], now: Mappin
     Traceback (most recent call last):
     debias.errors.ResumeError: a: it was made with other settings: engine.dtype was 'float32' and is now ...
     """
-    old, new = _flat(before), _flat(json.loads(json.dumps(now)))
+    old, new = flat_settings(before), flat_settings(json.loads(json.dumps(now)))
     different = [key for key in sorted({*old, *new}) if old.get(key) != new.get(key)]
     if not different:
         return
@@ -278,11 +278,17 @@ def _mapping(value: object) -> Mapping[str, object]:
     return value if isinstance(value, Mapping) else {}
 
 
-def _flat(settings: object, path: str = "") -> dict[str, object]:
-    """Return dotted names of all settings; a list counts as one."""
+def flat_settings(settings: object, path: str = "") -> dict[str, object]:
+    """Return dotted names of all settings; a list counts as one.
+
+    Examples
+    --------
+    >>> flat_settings({"engine": {"dtype": "float32"}, "shots": 1})
+    {'engine.dtype': 'float32', 'shots': 1}
+    """
     if not isinstance(settings, Mapping):
         return {path: settings}
     flat: dict[str, object] = {}
     for key, value in settings.items():
-        flat |= _flat(value, f"{path}.{key}" if path else str(key))
+        flat |= flat_settings(value, f"{path}.{key}" if path else str(key))
     return flat

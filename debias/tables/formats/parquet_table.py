@@ -25,6 +25,8 @@ from debias.tables.table_parts import TableParts
 
 SCHEMA_VERSION = 1
 SCHEMA_KEY = b"debias_probability_table"
+SHARD_KEY = b"debias_shard"
+"""What a part of a table has in place of :data:`SCHEMA_KEY`."""
 CLASS_PREFIX = "p_"
 COMPRESSION = "zstd"
 _EXACT_SUM = 1e-9
@@ -274,6 +276,10 @@ def header_in(path: Path, schema: pa.Schema) -> dict[str, Any] | None:
     kept = schema.metadata or {}
     raw = kept.get(SCHEMA_KEY)
     if raw is None:
+        if SHARD_KEY in kept:
+            raise TableError(
+                "the file is one shard of a table, not a table", file=path, fix="merge all shards first"
+            )
         if any(b'"schema_version"' in value or b'"ids_given"' in value for value in kept.values()):
             raise TableError("the description in the Parquet schema is damaged", file=path)
         return None

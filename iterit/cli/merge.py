@@ -1,0 +1,36 @@
+"""``iterit merge``: the shards of scores become one file."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from debias.console.output_files import FRAME_FORMATS, check_output
+from debias.console.screen import print_lines, print_table
+from iterit.cli.score import describe_scores
+
+
+def merge(
+    shards: Annotated[
+        list[Path],
+        typer.Argument(metavar="SHARD...", help="The files of all shards, in any order: .parquet."),
+    ],
+    *,
+    out: Annotated[Path, typer.Option(help="The scores, one row each: .parquet, .csv or .jsonl.")] = Path(
+        "scores.parquet"
+    ),
+) -> None:
+    """Merge the shards that iterit score --shard wrote into one file of scores.
+
+    The file is the one, byte by byte, that a single run makes. A shard or a row that is missing or there
+    twice is refused and named, and so are shards that were made with another model, other settings or
+    other records.
+
+    Example: iterit merge part-1.parquet part-2.parquet part-3.parquet part-4.parquet --out scores.parquet
+    """
+    check_output(out, FRAME_FORMATS, tuple(shards))
+    from iterit.scoring.score_shards import merge_scores
+
+    scores = merge_scores(shards, out)
+    print_table(*describe_scores(scores))
+    print_lines([f"Wrote {out}: {len(scores):,} records."])

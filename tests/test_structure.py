@@ -123,7 +123,7 @@ def test_a_folder_holds_at_most_ten_files():
 def test_the_house_can_be_drawn_from_memory():
     assert MEASURED["rooms"] <= 20
     assert MEASURED["floors"] <= 8
-    assert MEASURED["arrows between rooms"] <= 84  # 75 before there was a room that serves
+    assert MEASURED["arrows between rooms"] <= 84  # 75 before corrections were served
     assert MEASURED["circles of rooms"] == 0
 
 

@@ -20,7 +20,21 @@ from debias.console.command_group import make_program
 
 app = make_program(
     "debias",
-    (collect, merge, split, fit, frontier, apply, export, certify, watch, report, compare, bench_engine, demo),
+    (
+        collect,
+        merge,
+        split,
+        fit,
+        frontier,
+        apply,
+        export,
+        certify,
+        watch,
+        report,
+        compare,
+        bench_engine,
+        demo,
+    ),
     summary="Even out the class accuracies of a prompted language model, after the fact.\n\n"
     "Collect class probabilities once, fit one small correction per class on labelled rows, apply it "
     "anywhere. It evens class accuracies; it does not remove social bias.",

@@ -5,7 +5,8 @@ from typing import Annotated
 
 import typer
 
-from debias.console.output_files import FRAME_FORMATS, check_output
+from debias.console.frame_files import FRAME_FORMATS
+from debias.console.output_files import check_output
 from debias.console.screen import print_lines, print_table
 from iterit.cli.score import describe_scores
 

@@ -17,7 +17,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from debias.atomic_file import atomic_path
-from debias.console.output_files import FRAME_FORMATS, write_frame
+from debias.console.frame_files import FRAME_FORMATS, write_frame
 from debias.errors import ParameterError, TableError
 from debias.inference.collection.answer_store import digest
 from debias.inference.collection.shards.dealing import Dealer

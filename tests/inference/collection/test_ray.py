@@ -1,4 +1,4 @@
-"""A real Ray cluster of several node processes: the same table as one machine's, with a node killed on the way."""
+"""A real Ray cluster of several node processes: the table of one machine, with a node killed on the way."""
 
 import importlib.util
 import os

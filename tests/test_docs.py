@@ -21,6 +21,7 @@ from tests.support.paths import ROOT
 
 README = ROOT / "README.md"
 HELP_PAGE = ROOT / "docs" / "command-line.md"
+MACHINES = ROOT / "docs" / "many-machines.md"
 ITERIT_COMMANDS = ["", "score", "merge", "select", "train", "report"]
 COMMANDS = [
     "",
@@ -291,6 +292,37 @@ def test_the_page_on_methods_lists_every_method_and_its_commands_and_python_work
         assert done.exit_code == 0, f"{line}: {done.stderr[-2000:]}"
     exec("\n".join(blocks("python", page)), {})
     assert "methods, cross-validated" in capsys.readouterr().out
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning", "ignore::FutureWarning", "ignore::ResourceWarning")
+def test_the_commands_of_the_page_on_many_machines_work_in_order(tmp_path, monkeypatch):
+    from tests.support.tiny_models import byte_tokenizer, tiny_model
+
+    for part in (tiny_model("qwen2"), byte_tokenizer()):
+        part.save_pretrained(tmp_path / "my-model")
+    lines = (ROOT / "data" / "instructions.jsonl").read_text(encoding="utf-8").splitlines(keepends=True)
+    (tmp_path / "your.jsonl").write_text("".join(lines[:20]), encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    commands = [shlex.split(line[2:]) for line in "".join(blocks("console", MACHINES)).splitlines()]
+    assert [words[1] for words in commands] == ["collect", "collect", "merge", "score", "score", "merge"]
+    collected, scored = commands[0][:-4], commands[3][:-4]
+    for words in (*commands, [*collected, "--out", "one.parquet"], [*scored, "--out", "one-scores.parquet"]):
+        done = CliRunner().invoke({"debias": app, "iterit": iterit_app}[words[0]], words[1:])
+        assert done.exit_code == 0, f"{words}: {done.stderr[-2000:]}"
+    assert Path("trec.parquet").read_bytes() == Path("one.parquet").read_bytes()
+    assert Path("scores.parquet").read_bytes() == Path("one-scores.parquet").read_bytes()
+
+
+def test_the_recipes_of_the_page_on_many_machines_can_be_read():
+    import yaml
+
+    (job,) = map(yaml.safe_load, blocks("yaml", MACHINES))
+    assert job["spec"]["completionMode"] == "Indexed"
+    assert job["spec"]["completions"] == 8
+    for script in blocks("bash", MACHINES):
+        assert subprocess.run(["bash", "-n"], input=script, text=True, check=False).returncode == 0
+        for words in re.findall(r"debias collect|iterit score|debias merge", script):
+            assert words.split()[1] in COMMANDS + ITERIT_COMMANDS
 
 
 def test_links_of_the_documents_lead_somewhere():

@@ -147,7 +147,10 @@ def _ray(cluster: RaySettings) -> Any:
         raise MissingDependencyError("ray is not installed", parameter="ray", fix=fix) from error
     try:
         address = None if cluster.ray == "local" else cluster.ray
-        ray.init(address=address, ignore_reinit_error=True, log_to_driver=False, logging_level="ERROR")
+        if not ray.is_initialized():
+            ray.init(address=address, log_to_driver=False, logging_level="ERROR")
+        elif cluster.ray not in ("auto", "local", ray.get_runtime_context().gcs_address):
+            raise ConnectionError("this process is connected to another cluster already")
     except (ConnectionError, ValueError, RuntimeError, OSError) as error:
         problem = f"the Ray cluster cannot be reached ({str(error).splitlines()[0][:200]})"
         raise EngineError(problem, parameter="ray", received=cluster.ray) from error

@@ -4,9 +4,9 @@ Run, where ray is installed (`make test-ray` makes such an environment):
 
     python experiments/ray_workers.py
 
-Each worker has an engine of its own, on one thread. The clock runs from the first answered chunk to the last,
-so that starting workers and loading models is not counted; it is reported apart. Each chunk brings its seconds
-and its processor seconds from the worker. An engine in this process, on one thread, is the baseline.
+Each worker has an engine of its own, on one thread. The clock runs from the first answered chunk to the
+last, so that starting workers and loading models is not counted; it is reported apart. Each chunk brings
+its seconds and its processor seconds from the worker. An engine in this process is the baseline.
 """
 
 import os
@@ -110,18 +110,18 @@ def main() -> None:
         "# Workers of a Ray cluster on one machine",
         "",
         f"{SETTINGS['rows']} {SETTINGS['task']} rows, {SETTINGS['shots']}-shot, model {SETTINGS['model']} in"
-        f" {SETTINGS['dtype']}, {SETTINGS['chunk_size']} prompts per chunk; each worker has an engine of its own on"
-        f" one thread. {machine('ray', 'torch')}. Load of the machine at the end: {load:.1f}.",
+        f" {SETTINGS['dtype']}, {SETTINGS['chunk_size']} prompts per chunk; each worker has an engine of its"
+        f" own on one thread. {machine('ray', 'torch')}. Load of the machine at the end: {load:.1f}.",
         "",
         markdown(rounded(table, {"processor s per row": 3, "start, s": 1})),
         "",
-        f"- What limits: the processor. All workers together kept at most {busiest:.2f} of {os.cpu_count()} cores"
-        " busy; the last column but one is the share of its time in which a worker had a core. Below 1, workers"
-        " wait for each other, or for other programs of the machine (see its load).",
-        "- Ray's own cost is what one worker loses against the engine in this process: arrow tables, scheduling and"
-        " the driver.",
-        "- Starting a worker means importing torch and loading the model: runs of a few thousand rows are quicker in"
-        " one process.",
+        f"- What limits: the processor. All workers together kept at most {busiest:.2f} of {os.cpu_count()}"
+        " cores busy; the last column but one is the share of its time in which a worker had a core. Below 1,"
+        " workers wait for each other, or for other programs of the machine (see its load).",
+        "- Ray's own cost is what one worker loses against the engine in this process: Arrow tables,"
+        " scheduling and the driver.",
+        "- Starting a worker means importing torch and loading the model: short runs are quicker in one"
+        " process.",
         "",
     ]
     (RESULTS / "ray_workers.md").write_text("\n".join(text))

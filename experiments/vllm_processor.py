@@ -22,6 +22,8 @@ from typing import Any
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("VLLM_CPU_KVCACHE_SPACE", "1")
 os.environ["VLLM_USE_V2_MODEL_RUNNER"] = "0"
+# A process that is forked after numba was imported does not start: vLLM looks at all modules there.
+os.environ["VLLM_WORKER_MULTIPROCESSING_METHOD"] = "spawn"
 
 import numpy as np
 import pandas as pd

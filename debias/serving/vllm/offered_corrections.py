@@ -136,6 +136,9 @@ def read_offers(environment: Mapping[str, str] | None = None) -> Offers:
             received=NOTHING if named is None else named,
             fix="set this environment variable before vLLM is started",
         )
+    if not by_name or "none" in by_name:
+        allowed = "one correction or more, none of them named 'none'"
+        raise ParameterError(parameter=OFFERED, allowed=allowed, received=[*by_name], file=path)
     default = environment.get(DEFAULT) or None
     if default is not None and default not in by_name:
         allowed = f"one of {', '.join(map(repr, by_name))}"
@@ -149,10 +152,6 @@ def _read_table(path: Path) -> dict[str, Offer]:
         tables = tomllib.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise ParameterError(f"it cannot be read: {error}", parameter=OFFERED, file=path) from error
-    if not tables or "none" in tables:
-        raise ParameterError(
-            parameter=OFFERED, allowed="one table or more, none of them named 'none'", file=path
-        )
     return {name: _read_offer(name, table, path) for name, table in tables.items()}
 
 

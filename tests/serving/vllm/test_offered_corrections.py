@@ -42,6 +42,8 @@ def test_other_environments_are_refused(table):
     for value in ("", "folder", "trec.parquet"):
         with refused(ParameterError, parameter="DEBIAS_CORRECTIONS", received=value):
             read_offers({"DEBIAS_CORRECTIONS": value})
+    with refused(ParameterError, parameter="DEBIAS_CORRECTIONS", received=["none"]):
+        read_offers({"DEBIAS_CORRECTIONS": "none.json"})
     with refused(ParameterError, parameter="DEBIAS_DEFAULT_CORRECTION", received="other"):
         read_offers({"DEBIAS_CORRECTIONS": str(table), "DEBIAS_DEFAULT_CORRECTION": "other"})
 

@@ -134,13 +134,13 @@ def logistic(case: Case) -> Decide:
 
 
 def timed(run: Callable[[], object], least: float) -> float:
-    """Return the seconds of one call, from as many as fill a measurement."""
+    """Return the CPU seconds of one call, from as many as fill a measurement: others may use the machine."""
     calls, seconds = 0, 0.0
-    started = time.perf_counter()
+    started = time.process_time()
     while seconds < least:
         run()
         calls += 1
-        seconds = time.perf_counter() - started
+        seconds = time.process_time() - started
     return seconds / calls
 
 
@@ -207,8 +207,8 @@ and have two corrected values that are equal but for a last digit: a logit bias 
 
 ## Time
 
-Medians of {settings["repeats"]} interleaved measurements on one thread, beside scikit-learn's logistic
-regression on the same rows. The number in a name is that of classes. MLflow's times include making a frame.
+Medians of {settings["repeats"]} interleaved measurements of CPU time on one thread, beside scikit-learn's
+logistic regression on the same rows. The number in a name is that of classes. MLflow's times include making a frame.
 
 {markdown(rounded(times, {"one row, µs": 1, "times faster, one row": 1, "times faster, batch": 1}))}
 """

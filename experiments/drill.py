@@ -19,11 +19,6 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-HERE = Path(__file__).resolve().parent
-sys.path[:0] = [str(HERE), str(HERE.parent)]
-for name, value in (("OMP_NUM_THREADS", "1"), ("TOKENIZERS_PARALLELISM", "false"), ("HF_HUB_OFFLINE", "1")):
-    os.environ.setdefault(name, value)
-
 import numpy as np
 from common import RESULTS, machine, markdown, settings_of
 from drills.companions import server_gone, two_processes

@@ -26,7 +26,11 @@ def run(folder, cache):
     (folder / "kernel.py").write_text(KERNEL)
     environment = os.environ | {"PYTHONPATH": str(ROOT), "NUMBA_CACHE_DIR": str(cache)}
     done = subprocess.run(
-        [sys.executable, str(folder / "kernel.py")], env=environment, capture_output=True, text=True, check=False
+        [sys.executable, str(folder / "kernel.py")],
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert (done.returncode, done.stdout, done.stderr) == (0, "3\n", "")
 
@@ -36,7 +40,9 @@ def files(cache, ending):
 
 
 @pytest.mark.parametrize("ending", ["nbi", "nbc"])
-@pytest.mark.parametrize("damage", [lambda content: b"", lambda content: content[:30], lambda content: b"no" * 99])
+@pytest.mark.parametrize(
+    "damage", [lambda content: b"", lambda content: content[:30], lambda content: b"no" * 99]
+)
 def test_a_damaged_file_of_compiled_code_is_made_anew(tmp_path, ending, damage):
     cache = tmp_path / "cache"
     run(tmp_path, cache)

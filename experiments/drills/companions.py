@@ -4,6 +4,7 @@ import time
 from collections.abc import Iterator
 
 import numpy as np
+
 from drills.jobs import differences
 from drills.outcomes import Trial
 from drills.watching import LOG, lost_and_duplicated

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
+
 from drills.outcomes import Trial
 from drills.watching import LOG
 from drills.workshop import Workshop

@@ -1,4 +1,4 @@
-"""A disk that is full at each writer, and one that is read-only: one line of ours, and nothing half written."""
+"""A full disk at each writer, and a read-only one: one line of ours, and nothing half written."""
 
 import os
 import shutil
@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
+
 from drills.jobs import Job, unfinished
 from drills.outcomes import Skipped, Trial
 from drills.watching import LOG
@@ -56,7 +57,11 @@ def full_disks(workshop: Workshop, random: np.random.Generator) -> Iterator[Tria
 
 def _files(folder: Path, job: Job) -> list[Path]:
     """Return what a command has written."""
-    return [path for path in folder.rglob("*") if path.is_file() and path.relative_to(folder).parts[0] not in job.inputs]
+    return [
+        path
+        for path in folder.rglob("*")
+        if path.is_file() and path.relative_to(folder).parts[0] not in job.inputs
+    ]
 
 
 def _full(workshop: Workshop, job: Job, disk: Path, room: int) -> Trial:
@@ -120,5 +125,3 @@ def read_only_folders(workshop: Workshop, random: np.random.Generator) -> Iterat
             _rescued(workshop, job, place)
             trial.wrong += workshop.finish(job, place)[1]
             yield trial
-
-

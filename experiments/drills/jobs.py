@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-WORDS = "Who wrote the book How many planets are there in Nile good bad".split()
+WORDS = ["Who", "wrote", "the", "book", "How", "many", "planets", "are", "there", "in", "Nile", "good", "bad"]
 CLASSES = ("bad", "fine", "great")
 
 
@@ -105,7 +105,9 @@ def make_inputs(workshop: Path, n_records: int, n_texts: int, n_rows: int) -> No
         drawn = np.random.default_rng(seed)
         values = drawn.dirichlet((4.0, 2.0, 1.0), size=n_rows)
         answers = (values * (0.5, 1.0, 1.5)).argmax(axis=1)
-        labels = [CLASSES[k] for k in np.where(drawn.random(n_rows) < 0.3, drawn.integers(0, 3, n_rows), answers)]
+        labels = [
+            CLASSES[k] for k in np.where(drawn.random(n_rows) < 0.3, drawn.integers(0, 3, n_rows), answers)
+        ]
         ids = [f"{name}-{number}" for number in range(n_rows)]
         texts = [f"{name} text {number}" for number in range(n_rows)]
         ProbabilityTable(values, labels, classes=CLASSES, ids=ids, texts=texts).write(workshop / name)
@@ -135,8 +137,8 @@ def jobs(url: str) -> dict[str, Job]:
             (*TRAINED, "run/model/adapter_model.safetensors"), "steps", ("run",), "run"),
         own("split", "debias", ("split", "opt.parquet", "--opt-out", "a.parquet", "--test-out", "b.parquet"),
             ("opt.parquet",), ("a.parquet", "b.parquet")),
-        own("fit", "debias", ("fit", "opt.parquet", "--method", "ensemble", "--out", "c.json"), ("opt.parquet",),
-            ("c.json",)),
+        own("fit", "debias", ("fit", "opt.parquet", "--method", "ensemble", "--out", "c.json"),
+            ("opt.parquet",), ("c.json",)),
         own("frontier", "debias", ("frontier", "opt.parquet", "--method", "weight", "--out", "f.csv"),
             ("opt.parquet",), ("f.csv",)),
         own("apply", "debias", ("apply", "test.parquet", "--correction", "c.json", "--out", "p.csv"),
@@ -145,8 +147,8 @@ def jobs(url: str) -> dict[str, Job]:
             ("test.parquet", "c.json"), ("g.json",)),
         own("report", "debias", ("report", "test.parquet", "--correction", "c.json", "--out", "r.html"),
             ("test.parquet", "c.json"), ("r.html",)),
-        own("compare", "debias", ("compare", "opt.parquet", "--test", "test.parquet", "--out", "k.html"), tables,
-            ("k.html",)),
+        own("compare", "debias", ("compare", "opt.parquet", "--test", "test.parquet", "--out", "k.html"),
+            tables, ("k.html",)),
         own("select", "iterit", ("select", "your.jsonl", "--scores", "s.parquet", "--ratio", "0.2", "--why",
             "w.csv"), ("your.jsonl", "s.parquet"), ("selected.jsonl", "w.csv")),
         own("rounds report", "iterit", ("report", "finished", "--out", "rounds.html"), ("finished",),

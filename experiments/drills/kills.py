@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
+
 from drills.jobs import unfinished
 from drills.outcomes import Trial
 from drills.watching import LOG
@@ -61,5 +62,3 @@ def _kept(log: Path, work: str) -> str:
         return f"step {max(saved, default=0)} was saved"
     kept = {name for one in words if one[0] == "kept" for name in one[1:]}
     return f"{len(kept)} {work or 'pieces'} were kept"
-
-

@@ -4,6 +4,7 @@ A fork of this process, which has imported everything, begins in a moment; a pro
 takes as long as for a user. Both end with what the command wrote, and its exit code.
 """
 
+import importlib
 import os
 import signal
 import subprocess
@@ -16,6 +17,17 @@ from pathlib import Path
 from typing import NamedTuple, NoReturn
 
 ROOT = Path(__file__).resolve().parents[2]
+
+IMPORTED = (
+    "accelerate", "filelock", "pandas", "peft", "sklearn.linear_model", "transformers.trainer",
+    "debias.cli", "debias.cli.compare", "debias.cli.fit", "debias.cli.frontier",
+    "debias.cli.model_commands.collect", "debias.estimators.tuning.debiaser",
+    "debias.inference.collection.collection", "debias.inference.engine_settings",
+    "debias.inference.openai.openai_engine", "debias.inference.transformers.transformers_engine",
+    "debias.reports.comparison.comparison", "debias.reports.correction_report", "iterit.cli",
+    "iterit.cli.train", "iterit.selection.selection", "iterit.training.trainer_setup",
+)  # fmt: skip
+"""What the commands import."""
 
 
 class Ended(NamedTuple):
@@ -179,29 +191,6 @@ def _hears_signals() -> None:
 
 def import_everything() -> None:
     """Import what the commands import, so that forks begin at once; start no thread."""
-    import accelerate  # noqa: F401
-    import filelock  # noqa: F401
-    import pandas  # noqa: F401
-    import peft  # noqa: F401
-    import sklearn.linear_model  # noqa: F401
-    import transformers
-    from transformers import Trainer  # noqa: F401
-
-    import debias.cli
-    import debias.cli.compare
-    import debias.cli.fit
-    import debias.cli.frontier
-    import debias.cli.model_commands.collect
-    import debias.estimators.tuning.debiaser
-    import debias.inference.collection.collection
-    import debias.inference.engine_settings
-    import debias.inference.openai.openai_engine
-    import debias.inference.transformers.transformers_engine
-    import debias.reports.comparison.comparison
-    import debias.reports.correction_report
-    import iterit.cli
-    import iterit.cli.train
-    import iterit.selection.selection
-    import iterit.training.trainer_setup
-
-    transformers.utils.logging.disable_progress_bar()
+    for name in IMPORTED:
+        importlib.import_module(name)
+    importlib.import_module("transformers").utils.logging.disable_progress_bar()

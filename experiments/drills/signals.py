@@ -5,6 +5,7 @@ import time
 from collections.abc import Iterator
 
 import numpy as np
+
 from drills.outcomes import Trial
 from drills.processes import from_the_start
 from drills.workshop import Workshop

@@ -7,6 +7,7 @@ import sys
 from collections.abc import Iterator
 
 import numpy as np
+
 from drills.jobs import differences
 from drills.outcomes import Skipped, Trial
 from drills.processes import from_the_start

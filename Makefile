@@ -31,7 +31,7 @@ export NUMBA_CACHE_DIR = $(CURDIR)/.numba-cache/$(DEPENDENCIES)
 KERNELS := $(shell grep -rl --include='*.py' 'import compiled' debias iterit) debias/compilation.py
 NUMBA_STAMP := .numba-cache/$(DEPENDENCIES)/.stamp
 
-.PHONY: install demo test coverage test-slow test-vllm test-harness test-ray lint format types docs-check docs-write check clean
+.PHONY: install demo test coverage test-slow test-vllm test-harness test-ray drill fuzz lint format types docs-check docs-write check clean
 
 ifeq ($(VENV),)
 $(error DEPENDENCIES must be pinned, lowest or newest, got $(DEPENDENCIES))
@@ -65,6 +65,15 @@ coverage: install $(NUMBA_STAMP)
 
 test-slow: install $(NUMBA_STAMP)
 	$(BIN)/python -m pytest -m slow
+
+# Commands are killed, stopped and starved of disk in every way: about half an hour, and the rights of root
+# for small disks. `make drill OPTIONS=--quick` takes a minute.
+drill: install $(NUMBA_STAMP)
+	$(TEST_ENVIRONMENT) $(BIN)/python experiments/drill.py $(OPTIONS)
+
+# Damaged files of every format, for each reader: about half an hour; `OPTIONS=--files 2000` for less.
+fuzz: install $(NUMBA_STAMP)
+	$(TEST_ENVIRONMENT) $(BIN)/python experiments/fuzz_readers.py $(OPTIONS)
 
 # A real vLLM on a CPU, in an environment of its own: a few minutes, most of them starting it.
 test-vllm: NUMBA_CACHE_DIR = $(CURDIR)/.numba-cache/vllm

@@ -6,11 +6,12 @@ Each sound file is read as it is, then damaged at random (flipped bits, cuts, re
 nesting, broken text) and read again under a limit of memory and time. The outcomes: an error of ours; the
 same content; other content (of formats with a checksum this is a wrong answer: "damaged, accepted"); a
 foreign exception; a crash; over the memory; over the time. The files that led to the last five are kept in
-fuzz_failures/. Writes experiments/results/fuzz_readers.csv and .md.
+fuzz_failures/. Checksums stop most damage at the door: files of "signed anew" get theirs made again after the
+damage, so that what is behind it is read, too. Writes experiments/results/fuzz_readers.csv and .md.
 """
 
 import argparse
-import gzip
+import contextlib
 import json
 import os
 import re
@@ -30,20 +31,12 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 from common import RESULTS, machine, markdown, settings_of
+from sound_files.own_files import own, signed_anew
+from sound_files.read_tables import tables
+from sound_files.read_texts import records, texts
 
-from debias.corrections.families import ensemble
 from debias.errors import DebiasError
-from debias.estimators.debiasers import EnsembleDebiaser
-from debias.estimators.tuning.methods import load
-from debias.inference.collection.answer_store import AnswerStore, digest
-from debias.inference.texts.sources import load_split
-from debias.inference.texts.tasks import Task, load_task
 from debias.tables.table import ProbabilityTable
-from iterit.records.instruction_records import read_records
-from iterit.rounds.round_settings import RoundSettings
-from iterit.rounds.round_state import first_state, with_picks, with_scores
-from iterit.scoring.score_files import read_scores
-from iterit.training.checkpoints import RoundsCheckpoint, read_checkpoint
 
 SETTINGS = settings_of(__file__)
 ROOT = Path(__file__).resolve().parents[1]
@@ -52,7 +45,6 @@ OUTCOMES = [
     f"over {SETTINGS['gibibytes']} GiB", f"over {SETTINGS['seconds']} s",
 ]  # fmt: skip
 BAD = OUTCOMES[3:]
-CLASSES = ["World", "Sports", "Business", "Technology"]
 HOSTILE = [
     b"NaN", b"-Infinity", b"1e999", b"9" * 5000, b"18446744073709551616", b'"\\ud800"', b"\xed\xa0\x80",
     b"\x00", b"\xef\xbb\xbf", b"\xff\xfe", b"[" * 5000, b'{"a":' * 3000, b"[" * 200_000, b"null", b"true",
@@ -62,13 +54,14 @@ HOSTILE = [
 
 
 class Sound(NamedTuple):
-    """A sound file in a folder of its own, and how it is read."""
+    """A sound file in a folder of its own, how it is read, and how it is signed anew after damage."""
 
     name: str
     folder: Path
     file: str
     read: Callable[[Path], Any]
     has_checksum: bool = False
+    sign: Callable[[Path], None] | None = None
 
 
 def comparable(content: Any) -> Any:
@@ -82,221 +75,16 @@ def comparable(content: Any) -> Any:
     return content
 
 
-def make_table() -> ProbabilityTable:
-    """Make a small table with labels, texts and ids."""
-    random = np.random.default_rng(0)
-    values = random.dirichlet(np.ones(4), size=60)
-    return ProbabilityTable(
-        values,
-        [CLASSES[k] for k in random.integers(0, 4, size=60)],
-        classes=CLASSES,
-        texts=[f"text {i} über alles" for i in range(60)],
-        ids=[f"row-{i}" for i in range(60)],
-    )
-
-
 def sound_files(root: Path) -> Iterator[Sound]:
     """Write sound files of every format, each in a folder of its own."""
-    for name, write, read, has_checksum in [*tables(), *records(), *texts(), *own()]:
+    signed = [(*kind, None) for kind in [*tables(), *records(), *texts(), *own()]]
+    for name, write, read, has_checksum, sign in [*signed, *signed_anew()]:
         folder = root / re.sub(r"\W+", "_", name)
         folder.mkdir()
         files = write(folder)
         for file in files:
             title = name if len(files) == 1 else f"{name}, {Path(file).name}"
-            yield Sound(title, folder, file, read, has_checksum)
-
-
-Kind = tuple[str, Callable[[Path], list[str]], Callable[[Path], Any], bool]
-
-
-def simple(name: str, file: str, content: bytes, read: Callable[[Path], Any]) -> Kind:
-    """Describe one file by its bytes."""
-
-    def write(folder: Path) -> list[str]:
-        (folder / file).write_bytes(content)
-        return [file]
-
-    return name, write, lambda folder: read(folder / file), False
-
-
-def tables() -> list[Kind]:
-    """Describe tables of class probabilities, but for our own Parquet."""
-    table = make_table()
-    frame = pd.DataFrame(table.probabilities.to_numpy(), columns=CLASSES)
-    frame["label"], frame["text"] = table.labels.to_numpy(), table.texts.to_numpy()
-    lines = [json.dumps(row, ensure_ascii=False) for row in frame.to_dict("records")]
-    decimal = frame.drop(columns="text").to_csv(index=False, sep=";", decimal=",")
-    published = "\n".join(
-        f"{i} {i % 4} {int(row.argmax())} " + " ".join(f"{p:.6f}" for p in row)
-        for i, row in enumerate(table.probabilities.to_numpy())
-    )
-    samples = sorted((ROOT / "tests" / "data").glob("samples_*.jsonl"))
-    read = ProbabilityTable.read
-    with tempfile.TemporaryDirectory() as folder:
-        frame.to_parquet(Path(folder) / "x.parquet")
-        plain = (Path(folder) / "x.parquet").read_bytes()
-    return [
-        simple("table: pandas Parquet", "t.parquet", plain, read),
-        simple("table: CSV", "t.csv", frame.to_csv(index=False).encode(), read),
-        simple("table: TSV", "t.tsv", frame.to_csv(index=False, sep="\t").encode(), read),
-        simple("table: CSV, decimal comma", "t.csv", decimal.encode(), read),
-        simple("table: CSV, UTF-16", "t.csv", frame.to_csv(index=False).encode("utf-16"), read),
-        simple("table: JSON", "t.json", f"[{','.join(lines)}]".encode(), read),
-        simple("table: JSON Lines", "t.jsonl", "\n".join(lines).encode(), read),
-        simple("table: published text", "t.txt", published.encode(), read),
-        *(
-            simple(f"table: harness {path.name[8:18]}", path.name, path.read_bytes(), read)
-            for path in samples
-        ),
-    ]
-
-
-def some_records() -> list[dict[str, Any]]:
-    """Make records of two formats."""
-    words = ["Who", "wrote", "the", "book", "Nile", "数据", "ครับ", "größer"]
-    random = np.random.default_rng(1)
-
-    def text(n: int) -> str:
-        return " ".join(random.choice(words, size=n))
-
-    alpaca = [{"instruction": text(5), "input": "", "output": text(8)} for _ in range(30)]
-    turns = [
-        {"messages": [{"role": "user", "content": text(4)}, {"role": "assistant", "content": text(6)}]}
-        for _ in range(10)
-    ]
-    return [*alpaca, *turns]
-
-
-def records() -> list[Kind]:
-    """Describe files of instruction records."""
-    import pyarrow as pa
-
-    rows = some_records()
-    lines = "\n".join(json.dumps(row, ensure_ascii=False) for row in rows).encode()
-    frame = pd.DataFrame(rows[:30])
-    with tempfile.TemporaryDirectory() as folder:
-        frame.to_parquet(Path(folder) / "x.parquet")
-        parquet = (Path(folder) / "x.parquet").read_bytes()
-        frame.to_feather(Path(folder) / "x.feather")
-        feather = (Path(folder) / "x.feather").read_bytes()
-
-    def read(path: Path) -> list[str]:
-        found = read_records(path)
-        return [*found.responses, str(found.refused_counts)]
-
-    zstd = pa.Codec("zstd").compress(lines, asbytes=True)
-    return [
-        simple("records: JSON Lines", "r.jsonl", lines, read),
-        simple("records: JSON Lines, gzip", "r.jsonl.gz", gzip.compress(lines, mtime=0), read),
-        simple("records: JSON Lines, zstd", "r.jsonl.zst", zstd, read),
-        simple("records: JSON list", "r.json", json.dumps(rows).encode(), read),
-        simple("records: JSON by column", "r.json", frame.to_json().encode(), read),
-        simple("records: CSV", "r.csv", frame.to_csv(index=False).encode(), read),
-        simple("records: Parquet", "r.parquet", parquet, read),
-        simple("records: Feather", "r.feather", feather, read),
-    ]
-
-
-def texts() -> list[Kind]:
-    """Describe files of labelled texts, tasks, and scores."""
-    frame = pd.DataFrame(
-        {"text": [f"text {i}" for i in range(40)], "label": [CLASSES[i % 4] for i in range(40)]}
-    )
-    lines = "\n".join(json.dumps(row) for row in frame.to_dict("records"))
-    task = Task("news", CLASSES)
-    written = some_records()
-    chosen = read_records_of(written)
-    scores = pd.DataFrame({"ifd": np.linspace(0.1, 0.9, 40), "status": "ok", "digest": chosen.digests})
-
-    def split(path: Path) -> Any:
-        found = load_split(task, "opt", data=path)
-        return [*found.texts, *(found.labels or [])]
-
-    shipped = (ROOT / "data" / "tasks" / "agnews.toml").read_bytes()
-    csv, jsonl = scores.to_csv(index=False), scores.to_json(orient="records", lines=True)
-    return [
-        simple("texts: CSV", "t.csv", frame.to_csv(index=False).encode(), split),
-        simple("texts: JSON Lines", "t.jsonl", lines.encode(), split),
-        simple("task: TOML", "mine.toml", shipped, lambda path: vars(load_task(path))),
-        simple("scores: CSV", "s.csv", csv.encode(), lambda path: read_scores(path, chosen)),
-        simple("scores: JSON Lines", "s.jsonl", jsonl.encode(), lambda path: read_scores(path, chosen)),
-    ]
-
-
-def read_records_of(rows: list[dict[str, Any]]) -> Any:
-    """Return records of rows in memory."""
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "r.jsonl"
-        path.write_text("\n".join(json.dumps(row) for row in rows))
-        return read_records(path)
-
-
-def own() -> list[Kind]:
-    """Describe the formats of ours that have a checksum."""
-    table = make_table()
-    keys = [digest(f"question {i}") for i in range(40)]
-
-    def write_table(folder: Path) -> list[str]:
-        table.write(folder / "t.parquet")
-        return ["t.parquet"]
-
-    def write_correction(folder: Path) -> list[str]:
-        EnsembleDebiaser(family=ensemble(), search="descent", n_starts=2).fit(
-            table.probabilities, table.labels
-        ).save(folder / "c.json")
-        return ["c.json"]
-
-    def write_store(folder: Path) -> list[str]:
-        with AnswerStore(folder / "answers.sqlite") as store:
-            store.add([(key, f"answer {i}".encode()) for i, key in enumerate(keys)], {"dtype": "float32"})
-        return ["answers.sqlite"]
-
-    def read_store(folder: Path) -> Any:
-        with AnswerStore(folder / "answers.sqlite", read_only=True) as store:
-            found = store.find(keys)
-        wrong = {
-            k: v
-            for i, k in enumerate(keys)
-            for v in [found.get(k)]
-            if v and v.value != f"answer {i}".encode()
-        }
-        return wrong  # an answer that is missing is asked again
-
-    def write_rounds(folder: Path) -> list[str]:
-        rules = RoundSettings(n_picks=2, update_ratio=2)
-        scores = pd.DataFrame({"ifd": np.float32([0.9, 0.8, 0.7, 0.6, 0.5]), "status": "ok"}, index=range(5))
-        state = with_scores(first_state(5), scores, rules)
-        state = with_picks(state, pd.DataFrame({"row": [0, 1], "complexity": [0.9, 0.8]}))
-        kept = pd.DataFrame({"words": range(5), "tokens": range(5), "source": list("aabbb")})
-        RoundsCheckpoint(
-            state,
-            [dict.fromkeys(("round", "loss_sum", "loss_steps", "seconds_training"), 0)],
-            dict(vars(rules)),
-            {"model": "demo"},
-            kept,
-        ).write(folder)
-        return [str(path.relative_to(folder)) for path in sorted(folder.rglob("*")) if path.is_file()]
-
-    def read_rounds(folder: Path) -> Any:
-        found = read_checkpoint(folder)
-        tables = [found.state.scores, found.state.picks, found.records]
-        return [
-            *(one.to_csv() for one in tables),
-            found.history,
-            found.settings,
-            found.facts,
-            found.state.round,
-        ]
-
-    def read_fitted(folder: Path) -> Any:
-        return vars(load(folder / "c.json").fitted_) | {"classes": None, "columns": None}
-
-    return [
-        ("own: table", write_table, lambda folder: ProbabilityTable.read(folder / "t.parquet"), True),
-        ("own: correction", write_correction, lambda folder: str(read_fitted(folder)), True),
-        ("own: answers", write_store, read_store, True),
-        ("own: rounds", write_rounds, read_rounds, True),
-    ]
+            yield Sound(title, folder, file, read, has_checksum, sign)
 
 
 def damaged(content: bytes, random: np.random.Generator) -> bytes:
@@ -336,6 +124,15 @@ def damaged(content: bytes, random: np.random.Generator) -> bytes:
             return bytes(data)
 
 
+def content_of(sound: Sound) -> Any:
+    """Return what is read from a copy of a sound file: what resumes a run changes its folder."""
+    with tempfile.TemporaryDirectory() as temporary, warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        folder = Path(temporary) / "copy"
+        shutil.copytree(sound.folder, folder)
+        return comparable(sound.read(folder))
+
+
 def outcome_of(sound: Sound, folder: Path, content: Any) -> tuple[str, str]:
     """Read a damaged file; return the outcome and what was said."""
     try:
@@ -351,6 +148,17 @@ def outcome_of(sound: Sound, folder: Path, content: Any) -> tuple[str, str]:
     return ("damaged, accepted" if sound.has_checksum else "other content"), ""
 
 
+def put_damaged(sound: Sound, whole: bytes, number: int, folder: Path) -> None:
+    """Make a folder with a damaged file; what cannot be signed stays as it is."""
+    shutil.rmtree(folder, ignore_errors=True)
+    shutil.copytree(sound.folder, folder)
+    random = np.random.default_rng([SETTINGS["seed"], number])
+    (folder / sound.file).write_bytes(damaged(whole, random))
+    if sound.sign is not None:
+        with contextlib.suppress(ValueError, LookupError, TypeError, AttributeError, RecursionError, OSError):
+            sound.sign(folder)
+
+
 def read_in_process(sound: Sound, content: Any, numbers: range, folder: Path, pipe: int) -> None:
     """Damage and read files in this process, under the limits; write each outcome to a pipe."""
     status = Path("/proc/self/status").read_text()
@@ -360,9 +168,7 @@ def read_in_process(sound: Sound, content: Any, numbers: range, folder: Path, pi
     signal.signal(signal.SIGALRM, signal.SIG_DFL)
     whole = (sound.folder / sound.file).read_bytes()
     for number in numbers:
-        shutil.copytree(sound.folder, folder, dirs_exist_ok=True)
-        random = np.random.default_rng([SETTINGS["seed"], number])
-        (folder / sound.file).write_bytes(damaged(whole, random))
+        put_damaged(sound, whole, number, folder)
         signal.alarm(SETTINGS["seconds"])
         outcome, said = outcome_of(sound, folder, content)
         signal.alarm(0)
@@ -381,9 +187,7 @@ def keep(sound: Sound, folder: Path, number: int, said: str) -> None:
 
 def fuzz(sound: Sound, numbers: range) -> Counter[tuple[str, str]]:
     """Count the outcomes of some damaged files, in as many processes as it takes."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        content = comparable(sound.read(sound.folder))
+    content = content_of(sound)
     counts: Counter[tuple[str, str]] = Counter()
     while numbers:
         ours, theirs = os.pipe()

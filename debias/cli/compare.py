@@ -195,10 +195,12 @@ def table_names(opt: list[Path], test: list[Path]) -> list[str]:
 
 def _page(compared: "Comparison", suffix: str, lines: list[str]) -> str:
     """Return the comparison as CSV, Markdown or HTML."""
+    from debias.console.frame_files import csv_quoting
     from debias.reports.comparison import comparison_html, comparison_markdown
 
     if suffix == ".csv":
-        return str(compared.to_frame().to_csv())
+        frame = compared.to_frame()
+        return str(frame.to_csv(quoting=csv_quoting(frame)))
     title = f"Corrections and baselines on {', '.join(table.name for table in compared.tables)}"
     render = comparison_markdown if suffix == ".md" else comparison_html
     return render(compared, title, lines)

@@ -1,9 +1,11 @@
 """Writes DataFrames to files, whole or piece by piece, in the format that the suffix names."""
 
+import csv
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from debias.atomic_file import atomic_path
 from debias.console.output_files import write_or_rescue
@@ -106,7 +108,37 @@ def _json_lines(path: Path) -> Iterator[Callable[["pd.DataFrame"], Any]]:
 @contextmanager
 def _csv(path: Path) -> Iterator[Callable[["pd.DataFrame"], Any]]:
     with path.open("w", encoding="utf-8", newline="") as file:
-        yield lambda frame: frame.to_csv(file, index=False, header=not file.tell())
+        yield lambda frame: frame.to_csv(
+            file, index=False, header=not file.tell(), quoting=csv_quoting(frame), lineterminator="\n"
+        )
+
+
+def csv_quoting(frame: "pd.DataFrame") -> Literal[0, 2]:
+    r"""Return how the cells of a CSV file are quoted, so that each stays one cell.
+
+    The csv writer leaves a lone carriage return bare, which every reader takes for a line break: a text
+    behind it would become a row of its own.
+
+    Parameters
+    ----------
+    frame : DataFrame
+
+    Returns
+    -------
+    int
+        csv.QUOTE_NONNUMERIC where a text, or the name of a column, holds a carriage return, else
+        csv.QUOTE_MINIMAL.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> csv_quoting(pd.DataFrame({"a": ["b"]})), csv_quoting(pd.DataFrame({"a": ["b\rc"]}))
+    (0, 2)
+    """
+    columns = (frame[name] for name in frame.columns if frame[name].dtype.kind not in "biufcmM")
+    texts = chain(frame.columns, frame.index, *columns)
+    is_bare = any("\r" in text for text in texts if isinstance(text, str))
+    return csv.QUOTE_NONNUMERIC if is_bare else csv.QUOTE_MINIMAL
 
 
 def _safe(frame: "pd.DataFrame") -> "pd.DataFrame":

@@ -1,10 +1,14 @@
 """Words and tables, written so that Markdown shows them as they are."""
 
+import re
 from collections.abc import Iterable, Sequence
 
 from debias.errors import visible
 
-_SPECIAL = str.maketrans({c: f"\\{c}" for c in "\\|*_`[]#~"} | {"<": "&lt;", ">": "&gt;", "&": "&amp;"})
+_SPECIAL = str.maketrans({c: f"\\{c}" for c in "\\|*_`[]#~$"} | {"<": "&lt;", ">": "&gt;", "&": "&amp;"})
+
+_OPENING = re.compile(r"^(\d{0,9})([-+=.)])(?=[-=]*(?: |$))")
+"""What a line may begin with to be an item of a list, a rule, or the underline of a heading."""
 
 
 def escape(text: str) -> str:
@@ -22,10 +26,10 @@ def escape(text: str) -> str:
 
     Examples
     --------
-    >>> escape("<b> a|b")
-    '&lt;b&gt; a\\|b'
+    >>> escape("<b> a|b"), escape("1. World")
+    ('&lt;b&gt; a\\|b', '1\\. World')
     """
-    return visible(" ".join(text.split())).translate(_SPECIAL)
+    return _OPENING.sub(r"\1\\\2", visible(" ".join(text.split())).translate(_SPECIAL))
 
 
 def markdown_table(header: Sequence[str], rows: Iterable[Sequence[object]], n_names: int = 1) -> str:

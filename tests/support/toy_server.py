@@ -347,10 +347,10 @@ class _Http(ThreadingHTTPServer):
 
 
 @contextlib.contextmanager
-def serving(toy: ToyServer) -> Iterator[ToyServer]:
+def serving(toy: ToyServer, port: int = 0) -> Iterator[ToyServer]:
     """Serve until the end of the block."""
     handler = type("Handler", (_Handler,), {"toy": toy})
-    http = _Http(("127.0.0.1", 0), handler)
+    http = _Http(("127.0.0.1", port), handler)
     toy.url = f"http://127.0.0.1:{http.server_address[1]}/v1"
     thread = threading.Thread(target=http.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
     thread.start()

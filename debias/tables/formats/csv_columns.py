@@ -5,13 +5,12 @@ file. Metadata does not fit into CSV and is lost; use Parquet to keep it.
 """
 
 import csv
-from csv import QUOTE_MINIMAL, QUOTE_NONNUMERIC
 from io import StringIO
 from pathlib import Path
-from typing import Literal
 
 import pandas as pd
 
+from debias.console.frame_files import csv_quoting
 from debias.errors import ParameterError, TableError, param, shortened
 from debias.rows.delimiters import likely_delimiter, named_delimiter
 from debias.tables.formats.cells.plain_text import decode, refuse_cut_end
@@ -112,10 +111,14 @@ def write_csv(
         )
     frame = pd.DataFrame({name: column for name, column in values.items() if column is not None})
     frame = frame.assign(**dict(zip(parts.classes, parts.probabilities.T, strict=True)))
-    strings = [*frame.columns, *parts.ids, *(() if parts.texts is None else parts.texts)]
-    # the csv writer leaves a lone carriage return bare, which every reader takes for a line break
-    quoting: Literal[0, 2] = QUOTE_NONNUMERIC if any("\r" in text for text in strings) else QUOTE_MINIMAL
-    frame.to_csv(path, index=False, sep=delimiter, quoting=quoting, lineterminator="\n", encoding="utf-8")
+    frame.to_csv(
+        path,
+        index=False,
+        sep=delimiter,
+        quoting=csv_quoting(frame),
+        lineterminator="\n",
+        encoding="utf-8",
+    )
 
 
 def _delimiter(path: Path, text: str, given: str | None) -> str:

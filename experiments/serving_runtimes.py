@@ -208,7 +208,8 @@ and have two corrected values that are equal but for a last digit: a logit bias 
 ## Time
 
 Medians of {settings["repeats"]} interleaved measurements of CPU time on one thread, beside scikit-learn's
-logistic regression on the same rows. The number in a name is that of classes. MLflow's times include making a frame.
+logistic regression on the same rows. The number in a name is that of classes. MLflow's times
+include making a frame.
 
 {markdown(rounded(times, {"one row, µs": 1, "times faster, one row": 1, "times faster, batch": 1}))}
 """

@@ -66,13 +66,15 @@ def collect(
         Parquet file for the table.
     **settings
         The fields of :class:`~debias.inference.collection.collection_settings.CollectionSettings`:
-        ``too_long``, ``low_mass``, ``chunk_size``, ``seed``, ``metadata``, ``reuse``, ``keep`` and
-        ``progress``.
+        ``too_long``, ``low_mass``, ``chunk_size``, ``seed``, ``metadata``, ``reuse``, ``keep``,
+        ``progress`` and ``votes``.
 
     Returns
     -------
     ProbabilityTable
-        Normalised class probabilities; ``label_mass`` is what the labels got before.
+        Normalised class probabilities; ``label_mass`` is what the labels got before. With ``votes``
+        they are smoothed frequencies, ``label_mass`` is the share of the answers that match a label,
+        and the metadata say ``n_votes``.
 
     Raises
     ------
@@ -129,7 +131,7 @@ def collect(
         data.add(rows)
         run.check_finished(target, data.settings())
         return ProbabilityTable.read(target)
-    prompts = list(prompted_rows(engine, task, shown, rows, too_long=chosen.too_long, at_once=len(rows)))
+    prompts = list(prompted_rows(run.engine, task, shown, rows, too_long=chosen.too_long, at_once=len(rows)))
     return ProbabilityTable.of_checked(run.table(prompts, len(rows), target))
 
 
@@ -283,6 +285,6 @@ def collect_stream(
             data.add(some)
         metadata = run.check_finished(target, data.settings())
     else:
-        prompts = prompted_rows(engine, task, shown, checked, too_long=chosen.too_long, at_once=at_once)
+        prompts = prompted_rows(run.engine, task, shown, checked, too_long=chosen.too_long, at_once=at_once)
         metadata = run.to_file(prompts, n_rows, target).metadata
     return CollectedFile(target, metadata["collection"]["data"]["rows"], metadata)

@@ -22,7 +22,7 @@ from debias.inference.collection.collected_rows import TextRow
 from debias.inference.collection.collection_facts import CollectionFacts, answer_settings, origin
 from debias.inference.collection.collection_settings import CollectionSettings
 from debias.inference.collection.prompts import Prompted
-from debias.inference.collection.questions import OtherRuns, Questions
+from debias.inference.collection.questions import Answered, OtherRuns, Questions
 from debias.inference.collection.run_folder import (
     SUFFIX,
     RunFolder,
@@ -32,6 +32,9 @@ from debias.inference.collection.run_folder import (
 )
 from debias.inference.engine import Engine, FloatArray
 from debias.inference.texts.tasks import Demonstration, Task
+from debias.inference.votes.vote_questions import VoteQuestions
+from debias.inference.votes.vote_settings import votes_of
+from debias.inference.votes.voting_engine import VotingEngine
 from debias.tables.checks import check_metadata, check_parts
 from debias.tables.formats.parquet_table import ParquetTableWriter, read_header
 from debias.tables.table_parts import PER_ROW, TableParts
@@ -49,8 +52,15 @@ class CollectionRun:
     demonstrations : tuple of Demonstration
     settings : CollectionSettings
 
+    Attributes
+    ----------
+    engine : Engine
+        What is asked: with votes, a :class:`~debias.inference.votes.voting_engine.VotingEngine`.
+
     Raises
     ------
+    EngineError
+        Votes are wanted, and the engine cannot sample answers.
     ParameterError, ResumeError
         ``reuse`` names no run, or one of an earlier version.
     TableError
@@ -64,9 +74,15 @@ class CollectionRun:
         demonstrations: tuple[Demonstration, ...],
         settings: CollectionSettings,
     ) -> None:
+        if (votes := votes_of(settings.votes)).n_votes:
+            engine = VotingEngine(engine, task, votes, demonstrations)
         self.engine, self.task, self.demonstrations, self.settings = engine, task, demonstrations, settings
         self.decides = answer_settings(engine, task, demonstrations, settings.too_long)
-        self._questions = Questions(engine, task.continuations)
+        self._questions = (
+            VoteQuestions(engine)
+            if isinstance(engine, VotingEngine)
+            else Questions(engine, task.continuations)
+        )
         self._named_runs = named_runs(settings.reuse)
         self._metadata = check_metadata(dict(settings.metadata or {}))
 
@@ -157,6 +173,7 @@ class CollectionRun:
         others = OtherRuns(self._other_runs(target), self._questions.asked)
         collected: list[TextRow] = []
         scores: list[FloatArray] = []
+        masses: list[FloatArray] = []
         shown = self.settings.progress
         title = shown if isinstance(shown, str) else self.task.name
         with counted_progress(title, n_rows, bool(shown)) as advance:
@@ -165,16 +182,20 @@ class CollectionRun:
                 facts.add_rows(some)
                 collected += [one.row for one in some.rows]
                 scores.append(some.logprobs)
+                masses.append(_label_mass(some))
                 while len(collected) >= ROWS_PER_BLOCK:
-                    joined = np.concatenate(scores)
-                    yield self._block(collected[:ROWS_PER_BLOCK], joined[:ROWS_PER_BLOCK], facts)
-                    collected, scores = collected[ROWS_PER_BLOCK:], [joined[ROWS_PER_BLOCK:]]
+                    first, rest = slice(ROWS_PER_BLOCK), slice(ROWS_PER_BLOCK, None)
+                    joined, mass = np.concatenate(scores), np.concatenate(masses)
+                    yield self._block(collected[first], joined[first], mass[first], facts)
+                    collected, scores, masses = collected[rest], [joined[rest]], [mass[rest]]
         if collected:
-            yield self._block(collected, np.concatenate(scores), facts)
+            yield self._block(collected, np.concatenate(scores), np.concatenate(masses), facts)
         if not facts.n_rows:
             raise ParameterError(parameter="rows", allowed="an iterable of at least one row")
 
-    def _block(self, rows: list[TextRow], scores: FloatArray, facts: CollectionFacts) -> TableParts:
+    def _block(
+        self, rows: list[TextRow], scores: FloatArray, mass: FloatArray, facts: CollectionFacts
+    ) -> TableParts:
         """Return some rows with their normalised class probabilities, checked."""
         impossible = np.isneginf(scores).all(axis=1)
         if impossible.any():
@@ -185,16 +206,15 @@ class CollectionRun:
                 received=row.id,
                 fix="omit the row, or change the labels",
             )
-        mass = logsumexp(scores, axis=1)
-        facts.add_mass(np.exp(mass))
+        facts.add_mass(mass)
         labelled = rows[0].label is not None
         parts = TableParts(
-            np.exp(scores - mass[:, None]),
+            np.exp(scores - logsumexp(scores, axis=1)[:, None]),
             self.task.class_names,
             labels=np.array([row.label for row in rows], dtype=object) if labelled else None,
             ids=np.array([row.id for row in rows], dtype=object),
             texts=np.array([row.text for row in rows], dtype=object),
-            label_mass=np.minimum(np.exp(mass), 1.0),
+            label_mass=np.minimum(mass, 1.0),
         )
         return check_parts(parts, normalise=True)
 
@@ -202,7 +222,8 @@ class CollectionRun:
         """Return what the table says about itself; no rows."""
         made_with = origin(self.engine, self.task, self.demonstrations, self.settings.seed)
         settings = {**self.decides, "data": facts.data.settings()}
-        known = {**self._metadata, **made_with, "collection": settings, **facts.counts(), "normalised": True}
+        found = {**facts.counts(), **self._questions.facts(), "normalised": True}
+        known = {**self._metadata, **made_with, "collection": settings, **found}
         return TableParts(
             np.empty((0, self.task.n_classes)),
             self.task.class_names,
@@ -247,6 +268,11 @@ class CollectionRun:
         if not self.settings.keep:
             RunFolder.beside(target).remove_unused()
         return metadata
+
+
+def _label_mass(some: Answered) -> FloatArray:
+    """Return what all labels together got, row by row."""
+    return np.exp(logsumexp(some.logprobs, axis=1)) if some.label_mass is None else some.label_mass
 
 
 def checked_target(out: str | os.PathLike[str]) -> Path:

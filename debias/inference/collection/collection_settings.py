@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypedDict
 
+from debias.inference.votes.vote_settings import VoteSettings
 from debias.settings import Settings, setting
 
 Paths = str | os.PathLike[str] | Sequence[str | os.PathLike[str]]
@@ -21,6 +22,7 @@ class CollectionKeywords(TypedDict, total=False):
     reuse: Paths
     keep: bool
     progress: bool | str
+    votes: VoteSettings | int | None
 
 
 @dataclass(frozen=True)
@@ -48,6 +50,9 @@ class CollectionSettings(Settings):
         which other runs use.
     progress : bool or str, default=True
         Whether to show a progress bar on the error stream; a string is its title.
+    votes : int or VoteSettings, optional
+        How many sampled answers stand for the probabilities of a row, for models that return none;
+        None asks for probabilities.
 
     Examples
     --------
@@ -66,3 +71,4 @@ class CollectionSettings(Settings):
     reuse: Paths = setting((), "A table, or a folder of tables, whose answers are reused.")
     keep: bool = setting(True, "Keep the folder of answers (OUT.run): other runs use them.")
     progress: bool | str = setting(True, "Show a progress bar.")
+    votes: VoteSettings | int | None = setting(None, "Ask for sampled answers.", least=1)

@@ -86,7 +86,7 @@ def _describe_votes(votes: Mapping[str, Any], n_rows: int) -> list[str]:
     ]
     if votes["rows_without_a_vote"]:
         lines.append(
-            f"No answer matches in {counted(votes['rows_without_a_vote'], 'row')}: all classes are equal there."
+            f"No answer matches in {counted(votes['rows_without_a_vote'], 'row')}: its classes are equal."
         )
     if votes["unmatched_texts"]:
         shown = ", ".join(f"{text!r} {count:,}" for text, count in list(votes["unmatched_texts"].items())[:5])

@@ -54,7 +54,7 @@ class VoteSettings(Settings):
     1.0
     >>> VoteSettings(votes=8, temperature=0.0)
     Traceback (most recent call last):
-    debias.errors.ParameterError: temperature=0.0 gives the same answer 8 times; pass a temperature above 0, ...
+    debias.errors.ParameterError: temperature=0.0 gives the same answer 8 times; pass ...
     >>> VoteSettings(matching="exact")
     Traceback (most recent call last):
     debias.errors.ParameterError: matching is a setting of votes only; pass votes=8 or omit it.
@@ -108,7 +108,7 @@ class VoteSettings(Settings):
                 f"{param('temperature', repr(self.temperature))} gives the same answer {self.votes} times",
                 parameter="temperature",
                 received=self.temperature,
-                fix=f"pass a temperature above 0, {param('votes', '1')}, or {param('vote_by', repr('orders'))}",
+                fix=f"pass a higher one, {param('votes', '1')}, or {param('vote_by', repr('orders'))}",
             )
 
     @property

@@ -211,8 +211,8 @@ def cannot_sample(engine: Engine) -> EngineError:
         f"{name} cannot sample answers, which votes need",
         parameter="engine",
         received=name,
-        fix=f"use a TransformersEngine, VLLMEngine or OpenAIEngine, give it a method sampled_answers, or omit "
-        f"{param('votes')}",
+        fix="use a TransformersEngine, VLLMEngine or OpenAIEngine, give it a method sampled_answers, or omit"
+        f" {param('votes')}",
     )
 
 

@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 
 from debias.inference.labels import LabelTree, chain_tree
 from debias.inference.transformers.cpu_llama.llama_pass import LlamaPass
-from debias.inference.transformers.passes.model_pass import Batch, Capabilities, ModelPass, decoder_of
 from debias.inference.transformers.next_tokens import OnLogits, WaitingContexts
+from debias.inference.transformers.passes.model_pass import Batch, Capabilities, ModelPass, decoder_of
 from debias.inference.transformers.passes.packed_pass import PackedPass
 from debias.inference.transformers.passes.packing import Row, pack
 from debias.inference.transformers.passes.padded_pass import PaddedPass

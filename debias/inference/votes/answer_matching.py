@@ -79,14 +79,15 @@ class AnswerMatcher:
             elif rule == "normalised":
                 place = self._normalised.get(plain)
             else:
-                place = self._beginning(plain)
+                place = self._beginning(plain, squeezed(line))
             if place is not None:
                 return Match(place, rule)
         return Match(None, UNMATCHED)
 
-    def _beginning(self, line: str) -> int | None:
-        """Return the class whose longest form a line begins with."""
+    def _beginning(self, plain: str, marked: str) -> int | None:
+        """Return the class whose longest form a line begins with; marks are looked for among marks."""
         for form in self._by_length:
+            line = marked if all(map(_is_mark, form)) else plain
             if line.startswith(form) and (
                 len(line) == len(form) or not _is_one_word(form[-1], line[len(form)])
             ):
@@ -102,14 +103,25 @@ def normalised(text: str) -> str:
     >>> normalised(' **Not  at all**! '), normalised('ﬁne'), normalised('+')
     ('not at all', 'fine', '+')
     """
-    folded = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", text).casefold())
-    plain = " ".join(folded.split())
+    plain = squeezed(text)
     first, last = 0, len(plain)
     while first < last and _is_mark(plain[first]):
         first += 1
     while last > first and _is_mark(plain[last - 1]):
         last -= 1
     return plain[first:last] or plain
+
+
+def squeezed(text: str) -> str:
+    """Return a text without differences of case, Unicode form and spaces.
+
+    Examples
+    --------
+    >>> squeezed(" Not  BAD! ")
+    'not bad!'
+    """
+    folded = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", text).casefold())
+    return " ".join(folded.split())
 
 
 def _is_mark(letter: str) -> bool:

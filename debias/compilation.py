@@ -10,7 +10,7 @@ from numba.core.caching import FunctionCache
 from numba.core.options import DefaultOptions
 
 
-class _OptionalCache(FunctionCache):  # type: ignore[misc]
+class _OptionalCache(FunctionCache):
     """Numba's files of compiled code; on a full disk, or where one is damaged, a kernel is compiled anew.
 
     Numba raises then, whatever the kernel was to be used for: a cache is never worth a result.

@@ -2,6 +2,7 @@
 
 Class probabilities and instruction difficulty are both a few lines on top of it. A back end
 must answer :meth:`Engine.continuation_logprobs` and may answer the rest better than the defaults.
+A third call, which is optional, samples answers: see :meth:`Engine.sampled_answers`.
 """
 
 from abc import ABC, abstractmethod
@@ -13,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from debias.errors import EngineError, ParameterError
+from debias.inference.votes.sampling import Asked, OnAnswers, Sampling
 
 FloatArray = NDArray[np.float64]
 BoolArray = NDArray[np.bool_]
@@ -187,6 +189,53 @@ class Engine(ABC):
             received=type(self).__name__,
             fix="use a TransformersEngine, or an OpenAIEngine whose server answers /embeddings",
         )
+
+    def sampled_answers(
+        self, asked: Sequence[Asked], sampling: Sampling, on_answers: OnAnswers | None = None
+    ) -> list[list[str]]:
+        """Draw answers to prompts: what the model writes after each.
+
+        An engine that has this method takes votes. An answer is decided by its prompt, its number and
+        ``sampling``, as far as the engine can see to it: not by what else is asked with it.
+
+        Parameters
+        ----------
+        asked : sequence of Asked, length n
+            Prompts, and the numbers of the answers that are wanted of each.
+        sampling : Sampling
+        on_answers : callable, optional
+            Called with the position of a prompt and its answers by their numbers, as they come.
+
+        Returns
+        -------
+        list of n lists of str
+            The answers to each prompt in the order of their numbers, without tokens that end a text.
+
+        Raises
+        ------
+        EngineError
+            The engine samples no answers.
+        """
+        raise EngineError(
+            f"{type(self).__name__} cannot sample answers",
+            parameter="engine",
+            received=type(self).__name__,
+            fix="use a TransformersEngine, VLLMEngine or OpenAIEngine",
+        )
+
+    @property
+    def samples_answers(self) -> bool:
+        """Whether the engine has :meth:`sampled_answers` of its own."""
+        return type(self).sampled_answers is not Engine.sampled_answers
+
+    @property
+    def sampling_fingerprint(self) -> dict[str, Any]:
+        """What decides sampled answers, JSON-able; :attr:`fingerprint` where nothing else is known."""
+        return self.fingerprint
+
+    def sampling_facts(self) -> dict[str, Any]:
+        """Return what to record beside sampled answers; :meth:`facts` where nothing else is known."""
+        return self.facts()
 
     def versions(self) -> dict[str, str]:
         """Versions of the libraries that compute the answers, to be recorded beside them."""

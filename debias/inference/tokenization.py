@@ -97,6 +97,20 @@ class Tokenization:
         with self._lock:
             return str(self.tokenizer.decode(list(tokens)))
 
+    def decode_plain(self, tokens: Sequence[int]) -> str:
+        """Text of token ids without special tokens, spaces as they are."""
+        with self._lock:
+            found = self.tokenizer.decode(
+                list(tokens), skip_special_tokens=True, clean_up_tokenization_spaces=False
+            )
+        return str(found)
+
+    @property
+    def ends(self) -> frozenset[int]:
+        """Tokens that end a text."""
+        end = self.tokenizer.eos_token_id
+        return frozenset() if end is None else frozenset([int(end)])
+
     def decode_after(self, before: Sequence[int], tokens: Sequence[int]) -> str:
         """Text of token ids as it reads after others."""
         start = self.decode(before)

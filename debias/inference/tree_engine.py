@@ -119,9 +119,14 @@ class TreeEngine(Engine):
 
     def _check_lengths(self, rows: Sequence[TreeRow], prompts: Sequence[str]) -> None:
         """Raise ContextLengthError where a row is longer than the context."""
-        limit = self.context_length
         for (context, tree), prompt in zip(rows, prompts, strict=True):
-            needed = len(context) + max(map(len, tree.paths))
+            self._check_fit([context], [prompt], max(map(len, tree.paths)))
+
+    def _check_fit(self, contexts: Sequence[list[int]], prompts: Sequence[str], n_following: int) -> None:
+        """Raise ContextLengthError where a prompt is too long for so many tokens after it."""
+        limit = self.context_length
+        for context, prompt in zip(contexts, prompts, strict=True):
+            needed = len(context) + n_following
             if needed > limit:
                 raise ContextLengthError(
                     f"a prompt needs {needed} tokens with what follows it, and the model has {limit};"

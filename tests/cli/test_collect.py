@@ -106,6 +106,10 @@ def test_answers_are_looked_up_unless_their_folder_is_gone(reviews, model):
         (["--adapter", "x"], ("--adapter", "--engine vllm")),
         (["--batch-tokens", "0"], ("--batch-tokens", "0")),
         (["--reuse", "nowhere"], ("reuse", "'nowhere'")),
+        (["--votes", "0"], ("--votes", "0")),
+        (["--smoothing", "1"], ("--smoothing", "--votes 8")),
+        (["--votes", "4", "--temperature", "0"], ("--temperature 0", "--vote-by orders")),
+        (["--votes", "2", "--vote-by", "orders"], ("--votes", "2")),
         (["--data", "empty.csv"], ("empty.csv",)),
         (["--data", "nothing.csv"], ("nothing.csv",)),
         (["--out", "/proc/opt.parquet"], ("/proc/opt.parquet.run",)),
@@ -117,6 +121,25 @@ def test_what_is_wrong_is_said_in_one_line(reviews, model, arguments, mentions):
     line = refused("collect", "task.toml", "--data", "opt.csv", "--model", model, "--shots", 0, *arguments)
     assert all(value in line for value in mentions)
     assert sorted(os.listdir()) == ["empty.csv", "opt.csv", "other.toml", "task.toml"]
+
+
+def test_votes_are_collected_described_and_read_back(reviews, model, monkeypatch):
+    words = ("collect", "task.toml", *common(model), "--shots", 0, "--votes", 4, "--out", "opt.parquet")
+    code, out, err = run(*words)
+    assert code == 0, err
+    table = ProbabilityTable.read("opt.parquet")
+    votes = table.metadata["votes"]
+    assert table.metadata["n_votes"] == 4 and len(table) == 30
+    assert f"unmatched {votes['answers']['unmatched']:,}" in " ".join(out.split())
+    assert "of 120 answers" in " ".join(out.split())
+    monkeypatch.setattr("debias.inference.engine_settings.open_engine", None)
+    assert run(*words)[1] == out
+    several = ("collect", "task.toml", *common(model), "--shots", "0,1", "--votes", 4, "--out", "tables")
+    monkeypatch.undo()
+    monkeypatch.chdir(reviews)
+    assert run(*several)[0] == 0
+    again = ProbabilityTable.read("tables/task_opt_shot0.parquet")
+    assert again.to_numpy().tolist() == table.to_numpy().tolist()
 
 
 def test_a_server_that_is_not_there(reviews):

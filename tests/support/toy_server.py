@@ -55,6 +55,20 @@ def chat_text(prompt: str) -> str:
     return f"User: {prompt}\nAssistant:\n"
 
 
+def written(context: list[int], length: int, temperature: float, seed: int | None) -> str:
+    """What the toy model writes: tokens drawn one after the other."""
+    random = np.random.default_rng(seed)
+    drawn: list[int] = []
+    for _ in range(length):
+        table = next_logprobs([*context, *drawn])
+        if temperature == 0:
+            drawn.append(int(table.argmax()))
+        else:
+            shares = np.exp(table / temperature)
+            drawn.append(int(random.choice(len(shares), p=shares / shares.sum())))
+    return str(byte_tokenizer().decode(drawn))
+
+
 def exact_label_logprobs(prompts: list[str], labels: list[str]) -> np.ndarray:
     """One token after the other, by the rule of labels.py."""
     return np.array(
@@ -94,6 +108,10 @@ class ToyServer:
     most_top: int = 20
     keeps_spaces: bool = True
     usage: bool = True
+    logprobs: bool = True
+    takes_n: bool = True
+    takes_seed: bool = True
+    length_name: str = "max_tokens"
     wants_key: bool = False
     context_length: int | None = 512
     plan: Plan = lambda number, body: None
@@ -128,10 +146,11 @@ class ToyServer:
             return 200, {
                 "data": [row | ({"max_model_len": self.context_length} if self.context_length else {})]
             }
+        writes = body.get("temperature", 0) > 0 or bool({"n", "seed"} & body.keys())
         if path == "/v1/completions" and self.completions:
-            return self._complete(body, how)
+            return self._write(body, False, how) if writes else self._complete(body, how)
         if path == "/v1/chat/completions" and self.chat:
-            return self._chat(body, how)
+            return self._write(body, True, how) if writes else self._chat(body, how)
         if path == "/v1/embeddings" and self.embeddings:
             return self._embed(body, how)
         return 404, {"error": {"message": f"no {path} here"}}
@@ -158,6 +177,8 @@ class ToyServer:
         elif not self.many:
             return 400, {"error": {"message": "one prompt at a time"}}
         echo, length = body.get("echo", False), body.get("max_tokens", 16)
+        if not self.logprobs:
+            return 400, {"error": {"message": "no logprobs here"}}
         known = {"model", "prompt", "temperature", "max_tokens", "logprobs", "echo"}
         known |= {"return_tokens_as_token_ids"} if self.names_ids else set()
         known |= {"logprob_token_ids"} if self.asks_ids else set()
@@ -181,6 +202,31 @@ class ToyServer:
         if how == "fewer choices":
             choices.pop()
         return 200, self._wrap({"choices": choices[::-1]}, spent, length * len(prompts), how)
+
+    def _write(self, body: dict[str, Any], is_chat: bool, how: str | None) -> tuple[int, dict[str, Any]]:
+        """Draw answers; the n-th has the seed of the request plus n, as vLLM has it."""
+        known = {"model", "temperature", "messages" if is_chat else "prompt"}
+        known |= {self.length_name if is_chat else "max_tokens"}
+        known |= ({"n"} if self.takes_n else set()) | ({"seed"} if self.takes_seed else set())
+        if set(body) - known:
+            return 400, {"error": {"message": f"unknown {sorted(set(body) - known)}"}}
+        prompt = chat_text(body["messages"][0]["content"]) if is_chat else body["prompt"]
+        ids, count = encode([prompt])[0], body.get("n", 1)
+        length = body[self.length_name if is_chat else "max_tokens"]
+        seeds = [body["seed"] + place if "seed" in body else None for place in range(count)]
+        texts = [written(ids, length, body["temperature"], seed) for seed in seeds]
+        choices: list[dict[str, Any]] = [
+            {"index": index}
+            | ({"message": {"role": "assistant", "content": text}} if is_chat else {"text": text})
+            for index, text in enumerate(texts)
+        ]
+        if how == "fewer choices":
+            choices.pop()
+        if how == "no text":
+            choices[0] |= {"message": {"role": "assistant"}, "text": None}
+        if how == "refusal":
+            choices[0] |= {"message": {"role": "assistant", "content": None, "refusal": "no"}}
+        return 200, self._wrap({"choices": choices[::-1]}, len(ids), count * length, how)
 
     def _choice(
         self, ids: list[int], echo: bool, length: int, body: dict[str, Any], how: str | None
@@ -220,6 +266,8 @@ class ToyServer:
         return {"text": text, "logprobs": None if how == "no logprobs" else logprobs}
 
     def _chat(self, body: dict[str, Any], how: str | None) -> tuple[int, dict[str, Any]]:
+        if not self.logprobs:
+            return 400, {"error": {"message": "no logprobs here"}}
         if "return_tokens_as_token_ids" in body and not self.names_ids:
             return 400, {"error": {"message": "unknown return_tokens_as_token_ids"}}
         if body["top_logprobs"] > self.most_top:

@@ -22,6 +22,7 @@ from debias.errors import ParameterError, param
 from debias.inference.collection.collection_settings import CollectionSettings
 from debias.inference.collection.shards.ray_settings import RaySettings
 from debias.inference.engine_settings import EngineSettings
+from debias.inference.votes.vote_settings import VoteSettings
 from debias.settings import Settings, setting
 
 if TYPE_CHECKING:
@@ -91,6 +92,7 @@ def collect(
             help="Collect one part of N, on this machine; debias merge makes one table of all parts.",
         ),
     ] = None,
+    votes: VoteSettings,
     engine: EngineSettings,
     cluster: RaySettings,
 ) -> None:
@@ -109,6 +111,8 @@ def collect(
     On four machines: debias collect trec --shard 1/4 --out part-1.parquet, and so on to 4/4
 
     A server: debias collect trec --engine openai --base-url http://127.0.0.1:8000/v1 --model NAME
+
+    One that returns no log-probabilities: the same with --votes 8
     """
     n_shots = [word if word == PER_CLASS else _number("shots", word) for word in _words(shots or ["1"])]
     chosen = [seed] if seeds is None else [_number("seeds", word) for word in _words(seeds)]
@@ -127,7 +131,13 @@ def collect(
                 received=word,
                 fix=f"separate the values of an option by commas, as in {param('seeds', '0,1,2')}",
             )
-    how = replace(collection, reuse=tuple(reuse or ()), chunk_size=CHUNK, shard=shard)
+    how = replace(
+        collection,
+        reuse=tuple(reuse or ()),
+        chunk_size=CHUNK,
+        shard=shard,
+        votes=votes if votes.n_votes else None,
+    )
     if len(tasks) == 1 and len(n_shots) == 1 and seeds is None:
         target = Path(f"{rows.split}.parquet") if out is None else out
         check_output(target, (".parquet",), is_tried=False)
@@ -165,6 +175,11 @@ def _number(parameter: str, word: str) -> int:
     return int(word)
 
 
+def _votes_request(how: CollectionSettings) -> dict[str, object]:
+    """Return how votes are asked for, to be recorded with the engine; nothing without votes."""
+    return {"votes": asdict(how.votes)} if isinstance(how.votes, VoteSettings) else {}
+
+
 def _collect_one(
     settings: tuple[EngineSettings, RaySettings],
     name: str,
@@ -186,7 +201,7 @@ def _collect_one(
 
     task = load_task(name)
     rows = load_prompted_rows(task, shots=shots, seed=seed, **asdict(chosen))
-    request = engine_request(settings[0])
+    request = engine_request(settings[0]) | _votes_request(how)
     prompts: dict[str, Any] = {"task": task, **rows._asdict(), "out": target, "too_long": how.too_long}
     prompts["shard"] = how.shard
     finished = read_finished(**prompts, request=request, keep=how.keep)
@@ -204,6 +219,7 @@ def _collect_one(
             chunk_size=how.chunk_size,
             reuse=how.reuse,
             keep=how.keep,
+            votes=how.votes,
         )
         print_lines([*_described(table, target, how), *describe_usage(engine.usage())])
 
@@ -232,7 +248,7 @@ def _collect_several(
 
     tasks = [load_task(name) for name in names]
     planned = plan_tables(tasks, out=folder, shots=shots, seeds=seeds, **asdict(chosen))
-    request = engine_request(settings[0])
+    request = engine_request(settings[0]) | _votes_request(how)
     finished = read_planned(planned, request=request, too_long=how.too_long, keep=how.keep)
     if finished is not None:
         say_at_once("All tables are finished: they are read back, and no model is asked.")
@@ -247,6 +263,7 @@ def _collect_several(
             chunk_size=how.chunk_size,
             reuse=how.reuse,
             keep=how.keep,
+            votes=how.votes,
         )
         print_tables(many, folder)
         print_lines(describe_usage(engine.usage()))

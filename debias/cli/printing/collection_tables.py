@@ -41,7 +41,9 @@ def describe_collection(table: "ProbabilityTable", path: Path) -> list[str]:
         lines.insert(0, f"{which} every class the same probability: they say nothing of the classes.")
     facts = table.metadata
     mass = facts.get("label_mass", {})
-    if mass:
+    if facts.get("votes"):
+        lines += _describe_votes(facts["votes"], len(table))
+    elif mass:
         lines.append(
             f"The labels together got {percent(mass['mean'])} of the probability on average; "
             f"{counted(mass['rows_below'], 'row')} gave them less than {percent(mass['threshold'])}."
@@ -92,6 +94,29 @@ def describe_shard(n_rows: int, path: Path) -> list[str]:
         f"{path}: shard {written.shard}, {n_rows:,} of {of_all}.",
         "It is no table yet: debias merge makes one of all shards.",
     ]
+
+
+def _describe_votes(votes: Mapping[str, Any], n_rows: int) -> list[str]:
+    """Say how answers were drawn and matched."""
+    from debias.console.number_formats import counted, percent
+
+    n_all, by_rule = n_rows * votes["n_votes"], votes["answers"]
+    kind = "answers to one prompt" if votes["vote_by"] == "samples" else "orders of the prompt"
+    rules = ", ".join(f"{rule} {count:,}" for rule, count in by_rule.items() if count)
+    lines = [
+        f"Votes: {votes['n_votes']} {kind} for each row, temperature {votes['temperature']:g}, at most "
+        f"{counted(votes['answer_tokens'], 'token')}, seed {votes['vote_seed']}; "
+        f"{votes['smoothing']:g} added to each class.",
+        f"{percent(1 - by_rule['unmatched'] / n_all)} of {n_all:,} answers match a label ({rules}).",
+    ]
+    if votes["rows_without_a_vote"]:
+        lines.append(
+            f"No answer matches in {counted(votes['rows_without_a_vote'], 'row')}: its classes are equal."
+        )
+    if votes["unmatched_texts"]:
+        shown = ", ".join(f"{text!r} {count:,}" for text, count in list(votes["unmatched_texts"].items())[:5])
+        lines.append(f"The most frequent answers that match none: {shown}.")
+    return lines
 
 
 def print_tables(many: "CollectedGrid", folder: Path) -> None:

@@ -76,13 +76,15 @@ def collect(
     **settings
         The fields of :class:`~debias.inference.collection.collection_settings.CollectionSettings`:
         ``too_long``, ``low_mass``, ``chunk_size``, ``seed``, ``metadata``, ``reuse``, ``keep``,
-        ``progress`` and ``shard``.
+        ``progress``, ``shard`` and ``votes``.
 
     Returns
     -------
     ProbabilityTable
         Normalised class probabilities; ``label_mass`` is what the labels got before. With ``shard``
-        the rows of that shard, of which there may be none.
+        the rows of that shard, of which there may be none. With ``votes`` they are smoothed
+        frequencies, ``label_mass`` is the share of the answers that match a label, and the metadata
+        say ``n_votes``.
 
     Raises
     ------
@@ -152,7 +154,7 @@ def collect(
             return finished_shard(run, chosen.part, target, data).read()
         run.check_finished(target, data.settings())
         return ProbabilityTable.read(target)
-    prompts = list(prompted_rows(engine, task, shown, rows, too_long=chosen.too_long, at_once=len(rows)))
+    prompts = list(prompted_rows(run.engine, task, shown, rows, too_long=chosen.too_long, at_once=len(rows)))
     if chosen.part is not None and target is not None:
         return collect_shard(run, chosen.part, prompts, len(rows), target).read()
     return ProbabilityTable.of_checked(run.table(prompts, len(rows), target))
@@ -314,7 +316,7 @@ def collect_stream(
             return _as_file(finished_shard(run, chosen.part, target, data))
         metadata = run.check_finished(target, data.settings())
     else:
-        prompts = prompted_rows(engine, task, shown, checked, too_long=chosen.too_long, at_once=at_once)
+        prompts = prompted_rows(run.engine, task, shown, checked, too_long=chosen.too_long, at_once=at_once)
         if chosen.part is not None:
             return _as_file(collect_shard(run, chosen.part, prompts, n_rows, target))
         metadata = run.to_file(prompts, n_rows, target).metadata

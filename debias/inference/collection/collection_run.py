@@ -32,6 +32,9 @@ from debias.inference.collection.shards.ray_chunks import RayEngine, answer_ahea
 from debias.inference.collection.shards.table_blocks import about_table, table_blocks
 from debias.inference.engine import Engine
 from debias.inference.texts.tasks import Demonstration, Task
+from debias.inference.votes.vote_questions import VoteQuestions
+from debias.inference.votes.vote_settings import votes_of
+from debias.inference.votes.voting_engine import VotingEngine
 from debias.tables.checks import check_metadata
 from debias.tables.formats.parquet_table import ParquetTableWriter, read_header
 from debias.tables.table_parts import PER_ROW, TableParts
@@ -47,8 +50,15 @@ class CollectionRun:
     demonstrations : tuple of Demonstration
     settings : CollectionSettings
 
+    Attributes
+    ----------
+    engine : Engine
+        What is asked: with votes, a :class:`~debias.inference.votes.voting_engine.VotingEngine`.
+
     Raises
     ------
+    EngineError
+        Votes are wanted, and the engine cannot sample answers.
     ParameterError, ResumeError
         ``reuse`` names no run, or one of an earlier version.
     TableError
@@ -62,11 +72,23 @@ class CollectionRun:
         demonstrations: tuple[Demonstration, ...],
         settings: CollectionSettings,
     ) -> None:
+        if (votes := votes_of(settings.votes)).n_votes:
+            engine = VotingEngine(engine, task, votes, demonstrations)
         self.engine, self.task, self.demonstrations, self.settings = engine, task, demonstrations, settings
         self.decides = answer_settings(engine, task, demonstrations, settings.too_long)
-        self.questions = Questions(engine, task.continuations)
+        self.questions = (
+            VoteQuestions(engine)
+            if isinstance(engine, VotingEngine)
+            else Questions(engine, task.continuations)
+        )
         self._named_runs = named_runs(settings.reuse)
         self.metadata = check_metadata(dict(settings.metadata or {}))
+
+    @property
+    def label_questions(self) -> Questions:
+        """The questions, which ask for log-probabilities of labels: shards and clusters ask no others."""
+        assert isinstance(self.questions, Questions)
+        return self.questions
 
     def table(self, rows: Iterable[Prompted], n_rows: int | None, target: Path | None) -> TableParts:
         """Ask about all rows and return the whole table; with a target it is also written.
@@ -158,7 +180,7 @@ class CollectionRun:
         """Yield the table in blocks, and count what there is to know about it."""
         others = OtherRuns(self._other_runs(target), self.questions.asked, self._named_runs)
         if isinstance(self.engine, RayEngine):
-            rows = answer_ahead(self.engine, self.questions, rows, store, others, chunk_size)
+            rows = answer_ahead(self.engine, self.label_questions, rows, store, others, chunk_size)
         with self.progress(n_rows) as advance:
             answers = self.questions.answer(rows, store, others, chunk_size)
             yield from table_blocks(answers, self.task.class_names, facts, advance)
@@ -171,7 +193,7 @@ class CollectionRun:
     def _about(self, facts: CollectionFacts) -> TableParts:
         """Return what the table says about itself; no rows."""
         made_with = origin(self.engine, self.task, self.demonstrations, self.settings.seed)
-        known = {**self.metadata, **made_with}
+        known = {**self.metadata, **made_with, **self.questions.facts()}
         return about_table(self.task.class_names, known, self.decides, facts)
 
     def _other_runs(self, target: Path | None) -> list[Path]:

@@ -7,6 +7,7 @@ from typing import TypedDict
 
 from debias.errors import ParameterError, param
 from debias.inference.collection.shards.shard import Shard
+from debias.inference.votes.vote_settings import VoteSettings
 from debias.settings import Settings, setting
 
 Paths = str | os.PathLike[str] | Sequence[str | os.PathLike[str]]
@@ -24,6 +25,7 @@ class CollectionKeywords(TypedDict, total=False):
     keep: bool
     progress: bool | str
     shard: str | tuple[int, int] | None
+    votes: VoteSettings | int | None
 
 
 @dataclass(frozen=True)
@@ -54,11 +56,14 @@ class CollectionSettings(Settings):
     shard : str or (int, int), optional
         Collect one part of several, such as "2/4" or (2, 4): see
         :func:`~debias.inference.collection.shards.merging.merge`. Answers of other runs are not used.
+    votes : int or VoteSettings, optional
+        How many sampled answers stand for the probabilities of a row, for models that return none;
+        None asks for probabilities.
 
     Raises
     ------
     ParameterError
-        A value is not allowed, or `shard` and `reuse` are both given.
+        A value is not allowed, or `shard` is given with `reuse` or with `votes`.
 
     Examples
     --------
@@ -78,6 +83,7 @@ class CollectionSettings(Settings):
     keep: bool = setting(True, "Keep the folder of answers (OUT.run): other runs use them.")
     progress: bool | str = setting(True, "Show a progress bar.")
     shard: str | tuple[int, int] | None = setting(None, "Collect one part of several.")
+    votes: VoteSettings | int | None = setting(None, "Ask for sampled answers.", least=1)
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -88,6 +94,13 @@ class CollectionSettings(Settings):
                 parameter="reuse",
                 received=self.reuse,
                 fix=f"omit {param('reuse')}",
+            )
+        if self.part is not None and self.votes is not None:
+            raise ParameterError(
+                f"{param('shard')} and {param('votes')} exclude each other: a shard holds probabilities",
+                parameter="votes",
+                received=self.votes,
+                fix=f"omit {param('shard')}, and split the rows beforehand",
             )
 
     @property

@@ -22,7 +22,7 @@ from debias.inference.collection.prompts import Prompted
 from debias.inference.collection.run_folder import RunFolder
 from debias.inference.engine import MOST_OPERATIONS, BoolArray, Engine, FloatArray, LabelScores
 
-_BYTES_PER_TOKEN = 4
+BYTES_PER_TOKEN = 4
 
 _MOST_WAITING = 16
 """Chunks of rows that may wait for one chunk of missing answers."""
@@ -40,6 +40,8 @@ class Answered(NamedTuple):
     facts : str
         How the engine computed the first answer, as JSON.
     n_reused : int
+    label_mass : float64 array, shape (n,), or None
+        What all labels together got; the sum of their probabilities if None.
     """
 
     rows: list[Prompted]
@@ -47,6 +49,7 @@ class Answered(NamedTuple):
     is_bound: BoolArray
     facts: str
     n_reused: int
+    label_mass: FloatArray | None = None
 
 
 class OtherRuns:
@@ -117,7 +120,7 @@ class Missing:
     """
 
     def __init__(self, chunk_size: int, operations_per_token: float) -> None:
-        self._chunk_size, self._per_byte = chunk_size, operations_per_token / _BYTES_PER_TOKEN
+        self._chunk_size, self._per_byte = chunk_size, operations_per_token / BYTES_PER_TOKEN
         self.prompts: dict[bytes, str] = {}
         self._opening, self._n_bytes = "", 0
 
@@ -176,6 +179,10 @@ class Questions:
     def missing(self, chunk_size: int) -> Missing:
         """Return an empty chunk of prompts."""
         return Missing(chunk_size, self._engine.operations_per_token())
+
+    def facts(self) -> dict[str, object]:
+        """Return what the table says of how it was asked beside its settings: nothing here."""
+        return {}
 
     def answer(
         self, rows: Iterable[Prompted], store: AnswerStore, others: OtherRuns, chunk_size: int

@@ -27,10 +27,12 @@ from debias.inference.openai.connection.server_connection import require_client
 from debias.inference.openai.connection.server_settings import ServerSettings
 from debias.inference.openai.label_words import check_first_words
 from debias.inference.openai.openai_requests import Requests
+from debias.inference.openai.served_answers import ServedAnswers
 from debias.inference.openai.served_embeddings import embed_all
 from debias.inference.openai.served_labels import ServedLabels
 from debias.inference.openai.served_model import ServedModel
 from debias.inference.tokenization import Tokenization
+from debias.inference.votes.sampling import Asked, OnAnswers, Sampling
 from debias.settings import check_choice, check_positive_integer
 
 if TYPE_CHECKING:
@@ -149,6 +151,7 @@ class OpenAIEngine(Engine):
         settings = ServerSettings.of(base_url=base_url, **connection)
         self._tokens = None if tokenizer is None else Tokenization.of(tokenizer)
         self._served = ServedModel(settings, model, self._tokens, style, _TOPS if top is None else (top,))
+        self._answers = ServedAnswers(self._served)
         self._given_length = context_length
         self._checked: dict[tuple[str, ...], bool] = {}
 
@@ -307,6 +310,28 @@ class OpenAIEngine(Engine):
             pairs = list(zip(prompts, continuations, strict=True))
             ask_all(requests.connection, pairs, ask, answer.__setitem__)
         return answer
+
+    @property
+    def sampling_fingerprint(self) -> dict[str, Any]:
+        """Server, model and way of asking for answers. Asks the server at first use, for no probability."""
+        return self._answers.fingerprint | ({"tokenizer": self._tokens.digest} if self._tokens else {})
+
+    def sampling_facts(self) -> dict[str, Any]:
+        """Return how the server is asked for answers, and what it said of itself at the first look."""
+        return self._answers.facts()
+
+    def sampled_answers(
+        self, asked: Sequence[Asked], sampling: Sampling, on_answers: OnAnswers | None = None
+    ) -> list[list[str]]:
+        """Let the server write answers to prompts; no log-probability is needed.
+
+        In the style "chat" a prompt is one message of the user, otherwise (by default where the server
+        completes texts) the beginning of the text. Several answers to a prompt are one request where the
+        server takes ``n``, and have the seeds of :meth:`Sampling.seed_of` where it takes a ``seed``.
+        Raises as :meth:`label_scores` does.
+        """
+        _refuse_empty(check_texts([one.prompt for one in asked], "prompts"))
+        return self._answers.draw(asked, sampling, on_answers, _subject)
 
     def embed(self, texts: Sequence[str]) -> NDArray[np.float32]:
         """Return texts as vectors, as the server's ``/embeddings`` has them.

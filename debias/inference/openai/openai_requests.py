@@ -18,6 +18,7 @@ from debias.inference.openai.connection.server_answers import (
     read_answer,
     read_echo,
     read_prompt_tokens,
+    read_text,
     read_top,
 )
 from debias.inference.openai.connection.server_connection import Call, ServerConnection
@@ -205,6 +206,29 @@ class Requests:
             return read_prompt_tokens(content)
 
         return self._complete(body, read, [prompt])
+
+    def drawn(self, prompt: str, count: int, settings: Mapping[str, object], max_tokens: int) -> list[str]:
+        """Return what the server writes after a prompt.
+
+        Parameters
+        ----------
+        prompt : str
+        count : int
+            Answers to be drawn.
+        settings : mapping
+            What the request says beside the model, the prompt and the number of tokens.
+        max_tokens : int
+        """
+        is_chat = self.capabilities.style == "chat"
+        body: dict[str, object] = {"model": self.model, **settings}
+        body |= {"messages": [{"role": "user", "content": prompt}]} if is_chat else {"prompt": prompt}
+        body[self.capabilities.length_name if is_chat else "max_tokens"] = max_tokens
+
+        def read(content: object) -> list[str]:
+            return [read_text(choice, is_chat) for choice in self._choices(content, count)]
+
+        cost = most_tokens(prompt) + count * max_tokens + (_AROUND_CHAT if is_chat else 0)
+        return self._send("/chat/completions" if is_chat else "/completions", body, read, cost)
 
     def shows_spaces(self, prompt: str) -> bool:
         """Whether tokens that follow a prompt are shown with the spaces that they begin with."""

@@ -20,7 +20,7 @@ from debias.inference.openai.server_capabilities import (
 from debias.inference.tokenization import Tokenization
 
 # While looking, an answer that cannot be right may mean that a server has no such ability.
-_LOOK_RETRIES = 2
+LOOK_RETRIES = 2
 
 
 @dataclass
@@ -85,9 +85,9 @@ class ServedModel:
         """Open a connection, having found out what the server can do."""
         with self.connection() as connection:
             if self._found is None:
-                listed = self._listed(connection)
+                listed = self.listed_by(connection)
                 first = Requests(
-                    connection, self.name, ServerCapabilities(self.style), LOOK, wrong_retries=_LOOK_RETRIES
+                    connection, self.name, ServerCapabilities(self.style), LOOK, wrong_retries=LOOK_RETRIES
                 )
                 found = find_server_capabilities(first, self.tokens, self.style, self.tops)
                 said = min(found.fingerprints, default=None)
@@ -106,7 +106,7 @@ class ServedModel:
             return requests
         if self._echo is None:
             try:
-                first = replace(requests, subject=LOOK, wrong_retries=_LOOK_RETRIES)
+                first = replace(requests, subject=LOOK, wrong_retries=LOOK_RETRIES)
                 found = find_server_capabilities(first, self.tokens, "echo", self.tops)
             except EngineError as error:
                 if type(error) is not EngineError:
@@ -125,8 +125,8 @@ class ServedModel:
         assert self._found is not None
         return self._found
 
-    def _listed(self, connection: ServerConnection) -> ListedModel:
-        """Return what the server's list says of the model; servers need not have one."""
+    def listed_by(self, connection: ServerConnection) -> ListedModel:
+        """Ask for what the server's list says of the model; servers need not have one."""
 
         def read(content: object) -> ListedModel:
             return read_listed(content, self.name, connection.server_time or time.time())

@@ -17,6 +17,7 @@ from debias.inference.engine import SCORINGS, FloatArray, check_texts
 from debias.inference.labels import span_tree
 from debias.inference.tokenization import Tokenization
 from debias.inference.tree_engine import TreeEngine, TreeRow
+from debias.inference.votes.sampling import Asked, OnAnswers, Sampling
 from debias.settings import check_choice, check_positive_integer
 
 if TYPE_CHECKING:
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
     from debias.inference.transformers.passes.forward import Forward
     from debias.inference.transformers.token_counts import TokenCounts
 
+_NEAREST = 1e-5
+"""More than float32 rounds in a cumulative probability."""
 _BATCH_TOKENS = {"cpu": 4096, "cuda": 32768}
 
 
@@ -195,6 +198,45 @@ class TransformersEngine(TreeEngine):
             answer[number] = scores
         return answer
 
+    def sampled_answers(
+        self, asked: Sequence[Asked], sampling: Sampling, on_answers: OnAnswers | None = None
+    ) -> list[list[str]]:
+        """Draw answers from the model's own distribution; no token is left out before drawing.
+
+        Each answer has a generator of its own, seeded by its prompt and its number. In float32, answers do
+        not depend on the batch: see :mod:`debias.inference.transformers.drawn_answers`. In lower precision
+        other prompts in the batch change the last digits of a distribution, and so now and then a token.
+
+        Parameters
+        ----------
+        asked : sequence of Asked, length n
+        sampling : Sampling
+        on_answers : callable, optional
+            Called with the position of a prompt and its answers by their numbers, some prompts at a time.
+
+        Returns
+        -------
+        list of n lists of str
+
+        Raises
+        ------
+        ContextLengthError
+            A prompt and an answer do not fit into the context.
+        """
+        import torch
+
+        from debias.inference.transformers.drawn_answers import AnswerDraws
+
+        contexts = [
+            self._tokens.context(tokens)
+            for tokens in self._tokens.encode_plain(check_texts([one.prompt for one in asked], "prompts"))
+        ]
+        self._check_fit(contexts, [one.prompt for one in asked], sampling.max_tokens)
+        nearest = _NEAREST if self.model.dtype == torch.float32 else 0.0
+        ends = self._tokens.ends | _ends_of(self.model)
+        draws = AnswerDraws(self._forward.read_next, self._tokens.decode_plain, ends, sampling, nearest)
+        return draws.draw(asked, contexts, on_answers)
+
     def embed(self, texts: Sequence[str]) -> NDArray[np.float32]:
         """Return texts as vectors: the mean of the last hidden states over a text's tokens.
 
@@ -270,6 +312,12 @@ def _context_length(model: "PreTrainedModel", tokenizer: "PreTrainedTokenizerBas
         if isinstance(value, int) and value > 0:
             return value
     return int(min(tokenizer.model_max_length, 2**31 - 1))
+
+
+def _ends_of(model: "PreTrainedModel") -> frozenset[int]:
+    """Return the tokens that the model's own settings of generation take for the end of a text."""
+    ends = getattr(getattr(model, "generation_config", None), "eos_token_id", None)
+    return frozenset([ends] if isinstance(ends, int) else ends or ())
 
 
 def _weights_digest(model: "PreTrainedModel") -> str:

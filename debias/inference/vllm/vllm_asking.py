@@ -17,6 +17,7 @@ from debias.errors import EngineError
 from debias.inference.engine import FloatArray
 from debias.inference.models.loading import first_line
 from debias.inference.vllm.vllm_requests import Request, reads_cache_safely
+from debias.inference.votes.sampling import Asked, OnAnswers, Sampling, runs
 
 if TYPE_CHECKING:
     from vllm import LLM, RequestOutput, SamplingParams
@@ -128,7 +129,9 @@ class Asker:
         own = [requests[place] for place in places]
         parameters = [self._parameters(request, self.ways, again) for request in own]
         found = {}
-        for place, request, output in zip(places, own, self._generate(own, parameters, adapter), strict=True):
+        for place, request, output in zip(
+            places, own, self._generate([one.tokens for one in own], parameters, adapter), strict=True
+        ):
             numbers = read_answer(request, output, self.ways)
             if numbers is not None:
                 found[place] = numbers
@@ -171,8 +174,58 @@ class Asker:
             values["skip_reading_prefix_cache"] = skip
         return SamplingParams(**values)
 
+    def draw(
+        self,
+        asked: Sequence[Asked],
+        contexts: Sequence[list[int]],
+        sampling: Sampling,
+        on_answers: OnAnswers | None = None,
+        adapter: "LoRARequest | None" = None,
+    ) -> list[list[str]]:
+        """Draw answers to prompts; the n answers of a request have its seed, and one more each.
+
+        Parameters
+        ----------
+        asked : sequence of Asked, length n
+        contexts : sequence of lists of int, length n
+            The tokens of the prompts.
+        sampling : Sampling
+        on_answers : callable, optional
+        adapter : vllm LoRARequest, optional
+
+        Returns
+        -------
+        list of n lists of str
+        """
+        from vllm import SamplingParams
+
+        pieces = [(place, *run) for place, one in enumerate(asked) for run in runs(one.numbers)]
+        parameters = [
+            SamplingParams(
+                n=count,
+                seed=sampling.seed_of(asked[place].prompt, first),
+                temperature=sampling.temperature,
+                max_tokens=sampling.max_tokens,
+            )
+            for place, first, count in pieces
+        ]
+        found: list[dict[int, str]] = [{} for _ in asked]
+        outputs = self._generate([contexts[place] for place, _, _ in pieces], parameters, adapter)
+        for (place, first, count), output in zip(pieces, outputs, strict=True):
+            texts = {first + int(one.index): str(one.text) for one in output.outputs}
+            if sorted(texts) != list(range(first, first + count)):
+                raise EngineError(f"vLLM gave {len(texts)} answers of {count}", fix="make a new LLM")
+            found[place] |= texts
+        if on_answers is not None:
+            for place, own in enumerate(found):
+                on_answers(place, own)
+        return [[own[number] for number in one.numbers] for one, own in zip(asked, found, strict=True)]
+
     def _generate(
-        self, requests: Sequence[Request], parameters: "list[SamplingParams]", adapter: "LoRARequest | None"
+        self,
+        texts: Sequence[Sequence[int]],
+        parameters: "list[SamplingParams]",
+        adapter: "LoRARequest | None",
     ) -> "list[RequestOutput]":
         """Let vLLM compute, and leave nothing behind in its queue when that fails."""
         if self.llm.llm_engine.has_unfinished_requests():
@@ -180,7 +233,7 @@ class Asker:
                 "the LLM has requests of others that are not finished",
                 fix="let them finish (llm.wait_for_completion()) before it is asked for probabilities",
             )
-        prompts = [{"prompt_token_ids": list(request.tokens)} for request in requests]
+        prompts = [{"prompt_token_ids": list(tokens)} for tokens in texts]
         try:
             outputs = self.llm.generate(prompts, parameters, use_tqdm=False, lora_request=adapter)
         except Exception as error:
@@ -192,9 +245,9 @@ class Asker:
         except BaseException:
             self._drop_unfinished()
             raise
-        if len(outputs) != len(requests):
+        if len(outputs) != len(texts):
             raise EngineError(
-                f"vLLM gave {len(outputs)} answers to {len(requests)} requests", fix="make a new LLM"
+                f"vLLM gave {len(outputs)} answers to {len(texts)} requests", fix="make a new LLM"
             )
         return list(outputs)
 
@@ -233,7 +286,7 @@ class Asker:
     def _try(self, request: Request, ways: Ways, name: str, refused: dict[str, str]) -> FloatArray | None:
         """Return the answer to one request asked in one way; without one, note why."""
         try:
-            (output,) = self._generate([request], [self._parameters(request, ways, again=True)], None)
+            (output,) = self._generate([request.tokens], [self._parameters(request, ways, again=True)], None)
         except (TypeError, ValueError, EngineError) as error:
             # Requests of others in the queue, or an engine that has died, say nothing about the way.
             if isinstance(error, EngineError) and type(error.__cause__).__name__ in _NOT_REFUSED:

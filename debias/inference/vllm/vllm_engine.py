@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from debias.errors import EngineError
-from debias.inference.engine import SCORINGS, FloatArray
+from debias.inference.engine import SCORINGS, FloatArray, check_texts
 from debias.inference.labels import LabelTree
 from debias.inference.models.adapters import Adapter, read_adapter
 from debias.inference.models.model_files import files_digest, model_folder
@@ -31,6 +31,7 @@ from debias.inference.vllm.vllm_start import (
     start_llm,
     stop_llm,
 )
+from debias.inference.votes.sampling import Asked, OnAnswers, Sampling
 from debias.settings import check_choice
 
 if TYPE_CHECKING:
@@ -242,6 +243,43 @@ class VLLMEngine(TreeEngine):
                 "vLLM has not emptied its prefix cache", fix="let its other requests finish first"
             )
         self._weights = digest or uuid.uuid4().hex[:16]
+
+    def sampling_facts(self) -> dict[str, Any]:
+        """Return nothing: the ways to ask for log-probabilities are not tried for answers."""
+        return {}
+
+    def sampled_answers(
+        self, asked: Sequence[Asked], sampling: Sampling, on_answers: OnAnswers | None = None
+    ) -> list[list[str]]:
+        """Let vLLM draw answers: consecutive numbers in one request, with the seeds of their numbers.
+
+        vLLM seeds each answer on its own, so an answer depends on its prompt and number; but it adds in
+        another order when a batch is another one, which now and then changes a token.
+
+        Parameters
+        ----------
+        asked : sequence of Asked, length n
+        sampling : Sampling
+        on_answers : callable, optional
+            Called for each prompt when all are answered.
+
+        Returns
+        -------
+        list of n lists of str
+
+        Raises
+        ------
+        ContextLengthError
+            A prompt and an answer do not fit into the context.
+        EngineError
+            vLLM gives no answer.
+        """
+        self._open()
+        adapter = lora_request(self._current_adapter())
+        prompts = check_texts([one.prompt for one in asked], "prompts")
+        contexts = [self._tokens.context(tokens) for tokens in self._tokens.encode_plain(prompts)]
+        self._check_fit(contexts, prompts, sampling.max_tokens)
+        return self._asker.draw(asked, contexts, sampling, on_answers, adapter)
 
     def _score_trees(self, rows: Sequence[TreeRow]) -> list[FloatArray]:
         """Log-probability of every edge of every row's tree."""

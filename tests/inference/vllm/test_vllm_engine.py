@@ -21,6 +21,7 @@ from debias.inference.transformers.transformers_engine import TransformersEngine
 from debias.inference.vllm.vllm_asking import Ways
 from debias.inference.vllm.vllm_engine import VLLMEngine
 from debias.inference.vllm.vllm_start import ENVIRONMENT
+from debias.inference.votes.sampling import Asked, Sampling
 from tests.support.refusals import refused
 from tests.support.small_adapter import merge_adapter, write_adapter
 
@@ -153,6 +154,21 @@ def _words(engine, count):
     words = (tokenizer.convert_ids_to_tokens(token) for token in range(1000, 20000))
     found = [word[1:] for word in words if word.startswith("Ġ") and word[1:].isalpha() and word.isprintable()]
     return list(dict.fromkeys(found))[:count]
+
+
+def test_answers_have_seeds_of_their_own_and_the_frequencies_of_the_probabilities(engine, demo_engine):
+    sampling = Sampling(1.0, max_tokens=1, seed=0)
+    asked = [Asked(prompt, tuple(range(200))) for prompt in PROMPTS[:2]]
+    answers = engine.sampled_answers(asked, sampling)
+    assert engine.sampled_answers([Asked(PROMPTS[1], (3, 4, 9))], sampling) == [
+        [answers[1][number] for number in (3, 4, 9)]
+    ]
+    assert engine.sampled_answers(asked[:1], Sampling(1.0, max_tokens=1, seed=1)) != answers[:1]
+    expected = np.exp(demo_engine.label_logprobs(PROMPTS[:2], SINGLE))
+    found = np.array([[own.count(label) / 200 for label in SINGLE] for own in answers])
+    assert np.abs(found - expected).max() < 4.5 * np.sqrt(0.25 / 200)
+    with refused(ContextLengthError, received=int):
+        engine.sampled_answers([Asked(LONG * 20, (0,))], sampling)
 
 
 def test_an_answer_that_lacks_a_number_is_asked_for_again_and_never_a_zero(engine):

@@ -120,7 +120,7 @@ def collect_shard(
     ResumeError, RunInUseError, EngineError, StorageError
         As for :func:`~debias.inference.collection.collection.collect`.
     """
-    folder, questions, data = RunFolder.beside(target), run.questions, DataDigest()
+    folder, questions, data = RunFolder.beside(target), run.label_questions, DataDigest()
     settings = {**run.decides, "shard": str(shard)}
     facts: str | None = None
     with folder.locked():

@@ -48,23 +48,30 @@ def table_blocks(
     """
     collected: list[TextRow] = []
     scores: list[FloatArray] = []
+    masses: list[FloatArray] = []
     for some in answers:
         advance(len(some.rows))
         facts.add_rows(some)
         collected += [one.row for one in some.rows]
         scores.append(some.logprobs)
+        masses.append(_label_mass(some))
         while len(collected) >= ROWS_PER_BLOCK:
-            joined = np.concatenate(scores)
-            yield table_block(collected[:ROWS_PER_BLOCK], joined[:ROWS_PER_BLOCK], class_names, facts)
-            collected, scores = collected[ROWS_PER_BLOCK:], [joined[ROWS_PER_BLOCK:]]
+            first, rest = slice(ROWS_PER_BLOCK), slice(ROWS_PER_BLOCK, None)
+            joined, mass = np.concatenate(scores), np.concatenate(masses)
+            yield table_block(collected[first], joined[first], mass[first], class_names, facts)
+            collected, scores, masses = collected[rest], [joined[rest]], [mass[rest]]
     if collected:
-        yield table_block(collected, np.concatenate(scores), class_names, facts)
+        yield table_block(collected, np.concatenate(scores), np.concatenate(masses), class_names, facts)
     if not facts.n_rows:
         raise ParameterError(parameter="rows", allowed="an iterable of at least one row")
 
 
 def table_block(
-    rows: Sequence[TextRow], scores: FloatArray, class_names: Sequence[str], facts: CollectionFacts
+    rows: Sequence[TextRow],
+    scores: FloatArray,
+    label_mass: FloatArray,
+    class_names: Sequence[str],
+    facts: CollectionFacts,
 ) -> TableParts:
     """Return some rows with their normalised class probabilities, checked.
 
@@ -73,6 +80,8 @@ def table_block(
     rows : sequence of TextRow, length n
     scores : float64 array, shape (n, K)
         Natural logarithms, not normalised.
+    label_mass : float64 array, shape (n,)
+        What all labels together got.
     class_names : sequence of str, length K
     facts : CollectionFacts
         Counts the label mass.
@@ -95,18 +104,22 @@ def table_block(
             received=row.id,
             fix="omit the row, or change the labels",
         )
-    mass = logsumexp(scores, axis=1)
-    facts.add_mass(np.exp(mass))
+    facts.add_mass(label_mass)
     labelled = rows[0].label is not None
     parts = TableParts(
-        np.exp(scores - mass[:, None]),
+        np.exp(scores - logsumexp(scores, axis=1)[:, None]),
         class_names,
         labels=np.array([row.label for row in rows], dtype=object) if labelled else None,
         ids=np.array([row.id for row in rows], dtype=object),
         texts=np.array([row.text for row in rows], dtype=object),
-        label_mass=np.minimum(np.exp(mass), 1.0),
+        label_mass=np.minimum(label_mass, 1.0),
     )
     return check_parts(parts, normalise=True)
+
+
+def _label_mass(some: Answered) -> FloatArray:
+    """Return what all labels together got, row by row."""
+    return np.exp(logsumexp(some.logprobs, axis=1)) if some.label_mass is None else some.label_mass
 
 
 def about_table(

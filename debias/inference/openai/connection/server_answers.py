@@ -244,6 +244,28 @@ def read_top(choice: Mapping[str, object], asked: int) -> TopTokens:
     return TopTokens(tuple(tokens), asked, None if generated is None else _token(generated, None, None).name)
 
 
+def read_text(choice: Mapping[str, object], is_chat: bool) -> str:
+    """Return what was written in one choice; "" where a chat's answer has no content, as in a refusal.
+
+    Examples
+    --------
+    >>> read_text({"text": " yes"}, is_chat=False)
+    ' yes'
+    >>> read_text({"message": {"role": "assistant", "content": None, "refusal": "I cannot"}}, is_chat=True)
+    ''
+    """
+    if not is_chat:
+        text = choice.get("text")
+    else:
+        message = choice.get("message")
+        if not isinstance(message, Mapping) or "content" not in message:
+            raise WrongAnswerError(f"it had no message with content: message is {message!r}")
+        text = "" if message["content"] is None else message["content"]
+    if not isinstance(text, str):
+        raise WrongAnswerError(f"the answer is {text!r}, not a text")
+    return text
+
+
 def opens_with_space(choice: Mapping[str, object]) -> bool:
     """Whether any token of a completion, drawn or only probable, begins with a space.
 

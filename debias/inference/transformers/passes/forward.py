@@ -4,7 +4,7 @@ The beginning that contexts share goes through the model once; its keys and valu
 every batch. The vocabulary is projected on only where a probability is read, in float32.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from debias.inference.labels import LabelTree, chain_tree
 from debias.inference.transformers.cpu_llama.llama_pass import LlamaPass
+from debias.inference.transformers.next_tokens import OnLogits, WaitingContexts
 from debias.inference.transformers.passes.model_pass import Batch, Capabilities, ModelPass, decoder_of
 from debias.inference.transformers.passes.packed_pass import PackedPass
 from debias.inference.transformers.passes.packing import Row, pack
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
 FloatArray = NDArray[np.float64]
+NO_TREE = LabelTree((), (), (), ())
+"""What follows a context of which nothing but the next token is wanted."""
 _READS_AT_ONCE = 2048
 
 
@@ -96,6 +99,29 @@ class Forward:
         finally:
             self.model.train(training)
 
+    def read_next(self, contexts: Sequence[list[int]], on_logits: OnLogits) -> None:
+        """Compute the logits of the token that follows each context.
+
+        Parameters
+        ----------
+        contexts : sequence of lists of int
+            Each of at least one token.
+        on_logits : callable
+            Called with the number of a context and its logits, a float32 array over the vocabulary, in
+            the order in which they are computed.
+        """
+        rows = [Row(list(context), NO_TREE) for context in contexts]
+        fits = max((row.n_tokens for row in rows), default=0) <= self.capabilities.window
+        branches = self.capabilities.branches and fits
+        waiting = WaitingContexts(self.model, self.decoder is not None, on_logits)
+        training = self.model.training
+        self.model.eval()
+        try:
+            with torch.no_grad():
+                self._run(rows, self.capabilities.shares and fits, branches, waiting.add)
+        finally:
+            self.model.train(training)
+
     def _score_apart(self, rows: Sequence[Row]) -> list[FloatArray]:
         """Score every label of every tree in a row of its own, for models that follow no mask."""
         apart = [Row(row.context, chain_tree(label)) for row in rows for label in _labels(row.tree)]
@@ -110,10 +136,25 @@ class Forward:
 
     def _score(self, rows: Sequence[Row], share: bool, branches: bool, near: bool) -> list[FloatArray]:
         """Score rows whose trees fit into one row each."""
+        waiting = _WaitingReads(self.model, self.decoder, near)
+
+        def add(numbers: Sequence[int], states: torch.Tensor) -> None:
+            waiting.add(numbers, [rows[i] for i in numbers], states)
+
+        self._run(rows, share, branches, add)
+        return waiting.finish(rows)
+
+    def _run(
+        self,
+        rows: Sequence[Row],
+        share: bool,
+        branches: bool,
+        add: Callable[[Sequence[int], torch.Tensor], object],
+    ) -> None:
+        """Put rows through the model; hand on the numbers and states of each batch."""
         chosen = self._pass(branches)
         whole = [PrefixGroup(tuple(range(len(rows))), 0)]
         groups = group_by_prefix([row.context for row in rows]) if share else whole
-        waiting = _WaitingReads(self.model, self.decoder, near)
         self.token_counts = self.token_counts.plus(tokens=sum(group.n_shared for group in groups))
         budget = self.max_batch_tokens if self.capabilities.batches else 1
         try:
@@ -124,10 +165,9 @@ class Forward:
                 for batch, states in chosen.run(chosen.batches(sequences, budget)):
                     numbers = [group.rows[i] for sequence in batch for i in sequence.rows]
                     self._count(batch, chosen.computed(batch))
-                    waiting.add(numbers, [rows[i] for i in numbers], states)
+                    add(numbers, states)
         finally:
             chosen.end()
-        return waiting.finish(rows)
 
     @property
     def weights_at_reads(self) -> int:

@@ -1,0 +1,1 @@
+"""Probabilities from votes: sampled answers, matched with labels, counted and smoothed."""

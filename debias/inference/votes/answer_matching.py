@@ -1,15 +1,10 @@
 """Decides which label an answer in free text is a vote for, if any.
 
-The rules, each of which allows a little more than the one before it:
-
-- "exact": the whole answer is the label, outer spaces aside.
-- "first-line": its first line that is not blank is.
-- "normalised": that line is, once both are without differences of case and Unicode form, without marks
-  at their ends (``**Person**.``) and with single spaces.
-- "beginning": that line begins with the label, and no word goes on there (``Person: the author``). The
-  longest label counts. This is nearest to the probability of a label after a prompt.
-
-A form that two labels share is a vote for neither.
+Each rule allows a little more than the one before it: ``exact``, the whole answer is the label;
+``first-line``, its first line that is not blank is; ``normalised``, that line is without differences of
+case, Unicode form, spaces and marks at the ends; ``beginning``, that line begins with the label and no word
+goes on there, which is nearest to the probability of a label after a prompt. A form that two labels share is
+a vote for neither.
 """
 
 import unicodedata

@@ -27,8 +27,8 @@ needs_ray = [
     pytest.mark.skipif(not HAS_RAY, reason="ray is not installed: make test-ray"),
     pytest.mark.filterwarnings("ignore"),
 ]
-TEXTS = [f"text {number} " + "word " * (number % 7) for number in range(240)]
-ALL_LABELS = LABELS * 4
+TEXTS = [f"text {number} " + "word " * (number % 7) for number in range(600)]
+ALL_LABELS = LABELS * 10
 
 
 def test_ray_has_settings_that_are_checked():
@@ -58,13 +58,13 @@ def model(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def cluster():
-    """A head and three nodes, each a process; nodes have a processor each."""
+    """A head and two nodes, each a process with room for one worker: a lost one has no other place."""
     from ray.cluster_utils import Cluster
 
     before, os.environ["PYTHONPATH"] = os.environ.get("PYTHONPATH"), str(ROOT)
     memory = {"object_store_memory": 100 * 2**20}
-    made = Cluster(initialize_head=True, head_node_args={"num_cpus": 2, **memory})
-    made.nodes_of_workers = [made.add_node(num_cpus=1, **memory) for _ in range(3)]
+    made = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, **memory})
+    made.nodes_of_workers = [made.add_node(num_cpus=1, **memory) for _ in range(2)]
     yield made
     import ray
 
@@ -75,7 +75,7 @@ def cluster():
 
 @pytest.fixture(scope="module")
 def engine(cluster, model):
-    return RayEngine(model, RaySettings(ray=cluster.address, ray_workers=4))
+    return RayEngine(model, RaySettings(ray=cluster.address, ray_workers=3))
 
 
 def n_answers(out: Path) -> int:
@@ -149,12 +149,11 @@ class TestCluster:
 
         thread = threading.Thread(target=work)
         thread.start()
-        deadline = time.monotonic() + 300
-        while not n_answers(out) and thread.is_alive() and time.monotonic() < deadline:
+        while thread.is_alive() and not n_answers(out):
             time.sleep(0.005)
         before = n_answers(out)
         cluster.remove_node(cluster.nodes_of_workers[0], allow_graceful=False)
-        thread.join(timeout=400)
+        thread.join(timeout=1200)
         assert not failures and not thread.is_alive()
         assert 0 < before < len(TEXTS)
         assert out.read_bytes() == one_machine(model, tmp_path / "one")

@@ -62,11 +62,12 @@ def baseline(prompts: list[str], labels: tuple[str, ...]) -> dict[str, Any]:
     }
 
 
-def with_workers(n_workers: int, prompts: list[str], labels: tuple[str, ...]) -> dict[str, Any]:
+def with_workers(
+    engine: RayEngine, n_workers: int, prompts: list[str], labels: tuple[str, ...]
+) -> dict[str, Any]:
     """Let workers answer all chunks."""
     size = SETTINGS["chunk_size"]
-    engine_settings = EngineSettings(model=SETTINGS["model"], dtype=SETTINGS["dtype"], device="cpu")
-    engine = RayEngine(engine_settings, RaySettings(ray="auto", ray_workers=n_workers))
+    engine.cluster = RaySettings(ray="auto", ray_workers=n_workers)
     chunks = [
         {"keys": [str(row).encode() for row in range(first, first + size)], "prompts": prompts[first:][:size]}
         for first in range(0, len(prompts), size)
@@ -96,8 +97,10 @@ def main() -> None:
     rows = [baseline(prompts, labels)]
     cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": max(SETTINGS["workers"])})
     ray.init(address=cluster.address, log_to_driver=False, logging_level="ERROR")
+    engine_settings = EngineSettings(model=SETTINGS["model"], dtype=SETTINGS["dtype"], device="cpu")
+    engine = RayEngine(engine_settings, RaySettings(ray="auto"))
     for n_workers in SETTINGS["workers"]:
-        rows.append(with_workers(n_workers, prompts, labels))
+        rows.append(with_workers(engine, n_workers, prompts, labels))
         print(rows[-1], flush=True)
     ray.shutdown()
     cluster.shutdown()

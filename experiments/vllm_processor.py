@@ -22,14 +22,14 @@ from typing import Any
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("VLLM_CPU_KVCACHE_SPACE", "1")
 os.environ["VLLM_USE_V2_MODEL_RUNNER"] = "0"
-# A process that is forked after numba was imported does not start: vLLM looks at all modules there.
+# A process of vLLM that has numba imported does not start: vLLM looks at all modules. So none is forked,
+# and what a correction is fitted with is imported when it is needed.
 os.environ["VLLM_WORKER_MULTIPROCESSING_METHOD"] = "spawn"
 
 import numpy as np
 import pandas as pd
 from common import RESULTS, machine, make_prompts, markdown, settings_of
 
-from debias.estimators.debiasers import EnsembleDebiaser
 from debias.inference.models.export import exported_model
 from debias.inference.texts.sources import load_split
 from debias.inference.texts.tasks import load_task
@@ -128,6 +128,8 @@ def report(times: pd.DataFrame, n_equal: int, n_rows: int, n_changed: int, n_tok
 
 def main() -> None:
     """Fit a correction, serve it, measure, and write the report."""
+    from debias.estimators.debiasers import EnsembleDebiaser
+
     os.environ.update(ENVIRONMENT)
     task = load_task(SETTINGS["task"])
     split = load_split(task, SETTINGS["split"], limit=SETTINGS["fitted"], seed=SETTINGS["seed"] + 1)

@@ -196,7 +196,9 @@ def test_a_log_is_scored_again_by_the_name_of_the_entry_point(tmp_path):
     words += ["--action", "overwrite", "--output-file", str(again), "--display", "plain"]
     environment = {**os.environ, "PYTHONPATH": str(installed)}
     command = [sys.executable, "-m", "inspect_ai", *words]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
+    done = subprocess.run(
+        command, capture_output=True, text=True, check=False, env=environment, cwd=tmp_path
+    )  # not in a folder that has the package
     assert done.returncode == 0, done.stderr[-3000:] + done.stdout[-3000:]
     (scores,) = json.loads(again.read_text(encoding="utf-8"))["results"]["scores"]
     assert scores["name"] == "corrected_answer"

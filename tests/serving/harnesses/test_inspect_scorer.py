@@ -93,7 +93,10 @@ def logs(**shares):
 
 def test_answers_are_corrected_bounded_or_unscored(tmp_path):
     file = saved(HALVED, tmp_path)
-    samples = [{"input": f"ticket {k}", "target": kind} for k, kind in enumerate(["Billing", "Bug", "Bug", "Bug", "Bug"])]
+    samples = [
+        {"input": f"ticket {k}", "target": kind}
+        for k, kind in enumerate(["Billing", "Bug", "Bug", "Bug", "Bug"])
+    ]
     outputs = [
         output_of(logs(Bug=0.6, Billing=0.36)),  # corrected to Billing
         output_of(logs(Bug=0.9, the=0.05)),  # Billing by its bound
@@ -106,7 +109,11 @@ def test_answers_are_corrected_bounded_or_unscored(tmp_path):
     assert (first.value, first.answer, first.metadata["uncorrected"]) == ("C", "Billing", "Bug")
     assert (second.value, second.answer, second.metadata["bounded"]) == ("C", "Bug", ["Billing"])
     assert all(math.isnan(score.value) for score in unscored)
-    assert [score.reason for score in unscored] == ["scoring_failed", "invalid_response_format", "scoring_failed"]
+    assert [score.reason for score in unscored] == [
+        "scoring_failed",
+        "invalid_response_format",
+        "scoring_failed",
+    ]
     assert log.results.scores[0].unscored_samples == 3
     assert metrics_of(log) == {"accuracy": 1.0, "cobias": 0.0, "worst_class_accuracy": 1.0}
 
@@ -156,7 +163,9 @@ def test_several_epochs_are_averaged_within_classes(tmp_path):
 def test_without_the_correction(tmp_path):
     file = saved(HALVED, tmp_path)
     outputs = [output_of(logs(Bug=0.6, Billing=0.36))]
-    log = evaluate(tmp_path, [{"input": "one", "target": "Bug"}], outputs, correction=str(file), corrected=False)
+    log = evaluate(
+        tmp_path, [{"input": "one", "target": "Bug"}], outputs, correction=str(file), corrected=False
+    )
     assert metrics_of(log)["accuracy"] == 1.0
 
 

@@ -135,9 +135,9 @@ def among_labels(log_likelihoods: npt.ArrayLike) -> FloatArray:
 def corrected_log_likelihoods(correction: Any, log_likelihoods: npt.ArrayLike) -> FloatArray:
     """Return logarithms of the corrected values; the largest one is that of the decision, alone.
 
-    A row whose corrected values are all zero keeps what was corrected. Corrected values that are equal, or that
-    differ by less than their logarithms can show, would be decided by the order of the choices: those that
-    do not win are put just below the winner.
+    A row whose corrected values are all zero keeps what was corrected. Corrected values that are equal, or
+    that differ by less than their logarithms can show, would be decided by the order of the choices: those
+    that do not win are put just below the winner.
 
     Parameters
     ----------

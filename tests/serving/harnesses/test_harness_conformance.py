@@ -37,7 +37,7 @@ def literal(document, logs):
 
 
 def filtered(correction, classes, rows):
-    """Return the columns that the filter decides for rows of logarithms, all in one list as the harness has it."""
+    """Return the columns that the filter decides for rows of logarithms, all in one list."""
     responses = [[(value, False)] for row in rows for value in row]
     documents = [document for row in rows for document in [{"row": 0}] for _ in row]
     values = np.array(

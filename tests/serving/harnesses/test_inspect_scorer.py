@@ -1,4 +1,4 @@
-"""The scorer of inspect-ai, found by its entry point and run through its own evaluation with its mock model."""
+"""The scorer of inspect-ai, found by its entry point and run in real evaluations with a mock model."""
 
 import json
 import math

@@ -91,7 +91,7 @@ $(VLLM_STAMP): requirements-vllm.txt requirements-demo.txt
 # Real evaluation harnesses, in an environment of their own: a minute or two.
 test-harness: NUMBA_CACHE_DIR = $(CURDIR)/.numba-cache/harness
 test-harness: $(HARNESS_STAMP)
-	$(TEST_ENVIRONMENT) $(HARNESS_BIN)/python -m pytest -m harness tests/serving/harnesses
+	$(TEST_ENVIRONMENT) $(HARNESS_BIN)/python -m pytest -m harness -W ignore::ResourceWarning tests/serving/harnesses
 
 $(HARNESS_STAMP): pyproject.toml constraints-cpu.txt requirements-harness.txt
 	$(PYTHON) -m venv $(HARNESS_VENV)

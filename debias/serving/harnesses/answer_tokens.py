@@ -95,29 +95,32 @@ def label_logprobs(
     ([-0.3, -2.0], [False, True])
     """
     known = sorted(_checked(tokens), key=lambda token: -token.logprob)
+    pieces = [(token.piece, token) for token in known]
     bound = _bound(known, top, drawn)
     values, bounds = [], []
     owners: dict[bytes, str] = {}
     for word in words:
         wanted = word.encode()
-        whole = [token.logprob for token in known if token.piece == wanted]
+        forms = (wanted, wanted.lstrip(b" "))
+        whole = [token.logprob for piece, token in pieces if piece == wanted]
         if len(whole) > 1:
             raise LabelError(
                 f"{len(whole)} tokens read {word!r}, and they cannot be told apart", received=word
             )
-        forms = (wanted, wanted.lstrip(b" "))
-        begun = [one for one in known if one.piece and any(form.startswith(one.piece) for form in forms)]
-        for token in begun:
-            if (not whole or token.piece in forms) and token.logprob > _LIKELY:
-                other = owners.setdefault(token.piece, word)
+        begun = [
+            one for one in pieces if one[0] and (forms[0].startswith(one[0]) or forms[1].startswith(one[0]))
+        ]
+        for piece, token in begun:
+            if (not whole or piece in forms) and token.logprob > _LIKELY:
+                other = owners.setdefault(piece, word)
                 if other != word:
                     raise LabelError(
-                        f"{other!r} and {word!r} begin with the token {token.text!r}, so they cannot be told"
-                        " apart",
+                        f"{other!r} and {word!r} begin with the token {token.text!r}, so they cannot be told "
+                        "apart",
                         received=(other, word),
                         fix="use labels whose first tokens differ",
                     )
-        values.append(whole[0] if whole else max([bound, *(token.logprob for token in begun)]))
+        values.append(whole[0] if whole else max([bound, *(token.logprob for _, token in begun)]))
         bounds.append(not whole)
     return LabelLogprobs(values, bounds)
 

@@ -135,9 +135,9 @@ def among_labels(log_likelihoods: npt.ArrayLike) -> FloatArray:
 def corrected_log_likelihoods(correction: Any, log_likelihoods: npt.ArrayLike) -> FloatArray:
     """Return logarithms of the corrected values; the largest one is that of the decision, alone.
 
-    A row whose corrected values are all zero keeps its own. Corrected values that are equal, or that
-    differ by less than their logarithms can show, would be decided by the order of the choices: those that
-    do not win are put just below the winner.
+    A row whose corrected values are all zero keeps what was corrected. Corrected values that are equal, or
+    that differ by less than their logarithms can show, would be decided by the order of the choices: those
+    that do not win are put just below the winner.
 
     Parameters
     ----------
@@ -160,8 +160,9 @@ def corrected_log_likelihoods(correction: Any, log_likelihoods: npt.ArrayLike) -
     decided = np.asarray(correction.decide(probabilities))
     values = np.asarray(correction.values(probabilities), dtype=np.float64)
     empty = np.asarray(~values.any(axis=1))
+    values[empty] = correction.base.posteriors(probabilities)[empty]
     with np.errstate(divide="ignore"):
-        logs = np.where(empty[:, None], np.asarray(log_likelihoods, dtype=np.float64), np.log(values))
+        logs = np.log(values)
     winner = np.take_along_axis(logs, decided[:, None], axis=1)
     below = np.minimum(logs, np.nextafter(winner, -np.inf))
     below[np.arange(len(below)), decided] = winner[:, 0]

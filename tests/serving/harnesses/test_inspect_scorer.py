@@ -1,6 +1,10 @@
-"""The scorer of inspect-ai, found by its entry point and run in an evaluation with a mock model."""
+"""The scorer of inspect-ai, found by its entry point and run in real evaluations with a mock model."""
 
+import json
 import math
+import os
+import subprocess
+import sys
 from importlib.metadata import entry_points
 
 import numpy as np
@@ -17,6 +21,7 @@ from tests.support.drawn_corrections import (
     literal_decision,
     saved,
 )
+from tests.support.paths import ROOT
 from tests.support.refusals import refused
 
 pytest.importorskip("inspect_ai", reason="needs inspect-ai: make test-harness")
@@ -26,23 +31,32 @@ KINDS = ("Bug", "Billing")
 HALVED = ServedCorrection(KINDS, (Weight(1, 2), Triangle(0, 1, 1)), Identity())
 
 
-def output_of(shares, drawn=None, **fields):
+def output_of(shares, drawn=None):
     """Return an answer of a model with these log-probabilities of its first token."""
-    from inspect_ai.model import ChatCompletionChoice, ChatMessageAssistant, ModelOutput
-    from inspect_ai.model._model_output import Logprob, Logprobs, TopLogprob
+    from inspect_ai.model import (
+        ChatCompletionChoice,
+        ChatMessageAssistant,
+        Logprob,
+        Logprobs,
+        ModelOutput,
+        ModelUsage,
+        TopLogprob,
+    )
 
+    usage = ModelUsage(input_tokens=1, output_tokens=1, total_tokens=2)  # or the mock loads a tokenizer
     if shares is None:
-        return ModelOutput.from_content("mockllm", "Bug")
+        choice = ChatCompletionChoice(message=ChatMessageAssistant(content="Bug", source="generate"))
+        return ModelOutput(model="mockllm", choices=[choice], usage=usage)
     listed = [TopLogprob(token=token, logprob=value) for token, value in shares.items()]
     drawn = drawn or max(shares, key=shares.get)
     first = Logprob(token=drawn, logprob=shares[drawn], top_logprobs=listed)
     message = ChatMessageAssistant(content=drawn, source="generate")
     choice = ChatCompletionChoice(message=message, logprobs=Logprobs(content=[first]))
-    return ModelOutput(model="mockllm", choices=[choice])
+    return ModelOutput(model="mockllm", choices=[choice], usage=usage)
 
 
 def evaluate(tmp_path, samples, outputs, epochs=1, **options):
-    """Run inspect's evaluation, and return its log."""
+    """Run inspect's evaluation, where the mock answers each input with its output, and return its log."""
     from inspect_ai import Task, eval
     from inspect_ai.dataset import MemoryDataset, Sample
     from inspect_ai.model import GenerateConfig, get_model
@@ -57,8 +71,9 @@ def evaluate(tmp_path, samples, outputs, epochs=1, **options):
         config=GenerateConfig(logprobs=True, top_logprobs=20, max_tokens=1),
         epochs=epochs,
     )
-    model = get_model("mockllm/model", custom_outputs=outputs)
-    (log,) = eval(task, model=model, log_dir=str(tmp_path / "logs"), display="none", max_connections=1)
+    answers = {one["input"]: output for one, output in zip(samples, outputs, strict=True)}
+    model = get_model("mockllm/model", custom_outputs=lambda asked, *_: answers[asked[-1].text])
+    (log,) = eval(task, model=model, log_dir=str(tmp_path / "logs"), display="none")
     assert log.status == "success", log.error
     return log
 
@@ -108,7 +123,7 @@ def test_every_row_is_decided_as_one_by_one_and_the_metrics_are_ours(tmp_path, n
     rng = np.random.default_rng(n_classes)
     classes = [f"w{k}x" for k in range(n_classes)]
     correction = drawn_correction(rng, classes)
-    rows = drawn_log_likelihoods(rng, 150, n_classes)
+    rows = drawn_log_likelihoods(rng, 100, n_classes)
     rows -= np.logaddexp.reduce(rows, axis=1, keepdims=True)
     rows = np.maximum(rows, -8000.0)
     labels = rng.choice(classes, size=len(rows)).tolist()
@@ -139,11 +154,9 @@ def test_choices_in_any_order_are_matched_by_name(tmp_path):
 
 def test_several_epochs_are_averaged_within_classes(tmp_path):
     file = saved(HALVED, tmp_path)
-    right, wrong = output_of(logs(Bug=0.9, Billing=0.05)), output_of(logs(Bug=0.1, Billing=0.8))
     samples = [{"input": "one", "target": "Bug"}, {"input": "two", "target": "Billing"}]
-    log = evaluate(tmp_path, samples, [right, right, wrong, wrong], epochs=2, correction=str(file))
-    assert metrics_of(log)["accuracy"] in (0.5, 1.0, 0.75)
-    log = evaluate(tmp_path, samples, lambda *_: right, epochs=2, correction=str(file))
+    outputs = [output_of(logs(Bug=0.9, Billing=0.05))] * 2
+    log = evaluate(tmp_path, samples, outputs, epochs=2, correction=str(file))
     assert metrics_of(log) == {"accuracy": 0.5, "cobias": 1.0, "worst_class_accuracy": 0.0}
 
 
@@ -176,31 +189,45 @@ def test_labels_with_one_first_word_are_refused_before_the_model_is_asked(tmp_pa
     corrected_answer(str(saved(alike, tmp_path)), words={"good day": "A", "good night": "B"})
 
 
-def test_the_entry_point_registers_the_scorer_and_the_metrics():
-    from inspect_ai._util.registry import registry_lookup
-
+def test_a_log_is_scored_again_by_the_name_of_the_entry_point(tmp_path):
+    """As from an installed wheel, where the name of the package goes before the name of the scorer."""
     (point,) = [one for one in entry_points(group="inspect_ai") if one.name == "debias"]
     assert point.value == "debias.serving.harnesses.inspect_scorer"
-    for kind, name in (
-        ("scorer", "corrected_answer"),
-        ("metric", "cobias"),
-        ("metric", "worst_class_accuracy"),
-    ):
-        assert registry_lookup(kind, f"debias/{name}") is not None
+    file, installed = saved(HALVED, tmp_path), tmp_path / "site-packages"
+    installed.mkdir()
+    (installed / "debias").symlink_to(ROOT / "debias")
+    samples = [{"input": "one", "target": "Billing"}, {"input": "two", "target": "Bug"}]
+    outputs = [output_of(logs(Bug=0.6, Billing=0.36)), output_of(logs(Bug=0.9, Billing=0.05))]
+    log = evaluate(tmp_path, samples, outputs, correction=str(file), corrected=False)
+    assert metrics_of(log) == {"accuracy": 0.5, "cobias": 1.0, "worst_class_accuracy": 0.0}
+    again = tmp_path / "again.json"
+    words = ["score", log.location, "--scorer", "debias/corrected_answer", "-S", f"correction={file}"]
+    words += ["--action", "overwrite", "--output-file", str(again), "--display", "plain"]
+    environment = {**os.environ, "PYTHONPATH": str(installed)}
+    command = [sys.executable, "-m", "inspect_ai", *words]
+    done = subprocess.run(
+        command, capture_output=True, text=True, check=False, env=environment, cwd=tmp_path
+    )  # not in a folder that has the package
+    assert done.returncode == 0, done.stderr[-3000:] + done.stdout[-3000:]
+    (scores,) = json.loads(again.read_text(encoding="utf-8"))["results"]["scores"]
+    assert scores["name"] == "corrected_answer"
+    found = {name.removeprefix("debias/"): one["value"] for name, one in scores["metrics"].items()}
+    assert found == {"accuracy": 1.0, "cobias": 0.0, "worst_class_accuracy": 1.0}
 
 
 def test_scores_of_another_scorer_name_their_class(tmp_path):
     from inspect_ai import Task, eval
     from inspect_ai.dataset import MemoryDataset, Sample
+    from inspect_ai.model import get_model
     from inspect_ai.scorer import match
     from inspect_ai.solver import generate
 
     from debias.serving.harnesses import cobias as inspect_cobias
 
-    samples = [Sample(input=kind, target=kind, metadata={"kind": kind}) for kind in ("Bug", "Billing")]
-    task = Task(
-        dataset=MemoryDataset(samples), solver=generate(), scorer=match(), metrics=[inspect_cobias("kind")]
-    )
-    (log,) = eval(task, model="mockllm/model", log_dir=str(tmp_path), display="none")
-    assert log.status == "success"
-    assert metrics_of(log) == {"cobias": 0.0}
+    samples = [Sample(input=kind, target=kind, metadata={"kind": kind}) for kind in KINDS]
+    dataset, measured = MemoryDataset(samples), [inspect_cobias("kind")]
+    task = Task(dataset=dataset, solver=generate(), scorer=match(), metrics=measured)
+    model = get_model("mockllm/model", custom_outputs=lambda *_: output_of(logs(Bug=0.9)))
+    (log,) = eval(task, model=model, log_dir=str(tmp_path), display="none")
+    assert log.status == "success", log.error
+    assert metrics_of(log) == {"cobias": 1.0}

@@ -207,7 +207,7 @@ class OpenAIEngine(Engine):
             "requests": budget.requests,
             "tokens": budget.tokens,
             "asked_again": dict(sorted(budget.failures.items())),
-            "system_fingerprints": self._served.fingerprints,
+            "system_fingerprints": sorted({*self._served.fingerprints, *self._answers.fingerprints}),
         }
 
     def versions(self) -> dict[str, str]:

@@ -71,6 +71,11 @@ class ServedAnswers:
             "served": {"answered_as": requests.answered_as} | listed.facts,
         }
 
+    @property
+    def fingerprints(self) -> set[str]:
+        """The server's names for its own state, as far as it gave any with answers."""
+        return self._found[0].fingerprints if self._found else set()
+
     def facts(self) -> dict[str, Any]:
         """Return how the server is asked, and what it said of itself at the first look."""
         _, way, listed = self._look()

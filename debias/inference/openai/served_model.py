@@ -48,7 +48,8 @@ class ServedModel:
     tokens: Tokenization | None
     style: str
     tops: Sequence[int]
-    _found: tuple[Requests, ListedModel] | None = None
+    _found: Requests | None = None
+    _listing: ListedModel | None = None
     _echo: Requests | None = None
 
     def __post_init__(self) -> None:
@@ -59,22 +60,26 @@ class ServedModel:
     @property
     def capabilities(self) -> ServerCapabilities:
         """What the server can do, asked once."""
-        return self._look()[0].capabilities
+        return self._look().capabilities
 
     @property
     def answered_as(self) -> str | None:
         """The model's name in the server's answers."""
-        return self._look()[0].answered_as
+        return self._look().answered_as
 
     @property
     def listed(self) -> ListedModel:
-        """What the server's list of models says."""
-        return self._look()[1]
+        """What the server's list of models says: that alone is asked for, once."""
+        if self._listing is None:
+            with self.connection() as connection:
+                self.listed_by(connection)
+        assert self._listing is not None
+        return self._listing
 
     @property
     def fingerprints(self) -> list[str]:
         """The server's names for its own state, as far as it gave any."""
-        return sorted(self._found[0].fingerprints) if self._found else []
+        return sorted(self._found.fingerprints) if self._found else []
 
     def connection(self) -> ServerConnection:
         """Return a connection to be opened, for what needs no first look."""
@@ -91,8 +96,9 @@ class ServedModel:
                 )
                 found = find_server_capabilities(first, self.tokens, self.style, self.tops)
                 said = min(found.fingerprints, default=None)
-                self._found = replace(found, wrong_retries=None), replace(listed, system_fingerprint=said)
-            yield replace(self._found[0], connection=connection)
+                self._listing = replace(listed, system_fingerprint=said)
+                self._found = replace(found, wrong_retries=None)
+            yield replace(self._found, connection=connection)
 
     def echoing(self, requests: Requests) -> Requests:
         """Return requests that echo prompts.
@@ -117,7 +123,7 @@ class ServedModel:
             self._echo = replace(found, wrong_retries=None)
         return replace(self._echo, connection=requests.connection)
 
-    def _look(self) -> tuple[Requests, ListedModel]:
+    def _look(self) -> Requests:
         """Return what is known of the server, having asked it once."""
         if self._found is None:
             with self.connected():
@@ -126,7 +132,13 @@ class ServedModel:
         return self._found
 
     def listed_by(self, connection: ServerConnection) -> ListedModel:
-        """Ask for what the server's list says of the model; servers need not have one."""
+        """Return what the server's list says of the model, asked for once; servers need not have one."""
+        if self._listing is None:
+            self._listing = self._ask_list(connection)
+        return self._listing
+
+    def _ask_list(self, connection: ServerConnection) -> ListedModel:
+        """Ask for the list of models."""
 
         def read(content: object) -> ListedModel:
             return read_listed(content, self.name, connection.server_time or time.time())

@@ -1,5 +1,8 @@
 """Drawn answers against brute force: every text that a tiny model can write, with its exact probability."""
 
+import zlib
+from collections import Counter
+
 import numpy as np
 import pytest
 import torch
@@ -9,6 +12,7 @@ from debias.errors import ContextLengthError
 from debias.inference.collection.collection import collect
 from debias.inference.texts.tasks import Task
 from debias.inference.transformers.drawn_answers import AnswerDraws, draw_tokens
+from debias.inference.votes.answer_matching import AnswerMatcher
 from debias.inference.votes.sampling import Asked, Sampling
 from debias.inference.votes.vote_settings import VoteSettings
 from tests.support.refusals import refused
@@ -24,28 +28,38 @@ def table_after(model, context: list[int], temperature: float = 1.0) -> np.ndarr
     return torch.softmax(logits / temperature, -1).numpy()
 
 
-def naive_answer(engine, prompt: str, number: int, sampling: Sampling) -> str:
-    """One answer, token by token, from the whole logits of the whole text."""
+def naive_answer(engine, prompt: str, number: int, sampling: Sampling) -> tuple[str, float]:
+    """One answer, token by token, from the whole logits of the whole text; how near it was to another."""
     random = np.random.default_rng(sampling.entropy_of(prompt, number)).random(sampling.max_tokens)
     context = list(engine.tokenizer(prompt)["input_ids"])
     drawn: list[int] = []
+    nearest = 1.0
     for value in random:
         ends = np.cumsum(table_after(engine.model, context + drawn, sampling.temperature))
         token = int(np.searchsorted(ends / ends[-1], value, side="right"))
+        nearest = min(nearest, float(np.abs(ends[:-1] / ends[-1] - value).min()))
         if token == engine.tokenizer.eos_token_id:
             break
         drawn.append(token)
         if sampling.first_line and "\n" in engine.tokenizer.decode(drawn).lstrip():
             break
-    return engine.tokenizer.decode(drawn)
+    return engine.tokenizer.decode(drawn), nearest
 
 
 @pytest.mark.parametrize("name", ["llama", "gpt2", "mistral_window", "gemma2"])
 def test_answers_are_those_of_the_naive_loop(name):
+    """But for those that rounding decides: two ways to compute a float32 model differ by some 1e-6."""
     engine, sampling = tiny_engine(name), Sampling(0.8, max_tokens=4, seed=3)
     asked = [Asked(prompt, (0, 1, 4)) for prompt in PROMPTS]
-    expected = [[naive_answer(engine, one.prompt, n, sampling) for n in one.numbers] for one in asked]
-    assert engine.sampled_answers(asked, sampling) == expected
+    found = engine.sampled_answers(asked, sampling)
+    n_compared = 0
+    for one, texts in zip(asked, found, strict=True):
+        for number, text in zip(one.numbers, texts, strict=True):
+            expected, nearest = naive_answer(engine, one.prompt, number, sampling)
+            if nearest > 2e-5:
+                assert text == expected
+                n_compared += 1
+    assert n_compared >= 10
 
 
 def test_answers_do_not_depend_on_the_batch_on_threads_or_on_what_else_is_asked():
@@ -72,48 +86,53 @@ def test_temperature_zero_takes_the_most_probable_token():
 
 
 def test_frequencies_converge_to_the_probabilities_of_all_texts():
-    """Two tokens: all texts of the model, by enumeration; the label shares of votes follow from them."""
+    """All texts of two tokens by enumeration, in groups of about equal probability."""
     engine = tiny_engine("llama", seed=2)
-    prompt, size = PROMPTS[0], len(byte_tokenizer())
-    context = list(engine.tokenizer(prompt)["input_ids"])
+    tokenizer, size = byte_tokenizer(), len(byte_tokenizer())
+    end = tokenizer.eos_token_id
+    context = list(tokenizer(PROMPTS[0])["input_ids"])
     first = table_after(engine.model, context)
-    labels = ("Q", "W", "1")
-    weights = np.zeros(len(labels) + 1)
+    weights: Counter[str] = Counter()
     for token in range(size):
+        start = "" if token == end else tokenizer.decode([token])
+        if token == end or "\n" in start.lstrip():
+            weights[start] += first[token]
+            continue
         after = table_after(engine.model, [*context, token])
-        start = "" if token == engine.tokenizer.eos_token_id else engine.tokenizer.decode([token])
         for following in range(size):
-            ended = token == engine.tokenizer.eos_token_id or following == engine.tokenizer.eos_token_id
-            text = start if ended or "\n" in start.lstrip() else engine.tokenizer.decode([token, following])
-            line = next((one.strip() for one in text.splitlines() if one.strip()), "")
-            place = labels.index(line) if line in labels else len(labels)
-            weights[place] += first[token] * after[following]
-    task = Task("letter", labels=labels, answer_prefix="")
-    (texts,) = engine.sampled_answers([Asked(prompt, tuple(range(MANY)))], Sampling(1.0, 2, 0))
-    counts = np.zeros(len(labels) + 1)
-    for text in texts:
-        line = next((one.strip() for one in text.splitlines() if one.strip()), "")
-        counts[labels.index(line) if line in labels else len(labels)] += 1
-    assert weights.sum() == pytest.approx(1)
-    assert task.continuations == labels
-    keep = weights * MANY > 5
-    shares, seen = weights[keep], counts[keep]
-    assert chisquare(seen, shares / shares.sum() * seen.sum()).pvalue > 1e-3
-    np.testing.assert_allclose(counts / MANY, weights, atol=4 * np.sqrt(0.25 / MANY))
+            text = start if following == end else tokenizer.decode([token, following])
+            weights[text] += first[token] * after[following]
+    assert sum(weights.values()) == pytest.approx(1)
+    (texts,) = engine.sampled_answers([Asked(PROMPTS[0], tuple(range(MANY)))], Sampling(1.0, 2, 0))
+    assert set(texts) <= set(weights)
+    groups, expected, seen = 12, np.zeros(12), np.zeros(12)
+    for text, weight in weights.items():
+        expected[zlib.crc32(text.encode()) % groups] += weight * MANY
+    for text, times in Counter(texts).items():
+        seen[zlib.crc32(text.encode()) % groups] += times
+    assert chisquare(seen, expected * MANY / expected.sum()).pvalue > 1e-3
 
 
 def test_votes_of_one_token_converge_to_the_label_probabilities():
-    engine = tiny_engine("llama", seed=1)
-    task = Task("letter", labels=["Q", "W", "1", "?"], answer_prefix="")
-    exact = collect(engine, task, PROMPTS[:3], progress=False)
+    engine, prompt = tiny_engine("llama", seed=1), PROMPTS[0] + "\n"
+    words = [byte_tokenizer().decode([token]) for token in range(len(byte_tokenizer()))]
+    table = table_after(engine.model, list(byte_tokenizer()(prompt)["input_ids"]))
+    labels = []
+    for token in np.argsort(-table):
+        matcher = AnswerMatcher([[words[token]]])
+        alone = sum(matcher.match(word).place == 0 for word in words) == 1
+        if alone and words[token].isalnum() and engine.encode([prompt + words[token]])[0][-1] == token:
+            labels.append(words[token])
+    task = Task("letter", labels=labels[:4], question_prefix="", answer_prefix="")
+    assert task.prompt(PROMPTS[0]) == prompt
+    exact = collect(engine, task, PROMPTS[:1], progress=False)
     votes = VoteSettings(votes=1024, answer_tokens=1, smoothing=1e-6)
-    voted = collect(engine, task, PROMPTS[:3], progress=False, votes=votes)
-    n_votes = exact.label_mass.to_numpy() * 1024
-    for row in range(3):
-        spread = np.sqrt(0.25 / max(n_votes[row], 1))
-        assert abs(voted.label_mass[row] - exact.label_mass[row]) < 4 * np.sqrt(0.25 / 1024)
-        if n_votes[row] > 20:
-            assert np.abs(voted.to_numpy()[row] - exact.to_numpy()[row]).max() < 4.5 * spread
+    voted = collect(engine, task, PROMPTS[:1], progress=False, votes=votes)
+    mass, n_votes = exact.label_mass[0], exact.label_mass[0] * 1024
+    assert n_votes > 50
+    assert abs(voted.label_mass[0] - mass) < 4.5 * np.sqrt(mass * (1 - mass) / 1024)
+    spread = np.sqrt(exact.to_numpy() * (1 - exact.to_numpy()) / n_votes)
+    assert (np.abs(voted.to_numpy() - exact.to_numpy()) < 4.5 * spread + 1e-3).all()
 
 
 def test_a_number_near_a_border_is_decided_by_the_prompt_alone():

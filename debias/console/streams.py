@@ -47,7 +47,13 @@ def _plain(character: str) -> str:
 
 
 def prepare_streams() -> None:
-    """Let standard output and errors fall back to ASCII where their code page lacks a character."""
+    """Let standard output and errors fall back to ASCII where their code page lacks a character.
+
+    A stream that is closed (``>&-``) goes nowhere from now on: no file that is opened later gets its place.
+    """
+    for name in ("stdin", "stdout", "stderr"):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, "r" if name == "stdin" else "w", encoding="utf-8"))  # noqa: SIM115
     codecs.register_error(_HANDLER, plain_characters)
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper) and stream.errors in ("strict", "backslashreplace"):

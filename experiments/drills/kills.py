@@ -8,7 +8,7 @@ import numpy as np
 
 from drills.jobs import unfinished
 from drills.outcomes import Trial
-from drills.watching import LOG
+from drills.watching import LOG, events
 from drills.workshop import Workshop
 
 DRILL = "kill -9 at a random moment"
@@ -55,10 +55,9 @@ def kills(workshop: Workshop, name: str, count: int, random: np.random.Generator
 
 def _kept(log: Path, work: str) -> str:
     """Say how much had been kept at a kill."""
-    lines = log.read_text().splitlines() if log.exists() else []
-    words = [line.split() for line in lines]
+    found = events(log)
     if work == "steps":
-        saved = [int(one[1]) for one in words if one[0] == "saved"]
+        saved = [int(names[0]) for word, _, names in found if word == "saved"]
         return f"step {max(saved, default=0)} was saved"
-    kept = {name for one in words if one[0] == "kept" for name in one[1:]}
+    kept = {name for word, _, names in found if word == "kept" for name in names}
     return f"{len(kept)} {work or 'pieces'} were kept"

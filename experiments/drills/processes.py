@@ -103,12 +103,15 @@ def forked(
         Called in the new process, before the command.
     """
     streams = Path(tempfile.mkdtemp(prefix="drill-streams-"))
-    began = time.monotonic()
+    is_ready, ready = os.pipe()
     child = os.fork()
     if child:
-        return Started(child, streams, began)
+        os.close(ready)
+        os.read(is_ready, 1)  # harm that comes before the command begins is not done to the command
+        os.close(is_ready)
+        return Started(child, streams, time.monotonic())
     try:
-        _become(program, words, folder, streams, prepare)
+        _become(program, words, folder, streams, lambda: (prepare(), os.close(is_ready), os.close(ready)))
     finally:
         os._exit(97)
 

@@ -5,8 +5,7 @@ Work is cut into small pieces and slowed down, so that harm comes in the middle 
 
 import os
 import time
-from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -31,7 +30,7 @@ class Watch(NamedTuple):
 
     def note(self, word: str, names: Iterable[str]) -> None:
         """Append a line to the log, in one piece."""
-        line = " ".join([word, *names]) + "\n"
+        line = " ".join([word, str(os.getpid()), *names]) + "\n"
         handle = os.open(self.log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
         os.write(handle, line.encode())
         os.close(handle)
@@ -83,29 +82,31 @@ class Watch(NamedTuple):
         complexity._tokens_at_once = lambda engine: 40.0 * self.chunk  # type: ignore[assignment]
 
 
-def lost_and_duplicated(log: Path) -> tuple[int, int]:
-    """Return how many things were kept and missing later, and how many were kept twice.
+def events(log: Path) -> list[tuple[str, str, list[str]]]:
+    """Return what was noted: word, process and names, in order."""
+    lines = [line.split() for line in log.read_text().splitlines()] if log.exists() else []
+    return [(word, process, names) for word, process, *names in lines]
 
-    A step of training is lost when it is done again although a whole checkpoint has it.
+
+def lost_and_duplicated(log: Path) -> tuple[int, int]:
+    """Return how many things were kept and missing later, and how many a later process kept again.
+
+    A process may keep an answer as it comes, and again with its chunk. A step of training is lost when it is
+    done again although a whole checkpoint has it.
     """
-    kept: Counter[str] = Counter()
-    lost, saved = 0, 0
-    for line in log.read_text().splitlines() if log.exists() else []:
-        word, *names = line.split()
+    by: dict[str, str] = {}
+    lost, duplicated, saved = 0, 0, 0
+    for word, process, names in events(log):
         if word == "kept":
-            kept.update(names)
+            duplicated += sum(by.get(name, process) != process for name in names)
+            by |= dict.fromkeys(names, process)
         elif word == "missing":
-            gone = [name for name in names if kept[name]]
+            gone = [name for name in names if name in by and by[name] != process]
             lost += len(gone)
             for name in gone:  # to keep it again is no second fault
-                kept[name] = 0
+                del by[name]
         elif word == "saved":
             saved = max(saved, int(names[0]))
         elif word == "step" and int(names[0]) <= saved:
             lost += 1
-    return lost, sum(times - 1 for times in kept.values() if times > 1)
-
-
-def has_begun(job_place: str) -> Callable[[Path], bool]:
-    """Return what tells whether a command has made the folder in which it keeps its work."""
-    return lambda folder: bool(job_place) and (folder / job_place).exists()
+    return lost, duplicated

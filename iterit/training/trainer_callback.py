@@ -6,12 +6,14 @@ round picks the same number of rows, the learning-rate schedule is computed from
 
 import math
 import warnings
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from transformers import Trainer, TrainerCallback
 
 from debias.errors import ResumeError, param
+from iterit.training.checkpoint_writing import checkpoint_errors, training_alone
 from iterit.training.checkpoints import check_weights, last_whole_checkpoint
 from iterit.training.driver import RoundDriver
 from iterit.training.own_trainers.trainer_checks import steps_per_epoch
@@ -85,6 +87,10 @@ class IterITTrainer(_Base):
         ------
         ResumeError
             There is no complete checkpoint, or it is of another run.
+        RunInUseError
+            Another process trains into the same folder.
+        StorageError
+            A checkpoint cannot be written.
         """
         if resume_from_checkpoint is True:
             found = last_whole_checkpoint(self.args.output_dir, self.args.world_size)
@@ -98,7 +104,14 @@ class IterITTrainer(_Base):
         elif resume_from_checkpoint:
             check_weights(Path(resume_from_checkpoint))
         self.resumed_from = Path(resume_from_checkpoint) if resume_from_checkpoint else None
-        return super().train(resume_from_checkpoint or None, *args, **more)
+        alone = training_alone(self.args.output_dir) if self.is_world_process_zero() else nullcontext()
+        with alone, checkpoint_errors(self.args.output_dir):
+            return super().train(resume_from_checkpoint or None, *args, **more)
+
+    def save_model(self, output_dir: str | None = None, _internal_call: bool = False) -> None:
+        """Write the model, as the Trainer does."""
+        with checkpoint_errors(output_dir or str(self.args.output_dir)):
+            super().save_model(output_dir, _internal_call)
 
     def create_scheduler(self, num_training_steps: int, optimizer: Any = None) -> Any:
         """Return the schedule of the learning rate; a warm-up begins above 0, so that every step trains."""

@@ -90,6 +90,15 @@ def test_a_reader_that_has_gone_is_no_error(program):
     running.stderr.close()
 
 
+@pytest.mark.parametrize("closed", [">&-", "2>&-", ">&- 2>&-", "<&- >&-"])
+def test_closed_streams_are_no_error(program, closed):
+    done = subprocess.run(
+        ["sh", "-c", f'exec "$@" {closed}', "sh", *program, "lines", "3"], capture_output=True, text=True
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout == ("" if ">&-" in closed.split() else "\u22120.5 points, \u4e2d\n" * 3)
+
+
 def test_output_that_cannot_be_written_is_one_line(program):
     with open("/dev/full", "wb") as full:
         done = subprocess.run([*program, "lines", "20000"], stdout=full, stderr=subprocess.PIPE)

@@ -7,17 +7,17 @@ ends, however it ends.
 import json
 import os
 import shutil
-import socket
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 from debias.atomic_file import try_to_write
-from debias.errors import Kept, ParameterError, ResumeError, RunInUseError, param, shortened
+from debias.errors import Kept, ParameterError, ResumeError, param, shortened
+from debias.folder_lock import LOCK, OWNER, locked_folder
 from debias.inference.collection.answer_store import AnswerStore, storage_errors
 
 SUFFIX = ".run"
-_STORE, _LOCK, _OWNER, _TABLE = "answers.sqlite", "lock", "owner.json", ".table.parquet"
+_STORE, _TABLE = "answers.sqlite", ".table.parquet"
 
 
 class RunFolder:
@@ -71,29 +71,15 @@ class RunFolder:
         StorageError
             It cannot be made.
         """
-        from filelock import FileLock, Timeout
-
         self._refuse_foreign()
         with storage_errors(self.path):
             self.path.mkdir(exist_ok=True)
-            lock = FileLock(self.path / _LOCK, timeout=0)
-            try:
-                lock.acquire()
-            except Timeout as error:
-                raise RunInUseError(
-                    f"{self._owner()} is collecting the same table",
-                    file=self.path,
-                    fix=f"wait for it, stop it, or choose another {param('out')}",
-                ) from error
-        try:
+        fix = f"wait for it, stop it, or choose another {param('out')}"
+        with ExitStack() as held:
             with storage_errors(self.path):
+                held.enter_context(locked_folder(self.path, "is collecting the same table", fix))
                 self.unfinished_table.unlink(missing_ok=True)
-                owner = {"pid": os.getpid(), "host": socket.gethostname()}
-                (self.path / _OWNER).write_text(json.dumps(owner), encoding="utf-8")
             yield
-        finally:
-            (self.path / _OWNER).unlink(missing_ok=True)
-            lock.release()
 
     def try_out(self) -> None:
         """Raise StorageError where the folder could not be made, before any work is done."""
@@ -114,18 +100,10 @@ class RunFolder:
             problem = "there is a file where the folder of the run must be"
         else:
             refuse_old_format(self.path)
-            if not {one.name for one in self.path.iterdir()} - {_LOCK, _OWNER, _TABLE}:
+            if not {one.name for one in self.path.iterdir()} - {LOCK, OWNER, _TABLE}:
                 return
             problem = f"the folder holds files but no {_STORE}"
         raise ResumeError(problem, file=self.path, fix=f"move it away or choose another {param('out')}")
-
-    def _owner(self) -> str:
-        """Return who holds the lock, as far as it is known."""
-        try:
-            owner = json.loads((self.path / _OWNER).read_text(encoding="utf-8"))
-            return f"process {owner['pid']} on {owner['host']}"
-        except (OSError, ValueError, KeyError, TypeError):
-            return "another process"
 
     def begin(
         self, settings: Mapping[str, object], chunk_size: int, asked: str = ""

@@ -22,7 +22,7 @@ from debias.errors import EngineError, ParameterError, SpendLimitError
 from debias.inference.openai.connection import rate_limit
 from debias.inference.openai.connection.budget import Budget
 from debias.inference.openai.connection.rate_limit import RateLimit
-from debias.inference.openai.connection.server_connection import retry_after
+from debias.inference.openai.connection.server_connection import ServerConnection, retry_after
 from debias.inference.openai.openai_engine import OpenAIEngine
 from tests.support.paths import ROOT
 from tests.support.refusals import refused
@@ -167,6 +167,20 @@ def test_a_server_that_goes_away_is_waited_for_and_that_is_said():
         refused(EngineError, failure="no connection"),
     ):
         asked.label_scores(MANY[:1], LABELS)
+
+
+def test_the_waits_for_a_server_that_is_gone_outlast_a_minute(monkeypatch):
+    waits = []
+    monkeypatch.setattr(ServerConnection, "_sleep", lambda connection, seconds: waits.append(seconds))
+    with serving(ToyServer()) as toy:
+        asked = engine(
+            toy, style="echo", tokenizer=byte_tokenizer(), concurrency=1, longest_wait=120, retries=6
+        )
+        asked.fingerprint  # noqa: B018
+    waits.clear()
+    with pytest.warns(UserWarning, match="can no longer"), refused(EngineError, failure="no connection"):
+        asked.label_scores(MANY[:1], LABELS)
+    assert 60 < sum(waits) < 180
 
 
 @pytest.mark.parametrize("how", ["endless", "bomb", "odd packing"])

@@ -356,11 +356,13 @@ def _waiting(longest: float) -> "Callable[[tenacity.RetryCallState], float]":
     import tenacity
 
     growing = tenacity.wait_random_exponential(multiplier=1, max=longest)
+    gone = tenacity.wait_exponential(multiplier=2, max=longest) + tenacity.wait_random(0, 1)
 
     def wait(state: "tenacity.RetryCallState") -> float:
-        asked = _failure(state).wait
+        error = _failure(state)  # six waits for a server that is gone take two minutes: it may start again
+        usual = (gone if error.kind == "no connection" else growing)(state)
         # What the server asked for, and a little, so that not all come back at the same moment.
-        return asked + growing(state) / 4 if asked else growing(state)
+        return error.wait + usual / 4 if error.wait else usual
 
     return wait
 

@@ -1,0 +1,68 @@
+"""Writing checkpoints: by one process into a folder, and an error of ours where the disk is full."""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from debias.errors import StorageError, param
+from debias.folder_lock import locked_folder
+from iterit.training.checkpoints import FOLDER
+
+_WRITERS = ("I/O error", "inline_container", "PytorchStreamWriter", "iostream error")
+"""What safetensors and torch say where a file cannot be written; neither raises an OSError."""
+
+
+@contextmanager
+def checkpoint_errors(folder: str | os.PathLike[str]) -> Iterator[None]:
+    """Turn what libraries raise where a checkpoint cannot be written into an error of ours.
+
+    Parameters
+    ----------
+    folder : path-like
+        Of the run.
+
+    Raises
+    ------
+    StorageError
+        A file could not be written, such as on a full disk.
+
+    Examples
+    --------
+    >>> with checkpoint_errors("run"):
+    ...     raise RuntimeError("PytorchStreamWriter failed writing file data/0: file write failed")
+    Traceback (most recent call last):
+    debias.errors.StorageError: run: a checkpoint cannot be written (PytorchStreamWriter failed ...
+    """
+    try:
+        yield
+    except Exception as error:
+        if not any(words in str(error) for words in _WRITERS):
+            raise
+        reason = str(error).splitlines()[0][:200]
+        raise StorageError(
+            f"a checkpoint cannot be written ({reason})",
+            file=folder,
+            fix="free some space and rerun: training resumes from the newest whole checkpoint",
+        ) from error
+
+
+@contextmanager
+def training_alone(folder: str | os.PathLike[str]) -> Iterator[None]:
+    """Hold the folder of a run, so that no second process trains into it.
+
+    Parameters
+    ----------
+    folder : path-like
+        Made if it is missing; the lock is in its subfolder ``iterit``.
+
+    Raises
+    ------
+    RunInUseError
+        Another process trains into it.
+    """
+    path = Path(folder) / FOLDER
+    path.mkdir(parents=True, exist_ok=True)
+    fix = f"wait for it, stop it, or choose another {param('out')}"
+    with locked_folder(path, "is training into this folder", fix):
+        yield

@@ -17,7 +17,7 @@ HOUSE = runpy.run_path(str(ROOT / "experiments" / "house.py"))
 MEASURED = HOUSE["measure"](ROOT)
 
 FLOORS = {
-    0: "console pages rows errors settings public_names version atomic_file folder_lock compilation",
+    0: "console pages rows errors settings public_names version files compilation",
     1: "tables corrections",
     2: "metrics serving",
     3: "search inference guarantees",

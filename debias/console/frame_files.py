@@ -7,8 +7,8 @@ from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from debias.atomic_file import atomic_path
 from debias.console.output_files import write_or_rescue
+from debias.files.atomic_file import atomic_path
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -4,8 +4,8 @@ import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from debias.atomic_file import atomic_path, try_to_write
 from debias.errors import DebiasError, ParameterError, StorageError, param
+from debias.files.atomic_file import atomic_path, try_to_write
 
 
 def check_output(

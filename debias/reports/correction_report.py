@@ -4,10 +4,10 @@ import os
 from pathlib import Path
 from typing import Any, Self
 
-from debias.atomic_file import atomic_path
 from debias.errors import ParameterError
 from debias.estimators.base_debiaser import BaseDebiaser
 from debias.estimators.prediction import matched_probabilities, predict_table
+from debias.files.atomic_file import atomic_path
 from debias.reports.figures import CorrectionDetails, Figures
 from debias.reports.html_page import render_html
 from debias.reports.markdown_page import render_markdown

@@ -13,7 +13,7 @@ from debias.inference.collection.answer_store import AnswerStore, digest
 from debias.tables.table import ProbabilityTable
 from iterit.rounds.round_settings import RoundSettings
 from iterit.rounds.round_state import first_state, with_picks, with_scores
-from iterit.training.checkpoints import RoundsCheckpoint, last_whole_checkpoint, read_checkpoint
+from iterit.training.saving.checkpoints import RoundsCheckpoint, last_whole_checkpoint, read_checkpoint
 from sound_files.corrections import debiasers, read_fitted, read_served, written_by
 from sound_files.kinds import Kind, make_table
 from sound_files.runs import resumed, write_run
@@ -122,7 +122,9 @@ def signed_anew() -> Iterator[tuple[Any, ...]]:
         path.write_text(json.dumps(document))
 
     def sign_rounds(folder: Path) -> None:
-        from iterit.training.checkpoints import _signed  # the only way to write what no writer of ours writes
+        from iterit.training.saving.checkpoints import (
+            _signed,  # the only way to write what no writer of ours writes
+        )
 
         path = folder / "iterit" / "rounds.json"
         content = json.loads(path.read_bytes())

@@ -7,8 +7,8 @@ from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, NamedTuple
 
-from debias.atomic_file import atomic_path
 from debias.errors import RecordsError
+from debias.files.atomic_file import atomic_path
 from debias.rows.column_rows import read_batches
 from debias.rows.json_rows import row_of_value, to_json
 from debias.rows.row_files import COLUMNS, LINES, ending_of

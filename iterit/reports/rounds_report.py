@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from debias.atomic_file import atomic_path
 from debias.errors import ParameterError
+from debias.files.atomic_file import atomic_path
 from iterit.reports.rounds_pages import Section, render_html, render_markdown, sections_of
 from iterit.reports.rounds_tables import RoundsTables
 

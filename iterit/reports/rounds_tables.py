@@ -15,7 +15,7 @@ from debias.errors import ParameterError, ResumeError
 from iterit.rounds.round_settings import RoundSettings
 from iterit.rounds.round_state import pickable
 from iterit.row_numbers import RowArray
-from iterit.training.checkpoints import FOLDER, RoundsCheckpoint, checkpoint_step, read_checkpoint
+from iterit.training.saving.checkpoints import FOLDER, RoundsCheckpoint, checkpoint_step, read_checkpoint
 
 _COUNTS = ["n_scored", "n_top", "n_stale", "n_above", "n_widened", "n_candidates", "n_completed"]
 _PARTS = {"scoring": ("scored_tokens", 2), "selecting": ("", 0), "training": ("trained_tokens", 6)}

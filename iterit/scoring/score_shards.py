@@ -16,9 +16,9 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from debias.atomic_file import atomic_path
 from debias.console.frame_files import FRAME_FORMATS, write_frame
 from debias.errors import ParameterError, TableError
+from debias.files.atomic_file import atomic_path
 from debias.inference.collection.answer_store import digest
 from debias.inference.collection.shards.dealing import Dealer
 from debias.inference.collection.shards.shard import Shard

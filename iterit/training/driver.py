@@ -15,15 +15,15 @@ from iterit.rounds.round import RowPicker, run_round, training_order
 from iterit.rounds.round_settings import RoundSettings
 from iterit.rounds.round_state import RoundState, first_state
 from iterit.row_numbers import RowArray
-from iterit.training.checkpoints import (
+from iterit.training.distributed import in_first
+from iterit.training.rescoring import Rescorer
+from iterit.training.saving.checkpoints import (
     History,
     RoundsCheckpoint,
     check_same_run,
     check_same_training,
     read_checkpoint,
 )
-from iterit.training.distributed import in_first
-from iterit.training.rescoring import Rescorer
 from iterit.training.trainer_parts import step_of
 
 if TYPE_CHECKING:

@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, Any, Protocol, cast
 from transformers import Trainer, TrainerCallback
 
 from debias.errors import ResumeError, param
-from iterit.training.checkpoint_writing import checkpoint_errors, training_alone
-from iterit.training.checkpoints import check_weights, last_whole_checkpoint
 from iterit.training.driver import RoundDriver
 from iterit.training.own_trainers.trainer_checks import steps_per_epoch
+from iterit.training.saving.checkpoint_writing import checkpoint_errors, training_alone
+from iterit.training.saving.checkpoints import check_weights, last_whole_checkpoint
 from iterit.training.training_rows import RoundSampler
 
 if TYPE_CHECKING:

@@ -7,10 +7,10 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from debias.atomic_file import atomic_path
 from debias.console.frame_files import write_frame
 from debias.console.output_files import check_output, write_text
 from debias.errors import StorageError
+from debias.files.atomic_file import atomic_path
 from tests.support.commands import refusal, works
 from tests.support.refusals import refused
 

@@ -190,7 +190,7 @@ def _collect_one(
     target: Path,
 ) -> None:
     """Collect one table and say how it went."""
-    from debias.atomic_file import followed
+    from debias.files.atomic_file import followed
     from debias.inference.collection.collection import collect as collect_table
     from debias.inference.collection.collection import read_finished
     from debias.inference.collection.run_folder import RunFolder

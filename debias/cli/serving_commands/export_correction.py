@@ -134,7 +134,7 @@ def export(
 
 def _write_bytes(path: Path, content: bytes) -> None:
     """Write a file whole or not at all."""
-    from debias.atomic_file import atomic_path
+    from debias.files.atomic_file import atomic_path
 
     with atomic_path(path) as temporary:
         temporary.write_bytes(content)

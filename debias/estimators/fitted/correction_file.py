@@ -11,7 +11,6 @@ from typing import Any
 
 import numpy as np
 
-from debias.atomic_file import atomic_path
 from debias.corrections.correction import Correction
 from debias.corrections.correction_document import (
     FORMAT,
@@ -32,6 +31,7 @@ from debias.estimators.fitted.checked_entries import Entry, one_of, read_entry, 
 from debias.estimators.fitted.fitted_correction import FittedCorrection
 from debias.estimators.fitted.label_free import LabelFree
 from debias.estimators.fitted.summary import describe_outcome
+from debias.files.atomic_file import atomic_path
 from debias.guarantees.guarantee import Guarantee
 from debias.guarantees.watching.reference import Reference
 from debias.search.certificate import Certificate

@@ -11,8 +11,8 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, Unpack
 
-from debias.atomic_file import followed
 from debias.errors import ParameterError, param
+from debias.files.atomic_file import followed
 from debias.inference.collection.collected_rows import DataDigest, listed_rows, streamed_rows
 from debias.inference.collection.collection_facts import asked_settings
 from debias.inference.collection.collection_run import CollectionRun, checked_target

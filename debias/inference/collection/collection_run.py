@@ -13,9 +13,9 @@ from typing import Any
 
 import numpy as np
 
-from debias.atomic_file import flush_folder, followed
 from debias.console.progress import counted_progress
 from debias.errors import ParameterError, ResumeError, param
+from debias.files.atomic_file import flush_folder, followed
 from debias.inference.collection.answer_store import AnswerStore, storage_errors
 from debias.inference.collection.collection_facts import CollectionFacts, answer_settings, origin
 from debias.inference.collection.collection_settings import CollectionSettings

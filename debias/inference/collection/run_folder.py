@@ -11,9 +11,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
-from debias.atomic_file import try_to_write
 from debias.errors import Kept, ParameterError, ResumeError, param, shortened
-from debias.folder_lock import LOCK, OWNER, locked_folder
+from debias.files.atomic_file import try_to_write
+from debias.files.folder_lock import LOCK, OWNER, locked_folder
 from debias.inference.collection.answer_store import AnswerStore, storage_errors
 
 SUFFIX = ".run"

@@ -18,8 +18,8 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
-from debias.atomic_file import atomic_path
 from debias.errors import DebiasError, ParameterError, TableError, param
+from debias.files.atomic_file import atomic_path
 from debias.rows.delimiters import DELIMITERS
 from debias.tables.formats.batch_answers import read_batch_answers
 from debias.tables.formats.csv_columns import read_csv, write_csv

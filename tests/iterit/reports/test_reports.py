@@ -13,7 +13,7 @@ from debias.errors import ParameterError, ResumeError
 from iterit.reports.rounds_report import RoundsReport
 from iterit.rounds.round_settings import RoundSettings
 from iterit.rounds.round_state import first_state, with_picks, with_scores
-from iterit.training.checkpoints import RoundsCheckpoint, read_checkpoint
+from iterit.training.saving.checkpoints import RoundsCheckpoint, read_checkpoint
 from tests.support.refusals import refused
 
 RULES = RoundSettings(n_picks=2, update_ratio=2)

@@ -14,7 +14,7 @@ from debias.errors import ResumeError
 from iterit.reports.rounds_report import RoundsReport
 from iterit.rounds.round_settings import RoundSettings
 from iterit.rounds.round_state import first_state, with_picks, with_scores
-from iterit.training.checkpoints import (
+from iterit.training.saving.checkpoints import (
     RoundsCheckpoint,
     check_weights,
     last_whole_checkpoint,

@@ -13,7 +13,7 @@ import pytest
 
 from debias.inference.models.export import export_model
 from debias.inference.transformers.transformers_engine import TransformersEngine
-from iterit.training.checkpoints import read_checkpoint
+from iterit.training.saving.checkpoints import read_checkpoint
 
 ROWS = [
     {

@@ -8,8 +8,8 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from debias.atomic_file import atomic_path, flush_folder
 from debias.errors import ParameterError, TableError, shortened
+from debias.files.atomic_file import atomic_path, flush_folder
 from debias.inference.collection.answer_store import storage_errors
 from debias.inference.collection.collection import CollectedFile
 from debias.inference.collection.collection_facts import CollectionFacts

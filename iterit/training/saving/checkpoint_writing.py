@@ -6,8 +6,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from debias.errors import StorageError, param
-from debias.folder_lock import locked_folder
-from iterit.training.checkpoints import FOLDER
+from debias.files.folder_lock import locked_folder
+from iterit.training.saving.checkpoints import FOLDER
 
 _WRITERS = ("I/O error", "inline_container", "PytorchStreamWriter", "iostream error")
 """What safetensors and torch say where a file cannot be written; neither raises an OSError."""

@@ -20,8 +20,8 @@ import numpy as np
 import pandas as pd
 from pyarrow import ArrowException
 
-from debias.atomic_file import atomic_path, write_durably
 from debias.errors import ResumeError, shortened
+from debias.files.atomic_file import atomic_path, write_durably
 from iterit.rounds.round_state import RoundState
 from iterit.rounds.state_checks import impossible
 

@@ -1,0 +1,1 @@
+"""Files that are whole or absent, and folders that one process has at a time."""

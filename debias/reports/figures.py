@@ -83,7 +83,7 @@ class Figures:
             raise ParameterError(
                 parameter="y_true, y_before and y_after", allowed="of one length, not empty", received=sizes
             )
-        self.rows = pd.DataFrame(values)
+        self.rows = pd.DataFrame(values, dtype=object)  # which may hold half a character
         present = sorted(set(self.rows.to_numpy().ravel()))
         self.classes = tuple(present if classes is None else map(str, classes))
         n_different = len(set(self.classes))

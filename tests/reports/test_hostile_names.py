@@ -32,7 +32,8 @@ class Page(HTMLParser):
 def check_page(source, plain):
     page = Page(source)
     assert page.tags <= Page(plain).tags
-    assert all(link.startswith(("#", "data:image/svg")) for link in page.links)
+    own = Page(plain).links
+    assert all(link in own or link.startswith(("#", "data:image/svg")) for link in page.links)
     assert not STEERING & set(source)
 
 
@@ -48,11 +49,8 @@ def check_markdown(source):
 @settings(max_examples=6)
 @given(hostile_texts.filter(str.strip))
 def test_a_report_of_hostile_names(name):
-    facts = {"model": name, "task": name}
     made = report((name, "Sports"), title=name)
-    made.details.settings["Correction"][name] = name
     plain = report(("World", "Sports"), title="x")
-    plain.details.settings["Correction"]["x"] = facts["task"][:1]
     check_page(made.to_html(), plain.to_html())
     check_markdown(made.to_markdown())
 

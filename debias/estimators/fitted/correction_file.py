@@ -100,16 +100,23 @@ def write_correction(fitted: FittedCorrection, path: str | PathLike[str], named_
 
 def _readable(document: Entry) -> str:
     """Write JSON with one entry a line, the numbers of base and reference in as few lines as they need."""
-    compact = {
-        name: json.dumps(document[name], ensure_ascii=False, allow_nan=False).replace("], [", "],\n    [")
-        for name in ("base", "reference")
-    }
+    compact = {name: _compact(document[name]) for name in ("base", "reference")}
     marks = {name: f"{{{name}}}" for name in compact}
     text = json.dumps(document | marks, indent=2, ensure_ascii=False, allow_nan=False)
     for name, numbers in reversed(compact.items()):  # from the end: no text before it is taken for a mark
         head, tail = text.rsplit(f'"{name}": "{{{name}}}"', 1)
         text = f'{head}"{name}": {numbers}{tail}'
     return text
+
+
+def _compact(value: object) -> str:
+    """Write JSON in one line, but each list in a list in a line of its own; texts stay as they are."""
+    if isinstance(value, dict):
+        entries = (f"{json.dumps(name, ensure_ascii=False)}: {_compact(one)}" for name, one in value.items())
+        return f"{{{', '.join(entries)}}}"
+    if isinstance(value, list) and any(isinstance(one, (list, dict)) for one in value):
+        return f"[{f',{chr(10)}    '.join(map(_compact, value))}]"
+    return json.dumps(value, ensure_ascii=False, allow_nan=False)
 
 
 def _class_entry(fitted: FittedCorrection, k: int) -> Entry:

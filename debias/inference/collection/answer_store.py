@@ -151,7 +151,9 @@ class AnswerStore:
             return {}
         with self._turn, storage_errors(self.path):
             rows = self._database.execute("SELECT name, content FROM about").fetchall()
-            return {name: json.loads(content) for name, content in rows}
+            # a damaged file may hold anything: what is no text is no JSON
+            texts = {str(name): content if isinstance(content, str | bytes) else "" for name, content in rows}
+            return {name: json.loads(content) for name, content in texts.items()}
 
     def describe(self, about: Mapping[str, object]) -> None:
         """Keep JSON-able values that :meth:`about` returns."""

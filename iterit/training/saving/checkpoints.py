@@ -371,7 +371,10 @@ def _read_table(path: Path, digest: str) -> pd.DataFrame:
     """Read a table whose digest is known."""
     if not path.is_file() or _digest(path) != digest:
         raise _damaged(path, "it is not the file that was written")
-    return pd.read_parquet(path)
+    try:
+        return pd.read_parquet(path)
+    except (OSError, ArrowException, ValueError, TypeError, LookupError, ArithmeticError) as error:
+        raise _damaged(path, f"it is damaged: {str(error)[:200]}") from error
 
 
 def _digest(path: Path) -> str:

@@ -236,8 +236,10 @@ class AnswerStore:
     def _number_of(self, facts: str) -> int:
         """Return the row of some facts, written where they are new."""
         self._database.execute("INSERT OR IGNORE INTO facts (content) VALUES (?)", (facts,))
-        (number,) = self._database.execute("SELECT id FROM facts WHERE content = ?", (facts,)).fetchone()
-        return int(number)
+        row = self._database.execute("SELECT id FROM facts WHERE content = ?", (facts,)).fetchone()
+        if row is None or not isinstance(row[0], int):
+            raise sqlite3.DatabaseError("the facts of its answers have no number")
+        return row[0]
 
     def close(self) -> None:
         """Close the store; a file becomes a single one, that can be read where nothing can be written."""

@@ -128,7 +128,7 @@ def report(times: pd.DataFrame, n_equal: int, n_rows: int, n_changed: int, n_tok
 
 def main() -> None:
     """Fit a correction, serve it, measure, and write the report."""
-    from debias.estimators.debiasers import EnsembleDebiaser
+    from debias.estimators.debiasers import WeightDebiaser
 
     os.environ.update(ENVIRONMENT)
     task = load_task(SETTINGS["task"])
@@ -145,7 +145,7 @@ def main() -> None:
             probabilities(ask(bare, shown, logprob_token_ids=list(tokens)), tokens),
             columns=list(task.class_names),
         )
-        EnsembleDebiaser().fit(table, split.labels).save(path)
+        WeightDebiaser(search="descent", n_starts=4, shrink=False).fit(table, split.labels).save(path)
         words = ", ".join(
             f'"{name}" = "{word}"' for name, word in zip(task.class_names, task.continuations, strict=True)
         )

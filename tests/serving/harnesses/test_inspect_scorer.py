@@ -1,6 +1,5 @@
 """The scorer of inspect-ai, found by its entry point and run in real evaluations with a mock model."""
 
-import json
 import math
 import os
 import subprocess
@@ -191,6 +190,8 @@ def test_labels_with_one_first_word_are_refused_before_the_model_is_asked(tmp_pa
 
 def test_a_log_is_scored_again_by_the_name_of_the_entry_point(tmp_path):
     """As from an installed wheel, where the name of the package goes before the name of the scorer."""
+    from inspect_ai.log import read_eval_log
+
     (point,) = [one for one in entry_points(group="inspect_ai") if one.name == "debias"]
     assert point.value == "debias.serving.harnesses.inspect_scorer"
     file, installed = saved(HALVED, tmp_path), tmp_path / "site-packages"
@@ -200,7 +201,7 @@ def test_a_log_is_scored_again_by_the_name_of_the_entry_point(tmp_path):
     outputs = [output_of(logs(Bug=0.6, Billing=0.36)), output_of(logs(Bug=0.9, Billing=0.05))]
     log = evaluate(tmp_path, samples, outputs, correction=str(file), corrected=False)
     assert metrics_of(log) == {"accuracy": 0.5, "cobias": 1.0, "worst_class_accuracy": 0.0}
-    again = tmp_path / "again.json"
+    again = tmp_path / "again.eval"
     words = ["score", log.location, "--scorer", "debias/corrected_answer", "-S", f"correction={file}"]
     words += ["--action", "overwrite", "--output-file", str(again), "--display", "plain"]
     environment = {**os.environ, "PYTHONPATH": str(installed)}
@@ -209,9 +210,9 @@ def test_a_log_is_scored_again_by_the_name_of_the_entry_point(tmp_path):
         command, capture_output=True, text=True, check=False, env=environment, cwd=tmp_path
     )  # not in a folder that has the package
     assert done.returncode == 0, done.stderr[-3000:] + done.stdout[-3000:]
-    (scores,) = json.loads(again.read_text(encoding="utf-8"))["results"]["scores"]
-    assert scores["name"] == "corrected_answer"
-    found = {name.removeprefix("debias/"): one["value"] for name, one in scores["metrics"].items()}
+    rescored = read_eval_log(str(again))
+    assert rescored.results.scores[0].name.removeprefix("debias/") == "corrected_answer"
+    found = {name.removeprefix("debias/"): value for name, value in metrics_of(rescored).items()}
     assert found == {"accuracy": 1.0, "cobias": 0.0, "worst_class_accuracy": 1.0}
 
 

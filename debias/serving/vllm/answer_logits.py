@@ -100,7 +100,7 @@ def prepare(offer: Offer, tokenizer: Any) -> AnswerCorrection:
         tokens = first_tokens(tokenizer, words)
     except LabelError as error:
         raise error.at(file=offer.file) from None
-    wanted = offer.tokenizer or served.document.get("tokenizer")
+    wanted = offer.tokenizer or _fitted_tokenizer(served)
     if wanted is not None and wanted != (found := tokenizer_digest(tokenizer)):
         raise ModelError(
             f"the correction was fitted with the tokenizer {wanted}, the model that is served has {found}",
@@ -110,6 +110,14 @@ def prepare(offer: Offer, tokenizer: Any) -> AnswerCorrection:
             fix="collect a table from the model that is served, and fit again",
         )
     return AnswerCorrection(served, tokens)
+
+
+def _fitted_tokenizer(served: ServedCorrection) -> str | None:
+    """Return the digest of the tokenizer that the fitted rows were collected with, where the file has it."""
+    reference = served.document.get("reference")
+    origin = reference.get("origin") if isinstance(reference, dict) else None
+    found = origin.get("tokenizer") if isinstance(origin, dict) else None
+    return found if isinstance(found, str) else None
 
 
 def correct_rows(logits: Any, due: Mapping[int, AnswerCorrection]) -> None:

@@ -1,15 +1,20 @@
 """First tokens of labels: with real tokenizers of both kinds, and what is refused."""
 
+import copy
+
 import pytest
 
+from debias import ProbabilityTable, WeightDebiaser
 from debias.corrections.correction import Triangle, Weight
 from debias.errors import CorrectionFileError, LabelError, ModelError
+from debias.guarantees.watching.watcher import remember
 from debias.inference.tokenization import Tokenization
 from debias.serving.vllm.answer_logits import prepare
 from debias.serving.vllm.first_tokens import answer_words, first_tokens, tokenizer_digest
 from debias.serving.vllm.offered_corrections import Offer
 from tests.support.correction_files import write_correction_file
 from tests.support.refusals import refused
+from tests.support.small_tables import skewed_rows
 from tests.support.tiny_models import byte_tokenizer, merging_tokenizer
 
 KINDS = {"bytes": byte_tokenizer, "sentencepiece": merging_tokenizer}
@@ -48,7 +53,7 @@ def test_words_are_given_for_all_classes_or_none():
 def test_a_file_is_read_and_checked_against_the_tokenizer(tmp_path):
     tokenizer = byte_tokenizer()
     own = tokenizer_digest(tokenizer)
-    path = write_correction_file(tmp_path / "own.json", CLASSES, tokenizer=own)
+    path = write_correction_file(tmp_path / "own.json", CLASSES, reference={"origin": {"tokenizer": own}})
     ready = prepare(Offer(path), tokenizer)
     assert ready.served.classes == ("Number", "good")
     assert ready.tokens == first_tokens(tokenizer, (" Number", " good"))
@@ -56,7 +61,9 @@ def test_a_file_is_read_and_checked_against_the_tokenizer(tmp_path):
     assert prepare(Offer(path, bare), tokenizer).tokens != ready.tokens
     with refused(ModelError, parameter="tokenizer", received=own, file=str(path)):
         prepare(Offer(path, tokenizer="another"), tokenizer)
-    other = write_correction_file(tmp_path / "other.json", CLASSES, tokenizer="0123456789abcdef")
+    other = write_correction_file(
+        tmp_path / "other.json", CLASSES, reference={"origin": {"tokenizer": "0123456789abcdef"}}
+    )
     with refused(ModelError, received=own, file=str(other), mentions="0123456789abcdef"):
         prepare(Offer(other), tokenizer)
     alike = write_correction_file(
@@ -75,3 +82,18 @@ def test_functions_of_ones_own_and_missing_files_are_refused(tmp_path):
         prepare(Offer(path), byte_tokenizer())
     with refused(CorrectionFileError, file=str(tmp_path / "none.json")):
         prepare(Offer(tmp_path / "none.json"), byte_tokenizer())
+
+
+def test_a_fit_on_a_collected_table_remembers_its_tokenizer(tmp_path):
+    tokenizer, digest = byte_tokenizer(), Tokenization.of(byte_tokenizer()).digest
+    P, y = skewed_rows(0, 160, 2)
+    metadata = {"collection": {"engine": {"engine": "transformers", "tokenizer": digest}}}
+    table = ProbabilityTable(P, y, classes=["Number", "good"], metadata=metadata)
+    debiaser = WeightDebiaser().fit(table.probabilities, table.labels)
+    remember(debiaser, table)
+    debiaser.save(tmp_path / "c.json")
+    assert prepare(Offer(tmp_path / "c.json"), tokenizer).served.classes == ("Number", "good")
+    other = copy.deepcopy(tokenizer)
+    other.add_tokens(["<new>"])
+    with refused(ModelError, parameter="tokenizer", mentions=digest):
+        prepare(Offer(tmp_path / "c.json"), other)

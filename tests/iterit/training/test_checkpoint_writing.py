@@ -27,6 +27,7 @@ def test_a_second_process_may_not_train_into_the_same_folder(tmp_path):
     assert trainer.state.global_step > 0
 
 
+@pytest.mark.filterwarnings("ignore:.*this checkpoint is incomplete or damaged, and is skipped")
 def test_a_full_disk_stops_training_with_an_error_of_ours_and_the_rest_resumes(tmp_path):
     place = tmp_path / "disk"
     place.mkdir()

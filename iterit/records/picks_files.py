@@ -1,0 +1,270 @@
+"""Reads the picks of any tool: row numbers, ids, digests, or the picked records themselves.
+
+One reading holds for the whole file. Where two readings give different rows, both are named and the
+file is refused; `picks_as` decides.
+"""
+
+from collections import defaultdict, deque
+from collections.abc import Callable, Hashable, Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from debias.errors import RecordsError, param
+from debias.rows.row_files import ENDINGS, RawRow, ending_of, read_rows
+from debias.settings import check_choice
+from iterit.records.instruction_records import Record, Records
+from iterit.records.record_formats import parse_row
+from iterit.records.row_fields import RefusedRow
+from iterit.row_numbers import RowArray
+
+READINGS = ("auto", "rows", "ids", "digests", "records")
+_ROWS = ("row", "index", "idx", "row_number", "row_id")
+_IDS = ("id", "uid", "uuid", "_id", "example_id", "record_id", "sample_id")
+_LISTS = (".txt", ".npy", ".json")
+
+
+@dataclass(frozen=True, eq=False)
+class FilePicks:
+    """The rows of a pool that a file of picks names.
+
+    Attributes
+    ----------
+    rows : int64 array
+        In the order of the file, each once.
+    reading : str
+        What the file holds: "rows", "ids", "digests" or "records".
+    n_repeated : int
+        Picks that name a row again.
+    n_unknown : int
+        Picks that are not in the pool.
+    """
+
+    rows: RowArray
+    reading: str
+    n_repeated: int
+    n_unknown: int
+
+
+def read_picks(path: str | Path, pool: Records, picks_as: str = "auto") -> FilePicks:
+    r"""Read which records of a pool a tool has picked.
+
+    Parameters
+    ----------
+    path : str or Path
+        A list of numbers (.txt with one in each line, .json, .npy), or a file of rows of any kind that
+        :func:`debias.rows.row_files.read_rows` reads: with a column of row numbers (``row``, ``index``),
+        of ids (``id``, looked up in the pool's field of that name), of digests (from ``iterit score``), or
+        the records themselves, found by their texts.
+    pool : Records
+    picks_as : {"auto", "rows", "ids", "digests", "records"}, default="auto"
+        What the file holds. Row numbers begin with 0.
+
+    Returns
+    -------
+    FilePicks
+
+    Raises
+    ------
+    RecordsError
+        The file cannot be read, names nothing of this pool, or can be read in two ways.
+    ParameterError
+        `picks_as` is unknown.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> pool = Records.from_rows([{"id": f"q{n}", "question": f"{n}?", "answer": str(n)} for n in range(9)])
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     numbers, ids = Path(folder) / "rows.json", Path(folder) / "ids.csv"
+    ...     _ = numbers.write_text("[7, 2, 7]"), ids.write_text("id\nq7\nq2\n")
+    ...     first, second = read_picks(numbers, pool), read_picks(ids, pool)
+    >>> first.rows.tolist(), first.reading, first.n_repeated, second.rows.tolist(), second.reading
+    ([7, 2], 'rows', 1, [7, 2], 'ids')
+    """
+    check_choice("picks_as", picks_as, READINGS)
+    file = Path(path)
+    numbers = _numbers_of(file)
+    if numbers is not None:
+        readings = {"rows": lambda: _by_row(numbers, pool), "ids": lambda: _by_id(numbers, "id", pool)}
+    else:
+        readings = _readings_of(_values_of(file), pool)
+    found = _decided(file, pool, readings, picks_as)
+    if not len(found.rows):
+        raise RecordsError(
+            f"none of its {found.n_unknown:,} picks is in the pool of {len(pool):,} records",
+            file=file,
+            received=found.reading,
+            fix="name the pool that the tool picked from",
+        )
+    return found
+
+
+Reader = Callable[[], "list[int] | None"]
+
+
+def _decided(file: Path, pool: Records, readings: dict[str, Reader], picks_as: str) -> FilePicks:
+    """Return the only reading that fits, or the one that was asked for."""
+    if picks_as != "auto":
+        if picks_as not in readings:
+            allowed = ", ".join(map(repr, readings)) or "none"
+            raise RecordsError(
+                f"it has no {picks_as}; it can be read as {allowed}", file=file, received=picks_as
+            )
+        readings = {picks_as: readings[picks_as]}
+    found = {name: places for name, read in readings.items() if (places := read()) is not None}
+    if not found:
+        raise RecordsError(
+            f"it names no records of the pool: it can be read as {' or '.join(readings) or 'nothing'}, and a"
+            f" row number must be an integer from 0 to {len(pool) - 1:,}",
+            file=file,
+            received=picks_as,
+            fix=f"check the pool, or say {param('picks_as')}={'|'.join(READINGS[1:])}",
+        )
+    if len({tuple(places) for places in found.values()}) > 1:
+        most = max(sum(place >= 0 for place in places) for places in found.values())
+        whole = {name: places for name, places in found.items() if sum(p >= 0 for p in places) == most}
+        is_clear = len(whole) == 1 and all(
+            sum(place >= 0 for place in places) < most / 2
+            for name, places in found.items()
+            if name not in whole
+        )
+        if not is_clear:
+            raise RecordsError(
+                f"it can be read as {' and as '.join(found)}, which are different records",
+                file=file,
+                received=list(found),
+                fix=f"say which: {param('picks_as', next(iter(found)))}",
+            )
+        found = whole
+    reading, places = next(iter(found.items()))
+    known = [place for place in places if place >= 0]
+    rows = np.array(list(dict.fromkeys(known)), dtype=np.int64)
+    return FilePicks(rows, reading, len(known) - len(rows), len(places) - len(known))
+
+
+def _numbers_of(file: Path) -> list[object] | None:
+    """Return the values of a plain list, or None for a file of rows."""
+    ending = ending_of(file) or file.suffix.lower()
+    if ending not in _LISTS:
+        return None
+    try:
+        if ending == ".npy":
+            return list(np.load(file, allow_pickle=False).ravel().tolist())
+        if ending == ".txt":
+            lines = file.read_text(encoding="utf-8-sig").split()
+            return [int(one) if one.lstrip("-").isdecimal() else one for one in lines]
+    except (ValueError, EOFError, OSError) as error:
+        if isinstance(error, FileNotFoundError):
+            raise RecordsError("there is no such file", file=file) from error
+        raise RecordsError(f"it cannot be read: {str(error)[:200]}", file=file) from error
+    values = _values_of(file)
+    plain = [one for one in values if isinstance(one, int | str) and not isinstance(one, bool)]
+    return list(plain) if plain and len(plain) == len(values) else None
+
+
+def _values_of(file: Path) -> list[object]:
+    """Return the values of all rows; what cannot be read is refused."""
+    if ending_of(file) not in ENDINGS:
+        allowed = f"one of {', '.join(dict.fromkeys([*ENDINGS, *_LISTS]))}"
+        raise RecordsError(
+            parameter="the file name's ending", received=file.suffix, allowed=allowed, file=file
+        )
+    rows: list[RawRow] = list(read_rows(file))
+    for raw in rows:
+        # a bare number or string is no record, and may be a row number or an id
+        if raw.refused:
+            raise RecordsError(f"it cannot be read: {raw.refused}", file=file, line=raw.line)
+    if not rows:
+        raise RecordsError("it has no picks", file=file)
+    return [raw.value for raw in rows]
+
+
+def _readings_of(values: Sequence[object], pool: Records) -> dict[str, Reader]:
+    """Return the ways in which rows can be read, by what all of them have."""
+    rows = [value if isinstance(value, dict) else {} for value in values]
+    shared = set.intersection(*(set(row) for row in rows)) if rows else set()
+    readings: dict[str, Reader] = {}
+
+    def column(name: str) -> list[object]:
+        return [row[name] for row in rows]
+
+    records = [_record_of(row, pool.format) for row in rows]
+    if all(one is not None for one in records):
+        readings["records"] = lambda: _by_texts([one for one in records if one is not None], pool)
+        return readings  # other fields of a whole record, such as an id of its own, do not name rows
+    if "digest" in shared:
+        readings["digests"] = lambda: _matched(column("digest"), pool.digests)
+        return readings  # a digest is of the text: it holds however the pool is sorted
+    for name in _ROWS:
+        if name in shared:
+            readings["rows"] = lambda name=name: _by_row(column(name), pool)
+            break
+    for name in _IDS:
+        if name in shared:
+            readings["ids"] = lambda name=name: _by_id(column(name), name, pool)
+            break
+    return readings
+
+
+def _record_of(row: dict[str, object], format: str) -> Record | None:
+    """Return a row as a record, or None where it is none."""
+    try:
+        content = parse_row(row, format)
+    except RefusedRow:
+        return None
+    return Record(0, content.messages, "", content.instruction, content.input, content.tools)
+
+
+def _by_texts(records: Sequence[Record], pool: Records) -> list[int]:
+    """Return the rows that say the same; spaces and the format of the file do not matter."""
+    places = _matched([one.digest for one in records], pool.digests)
+    if min(places) >= 0:
+        return places
+    again = _matched(map(_said, records), map(_said, pool))
+    return [place if place >= 0 else other for place, other in zip(places, again, strict=True)]
+
+
+def _said(record: Record) -> str:
+    """Return what a record says, with single spaces."""
+    return "\n".join(f"{m.role}: {' '.join(m.content.split())}" for m in record.messages)
+
+
+def _by_row(values: Sequence[object], pool: Records) -> list[int] | None:
+    """Return row numbers, or None where one of them is none of this pool."""
+    found = []
+    for value in values:
+        text = str(value).strip()
+        whole = isinstance(value, float) and value.is_integer()
+        if isinstance(value, bool) or not (text.isdecimal() or whole):
+            return None
+        number = int(float(text)) if whole else int(text)
+        if number >= len(pool):
+            return None
+        found.append(number)
+    return found
+
+
+def _by_id(values: Sequence[object], name: str, pool: Records) -> list[int] | None:
+    """Return the rows whose field has these values, or None where the pool has no such field."""
+    known = [pool.original(row).get(name) for row in range(len(pool))]
+    if all(one is None for one in known):
+        return None
+    places = _matched([str(value) for value in values], [str(one) for one in known])
+    return places if any(place >= 0 for place in places) else None
+
+
+def _matched(values: Iterable[object], known: Iterable[Hashable]) -> list[int]:
+    """Return the row of each value, and -1 for one that is unknown.
+
+    Equal values name the rows that have them one after the other, and the last one again.
+    """
+    places: defaultdict[Hashable, deque[int]] = defaultdict(deque)
+    for row, value in enumerate(known):
+        places[value].append(row)
+    found = []
+    for value in values:
+        rows = places.get(str(value))
+        found.append(-1 if not rows else rows.popleft() if len(rows) > 1 else rows[0])
+    return found

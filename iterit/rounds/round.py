@@ -74,7 +74,10 @@ def run_round(
     candidates = np.sort(rows[pickable(newest, settings)[rows]])
     if is_bounded:
         candidates = hardest(newest, candidates, settings)
-    table = _completed(pick(candidates, newest, state.round), newest, settings)
+    stale = state.of_proxy() if state.round else np.zeros(state.n_rows, dtype=bool)
+    table = _completed(
+        pick(candidates, newest, state.round), newest.assign(ifd=newest["ifd"].mask(stale)), settings
+    )
     counts = {
         "n_scored": len(rows),
         "n_stale": 0,

@@ -194,7 +194,9 @@ def with_picks(state: RoundState, table: pd.DataFrame) -> RoundState:
     return replace(state, picks=_appended(state.picks, picks), round=state.round + 1)
 
 
-def ranked(newest: pd.DataFrame, settings: RoundSettings) -> tuple[RowArray, RowArray]:
+def ranked(
+    newest: pd.DataFrame, settings: RoundSettings, of_proxy: NDArray[np.bool_] | None = None
+) -> tuple[RowArray, RowArray]:
     """Return rows in the order in which they are worth a new score.
 
     Parameters
@@ -202,6 +204,8 @@ def ranked(newest: pd.DataFrame, settings: RoundSettings) -> tuple[RowArray, Row
     newest : DataFrame
         Of :meth:`RoundState.newest`.
     settings : RoundSettings
+    of_proxy : ndarray of bool, optional
+        Rows whose score is a proxy's: they come after the others, which they are not compared with.
 
     Returns
     -------
@@ -214,7 +218,8 @@ def ranked(newest: pd.DataFrame, settings: RoundSettings) -> tuple[RowArray, Row
     may = pickable(newest, settings)
     others = rescorable(newest) & ~may
     below, above = np.flatnonzero(may), np.flatnonzero(others)
-    return below[np.argsort(-ifd[below], kind="stable")], above[np.lexsort((ifd[above], rounds[above]))]
+    last = np.zeros(len(ifd), dtype=bool) if of_proxy is None else of_proxy
+    return below[np.lexsort((-ifd[below], last[below]))], above[np.lexsort((ifd[above], rounds[above]))]
 
 
 def empty_table(columns: dict[str, str]) -> pd.DataFrame:

@@ -1,4 +1,4 @@
-"""The bounded window: counts against all orders, coverage in simulations, picks as if all rows were scored."""
+"""The bounded window: counts over all orders, coverage in simulations, picks as if all were scored."""
 
 from dataclasses import replace
 from itertools import combinations

@@ -1,10 +1,15 @@
-"""Shares work between threads: their number, and numbered tasks for them."""
+"""Shares work between threads: their number, numbered tasks, and items of a stream."""
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from itertools import islice
+from typing import TypeVar
 
 from debias.settings import check_positive_integer
+
+Given = TypeVar("Given")
+Made = TypeVar("Made")
 
 
 def n_threads(n_jobs: int | None) -> int:
@@ -42,3 +47,22 @@ def run_in_threads(task: Callable[[int], None], n_tasks: int, n_jobs: int) -> No
         return
     with ThreadPoolExecutor(n_jobs) as threads:
         list(threads.map(task, range(n_tasks)))
+
+
+def map_in_order(work: Callable[[Given], Made], items: Iterable[Given], n_jobs: int) -> Iterator[Made]:
+    """Work on items in threads and yield the results in order, without reading far ahead.
+
+    Examples
+    --------
+    >>> list(map_in_order(len, ["a", "to", "the"], n_jobs=2))
+    [1, 2, 3]
+    """
+    if n_jobs == 1:
+        yield from map(work, items)
+        return
+    left = iter(items)
+    with ThreadPoolExecutor(n_jobs) as threads:
+        waiting = [threads.submit(work, item) for item in islice(left, n_jobs + 1)]
+        while waiting:
+            yield waiting.pop(0).result()
+            waiting += [threads.submit(work, item) for item in islice(left, 1)]

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 RULES = (
     "mode", "decay", "min_ifd", "max_ifd", "tokens", "window", "update_ratio", "above_share", "stale_share",
+    "confidence", "missed_share", "check_share",
 )  # fmt: skip
 """Settings of a run that are options of the command."""
 
@@ -43,6 +44,11 @@ class ScorerOptions(TemplateOptions):
         "auto",
         "Number format of the model that scores; that of training by default.",
         one_of=("auto", "float32", "bfloat16", "float16"),
+    )
+    proxy_model: str | None = setting(
+        None,
+        "Small model that scores round 0, once its rank correlation with the model is printed.",
+        metavar="NAME",
     )
 
     def dtype(self, training: TrainingSettings) -> str:
@@ -107,6 +113,7 @@ def train(
     base = trainable_folder(model, out)
     with opened_scorer(scorer, base, training) as engine:
         iterit.engine = engine
+        iterit.proxy_engine = opened_proxy(scorer.proxy_model, training)
         trainer = iterit.attach(make_trainer(base, out, training))
         reading.write_refused(records, iterit.refused)
         resumed = last_whole_checkpoint(out, trainer.args.world_size)
@@ -119,6 +126,21 @@ def train(
         report.write(out / "report.html")
         print_report(report)
         print_lines([f"Wrote {out / 'model'} and {out / 'report.html'}."])
+
+
+def opened_proxy(name: str | None, training: TrainingSettings) -> "Engine | None":
+    """Load the proxy, if there is to be one.
+
+    Raises
+    ------
+    ModelError
+        It cannot be loaded.
+    """
+    if name is None:
+        return None
+    from debias.inference.transformers.transformers_engine import TransformersEngine
+
+    return TransformersEngine(name, device=training.device)
 
 
 @contextmanager

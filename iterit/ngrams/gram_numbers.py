@@ -9,6 +9,8 @@ import pandas as pd
 
 Integers = npt.NDArray[np.signedinteger]
 
+LARGEST_INT32 = np.iinfo(np.int32).max
+
 BYTES_PER_TOKEN = 80
 """Memory that numbering takes per token at most: keys, numbers, and the hash table while it grows."""
 

@@ -1,6 +1,24 @@
 """Gathers the n-grams of every text, sorted, each once with its count: compiled."""
 
+import numpy as np
+import numpy.typing as npt
+
 from debias.compilation import compiled
+
+
+def room_of_texts(starts: npt.NDArray[np.int64], shortest: int, n_levels: int) -> npt.NDArray[np.int64]:
+    """Return where the n-grams of each text may begin, if no n-gram occurs twice in it.
+
+    Examples
+    --------
+    >>> room_of_texts(np.array([0, 3, 3, 4]), shortest=1, n_levels=3).tolist()
+    [0, 6, 6, 7]
+    """
+    lengths = np.diff(starts)
+    room = np.zeros(len(starts), dtype=np.int64)
+    for length in range(shortest, shortest + n_levels):
+        room[1:] += np.maximum(lengths - length + 1, 0)
+    return np.cumsum(room)
 
 
 @compiled

@@ -6,28 +6,28 @@ first), for any number of threads. Weights for some rows: :mod:`iterit.ngrams.ng
 """
 
 import operator
+import os
 import re
 from collections.abc import Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
-from itertools import islice
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
 from debias.errors import ParameterError
-from iterit.ngrams.gram_numbers import BYTES_PER_TOKEN, Integers, number_pairs
-from iterit.ngrams.gram_rows import distinct_per_text, move_together
+from iterit.ngrams.gram_numbers import BYTES_PER_TOKEN, LARGEST_INT32, Integers, number_pairs
+from iterit.ngrams.gram_rows import distinct_per_text, move_together, room_of_texts
+from iterit.ngrams.streamed_counts import count_in_streams
 from iterit.ngrams.tokenizer import ScannedChunk, chunked, scan
 from iterit.ngrams.word_kinds import WordKind, word_kind
-from iterit.threads import n_threads, run_in_threads
+from iterit.threads import map_in_order, n_threads, run_in_threads
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_array
 
-LARGEST_INT32 = np.iinfo(np.int32).max
 _UNITS = {"": 1, "b": 1, "kb": 1000, "mb": 10**6, "gb": 10**9, "kib": 1 << 10, "mib": 1 << 20, "gib": 1 << 30}
 
 
@@ -56,6 +56,8 @@ class NgramCounts:
         Shortest and longest n-gram, in words.
     tokens : str
         How texts were cut into words.
+    folder : Path, optional
+        Where the arrays are held, and weights made of them; in memory if omitted.
     """
 
     indptr: npt.NDArray[np.int64]
@@ -68,6 +70,7 @@ class NgramCounts:
     keys: tuple[npt.NDArray[np.uint64], ...] = field(repr=False)
     ngram_range: tuple[int, int] = (1, 3)
     tokens: str = "unicode"
+    folder: Path | None = None
 
     @property
     def n_rows(self) -> int:
@@ -118,6 +121,7 @@ def count_ngrams(
     end_of_text: str = "",
     n_jobs: int | None = None,
     max_memory: int | str = "8 GiB",
+    folder: str | os.PathLike[str] | None = None,
 ) -> NgramCounts:
     """Count the word n-grams of every text.
 
@@ -136,7 +140,10 @@ def count_ngrams(
         Threads; one per core by default. The result is the same for any number.
     max_memory : int or str
         Memory that counting may take at once, its result included, the texts excluded: bytes, or a
-        number with a unit such as "8 GiB".
+        number with a unit such as "8 GiB". Not used with `folder`.
+    folder : str or path-like, optional
+        Holds what does not fit into memory, in files without a name, which vanish with the process: about
+        45 bytes per word at most, and as much as 2 in 3 of that later. The counts are the same.
 
     Returns
     -------
@@ -147,6 +154,8 @@ def count_ngrams(
     ParameterError
         A text is not a string, a parameter is not allowed, or the texts need more memory than
         `max_memory`: the message says how much.
+    StorageError
+        The folder cannot be written, or its disk is full.
 
     Examples
     --------
@@ -160,7 +169,14 @@ def count_ngrams(
     shortest, longest = _checked_range(ngram_range)
     n_jobs = n_threads(n_jobs)
     memory = _n_bytes(max_memory)
-    ids, starts, words, n_words = _numbered_words(texts, word_kind(tokens), end_of_text, n_jobs)
+    chunks = _scanned(_strings(texts), word_kind(tokens), end_of_text, n_jobs)
+    if folder is not None:
+        found = count_in_streams(chunks, (shortest, longest), place := Path(folder), n_jobs=n_jobs)
+        rounded, shares = _words_per_text(found.n_words, found.lengths)
+        return NgramCounts(
+            *found[:4], rounded, shares, found.words, found.keys, (shortest, longest), tokens, place
+        )
+    ids, starts, words, n_words = _numbered_words(chunks)
     _check_memory(len(ids), shortest, longest, memory)
     numbers = np.empty((longest, len(ids)), dtype=ids.dtype)
     numbers[0] = ids
@@ -171,12 +187,19 @@ def count_ngrams(
     ]
     sizes = np.array([len(words), *map(len, keys)], dtype=np.int64)[shortest - 1 :]
     indptr, indices, counts = _rows(numbers[shortest - 1 :], starts, shortest, sizes, n_jobs)
-    shares = np.divide(n_words, lengths := np.diff(starts), out=np.ones(len(lengths)), where=lengths > 0)
+    rounded, shares = _words_per_text(n_words, np.diff(starts))
     names = tuple(words), tuple(keys)
-    rounded = np.ceil(n_words - 1e-6).astype(np.int64)
     return NgramCounts(
         indptr, indices, counts, int(sizes.sum()), rounded, shares, *names, (shortest, longest), tokens
     )
+
+
+def _words_per_text(
+    n_words: npt.NDArray[np.float64], lengths: npt.NDArray[np.int64]
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float64]]:
+    """Return whole words per text, and words per unit that its n-grams are made of."""
+    shares = np.divide(n_words, lengths, out=np.ones(len(lengths)), where=lengths > 0)
+    return np.ceil(n_words - 1e-6).astype(np.int64), shares
 
 
 def _checked_range(ngram_range: tuple[int, int]) -> tuple[int, int]:
@@ -210,27 +233,18 @@ def _strings(texts: Iterable[str]) -> Iterator[str]:
 
 def _scanned(texts: Iterable[str], kind: WordKind, end_of_text: str, n_jobs: int) -> Iterator[ScannedChunk]:
     """Scan chunks in threads and yield them in order, without reading far ahead."""
-    chunks = chunked(texts)
-    scan_chunk = partial(scan, kind=kind, end_of_text=end_of_text)
-    if n_jobs == 1:
-        yield from map(scan_chunk, chunks)
-        return
-    with ThreadPoolExecutor(n_jobs) as threads:
-        waiting = [threads.submit(scan_chunk, chunk) for chunk in islice(chunks, n_jobs + 1)]
-        while waiting:
-            yield waiting.pop(0).result()
-            waiting += [threads.submit(scan_chunk, chunk) for chunk in islice(chunks, 1)]
+    return map_in_order(partial(scan, kind=kind, end_of_text=end_of_text), chunked(texts), n_jobs)
 
 
 def _numbered_words(
-    texts: Iterable[str], kind: WordKind, end_of_text: str, n_jobs: int
+    chunks: Iterable[ScannedChunk],
 ) -> tuple[Integers, npt.NDArray[np.int64], list[str], npt.NDArray[np.float64]]:
     """Return the number of every word of every text, where texts begin, the words, and words per text."""
     numbers: dict[str, int] = {}
     found: list[npt.NDArray[np.int32]] = [np.empty(0, dtype=np.int32)]
     lengths: list[npt.NDArray[np.int64]] = [np.zeros(1, dtype=np.int64)]
     n_words: list[npt.NDArray[np.float64]] = [np.zeros(0)]
-    for chunk in _scanned(_strings(texts), kind, end_of_text, n_jobs):
+    for chunk in chunks:
         here = [numbers.setdefault(word, len(numbers)) for word in chunk.vocabulary]
         found.append(np.array(here, dtype=np.int32)[chunk.tokens])
         lengths.append(chunk.lengths)
@@ -260,16 +274,13 @@ def _rows(
     numbers: Integers, starts: npt.NDArray[np.int64], shortest: int, sizes: npt.NDArray[np.int64], n_jobs: int
 ) -> tuple[npt.NDArray[np.int64], Integers, npt.NDArray[np.int32]]:
     """Gather the n-grams of every text and count them."""
-    lengths = np.diff(starts)
-    per_level = [np.maximum(lengths - length, 0) for length in range(shortest - 1, shortest - 1 + len(sizes))]
-    room = np.zeros(len(starts), dtype=np.int64)
-    np.cumsum(np.sum(per_level, axis=0), out=room[1:])
+    room = room_of_texts(starts, shortest, len(sizes))
     indices = np.empty(room[-1], dtype=np.int32 if sizes.sum() <= LARGEST_INT32 else np.int64)
     counts = np.empty(room[-1], dtype=np.int32)
     indptr = np.zeros(len(starts), dtype=np.int64)
     offsets = np.concatenate([[0], np.cumsum(sizes)[:-1]])
     cuts = np.searchsorted(starts, np.linspace(0, starts[-1], 4 * n_jobs + 1)[1:-1])
-    cuts = np.concatenate([[0], cuts, [len(lengths)]])
+    cuts = np.concatenate([[0], cuts, [len(starts) - 1]])
 
     def count(part: int) -> None:
         first, last = cuts[part], cuts[part + 1]

@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from debias.compilation import compiled
+from iterit.ngrams.disk_arrays import new_array
 from iterit.ngrams.gram_numbers import Integers
 from iterit.ngrams.ngram_counts import NgramCounts
 from iterit.ngrams.row_sums import count_pick, row_sum, row_sums
@@ -84,7 +85,7 @@ def weigh(counts: NgramCounts, rows: npt.ArrayLike | None = None, *, n_jobs: int
     counts : NgramCounts
         Of all rows.
     rows : array-like of int, optional
-        The rows, in any order; all by default, without a copy of their columns.
+        The rows, in any order; all by default. All rows in their order need no copy of their columns.
     n_jobs : int, optional
         Threads; one per core by default. The result is the same for any number.
 
@@ -96,6 +97,8 @@ def weigh(counts: NgramCounts, rows: npt.ArrayLike | None = None, *, n_jobs: int
     ------
     ParameterError
         There is no such row.
+    StorageError
+        The counts are held in a folder, and its disk has no room for the weights.
 
     Examples
     --------
@@ -106,22 +109,21 @@ def weigh(counts: NgramCounts, rows: npt.ArrayLike | None = None, *, n_jobs: int
            [0.58 , 0.   , 0.815]])
     """
     n_jobs = n_threads(n_jobs)
-    if rows is None:
-        chosen = np.arange(counts.n_rows)
+    chosen = np.arange(counts.n_rows) if rows is None else row_numbers(rows, counts.n_rows)
+    if rows is None or np.array_equal(chosen, np.arange(counts.n_rows)):
         indptr, indices, times = counts.indptr, counts.indices, counts.counts
     else:
-        chosen = row_numbers(rows, counts.n_rows)
         indptr = np.zeros(len(chosen) + 1, dtype=np.int64)
         np.cumsum(np.diff(counts.indptr)[chosen], out=indptr[1:])
-        indices = np.empty(indptr[-1], dtype=counts.indices.dtype)
-        times = np.empty(indptr[-1], dtype=counts.counts.dtype)
+        indices = new_array(counts.folder, indptr[-1], counts.indices.dtype)
+        times = new_array(counts.folder, indptr[-1], counts.counts.dtype)
         gather_rows(counts.indptr, counts.indices, counts.counts, chosen, indptr, indices, times)
     frequencies = np.zeros(counts.n_columns, dtype=np.int32)
     count_columns(indices, frequencies)
     n = len(chosen)
     most = int(frequencies.max(initial=0))
     idf = np.log((n + 1.0) / (np.arange(most + 1) + 1.0)) + 1.0  # by frequency: few different ones
-    data = np.empty(len(indices), dtype=np.float64)
+    data = new_array(counts.folder, len(indices), np.float64)
     cuts = np.linspace(0, n, 4 * n_jobs + 1).astype(np.int64)
 
     def weigh_part(part: int) -> None:

@@ -9,6 +9,7 @@ import pandas as pd
 from debias.console.number_formats import counted, percent, plain
 from debias.pages.environment import page_environment
 from debias.pages.markdown import escape, markdown_table
+from iterit.rounds.bounded_window import upper_limit
 
 if TYPE_CHECKING:
     from iterit.reports.rounds_tables import RoundsTables
@@ -64,6 +65,11 @@ _ROUNDS: Columns = {
     "n_stale": ("oldest scores", whole),
     "n_above": ("IFD too high before", whole),
     "n_widened": ("beyond the window", whole),
+    "bound": ("bound of a move", decimal(3, sign=True)),
+    "n_checked": ("scored only to check", whole),
+    "n_check_top": ("of the check sample among the hardest", whole),
+    "n_missed": ("of these missed by the bound", whole),
+    "missed_at_most": ("share missed, upper limit", percent),
     "n_candidates": ("candidates", whole),
     "n_picked": ("picked", whole),
     "n_completed": ("picked outside the bounds", whole),
@@ -145,8 +151,17 @@ def headline(report: "RoundsTables") -> str:
 
 def _window_note(report: "RoundsTables") -> str:
     """Say which records a later round scores."""
-    if report.settings.window == "published":
+    rules = report.settings
+    if rules.window == "published":
         return "Round 0 scores all records; later rounds score those that were the hardest in round 0."
+    if rules.window == "bounded":
+        return (
+            "Round 0 scores all records, and so do later rounds until enough moves of scores are known. Then"
+            f" a round scores the records that could be among its {rules.window_size:,} hardest, if scores"
+            f" move as before (with {percent(rules.confidence)} confidence, at most"
+            f" {percent(rules.missed_share)} of the hardest are missed), and a check sample, which says how"
+            " many were missed."
+        )
     return (
         "Round 0 scores all records; later rounds score the hardest by their newest scores, with"
         f" {percent(report.settings.stale_share)} for the records with the oldest scores, and"
@@ -171,6 +186,7 @@ def findings(report: "RoundsTables") -> list[str]:
             f"{counted(n_widened, 'row')} beyond the windows were scored:"
             " the windows held too few candidates."
         )
+    said += _of_bounds(report) + _of_proxy(report)
     if len(rounds) > 1:
         newly = report.scores["newly_hard"].iloc[1:].mean()
         said.append(f"In later rounds {percent(float(newly))} of the hard rows were not hard before.")
@@ -180,6 +196,36 @@ def findings(report: "RoundsTables") -> list[str]:
     counts = unscored.loc[unscored["ifd"].isna(), "status"].value_counts()
     said.extend(f"{counted(n, 'record')} without a score: {status}." for status, n in counts.items())
     return said
+
+
+def _of_bounds(report: "RoundsTables") -> list[str]:
+    """Say how many of the hardest rows the window ``bounded`` missed."""
+    rounds = report.rounds
+    if "bound" not in rounds or not (bounded := rounds["bound"].notna()).any():
+        return []
+    n_top, n_missed = (int(rounds.loc[bounded, name].sum()) for name in ("n_check_top", "n_missed"))
+    share = percent(upper_limit(n_missed, n_top, report.settings.confidence))
+    n_all = len(report.kept.state.rows) * int(bounded.sum())
+    return [
+        f"The bounds saved {percent(1 - float(rounds.loc[bounded, 'n_scored'].sum()) / n_all)} of the scores"
+        f" of {counted(int(bounded.sum()), 'round')}. Of {counted(n_top, 'record')} of the check samples that"
+        f" were among the hardest, they missed {n_missed:,}: with {percent(report.settings.confidence)}"
+        f" confidence at most {share} of the hardest."
+    ]
+
+
+def _of_proxy(report: "RoundsTables") -> list[str]:
+    """Say which model scored round 0 in place of the one that was trained, and how they agree."""
+    facts = report.kept.facts
+    if not report.kept.state.by_proxy:
+        return []
+    names = [f"proxy_rank_correlation{end}" for end in ("", "_low", "_high")]
+    found, low, high = (float(str(facts.get(name, "nan"))) for name in names)
+    return [
+        f"A proxy, {facts.get('proxy', 'unknown')}, scored round 0: its rank correlation with the model is"
+        f" {decimal(2)(found)} ({decimal(2)(low)} to {decimal(2)(high)}) on"
+        f" {counted(report.number('proxy_sample'), 'record')}. Its scores are not compared with later ones."
+    ]
 
 
 def render_markdown(report: "RoundsTables") -> str:

@@ -18,6 +18,8 @@ from iterit.row_numbers import RowArray
 from iterit.training.saving.checkpoints import FOLDER, RoundsCheckpoint, checkpoint_step, read_checkpoint
 
 _COUNTS = ["n_scored", "n_top", "n_stale", "n_above", "n_widened", "n_candidates", "n_completed"]
+_CHECKS = ["n_checked", "n_check_top", "n_missed", "missed_at_most", "bound"]
+"""What a round with the window ``bounded`` also counts."""
 _PARTS = {"scoring": ("scored_tokens", 2), "selecting": ("", 0), "training": ("trained_tokens", 6)}
 """Tokens, and floating-point operations per parameter and token: forward; forward and backward."""
 
@@ -96,15 +98,18 @@ class RoundsTables:
             Indexed by round: n_scored, n_top, n_stale, n_above, n_widened, n_candidates, n_picked,
             n_completed, n_overlap (also picked in the round before), overlap (their share), n_new
             (never picked before), n_distinct (picked so far), ifd (mean of the picks), loss (mean of
-            the training steps).
+            the training steps). With the window ``bounded`` also n_checked, n_check_top, n_missed,
+            missed_at_most and bound: see :class:`iterit.rounds.bounded_window.Bounded`.
         """
         rows, ever, last = [], set[int](), set[int]()
+        is_bounded = self.settings.window == "bounded"
         ifd = self.kept.state.picks.groupby("round")["complexity"].mean()
         for number, entry in zip(self.numbers, self.kept.history, strict=True):
             picked = set(self._picked(number).tolist())
             rows.append(
                 {
                     **{name: entry[name] for name in _COUNTS},
+                    **({name: entry.get(name, np.nan) for name in _CHECKS} if is_bounded else {}),
                     "n_picked": len(picked),
                     "n_overlap": len(picked & last),
                     "overlap": len(picked & last) / len(picked) if last else np.nan,
@@ -201,17 +206,17 @@ class RoundsTables:
 
     @property
     def moves(self) -> pd.DataFrame:
-        """Every score of a row that was scored again: row, round, before, after (IFD)."""
-        log = self.kept.state.scores[["row", "round", "ifd"]].rename(columns={"ifd": "after"})
+        """Every score of a row that the model scored again: row, round, before, after (IFD)."""
+        log = self.kept.state.own_scores()[["row", "round", "ifd"]].rename(columns={"ifd": "after"})
         log.insert(2, "before", log.groupby("row")["after"].shift())
-        return log[log["round"] > 0].reset_index(drop=True)
+        return log[log["round"] > log["round"].min()].reset_index(drop=True)
 
     def _picked(self, number: int) -> RowArray:
         return self.kept.state.rows_of(number)
 
     def _hard(self, number: int) -> set[int]:
         """Return the hardest rows that may be picked, by the scores up to a round."""
-        log = self.kept.state.scores
+        log = self.kept.state.own_scores() if number else self.kept.state.scores
         newest = log[log["round"] <= number].drop_duplicates("row", keep="last")
         own = newest[pickable(newest, self.settings)].sort_values(["ifd", "row"], ascending=[False, True])
         return set(own["row"].head(self.settings.n_picks).tolist())

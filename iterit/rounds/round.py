@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 
 from debias.errors import ParameterError
+from iterit.rounds.bounded_window import hardest, score_within_bounds
 from iterit.rounds.round_settings import RoundSettings
 from iterit.rounds.round_state import RoundState, pickable, with_picks, with_scores
 from iterit.rounds.windows import next_rows, window_of
@@ -26,7 +27,7 @@ RowPicker = Callable[[RowArray, pd.DataFrame, int], pd.DataFrame]
 
 def run_round(
     state: RoundState, settings: RoundSettings, score: RowScorer, pick: RowPicker
-) -> tuple[RoundState, dict[str, int]]:
+) -> tuple[RoundState, dict[str, float]]:
     """Score a window, widen it until it holds enough rows to pick, and pick.
 
     Where all rows together hold too few, the picks are completed with the rows whose IFD is nearest
@@ -46,16 +47,23 @@ def run_round(
     state : RoundState
         The state in which the next round begins.
     counts : dict
-        n_scored, n_top, n_stale, n_above, n_widened, n_candidates, n_completed.
+        n_scored, n_top, n_stale, n_above, n_widened, n_candidates, n_completed; with the window ``bounded``
+        also those of :class:`iterit.rounds.bounded_window.Bounded`.
 
     Raises
     ------
     ParameterError
         Fewer rows have a score than are to be picked.
     """
-    window = window_of(state, settings)
-    rows = window.rows
-    state = with_scores(state, score(rows), settings)
+    is_bounded = settings.window == "bounded" and state.round > 0
+    if is_bounded:
+        state, rows, counts = score_within_bounds(state, settings, score)
+    else:
+        window = window_of(state, settings)
+        rows = window.rows
+        state = with_scores(state, score(rows), settings)
+        counts = {"n_top": window.n_top, "n_stale": window.n_stale, "n_above": window.n_above}
+    n_first = len(rows)
     while (missing := settings.n_picks - int(pickable(state.newest(), settings)[rows].sum())) > 0:
         more = next_rows(state, settings, rows, max(missing, math.ceil(0.1 * settings.window_size)))
         if not len(more):
@@ -64,13 +72,17 @@ def run_round(
         rows = np.concatenate([rows, more])
     newest = state.newest()
     candidates = np.sort(rows[pickable(newest, settings)[rows]])
-    table = _completed(pick(candidates, newest, state.round), newest, settings)
+    if is_bounded:
+        candidates = hardest(newest, candidates, settings)
+    stale = state.of_proxy() if state.round else np.zeros(state.n_rows, dtype=bool)
+    table = _completed(
+        pick(candidates, newest, state.round), newest.assign(ifd=newest["ifd"].mask(stale)), settings
+    )
     counts = {
         "n_scored": len(rows),
-        "n_top": window.n_top,
-        "n_stale": window.n_stale,
-        "n_above": window.n_above,
-        "n_widened": len(rows) - len(window.rows),
+        "n_stale": 0,
+        **counts,
+        "n_widened": len(rows) - n_first,
         "n_candidates": len(candidates),
         "n_completed": int(table["completed"].sum()),
     }

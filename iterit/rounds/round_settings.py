@@ -17,17 +17,27 @@ class RoundSettings(SelectionSettings):
     ----------
     n_picks : int, default=1
         Rows to pick in each round (k); :class:`~iterit.training.trainer.IterIT` computes it from a ratio.
-    window : {"top", "published"}, default="top"
+    window : {"top", "published", "bounded"}, default="top"
         "top": the rows that are hardest by the newest scores, recomputed each round.
         "published": the first rows of the order that round 0 found, the same in each round.
+        "bounded": every row that could be among the hardest, as far as scores moved in earlier rounds; all
+        rows until enough moves are known.
     update_ratio : float, default=3.0
-        Rows scored again per row to pick.
+        Rows scored again per row to pick; with the window ``bounded``, the hardest rows that are
+        candidates.
     above_share : float, default=0.1
         Share of the window ``top`` for rows whose newest IFD is not below ``max_ifd``: they cannot
         be picked until they have a lower score. Those with the oldest scores come first.
     stale_share : float, default=0.1
         Share of the window ``top`` for other rows, those with the oldest scores first, so that no row
         keeps its score of round 0 for ever.
+    confidence : float, default=0.95
+        Confidence of the bounds of the window ``bounded``, and of the limit of what they missed.
+    missed_share : float, default=0.05
+        Share of the hardest rows that the window ``bounded`` may miss.
+    check_share : float, default=0.02
+        Share of the rows that the window ``bounded`` scores whatever their scores are, to find out what it
+        misses: 50 rows at least.
     mode, decay, min_ifd, max_ifd, tokens, quotas, seed
         See :class:`iterit.selection.selection_settings.SelectionSettings`; the seed also decides the
         order in which picked rows are trained.
@@ -43,15 +53,16 @@ class RoundSettings(SelectionSettings):
     300
     >>> RoundSettings(n_picks=100, window="middle")
     Traceback (most recent call last):
-    debias.errors.ParameterError: window must be one of 'top', 'published', got 'middle'.
+    debias.errors.ParameterError: window must be one of 'top', 'published', 'bounded', got 'middle'.
     """
 
     max_ifd: float = setting(1.0, "Exclude records with this IFD or a higher one.")
     n_picks: int = setting(1, "", least=1)
     window: str = setting(
         "top",
-        "Records that later rounds score again: top (by the newest scores) or published (fixed).",
-        one_of=("top", "published"),
+        "Records that later rounds score again: top (by the newest scores), published (fixed) or bounded (all"
+        " that could be among the hardest).",
+        one_of=("top", "published", "bounded"),
     )
     update_ratio: float = setting(3.0, "Records to score again for each record to pick.", least=1)
     above_share: float = setting(
@@ -59,6 +70,15 @@ class RoundSettings(SelectionSettings):
     )
     stale_share: float = setting(
         0.1, "Share of the records scored again that have the oldest scores.", least=0
+    )
+    confidence: float = setting(
+        0.95, "Confidence of the bounds of --window bounded, and of what they missed.", above=0, most=0.9999
+    )
+    missed_share: float = setting(
+        0.05, "Share of the hardest records that --window bounded may miss.", above=0, most=1
+    )
+    check_share: float = setting(
+        0.02, "Share of the records that --window bounded scores in any case, to check it.", above=0, most=1
     )
 
     def __post_init__(self) -> None:

@@ -53,6 +53,8 @@ class RoundState:
         picked last.
     picks : DataFrame
         Every pick so far: row, rank, complexity, diversity, score, round and completed.
+    by_proxy : bool, default=False
+        Whether the scores of round 0 are those of a proxy model, which are on a scale of their own.
     """
 
     n_rows: int
@@ -61,6 +63,7 @@ class RoundState:
     scores: pd.DataFrame
     permutation: RowArray = field(default_factory=lambda: np.empty(0, dtype=np.int64))
     picks: pd.DataFrame = field(default_factory=lambda: empty_table(PICK_COLUMNS))
+    by_proxy: bool = False
 
     def newest(self) -> pd.DataFrame:
         """Newest score of each row.
@@ -75,6 +78,16 @@ class RoundState:
         table = last.reindex(pd.RangeIndex(self.n_rows, name="row"))
         fill = {"n_tokens": 0, "status": "", "round": -1}
         return table.fillna(fill).astype({"n_tokens": "int64", "round": "int64", "ifd": "float32"})
+
+    def own_scores(self) -> pd.DataFrame:
+        """Every score by the model that is trained, in order: all but those of a proxy."""
+        return self.scores[self.scores["round"] > 0] if self.by_proxy else self.scores
+
+    def of_proxy(self) -> NDArray[np.bool_]:
+        """Tell for each row whether its newest score is a proxy's, from before the model scored anything."""
+        if not self.by_proxy:
+            return np.zeros(self.n_rows, dtype=bool)
+        return np.asarray(self.newest()["round"].to_numpy() == 0)
 
     def rows_of(self, number: int) -> RowArray:
         """Rows that were picked in a round, in the order of their picks."""
@@ -139,6 +152,11 @@ def pickable(scores: pd.DataFrame, settings: RoundSettings) -> NDArray[np.bool_]
     return np.asarray(within & scores["status"].isin(SCORED).to_numpy())
 
 
+def rescorable(newest: pd.DataFrame) -> NDArray[np.bool_]:
+    """Tell for each row whether it has a score that training can move."""
+    return np.asarray(newest["status"].isin(SCORED).to_numpy() & np.isfinite(newest["ifd"].to_numpy()))
+
+
 def with_scores(state: RoundState, scores: pd.DataFrame, settings: RoundSettings) -> RoundState:
     """Return a state that has new scores; those of round 0 also give the permutation.
 
@@ -176,7 +194,9 @@ def with_picks(state: RoundState, table: pd.DataFrame) -> RoundState:
     return replace(state, picks=_appended(state.picks, picks), round=state.round + 1)
 
 
-def ranked(newest: pd.DataFrame, settings: RoundSettings) -> tuple[RowArray, RowArray]:
+def ranked(
+    newest: pd.DataFrame, settings: RoundSettings, of_proxy: NDArray[np.bool_] | None = None
+) -> tuple[RowArray, RowArray]:
     """Return rows in the order in which they are worth a new score.
 
     Parameters
@@ -184,6 +204,8 @@ def ranked(newest: pd.DataFrame, settings: RoundSettings) -> tuple[RowArray, Row
     newest : DataFrame
         Of :meth:`RoundState.newest`.
     settings : RoundSettings
+    of_proxy : ndarray of bool, optional
+        Rows whose score is a proxy's: they come after the others, which they are not compared with.
 
     Returns
     -------
@@ -194,9 +216,10 @@ def ranked(newest: pd.DataFrame, settings: RoundSettings) -> tuple[RowArray, Row
     """
     ifd, rounds = newest["ifd"].to_numpy(), newest["round"].to_numpy()
     may = pickable(newest, settings)
-    others = newest["status"].isin(SCORED).to_numpy() & ~may & np.isfinite(ifd)
+    others = rescorable(newest) & ~may
     below, above = np.flatnonzero(may), np.flatnonzero(others)
-    return below[np.argsort(-ifd[below], kind="stable")], above[np.lexsort((ifd[above], rounds[above]))]
+    last = np.zeros(len(ifd), dtype=bool) if of_proxy is None else of_proxy
+    return below[np.lexsort((-ifd[below], last[below]))], above[np.lexsort((ifd[above], rounds[above]))]
 
 
 def empty_table(columns: dict[str, str]) -> pd.DataFrame:

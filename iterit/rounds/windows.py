@@ -52,7 +52,7 @@ def window_of(state: RoundState, settings: RoundSettings) -> Window:
         rows = state.permutation[: settings.window_size]
         return Window(rows, n_top=len(rows))
     newest = state.newest()
-    below, above = ranked(newest, settings)
+    below, above = ranked(newest, settings, state.of_proxy())
     size = min(settings.window_size, len(below) + len(above))
     n_above = min(math.floor(settings.above_share * size + 1e-9), len(above))
     n_stale = math.floor(settings.stale_share * size + 1e-9)
@@ -68,5 +68,5 @@ def next_rows(state: RoundState, settings: RoundSettings, scored: RowArray, coun
     if settings.window == "published":
         order = state.permutation
     else:
-        order = np.concatenate(ranked(state.newest(), settings))
+        order = np.concatenate(ranked(state.newest(), settings, state.of_proxy()))
     return np.asarray(order[~np.isin(order, scored)][:count], dtype=np.int64)

@@ -5,13 +5,13 @@ the rows to train.
 """
 
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from iterit.rounds.round import RowPicker, run_round, training_order
+from iterit.rounds.round import RowPicker, RowScorer, run_round, training_order
 from iterit.rounds.round_settings import RoundSettings
 from iterit.rounds.round_state import RoundState, first_state
 from iterit.row_numbers import RowArray
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from transformers import Trainer
 
     from iterit.templates.encoding import EncodedRecords
+    from iterit.training.proxy.proxy_scores import ProxyScorer
 
 
 @dataclass
@@ -51,6 +52,8 @@ class RoundDriver:
     records : DataFrame
         Words, tokens and source of every row, for reports.
     epochs_per_round : int, default=1
+    proxy : ProxyScorer, optional
+        Scores round 0.
 
     Attributes
     ----------
@@ -67,13 +70,15 @@ class RoundDriver:
     facts: dict[str, object] = field(default_factory=dict)
     records: pd.DataFrame = field(default_factory=pd.DataFrame)
     epochs_per_round: int = 1
+    proxy: "ProxyScorer | None" = None
     history: History = field(default_factory=list)
     _training_since: float | None = None
     _logged_step: int = 0
 
     def begin(self) -> None:
         """Begin with nothing scored, also after an earlier training."""
-        self.state = first_state(self.state.n_rows, self.state.rows)
+        first = first_state(self.state.n_rows, self.state.rows)
+        self.state = replace(first, by_proxy=self.proxy is not None)
         self.history, self._logged_step, self._training_since = [], 0, None
 
     def resume(self, folder: str | Path, step: int, is_finished: bool = False) -> None:
@@ -97,6 +102,7 @@ class RoundDriver:
         check_same_run(kept.settings, self.identity, folder)
         check_same_training(kept.facts, self.facts, folder, is_finished)
         self.state, self.history = kept.state, kept.history
+        self.facts |= {name: value for name, value in kept.facts.items() if name.startswith("proxy")}
         self._logged_step = step
 
     def rows_for_epoch(self, trainer: "Trainer", epoch: int, rows_per_step: int) -> RowArray:
@@ -132,9 +138,7 @@ class RoundDriver:
             return in_first(lambda: self.pick(candidates, newest, number))
 
         number = self.state.round
-        self.state, counts = run_round(
-            self.state, self.settings, lambda rows: self.rescorer(trainer, rows), pick_once
-        )
+        self.state, counts = run_round(self.state, self.settings, self._scorer(trainer), pick_once)
         scoring = spent.seconds - seconds_before
         tokens = int(self.encoded.lengths[self.state.rows_of(number)].sum())
         self.history.append(
@@ -151,6 +155,24 @@ class RoundDriver:
                 "loss_steps": 0,
             }
         )
+
+    def _scorer(self, trainer: "Trainer") -> RowScorer:
+        """Return what scores the round that begins: the trainer's model, or the proxy, once both agree."""
+
+        def by_model(rows: RowArray) -> pd.DataFrame:
+            return self.rescorer(trainer, rows)
+
+        proxy = self.proxy
+        if proxy is None or self.state.round > 0:
+            return by_model
+        _, facts = proxy.compare(by_model, self.state.rows, self.settings.seed)
+        self.facts |= facts
+
+        def by_proxy(rows: RowArray) -> pd.DataFrame:
+            with self.rescorer.spent.measured():
+                return proxy(rows)
+
+        return by_proxy
 
     def add_loss(self, loss: float, step: int) -> None:
         """Add a mean loss of the steps since the last one to its round."""

@@ -55,6 +55,13 @@ class Spent:
     seconds: float = 0.0
     tokens: int = 0
 
+    @contextmanager
+    def measured(self) -> Iterator[None]:
+        """Add the seconds that the block takes."""
+        begun = time.perf_counter()
+        yield
+        self.seconds += time.perf_counter() - begun
+
 
 class Rescorer:
     """Scores rows in the middle of a training run.

@@ -16,7 +16,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
 
-from debias.errors import ExcludedRowsWarning
+from debias.errors import ExcludedRowsWarning, ParameterError
 from debias.settings import check_positive_integer
 from iterit.records.instruction_records import Records, read_records
 from iterit.rounds.round_settings import RoundSettings
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from iterit.templates.encoding import EncodedRecords
     from iterit.templates.template import Template
     from iterit.training.driver import RoundDriver
+    from iterit.training.proxy.proxy_scores import ProxyScorer
 
 RecordsLike = Records | str | Path | Sequence[str | Path] | Iterable[Mapping[str, object]]
 """Records, paths of their files, or rows."""
@@ -70,7 +71,9 @@ class IterIT:
     show_progress : bool, default=True
     **settings
         `mode`, `decay`, `min_ifd`, `max_ifd`, `tokens`, `quotas`, `seed`, `window`, `update_ratio`,
-        `above_share` and `stale_share`: see :class:`iterit.rounds.round_settings.RoundSettings`. The window
+        `above_share`, `stale_share`, `confidence`, `missed_share` and `check_share`: see
+        :class:`iterit.rounds.round_settings.RoundSettings`. `proxy_engine` is an engine with a small model
+        that scores round 0, once its rank correlation with the trainer's model is printed. The window
         "published" also appends the tokenizer's end-of-text token to each answer before its n-grams are
         counted, as the published code does.
 
@@ -117,6 +120,7 @@ class IterIT:
         self.records = _records_of(records)
         n_rows = len(self.records)
         self.rows = np.arange(n_rows) if rows is None else np.unique(row_numbers(rows, n_rows))
+        self.proxy_engine = _engine_of(settings.pop("proxy_engine", None))
         self.settings = RoundSettings.of(n_picks=n_picks_of(ratio, len(self.rows)), **settings)
         self.ratio, self.template, self.max_tokens = ratio, template, max_tokens
         self.engine, self.score_dtype = engine, score_dtype
@@ -187,11 +191,34 @@ class IterIT:
             facts=self._facts(trainer),
             records=self._described(encoded),
             epochs_per_round=self.epochs_per_round,
+            proxy=self._proxy(limit, encoded.lengths),
         )
+        if self.rounds.proxy is not None:
+            self.rounds.identity["proxy"] = self.rounds.proxy.fingerprint
         if self.settings.window == "published":
             self._appended = str(tokenizer_of(trainer).eos_token or "")
         install(trainer, self.rounds)
         return trainer
+
+    def _proxy(self, limit: int | None, lengths: RowArray) -> "ProxyScorer | None":
+        """Return what scores round 0 with the proxy, in the template of its own tokenizer."""
+        if self.proxy_engine is None:
+            return None
+        from iterit.scoring.complexity import score_complexity, template_of
+        from iterit.templates.named_templates import template_for
+        from iterit.training.proxy.proxy_scores import ProxyScorer
+
+        tokenizer = getattr(self.proxy_engine, "tokenizer", None)
+        known = tokenizer is not None
+        template = template_for(tokenizer, self.template) if known else template_of(self.proxy_engine)
+
+        def score_rows(engine: "Engine", rows: RowArray) -> pd.DataFrame:
+            return score_complexity(
+                self.records, engine, template=template, rows=rows, cache=self.cache, max_tokens=limit,
+                show_progress=self.show_progress,
+            )  # fmt: skip
+
+        return ProxyScorer(self.proxy_engine, score_rows, lengths)
 
     def _pick(self, candidates: RowArray, newest: pd.DataFrame, number: int) -> pd.DataFrame:
         """Pick from candidates; n-grams are counted once, when they are first needed."""
@@ -217,8 +244,10 @@ class IterIT:
         """Return what decides the picks, for checkpoints."""
         quotas = self.settings.quotas
         said = hashlib.sha256("".join(self.records.digests).encode()).hexdigest()[:16]
+        bounds = ("confidence", "missed_share", "check_share")  # earlier checkpoints know none
+        unused = bounds if self.settings.window != "bounded" else ()
         return {
-            **vars(self.settings),
+            **{name: value for name, value in vars(self.settings).items() if name not in unused},
             "quotas": None if quotas is None else {str(source): most for source, most in quotas.items()},
             "selection": {name: _shortened(value) for name, value in self._given.items()},
             "epochs_per_round": self.epochs_per_round,
@@ -274,6 +303,16 @@ def _records_of(records: RecordsLike) -> Records:
     for note in made.notes():
         warnings.warn(note, ExcludedRowsWarning, stacklevel=3)
     return made
+
+
+def _engine_of(engine: object) -> "Engine | None":
+    """Refuse what scores nothing."""
+    from debias.inference.engine import Engine
+
+    if not isinstance(engine, Engine | None):
+        allowed = "an engine, such as TransformersEngine('a-small-model'), or omitted"
+        raise ParameterError(parameter="proxy_engine", received=engine, allowed=allowed)
+    return engine
 
 
 def _shortened(value: object) -> str:

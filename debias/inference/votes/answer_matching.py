@@ -3,8 +3,9 @@
 Each rule allows a little more than the one before it: ``exact``, the whole answer is the label;
 ``first-line``, its first line that is not blank is; ``normalised``, that line is without differences of
 case, Unicode form, spaces and marks at the ends; ``beginning``, that line begins with the label and no word
-goes on there, which is nearest to the probability of a label after a prompt. A form that two labels share is
-a vote for neither.
+goes on there, which is nearest to the probability of a label after a prompt. A label that is the beginning of
+its own class name, such as "Ab" of "Abbreviation", may go on. A form that two labels share is a vote for
+neither.
 """
 
 import unicodedata
@@ -40,6 +41,8 @@ class AnswerMatcher:
     [0, 1, 1, 2, None]
     >>> matcher.match("Yes, of course")
     Match(place=0, rule='beginning')
+    >>> AnswerMatcher([["Ab", "Abbreviation"], ["Number"]]).match("Abbreviated")
+    Match(place=0, rule='beginning')
     >>> AnswerMatcher([["yes"], ["no"]], "exact").match("Yes")
     Match(place=None, rule='unmatched')
     """
@@ -48,7 +51,9 @@ class AnswerMatcher:
         self._rules = MATCHINGS[: MATCHINGS.index(matching) + 1]
         own = [[form.strip() for form in group] for group in forms]
         self._exact = _owners(own)
-        self._normalised = _owners([[normalised(form) for form in group] for group in own])
+        plain = [[normalised(form) for form in group] for group in own]
+        self._normalised = _owners(plain)
+        self._openings = {form for group in plain for form in group if _opens_one_of(form, group)}
         # invariant: longest first, so that the first beginning found is the longest
         self._by_length = sorted(self._normalised, key=lambda form: (-len(form), form))
 
@@ -83,9 +88,7 @@ class AnswerMatcher:
         """Return the class whose longest form a line begins with; marks are looked for among marks."""
         for form in self._by_length:
             line = marked if all(map(_is_mark, form)) else plain
-            if line.startswith(form) and (
-                len(line) == len(form) or not _is_one_word(form[-1], line[len(form)])
-            ):
+            if line.startswith(form) and (form in self._openings or not _goes_on(form, line)):
                 return self._normalised[form]
         return None
 
@@ -122,6 +125,16 @@ def squeezed(text: str) -> str:
 def _is_mark(letter: str) -> bool:
     """Whether a character is punctuation, a symbol or a space."""
     return unicodedata.category(letter)[0] in "PSZ"
+
+
+def _opens_one_of(form: str, group: Sequence[str]) -> bool:
+    """Whether a form is the beginning of a word of another form of its class."""
+    return any(form and other.startswith(form) and _goes_on(form, other) for other in group)
+
+
+def _goes_on(form: str, line: str) -> bool:
+    """Whether a word goes on where a form ends that a line begins with."""
+    return len(line) > len(form) and _is_one_word(form[-1], line[len(form)])
 
 
 def _is_one_word(before: str, after: str) -> bool:

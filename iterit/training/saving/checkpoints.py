@@ -96,6 +96,7 @@ class RoundsCheckpoint:
             "round": state.round,
             "n_rows": state.n_rows,
             "is_ordered": is_ordered,
+            **({"by_proxy": True} if state.by_proxy else {}),  # earlier releases know none
             "settings": self.settings,
             "history": self.history,
             "facts": self.facts,
@@ -199,6 +200,7 @@ def _checkpoint_of(content: Mapping[str, Any], target: Path) -> RoundsCheckpoint
         scores=tables[_SCORES],
         permutation=order if content["is_ordered"] else order[:0],
         picks=tables[_PICKS],
+        by_proxy=content.get("by_proxy", False) is True,
     )
     return RoundsCheckpoint(
         state, content["history"], content["settings"], content["facts"], tables[_RECORDS]

@@ -149,9 +149,9 @@ class TestCluster:
 
         thread = threading.Thread(target=work)
         thread.start()
-        while thread.is_alive() and not n_answers(out):
+        before = 0
+        while thread.is_alive() and not (before := n_answers(out)):
             time.sleep(0.005)
-        before = n_answers(out)
         cluster.remove_node(cluster.nodes_of_workers[0], allow_graceful=False)
         thread.join(timeout=1200)
         assert not failures and not thread.is_alive()

@@ -1,0 +1,143 @@
+"""Files of picks of any tool: one reading for the whole file, or a refusal that names two."""
+
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from debias.errors import ParameterError, RecordsError
+from iterit.records.instruction_records import Records
+from iterit.records.picks_files import read_picks
+from tests.support.refusals import refused
+
+ROWS = [{"id": 100 + n, "instruction": f"Say {n}.", "input": "", "output": f"It is {n}."} for n in range(12)]
+POOL = Records.from_rows(ROWS)
+CHOSEN = [7, 2, 11]
+
+
+def written(folder, name, content):
+    path = folder / name
+    if name.endswith(".npy"):
+        np.save(path, np.array(content))
+    elif name.endswith(".parquet"):
+        pd.DataFrame(content).to_parquet(path)
+    elif name.endswith(".csv"):
+        pd.DataFrame(content).to_csv(path, index=False)
+    elif name.endswith(".jsonl"):
+        path.write_text("".join(json.dumps(row) + "\n" for row in content))
+    elif name.endswith(".txt"):
+        path.write_text("\n".join(map(str, content)))
+    else:
+        path.write_text(json.dumps(content))
+    return path
+
+
+RECORDS = [{key: ROWS[row][key] for key in ("instruction", "input", "output")} for row in CHOSEN]
+CONVERSATIONS = [
+    {
+        "conversations": [
+            {"from": "human", "value": f"Say  {row}.\n"},
+            {"from": "gpt", "value": f"It is {row}."},
+        ]
+    }
+    for row in CHOSEN
+]
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "reading"),
+    [
+        ("a.txt", CHOSEN, "rows"),
+        ("a.json", CHOSEN, "rows"),
+        ("a.npy", CHOSEN, "rows"),
+        ("a.csv", {"row": CHOSEN, "score": [0.9, 0.8, 0.7]}, "rows"),
+        ("a.parquet", {"index": CHOSEN}, "rows"),
+        ("a.parquet", {"row": [7.0, 2.0, 11.0]}, "rows"),
+        ("a.jsonl", [{"id": 100 + row} for row in CHOSEN], "ids"),
+        ("a.json", [107, 102, 111], "ids"),
+        ("a.txt", ["107", "102", "111"], "ids"),
+        ("a.csv", {"digest": [POOL.digests[row] for row in CHOSEN], "row": [0, 1, 2]}, "digests"),
+        ("a.json", RECORDS, "records"),
+        ("a.jsonl", [{**row, "id": 5, "score": 1} for row in RECORDS], "records"),
+        ("a.jsonl", CONVERSATIONS, "records"),
+    ],
+)
+def test_each_kind_of_file_names_the_same_rows(tmp_path, name, content, reading):
+    found = read_picks(written(tmp_path, name, content), POOL)
+    assert found.rows.tolist() == CHOSEN
+    assert (found.reading, found.n_repeated, found.n_unknown) == (reading, 0, 0)
+
+
+def test_the_picked_records_that_the_project_writes_are_found(tmp_path):
+    for ending in (".jsonl", ".json", ".parquet", ".jsonl.gz"):
+        POOL.write(tmp_path / f"a{ending}", CHOSEN)
+        assert read_picks(tmp_path / f"a{ending}", POOL).rows.tolist() == CHOSEN
+
+
+def test_repeated_and_unknown_picks_are_counted(tmp_path):
+    found = read_picks(written(tmp_path, "a.json", [3, 3, 1, 3]), POOL)
+    assert (found.rows.tolist(), found.n_repeated) == ([3, 1], 2)
+    foreign = {"instruction": "Sing.", "input": "", "output": "La."}
+    found = read_picks(written(tmp_path, "b.json", [RECORDS[0], foreign]), POOL)
+    assert (found.rows.tolist(), found.n_unknown) == ([7], 1)
+
+
+def test_equal_records_of_the_pool_are_named_one_after_the_other(tmp_path):
+    twice = Records.from_rows([*ROWS[:3], ROWS[1]])
+    path = written(tmp_path, "a.json", [RECORDS[1], ROWS[1], ROWS[1], ROWS[1]])
+    assert read_picks(path, twice).rows.tolist() == [2, 1, 3]
+
+
+def test_a_file_with_two_readings_is_refused_until_one_is_named(tmp_path):
+    pool = Records.from_rows([{**row, "id": 11 - n} for n, row in enumerate(ROWS)])
+    path = written(tmp_path, "a.json", [1, 2])
+    with refused(RecordsError, received=["rows", "ids"], file=str(path)):
+        read_picks(path, pool)
+    assert read_picks(path, pool, "rows").rows.tolist() == [1, 2]
+    assert read_picks(path, pool, "ids").rows.tolist() == [10, 9]
+    same = Records.from_rows([{**row, "id": n} for n, row in enumerate(ROWS)])
+    assert read_picks(path, same).rows.tolist() == [1, 2]  # both readings agree
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("a.json", [1, 12]),
+        ("a.json", [-1]),
+        ("a.json", []),
+        ("a.json", [True, False]),
+        ("a.json", [1.5]),
+        ("a.json", ["x"]),
+        ("a.jsonl", [{"text": "x"}]),
+        ("a.json", [{"instruction": "Sing.", "input": "", "output": "La."}]),
+        ("a.txt", []),
+        ("a.jsonl", [{"row": 3}, {"row": "b"}]),
+    ],
+)
+def test_what_names_no_records_of_the_pool_is_refused(tmp_path, name, content):
+    path = written(tmp_path, name, content)
+    with refused(RecordsError, file=str(path)):
+        read_picks(path, POOL)
+
+
+def test_what_cannot_be_read_is_refused(tmp_path):
+    for name, content in (
+        ("a.pkl", b"x"),
+        ("a.npy", b"no array"),
+        ("a.jsonl", b"{\n"),
+        ("a.txt", b"\xff\xfe\xff"),
+    ):
+        (tmp_path / name).write_bytes(content)
+        with refused(RecordsError, file=str(tmp_path / name)):
+            read_picks(tmp_path / name, POOL)
+    with refused(RecordsError, file=str(tmp_path / "none.txt")):
+        read_picks(tmp_path / "none.txt", POOL)
+    with refused(ParameterError, parameter="picks_as"):
+        read_picks(tmp_path / "a.txt", POOL, "names")
+    with refused(RecordsError, received="digests"):
+        read_picks(written(tmp_path, "b.json", CHOSEN), POOL, "digests")
+    objects = tmp_path / "c.npy"
+    np.save(objects, np.array([{"a": 1}], dtype=object), allow_pickle=True)
+    with refused(RecordsError, file=str(objects)):
+        read_picks(objects, POOL)

@@ -1,4 +1,4 @@
-"""Decides which rows may be picked, and how many of each source: bounds on IFD, status, quotas."""
+"""Decides which rows may be picked, and how many of each source: bounds on IFD, status, quotas, floors."""
 
 from collections.abc import Mapping
 from typing import NamedTuple
@@ -26,6 +26,51 @@ class Eligible(NamedTuple):
 
     places: npt.NDArray[np.int64]
     excluded: dict[str, int]
+
+    def without(self, which: npt.NDArray[np.bool_], reason: str) -> "Eligible":
+        """Exclude further candidates; `which` has one value per candidate.
+
+        Examples
+        --------
+        >>> Eligible(np.array([0, 2]), {}).without(np.array([True, True, False]), "no value")
+        Eligible(places=array([2]), excluded={'no value': 1})
+        """
+        out = which[self.places]
+        if not out.any():
+            return self
+        return Eligible(self.places[~out], self.excluded | {reason: int(out.sum())})
+
+
+def in_band(found: Eligible, complexity: npt.NDArray[np.float64], low: float, high: float) -> Eligible:
+    """Exclude candidates whose IFD is not between two quantiles of the IFDs of those that may be picked.
+
+    Examples
+    --------
+    >>> ifd = np.array([0.9, 0.2, 0.5, 0.6, 0.4])
+    >>> in_band(Eligible(np.arange(5), {}), ifd, 0.25, 0.75)
+    Eligible(places=array([2, 3, 4]), excluded={'IFD outside the band from 0.4 to 0.6': 2})
+    """
+    least, most = band_of(complexity[found.places], low, high)
+    return found.without(
+        ~((complexity >= least) & (complexity <= most)),
+        f"IFD outside the band from {least:.4g} to {most:.4g}",
+    )
+
+
+def band_of(complexity: npt.NDArray[np.floating], low: float, high: float) -> tuple[float, float]:
+    """Return the IFDs at two quantiles, each the nearest outer one that a row has: nothing is rounded.
+
+    Examples
+    --------
+    >>> band_of(np.array([0.9, 0.2, 0.5, 0.6]), 0.25, 0.75)
+    (0.2, 0.9)
+    """
+    if not len(complexity):
+        return -np.inf, np.inf
+    return (
+        float(np.quantile(complexity, low, method="lower")),
+        float(np.quantile(complexity, high, method="higher")),
+    )
 
 
 def eligible(
@@ -77,7 +122,7 @@ def eligible(
 
 
 class SourceRoom(NamedTuple):
-    """How many rows of each source may be picked.
+    """How many rows of each source may be picked, and of each stratum of lengths.
 
     Attributes
     ----------
@@ -85,67 +130,83 @@ class SourceRoom(NamedTuple):
         The source of each candidate, as a number.
     room : ndarray of int64, shape (n_sources,)
         The most picks of each source.
+    least : ndarray of int64, shape (n_sources,), optional
+        The least picks of each source, as far as its rows allow.
+    strata : ndarray of int64, shape (n,), optional
+        The stratum of each candidate.
+    shares : ndarray of int64, shape (n_strata,), optional
+        The most picks of each stratum; they sum to all picks.
     """
 
     sources: npt.NDArray[np.int64]
     room: npt.NDArray[np.int64]
+    least: npt.NDArray[np.int64] | None = None
+    strata: npt.NDArray[np.int64] | None = None
+    shares: npt.NDArray[np.int64] | None = None
 
 
 def source_room(
-    sources: npt.NDArray[np.object_] | None, quotas: Mapping[str, float] | None, k: int, n: int
+    sources: npt.NDArray[np.object_] | None,
+    quotas: Mapping[str, float] | None,
+    k: int,
+    n: int,
+    floors: Mapping[str, float] | None = None,
 ) -> SourceRoom:
-    """Return the source of each candidate as a number, and how many rows of each may be picked.
+    """Return the source of each candidate as a number, and how many rows of each may and must be picked.
+
+    Sources without a quota and a floor share one number.
 
     Parameters
     ----------
     sources : ndarray of shape (n,), optional
-    quotas : mapping of source to number, optional
-        The most rows of a source: an integer is a number of rows, a float from 0 to 1 a share of k
-        (rounded down). Other sources have no limit.
+    quotas, floors : mapping of source to number, optional
+        The most and the least rows of a source: an integer is a number of rows, a float from 0 to 1 a
+        share of k (rounded down). Other sources have no limit.
     k, n : int
         Rows to pick, and candidates.
 
     Raises
     ------
     ParameterError
-        A quota is not such a number.
+        A quota or a floor is not such a number, a floor is above the quota of its source, or all floors
+        together are above k.
 
     Examples
     --------
-    >>> source_room(np.array(["a", "b", "a"]), {"a": 0.5}, k=3, n=3)
-    SourceRoom(sources=array([0, 1, 0]), room=array([1, 3]))
+    >>> source_room(np.array(["a", "b", "a"]), {"a": 0.5}, k=3, n=3)[:2]
+    (array([1, 0, 1]), array([3, 1]))
+    >>> source_room(np.array(["a", "b"]), {"a": 1}, k=3, n=2, floors={"a": 2})
+    Traceback (most recent call last):
+    debias.errors.ParameterError: floors must be at most the quota of the source 'a', 1, got 2.
     """
-    if not quotas or sources is None:
+    if sources is None or not (quotas or floors):
         return SourceRoom(np.zeros(n, dtype=np.int64), np.array([n], dtype=np.int64))
+    most = {source: _n_rows(quota, source, k, "quotas") for source, quota in (quotas or {}).items()}
+    least = {source: _n_rows(floor, source, k, "floors") for source, floor in (floors or {}).items()}
+    for source, floor in least.items():
+        if floor > most.get(source, floor):
+            allowed = f"at most the quota of the source {source!r}, {most[source]}"
+            raise ParameterError(parameter="floors", received=floor, allowed=allowed)
+    if sum(least.values()) > k:
+        allowed = f"at most {k} rows together, as many as are picked"
+        raise ParameterError(parameter="floors", received=sum(least.values()), allowed=allowed)
+    number = {source: place for place, source in enumerate({**most, **least}, start=1)}
     numbers, names = pd.factorize(sources, use_na_sentinel=False)
-    most = {source: _most_rows(quota, source, k) for source, quota in quotas.items()}
-    room = np.array([most.get(name, n) for name in names], dtype=np.int64)
-    return SourceRoom(numbers.astype(np.int64), room)
+    of_name = np.array([number.get(name, 0) for name in names], dtype=np.int64)
+    room = np.array([n, *(most.get(source, n) for source in number)], dtype=np.int64)
+    floor_of = np.array([0, *(least.get(source, 0) for source in number)], dtype=np.int64)
+    return SourceRoom(of_name[numbers], room, floor_of if floors else None)
 
 
-def _most_rows(quota: object, source: str, k: int) -> int:
-    if not isinstance(quota, bool):
-        if isinstance(quota, int | np.integer) and quota >= 0:
-            return int(quota)
-        if isinstance(quota, float | np.floating) and 0.0 <= quota <= 1.0:
-            return int(quota * k + 1e-9)
+def _n_rows(number: object, source: str, k: int, parameter: str) -> int:
+    if not isinstance(number, bool):
+        if isinstance(number, int | np.integer) and number >= 0:
+            return int(number)
+        if isinstance(number, float | np.floating) and 0.0 <= number <= 1.0:
+            return int(number * k + 1e-9)
     raise ParameterError(
-        f"the quota of {source!r} in {param('quotas')} must be a number of rows, or a share from 0.0 to 1.0,"
-        f" got {quota!r}",
-        parameter="quotas",
-        received=quota,
+        f"the number of {source!r} in {param(parameter)} must be a number of rows, or a share from 0.0 to"
+        f" 1.0, got {number!r}",
+        parameter=parameter,
+        received=number,
     )
-
-
-def within_room(order: npt.NDArray[np.int64], by_source: SourceRoom, k: int) -> npt.NDArray[np.int64]:
-    """Take rows in order, as many of each source as there is room for, k at most.
-
-    Examples
-    --------
-    >>> by_source = SourceRoom(np.array([0, 1, 0, 1]), np.array([2, 1]))
-    >>> within_room(np.array([3, 1, 0, 2]), by_source, k=3)
-    array([3, 0, 2])
-    """
-    of_order = by_source.sources[order]
-    rank = pd.Series(of_order).groupby(of_order).cumcount().to_numpy()
-    return order[rank < by_source.room[of_order]][:k]

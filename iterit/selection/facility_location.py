@@ -16,6 +16,7 @@ from debias.errors import ParameterError
 from iterit.row_numbers import RowArray
 from iterit.selection.eligibility import SourceRoom, source_room
 from iterit.selection.lazy_greedy import Floats, Picks
+from iterit.selection.limits.completion import plan_of, take
 from iterit.threads import n_threads, run_in_threads
 
 AT_ONCE = 16
@@ -48,7 +49,7 @@ def cover_greedily(
     eligible : ndarray of int64, optional
         Rows that may be picked; all by default. All rows are to have a pick near to them.
     by_source : SourceRoom, optional
-        The most picks of each source.
+        How many rows of each source and stratum may and must be picked.
     n_jobs : int, optional
         Threads; one per core by default. The result is the same for any number.
 
@@ -72,8 +73,7 @@ def cover_greedily(
     n_rows = len(vectors)
     n_jobs = n_threads(n_jobs)
     rows = np.arange(n_rows) if eligible is None else eligible
-    sources, room = by_source or source_room(None, None, k, n_rows)
-    room = room.copy()
+    plan = plan_of(by_source or source_room(None, None, k, n_rows), rows, k)
     nearest = np.zeros(n_rows)
     gains = np.zeros(n_rows)
     gains[rows] = _gains(vectors, rows, nearest, n_jobs)
@@ -89,13 +89,14 @@ def cover_greedily(
         leader = int(np.argmax(keys))  # the first of equal ones
         if keys[leader] <= 0.0:
             break
-        if room[sources[leader]] == 0:
-            keys[sources == sources[leader]] = -1.0
+        if plan.blocked[plan.cells[leader]]:
+            keys[plan.cells == plan.cells[leader]] = -1.0
         elif updated_at[leader] == len(picked):
+            if not take(plan, leader):
+                continue
             picked.append(leader)
             scores.append(float(keys[leader]))
             keys[leader] = -1.0
-            room[sources[leader]] -= 1
             similarities = np.empty((1, n_rows), dtype=np.float32)
             block_gains(vectors, np.array([leader]), nearest, np.zeros(1), similarities)
             np.maximum(nearest, similarities[0], out=nearest)

@@ -19,6 +19,7 @@ from iterit.ngrams.ngram_weights import Weights
 from iterit.ngrams.row_sums import count_pick, row_bound, row_sum, row_sums
 from iterit.row_numbers import RowArray
 from iterit.selection.eligibility import SourceRoom, source_room
+from iterit.selection.limits.completion import plan_of, take
 
 PICKS_AT_ONCE = 512
 """Picks per call of the compiled code, so that Ctrl-C is noticed between calls."""
@@ -57,7 +58,6 @@ class Problem(NamedTuple):
     data: Floats
     complexity: Floats
     divisors: Floats
-    sources: RowArray
 
 
 class Decay(NamedTuple):
@@ -78,7 +78,6 @@ class SearchState(NamedTuple):
     summed_at: npt.NDArray[np.int32]
     times: npt.NDArray[np.int32]
     diversity: Floats
-    room: RowArray
     picked: RowArray
     scores: Floats
     counters: RowArray
@@ -109,7 +108,7 @@ def lazy_greedy(
     divisors : ndarray of float64, optional
         Divisors of the sums of the rows' weights; 1 by default.
     by_source : SourceRoom, optional
-        The most picks of each source.
+        How many rows of each source and stratum may and must be picked.
 
     Returns
     -------
@@ -127,21 +126,20 @@ def lazy_greedy(
     n_rows = weights.n_rows
     rows = np.arange(n_rows) if eligible is None else eligible
     divisors = np.ones(n_rows) if divisors is None else divisors
-    by_source = by_source or source_room(None, None, k, n_rows)
+    plan = plan_of(by_source or source_room(None, None, k, n_rows), rows, k)
     diversity = row_sums(weights.indptr, weights.data) / divisors
     bounded_at, summed_at = np.zeros((2, n_rows), dtype=np.int32)
     state = SearchState(
         (complexity * diversity)[rows], rows.astype(np.int64), bounded_at, summed_at,
-        np.zeros(weights.n_columns, dtype=np.int32), diversity, by_source.room.copy(),
-        np.empty(k, dtype=np.int64), np.empty(k), np.array([len(rows), 0, 0, 0], dtype=np.int64),
+        np.zeros(weights.n_columns, dtype=np.int32), diversity, np.empty(k, dtype=np.int64), np.empty(k),
+        np.array([len(rows), 0, 0, 0], dtype=np.int64),
     )  # fmt: skip
     make_heap(state.keys, state.heap)
-    arrays = weights.indptr, weights.indices, weights.data
-    problem = Problem(*arrays, complexity, divisors, by_source.sources)
+    problem = Problem(weights.indptr, weights.indices, weights.data, complexity, divisors)
     bound = decay_bound(decay, k, weights.data.max(initial=0.0))
     while (n_picked := state.counters[PICKED]) < k:
         until = min(k, n_picked + PICKS_AT_ONCE)
-        advance(problem, bound, state, until)
+        advance(problem, bound, state, plan, until)
         if state.counters[PICKED] < until:
             break
     found = state.picked[: state.counters[PICKED]]
@@ -200,19 +198,19 @@ def make_heap(keys, heap):  # type: ignore[no-untyped-def]
 
 
 @compiled
-def advance(problem, bound, state, until):  # type: ignore[no-untyped-def]
+def advance(problem, bound, state, plan, until):  # type: ignore[no-untyped-def]
     """Pick rows up to a number of picks, or until no row adds anything."""
     keys, heap, counters = state.keys, state.heap, state.counters
     # invariant: the key of every row in the heap is at least its score after the picks so far, and equal
-    # to it where summed_at[row] is the number of picks so far; the heap is ordered
+    # to it where summed_at[row] is the number of picks so far; the heap is ordered; a row that left it was
+    # picked or is blocked for ever, see `take`
     while counters[PICKED] < until and counters[SIZE] > 0 and keys[0] > 0.0:
         row, now = heap[0], counters[PICKED]
         low, high = problem.indptr[row], problem.indptr[row + 1]
-        full = state.room[problem.sources[row]] == 0
-        if full or state.summed_at[row] == now:
-            if not full:
+        blocked = plan.blocked[plan.cells[row]]
+        if blocked or state.summed_at[row] == now:
+            if not blocked and take(plan, row):
                 state.picked[now], state.scores[now] = row, keys[0]
-                state.room[problem.sources[row]] -= 1
                 count_pick(low, high, problem.indices, state.times)
                 counters[PICKED] += 1
             counters[SIZE] -= 1

@@ -11,7 +11,7 @@ from debias.errors import ParameterError, param
 from iterit.ngrams.ngram_counts import NgramCounts
 from iterit.row_numbers import RowArray, row_numbers
 from iterit.selection.lazy_greedy import Floats
-from iterit.selection.modes import MODES
+from iterit.selection.modes import needs_of
 from iterit.selection.selection_settings import SelectionSettings
 
 Objects = npt.NDArray[np.object_]
@@ -27,10 +27,12 @@ class Inputs(NamedTuple):
     ifd : ndarray of float64, shape (n,), or None
         NaN where there is no score.
     status, sources : ndarray of object, shape (n,), or None
-    lengths : ndarray of float64, shape (n,), or None
-        Only for the mode that needs them.
-    embeddings : ndarray of float32, shape (n, n_dimensions), or None
-        Only for the mode that needs them.
+    lengths, values : ndarray of float64, shape (n,), or None
+        Only for the modes that need them.
+    embeddings, similarities : ndarray of float32, shape (n, n_dimensions) or (n, n_query), or None
+        Only for the modes that need them.
+    tokens : ndarray of float64, shape (n_rows,), or None
+        Length of the answer of every row, candidate or not, only where lengths are matched.
     """
 
     rows: RowArray
@@ -39,6 +41,9 @@ class Inputs(NamedTuple):
     sources: Objects | None
     lengths: Floats | None
     embeddings: npt.NDArray[np.float32] | None
+    values: Floats | None
+    similarities: npt.NDArray[np.float32] | None
+    tokens: Floats | None
 
 
 def checked_inputs(
@@ -51,6 +56,8 @@ def checked_inputs(
     sources: npt.ArrayLike | None = None,
     lengths: npt.ArrayLike | None = None,
     embeddings: npt.ArrayLike | None = None,
+    values: npt.ArrayLike | None = None,
+    similarities: npt.ArrayLike | None = None,
 ) -> Inputs:
     """Check the arguments of :func:`iterit.selection.selection.select`, which describes them.
 
@@ -64,45 +71,56 @@ def checked_inputs(
     >>> checked_inputs(SelectionSettings(mode="complexity"), [0.5, 0.7], None).ifd
     array([0.5, 0.7])
     """
-    needs = MODES[settings.mode].needs
-    given = {"complexity": complexity, "counts": counts, "embeddings": embeddings}
+    needs = needs_of(settings.how)
+    given = {
+        "complexity": complexity, "counts": counts, "embeddings": embeddings, "values": values,
+        "similarities": similarities,
+    }  # fmt: skip
     missing = [name for name in needs if given[name] is None]
     if missing:
         raise ParameterError(
             f"the mode {settings.mode!r} needs {missing[0]}, which is missing", parameter=missing[0]
         )
-    n_rows = _n_rows(counts, complexity, lengths, embeddings, sources, status)
+    n_rows = _n_rows(counts, complexity, lengths, embeddings, sources, status, values, similarities)
+    tokens = _tokens(lengths, complexity, counts, n_rows) if settings.match_length else None
     if isinstance(complexity, pd.DataFrame):
         complexity, status = _of_all_rows(complexity, status, n_rows)
     rows = np.arange(n_rows) if candidates is None else row_numbers(candidates, n_rows, "candidates")
     if len(np.unique(rows)) < len(rows):
         raise ParameterError(parameter="candidates", allowed="different rows: one is named twice")
     by_row = None if sources is None else _objects(sources, n_rows, "sources")
-    _check_quotas(settings.quotas, by_row)
+    _check_sources("quotas", settings.quotas, by_row)
+    _check_sources("floors", settings.floors, by_row)
     return Inputs(
         rows,
         None if complexity is None else _ifd(complexity, n_rows)[rows],
         None if status is None else _objects(status, n_rows, "status")[rows],
         None if by_row is None else by_row[rows],
         _lengths(lengths, counts, n_rows)[rows] if settings.mode == "longest" else None,
-        _vectors(embeddings, n_rows)[rows] if embeddings is not None and "embeddings" in needs else None,
+        _vectors(embeddings, n_rows, "embeddings")[rows] if "embeddings" in needs else None,
+        _values(values, n_rows)[rows] if "values" in needs else None,
+        _vectors(similarities, n_rows, "similarities")[rows] if "similarities" in needs else None,
+        tokens,
     )
 
 
-def _check_quotas(quotas: Mapping[str, float] | None, sources: Objects | None) -> None:
-    """Check that each quota is of a source that a row has, whether the row is a candidate or not."""
-    if not quotas:
+def _check_sources(parameter: str, limits: Mapping[str, float] | None, sources: Objects | None) -> None:
+    """Check that each limit is of a source that a row has, candidate or not, and a floor of enough rows."""
+    if not limits:
         return
     if sources is None:
         raise ParameterError(
-            f"{param('quotas')} need the source of every row, and {param('sources')} is missing",
+            f"{param(parameter)} need the source of every row, and {param('sources')} is missing",
             parameter="sources",
         )
-    known = pd.unique(sources).tolist()
-    for source in quotas:
-        if source not in known:
-            allowed = "limits of sources that a row has: " + ", ".join(map(repr, known))
-            raise ParameterError(parameter="quotas", received=source, allowed=allowed)
+    numbers = pd.Series(sources).value_counts(dropna=False)
+    for source, limit in limits.items():
+        if source not in numbers.index:
+            allowed = "limits of sources that a row has: " + ", ".join(map(repr, pd.unique(sources)))
+            raise ParameterError(parameter=parameter, received=source, allowed=allowed)
+        if parameter == "floors" and isinstance(limit, int | np.integer) and limit > numbers[source]:
+            allowed = f"at most the {numbers[source]} rows of the source {source!r}"
+            raise ParameterError(parameter=parameter, received=limit, allowed=allowed)
 
 
 def _n_rows(counts: NgramCounts | None, *columns: npt.ArrayLike | pd.DataFrame | None) -> int:
@@ -178,9 +196,53 @@ def _lengths(lengths: npt.ArrayLike | None, counts: NgramCounts | None, n_rows: 
     return _numbers(lengths, n_rows, "lengths")
 
 
-def _vectors(embeddings: npt.ArrayLike, n_rows: int) -> npt.NDArray[np.float32]:
-    array = np.asarray(embeddings, dtype=np.float32)
+def _tokens(
+    lengths: npt.ArrayLike | None,
+    complexity: npt.ArrayLike | pd.DataFrame | None,
+    counts: NgramCounts | None,
+    n_rows: int,
+) -> Floats:
+    """Return the length of every answer: as given, else in tokens of a table of scores, else in words."""
+    if lengths is not None:
+        tokens = _numbers(lengths, n_rows, "lengths")
+    elif isinstance(complexity, pd.DataFrame) and "n_tokens" in complexity:
+        known = complexity["n_tokens"].astype(np.float64).reindex(pd.RangeIndex(n_rows))
+        tokens = np.asarray(known.where(known > 0), dtype=np.float64)
+    elif counts is not None:
+        tokens = _numbers(counts.n_words, n_rows, "lengths")
+    else:
+        raise ParameterError(
+            f"{param('match_length')} needs lengths or counts, and both are missing", parameter="lengths"
+        )
+    wrong = np.flatnonzero((tokens < 0) | np.isinf(tokens))
+    if len(wrong):
+        row = int(wrong[0])
+        allowed = "finite and not negative, or NaN for a row of no stratum"
+        raise ParameterError(parameter="lengths", received=float(tokens[row]), allowed=allowed, row=row)
+    return tokens
+
+
+def _values(values: npt.ArrayLike | None, n_rows: int) -> Floats:
+    assert values is not None
+    array = _numbers(values, n_rows, "values")
+    wrong = np.flatnonzero(np.isinf(array))
+    if len(wrong):
+        row = int(wrong[0])
+        raise ParameterError(
+            parameter="values", received=float(array[row]), allowed="finite, or NaN for no value", row=row
+        )
+    return array
+
+
+def _vectors(vectors: npt.ArrayLike | None, n_rows: int, parameter: str) -> npt.NDArray[np.float32]:
+    array = np.asarray(vectors, dtype=np.float32)
     if array.ndim != 2 or len(array) != n_rows:
-        allowed = f"one vector per row, of shape ({n_rows}, n_dimensions)"
-        raise ParameterError(parameter="embeddings", received=array.shape, allowed=allowed)
+        of_each = "n_dimensions" if parameter == "embeddings" else "n_query"
+        allowed = f"one vector per row, of shape ({n_rows}, {of_each})"
+        raise ParameterError(parameter=parameter, received=array.shape, allowed=allowed)
+    if parameter == "similarities":
+        wrong = np.flatnonzero(np.isinf(array).any(axis=1))
+        if len(wrong):
+            allowed = "finite, or NaN for a row without any"
+            raise ParameterError(parameter=parameter, allowed=allowed, row=int(wrong[0]))
     return array

@@ -3,8 +3,9 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from debias.errors import ParameterError
 from debias.settings import Settings, setting
-from iterit.selection.modes import MODES
+from iterit.selection.modes import DIVERSITIES, MODES, Mode, mode_called
 
 
 @dataclass(frozen=True)
@@ -22,10 +23,18 @@ class SelectionSettings(Settings):
         Only rows with ``min_ifd <= IFD < max_ifd`` are picked.
     tokens : {"unicode", "published"}, default="unicode"
         How answers are cut into words, see :func:`iterit.ngrams.word_kinds.word_kind`.
-    quotas : mapping of source to int or float, optional
-        The most rows of a source, as a number of rows (int) or a share of the picks (float).
+    quotas, floors : mapping of source to int or float, optional
+        The most and the least rows of a source, as a number of rows (int) or a share of the picks (float).
     seed : int, default=0
         For the mode "random".
+    match_length : bool, default=False
+        Pick within strata of answer tokens, so that the picks are as long as the records and no mode
+        wins by length, see :mod:`iterit.selection.limits.strata`.
+    diversity : {"ngrams", "vectors", "none"}, optional
+        What rows are compared by in the modes "banded", "influence" and "learnable"; the mode's own by
+        default.
+    low_quantile, high_quantile : float, default=0.25, 0.75
+        For the mode "banded": only rows between these quantiles of the IFDs within the bounds are picked.
 
     Raises
     ------
@@ -39,6 +48,9 @@ class SelectionSettings(Settings):
     >>> SelectionSettings.of(decya=0.5)
     Traceback (most recent call last):
     debias.errors.ParameterError: there is no parameter 'decya'; did you mean 'decay'?
+    >>> SelectionSettings(mode="banded", low_quantile=0.8)
+    Traceback (most recent call last):
+    debias.errors.ParameterError: low_quantile must be less than high_quantile, 0.75, got 0.8.
     """
 
     mode: str = setting("published", "What the picks maximise.", one_of=tuple(MODES))
@@ -55,3 +67,30 @@ class SelectionSettings(Settings):
     )
     quotas: Mapping[str, float] | None = setting(None, "The most picks of a source.")
     seed: int = setting(0, "Seed of everything that is drawn at random.", least=0)
+    match_length: bool = setting(
+        False, "Pick within strata of answer tokens, so that picks are as long as the records."
+    )
+    diversity: str | None = setting(
+        None,
+        "What records are compared by, for the modes banded, influence and learnable.",
+        one_of=DIVERSITIES,
+    )
+    low_quantile: float = setting(
+        0.25, "For --mode banded: quantile of the IFDs at which the band begins.", least=0, most=1
+    )
+    high_quantile: float = setting(
+        0.75, "For --mode banded: quantile of the IFDs at which the band ends.", least=0, most=1
+    )
+    floors: Mapping[str, float] | None = setting(None, "The least picks of a source.")
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        mode_called(self.mode, self.diversity)
+        if self.low_quantile >= self.high_quantile:
+            allowed = f"less than high_quantile, {self.high_quantile:g}"
+            raise ParameterError(parameter="low_quantile", received=self.low_quantile, allowed=allowed)
+
+    @property
+    def how(self) -> Mode:
+        """The mode, with the diversity that was chosen."""
+        return mode_called(self.mode, self.diversity)

@@ -1,15 +1,18 @@
 """The plain definition of what is picked: slow, obvious, one row after the other."""
 
+import itertools
 import re
 
 import numpy as np
 
 
-def plain_greedy(rows, complexity, k, decay, *, eligible=None, divisors=None, sources=None, room=None):
+def plain_greedy(
+    rows, complexity, k, decay, *, eligible=None, divisors=None, sources=None, room=None, fits=None
+):
     """Pick as the definition says; rows are lists of [column, weight].
 
     Returns the rows picked, and diversity and score of each when it was picked. Stops where no row
-    adds anything.
+    adds anything. `fits` tells of a list of rows whether it may be picked.
     """
     rows = [[list(entry) for entry in row] for row in rows]
     left = list(range(len(rows))) if eligible is None else sorted(eligible)
@@ -20,7 +23,7 @@ def plain_greedy(rows, complexity, k, decay, *, eligible=None, divisors=None, so
     while len(picked) < k:
         best = None
         for row in left:
-            if room[sources[row]] == 0:
+            if room[sources[row]] == 0 or (fits is not None and not fits([*picked, row])):
                 continue
             diversity = 0.0
             for _, weight in rows[row]:
@@ -43,6 +46,27 @@ def plain_greedy(rows, complexity, k, decay, *, eligible=None, divisors=None, so
                 if entry[0] in taken:
                     entry[1] *= decay
     return picked, diversities, scores
+
+
+def plain_fits(eligible, k, sources, most, least, strata=None, shares=None):
+    """Return a function that tells whether some rows belong to a whole selection, of all that there are.
+
+    A whole selection has as many rows as the most of the sources allow, k at most; of each source at
+    least its least, or all its rows where they are fewer; of each stratum at most its share.
+    """
+    strata = strata or [0] * len(sources)
+    shares = shares or [k]
+    of_source = [[row for row in eligible if sources[row] == source] for source in range(len(most))]
+    can = [min(limit, len(rows)) for limit, rows in zip(most, of_source, strict=True)]
+    whole = []
+    for rows in itertools.combinations(eligible, min(k, sum(can))):
+        n_source = [sum(sources[row] == source for row in rows) for source in range(len(most))]
+        n_stratum = [sum(strata[row] == stratum for row in rows) for stratum in range(len(shares))]
+        if all(min(low, n) <= have <= n for low, have, n in zip(least, n_source, can, strict=True)) and all(
+            have <= share for have, share in zip(n_stratum, shares, strict=True)
+        ):
+            whole.append(set(rows))
+    return lambda rows: any(set(rows) <= one for one in whole)
 
 
 def as_lists(weights):

@@ -71,7 +71,12 @@ def test_ties_go_to_the_first_candidate():
 def test_every_mode_is_a_pure_function_with_a_table(mode):
     sources = ["x", "y", "x", "y", "x", "y"]
     ifd = np.array(IFD)
-    one, two = (select(ifd, COUNTS, 3, mode=mode, sources=sources, round=2, seed=4) for _ in range(2))
+    options = {"mode": mode, "sources": sources, "round": 2, "seed": 4, "low_quantile": 0.1}
+    if mode in ("influence", "learnable"):
+        options["values"] = [0.3, 0.1, 0.2, 0.5, 0.4, 0.6]
+    if mode == "representation":
+        options["similarities"] = np.arange(12.0).reshape(6, 2)
+    one, two = (select(ifd, COUNTS, 3, **options) for _ in range(2))
     pd.testing.assert_frame_equal(one.table, two.table)
     assert one.rows.tolist() == one.table["row"].tolist()
     assert one.table["round"].tolist() == [2, 2, 2]

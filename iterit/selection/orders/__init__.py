@@ -1,0 +1,1 @@
+"""Orders of picks where no pick changes what the other rows are worth."""

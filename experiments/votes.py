@@ -139,15 +139,19 @@ def kept(table: pd.DataFrame, settings: dict) -> pd.DataFrame:
     lines = []
     for (task, method), own in table.groupby(["task", "method"], sort=False):
         truth = table[(table["task"] == task) & (table["votes"] == "true")].set_index("method")
-        gain = truth.loc["uncorrected", "cobias"] - truth.loc[method, "cobias"]
+        truth = truth[["accuracy", "cobias"]]
+        gains = truth.loc[method] - truth.loc["uncorrected"]
         for votes in ["true", *map(str, settings["n_votes"])]:
             some = own[own["votes"] == votes]
             line = {"task": task, "method": method, "votes": votes}
             for name in ("accuracy", "cobias"):
                 line[name] = f"{some[name].mean():.1f}"
                 line[f"{name} ±"] = f"{some[name].std():.1f}" if len(some) > 1 else ""
-            own_gain = truth.loc["uncorrected", "cobias"] - some["cobias"].mean()
-            line["gain kept, %"] = "" if method == "uncorrected" else f"{100 * own_gain / gain:.0f}"
+            for name in ("cobias", "accuracy"):
+                share = (
+                    (some[name].mean() - truth.loc["uncorrected", name]) / gains[name] if gains[name] else 0
+                )
+                line[f"gain in {name} kept, %"] = "" if method == "uncorrected" else f"{100 * share:.0f}"
             lines.append(line)
     return pd.DataFrame(lines)
 
@@ -179,7 +183,8 @@ def agreement(exact: ProbabilityTable, written: ProbabilityTable) -> tuple[pd.Da
     test = chisquare(seen, due * seen.sum() / due.sum())
     words = (
         f"{len(written):,} rows, {n_votes} votes each. Totals by answer: chi-square {test.statistic:.1f} on "
-        f"{likely.sum() - 1} degrees, p = {test.pvalue:.3f} (an upper bound on what rows that differ give). "
+        f"{likely.sum() - 1} degrees, p = {test.pvalue:.3f}; rows differ, so that totals "
+        f"spread less than this test assumes, and the last column has the right standard deviations. "
         f"Answers by rule: {written.metadata['votes']['answers']}."
     )
     return table, words
@@ -203,8 +208,9 @@ def main() -> None:
         f"SmolLM2-135M-Instruct, 1-shot; {', '.join(sizes)}. {settings['n_draws']} draws of all votes "
         f"at temperature 1, {settings['smoothing']} added to each class; scores on test rows in points, "
         f"mean and standard deviation over draws. {machine('numpy')}.\n\n"
-        "The gain is that of the method with the true probabilities: COBias without correction less COBias "
-        "with it. Votes are drawn from the probabilities of the labels and of no label.\n\n"
+        "A gain is the difference between the true probabilities without and with the method. COBias can be "
+        "as low where accuracy is lower: read both. Votes are drawn from the probabilities of the labels and "
+        "of no label.\n\n"
         f"{markdown(kept(table, settings))}\n"
     )
     (RESULTS / "votes.md").write_text(text, encoding="utf-8")

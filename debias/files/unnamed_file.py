@@ -75,7 +75,7 @@ def unnamed_file(folder: str | os.PathLike[str], size: int = 0) -> BinaryIO:
     (8, [])
     """
     with storing(folder):
-        file = cast(BinaryIO, tempfile.TemporaryFile(dir=folder))
+        file = cast(BinaryIO, tempfile.TemporaryFile(dir=folder))  # noqa: SIM115
         try:
             if size and hasattr(os, "posix_fallocate"):
                 os.posix_fallocate(file.fileno(), 0, size)

@@ -1,8 +1,9 @@
-"""Arrays in files without a name: mapped into memory, where the system keeps the pages that it has room for."""
+"""Arrays in files without a name, mapped into memory: the system keeps the pages that it has room for."""
 
 import mmap
+from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -51,10 +52,10 @@ class AppendedArray:
     --------
     >>> import pathlib, tempfile
     >>> with tempfile.TemporaryDirectory() as folder:
-    ...     growing = AppendedArray(pathlib.Path(folder), np.int32)
-    ...     growing.append(np.array([1, 2])), growing.append(np.array([3]))
-    ...     growing.finished().tolist()
-    (None, None)
+    ...     with AppendedArray(pathlib.Path(folder), np.int32) as growing:
+    ...         growing.append(np.array([1, 2]))
+    ...         growing.append(np.array([3]))
+    ...         growing.finished().tolist()
     [1, 2, 3]
     """
 
@@ -62,6 +63,13 @@ class AppendedArray:
         self._folder, self._dtype = folder, np.dtype(dtype)
         self._file = unnamed_file(folder)
         self._size = 0
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        with suppress(OSError):  # what a full disk refused is refused again
+            self._file.close()
 
     def append(self, values: npt.NDArray[Any]) -> None:
         """Add values at the end.
@@ -76,14 +84,14 @@ class AppendedArray:
         self._size += len(values)
 
     def finished(self) -> npt.NDArray[Any]:
-        """Return the array; nothing can be added after this.
+        """Return the array, to be used as long as anyone likes; nothing can be added after this.
 
         Raises
         ------
         StorageError
             The disk is full.
         """
-        with storing(self._folder), self._file:
+        with storing(self._folder):
             self._file.flush()
             return _mapped(self._file.fileno(), self._dtype) if self._size else np.empty(0, self._dtype)
 

@@ -79,13 +79,7 @@ def number_scattered_pairs(
     keys = new_array(folder, first[-1], np.uint64)
     scatter_keys(*texts, bits, first[:-1].copy(), keys)
     own_numbers = new_array(folder, first[-1], np.int32)
-    n_distinct = np.zeros(len(sizes), dtype=np.int64)
-
-    def number_part(part: int) -> None:
-        place = slice(first[part], first[part + 1])
-        n_distinct[part] = number_keys(keys[place], own_numbers[place])
-
-    run_in_threads(number_part, len(sizes), n_jobs)
+    n_distinct = _number_parts(keys, own_numbers, first, n_jobs)
     del keys
     n_keys = int(n_distinct.sum())
     first_of_part = np.concatenate([[0], np.cumsum(n_distinct)[:-1]])
@@ -96,6 +90,23 @@ def number_scattered_pairs(
     cursors = first[:-1].copy()
     gather_numbers(*texts, bits, cursors, own_numbers, first_of_part, final, numbers, distinct)
     return numbers, distinct
+
+
+def _number_parts(
+    keys: npt.NDArray[np.uint64],
+    own_numbers: npt.NDArray[np.int32],
+    first: npt.NDArray[np.int64],
+    n_jobs: int,
+) -> npt.NDArray[np.int64]:
+    """Give numbers to the keys of each part on its own, and return how many different ones it has."""
+    n_distinct = np.zeros(len(first) - 1, dtype=np.int64)
+
+    def number_part(part: int) -> None:
+        place = slice(first[part], first[part + 1])
+        n_distinct[part] = number_keys(keys[place], own_numbers[place])
+
+    run_in_threads(number_part, len(n_distinct), n_jobs)
+    return n_distinct
 
 
 @compiled
@@ -134,7 +145,7 @@ def scatter_keys(prefixes, words, starts, length, bits, cursors, keys):  # type:
 
 @compiled
 def number_keys(keys, numbers):  # type: ignore[no-untyped-def]
-    """Number keys as they first occur; move the different ones to the front, and return how many there are."""
+    """Give numbers to keys as they first occur, move the different ones to the front, and count them."""
     slots = np.full(1 << 10, -1, dtype=np.int32)
     mask = np.uint64(len(slots) - 1)
     n_distinct = 0
@@ -165,7 +176,7 @@ def number_keys(keys, numbers):  # type: ignore[no-untyped-def]
 def gather_numbers(  # type: ignore[no-untyped-def]
     prefixes, words, starts, length, bits, cursors, own_numbers, first_of_part, final, numbers, distinct
 ):
-    """Number the keys of all parts as they first occur."""
+    """Give numbers to the keys of all parts as they first occur."""
     n_seen = np.zeros(len(first_of_part), dtype=np.int64)
     n_numbered = 0
     # invariant: n_numbered different keys are in the texts before `place`, n_seen[part] of them of a part;

@@ -97,15 +97,15 @@ def count_in_streams(
     del numbers[: shortest - 1]
     indptr = np.zeros(len(starts), dtype=np.int64)
     kind = np.int32 if sizes.sum() <= LARGEST_INT32 else np.int64
-    indices, counts = AppendedArray(folder, kind), AppendedArray(folder, np.int32)
     row = n_kept = 0
-    for stops, own, times in _blocks(numbers, starts, shortest, sizes, tokens_at_once, n_jobs):
-        indptr[row + 1 : row + 1 + len(stops)] = stops + n_kept
-        indices.append(own)
-        counts.append(times)
-        row += len(stops)
-        n_kept += len(own)
-    arrays = indptr, indices.finished(), counts.finished()
+    with AppendedArray(folder, kind) as indices, AppendedArray(folder, np.int32) as counts:
+        for stops, own, times in _blocks(numbers, starts, shortest, sizes, tokens_at_once, n_jobs):
+            indptr[row + 1 : row + 1 + len(stops)] = stops + n_kept
+            indices.append(own)
+            counts.append(times)
+            row += len(stops)
+            n_kept += len(own)
+        arrays = indptr, indices.finished(), counts.finished()
     return StreamedCounts(*arrays, int(sizes.sum()), lengths, n_words, tuple(words), tuple(keys))
 
 
@@ -136,15 +136,15 @@ def _words_on_disk(
 ) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int64], npt.NDArray[np.float64], list[str]]:
     """Return the number of every word of every text, words per text in both measures, and the words."""
     numbers: dict[str, int] = {}
-    ids = AppendedArray(folder, np.int32)
     lengths: list[npt.NDArray[np.int64]] = [np.zeros(0, dtype=np.int64)]
     n_words: list[npt.NDArray[np.float64]] = [np.zeros(0)]
-    for chunk in chunks:
-        here = [numbers.setdefault(word, len(numbers)) for word in chunk.vocabulary]
-        ids.append(np.array(here, dtype=np.int32)[chunk.tokens])
-        lengths.append(chunk.lengths)
-        n_words.append(chunk.n_words)
-    return ids.finished(), np.concatenate(lengths), np.concatenate(n_words), list(numbers)
+    with AppendedArray(folder, np.int32) as ids:
+        for chunk in chunks:
+            here = [numbers.setdefault(word, len(numbers)) for word in chunk.vocabulary]
+            ids.append(np.array(here, dtype=np.int32)[chunk.tokens])
+            lengths.append(chunk.lengths)
+            n_words.append(chunk.n_words)
+        return ids.finished(), np.concatenate(lengths), np.concatenate(n_words), list(numbers)
 
 
 def _blocks(

@@ -5,7 +5,7 @@ draw with their histogram of answer tokens and turns. What is trained is kept, s
 :mod:`iterit.training.audits.subset_runs`, so that a stopped audit resumes.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -132,16 +132,22 @@ class _Audit:
                     fix="hold out records that no tool has picked",
                 )  # fmt: skip
 
-    def pairs(self, name: str) -> list[tuple[int, RowArray, RowArray]]:
+    def pairs(
+        self, name: str, given: Sequence[RowArray] | None = None
+    ) -> list[tuple[int, RowArray, RowArray]]:
         """Return seed, picks and random draw of each pair of runs."""
         found = []
         for seed in range(self.settings.n_seeds):
             random = np.random.default_rng([self.settings.seed, seed, 2])
             lengths = self.runs.answer_tokens
             own = within_budget(self.picks[name], lengths, self.settings.answer_tokens, random)
-            drawn = length_matched_draw(
-                lengths, own, seed + 1000 * self.settings.seed, turns=self.turns, candidates=self.candidates
-            )
+            if given is None:
+                drawn = length_matched_draw(
+                    lengths, own, seed + 1000 * self.settings.seed,
+                    turns=self.turns, candidates=self.candidates,
+                )  # fmt: skip
+            else:
+                drawn = np.intersect1d(given[seed], self.candidates)
             found.append((seed, own, np.sort(drawn)))
         return found
 
@@ -162,6 +168,7 @@ def audit(
     picks: Mapping[str, RowArray],
     *,
     candidates: RowArray | None = None,
+    drawn: Sequence[RowArray] | None = None,
     scores: Mapping[str, npt.ArrayLike] | None = None,
     selection_tokens: float | None = None,
     settings: AuditSettings | None = None,
@@ -177,6 +184,9 @@ def audit(
         Rows of the pool that were picked, by a name for each tool.
     candidates : int64 array, optional
         Rows from which chance draws; all by default. Held-out rows of the pool must not be among them.
+    drawn : sequence of int64 array, length n_seeds, optional
+        Random records that all groups are compared with; by default each group is compared with draws of
+        its own lengths. For groups that are equally long, such as those of ``match_length=True``.
     scores : mapping of str to array-like of shape (n_pool,), optional
         Ways to score whose datamodel scores are measured, where `settings` asks for subsets.
     selection_tokens : float, optional
@@ -200,9 +210,11 @@ def audit(
     one_pass = float((runs.encoded.lengths + runs.answer_tokens)[work.candidates].sum())
     spent = one_pass if selection_tokens is None else float(selection_tokens)
     plan: list[tuple[str, str, int, RowArray]] = [("", "untrained", 0, np.zeros(0, dtype=np.int64))]
-    for name in work.picks:
-        for seed, own, drawn in work.pairs(name):
-            plan += [(name, "picks", seed, own), (name, "random", seed, drawn)]
+    pairs = {name: work.pairs(name, drawn) for name in work.picks}
+    for seed in range(settings.n_seeds):  # all groups of one seed first: a part of an audit compares all
+        for name in work.picks:
+            _, own, chance = pairs[name][seed]
+            plan += [(name, "picks", seed, own), (name, "random", seed, chance)]
             if seed < settings.n_more_random and spent:
                 plan.append((name, "more random", seed, work.more_random(name, own, seed, spent)))
     subsets = (

@@ -155,34 +155,41 @@ class SubsetRuns:
         said = [self._decides, seed if len(rows) else 0, [self.pool.digests[row] for row in rows.tolist()]]
         return digest(json.dumps(said, sort_keys=True, default=str)).hex()
 
-    def _trained(self, rows: RowArray, seed: int) -> "SubsetRun":
+    def engine_after(self, rows: RowArray, seed: int) -> "TransformersEngine":
+        """Return an engine with the model that some rows trained, in float32; nothing is kept.
+
+        Parameters
+        ----------
+        rows : int64 array
+        seed : int
+        """
         import torch
 
         from debias.inference.transformers.transformers_engine import TransformersEngine
 
-        began = time.perf_counter()
         with unchanged_randomness():
             trainer = make_trainer(self.model, self.folder / "trainer", replace(self.training, seed=seed))
             if len(rows):
                 self._train(trainer, rows, seed)
+            return TransformersEngine(scoring_copy(model_of(trainer), torch.float32), tokenizer_of(trainer))
+
+    def _trained(self, rows: RowArray, seed: int) -> "SubsetRun":
+        """Train some rows and measure the model."""
+        began = time.perf_counter()
+        engine = self.engine_after(rows, seed)
         trained = time.perf_counter()
-        with unchanged_randomness():
-            copied = scoring_copy(model_of(trainer), torch.float32)
-            engine = TransformersEngine(copied, tokenizer_of(trainer))
-            losses = self._losses(engine)
-            more = {name: measure(engine) for name, measure in self.measures.items()}
+        losses = self._losses(engine)
         n_epochs = self.training.rounds * self.training.epochs_per_round
-        return SubsetRun(
-            losses,
-            more,
-            {
-                "n_rows": len(rows),
-                "answer_tokens": int(self.answer_tokens[rows].sum()) * n_epochs,
-                "trained_tokens": int(self.encoded.lengths[rows].sum()) * n_epochs,
-                "seconds_training": trained - began,
-                "seconds_measuring": time.perf_counter() - trained,
-            },
-        )
+        facts = {
+            "n_rows": len(rows),
+            "answer_tokens": int(self.answer_tokens[rows].sum()) * n_epochs,
+            "trained_tokens": int(self.encoded.lengths[rows].sum()) * n_epochs,
+            "seconds_training": trained - began,
+            "seconds_measuring": time.perf_counter() - trained,
+        }
+        with unchanged_randomness():
+            more = {name: measure(engine) for name, measure in self.measures.items()}
+        return SubsetRun(losses, more, facts)
 
     def _train(self, trainer: "Trainer", rows: RowArray, seed: int) -> None:
         """Train rows in an order of their own in each epoch, without checkpoints."""

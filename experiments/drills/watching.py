@@ -76,10 +76,10 @@ class Watch(NamedTuple):
     def make_small_pieces(self) -> None:
         """Have answers and scores saved more often than users need."""
         import debias.cli.model_commands.collect as collect
-        import iterit.scoring.complexity as complexity
+        import iterit.scoring.score_run as score_run
 
         collect.CHUNK = self.chunk
-        complexity._tokens_at_once = lambda engine: 40.0 * self.chunk  # type: ignore[assignment]
+        score_run.tokens_at_once = lambda engine: 40.0 * self.chunk  # type: ignore[assignment]
 
 
 def events(log: Path) -> list[tuple[str, str, list[str]]]:

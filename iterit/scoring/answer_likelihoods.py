@@ -30,7 +30,9 @@ class Item(NamedTuple):
     encoded: Encoded
 
 
-def score_items(records: Records, engine: Engine, template: Template, items: Sequence[Item]) -> list[Score]:
+def score_items(
+    records: Records, engine: Engine, template: Template, items: Sequence[Item], alone: bool = True
+) -> list[Score]:
     """Score some records in one call of the engine.
 
     Parameters
@@ -39,6 +41,8 @@ def score_items(records: Records, engine: Engine, template: Template, items: Seq
     engine : Engine
     template : Template
     items : sequence of Item, length n
+    alone : bool, default=True
+        Whether answers are asked about after the opening of a turn alone, too.
 
     Returns
     -------
@@ -51,8 +55,8 @@ def score_items(records: Records, engine: Engine, template: Template, items: Seq
     """
     filled = [item for item in items if item.encoded.spans]
     ask = _ask_in_tokens if takes_tokens(engine, template) else _ask_in_texts
-    found = iter(ask(records, engine, template, filled)) if filled else iter(())
-    return [_score(item, *(next(found) if item.encoded.spans else ([], []))) for item in items]
+    found = iter(ask(records, engine, template, filled, alone)) if filled else iter(())
+    return [_score(item, *(next(found) if item.encoded.spans else ([], [])), alone) for item in items]
 
 
 def takes_tokens(engine: Engine, template: Template) -> bool:
@@ -62,14 +66,17 @@ def takes_tokens(engine: Engine, template: Template) -> bool:
 
 
 _Both = tuple[Sequence[FloatArray], Sequence[FloatArray]]
+"""Log-probabilities of a record's answers after their questions, and alone; none where not asked."""
 
 
-def _ask_in_tokens(records: Records, engine: Any, template: Template, items: Sequence[Item]) -> list[_Both]:
+def _ask_in_tokens(
+    records: Records, engine: Any, template: Template, items: Sequence[Item], alone: bool
+) -> list[_Both]:
     """Ask about whole sequences, and about every answer after its opening."""
     wholes = [item.encoded for item in items]
     sequences = [one.tokens.tolist() for one in wholes]
     spans = [[(span.start, span.stop) for span in one.spans] for one in wholes]
-    for one, tokens in zip(wholes, sequences[: len(wholes)], strict=True):
+    for one, tokens in zip(wholes if alone else [], sequences[: len(wholes)], strict=False):
         for span in one.spans:
             before = one.direct(span) or _first_token(template)
             sequences.append(before + tokens[span.start : span.stop])
@@ -77,12 +84,14 @@ def _ask_in_tokens(records: Records, engine: Any, template: Template, items: Seq
     answers = engine.span_logprobs(sequences, spans)
     directs = iter(answers[len(wholes) :])
     return [
-        ([own], [next(directs) for _ in one.spans])
+        ([own], [next(directs) for _ in one.spans] if alone else [])
         for one, own in zip(wholes, answers[: len(wholes)], strict=True)
     ]
 
 
-def _ask_in_texts(records: Records, engine: Engine, template: Template, items: Sequence[Item]) -> list[_Both]:
+def _ask_in_texts(
+    records: Records, engine: Engine, template: Template, items: Sequence[Item], alone: bool
+) -> list[_Both]:
     """Ask about answers as texts, cut where their tokens were cut."""
     # Where a turn opens with nothing, an engine begins with a token of its own, if the tokenizer has one.
     stand_in = "" if template.tokenization.leading else template.tokenization.decode(_first_token(template))
@@ -91,9 +100,13 @@ def _ask_in_texts(records: Records, engine: Engine, template: Template, items: S
         for item in items
     ]
     every = [turn for own in turns for turn in own]
-    prompts = [turn.prompt for turn in every] + [turn.opening or stand_in for turn in every]
-    answers = engine.continuation_logprobs(prompts, 2 * [turn.answer for turn in every])
-    scored = iter(zip(answers, answers[len(every) :], strict=False))
+    prompts, answers = [turn.prompt for turn in every], [turn.answer for turn in every]
+    if not alone:
+        after = iter(engine.continuation_logprobs(prompts, answers))
+        return [([next(after) for _ in own], []) for own in turns]
+    prompts += [turn.opening or stand_in for turn in every]
+    found = engine.continuation_logprobs(prompts, 2 * answers)
+    scored = iter(zip(found, found[len(every) :], strict=False))
     both = [[next(scored) for _ in own] for own in turns]
     return [([one for one, _ in pairs], [one for _, one in pairs]) for pairs in both]
 
@@ -103,21 +116,20 @@ def _first_token(template: Template) -> list[int]:
     return template.tokenization.context([])
 
 
-def _score(item: Item, conditional: Sequence[FloatArray], direct: Sequence[FloatArray]) -> Score:
+def _score(item: Item, conditional: Sequence[FloatArray], direct: Sequence[FloatArray], alone: bool) -> Score:
     """Score of one record from the log-probabilities of its answers' tokens."""
     truncated = item.encoded.is_truncated
     n_tokens = sum(map(len, conditional))
     if not n_tokens:
         return Score(np.nan, np.nan, 0, truncated)
-    after_question, after_opening = (
-        -float(np.concatenate(list(answers)).mean()) for answers in (conditional, direct)
-    )
-    if not (np.isfinite(after_question) and np.isfinite(after_opening)):
+    asked = (conditional, direct) if alone else (conditional,)
+    losses = [-float(np.concatenate(list(answers)).mean()) for answers in asked]
+    if not np.isfinite(losses).all():
+        told = " and ".join(f"{-loss:g}" for loss in losses)
         raise EngineError(
-            f"the mean log-probabilities of the answer are {-after_question:g} and {-after_opening:g};"
-            " they must be finite",
+            f"the mean log-probability of the answer is {told}; it must be finite",
             row=item.row,
-            received=(-after_question, -after_opening),
+            received=tuple(-loss for loss in losses),
             fix=f"try {param('dtype', repr('float32'))} or another engine",
         )
-    return Score(after_question, after_opening, n_tokens, truncated)
+    return Score(losses[0], losses[1] if alone else np.nan, n_tokens, truncated)

@@ -25,7 +25,8 @@ class Score(NamedTuple):
     Attributes
     ----------
     conditional, direct : float
-        Mean negative log-likelihoods in nats; nan where no token of an answer is left.
+        Mean negative log-likelihoods in nats; nan where no token of an answer is left, and `direct` also
+        where the answer alone was not asked about.
     n_tokens : int
         Tokens of the answers that were scored.
     is_truncated : bool
@@ -47,6 +48,8 @@ class ScoreCache:
         Made if it is missing. None: scores are kept in memory only.
     facts : mapping
         What decides a score beside the text; JSON-able.
+    alone : bool, default=True
+        Whether answers were asked about alone, too, so that each score must have both losses.
 
     Raises
     ------
@@ -68,8 +71,10 @@ class ScoreCache:
     {}
     """
 
-    def __init__(self, folder: str | os.PathLike[str] | None, facts: Mapping[str, object]) -> None:
-        self._facts = dict(facts)
+    def __init__(
+        self, folder: str | os.PathLike[str] | None, facts: Mapping[str, object], alone: bool = True
+    ) -> None:
+        self._facts, self._alone = dict(facts), alone
         self._before = digest(json.dumps(self._facts, sort_keys=True))
         path = None if folder is None else Path(folder) / _FILE
         if path is not None:
@@ -98,7 +103,7 @@ class ScoreCache:
         """
         keys = {digest(one, self._before): one for one in digests}
         found = self._store.find(list(keys))
-        scores = {keys[key]: _score_of(answer.value) for key, answer in found.items()}
+        scores = {keys[key]: _score_of(answer.value, self._alone) for key, answer in found.items()}
         return {one: score for one, score in scores.items() if score is not None}
 
     def add(self, scores: Iterable[tuple[str, Score]]) -> None:
@@ -120,7 +125,7 @@ class ScoreCache:
         self._store.close()
 
 
-def _score_of(value: bytes) -> Score | None:
+def _score_of(value: bytes, alone: bool) -> Score | None:
     """Return a score that was kept, None for bytes that no score has."""
     if len(value) != _LAYOUT.size:
         return None
@@ -128,4 +133,4 @@ def _score_of(value: bytes) -> Score | None:
     losses = (score.conditional, score.direct)
     if score.n_tokens == 0:
         return score if all(map(math.isnan, losses)) else None
-    return score if score.n_tokens > 0 and all(map(math.isfinite, losses)) else None
+    return score if score.n_tokens > 0 and all(map(math.isfinite, losses[: 1 + alone])) else None

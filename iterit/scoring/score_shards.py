@@ -26,18 +26,18 @@ from debias.inference.collection.shards.shard_checks import check_complete, chec
 from debias.inference.engine import Engine
 from debias.rows.bounded_json import parse_json
 from iterit.records.instruction_records import Records
-from iterit.scoring.complexity import (
+from iterit.scoring.complexity import scores_of_rows
+from iterit.scoring.score_cache import ScoreCache
+from iterit.scoring.score_files import described
+from iterit.scoring.score_run import (
     encoded_items,
     score_chunks,
     score_facts,
     scored_together,
-    scores_of_rows,
     template_of,
     token_limit,
     tokens_at_once,
 )
-from iterit.scoring.score_cache import ScoreCache
-from iterit.scoring.score_files import described
 from iterit.templates.template import Template, check_some_taken
 
 KEY = b"iterit_shard"

@@ -1,4 +1,8 @@
-"""Turns texts into vectors: the mean of a model's last hidden states over a text's tokens."""
+"""Turns texts or tokens into vectors: means of a model's last hidden states, weighted by position.
+
+Here sequences are padded, as any model understands them, one that looks ahead included. Causal models
+have passes that need no padding: see :mod:`debias.inference.transformers.passes.forward`.
+"""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -6,7 +10,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from debias.errors import EngineError
+
 if TYPE_CHECKING:
+    import torch
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 
@@ -18,7 +25,7 @@ def mean_states(
     max_tokens: int,
     tokens_per_batch: int,
 ) -> NDArray[np.float32]:
-    """Return a vector for every text.
+    """Return a vector for every text: the mean over its tokens.
 
     Parameters
     ----------
@@ -36,40 +43,117 @@ def mean_states(
     float32 array, shape (n, n_dimensions)
         Zeros for a text without tokens.
     """
+    encoded = (
+        tokenizer(list(texts), truncation=True, max_length=max_tokens)["input_ids"] if len(texts) else []
+    )
+    weights = [np.full(len(tokens), 1 / max(1, len(tokens))) for tokens in encoded]
+    return weighted_states(model, encoded, weights, tokens_per_batch=tokens_per_batch)
+
+
+def weighted_states(
+    model: "PreTrainedModel",
+    sequences: Sequence[Sequence[int]],
+    weights: Sequence[NDArray[np.float64]],
+    *,
+    tokens_per_batch: int,
+) -> NDArray[np.float32]:
+    """Return a vector for every sequence of tokens: the weighted sum of their last hidden states.
+
+    Parameters
+    ----------
+    model : PreTrainedModel
+        Used as it is, where it is; its projection on the vocabulary is not computed.
+    sequences : sequence of n sequences of int
+    weights : sequence of n float64 arrays
+        One for each token of a sequence.
+    tokens_per_batch : int
+        Sequences of about one length are passed together, so many tokens at a time, padding included.
+
+    Returns
+    -------
+    float32 array, shape (n, n_dimensions)
+        Zeros for a sequence without tokens.
+
+    Raises
+    ------
+    EngineError
+        The model returns no hidden states.
+    """
     import torch
     from torch.nn.utils.rnn import pad_sequence
 
     base = getattr(model, "base_model", model)
-    if not len(texts):
-        return np.zeros((0, model.config.hidden_size), dtype=np.float32)
-    encoded = tokenizer(list(texts), truncation=True, max_length=max_tokens)["input_ids"]
-    order = np.argsort([len(ids) for ids in encoded], kind="stable")
-    device = next(base.parameters()).device
+    order = np.argsort([len(tokens) for tokens in sequences], kind="stable")
     found: NDArray[np.float32] | None = None
     was_training = base.training
     base.eval()
     try:
-        for rows in _batches(order, encoded, tokens_per_batch):
-            some = [torch.tensor(encoded[row] or [0]) for row in rows]
-            ids = pad_sequence(some, batch_first=True)
-            lengths = torch.tensor([len(encoded[row]) for row in rows])
-            mask = (torch.arange(ids.shape[1]) < lengths[:, None]).long()
-            seen = torch.where(mask.any(1, keepdim=True), mask, 1)  # nothing to see gives no number
+        for rows in _batches([int(row) for row in order if len(sequences[row])], sequences, tokens_per_batch):
+            device = next(base.parameters()).device
+            ids = pad_sequence([torch.tensor(sequences[row]) for row in rows], batch_first=True)
+            lengths = [len(sequences[row]) for row in rows]
+            mask = (torch.arange(ids.shape[1]) < torch.tensor(lengths)[:, None]).long()
             with torch.inference_mode():
-                hidden = base(input_ids=ids.to(device), attention_mask=seen.to(device))[0].float().cpu()
-            mean = (hidden * mask[:, :, None]).sum(1) / mask.sum(1, keepdim=True).clamp(min=1)
-            if found is None:
-                found = np.zeros((len(encoded), mean.shape[1]), dtype=np.float32)
-            found[rows] = mean.numpy()
+                output = base(input_ids=ids.to(device), attention_mask=mask.to(device))
+                states = _last_states(output, model)
+                own = torch.cat([one[:length] for one, length in zip(states, lengths, strict=True)])
+                sums = weighted_sums(own.float(), [weights[row] for row in rows])
+            found = np.zeros((len(sequences), sums.shape[1]), np.float32) if found is None else found
+            found[rows] = sums
     finally:
         base.train(was_training)
-    assert found is not None
+    if found is None:
+        return np.zeros((len(sequences), model.config.get_text_config().hidden_size), np.float32)
     return found
 
 
+def weighted_sums(states: "torch.Tensor", weights: Sequence[NDArray[np.float64]]) -> NDArray[np.float32]:
+    """Return the weighted sums of states, sequence after sequence.
+
+    Parameters
+    ----------
+    states : float32 tensor, shape (n_tokens, n_dimensions)
+        Of the tokens of all sequences.
+    weights : sequence of n float64 arrays
+        As many numbers in all as there are states.
+
+    Returns
+    -------
+    float32 array, shape (n, n_dimensions)
+
+    Examples
+    --------
+    >>> import torch
+    >>> states = torch.tensor([[1.0, 0.0], [0.0, 1.0], [4.0, 8.0]])
+    >>> weighted_sums(states, [np.array([0.25, 0.75]), np.array([1.0])])
+    array([[0.25, 0.75],
+           [4.  , 8.  ]], dtype=float32)
+    """
+    import torch
+
+    factors = torch.from_numpy(np.concatenate(list(weights)).astype(np.float32)).to(states.device)
+    sizes = [len(own) for own in weights]
+    pairs = zip(factors.split(sizes), states.split(sizes), strict=True)
+    sums: NDArray[np.float32] = torch.stack([own @ some for own, some in pairs]).cpu().numpy()
+    return sums
+
+
+def _last_states(output: object, model: "PreTrainedModel") -> "torch.Tensor":
+    """Return the last hidden states of a model's output."""
+    states: torch.Tensor | None = getattr(output, "last_hidden_state", None)
+    if states is None:
+        raise EngineError(
+            f"{type(model).__name__} returns no hidden states",
+            parameter="engine",
+            received=type(model).__name__,
+            fix="use another model, or vectors of another kind",
+        )
+    return states
+
+
 def _batches(
-    order: NDArray[np.int64], encoded: list[list[int]], tokens_per_batch: int
-) -> list[NDArray[np.int64]]:
+    order: Sequence[int], encoded: Sequence[Sequence[int]], tokens_per_batch: int
+) -> list[Sequence[int]]:
     """Cut rows, shortest first, into batches whose padded size stays within a number of tokens."""
     batches = []
     first = 0

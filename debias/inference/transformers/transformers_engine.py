@@ -249,23 +249,74 @@ class TransformersEngine(TreeEngine):
         -------
         float32 array, shape (n, n_dimensions)
         """
-        from debias.inference.transformers.mean_states import mean_states
-
         texts = check_texts(texts, "texts")
-        limit, batch = self.context_length, self.max_batch_tokens
-        return mean_states(self.model, self.tokenizer, texts, max_tokens=limit, tokens_per_batch=batch)
+        options = {"truncation": True, "max_length": self.context_length}
+        return self.weighted_states(self.tokenizer(texts, **options)["input_ids"] if texts else [])
+
+    def weighted_states(
+        self, sequences: Sequence[Sequence[int]], weights: Sequence[FloatArray] | None = None
+    ) -> NDArray[np.float32]:
+        """Return token sequences as vectors: weighted means of the last hidden states over their tokens.
+
+        What sequences begin with alike goes through the model once, and nothing is padded where the
+        model's pass needs no padding.
+
+        Parameters
+        ----------
+        sequences : sequence of sequences of int, length n
+            Tokens as the model reads them, opening tokens included.
+        weights : sequence of float64 arrays, length n, optional
+            One weight for each token, their sums above 0; all alike by default.
+
+        Returns
+        -------
+        float32 array, shape (n, n_dimensions)
+            Zeros for a sequence without tokens.
+
+        Raises
+        ------
+        ContextLengthError
+            A sequence does not fit into the context.
+        EngineError
+            The model returns no hidden states.
+        ParameterError
+            Weights are not as many as tokens, or cannot be divided by their sum.
+        """
+        for number, tokens in enumerate(sequences):
+            _check_fits(number, len(tokens), self.context_length)
+        given = [np.ones(len(tokens)) for tokens in sequences] if weights is None else weights
+        filled = [number for number, tokens in enumerate(sequences) if len(tokens)]
+        shares = [_normalised(number, given[number], len(sequences[number])) for number in filled]
+        own = self._forward.weighted_states([sequences[number] for number in filled], shares)
+        vectors = np.zeros((len(sequences), own.shape[1]), np.float32)
+        vectors[filled] = own
+        return vectors
 
 
-def _checked_spans(
-    number: int, n_tokens: int, spans: Sequence[tuple[int, int]], limit: int
-) -> list[tuple[int, int]]:
-    """Return the spans that are not empty, all of them in order and within a sequence that fits."""
+def _check_fits(number: int, n_tokens: int, limit: int) -> None:
+    """Raise ContextLengthError for a sequence that does not fit."""
     if n_tokens > limit:
         raise ContextLengthError(
             f"sequences[{number}] has {n_tokens} tokens, and the model has {limit}",
             received=n_tokens,
             fix="cut it",
         )
+
+
+def _normalised(number: int, weights: FloatArray, n_tokens: int) -> FloatArray:
+    """Return weights of tokens divided by their sum."""
+    own = np.asarray(weights, dtype=np.float64)
+    if own.shape != (n_tokens,) or not (np.isfinite(own).all() and own.sum() > 0):
+        allowed = f"{n_tokens} finite numbers whose sum is above 0"
+        raise ParameterError(parameter=f"weights[{number}]", allowed=allowed, received=own.tolist())
+    return own / own.sum()
+
+
+def _checked_spans(
+    number: int, n_tokens: int, spans: Sequence[tuple[int, int]], limit: int
+) -> list[tuple[int, int]]:
+    """Return the spans that are not empty, all of them in order and within a sequence that fits."""
+    _check_fits(number, n_tokens, limit)
     ends = [1, *(place for span in spans for place in span), n_tokens]
     if ends != sorted(ends):
         raise ParameterError(

@@ -357,7 +357,7 @@ def test_what_was_scored_is_kept_before_a_slow_processor_has_computed_for_half_a
             n_kept.append(len(scores))
             super().add(scores)
 
-    monkeypatch.setattr("iterit.scoring.complexity.ScoreCache", Watched)
+    monkeypatch.setattr("iterit.scoring.score_run.ScoreCache", Watched)
     engine = Slow(tiny_engine("qwen2", tokenizer))
     template = template_for(tokenizer)
     quiet_scores(records, engine, template=template, cache=tmp_path)

@@ -29,15 +29,15 @@ RECORDS = Records.from_rows(ROWS)
 START = """
 import sys, time
 from pathlib import Path
-from iterit.scoring import complexity, score_shards
+from iterit.scoring import score_run, score_shards
 from tests.iterit.scoring.test_score_shards import RECORDS, small_engine
-score_items = complexity.score_items
+score_items = score_run.score_items
 def slowly(*arguments):
     found = score_items(*arguments)
     time.sleep(0.02)
     Path({log!r}).open("a").write("x")
     return found
-complexity.score_items = slowly
+score_run.score_items = slowly
 part = score_shards.score_shard(RECORDS, small_engine(), {shard!r}, cache={cache!r}, show_progress=False)
 score_shards.write_shard(Path({out!r}), part, RECORDS)
 """
@@ -102,9 +102,9 @@ def test_records_that_the_template_refuses_are_told_once(tmp_path):
 
 
 def test_a_shard_resumes_from_its_cache(tmp_path, monkeypatch):
-    from iterit.scoring import complexity
+    from iterit.scoring import score_run
 
-    engine, asked, score_items = small_engine(), [], complexity.score_items
+    engine, asked, score_items = small_engine(), [], score_run.score_items
 
     def counted(*arguments):
         if len(asked) == 3:
@@ -112,7 +112,7 @@ def test_a_shard_resumes_from_its_cache(tmp_path, monkeypatch):
         asked.append(arguments[-1])
         return score_items(*arguments)
 
-    monkeypatch.setattr(complexity, "score_items", counted)
+    monkeypatch.setattr(score_run, "score_items", counted)
     with pytest.raises(KeyboardInterrupt):
         parts(tmp_path, 3, engine, cache=tmp_path / "cache")
     monkeypatch.undo()

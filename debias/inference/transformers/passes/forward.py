@@ -4,7 +4,7 @@ The beginning that contexts share goes through the model once; its keys and valu
 every batch. The vocabulary is projected on only where a probability is read, in float32.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from debias.inference.labels import LabelTree, chain_tree
 from debias.inference.transformers.cpu_llama.llama_pass import LlamaPass
+from debias.inference.transformers.mean_states import weighted_states, weighted_sums
 from debias.inference.transformers.next_tokens import OnLogits, WaitingContexts
 from debias.inference.transformers.passes.model_pass import Batch, Capabilities, ModelPass, decoder_of
 from debias.inference.transformers.passes.packed_pass import PackedPass
@@ -118,9 +119,60 @@ class Forward:
         self.model.eval()
         try:
             with torch.no_grad():
-                self._run(rows, self.capabilities.shares and fits, branches, waiting.add)
+                for numbers, states, _ in self._run(rows, self.capabilities.shares and fits, branches):
+                    waiting.add(numbers, states)
         finally:
             self.model.train(training)
+
+    def weighted_states(
+        self, sequences: Sequence[Sequence[int]], weights: Sequence[FloatArray]
+    ) -> NDArray[np.float32]:
+        """Weighted means of the last hidden states of token sequences.
+
+        Parameters
+        ----------
+        sequences : sequence of n sequences of int
+            Of one or more tokens each.
+        weights : sequence of n float64 arrays
+            One for each token; they sum to 1.
+
+        Returns
+        -------
+        float32 array, shape (n, n_dimensions)
+        """
+        if self.decoder is None or not len(sequences):
+            budget = self.max_batch_tokens if self.capabilities.batches else 1
+            return weighted_states(self.model, sequences, weights, tokens_per_batch=budget)
+        rows = [Row(list(tokens), NO_TREE, whole=True) for tokens in sequences]
+        fits = max(row.n_tokens for row in rows) <= self.capabilities.window
+        training = self.model.training
+        self.model.eval()
+        try:
+            with torch.no_grad():
+                return self._weighted(rows, weights, fits)
+        finally:
+            self.model.train(training)
+
+    def _weighted(
+        self, rows: Sequence[Row], weights: Sequence[FloatArray], fits: bool
+    ) -> NDArray[np.float32]:
+        """Add what a row's own tokens and the beginning that it shares with others contribute."""
+        branches, share = self.capabilities.branches and fits, self.capabilities.shares and fits
+        parts: list[NDArray[np.float32]] = [np.empty(0, np.float32)] * len(rows)
+        beginnings: dict[tuple[int, ...], list[int]] = {}
+        for numbers, states, n_shared in self._run(rows, share, branches):
+            own = weighted_sums(states, [weights[i][n_shared:] for i in numbers])
+            for number, part in zip(numbers, own, strict=True):
+                parts[number] = part
+                if n_shared:
+                    beginnings.setdefault(tuple(rows[number].context[:n_shared]), []).append(number)
+        shared = [Row(list(tokens), NO_TREE, whole=True) for tokens in beginnings]
+        followers = [*beginnings.values()]
+        for numbers, states, _ in self._run(shared, False, branches):
+            for number, own in zip(numbers, states.split([shared[i].n_tokens for i in numbers]), strict=True):
+                for row in followers[number]:
+                    parts[row] = parts[row] + weighted_sums(own, [weights[row][: len(own)]])[0]
+        return np.stack(parts)
 
     def _score_apart(self, rows: Sequence[Row]) -> list[FloatArray]:
         """Score every label of every tree in a row of its own, for models that follow no mask."""
@@ -137,21 +189,14 @@ class Forward:
     def _score(self, rows: Sequence[Row], share: bool, branches: bool, near: bool) -> list[FloatArray]:
         """Score rows whose trees fit into one row each."""
         waiting = _WaitingReads(self.model, self.decoder, near)
-
-        def add(numbers: Sequence[int], states: torch.Tensor) -> None:
+        for numbers, states, _ in self._run(rows, share, branches):
             waiting.add(numbers, [rows[i] for i in numbers], states)
-
-        self._run(rows, share, branches, add)
         return waiting.finish(rows)
 
     def _run(
-        self,
-        rows: Sequence[Row],
-        share: bool,
-        branches: bool,
-        add: Callable[[Sequence[int], torch.Tensor], object],
-    ) -> None:
-        """Put rows through the model; hand on the numbers and states of each batch."""
+        self, rows: Sequence[Row], share: bool, branches: bool
+    ) -> Iterator[tuple[list[int], torch.Tensor, int]]:
+        """Put rows through the model; yield numbers and states of each batch, and what its rows share."""
         chosen = self._pass(branches)
         whole = [PrefixGroup(tuple(range(len(rows))), 0)]
         groups = group_by_prefix([row.context for row in rows]) if share else whole
@@ -164,8 +209,8 @@ class Forward:
                 sequences = pack(own, group.n_shared, branches, chosen.room)
                 for batch, states in chosen.run(chosen.batches(sequences, budget)):
                     numbers = [group.rows[i] for sequence in batch for i in sequence.rows]
-                    self._count(batch, chosen.computed(batch))
-                    add(numbers, states)
+                    self._count(batch, chosen.computed(batch), reads=not own[0].whole)
+                    yield numbers, states, group.n_shared
         finally:
             chosen.end()
 
@@ -178,11 +223,11 @@ class Forward:
         """Return the fastest pass that the model can take as it is now."""
         return next(one for one in self.passes if one.fits(branches))
 
-    def _count(self, batch: Batch, n_computed: int) -> None:
-        """Add a batch to what went through the model."""
+    def _count(self, batch: Batch, n_computed: int, reads: bool) -> None:
+        """Add a batch to what went through the model; reads count where the vocabulary is projected on."""
         tokens = sum(map(len, batch))
-        reads = sum(len(own) for sequence in batch for own in sequence.reads)
-        self.token_counts = self.token_counts.plus(tokens, n_computed - tokens, reads)
+        n_reads = sum(len(own) for sequence in batch for own in sequence.reads) if reads else 0
+        self.token_counts = self.token_counts.plus(tokens, n_computed - tokens, n_reads)
 
 
 class _WaitingReads:

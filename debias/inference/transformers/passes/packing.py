@@ -18,10 +18,14 @@ _LONGEST_PACKED = 512
 
 @dataclass(frozen=True)
 class Row:
-    """A context of at least one token and the token tree whose edges are scored after it."""
+    """A context of at least one token and the token tree whose edges are scored after it.
+
+    With `whole`, every token of the context is read, not only the last.
+    """
 
     context: list[int]
     tree: LabelTree
+    whole: bool = False
 
     @property
     def n_tokens(self) -> int:
@@ -41,8 +45,8 @@ class PackedSequence:
     rows : list of int
         Which rows the sequence holds.
     reads : list of list of int
-        For each of them the places where probabilities are read: the last token of its context,
-        then its inner nodes.
+        For each of them the places that are read: the last token of its context, or all of them where
+        the row is whole, then its inner nodes.
     """
 
     tokens: list[int] = field(default_factory=list)
@@ -65,7 +69,7 @@ class PackedSequence:
         """Tokens that a context shares with the beginning of the one added last."""
         return shared_length([context, self._context])
 
-    def add(self, number: int, context: Sequence[int], tree: LabelTree) -> None:
+    def add(self, number: int, context: Sequence[int], tree: LabelTree, whole: bool = False) -> None:
         """Add a row: what its context shares with the one added last is not repeated."""
         common = self.common(context)
         places = self._places[:common]
@@ -75,7 +79,7 @@ class PackedSequence:
         for token, parent in zip(tree.nodes, tree.parents, strict=True):
             self._append(token, places[-1] if parent < 0 else first + parent)
         self.rows.append(number)
-        self.reads.append([places[-1], *range(first, len(self))])
+        self.reads.append([*places[0 if whole else -1 :], *range(first, len(self))])
         self._context, self._places = list(context), places
 
     def _append(self, token: int, parent: int) -> int:
@@ -138,5 +142,5 @@ def pack(rows: Sequence[Row], n_shared: int, several: bool, room: int | None = N
         if not sequences or needed > room:
             sequence = PackedSequence()
             sequences.append(sequence)
-        sequence.add(number, context, tree)
+        sequence.add(number, context, tree, rows[number].whole)
     return sorted(sequences, key=len, reverse=True)

@@ -11,9 +11,10 @@ from debias.console.number_formats import counted
 from debias.console.option_groups import Only
 from debias.console.output_files import check_output, write_or_rescue
 from debias.console.screen import print_lines, print_table
+from debias.errors import ParameterError, param
 from iterit.cli.record_options import Files, RecordOptions, inputs_of
 from iterit.cli.scoring_options import ScoringEngine, ScoringOptions
-from iterit.cli.selection_options import PickOptions, Quota, quotas_of
+from iterit.cli.selection_options import RULES, Floor, PickOptions, Quota, limits_of, pool_lengths
 from iterit.selection.selection_settings import SelectionSettings
 
 if TYPE_CHECKING:
@@ -38,8 +39,16 @@ def select(
     why: Annotated[
         Path | None, typer.Option(help="Also write a table of why: complexity, diversity, score, rank.")
     ] = None,
-    selection: Annotated[SelectionSettings, Only("mode", "decay", "min_ifd", "max_ifd", "tokens", "seed")],
+    selection: Annotated[SelectionSettings, Only(*RULES, "seed")],
+    values: Annotated[
+        Path | None,
+        typer.Option(
+            help="Values of the records by any tool, for --mode influence or learnable: a table with value, and"
+            " digest or row."
+        ),
+    ] = None,
     quotas: Quota = None,
+    floors: Floor = None,
     scoring: ScoringOptions,
     reading: RecordOptions,
 ) -> None:
@@ -52,16 +61,18 @@ def select(
     from debias.inference.engine_settings import open_engine
     from iterit.ngrams.ngram_counts import count_ngrams
     from iterit.rounds.round_state import n_picks_of
-    from iterit.scoring.score_files import read_scores
-    from iterit.selection.modes import mode_called
+    from iterit.scoring.score_files import read_scores, read_values
     from iterit.selection.selection import select as select_rows
 
     check_output(out, RECORD_FORMATS, inputs_of(files, out))
     if why is not None:
         check_output(why, FRAME_FORMATS, (*inputs_of(files, why), out), "why")
-    by_vectors = picks.needs_vectors(selection.mode)
-    selection = replace(selection, quotas=quotas_of(quotas))
+    by_vectors = picks.needs_vectors(selection.mode, selection.diversity)
+    limits = {"quotas": limits_of(quotas, "quotas"), "floors": limits_of(floors, "floors")}
+    selection = replace(selection, **limits)  # type: ignore[arg-type]
+    _check_signals(selection, values)
     records = reading.read(files)
+    worth = None if values is None else read_values(values, records)
     candidates = picks.candidates(records)
     n_picks = n_picks_of(picks.ratio, len(candidates))
     counts = count_ngrams(records.responses, tokens=selection.tokens)
@@ -69,9 +80,12 @@ def select(
     table = None
     if scores is not None:
         table = read_scores(scores, records)
-    elif "complexity" in mode_called(selection.mode).needs:
+    elif "complexity" in selection.how.needs:
         with open_engine(engine) as made:
             table = scoring.score(records, made, reading)
+    lengths = None
+    if selection.match_length:
+        lengths = pool_lengths(records, candidates, engine.model, scoring.template, table)
     chosen = select_rows(
         table,
         counts,
@@ -79,12 +93,39 @@ def select(
         candidates=candidates,
         sources=records.sources,
         embeddings=vectors,
+        values=worth,
+        lengths=lengths,
         **asdict(selection),
     )
     write_or_rescue(out, lambda path: records.write(path, chosen.rows))
     if why is not None:
         write_frame(chosen.table, why)
     _print_picks(records, chosen, n_picks, [out] if why is None else [out, why])
+
+
+def _check_signals(selection: SelectionSettings, values: Path | None) -> None:
+    """Refuse a mode without the values that it picks by, and values that no mode asks for."""
+    if "similarities" in selection.how.needs:
+        raise ParameterError(
+            f"{param('mode', selection.mode)} needs similarities to a query",
+            parameter="mode",
+            received=selection.mode,
+            fix="use iterit.select in Python, with similarities",
+        )
+    needed = "values" in selection.how.needs
+    if needed and values is None:
+        raise ParameterError(
+            f"{param('mode', selection.mode)} picks by values, and {param('values')} is missing",
+            parameter="values",
+            fix=f"pass {param('values')} with a table of value, and digest or row",
+        )
+    if values is not None and not needed:
+        raise ParameterError(
+            f"{param('values')} is for {param('mode', 'influence')} and {param('mode', 'learnable')} only",
+            parameter="values",
+            received=str(values),
+            fix="omit it",
+        )
 
 
 def _excluded(number: int) -> str:
@@ -106,6 +147,9 @@ def _print_picks(records: "Records", chosen: "Selection", n_picks: int, written:
         counts = chosen.table["source"].value_counts()
         print_table("Sources", ["source", "picked"], [[name, f"{n:,}"] for name, n in counts.items()])
     lines = [f"{_excluded(n)}: {reason}." for reason, n in chosen.excluded.items() if n]
+    lines += [
+        f"{counted(n, 'pick')}, for want of better ones: {why}." for why, n in chosen.compromises.items()
+    ]
     if chosen.n_missing:
         missing = f"{chosen.n_missing:,} of {counted(n_picks, 'pick')}"
         lines.append(f"{missing} could not be made: bounds and quotas left no more records.")

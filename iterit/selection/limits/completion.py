@@ -246,12 +246,16 @@ def find_path(plan, start, goal, before):  # type: ignore[no-untyped-def]
     while first < last:
         here = queue[first]
         first += 1
-        for step in range(max(n_sources, n_strata) + 1):
-            if here < n_sources or here == demand:  # strata, and from a source the supply
-                there = n_sources + step if step < n_strata else (supply if here < n_sources else -1)
-            else:  # sources, and from a stratum the demand
-                there = step if step < n_sources else (demand if here < supply else -1)
-            if there < 0 or before[there] >= 0 or spare(plan, here, there) <= 0:
+        to_strata = here < n_sources or here == demand  # else to sources
+        n_others = n_strata if to_strata else n_sources
+        for step in range(n_others + 1):
+            if step < n_others:
+                there = n_sources + step if to_strata else step
+            elif here < supply:
+                there = supply if to_strata else demand
+            else:
+                continue
+            if before[there] >= 0 or spare(plan, here, there) <= 0:
                 continue
             before[there] = here
             if there == goal:

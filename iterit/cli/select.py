@@ -43,8 +43,8 @@ def select(
     values: Annotated[
         Path | None,
         typer.Option(
-            help="Values of the records by any tool, for --mode influence or learnable: a table with value, and"
-            " digest or row."
+            help="Values of the records by any tool, for --mode influence or learnable: a table with value, "
+            "and digest or row."
         ),
     ] = None,
     quotas: Quota = None,

@@ -11,10 +11,17 @@ from debias.console.number_formats import counted
 from debias.console.option_groups import Only
 from debias.console.output_files import check_output, write_or_rescue
 from debias.console.screen import print_lines, print_table
-from debias.errors import ParameterError, param
 from iterit.cli.record_options import Files, RecordOptions, inputs_of
-from iterit.cli.scoring_options import ScoringEngine, ScoringOptions
-from iterit.cli.selection_options import RULES, Floor, PickOptions, Quota, limits_of, pool_lengths
+from iterit.cli.scoring_options import ScoringEngine, ScoringOptions, Signals
+from iterit.cli.selection_options import (
+    RULES,
+    Floor,
+    PickOptions,
+    Quota,
+    SignalOptions,
+    limits_of,
+    pool_lengths,
+)
 from iterit.selection.selection_settings import SelectionSettings
 
 if TYPE_CHECKING:
@@ -40,13 +47,7 @@ def select(
         Path | None, typer.Option(help="Also write a table of why: complexity, diversity, score, rank.")
     ] = None,
     selection: Annotated[SelectionSettings, Only(*RULES, "seed")],
-    values: Annotated[
-        Path | None,
-        typer.Option(
-            help="Values of the records by any tool, for --mode influence or learnable: a table with value, "
-            "and digest or row."
-        ),
-    ] = None,
+    signal: SignalOptions,
     quotas: Quota = None,
     floors: Floor = None,
     scoring: ScoringOptions,
@@ -70,9 +71,13 @@ def select(
     by_vectors = picks.needs_vectors(selection.mode, selection.diversity)
     limits = {"quotas": limits_of(quotas, "quotas"), "floors": limits_of(floors, "floors")}
     selection = replace(selection, **limits)  # type: ignore[arg-type]
-    _check_signals(selection, values)
+    signal.check(selection.mode)
     records = reading.read(files)
-    worth = None if values is None else read_values(values, records)
+    found = Signals()
+    if signal.values is not None:
+        found = Signals(values=read_values(signal.values, records))
+    elif (other := signal.query or signal.held_out) is not None:
+        found = scoring.signals(records, reading.others(other), selection.mode, engine, reading)
     candidates = picks.candidates(records)
     n_picks = n_picks_of(picks.ratio, len(candidates))
     counts = count_ngrams(records.responses, tokens=selection.tokens)
@@ -85,7 +90,8 @@ def select(
             table = scoring.score(records, made, reading)
     lengths = None
     if selection.match_length:
-        lengths = pool_lengths(records, candidates, engine.model, scoring.template, table)
+        known = found.losses if table is None else table
+        lengths = pool_lengths(records, candidates, engine.model, scoring.template, known)
     chosen = select_rows(
         table,
         counts,
@@ -93,7 +99,8 @@ def select(
         candidates=candidates,
         sources=records.sources,
         embeddings=vectors,
-        values=worth,
+        values=found.values,
+        similarities=found.similarities,
         lengths=lengths,
         **asdict(selection),
     )
@@ -101,31 +108,6 @@ def select(
     if why is not None:
         write_frame(chosen.table, why)
     _print_picks(records, chosen, n_picks, [out] if why is None else [out, why])
-
-
-def _check_signals(selection: SelectionSettings, values: Path | None) -> None:
-    """Refuse a mode without the values that it picks by, and values that no mode asks for."""
-    if "similarities" in selection.how.needs:
-        raise ParameterError(
-            f"{param('mode', selection.mode)} needs similarities to a query",
-            parameter="mode",
-            received=selection.mode,
-            fix="use iterit.select in Python, with similarities",
-        )
-    needed = "values" in selection.how.needs
-    if needed and values is None:
-        raise ParameterError(
-            f"{param('mode', selection.mode)} picks by values, and {param('values')} is missing",
-            parameter="values",
-            fix=f"pass {param('values')} with a table of value, and digest or row",
-        )
-    if values is not None and not needed:
-        raise ParameterError(
-            f"{param('values')} is for {param('mode', 'influence')} and {param('mode', 'learnable')} only",
-            parameter="values",
-            received=str(values),
-            fix="omit it",
-        )
 
 
 def _excluded(number: int) -> str:

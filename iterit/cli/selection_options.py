@@ -1,6 +1,7 @@
 """The options that say how many records are picked, by what, from which."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -24,6 +25,13 @@ RULES = (
 )  # fmt: skip
 """Settings of a selection that are options of the commands."""
 _DIMENSIONS = 128
+
+_SIGNALS = {
+    "influence": ("query", "values"),
+    "learnable": ("held_out", "values"),
+    "representation": ("query",),
+}
+"""Options of :class:`SignalOptions` that a mode picks by, one of them."""
 
 Quota = Annotated[
     list[str] | None,
@@ -117,6 +125,59 @@ class PickOptions(Settings):
                 fix="omit it",
             )
         return needed
+
+
+@dataclass(frozen=True)
+class SignalOptions(Settings):
+    """What the modes influence, learnable and representation pick by."""
+
+    query: Path | None = setting(
+        None, "Examples of what the model is to learn, for --mode influence or representation."
+    )
+    held_out: Path | None = setting(
+        None,
+        "Other records, for --mode learnable: picks have a lower loss after training on these.",
+    )
+    values: Path | None = setting(
+        None,
+        "Values of the records by any tool, for --mode influence or learnable: a table with value, and "
+        "digest or row.",
+    )
+
+    def check(self, mode: str) -> None:
+        """Refuse a mode without what it picks by, and what it does not pick by.
+
+        Raises
+        ------
+        ParameterError
+            One is missing, or one too many.
+
+        Examples
+        --------
+        >>> SignalOptions(query=Path("task.jsonl")).check("influence")
+        >>> SignalOptions().check("influence")
+        Traceback (most recent call last):
+        debias.errors.ParameterError: mode='influence' picks by query or values, ...
+        """
+        may = _SIGNALS.get(mode, ())
+        given = [one.name for one in fields(self) if getattr(self, one.name) is not None]
+        for name in given:
+            if name not in may:
+                modes = ", ".join(param("mode", one) for one, names in _SIGNALS.items() if name in names)
+                raise ParameterError(
+                    f"{param(name)} is for {modes} only",
+                    parameter=name,
+                    received=str(getattr(self, name)),
+                    fix="omit it",
+                )
+        if may and len(given) != 1:
+            raise ParameterError(
+                f"{param('mode', mode)} picks by {' or '.join(map(param, may))},"
+                f" and {'both are given' if given else 'none is given'}",
+                parameter=may[0],
+                received=len(given),
+                fix="pass one of them" if len(may) > 1 else "pass it",
+            )
 
 
 def pool_lengths(

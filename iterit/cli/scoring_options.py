@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from debias.errors import ParameterError, param
 from debias.inference.engine_settings import EngineSettings
@@ -119,11 +119,13 @@ class ScoringOptions(TemplateOptions):
             )
         exact = replace(engine, dtype="float32") if engine.dtype == "auto" else engine
         with open_engine(exact) as made:
-            how = {"template": self._template(made), "max_tokens": self.max_tokens}
+            how: dict[str, Any] = {"template": self._template(made), "max_tokens": self.max_tokens}
             if mode == "representation":
                 vectors, of_query = (record_vectors(one, made, **how) for one in (records, asked))
                 return Signals(similarities=query_similarities(vectors, of_query))
-            more = {} if mode == "influence" else {"steps": _HELD_OUT_STEPS, "query_drop": _HELD_OUT_DROP}
+            more: dict[str, Any] = (
+                {} if mode == "influence" else {"steps": _HELD_OUT_STEPS, "query_drop": _HELD_OUT_DROP}
+            )
             trained = trained_on(made, asked, **how, **more)
             before = answer_losses(records, made, cache=self.cache, **how)
             after = answer_losses(records, trained.engine, cache=self.cache, **how)

@@ -69,8 +69,7 @@ def select(
     if why is not None:
         check_output(why, FRAME_FORMATS, (*inputs_of(files, why), out), "why")
     by_vectors = picks.needs_vectors(selection.mode, selection.diversity)
-    limits = {"quotas": limits_of(quotas, "quotas"), "floors": limits_of(floors, "floors")}
-    selection = replace(selection, **limits)  # type: ignore[arg-type]
+    selection = replace(selection, quotas=limits_of(quotas, "quotas"), floors=limits_of(floors, "floors"))
     signal.check(selection.mode)
     records = reading.read(files)
     found = Signals()

@@ -93,7 +93,7 @@ def train(
             received="vllm",
             fix=f"omit {param('engine', 'vllm')}, or train an adapter",
         )
-    limits = {"quotas": limits_of(quotas, "quotas"), "floors": limits_of(floors, "floors")}
+    most, least = limits_of(quotas, "quotas"), limits_of(floors, "floors")
     by_vectors = picks.needs_vectors(rules.mode, rules.diversity)
     records = reading.read(files)
     vectors = picks.vectors(records, tokens=rules.tokens) if by_vectors else None
@@ -108,7 +108,8 @@ def train(
         cache=out / "scores",
         embeddings=vectors,
         seed=training.seed,
-        **limits,
+        quotas=most,
+        floors=least,
         **{name: getattr(rules, name) for name in RULES},
     )
     out.mkdir(parents=True, exist_ok=True)

@@ -40,7 +40,7 @@ RecordsLike = Records | str | Path | Sequence[str | Path] | Iterable[Mapping[str
 
 NOT_IN_ROUNDS = ("influence", "representation")
 """Modes that need a query."""
-ROUND_0_OF_LEARNABLE = {"mode": "length_neutral", "diversity": None}
+ROUND_0_OF_LEARNABLE: dict[str, object] = {"mode": "length_neutral", "diversity": None}
 """Settings of the first round, in which no record has two losses."""
 LATER_SETTINGS = ("match_length", "diversity", "low_quantile", "high_quantile", "floors")
 """Settings that earlier releases do not know: a checkpoint of theirs resumes where none of them is used."""
@@ -246,8 +246,10 @@ class IterIT:
         elif self.settings.mode == "learnable":
             assert self.rounds is not None
             drop = fall_of_losses(self.rounds.state.newest(), newest, number)
-            settings |= ROUND_0_OF_LEARNABLE if number == 0 else {}
-            given |= {} if number == 0 else {"values": drop}
+            if number == 0:
+                settings |= ROUND_0_OF_LEARNABLE
+            else:
+                given["values"] = drop
         if self.settings.match_length:
             given.setdefault("lengths", answer_tokens(newest))
         n_picks = self.settings.n_picks

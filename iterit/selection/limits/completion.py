@@ -56,6 +56,7 @@ def plan_of(limits: SourceRoom, eligible: RowArray, k: int) -> Plan:
     Parameters
     ----------
     limits : SourceRoom
+        Its shares sum to k.
     eligible : ndarray of int64
         Candidates that may be picked.
     k : int
@@ -114,8 +115,9 @@ def rest_of(limits: SourceRoom, picked: RowArray) -> SourceRoom:
     left = limits._replace(room=limits.room - of_source)
     if left.least is not None:
         left = left._replace(least=np.maximum(left.least - of_source, 0))
-    if left.strata is not None and left.shares is not None:
-        of_stratum = np.bincount(left.strata[picked], minlength=len(left.shares))
+    if left.shares is not None:
+        strata = np.zeros(len(left.sources), dtype=np.int64) if left.strata is None else left.strata
+        of_stratum = np.bincount(strata[picked], minlength=len(left.shares))
         left = left._replace(shares=left.shares - of_stratum)
     return left
 

@@ -1,6 +1,6 @@
 """The options that say which records are read, and how."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fnmatch import fnmatch
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -76,6 +76,16 @@ class RecordOptions(Settings):
             records.write_refused(self.refused)
         check_usable(records, files)
         return records
+
+    def others(self, file: Path) -> "Records":
+        """Read records that are not picked from, such as a query; rows of it that cannot be used are said.
+
+        Raises
+        ------
+        RecordsError, ParameterError
+            Nothing can be read.
+        """
+        return replace(self, limit=None, source_field=None, refused=None).read([file])
 
     @property
     def _where(self) -> str:

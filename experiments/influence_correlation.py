@@ -16,7 +16,7 @@ import argparse
 import os
 import tempfile
 import time
-from collections.abc import Iterator
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +33,7 @@ from iterit.records.instruction_records import Records, read_records
 from iterit.scoring.answer_losses import answer_losses
 from iterit.scoring.loss_drop import loss_drop
 from iterit.templates.named_templates import template_for
-from iterit.training.query_steps import trained_on
+from iterit.training.query_steps import QuerySteps, trained_on
 
 SETTINGS = settings_of(__file__)
 ADAPTER = "adapter"
@@ -49,15 +49,15 @@ def drawn(path: Path, n_rows: int, max_tokens: int, tokenizer: Any) -> Records:
 
 
 class Referee:
-    """Gradients of an untrained adapter, or of all weights, by backward passes."""
+    """Gradients of all weights, or of an adapter before its first step, by backward passes."""
 
-    def __init__(self, kind: str, adapter: Path) -> None:
+    def __init__(self, adapter: Path | None) -> None:
         from peft import PeftModel
 
         engine = TransformersEngine("demo", dtype="float32", device="cpu")
         self.template = template_for(engine.tokenizer)
         self.model: Any = engine.model.requires_grad_(True)
-        if kind == ADAPTER:
+        if adapter is not None:
             self.model = PeftModel.from_pretrained(engine.model, adapter, is_trainable=True)
             for name, parameter in self.model.named_parameters():
                 if "lora_B" in name:
@@ -72,7 +72,7 @@ class Referee:
         places = [place for place, label in enumerate(one.labels) if label != -100]
         before = torch.tensor([place - 1 for place in places])
         logits = self.model(input_ids=torch.tensor([one.input_ids]), logits_to_keep=before).logits[0]
-        own = logits.log_softmax(-1)[range(len(places)), [one.input_ids[place] for place in places]]
+        own = logits.log_softmax(-1)[list(range(len(places))), [one.input_ids[place] for place in places]]
         (-own.mean()).backward()
         return {name: one.grad for name, one in self.model.named_parameters() if one.grad is not None}
 
@@ -87,66 +87,72 @@ class Referee:
         return sum(float((own * self.query[name]).sum()) for name, own in self.gradient(record).items())
 
 
-def read_table(path: Path) -> pd.DataFrame:
-    """Read what was measured before."""
-    return (
-        pd.read_csv(path, index_col="row") if path.exists() else pd.DataFrame(index=pd.Index([], name="row"))
-    )
+class Measured:
+    """Exact influences and drops, a column each, in a file: what was measured before is kept.
 
+    Parameters
+    ----------
+    pool, query : Records
+    path : Path
+        Of the CSV.
+    until : float
+        Time of the monotonic clock after which no other record's gradient is begun.
+    """
 
-def exact_influences(
-    table: pd.DataFrame, kind: str, pool: Records, query: Records, folder: Path
-) -> Iterator[pd.DataFrame]:
-    """Yield the table with the dot products of the records, as they come."""
-    column = f"exact, {kind}"
-    known = table[column].dropna() if column in table else pd.Series(dtype=float)
-    rows = [row for row in range(len(pool)) if row not in known.index]
-    if rows:
-        referee = Referee(kind, folder)
-        referee.see(query)
-    started = time.perf_counter()
-    for first in range(0, len(rows), 25):
-        some = rows[first : first + 25]
-        for row in some:
-            known.loc[row] = referee.dot(pool[row])
-        print(
-            kind,
-            first + len(some),
-            f"{(time.perf_counter() - started) / (first + len(some)):.2f} s",
-            flush=True,
+    def __init__(self, pool: Records, query: Records, path: Path, until: float) -> None:
+        self.pool, self.query, self.path, self.until = pool, query, path, until
+        empty = pd.DataFrame(index=pd.RangeIndex(len(pool), name="row"))
+        self.table = pd.read_csv(path, index_col="row") if path.exists() else empty
+        self.engine = TransformersEngine("demo", dtype="float32", device="cpu")
+
+    def keep(self, column: str, values: pd.Series) -> None:
+        """Add a column, or what is new in it."""
+        self.table[column] = values
+        self.table.to_csv(self.path)
+
+    @cached_property
+    def before(self) -> pd.DataFrame:
+        """Losses of the untrained model."""
+        return answer_losses(self.pool, self.engine, max_tokens=SETTINGS["max_tokens"])
+
+    def trained(self, kind: str, drop: float, steps: int, out: Path | None = None) -> QuerySteps:
+        """Train on the query."""
+        limit, rank = SETTINGS["max_tokens"], SETTINGS["rank"] if kind == ADAPTER else None
+        found = trained_on(
+            self.engine, self.query, out, steps=steps, query_drop=drop, max_tokens=limit, lora_rank=rank
         )
-        yield table.reindex(range(len(pool))).rename_axis("row").assign(**{column: known})
+        print(kind, "losses", found.losses, "rates", found.learning_rates, flush=True)
+        return found
 
+    def drops(self, kind: str, drop: float, steps: int) -> None:
+        """Measure how far losses fall with one training."""
+        column = f"{kind}, {drop:g} nats, {steps} steps"
+        if column not in self.table:
+            engine = self.trained(kind, drop, steps).engine
+            after = answer_losses(self.pool, engine, max_tokens=SETTINGS["max_tokens"])
+            self.keep(column, loss_drop(self.before, after)["value"])
 
-def measure(pool: Records, query: Records, path: Path) -> pd.DataFrame:
-    """Return exact influences and drops, one column each; what was measured before is kept."""
-    table, limit = read_table(path), SETTINGS["max_tokens"]
-    engine = TransformersEngine("demo", dtype="float32", device="cpu")
-    options: dict[str, Any] = {"max_tokens": limit, "show_progress": False}
-    with tempfile.TemporaryDirectory() as folder:
-        before, adapter = None, Path(folder) / "adapter"
-        runs = [(name, *own) for name, every in SETTINGS["runs"].items() for own in every]
-        for kind, drop, steps in runs:
-            column = f"{kind}, {drop:g} nats, {steps} steps"
-            trained = None
-            if column not in table or (kind == ADAPTER and not adapter.exists()):
-                rank = SETTINGS["rank"] if kind == ADAPTER else None
-                out = adapter if kind == ADAPTER and not adapter.exists() else None
-                trained = trained_on(
-                    engine, query, out, steps=steps, query_drop=drop, max_tokens=limit, lora_rank=rank
-                )
-                print(column, trained.losses, trained.learning_rates, flush=True)
-            if column not in table:
-                before = answer_losses(pool, engine, **options) if before is None else before
-                after = answer_losses(pool, trained.engine, **options)
-                value = loss_drop(before, after)["value"]
-                table = table.reindex(value.index).assign(**{column: value})
-                table.to_csv(path)
-        for kind in SETTINGS["runs"]:
-            for grown in exact_influences(table, kind, pool, query, adapter):
-                grown.to_csv(path)
-                table = grown
-    return table
+    def exact(self, kind: str) -> None:
+        """Compute dot products of gradients, as far as time allows."""
+        column = f"exact, {kind}"
+        values = self.table.get(column, pd.Series(np.nan, index=self.table.index))
+        rows = values.index[values.isna()].tolist()
+        if not rows or time.monotonic() > self.until:
+            return
+        with tempfile.TemporaryDirectory() as folder:
+            out = Path(folder) / "adapter" if kind == ADAPTER else None
+            if out is not None:
+                self.trained(kind, 0.02, 1, out)  # only for its random half, which a step does not change
+            referee = Referee(out)
+        referee.see(self.query)
+        started = time.monotonic()
+        for n, row in enumerate(rows, start=1):
+            values[row] = referee.dot(self.pool[row])
+            if n % 20 == 0 or n == len(rows) or time.monotonic() > self.until:
+                self.keep(column, values)
+                print(f"{n} of {len(rows)}, {(time.monotonic() - started) / n:.2f} s each", flush=True)
+            if time.monotonic() > self.until:
+                return
 
 
 def intervals(a: np.ndarray, b: np.ndarray) -> tuple[float, float, float]:
@@ -160,7 +166,7 @@ def intervals(a: np.ndarray, b: np.ndarray) -> tuple[float, float, float]:
 def report(table: pd.DataFrame, results: Path) -> str:
     """Write and return the Markdown."""
     found = []
-    for kind in SETTINGS["runs"]:
+    for kind in [one for one in SETTINGS["runs"] if f"exact, {one}" in table]:
         exact = f"exact, {kind}"
         for column in [one for one in table if not one.startswith("exact")]:
             own = table[[exact, column]].dropna()
@@ -212,7 +218,16 @@ def main() -> None:
     tokenizer, limit = load_model("demo", dtype="float32", device="cpu")[1], SETTINGS["max_tokens"]
     pool = drawn(given.folder / "alpaca_52k.jsonl.gz", given.rows, limit, tokenizer)
     query = drawn(given.folder / "dolly_3k.json", SETTINGS["query"], limit, tokenizer)
-    print(report(measure(pool, query, given.results.with_suffix(".csv")), given.results))
+    until = time.monotonic() + 60 * SETTINGS["minutes"]
+    measured = Measured(pool, query, given.results.with_suffix(".csv"), until)
+    for kind, runs in SETTINGS["runs"].items():
+        measured.drops(kind, *runs[0])
+        measured.exact(kind)
+        print(report(measured.table, given.results))
+    for kind, runs in SETTINGS["runs"].items():
+        for run in runs[1:]:
+            measured.drops(kind, *run)
+            print(report(measured.table, given.results))
 
 
 if __name__ == "__main__":

@@ -137,7 +137,7 @@ def trained_on(
     losses.append(_mean_loss(trained, asked))
     folder = None if out is None else Path(out)
     if folder is not None:
-        trained.save_pretrained(folder)
+        trained.save_pretrained(folder, save_embedding_layers=False)  # it has none
     return QuerySteps(_engine_over(trained, engine), folder, tuple(losses), tuple(rates))
 
 

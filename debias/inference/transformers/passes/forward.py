@@ -197,6 +197,8 @@ class Forward:
         self, rows: Sequence[Row], share: bool, branches: bool
     ) -> Iterator[tuple[list[int], torch.Tensor, int]]:
         """Put rows through the model; yield numbers and states of each batch, and what its rows share."""
+        if not rows:
+            return
         chosen = self._pass(branches)
         whole = [PrefixGroup(tuple(range(len(rows))), 0)]
         groups = group_by_prefix([row.context for row in rows]) if share else whole

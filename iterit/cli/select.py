@@ -38,6 +38,14 @@ def select(
     why: Annotated[
         Path | None, typer.Option(help="Also write a table of why: complexity, diversity, score, rank.")
     ] = None,
+    folder: Annotated[
+        Path | None,
+        typer.Option(
+            "--on-disk",
+            metavar="FOLDER",
+            help="Hold records and n-grams in this folder while the command runs, where memory is too small.",
+        ),
+    ] = None,
     selection: Annotated[SelectionSettings, Only("mode", "decay", "min_ifd", "max_ifd", "tokens", "seed")],
     quotas: Quota = None,
     scoring: ScoringOptions,
@@ -61,10 +69,10 @@ def select(
         check_output(why, FRAME_FORMATS, (*inputs_of(files, why), out), "why")
     by_vectors = picks.needs_vectors(selection.mode)
     selection = replace(selection, quotas=quotas_of(quotas))
-    records = reading.read(files)
+    records = reading.read(files, folder)
     candidates = picks.candidates(records)
     n_picks = n_picks_of(picks.ratio, len(candidates))
-    counts = count_ngrams(records.responses, tokens=selection.tokens)
+    counts = count_ngrams(records.each_response(), tokens=selection.tokens, folder=folder)
     vectors = picks.vectors(records, counts) if by_vectors else None
     table = None
     if scores is not None:
@@ -95,7 +103,7 @@ def _print_picks(records: "Records", chosen: "Selection", n_picks: int, written:
     """Print how long the picks are, where they come from, and what was excluded."""
     import numpy as np
 
-    words = np.array([len(text.split()) for text in records.responses])
+    words = np.fromiter((len(text.split()) for text in records.each_response()), np.int64, len(records))
     rows = [
         [name, f"{len(own):,}", f"{own.mean():.1f}", f"{np.median(own):.0f}"]
         for name, own in (("all", words), ("picked", words[chosen.rows]))

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from debias.errors import ParameterError
+from debias.errors import ParameterError, param
 from iterit.ngrams.gram_numbers import BYTES_PER_TOKEN, LARGEST_INT32, Integers, number_pairs
 from iterit.ngrams.gram_rows import distinct_per_text, move_together, room_of_texts
 from iterit.ngrams.streamed_counts import count_in_streams
@@ -266,7 +266,7 @@ def _check_memory(n_tokens: int, shortest: int, longest: int, memory: int) -> No
             f" words may need {needed:,}",
             parameter="max_memory",
             received=memory,
-            fix="allow more memory, or count shorter n-grams or fewer texts",
+            fix=f"name a {param('folder')} for files, allow more memory, or count fewer or shorter n-grams",
         )
 
 

@@ -57,18 +57,26 @@ class RecordOptions(Settings):
     )
     refused: Path | None = setting(None, "Write the rows that cannot be used, with reasons, .jsonl.")
 
-    def read(self, files: list[Path]) -> "Records":
+    def read(self, files: list[Path], folder: Path | None = None) -> "Records":
         """Read records, and say which rows were excluded.
+
+        Parameters
+        ----------
+        files : list of Path
+        folder : Path, optional
+            Holds what does not fit into memory.
 
         Raises
         ------
         RecordsError, ParameterError
             Nothing can be read.
+        StorageError
+            The folder cannot be written.
         """
         from iterit.records.instruction_records import check_usable, read_all
         from iterit.records.record_columns import RecordColumns
 
-        columns = RecordColumns(self.format, self.limit, self.max_characters, self.source_field)
+        columns = RecordColumns(self.format, self.limit, self.max_characters, self.source_field, folder)
         records = read_all(files, columns)
         for note in records.notes(self._where):
             say(f"warning: {note}")

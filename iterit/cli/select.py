@@ -46,6 +46,14 @@ def select(
     why: Annotated[
         Path | None, typer.Option(help="Also write a table of why: complexity, diversity, score, rank.")
     ] = None,
+    folder: Annotated[
+        Path | None,
+        typer.Option(
+            "--on-disk",
+            metavar="FOLDER",
+            help="Hold records and n-grams in this folder while the command runs, where memory is too small.",
+        ),
+    ] = None,
     selection: Annotated[SelectionSettings, Only(*RULES, "seed")],
     signal: SignalOptions,
     quotas: Quota = None,
@@ -71,7 +79,7 @@ def select(
     by_vectors = picks.needs_vectors(selection.mode, selection.diversity)
     selection = replace(selection, quotas=limits_of(quotas, "quotas"), floors=limits_of(floors, "floors"))
     signal.check(selection.mode)
-    records = reading.read(files)
+    records = reading.read(files, folder)
     found = Signals()
     if signal.values is not None:
         found = Signals(values=read_values(signal.values, records))
@@ -79,7 +87,7 @@ def select(
         found = scoring.signals(records, reading.others(other), selection.mode, engine, reading)
     candidates = picks.candidates(records)
     n_picks = n_picks_of(picks.ratio, len(candidates))
-    counts = count_ngrams(records.responses, tokens=selection.tokens)
+    counts = count_ngrams(records.each_response(), tokens=selection.tokens, folder=folder)
     vectors = picks.vectors(records, counts) if by_vectors else None
     table = None
     if scores is not None:
@@ -117,7 +125,7 @@ def _print_picks(records: "Records", chosen: "Selection", n_picks: int, written:
     """Print how long the picks are, where they come from, and what was excluded."""
     import numpy as np
 
-    words = np.array([len(text.split()) for text in records.responses])
+    words = np.fromiter((len(text.split()) for text in records.each_response()), np.int64, len(records))
     rows = [
         [name, f"{len(own):,}", f"{own.mean():.1f}", f"{np.median(own):.0f}"]
         for name, own in (("all", words), ("picked", words[chosen.rows]))

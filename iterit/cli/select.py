@@ -1,6 +1,6 @@
 """``iterit select``: the records that are hard and add to what is already picked."""
 
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -11,9 +11,10 @@ from debias.console.number_formats import counted
 from debias.console.option_groups import Only
 from debias.console.output_files import check_output, write_or_rescue
 from debias.console.screen import print_lines, print_table
-from iterit.cli.record_options import Files, RecordOptions, inputs_of
-from iterit.cli.scoring_options import ScoringEngine, ScoringOptions, Signals
-from iterit.cli.selection_options import (
+from debias.settings import setting
+from iterit.cli.options.record_options import Files, RecordOptions, inputs_of
+from iterit.cli.options.scoring_options import ScoringEngine, ScoringOptions, Signals
+from iterit.cli.options.selection_options import (
     RULES,
     Floor,
     PickOptions,
@@ -31,11 +32,22 @@ if TYPE_CHECKING:
 RECORD_FORMATS = (".jsonl", ".json", ".parquet")
 
 
+@dataclass(frozen=True)
+class SelectOptions(PickOptions):
+    """How many records are picked, from which, and where they are held."""
+
+    on_disk: Path | None = setting(
+        None,
+        "Hold records and n-grams in this folder while the command runs, where memory is too small.",
+        metavar="FOLDER",
+    )
+
+
 def select(
     files: Files,
     *,
     engine: Annotated[ScoringEngine, Only("engine", "model", "dtype", "device")],
-    picks: PickOptions,
+    picks: SelectOptions,
     out: Annotated[Path, typer.Option(help="The picked records, as they were read.")] = Path(
         "selected.jsonl"
     ),
@@ -45,14 +57,6 @@ def select(
     ] = None,
     why: Annotated[
         Path | None, typer.Option(help="Also write a table of why: complexity, diversity, score, rank.")
-    ] = None,
-    folder: Annotated[
-        Path | None,
-        typer.Option(
-            "--on-disk",
-            metavar="FOLDER",
-            help="Hold records and n-grams in this folder while the command runs, where memory is too small.",
-        ),
     ] = None,
     selection: Annotated[SelectionSettings, Only(*RULES, "seed")],
     signal: SignalOptions,
@@ -79,7 +83,7 @@ def select(
     by_vectors = picks.needs_vectors(selection.mode, selection.diversity)
     selection = replace(selection, quotas=limits_of(quotas, "quotas"), floors=limits_of(floors, "floors"))
     signal.check(selection.mode)
-    records = reading.read(files, folder)
+    records = reading.read(files, picks.on_disk)
     found = Signals()
     if signal.values is not None:
         found = Signals(values=read_values(signal.values, records))
@@ -87,7 +91,7 @@ def select(
         found = scoring.signals(records, reading.others(other), selection.mode, engine, reading)
     candidates = picks.candidates(records)
     n_picks = n_picks_of(picks.ratio, len(candidates))
-    counts = count_ngrams(records.each_response(), tokens=selection.tokens, folder=folder)
+    counts = count_ngrams(records.each_response(), tokens=selection.tokens, folder=picks.on_disk)
     vectors = picks.vectors(records, counts) if by_vectors else None
     table = None
     if scores is not None:

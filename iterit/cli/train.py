@@ -12,11 +12,11 @@ from debias.console.option_groups import Only
 from debias.console.screen import print_lines
 from debias.errors import ParameterError, param
 from debias.settings import setting
-from iterit.cli.record_options import Files, RecordOptions
+from iterit.cli.options.record_options import Files, RecordOptions
+from iterit.cli.options.scoring_options import TemplateOptions
+from iterit.cli.options.selection_options import RULES as SELECTION_RULES
+from iterit.cli.options.selection_options import Floor, PickOptions, Quota, limits_of
 from iterit.cli.report import print_report
-from iterit.cli.scoring_options import TemplateOptions
-from iterit.cli.selection_options import RULES as SELECTION_RULES
-from iterit.cli.selection_options import Floor, PickOptions, Quota, limits_of
 from iterit.rounds.round_settings import RoundSettings
 from iterit.training.trainer_setup import TrainingSettings
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from debias.errors import ParameterError, param
 from debias.inference.engine_settings import EngineSettings
 from debias.settings import Settings, setting
-from iterit.cli.record_options import RecordOptions
+from iterit.cli.options.record_options import RecordOptions
 
 if TYPE_CHECKING:
     import numpy as np

@@ -129,7 +129,7 @@ class _Audit:
             if len(np.setdiff1d(rows, self.candidates)):
                 raise ParameterError(
                     f"{name!r} has records that are held out", parameter="held_out",
-                    fix="hold out records that no tool has picked",
+                    fix=f"choose records for {param('held_out')} that no tool has picked",
                 )  # fmt: skip
 
     def pairs(

@@ -355,11 +355,11 @@ def test_no_path_of_one_machine_is_committed():
             assert not found, f"{name}: {found}"
 
 
-if __name__ == "__main__":
-    HELP_PAGE.parent.mkdir(exist_ok=True)
-    HELP_PAGE.write_text(help_page(), encoding="utf-8")
-
-
 def test_the_python_of_the_page_on_scale_runs():
     (code,) = blocks("python", ROOT / "docs" / "selection-at-scale.md")
     exec(code, {})
+
+
+if __name__ == "__main__":
+    HELP_PAGE.parent.mkdir(exist_ok=True)
+    HELP_PAGE.write_text(help_page(), encoding="utf-8")

@@ -7,9 +7,9 @@ Run it from the repository root (about two hours on two cores; rerun it to resum
 Two pools: instructions (Alpaca and Dolly), and instructions with rows of TREC, AG News and SST-5, where
 the query of the targeted modes is 40 labelled questions of TREC. Without the folder the project's own
 instructions stand in for Alpaca and Dolly. Every mode picks within strata of answer tokens, so that all
-share the random draws; "published" is also run as it is, against draws of its own lengths. On the second pool
-each trained model also classifies rows of TREC, before and after a correction fitted on its own
-probabilities of 100 labelled rows. Writes experiments/results/audit_modes.md, .csv and
+share the random draws. On the second pool each trained model also classifies rows of TREC, before and
+after a correction that is fitted on its own
+probabilities of 60 labelled rows. Writes experiments/results/audit_modes.md, .csv and
 audit_modes_tasks.csv.
 """
 
@@ -26,7 +26,6 @@ import pandas as pd
 from common import RESULTS, machine, markdown, settings_of
 
 from debias.estimators.debiasers import EnsembleDebiaser
-from debias.inference.models.loading import load_model
 from debias.inference.texts.sources import load_split
 from debias.inference.texts.tasks import Task, load_task
 from debias.inference.transformers.transformers_engine import TransformersEngine
@@ -43,7 +42,7 @@ from iterit.scoring.complexity import score_complexity
 from iterit.scoring.loss_drop import loss_drop
 from iterit.scoring.representations import query_similarities, record_vectors
 from iterit.selection.selection import select
-from iterit.training.audits.audit import audit, within_budget
+from iterit.training.audits.picks_audit import audit, within_budget
 from iterit.training.audits.audit_settings import AuditSettings
 from iterit.training.audits.planted_picks import planted_scores, planted_shares
 from iterit.training.audits.subset_runs import SubsetRuns
@@ -57,7 +56,11 @@ FILES = {"alpaca": "alpaca_52k.jsonl.gz", "dolly": "dolly_3k.json"}
 
 def asked(task: Task, text: str, label: str) -> dict:
     """Return a row of a task as an instruction."""
-    return {"question": task.prompt(text, []).strip(), "answer": task.labels[task.class_index(label)], "source": task.name}
+    return {
+        "question": task.prompt(text, []).strip(),
+        "answer": task.labels[task.class_index(label)],
+        "source": task.name,
+    }
 
 
 class Source:
@@ -124,7 +127,7 @@ class Pool:
     @cached_property
     def engine(self) -> TransformersEngine:
         """The untrained model."""
-        return TransformersEngine(*load_model(self.model, None), dtype="float32")
+        return TransformersEngine(str(self.model), dtype="float32")
 
     @property
     def limits(self) -> dict:
@@ -148,7 +151,6 @@ class Pool:
             return {"similarities": query_similarities(*own)}
         if mode not in ("influence", "learnable"):
             return {}
-        before = answer_losses(self.records, self.engine, **self.limits)
         if mode == "influence":
             engine = trained_on(
                 self.engine, self.query, template=self.runs.template, max_tokens=self.settings["max_tokens"]
@@ -157,7 +159,7 @@ class Pool:
             learnt = self.runs_of(self.learnt)
             engine = learnt.engine_after(learnt.usable, self.settings["seed"])
         after = answer_losses(self.records, engine, **self.limits)
-        return {"values": loss_drop(before, after)["value"].to_numpy()}
+        return {"values": loss_drop(self.scores, after)["value"].to_numpy()}
 
     def picks(self) -> dict[str, np.ndarray]:
         """Return the rows that each mode picks; kept, since scores take minutes."""
@@ -200,14 +202,16 @@ class Pool:
             for record in part
         }
         train, test = (load_split(task, split, seed=self.settings["seed"]) for split in ("opt", "test"))
-        opt = [row for row, text in enumerate(train.texts) if asked(task, text, task.class_names[0])["question"] not in known]
+        opt = [
+            row
+            for row, text in enumerate(train.texts)
+            if asked(task, text, task.class_names[0])["question"] not in known
+        ]
         opt = np.random.default_rng(self.settings["seed"]).permutation(opt)[: one["n_opt"]]
         rows = np.random.default_rng(self.settings["seed"]).permutation(len(test.texts))[: one["n_test"]]
 
         def prompts(split: object, chosen: np.ndarray) -> list[str]:
-            records = Records.from_rows(
-                [asked(task, split.texts[row], split.labels[row]) for row in chosen]
-            )
+            records = Records.from_rows([asked(task, split.texts[row], split.labels[row]) for row in chosen])
             return [self.runs.template.turns(record)[0].prompt for record in records]
 
         return (
@@ -346,8 +350,8 @@ def task_lines(table: pd.DataFrame, settings: dict) -> list[str]:
         rows.append(row)
     note = (
         f"{settings['task']['n_test']} test rows of {settings['task']['name']}, in per cent; corrected by the"
-        f" ensemble fitted on the model's own probabilities of {settings['task']['n_opt']} labelled rows. Means"
-        " and standard deviations over seeds; differences with 95 % t intervals over seeds."
+        f" ensemble fitted on the model's own probabilities of {settings['task']['n_opt']} labelled rows."
+        " Means and standard deviations over seeds; differences with 95 % t intervals over seeds."
     )
     return ["### Accuracy and COBias of the task\n", note, "", markdown(pd.DataFrame(rows).fillna("")), ""]
 

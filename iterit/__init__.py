@@ -13,23 +13,31 @@ if TYPE_CHECKING:
     from iterit.ngrams.ngram_counts import count_ngrams as count_ngrams
     from iterit.records.instruction_records import Records as Records
     from iterit.records.instruction_records import read_records as read_records
+    from iterit.records.picks_files import read_picks as read_picks
+    from iterit.records.planting.planted_pool import plant as plant
     from iterit.scoring.complexity import score_complexity as score_complexity
     from iterit.scoring.score_shards import merge_scores as merge_scores
     from iterit.selection.near_duplicates import near_duplicates as near_duplicates
     from iterit.selection.selection import Selection as Selection
     from iterit.selection.selection import select as select
     from iterit.templates.named_templates import template_for as template_for
+    from iterit.training.audits.picks_audit import audit as audit
+    from iterit.training.audits.subset_runs import SubsetRuns as SubsetRuns
     from iterit.training.trainer import IterIT as IterIT
     from iterit.training.trainer_callback import IterITTrainer as IterITTrainer
 
 _HOMES = {
     "ngrams.ngram_counts": ("count_ngrams",),
     "records.instruction_records": ("Records", "read_records"),
+    "records.picks_files": ("read_picks",),
+    "records.planting.planted_pool": ("plant",),
     "scoring.complexity": ("score_complexity",),
     "scoring.score_shards": ("merge_scores",),
     "selection.near_duplicates": ("near_duplicates",),
     "selection.selection": ("Selection", "select"),
     "templates.named_templates": ("template_for",),
+    "training.audits.picks_audit": ("audit",),
+    "training.audits.subset_runs": ("SubsetRuns",),
     "training.trainer": ("IterIT",),
     "training.trainer_callback": ("IterITTrainer",),
 }

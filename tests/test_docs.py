@@ -155,15 +155,30 @@ def test_the_python_of_the_readme_works_in_order(tmp_path, monkeypatch, demo_loa
     assert (tmp_path / "correction.json").exists()
 
 
-@pytest.mark.filterwarnings("ignore::UserWarning", "ignore::FutureWarning", "ignore::ResourceWarning")
-def test_the_python_of_the_page_on_rounds_works_in_order(tmp_path, monkeypatch, capsys):
+def write_small_model(folder):
+    """Write a small model and instructions where the pages expect them."""
     from tests.support.tiny_models import byte_tokenizer, tiny_model
 
     tokenizer = copy.deepcopy(byte_tokenizer())
     tokenizer.pad_token = tokenizer.eos_token
     for part in (tiny_model("qwen2", tokenizer), tokenizer):
-        part.save_pretrained(tmp_path / "my-model")
-    (tmp_path / "your.jsonl").write_bytes((ROOT / "data" / "instructions.jsonl").read_bytes())
+        part.save_pretrained(folder / "my-model")
+    (folder / "your.jsonl").write_bytes((ROOT / "data" / "instructions.jsonl").read_bytes())
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning", "ignore::FutureWarning", "ignore::ResourceWarning")
+def test_the_python_of_the_page_on_audits_works(tmp_path, monkeypatch, capsys):
+    write_small_model(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    code = "\n".join(blocks("python", ROOT / "docs" / "audit.md"))
+    exec(compile(code, "audit.md", "exec"), {"__name__": "__main__"})
+    out = capsys.readouterr().out
+    assert "first rows" in out and "good" in out and len(list((tmp_path / "audit").glob("*.parquet"))) >= 3
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning", "ignore::FutureWarning", "ignore::ResourceWarning")
+def test_the_python_of_the_page_on_rounds_works_in_order(tmp_path, monkeypatch, capsys):
+    write_small_model(tmp_path)
     code = "\n".join(blocks("python", ROOT / "docs" / "rounds.md"))
     assert "SFTTrainer" in code
     monkeypatch.chdir(tmp_path)
@@ -338,6 +353,11 @@ def test_no_path_of_one_machine_is_committed():
         if path.suffix in {".py", ".md", ".toml", ".txt", ".csv", ".jinja"} and path.exists():
             found = re.search(r"(?<![\w.])/(root|home|work)/\w", path.read_text(encoding="utf-8"))
             assert not found, f"{name}: {found}"
+
+
+def test_the_python_of_the_page_on_scale_runs():
+    (code,) = blocks("python", ROOT / "docs" / "selection-at-scale.md")
+    exec(code, {})
 
 
 if __name__ == "__main__":

@@ -13,8 +13,8 @@ from debias.console.output_files import check_output, write_or_rescue
 from debias.console.screen import print_lines, print_table
 from debias.errors import ParameterError
 from debias.settings import setting
-from iterit.cli.record_options import RecordOptions
-from iterit.cli.scoring_options import TemplateOptions
+from iterit.cli.options.record_options import RecordOptions
+from iterit.cli.options.scoring_options import TemplateOptions
 from iterit.training.audits.audit_settings import AuditSettings
 from iterit.training.trainer_setup import TrainingSettings
 
@@ -29,7 +29,10 @@ if TYPE_CHECKING:
     from iterit.training.audits.subset_runs import SubsetRuns
 
 _TRAINING = ("lora", "lora_rank", "learning_rate", "batch_size", "gradient_accumulation", "bf16", "device")
-_MODES = ("published", "length_neutral", "length_debiased", "complexity", "diversity", "longest", "random")
+_MODES = (
+    "published", "length_neutral", "length_debiased", "complexity", "banded", "diversity", "longest",
+    "random",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -95,8 +98,8 @@ def audit(
 
     from iterit.records.instruction_records import read_records
     from iterit.reports.audit_report import AuditReport
-    from iterit.training.audits.audit import audit as run_audit
-    from iterit.training.audits.audit import held_out_of
+    from iterit.training.audits.picks_audit import audit as run_audit
+    from iterit.training.audits.picks_audit import held_out_of
     from iterit.training.audits.planted_picks import planted_scores, planted_shares
     from iterit.training.audits.subset_runs import SubsetRuns
     from iterit.training.trainer_setup import trainable_folder

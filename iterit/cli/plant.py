@@ -7,7 +7,7 @@ import typer
 
 from debias.console.output_files import check_output, write_or_rescue
 from debias.console.screen import print_lines, print_table
-from iterit.cli.record_options import Files, RecordOptions, inputs_of
+from iterit.cli.options.record_options import Files, RecordOptions, inputs_of
 from iterit.records.planting.planted_pool import PlantingSettings
 
 

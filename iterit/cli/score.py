@@ -12,8 +12,8 @@ from debias.console.screen import print_lines, print_table
 from debias.errors import ParameterError, param
 from debias.inference.collection.shards.ray_settings import RaySettings
 from debias.inference.collection.shards.shard import Shard
-from iterit.cli.record_options import Files, RecordOptions, inputs_of
-from iterit.cli.scoring_options import ScoringEngine, ScoringOptions
+from iterit.cli.options.record_options import Files, RecordOptions, inputs_of
+from iterit.cli.options.scoring_options import ScoringEngine, ScoringOptions
 
 if TYPE_CHECKING:
     import pandas as pd

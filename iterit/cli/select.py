@@ -1,6 +1,6 @@
 """``iterit select``: the records that are hard and add to what is already picked."""
 
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -11,9 +11,18 @@ from debias.console.number_formats import counted
 from debias.console.option_groups import Only
 from debias.console.output_files import check_output, write_or_rescue
 from debias.console.screen import print_lines, print_table
-from iterit.cli.record_options import Files, RecordOptions, inputs_of
-from iterit.cli.scoring_options import ScoringEngine, ScoringOptions
-from iterit.cli.selection_options import PickOptions, Quota, quotas_of
+from debias.settings import setting
+from iterit.cli.options.record_options import Files, RecordOptions, inputs_of
+from iterit.cli.options.scoring_options import ScoringEngine, ScoringOptions, Signals
+from iterit.cli.options.selection_options import (
+    RULES,
+    Floor,
+    PickOptions,
+    Quota,
+    SignalOptions,
+    limits_of,
+    pool_lengths,
+)
 from iterit.selection.selection_settings import SelectionSettings
 
 if TYPE_CHECKING:
@@ -23,11 +32,22 @@ if TYPE_CHECKING:
 RECORD_FORMATS = (".jsonl", ".json", ".parquet")
 
 
+@dataclass(frozen=True)
+class SelectOptions(PickOptions):
+    """How many records are picked, from which, and where they are held."""
+
+    on_disk: Path | None = setting(
+        None,
+        "Hold records and n-grams in this folder while the command runs, where memory is too small.",
+        metavar="FOLDER",
+    )
+
+
 def select(
     files: Files,
     *,
     engine: Annotated[ScoringEngine, Only("engine", "model", "dtype", "device")],
-    picks: PickOptions,
+    picks: SelectOptions,
     out: Annotated[Path, typer.Option(help="The picked records, as they were read.")] = Path(
         "selected.jsonl"
     ),
@@ -38,8 +58,10 @@ def select(
     why: Annotated[
         Path | None, typer.Option(help="Also write a table of why: complexity, diversity, score, rank.")
     ] = None,
-    selection: Annotated[SelectionSettings, Only("mode", "decay", "min_ifd", "max_ifd", "tokens", "seed")],
+    selection: Annotated[SelectionSettings, Only(*RULES, "seed")],
+    signal: SignalOptions,
     quotas: Quota = None,
+    floors: Floor = None,
     scoring: ScoringOptions,
     reading: RecordOptions,
 ) -> None:
@@ -52,26 +74,35 @@ def select(
     from debias.inference.engine_settings import open_engine
     from iterit.ngrams.ngram_counts import count_ngrams
     from iterit.rounds.round_state import n_picks_of
-    from iterit.scoring.score_files import read_scores
-    from iterit.selection.modes import mode_called
+    from iterit.scoring.score_files import read_scores, read_values
     from iterit.selection.selection import select as select_rows
 
     check_output(out, RECORD_FORMATS, inputs_of(files, out))
     if why is not None:
         check_output(why, FRAME_FORMATS, (*inputs_of(files, why), out), "why")
-    by_vectors = picks.needs_vectors(selection.mode)
-    selection = replace(selection, quotas=quotas_of(quotas))
-    records = reading.read(files)
+    by_vectors = picks.needs_vectors(selection.mode, selection.diversity)
+    selection = replace(selection, quotas=limits_of(quotas, "quotas"), floors=limits_of(floors, "floors"))
+    signal.check(selection.mode)
+    records = reading.read(files, picks.on_disk)
+    found = Signals()
+    if signal.values is not None:
+        found = Signals(values=read_values(signal.values, records))
+    elif (other := signal.query or signal.held_out) is not None:
+        found = scoring.signals(records, reading.others(other), selection.mode, engine, reading)
     candidates = picks.candidates(records)
     n_picks = n_picks_of(picks.ratio, len(candidates))
-    counts = count_ngrams(records.responses, tokens=selection.tokens)
+    counts = count_ngrams(records.each_response(), tokens=selection.tokens, folder=picks.on_disk)
     vectors = picks.vectors(records, counts) if by_vectors else None
     table = None
     if scores is not None:
         table = read_scores(scores, records)
-    elif "complexity" in mode_called(selection.mode).needs:
+    elif "complexity" in selection.how.needs:
         with open_engine(engine) as made:
             table = scoring.score(records, made, reading)
+    lengths = None
+    if selection.match_length:
+        known = found.losses if table is None else table
+        lengths = pool_lengths(records, candidates, engine.model, scoring.template, known)
     chosen = select_rows(
         table,
         counts,
@@ -79,6 +110,9 @@ def select(
         candidates=candidates,
         sources=records.sources,
         embeddings=vectors,
+        values=found.values,
+        similarities=found.similarities,
+        lengths=lengths,
         **asdict(selection),
     )
     write_or_rescue(out, lambda path: records.write(path, chosen.rows))
@@ -95,7 +129,7 @@ def _print_picks(records: "Records", chosen: "Selection", n_picks: int, written:
     """Print how long the picks are, where they come from, and what was excluded."""
     import numpy as np
 
-    words = np.array([len(text.split()) for text in records.responses])
+    words = np.fromiter((len(text.split()) for text in records.each_response()), np.int64, len(records))
     rows = [
         [name, f"{len(own):,}", f"{own.mean():.1f}", f"{np.median(own):.0f}"]
         for name, own in (("all", words), ("picked", words[chosen.rows]))
@@ -106,6 +140,9 @@ def _print_picks(records: "Records", chosen: "Selection", n_picks: int, written:
         counts = chosen.table["source"].value_counts()
         print_table("Sources", ["source", "picked"], [[name, f"{n:,}"] for name, n in counts.items()])
     lines = [f"{_excluded(n)}: {reason}." for reason, n in chosen.excluded.items() if n]
+    lines += [
+        f"{counted(n, 'pick')}, for want of better ones: {why}." for why, n in chosen.compromises.items()
+    ]
     if chosen.n_missing:
         missing = f"{chosen.n_missing:,} of {counted(n_picks, 'pick')}"
         lines.append(f"{missing} could not be made: bounds and quotas left no more records.")

@@ -12,10 +12,11 @@ from debias.console.option_groups import Only
 from debias.console.screen import print_lines
 from debias.errors import ParameterError, param
 from debias.settings import setting
-from iterit.cli.record_options import Files, RecordOptions
+from iterit.cli.options.record_options import Files, RecordOptions
+from iterit.cli.options.scoring_options import TemplateOptions
+from iterit.cli.options.selection_options import RULES as SELECTION_RULES
+from iterit.cli.options.selection_options import Floor, PickOptions, Quota, limits_of
 from iterit.cli.report import print_report
-from iterit.cli.scoring_options import TemplateOptions
-from iterit.cli.selection_options import PickOptions, Quota, quotas_of
 from iterit.rounds.round_settings import RoundSettings
 from iterit.training.trainer_setup import TrainingSettings
 
@@ -24,8 +25,8 @@ if TYPE_CHECKING:
 
 
 RULES = (
-    "mode", "decay", "min_ifd", "max_ifd", "tokens", "window", "update_ratio", "above_share", "stale_share",
-    "confidence", "missed_share", "check_share",
+    *SELECTION_RULES, "window", "update_ratio", "above_share", "stale_share", "confidence", "missed_share",
+    "check_share",
 )  # fmt: skip
 """Settings of a run that are options of the command."""
 
@@ -69,6 +70,7 @@ def train(
     training: TrainingSettings,
     rules: Annotated[RoundSettings, Only(*RULES)],
     quotas: Quota = None,
+    floors: Floor = None,
     scorer: ScorerOptions,
     reading: RecordOptions,
 ) -> None:
@@ -91,8 +93,8 @@ def train(
             received="vllm",
             fix=f"omit {param('engine', 'vllm')}, or train an adapter",
         )
-    shares = quotas_of(quotas)
-    by_vectors = picks.needs_vectors(rules.mode)
+    most, least = limits_of(quotas, "quotas"), limits_of(floors, "floors")
+    by_vectors = picks.needs_vectors(rules.mode, rules.diversity)
     records = reading.read(files)
     vectors = picks.vectors(records, tokens=rules.tokens) if by_vectors else None
     iterit = IterIT(
@@ -106,7 +108,8 @@ def train(
         cache=out / "scores",
         embeddings=vectors,
         seed=training.seed,
-        quotas=shares,
+        quotas=most,
+        floors=least,
         **{name: getattr(rules, name) for name in RULES},
     )
     out.mkdir(parents=True, exist_ok=True)

@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import count, repeat
+from itertools import chain, count, repeat
 from typing import TYPE_CHECKING, cast, overload
 
 from numpy.typing import ArrayLike
@@ -19,7 +19,7 @@ from debias.inference.collection.answer_store import digest
 from debias.rows.json_rows import row_of_value, rows_of_object, to_json
 from debias.rows.row_files import read_rows, readable
 from iterit.records.chat_messages import Message
-from iterit.records.record_columns import RecordColumns, UnreadFields
+from iterit.records.record_columns import RecordColumns, UnreadFields, taken
 from iterit.records.record_files import Place, keeps_types, write_rows, write_typed
 from iterit.records.record_formats import parse_row
 from iterit.row_numbers import row_numbers
@@ -161,7 +161,18 @@ class Records(Sequence[Record]):
     @cached_property
     def responses(self) -> list[str]:
         """The answer of every record; several answers are joined by newlines."""
-        return list(self._rows["response"].to_pylist())
+        return list(self.each_response())
+
+    def each_response(self) -> Iterator[str]:
+        """Yield the answers one after the other, for more records than fit into memory.
+
+        Examples
+        --------
+        >>> list(Records.from_rows([{"question": "1 + 1?", "answer": "2"}]).each_response())
+        ['2']
+        """
+        for batch in self._rows.select(["response"]).to_batches(_BATCH_ROWS):
+            yield from batch.column("response").to_pylist()
 
     @cached_property
     def digests(self) -> list[str]:
@@ -171,7 +182,7 @@ class Records(Sequence[Record]):
     @cached_property
     def sources(self) -> list[str]:
         """The source of every record: the name of its file, or the value of the source field."""
-        return list(self._rows["source"].to_pylist())
+        return list(chain.from_iterable(map(_shared_strings, self._rows["source"].chunks)))
 
     @property
     def format(self) -> str:
@@ -249,7 +260,7 @@ class Records(Sequence[Record]):
             There is no such row.
         """
         numbers = row_numbers(rows, len(self))
-        return Records(self._rows.take(numbers), self._refused.slice(0, 0), self._format)
+        return Records(taken(self._rows, numbers), self._refused.slice(0, 0), self._format)
 
     def write(self, path: str | os.PathLike[str], rows: ArrayLike | None = None) -> None:
         """Write records as they were read, all their fields included; tables into Parquet keep their types.
@@ -283,6 +294,7 @@ def read_records(
     limit: int | None = None,
     max_characters: int | None = None,
     source_field: str | None = None,
+    folder: str | os.PathLike[str] | None = None,
 ) -> Records:
     r"""Read instruction records from files of any size.
 
@@ -299,6 +311,8 @@ def read_records(
         Rows whose messages have more characters together are refused.
     source_field : str, optional
         Field of a row with its source; by default the name of its file.
+    folder : str or path-like, optional
+        Holds rows that do not fit into memory, in a file without a name that vanishes with the process.
 
     Returns
     -------
@@ -311,6 +325,8 @@ def read_records(
         A file cannot be read, or no row of any file is usable.
     ParameterError
         A parameter is not allowed.
+    StorageError
+        The folder cannot be written, or its disk is full.
 
     Examples
     --------
@@ -324,7 +340,7 @@ def read_records(
     >>> records.refused[["line", "reason", "excerpt"]].to_dict("records")
     [{'line': 2, 'reason': 'not JSON', 'excerpt': 'nonsense'}]
     """
-    records = read_all(paths, RecordColumns(format, limit, max_characters, source_field))
+    records = read_all(paths, RecordColumns(format, limit, max_characters, source_field, folder))
     check_usable(records, paths)
     return records
 
@@ -349,6 +365,12 @@ def check_usable(records: Records, paths: Files) -> None:
             file=", ".join(map(str, files)),
             fix="rows need instruction and output, question and answer, or messages with roles",
         )
+
+
+def _shared_strings(column: "pa.DictionaryArray") -> list[str]:
+    """Return values that come again and again as one string each."""
+    names = column.dictionary.to_pylist()
+    return [names[number] for number in column.indices.to_pylist()]
 
 
 def _rows(n: int, one: str, many: str) -> str:

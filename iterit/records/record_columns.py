@@ -1,10 +1,16 @@
 """Checks rows one by one, and keeps them compactly in columns: usable ones, and refused ones with reasons."""
 
+import mmap
+import os
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+import numpy as np
+import numpy.typing as npt
+
+from debias.files.unnamed_file import storing, unnamed_file
 from debias.rows.json_rows import RawRow, as_unicode
 from debias.settings import check_choice, check_positive_integer
 from iterit.records.record_formats import FORMATS, Content, parse_row
@@ -37,14 +43,19 @@ class RecordColumns:
     """Rows of files, kept compactly; see :func:`iterit.records.instruction_records.read_records`."""
 
     def __init__(
-        self, format: str, limit: int | None, max_characters: int | None, source_field: str | None
+        self,
+        format: str,
+        limit: int | None,
+        max_characters: int | None,
+        source_field: str | None,
+        folder: str | os.PathLike[str] | None = None,
     ) -> None:
         for name, number in (("limit", limit), ("max_characters", max_characters)):
             check_positive_integer(name, number, or_none=True)
         check_choice("format", format, FORMATS)
         self.format = format
         self.limit, self.max_characters, self.source_field = limit, max_characters, source_field
-        self.kept = _Columns("text", "file", "line", "source", "response")
+        self.kept = _Columns("text", "file", "line", "source", "response", folder=folder)
         self.refused = _Columns("file", "line", "reason", "detail", "text")
         self.unread = UnreadFields()
 
@@ -80,9 +91,9 @@ class RecordColumns:
 
 
 class _Columns:
-    """Columns that grow, kept compactly."""
+    """Columns that grow, kept compactly: in memory, or in a file without a name in a folder."""
 
-    def __init__(self, *names: str) -> None:
+    def __init__(self, *names: str, folder: str | os.PathLike[str] | None = None) -> None:
         import pyarrow as pa
 
         repeats = pa.dictionary(pa.int32(), pa.string())
@@ -96,6 +107,9 @@ class _Columns:
         self.n_rows = 0
         self.waiting: list[tuple[object, ...]] = []
         self.batches: list[pa.RecordBatch] = []
+        self.folder = folder
+        self.file = None if folder is None else unnamed_file(folder)
+        self.writer = None if self.file is None else pa.ipc.new_stream(self.file, self.schema)
 
     def __len__(self) -> int:
         return self.n_rows
@@ -114,8 +128,13 @@ class _Columns:
             pa.array(column, type=kind)
             for column, kind in zip(zip(*self.waiting, strict=True), self.schema.types, strict=True)
         ]
-        self.batches.append(pa.record_batch(arrays, schema=self.schema))
+        batch = pa.record_batch(arrays, schema=self.schema)
         self.waiting = []
+        if self.writer is None or self.folder is None:
+            self.batches.append(batch)
+            return
+        with storing(self.folder):
+            self.writer.write_batch(batch)
 
     def table(self) -> "pa.Table":
         """Return all rows as one table."""
@@ -123,4 +142,47 @@ class _Columns:
 
         if self.waiting:
             self._flush()
-        return pa.Table.from_batches(self.batches, schema=self.schema).unify_dictionaries().combine_chunks()
+        if self.file is None or self.writer is None or self.folder is None:
+            return (
+                pa.Table.from_batches(self.batches, schema=self.schema).unify_dictionaries().combine_chunks()
+            )
+        with storing(self.folder), self.file:
+            self.writer.close()
+            self.file.flush()
+            mapped = mmap.mmap(self.file.fileno(), 0, access=mmap.ACCESS_READ)
+        return pa.ipc.open_stream(pa.py_buffer(mapped)).read_all().unify_dictionaries()
+
+
+def taken(table: "pa.Table", rows: npt.NDArray[np.int64]) -> "pa.Table":
+    """Return some rows of a table in the order given, and copy no others.
+
+    Parameters
+    ----------
+    table : Table
+        In one piece or in many, as a file has it.
+    rows : ndarray of int64
+
+    Returns
+    -------
+    Table
+        In one piece.
+
+    Examples
+    --------
+    >>> import numpy as np, pyarrow as pa
+    >>> pieces = pa.concat_tables([pa.table({"n": [0, 1]}), pa.table({"n": [2, 3]})])
+    >>> taken(pieces, np.array([3, 0, 3]))["n"].to_pylist()
+    [3, 0, 3]
+    """
+    import pyarrow as pa
+
+    order = np.argsort(rows, kind="stable")
+    ascending, found, first = rows[order], [table.schema.empty_table()], 0
+    for batch in table.to_batches():
+        low, high = np.searchsorted(ascending, [first, first + len(batch)])
+        if low < high:
+            found.append(pa.Table.from_batches([batch.take(pa.array(ascending[low:high] - first))]))
+        first += len(batch)
+    places = np.empty_like(order)
+    places[order] = np.arange(len(order))
+    return pa.concat_tables(found).unify_dictionaries().combine_chunks().take(pa.array(places))

@@ -12,7 +12,7 @@ from debias.pages.environment import page_environment
 from debias.pages.markdown import escape, markdown_table
 from iterit.reports.audit_verdict import findings_of, verdict_of
 from iterit.reports.rounds_pages import Section, decimal, whole
-from iterit.training.audits.audit import AuditResult
+from iterit.training.audits.picks_audit import AuditResult
 
 _WAYS = {
     "untrained": "untrained model", "picks": "picks", "random": "random, same lengths",

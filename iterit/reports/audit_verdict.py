@@ -3,7 +3,7 @@
 import pandas as pd
 
 from debias.console.number_formats import counted, percent
-from iterit.training.audits.audit import AuditResult
+from iterit.training.audits.picks_audit import AuditResult
 
 OVERLAP = 0.2
 """A finding names random draws that share this much with the picks."""

@@ -8,15 +8,16 @@ import math
 from collections.abc import Callable
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from debias.errors import ParameterError
 from iterit.rounds.bounded_window import hardest, score_within_bounds
 from iterit.rounds.round_settings import RoundSettings
 from iterit.rounds.round_state import RoundState, pickable, with_picks, with_scores
-from iterit.rounds.windows import next_rows, window_of
+from iterit.rounds.windows import next_rows, next_rows_for_floors, window_of
 from iterit.row_numbers import RowArray
-from iterit.selection.eligibility import SCORED
+from iterit.selection.eligibility import SCORED, band_of
 
 RowScorer = Callable[[RowArray], pd.DataFrame]
 """Scores rows with the current model: a DataFrame indexed by row, see :mod:`iterit.scoring.complexity`."""
@@ -26,9 +27,13 @@ RowPicker = Callable[[RowArray, pd.DataFrame, int], pd.DataFrame]
 
 
 def run_round(
-    state: RoundState, settings: RoundSettings, score: RowScorer, pick: RowPicker
+    state: RoundState,
+    settings: RoundSettings,
+    score: RowScorer,
+    pick: RowPicker,
+    sources: npt.NDArray[np.object_] | None = None,
 ) -> tuple[RoundState, dict[str, float]]:
-    """Score a window, widen it until it holds enough rows to pick, and pick.
+    """Score a window, widen it until it holds enough rows to pick, of each source with a floor too, and pick.
 
     Where all rows together hold too few, the picks are completed with the rows whose IFD is nearest
     to the bounds, so that every round trains the same number of rows; the table of picks names them.
@@ -41,6 +46,8 @@ def run_round(
         Scores rows with the current model.
     pick : callable
         Picks from candidates.
+    sources : ndarray of shape (n_rows,), optional
+        Source of each row, where sources have floors.
 
     Returns
     -------
@@ -48,7 +55,8 @@ def run_round(
         The state in which the next round begins.
     counts : dict
         n_scored, n_top, n_stale, n_above, n_widened, n_candidates, n_completed; with the window ``bounded``
-        also those of :class:`iterit.rounds.bounded_window.Bounded`.
+        also those of :class:`iterit.rounds.bounded_window.Bounded`; and n_compromises, picks that a stratum,
+        a floor or a value of 0 or below made necessary, where there are any.
 
     Raises
     ------
@@ -64,8 +72,12 @@ def run_round(
         state = with_scores(state, score(rows), settings)
         counts = {"n_top": window.n_top, "n_stale": window.n_stale, "n_above": window.n_above}
     n_first = len(rows)
-    while (missing := settings.n_picks - int(pickable(state.newest(), settings)[rows].sum())) > 0:
-        more = next_rows(state, settings, rows, max(missing, math.ceil(0.1 * settings.window_size)))
+    while True:
+        missing = settings.n_picks - int(pickable(state.newest(), settings)[rows].sum())
+        if missing > 0:
+            more = next_rows(state, settings, rows, max(missing, math.ceil(0.1 * settings.window_size)))
+        else:
+            more = next_rows_for_floors(state, settings, rows, sources)
         if not len(more):
             break
         state = with_scores(state, score(more), settings)
@@ -75,9 +87,8 @@ def run_round(
     if is_bounded:
         candidates = hardest(newest, candidates, settings)
     stale = state.of_proxy() if state.round else np.zeros(state.n_rows, dtype=bool)
-    table = _completed(
-        pick(candidates, newest, state.round), newest.assign(ifd=newest["ifd"].mask(stale)), settings
-    )
+    picked = pick(candidates, newest, state.round)
+    table = _completed(picked, newest.assign(ifd=newest["ifd"].mask(stale)), settings)
     counts = {
         "n_scored": len(rows),
         "n_stale": 0,
@@ -86,6 +97,8 @@ def run_round(
         "n_candidates": len(candidates),
         "n_completed": int(table["completed"].sum()),
     }
+    if compromises := int(picked.attrs.get("n_compromises", 0)):
+        counts["n_compromises"] = compromises
     return with_picks(state, table), counts
 
 
@@ -123,9 +136,13 @@ def _completed(table: pd.DataFrame, newest: pd.DataFrame, settings: RoundSetting
         return table
     ifd = newest["ifd"].to_numpy().astype(np.float64)
     usable = newest["status"].isin(SCORED).to_numpy() & np.isfinite(ifd)
-    usable[table["row"].to_numpy(dtype=np.int64)] = False
     low = -np.inf if settings.min_ifd is None else settings.min_ifd
-    gap = np.maximum(np.maximum(low - ifd, ifd - settings.max_ifd), 0)
+    high = settings.max_ifd
+    if settings.mode == "banded":
+        within = ifd[usable & (ifd >= low) & (ifd < high)]
+        low, high = band_of(within, settings.low_quantile, settings.high_quantile)
+    usable[table["row"].to_numpy(dtype=np.int64)] = False
+    gap = np.maximum(np.maximum(low - ifd, ifd - high), 0)
     rows = np.flatnonzero(usable)
     rows = rows[np.lexsort((-ifd[rows], gap[rows]))][:missing]
     if len(rows) < missing:

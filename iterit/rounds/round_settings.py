@@ -38,7 +38,8 @@ class RoundSettings(SelectionSettings):
     check_share : float, default=0.02
         Share of the rows that the window ``bounded`` scores whatever their scores are, to find out what it
         misses: 50 rows at least.
-    mode, decay, min_ifd, max_ifd, tokens, quotas, seed
+    mode, decay, min_ifd, max_ifd, tokens, quotas, floors, match_length, diversity, low_quantile, \
+    high_quantile, seed
         See :class:`iterit.selection.selection_settings.SelectionSettings`; the seed also decides the
         order in which picked rows are trained.
 
@@ -89,6 +90,16 @@ class RoundSettings(SelectionSettings):
                 parameter="above_share",
                 received=self.above_share,
                 fix="make their sum less than 1, so that a part of the window is left to the hardest rows",
+            )
+        others = {"match_length": self.match_length, "floors": self.floors, "mode": self.mode == "banded"}
+        if self.window == "bounded" and any(others.values()):
+            name = next(name for name, used in others.items() if used)
+            raise ParameterError(
+                f"the window 'bounded' holds the hardest records of all, and {name} is"
+                f" {getattr(self, name)!r}, which picks others",
+                parameter="window",
+                received="bounded",
+                fix="use the window 'top'",
             )
 
     @property

@@ -13,9 +13,10 @@ from numpy.typing import NDArray
 
 from debias.console.number_formats import counted
 from debias.errors import ParameterError
+from iterit.rounds.length_order import in_length_order
 from iterit.rounds.round_settings import RoundSettings
 from iterit.row_numbers import RowArray
-from iterit.selection.eligibility import SCORED
+from iterit.selection.eligibility import SCORED, band_of
 
 SCORE_COLUMNS = {
     "ifd": "float32",
@@ -144,12 +145,41 @@ def n_picks_of(ratio: float, n_rows: int) -> int:
 
 
 def pickable(scores: pd.DataFrame, settings: RoundSettings) -> NDArray[np.bool_]:
-    """Tell for each row of a table with columns ifd and status whether its score is within the bounds."""
+    """Tell for each row of a table with columns ifd and status whether its score is within the bounds.
+
+    In the mode "banded" also within the band: the quantiles are those of all rows of the table within the
+    bounds. Of :meth:`RoundState.newest` these are the newest IFDs of all records, of this round or older.
+    """
     ifd = scores["ifd"].to_numpy()
     low = -np.inf if settings.min_ifd is None else settings.min_ifd
     with np.errstate(invalid="ignore"):
         within = (ifd >= low) & (ifd < settings.max_ifd)
-    return np.asarray(within & scores["status"].isin(SCORED).to_numpy())
+        may = np.asarray(within & scores["status"].isin(SCORED).to_numpy())
+        if settings.mode == "banded":
+            least, most = band_of(ifd[may], settings.low_quantile, settings.high_quantile)
+            may &= (ifd >= least) & (ifd <= most)
+    return may
+
+
+def fall_of_losses(before: pd.DataFrame, newest: pd.DataFrame, number: int) -> NDArray[np.float64]:
+    """Return how much the loss of each answer fell between its last two scores.
+
+    Parameters
+    ----------
+    before, newest : DataFrame
+        Of :meth:`RoundState.newest`, before and after the scores of a round.
+    number : int
+        The round. NaN for rows that it did not score, or that were never scored before.
+
+    Examples
+    --------
+    >>> before = pd.DataFrame({"conditional": [2.0, 1.0, np.nan], "round": [0, 0, -1]})
+    >>> newest = pd.DataFrame({"conditional": [1.5, 1.0, 3.0], "round": [1, 0, 1]})
+    >>> fall_of_losses(before, newest, 1)
+    array([0.5, nan, nan])
+    """
+    drop = before["conditional"].to_numpy(np.float64) - newest["conditional"].to_numpy(np.float64)
+    return np.where(newest["round"].to_numpy() == number, drop, np.nan)
 
 
 def rescorable(newest: pd.DataFrame) -> NDArray[np.bool_]:
@@ -210,7 +240,8 @@ def ranked(
     Returns
     -------
     below : int64 array
-        Rows that may be picked, hardest first; ties go to the first row.
+        Rows that may be picked, hardest first; ties go to the first row. Where lengths are matched, the
+        first rows of this order, however many, have the lengths of all records.
     above : int64 array
         Scored rows that may not be picked, those with the oldest score first.
     """
@@ -219,7 +250,16 @@ def ranked(
     others = rescorable(newest) & ~may
     below, above = np.flatnonzero(may), np.flatnonzero(others)
     last = np.zeros(len(ifd), dtype=bool) if of_proxy is None else of_proxy
-    return below[np.lexsort((-ifd[below], last[below]))], above[np.lexsort((ifd[above], rounds[above]))]
+    below = below[np.lexsort((-ifd[below], last[below]))]
+    if settings.match_length:
+        below = in_length_order(below, answer_tokens(newest), settings.n_picks)
+    return below, above[np.lexsort((ifd[above], rounds[above]))]
+
+
+def answer_tokens(newest: pd.DataFrame) -> NDArray[np.float64]:
+    """Return the answer tokens of each row as its newest score has them, NaN where it has none."""
+    tokens = newest["n_tokens"].to_numpy().astype(np.float64)
+    return np.where((tokens > 0) & newest["status"].isin(SCORED).to_numpy(), tokens, np.nan)
 
 
 def empty_table(columns: dict[str, str]) -> pd.DataFrame:

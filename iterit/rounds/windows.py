@@ -7,10 +7,12 @@ import math
 from typing import NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 
 from iterit.rounds.round_settings import RoundSettings
-from iterit.rounds.round_state import RoundState, ranked
+from iterit.rounds.round_state import RoundState, pickable, ranked
 from iterit.row_numbers import RowArray
+from iterit.selection.eligibility import floor_rows
 
 
 class Window(NamedTuple):
@@ -70,3 +72,34 @@ def next_rows(state: RoundState, settings: RoundSettings, scored: RowArray, coun
     else:
         order = np.concatenate(ranked(state.newest(), settings, state.of_proxy()))
     return np.asarray(order[~np.isin(order, scored)][:count], dtype=np.int64)
+
+
+def next_rows_for_floors(
+    state: RoundState,
+    settings: RoundSettings,
+    scored: RowArray,
+    sources: npt.NDArray[np.object_] | None,
+) -> RowArray:
+    """Return rows to score beyond a window that holds too few rows to pick of a source with a floor.
+
+    They are of that source, in the order of the window; none where it has no others.
+
+    Parameters
+    ----------
+    state : RoundState
+    settings : RoundSettings
+    scored : int64 array
+        Rows of the window.
+    sources : ndarray of shape (n_rows,), optional
+        Source of each row.
+    """
+    floors = {} if sources is None else floor_rows(settings.floors, settings.n_picks)
+    may = pickable(state.newest(), settings)[scored]
+    found = [np.empty(0, dtype=np.int64)]
+    for source, least in floors.items():
+        own = sources == source
+        missing = least - int((may & own[scored]).sum())
+        if missing > 0:
+            order = next_rows(state, settings, scored, state.n_rows)
+            found.append(order[own[order]][: max(missing, math.ceil(0.1 * settings.update_ratio * least))])
+    return np.concatenate(found)

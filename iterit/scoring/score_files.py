@@ -1,11 +1,16 @@
-"""Writes scores beside the digests of their records, and finds the score of every record by its digest."""
+"""Writes scores beside the digests of their records, and finds the score of every record by its digest.
+
+Values of records, of any tool, are found by digest or by row.
+"""
 
 import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from debias.console.frame_files import FRAME_FORMATS, write_frame
 from debias.errors import ParameterError, TableError, param
@@ -15,6 +20,7 @@ if TYPE_CHECKING:
     from iterit.records.instruction_records import Records
 
 _NEEDED = ["digest", "ifd", "status"]
+_TOKENS = "n_tokens"
 _TEXTS = {"digest": str, "status": str}  # a digest may look like a number
 
 
@@ -65,7 +71,7 @@ def read_scores(path: Path, records: "Records") -> pd.DataFrame:
 
     Returns
     -------
-    DataFrame, indexed by the row of each record: ifd and status
+    DataFrame, indexed by the row of each record: ifd and status, and n_tokens where the file has it
 
     Raises
     ------
@@ -100,6 +106,58 @@ def read_scores(path: Path, records: "Records") -> pd.DataFrame:
             fix=f"score these files with iterit score, or omit {param('scores')}",
         )
     return found.set_index(pd.RangeIndex(len(records), name="row"))
+
+
+def read_values(path: Path, records: "Records") -> NDArray[np.float64]:
+    """Read what each record is worth, a table of any tool.
+
+    Parameters
+    ----------
+    path : Path
+        Ends in .parquet, .csv or .jsonl. Columns: value, and digest or row (numbered from 0).
+    records : Records
+
+    Returns
+    -------
+    ndarray of float64, shape (n_records,)
+        NaN where the table has no value.
+
+    Raises
+    ------
+    ParameterError
+        The file name has another ending.
+    TableError
+        The file is no such table, holds a value that is no finite number, two of one record, or none.
+    FileNotFoundError
+        There is no such file.
+    """
+    if path.suffix.lower() not in FRAME_FORMATS:
+        allowed = f"a file name that ends in {' or '.join(FRAME_FORMATS)}"
+        raise ParameterError(parameter="values", received=str(path), allowed=allowed)
+    table = _read(path)
+    key = next((one for one in ("digest", "row") if one in table), None)
+    if key is None or "value" not in table or table.columns.duplicated().any():
+        problem = "the columns must include value, and digest or row, each once"
+        raise TableError(problem, received=[*table], file=path)
+    table = table.reset_index(drop=True)
+    value = pd.to_numeric(table["value"], errors="coerce").astype("float64")
+    blank = table["value"].isna() | table["value"].astype(str).str.strip().str.lower().isin(["", "nan"])
+    wrong = np.flatnonzero((value.isna() & ~blank) | np.isinf(value))
+    if len(wrong):
+        row, allowed = int(wrong[0]), "a finite number, or empty"
+        received = table["value"][row]
+        raise TableError(file=path, row=row, column="value", received=received, allowed=allowed)
+    names = table[key] if key == "digest" else pd.to_numeric(table[key], errors="coerce")
+    own = pd.DataFrame({"name": names, "value": value}).drop_duplicates()
+    twice = own.index[own["name"].duplicated()]
+    if len(twice):
+        row, problem = int(twice[0]), "the record has another value in an earlier row"
+        raise TableError(problem, file=path, row=row, column=key, received=value[row])
+    wanted = records.digests if key == "digest" else range(len(records))
+    found = own.set_index("name")["value"].reindex(wanted).to_numpy(dtype=np.float64)
+    if not np.isfinite(found).any():
+        raise TableError(f"it has no value of any of the {len(records):,} records", file=path, column=key)
+    return found
 
 
 def _read(path: Path) -> pd.DataFrame:
@@ -144,7 +202,7 @@ def _checked(table: pd.DataFrame, path: Path) -> pd.DataFrame:
             file=path,
             fix="write them with iterit score of this version",
         )
-    table = table[_NEEDED]
+    table = table[[*_NEEDED, *([_TOKENS] if _TOKENS in table else [])]]
     if table.columns.duplicated().any():
         raise TableError("a column occurs twice", received=[*table], file=path)
     ifd = pd.to_numeric(table["ifd"], errors="coerce").astype("float64")
@@ -160,4 +218,7 @@ def _checked(table: pd.DataFrame, path: Path) -> pd.DataFrame:
             row = int(bad.to_numpy().nonzero()[0][0])
             received = table[column].iloc[row]
             raise TableError(file=path, row=row, column=column, received=received, allowed=allowed)
+    if _TOKENS in table:
+        tokens = pd.to_numeric(table[_TOKENS], errors="coerce").astype("float64")
+        table = table.assign(**{_TOKENS: tokens.where(tokens >= 0, 0.0)})
     return table.assign(ifd=ifd).reset_index(drop=True)

@@ -182,7 +182,7 @@ def source_room(
     if sources is None or not (quotas or floors):
         return SourceRoom(np.zeros(n, dtype=np.int64), np.array([n], dtype=np.int64))
     most = {source: _n_rows(quota, source, k, "quotas") for source, quota in (quotas or {}).items()}
-    least = {source: _n_rows(floor, source, k, "floors") for source, floor in (floors or {}).items()}
+    least = floor_rows(floors, k)
     for source, floor in least.items():
         if floor > most.get(source, floor):
             allowed = f"at most the quota of the source {source!r}, {most[source]}"
@@ -196,6 +196,17 @@ def source_room(
     room = np.array([n, *(most.get(source, n) for source in number)], dtype=np.int64)
     floor_of = np.array([0, *(least.get(source, 0) for source in number)], dtype=np.int64)
     return SourceRoom(of_name[numbers], room, floor_of if floors else None)
+
+
+def floor_rows(floors: Mapping[str, float] | None, k: int) -> dict[str, int]:
+    """Return the least rows of each source that has a floor, of k picks.
+
+    Examples
+    --------
+    >>> floor_rows({"a": 0.5, "b": 2}, k=5)
+    {'a': 2, 'b': 2}
+    """
+    return {source: _n_rows(floor, source, k, "floors") for source, floor in (floors or {}).items()}
 
 
 def _n_rows(number: object, source: str, k: int, parameter: str) -> int:

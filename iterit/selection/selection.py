@@ -176,7 +176,9 @@ def select(
         by_source = by_source._replace(strata=strata[rows], shares=shares)
     may = _eligible(given, how, by_source)
     plan = plan_of(by_source, may.places, k)  # settles what strata and floors can have
-    settled = by_source._replace(least=plan.least.copy(), shares=plan.shares.copy())
+    settled = by_source._replace(least=plan.least.copy())
+    if by_source.strata is not None:
+        settled = settled._replace(shares=plan.shares.copy())
     pool = _Candidates(how.how, float(how.decay), may.places, _worth(given), settled, k)
     weights = None if counts is None else weigh(counts, None if candidates is None else rows)
     queries = None

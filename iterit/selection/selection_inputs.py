@@ -10,6 +10,7 @@ import pandas as pd
 from debias.errors import ParameterError, param
 from iterit.ngrams.ngram_counts import NgramCounts
 from iterit.row_numbers import RowArray, row_numbers
+from iterit.selection.eligibility import source_room
 from iterit.selection.lazy_greedy import Floats
 from iterit.selection.modes import needs_of
 from iterit.selection.selection_settings import SelectionSettings
@@ -89,8 +90,8 @@ def checked_inputs(
     if len(np.unique(rows)) < len(rows):
         raise ParameterError(parameter="candidates", allowed="different rows: one is named twice")
     by_row = None if sources is None else _objects(sources, n_rows, "sources")
-    _check_sources("quotas", settings.quotas, by_row)
-    _check_sources("floors", settings.floors, by_row)
+    _check_limits("quotas", settings.quotas, by_row)
+    _check_limits("floors", settings.floors, by_row)
     return Inputs(
         rows,
         None if complexity is None else _ifd(complexity, n_rows)[rows],
@@ -104,7 +105,34 @@ def checked_inputs(
     )
 
 
-def _check_sources(parameter: str, limits: Mapping[str, float] | None, sources: Objects | None) -> None:
+def check_sources(settings: SelectionSettings, sources: npt.ArrayLike, k: int) -> None:
+    """Check quotas and floors before anything is scored.
+
+    Parameters
+    ----------
+    settings : SelectionSettings
+    sources : array-like of shape (n_rows,)
+    k : int
+        Rows to pick.
+
+    Raises
+    ------
+    ParameterError
+        A limit is of a source that no row has, is no number of rows or share, or cannot be kept.
+
+    Examples
+    --------
+    >>> check_sources(SelectionSettings(floors={"a": 3}), ["a"] * 5, k=2)
+    Traceback (most recent call last):
+    debias.errors.ParameterError: floors must be at most 2 rows together, as many as are picked, got 3.
+    """
+    by_row = np.asarray(sources, dtype=object)
+    _check_limits("quotas", settings.quotas, by_row)
+    _check_limits("floors", settings.floors, by_row)
+    source_room(by_row, settings.quotas, k, len(by_row), settings.floors)
+
+
+def _check_limits(parameter: str, limits: Mapping[str, float] | None, sources: Objects | None) -> None:
     """Check that each limit is of a source that a row has, candidate or not, and a floor of enough rows."""
     if not limits:
         return

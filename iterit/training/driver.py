@@ -138,7 +138,8 @@ class RoundDriver:
             return in_first(lambda: self.pick(candidates, newest, number))
 
         number = self.state.round
-        self.state, counts = run_round(self.state, self.settings, self._scorer(trainer), pick_once)
+        sources = self.records["source"].to_numpy(dtype=object) if self.settings.floors else None
+        self.state, counts = run_round(self.state, self.settings, self._scorer(trainer), pick_once, sources)
         scoring = spent.seconds - seconds_before
         tokens = int(self.encoded.lengths[self.state.rows_of(number)].sum())
         self.history.append(

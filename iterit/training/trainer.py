@@ -9,8 +9,9 @@ import hashlib
 import os
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import fields
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import pandas as pd
@@ -20,7 +21,7 @@ from debias.errors import ExcludedRowsWarning, ParameterError
 from debias.settings import check_positive_integer
 from iterit.records.instruction_records import Records, read_records
 from iterit.rounds.round_settings import RoundSettings
-from iterit.rounds.round_state import first_state, n_picks_of
+from iterit.rounds.round_state import answer_tokens, fall_of_losses, first_state, n_picks_of
 from iterit.row_numbers import RowArray, row_numbers
 from iterit.training.trainer_parts import model_of, tokenizer_of
 
@@ -36,6 +37,13 @@ if TYPE_CHECKING:
 
 RecordsLike = Records | str | Path | Sequence[str | Path] | Iterable[Mapping[str, object]]
 """Records, paths of their files, or rows."""
+
+NOT_IN_ROUNDS = ("influence", "representation")
+"""Modes that need a query."""
+ROUND_0_OF_LEARNABLE: dict[str, object] = {"mode": "length_neutral", "diversity": None}
+"""Settings of the first round, in which no record has two losses."""
+LATER_SETTINGS = ("match_length", "diversity", "low_quantile", "high_quantile", "floors")
+"""Settings that earlier releases do not know: a checkpoint of theirs resumes where none of them is used."""
 
 
 class IterIT:
@@ -70,8 +78,9 @@ class IterIT:
         For the modes that need them, see :func:`iterit.selection.selection.select`.
     show_progress : bool, default=True
     **settings
-        `mode`, `decay`, `min_ifd`, `max_ifd`, `tokens`, `quotas`, `seed`, `window`, `update_ratio`,
-        `above_share`, `stale_share`, `confidence`, `missed_share` and `check_share`: see
+        `mode`, `decay`, `min_ifd`, `max_ifd`, `tokens`, `quotas`, `floors`, `seed`, `match_length`,
+        `diversity`, `low_quantile`, `high_quantile`, `window`, `update_ratio`, `above_share`,
+        `stale_share`, `confidence`, `missed_share` and `check_share`: see
         :class:`iterit.rounds.round_settings.RoundSettings`. `proxy_engine` is an engine with a small model
         that scores round 0, once its rank correlation with the trainer's model is printed. The window
         "published" also appends the tokenizer's end-of-text token to each answer before its n-grams are
@@ -127,6 +136,7 @@ class IterIT:
         self.epochs_per_round, self.cache, self.show_progress = epochs_per_round, cache, show_progress
         given = {"embeddings": embeddings, "lengths": lengths}
         self._given = {name: value for name, value in given.items() if value is not None}
+        self._check_limits()
         self.rounds: RoundDriver | None = None
         self.refused: dict[int, str] = {}
         self._counts: NgramCounts | None = None
@@ -229,26 +239,78 @@ class IterIT:
             self._counts = count_ngrams(
                 self.records.responses, tokens=self.settings.tokens, end_of_text=self._appended
             )
-        return select(
+        settings: dict[str, Any] = dict(self.settings.selection)
+        given = dict(self._given)
+        if self.settings.mode == "banded":
+            settings |= {"low_quantile": 0.0, "high_quantile": 1.0}  # the candidates are those of the band
+        elif self.settings.mode == "learnable":
+            assert self.rounds is not None
+            drop = fall_of_losses(self.rounds.state.newest(), newest, number)
+            if number == 0:
+                settings |= ROUND_0_OF_LEARNABLE
+            else:
+                given["values"] = drop
+        if self.settings.match_length:
+            given.setdefault("lengths", answer_tokens(newest))
+        n_picks = self.settings.n_picks
+        selection = select(
             newest["ifd"].to_numpy(),
             self._counts,
-            min(self.settings.n_picks, len(candidates)),
+            n_picks if self.settings.floors else min(n_picks, len(candidates)),
             candidates=candidates,
             sources=self.records.sources,
             round=number,
-            **self._given,
-            **self.settings.selection,
-        ).table
+            **given,
+            **settings,
+        )
+        selection.table.attrs["n_compromises"] = sum(selection.compromises.values())
+        return selection.table
+
+    def _check_limits(self) -> None:
+        """Refuse, before anything is scored, what no round could pick by."""
+        from iterit.selection.modes import needs_of
+        from iterit.selection.selection_inputs import check_sources
+
+        needs = needs_of(self.settings.how)
+        if "embeddings" in needs and "embeddings" not in self._given:
+            problem = f"the mode {self.settings.mode!r} compares records by embeddings, which are missing"
+            raise ParameterError(problem, parameter="embeddings")
+        if self.settings.mode in NOT_IN_ROUNDS:
+            raise ParameterError(
+                f"the mode {self.settings.mode!r} is not for rounds: its query would be asked anew of each"
+                " round's model, by gradients or vectors of all records",
+                parameter="mode",
+                received=self.settings.mode,
+                fix="pick once, by `iterit select` or iterit.select, and train on what was picked",
+            )
+        if self.settings.mode == "learnable" and self.proxy_engine is not None:
+            problem = (
+                "the mode 'learnable' compares losses of the model that is trained with earlier ones of it"
+            )
+            raise ParameterError(
+                problem,
+                parameter="proxy_engine",
+                received=self.proxy_engine,
+                fix="omit it, or use another mode",
+            )
+        check_sources(self.settings, self.records.sources, self.settings.n_picks)
 
     def _identity(self, template: "Template", limit: int | None) -> dict[str, object]:
-        """Return what decides the picks, for checkpoints."""
-        quotas = self.settings.quotas
+        """Return what decides the picks, for checkpoints; later settings only where they are used."""
         said = hashlib.sha256("".join(self.records.digests).encode()).hexdigest()[:16]
+        later = {one.name: one.default for one in fields(RoundSettings) if one.name in LATER_SETTINGS}
         bounds = ("confidence", "missed_share", "check_share")  # earlier checkpoints know none
         unused = bounds if self.settings.window != "bounded" else ()
+        settings = {
+            name: value
+            for name, value in vars(self.settings).items()
+            if name not in unused and (name not in later or value != later[name])
+        }
+        for name in {"quotas", "floors"} & set(settings):
+            limits = settings[name]
+            settings[name] = None if limits is None else {str(one): most for one, most in limits.items()}
         return {
-            **{name: value for name, value in vars(self.settings).items() if name not in unused},
-            "quotas": None if quotas is None else {str(source): most for source, most in quotas.items()},
+            **settings,
             "selection": {name: _shortened(value) for name, value in self._given.items()},
             "epochs_per_round": self.epochs_per_round,
             "records": said,

@@ -56,6 +56,7 @@ def plan_of(limits: SourceRoom, eligible: RowArray, k: int) -> Plan:
     Parameters
     ----------
     limits : SourceRoom
+        Its shares sum to k.
     eligible : ndarray of int64
         Candidates that may be picked.
     k : int
@@ -114,8 +115,9 @@ def rest_of(limits: SourceRoom, picked: RowArray) -> SourceRoom:
     left = limits._replace(room=limits.room - of_source)
     if left.least is not None:
         left = left._replace(least=np.maximum(left.least - of_source, 0))
-    if left.strata is not None and left.shares is not None:
-        of_stratum = np.bincount(left.strata[picked], minlength=len(left.shares))
+    if left.shares is not None:
+        strata = np.zeros(len(left.sources), dtype=np.int64) if left.strata is None else left.strata
+        of_stratum = np.bincount(strata[picked], minlength=len(left.shares))
         left = left._replace(shares=left.shares - of_stratum)
     return left
 
@@ -246,12 +248,16 @@ def find_path(plan, start, goal, before):  # type: ignore[no-untyped-def]
     while first < last:
         here = queue[first]
         first += 1
-        for step in range(max(n_sources, n_strata) + 1):
-            if here < n_sources or here == demand:  # strata, and from a source the supply
-                there = n_sources + step if step < n_strata else (supply if here < n_sources else -1)
-            else:  # sources, and from a stratum the demand
-                there = step if step < n_sources else (demand if here < supply else -1)
-            if there < 0 or before[there] >= 0 or spare(plan, here, there) <= 0:
+        to_strata = here < n_sources or here == demand  # else to sources
+        n_others = n_strata if to_strata else n_sources
+        for step in range(n_others + 1):
+            if step < n_others:
+                there = n_sources + step if to_strata else step
+            elif here < supply:
+                there = supply if to_strata else demand
+            else:
+                continue
+            if before[there] >= 0 or spare(plan, here, there) <= 0:
                 continue
             before[there] = here
             if there == goal:

@@ -14,10 +14,9 @@ from iterit.selection.length_matching import quantile_bins
 Numbers = npt.NDArray[np.int64]
 
 MOST_STRATA = 10
-"""Deciles: in a corpus of answers the longest of a decile is seldom twice as long as its shortest, but
-for the last one."""
+"""Deciles of the pool."""
 PICKS_PER_STRATUM = 5
-"""Fewer picks have fewer strata, so that a mode still has a choice in each and rounding does not rule."""
+"""Fewer picks have fewer strata, so that rounding of shares does not rule."""
 
 
 class Strata(NamedTuple):

@@ -81,7 +81,7 @@ def round_robin(
     while active and len(picked) < k:
         for query in list(active):
             row = rankings[query].next()
-            while row >= 0 and not (left[row] and take(plan, row)):
+            while row >= 0 and not (left[row] and not plan.blocked[plan.cells[row]] and take(plan, row)):
                 row = rankings[query].next()
             if row < 0:
                 active.remove(query)

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from debias.errors import RecordsError
+from debias.errors import ParameterError, RecordsError
 from debias.files.atomic_file import atomic_path
 from debias.inference.collection.answer_store import digest
 from iterit.records.instruction_records import Records
@@ -71,8 +71,19 @@ class SubsetRuns:
 
     Raises
     ------
+    ParameterError
+        There is no held-out record.
     RecordsError
-        No held-out record has an answer that fits.
+        None has an answer that fits.
+
+    Examples
+    --------
+    >>> runs = SubsetRuns(pool, held_out, "my-model", TrainingSettings(rounds=1), "audit")  # doctest: +SKIP
+    >>> runs.run(np.array([3, 1, 4]), seed=0).by_token  # doctest: +SKIP
+    >>> pool = Records.from_rows([{"question": "1 + 1?", "answer": "2"}])
+    >>> SubsetRuns(pool, pool.take([]), "my-model", TrainingSettings(), "audit")
+    Traceback (most recent call last):
+    debias.errors.ParameterError: held_out must be at least one record, got 0.
     """
 
     def __init__(
@@ -87,6 +98,8 @@ class SubsetRuns:
         max_tokens: int | None = None,
         measures: Mapping[str, Measure] | None = None,
     ) -> None:
+        if not len(held_out):
+            raise ParameterError(parameter="held_out", received=0, allowed="at least one record")
         from transformers import AutoTokenizer
 
         self.pool, self.held_out, self.model = pool, held_out, model

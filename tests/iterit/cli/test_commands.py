@@ -102,6 +102,29 @@ def test_tokens_decide_which_answers_have_ngrams(here):
         assert (pd.read_csv("why.csv")["diversity"] > 0).tolist() == sums
 
 
+@pytest.mark.parametrize("ending", [".jsonl", ".parquet"])
+def test_files_in_place_of_memory_change_nothing_and_vanish(here, ending):
+    words = ("select", "your.jsonl", "--mode", "diversity", "--ratio", 0.5)
+    folder = here / "work"
+    folder.mkdir()
+    told = []
+    for name, more in (("memory", ()), ("disk", ("--on-disk", folder))):
+        code, out, err = run(*words, *more, "--out", name + ending, "--why", f"{name}.csv")
+        assert code == 0, err
+        told.append(out.replace(name, ""))
+    assert told[0] == told[1]
+    for found in (ending, ".csv"):
+        assert Path(f"memory{found}").read_bytes() == Path(f"disk{found}").read_bytes()
+    assert list(folder.iterdir()) == []
+
+
+def test_a_folder_for_files_that_is_not_there_is_refused_at_once(here):
+    code, _, err = run("select", "your.jsonl", "--mode", "diversity", "--on-disk", "none")
+    assert code == 2
+    assert len(err.splitlines()) == 1
+    assert not Path("selected.jsonl").exists()
+
+
 def test_quotas_and_copies(here):
     Path("more.jsonl").write_text(Path("your.jsonl").read_text())
     words = ("select", "your.jsonl", "more.jsonl", "--mode", "random", "--ratio", 0.5)

@@ -15,6 +15,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import iterit.ngrams.scattered_pairs
+import iterit.ngrams.streamed_counts
 from debias.errors import ParameterError, StorageError
 from iterit.ngrams.ngram_counts import count_ngrams
 from iterit.ngrams.ngram_weights import weigh
@@ -84,6 +86,18 @@ def test_no_size_of_a_part_changes_a_number(
     assert found.n_columns == expected.n_columns
     assert found.words == expected.words
     assert [keys.tolist() for keys in found.keys] == [keys.tolist() for keys in expected.keys]
+
+
+def test_more_than_32_bits_can_number_changes_no_number(tmp_path, monkeypatch):
+    texts = ["to be or not to be", "", "be or not", "水 to be"]
+    expected = count_ngrams(texts)
+    monkeypatch.setattr(iterit.ngrams.streamed_counts, "LARGEST_INT32", 12)
+    monkeypatch.setattr(iterit.ngrams.scattered_pairs, "LARGEST_INT32", 4)
+    found = count_ngrams(texts, folder=tmp_path)
+    assert found.indices.dtype == np.int64
+    np.testing.assert_array_equal(found.indices, expected.indices)
+    np.testing.assert_array_equal(found.counts, expected.counts)
+    np.testing.assert_array_equal(weigh(found).data, weigh(expected).data)
 
 
 @settings(max_examples=100, deadline=None)

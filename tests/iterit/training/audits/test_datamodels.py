@@ -76,7 +76,9 @@ def test_descriptions_count_copies_turns_and_tokens():
 
 @pytest.mark.parametrize(
     ("text", "script"),
-    [("Gr\u00fc\u00dfe", "Latin"), ("\u65e5\u672c\u8a9e\u306e", "Han"), ("\u0939\u093f\u0928\u094d\u0926\u0940", "Devanagari"), ("\u13e3\u13b3\u13a9", "other"), ("\U0001f600 12", "none"), ("", "none")],
+    [("Gr\u00fc\u00dfe", "Latin"), ("\u65e5\u672c\u8a9e\u306e", "Han"),
+     ("\u0939\u093f\u0928\u094d\u0926\u0940", "Devanagari"),
+     ("\u13e3\u13b3\u13a9", "other"), ("\U0001f600 12", "none"), ("", "none")],
 )  # fmt: skip
 def test_scripts_of_texts(text, script):
     assert script_of(text) == script

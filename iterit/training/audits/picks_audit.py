@@ -16,7 +16,7 @@ from debias.console.progress import counted_progress
 from debias.errors import ParameterError, RecordsError, param
 from iterit.ngrams.ngram_counts import count_ngrams
 from iterit.records.instruction_records import Records
-from iterit.row_numbers import RowArray
+from iterit.row_numbers import RowArray, row_numbers
 from iterit.selection.length_matching import length_matched_draw
 from iterit.training.audits.audit_settings import AuditSettings
 from iterit.training.audits.datamodels import datamodel_scores, random_subsets
@@ -129,7 +129,7 @@ class _Audit:
             if len(np.setdiff1d(rows, self.candidates)):
                 raise ParameterError(
                     f"{name!r} has records that are held out", parameter="held_out",
-                    fix="hold out records that no tool has picked",
+                    fix=f"choose records for {param('held_out')} that no tool has picked",
                 )  # fmt: skip
 
     def pairs(
@@ -165,7 +165,7 @@ class _Audit:
 
 def audit(
     runs: SubsetRuns,
-    picks: Mapping[str, RowArray],
+    picks: Mapping[str, npt.ArrayLike],
     *,
     candidates: RowArray | None = None,
     drawn: Sequence[RowArray] | None = None,
@@ -180,7 +180,7 @@ def audit(
     ----------
     runs : SubsetRuns
         The pool, the held-out records, the model and how it is trained.
-    picks : mapping of str to int64 array
+    picks : mapping of str to array-like of int
         Rows of the pool that were picked, by a name for each tool.
     candidates : int64 array, optional
         Rows from which chance draws; all by default. Held-out rows of the pool must not be among them.
@@ -203,10 +203,22 @@ def audit(
     ------
     RecordsError, ParameterError
         Picks cannot be trained, or are held out.
+
+    Examples
+    --------
+    >>> runs = SubsetRuns(pool, held_out, "my-model", TrainingSettings(rounds=1), "audit")  # doctest: +SKIP
+    >>> result = audit(runs, {"mine": [4, 8, 15], "theirs": [16, 23, 42]})  # doctest: +SKIP
+    >>> result.gains[["picks", "by", "gain", "low", "high", "verdict"]]  # doctest: +SKIP
+    >>> audit(None, {})
+    Traceback (most recent call last):
+    debias.errors.ParameterError: picks must be at least one group of rows, got {}.
     """
+    if not picks:
+        raise ParameterError(parameter="picks", received=dict(picks), allowed="at least one group of rows")
     settings = settings or AuditSettings()
     usable = np.arange(len(runs.pool)) if candidates is None else np.unique(candidates)
-    work = _Audit(runs, picks, usable, settings)
+    groups = {name: row_numbers(rows, len(runs.pool), "picks") for name, rows in picks.items()}
+    work = _Audit(runs, groups, usable, settings)
     one_pass = float((runs.encoded.lengths + runs.answer_tokens)[work.candidates].sum())
     spent = one_pass if selection_tokens is None else float(selection_tokens)
     plan: list[tuple[str, str, int, RowArray]] = [("", "untrained", 0, np.zeros(0, dtype=np.int64))]
@@ -243,7 +255,7 @@ def audit(
             "n_pool": len(runs.pool),
             "n_candidates": len(work.candidates),
             "n_held_out": len(next(iter(done.values())).losses),
-            "n_unusable": {name: len(picks[name]) - len(rows) for name, rows in work.picks.items()},
+            "n_unusable": {name: len(groups[name]) - len(rows) for name, rows in work.picks.items()},
             "overlap": {
                 name: float(np.isin(rows_of[name, "random", 0], rows_of[name, "picks", 0]).mean())
                 for name in work.picks

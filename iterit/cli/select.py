@@ -1,6 +1,7 @@
 """``iterit select``: the records that are hard and add to what is already picked."""
 
 from dataclasses import asdict, replace
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -23,6 +24,13 @@ if TYPE_CHECKING:
 RECORD_FORMATS = (".jsonl", ".json", ".parquet")
 
 
+class Trainer(StrEnum):
+    """Trainers for which an entry can be written."""
+
+    axolotl = "axolotl"
+    llama_factory = "llama-factory"
+
+
 def select(
     files: Files,
     *,
@@ -38,6 +46,10 @@ def select(
     why: Annotated[
         Path | None, typer.Option(help="Also write a table of why: complexity, diversity, score, rank.")
     ] = None,
+    for_: Annotated[
+        Trainer | None,
+        typer.Option("--for", help="Also write the entry by which this trainer reads the picked records."),
+    ] = None,
     selection: Annotated[SelectionSettings, Only("mode", "decay", "min_ifd", "max_ifd", "tokens", "seed")],
     quotas: Quota = None,
     scoring: ScoringOptions,
@@ -51,6 +63,7 @@ def select(
     """
     from debias.inference.engine_settings import open_engine
     from iterit.ngrams.ngram_counts import count_ngrams
+    from iterit.records.dataset_entries import entry_path, write_entry
     from iterit.rounds.round_state import n_picks_of
     from iterit.scoring.score_files import read_scores
     from iterit.selection.modes import mode_called
@@ -59,6 +72,8 @@ def select(
     check_output(out, RECORD_FORMATS, inputs_of(files, out))
     if why is not None:
         check_output(why, FRAME_FORMATS, (*inputs_of(files, why), out), "why")
+    if for_ is not None:
+        entry_path(out, for_.value)
     by_vectors = picks.needs_vectors(selection.mode)
     selection = replace(selection, quotas=quotas_of(quotas))
     records = reading.read(files)
@@ -84,7 +99,8 @@ def select(
     write_or_rescue(out, lambda path: records.write(path, chosen.rows))
     if why is not None:
         write_frame(chosen.table, why)
-    _print_picks(records, chosen, n_picks, [out] if why is None else [out, why])
+    entry = None if for_ is None else write_entry(records.take(chosen.rows), out, for_.value)
+    _print_picks(records, chosen, n_picks, [out, *filter(None, (why, entry))])
 
 
 def _excluded(number: int) -> str:

@@ -57,7 +57,8 @@ def shape_of(row: Mapping[str, object]) -> Shape:
     --------
     >>> shape_of({"instruction": "Add.", "input": "1 and 2", "output": "3"}).columns
     {'prompt': 'instruction', 'query': 'input', 'response': 'output'}
-    >>> shape_of({"conversations": [{"from": "human", "value": "Hi"}, {"from": "gpt", "value": "Hello"}]}).names
+    >>> turns = [{"from": "human", "value": "Hi"}, {"from": "gpt", "value": "Hello"}]
+    >>> shape_of({"conversations": turns}).names
     {'user': 'human', 'assistant': 'gpt'}
     """
     filled = {name: value for name, value in row.items() if value not in (None, "", [], {})}

@@ -1,24 +1,27 @@
 """Computes how the mix of picks moved: shares of sources and of lengths, round by round."""
 
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
 
-if TYPE_CHECKING:
-    from iterit.reports.rounds_tables import RoundsTables
+from iterit.rounds.round_state import RoundState
 
 MOST_SOURCES = 6
 _BLOCKS = "▁▂▃▄▅▆▇█"
 _QUARTERS = (0.25, 0.5, 0.75)
 
 
-def mix_of(report: "RoundsTables") -> pd.DataFrame:
+def mix_of(state: RoundState, records: pd.DataFrame, numbers: Sequence[int]) -> pd.DataFrame:
     """Return shares of the picks by source, and by quarters of the lengths of all records.
 
     Parameters
     ----------
-    report : RoundsTables
+    state : RoundState
+    records : DataFrame
+        Words and source of every row.
+    numbers : sequence of int
+        The rounds.
 
     Returns
     -------
@@ -26,24 +29,24 @@ def mix_of(report: "RoundsTables") -> pd.DataFrame:
         Indexed by kind ("source", "words") and group; "all" and a column per round: shares, which add up
         to 1 in each kind. Beyond six sources, the smaller ones are one group.
     """
-    records, state = report.kept.records, report.kept.state
     sources = records["source"].astype(str)
-    largest = sources.iloc[state.rows].value_counts().index[:MOST_SOURCES]
-    if sources.iloc[state.rows].nunique() > MOST_SOURCES:
-        sources = sources.where(sources.isin(largest), "other sources")
+    largest = sources.iloc[state.rows].value_counts().index
+    if len(largest) > MOST_SOURCES:
+        sources = sources.where(sources.isin(largest[:MOST_SOURCES]), "other sources")
     words = records["words"].to_numpy()
     bounds = np.unique(np.quantile(words[state.rows], _QUARTERS).round().astype(int))
     names = _names(bounds.tolist())
     lengths = pd.Series([names[place] for place in np.searchsorted(bounds, words)], index=records.index)
-    groups = {"all": state.rows} | {str(number): state.rows_of(number) for number in report.numbers}
-    parts = {}
-    for kind, values, order in (("source", sources, None), ("words", lengths, names)):
-        shares = {name: values.iloc[rows].value_counts(normalize=True) for name, rows in groups.items()}
-        table = pd.DataFrame(shares).fillna(0.0)
-        parts[kind] = table.sort_values("all", ascending=False, kind="stable") if order is None else (
-            table.reindex([name for name in order if name in table.index])
-        )  # fmt: skip
-    return pd.concat(parts, names=["kind", "group"])
+    groups = {"all": state.rows} | {str(number): state.rows_of(number) for number in numbers}
+
+    def shares(values: "pd.Series[str]") -> pd.DataFrame:
+        found = {name: values.iloc[rows].value_counts(normalize=True) for name, rows in groups.items()}
+        return pd.DataFrame(found).fillna(0.0)
+
+    by_source, by_words = shares(sources), shares(lengths)
+    by_source = by_source.sort_values("all", ascending=False, kind="stable")
+    by_words = by_words.reindex([name for name in names if name in by_words.index])
+    return pd.concat({"source": by_source, "words": by_words}, names=["kind", "group"])
 
 
 def sparkline(shares: list[float]) -> str:

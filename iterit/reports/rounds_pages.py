@@ -143,7 +143,8 @@ def _mix_section(report: "RoundsTables") -> Section:
     """Write how the mix of sources and lengths moved."""
     rounds = [str(number) for number in report.numbers]
     rows = []
-    for (kind, group), row in report.mix.iterrows():
+    for key, row in report.mix.iterrows():
+        kind, group = key if isinstance(key, tuple) else ("", key)
         moved = 100 * (row[rounds[-1]] - row["all"])
         shares = [percent(float(row[name])) for name in ("all", *rounds)]
         drawn = sparkline([float(row[name]) for name in ("all", *rounds)])

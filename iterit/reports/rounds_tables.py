@@ -183,7 +183,7 @@ class RoundsTables:
     @cached_property
     def mix(self) -> pd.DataFrame:
         """Shares of sources and lengths among the picks; see :func:`iterit.reports.rounds_mix.mix_of`."""
-        return mix_of(self)
+        return mix_of(self.kept.state, self.kept.records, self.numbers)
 
     @property
     def examples(self) -> pd.DataFrame:

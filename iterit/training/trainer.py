@@ -305,7 +305,7 @@ class IterIT:
             "gradient_accumulation_steps": int(args.gradient_accumulation_steps),
             "n_processes": int(args.world_size),
             "steps_per_epoch": steps_per_epoch(trainer, n_items),
-            "packs_per_round": n_items if getattr(args, "packing", False) else None,
+            **({"packs_per_round": n_items} if getattr(args, "packing", False) else {}),
             "num_train_epochs": float(args.num_train_epochs),
             "max_steps": int(args.max_steps),
             "learning_rate": float(args.learning_rate),

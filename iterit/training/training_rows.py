@@ -7,7 +7,7 @@ in the loss.
 import itertools
 import math
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -83,7 +83,7 @@ class RoundSampler(Sampler[int]):
     def __len__(self) -> int:
         return math.ceil(self.n_items / self.multiple) * self.multiple
 
-    def __iter__(self) -> Iterator[int]:  # of packs, where the data set takes them
+    def __iter__(self) -> Iterator[Any]:
         yield from self.rows.tolist() if isinstance(self.rows, np.ndarray) else self.rows
         yield from itertools.repeat(FILLER, len(self) - self.n_items)
 

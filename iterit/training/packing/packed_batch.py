@@ -5,7 +5,7 @@ tried out: the answers of a packed record must be those that it has alone.
 """
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import torch
 
@@ -98,7 +98,7 @@ def check_apart(trainer: "Trainer") -> None:
     model = model_of(trainer)
     device = model.device
     source = torch.Generator().manual_seed(0)
-    size = int(model.get_input_embeddings().weight.shape[0])
+    size = cast(torch.nn.Embedding, model.get_input_embeddings()).num_embeddings
     first, second = (torch.randint(0, size, (1, n), generator=source).to(device) for n in _TRIED)
     positions = torch.cat([torch.arange(n) for n in _TRIED])[None].to(device)
     was_training = model.training

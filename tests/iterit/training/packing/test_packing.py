@@ -82,7 +82,7 @@ def test_an_sft_trainer_packs_the_picks_of_each_round(tmp_path):
     runs = []
     for packing in (True, False):
         trainer = sft_trainer(
-            tmp_path / str(packing), model_of("qwen2"), packing=packing, max_length=128, save_strategy="no",
+            tmp_path / str(packing), model_of("qwen2"), packing=packing, max_length=512, save_strategy="no",
             per_device_train_batch_size=100, gradient_accumulation_steps=1, max_grad_norm=1.0,
         )  # fmt: skip
         rounds = IterIT(rows(), 0.25, show_progress=False)
@@ -98,7 +98,7 @@ def test_an_sft_trainer_packs_the_picks_of_each_round(tmp_path):
 
 def test_the_schedule_is_that_of_the_packs_and_a_run_resumes(tmp_path):
     torch.set_num_threads(1)
-    changes = {"packing": True, "max_length": 96, "per_device_train_batch_size": 1, "save_steps": 1}
+    changes = {"packing": True, "max_length": 512, "per_device_train_batch_size": 1, "save_steps": 1}
     trainer = sft_trainer(tmp_path / "whole", model_of("qwen2"), **changes, gradient_accumulation_steps=1)
     rounds = IterIT(rows(), 0.25, show_progress=False)
     rounds.attach(trainer)
@@ -116,7 +116,7 @@ def test_the_schedule_is_that_of_the_packs_and_a_run_resumes(tmp_path):
 
 
 def test_steps_must_be_whole_rounds_of_packs(tmp_path):
-    changes = {"packing": True, "max_length": 96, "gradient_accumulation_steps": 1, "save_strategy": "no"}
+    changes = {"packing": True, "max_length": 512, "gradient_accumulation_steps": 1, "save_strategy": "no"}
     trainer = sft_trainer(
         tmp_path, model_of("qwen2"), **changes, per_device_train_batch_size=1, max_steps=100
     )
@@ -126,7 +126,7 @@ def test_steps_must_be_whole_rounds_of_packs(tmp_path):
 
 @pytest.mark.parametrize("name", ["bloom", "mamba"])
 def test_a_model_that_shows_packed_records_to_each_other_is_refused(tmp_path, name):
-    changes = {"packing": True, "max_length": 96, "save_strategy": "no"}
+    changes = {"packing": True, "max_length": 512, "save_strategy": "no"}
     trainer = sft_trainer(tmp_path, tiny_model(name, byte_tokenizer()), **changes)
     with refused(ParameterError, parameter="packing", received=True, fix=str):
         IterIT(rows(), 0.25, show_progress=False).attach(trainer)

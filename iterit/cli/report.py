@@ -41,6 +41,6 @@ def print_report(report: "RoundsReport") -> None:
     from iterit.reports.rounds_pages import findings, headline
 
     for section in report.sections():
-        if section.rows:
+        if section.rows and not section.n_texts:  # texts are for pages
             print_table(section.heading, section.header, section.rows)
     print_lines([*findings(report), headline(report)])

@@ -34,12 +34,18 @@ RECORD_FORMATS = (".jsonl", ".json", ".parquet")
 
 @dataclass(frozen=True)
 class SelectOptions(PickOptions):
-    """How many records are picked, from which, and where they are held."""
+    """How many records are picked, from which, where they are held, and for which trainer."""
 
     on_disk: Path | None = setting(
         None,
         "Hold records and n-grams in this folder while the command runs, where memory is too small.",
         metavar="FOLDER",
+    )
+    for_trainer: str | None = setting(
+        None,
+        "Also write the entry by which this trainer reads the picked records.",
+        one_of=("axolotl", "llama-factory"),
+        option="--for",
     )
 
 
@@ -73,6 +79,7 @@ def select(
     """
     from debias.inference.engine_settings import open_engine
     from iterit.ngrams.ngram_counts import count_ngrams
+    from iterit.records.dataset_entries import entry_path, write_entry
     from iterit.rounds.round_state import n_picks_of
     from iterit.scoring.score_files import read_scores, read_values
     from iterit.selection.selection import select as select_rows
@@ -80,6 +87,8 @@ def select(
     check_output(out, RECORD_FORMATS, inputs_of(files, out))
     if why is not None:
         check_output(why, FRAME_FORMATS, (*inputs_of(files, why), out), "why")
+    if picks.for_trainer is not None:
+        entry_path(out, picks.for_trainer)
     by_vectors = picks.needs_vectors(selection.mode, selection.diversity)
     selection = replace(selection, quotas=limits_of(quotas, "quotas"), floors=limits_of(floors, "floors"))
     signal.check(selection.mode)
@@ -118,7 +127,10 @@ def select(
     write_or_rescue(out, lambda path: records.write(path, chosen.rows))
     if why is not None:
         write_frame(chosen.table, why)
-    _print_picks(records, chosen, n_picks, [out] if why is None else [out, why])
+    entry = None
+    if picks.for_trainer is not None:
+        entry = write_entry(records.take(chosen.rows), out, picks.for_trainer)
+    _print_picks(records, chosen, n_picks, [out, *filter(None, (why, entry))])
 
 
 def _excluded(number: int) -> str:

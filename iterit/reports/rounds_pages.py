@@ -9,6 +9,7 @@ import pandas as pd
 from debias.console.number_formats import counted, percent, plain
 from debias.pages.environment import page_environment
 from debias.pages.markdown import escape, markdown_table
+from iterit.reports.rounds_mix import sparkline
 from iterit.rounds.bounded_window import upper_limit
 
 if TYPE_CHECKING:
@@ -23,12 +24,13 @@ Columns = dict[str, tuple[str, Callable[[float], str]]]
 
 
 class Section(NamedTuple):
-    """A table of a report, with a heading and a note."""
+    """A table of a report, with a heading and a note; the last `n_texts` columns hold texts of records."""
 
     heading: str
     note: str
     header: list[str]
     rows: list[list[str]]
+    n_texts: int = 0
 
 
 def whole(value: float) -> str:
@@ -126,6 +128,8 @@ def sections_of(report: "RoundsTables") -> list[Section]:
         ),
         _section("Length of answers", "Words of picked answers and of all.", report.lengths, _LENGTHS),
         Section("Sources", f"Number of records by source.{omitted}", names, counts),
+        _mix_section(report),
+        *([_examples_section(report)] if len(report.examples) else []),
         _section(
             "Time and cost",
             "Of the first process. Training includes evaluation and checkpoints.",
@@ -133,6 +137,48 @@ def sections_of(report: "RoundsTables") -> list[Section]:
             _COSTS,
         ),
     ]
+
+
+def _mix_section(report: "RoundsTables") -> Section:
+    """Write how the mix of sources and lengths moved."""
+    rounds = [str(number) for number in report.numbers]
+    rows = []
+    for key, row in report.mix.iterrows():
+        kind, group = key if isinstance(key, tuple) else ("", key)
+        moved = 100 * (row[rounds[-1]] - row["all"])
+        shares = [percent(float(row[name])) for name in ("all", *rounds)]
+        drawn = sparkline([float(row[name]) for name in ("all", *rounds)])
+        name = f"{kind} {group}" if kind == "source" else str(group)
+        rows.append([name, *shares, decimal(1, sign=True)(float(moved)), drawn])
+    header = ["group", "all", *(f"round {name}" for name in rounds), "last round less all, points", "course"]
+    note = (
+        "Share of the picks by source, and by the length of the answer: quarters of all records. The course"
+        " begins with the share of all records."
+    )
+    return Section("How the mix moved", note, header, rows)
+
+
+def _examples_section(report: "RoundsTables") -> Section:
+    """Write picks beside rows of the same length that were left out."""
+    rows = []
+    for example in report.examples.to_dict("records"):
+        measures = [
+            decimal(3)(example["ifd"]),
+            decimal(2)(example["diversity"]),
+            decimal(3)(example["score"]),
+        ]
+        kind = "picked" if example["is_picked"] else "left out"
+        numbers = [whole(example["row"]), whole(example["words"])]
+        rows.append(
+            [str(example["round"]), kind, *numbers, *measures, example["question"], example["answer"]]
+        )
+    note = (
+        "Some picks of each round, each with a record below it that was scored and left out, its answer as"
+        " nearly as long as there is one. The score decides (of n-grams that no earlier pick has, where the"
+        " mode counts them); a record that is left out has its IFD only. Texts are cut."
+    )
+    header = ["round", "", "record", "words", "IFD", "diversity", "score", "question", "answer"]
+    return Section("Picked and left out", note, header, rows, n_texts=2)
 
 
 def headline(report: "RoundsTables") -> str:

@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 
 from debias.errors import ParameterError, ResumeError
+from iterit.reports.rounds_mix import mix_of
 from iterit.rounds.round_settings import RoundSettings
 from iterit.rounds.round_state import pickable
 from iterit.row_numbers import RowArray
@@ -178,6 +179,23 @@ class RoundsTables:
         columns |= {str(n): source.iloc[self._picked(n)].value_counts() for n in self.numbers}
         table = pd.DataFrame(columns).fillna(0).astype("int64").rename_axis("source")
         return table.sort_values("all", ascending=False, kind="stable")
+
+    @cached_property
+    def mix(self) -> pd.DataFrame:
+        """Shares of sources and lengths among the picks; see :func:`iterit.reports.rounds_mix.mix_of`."""
+        return mix_of(self.kept.state, self.kept.records, self.numbers)
+
+    @property
+    def examples(self) -> pd.DataFrame:
+        """Picks of each round, and rows that were left out, with the beginnings of their texts.
+
+        Returns
+        -------
+        DataFrame
+            As :func:`iterit.rounds.examples.examples_of` has them, with question and answer; empty for
+            runs of earlier releases.
+        """
+        return self.kept.examples
 
     @cached_property
     def costs(self) -> pd.DataFrame:

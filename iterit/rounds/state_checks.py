@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 from pandas.api.types import is_bool_dtype, is_float_dtype, is_integer_dtype
 
+from iterit.rounds.examples import EXAMPLE_COLUMNS, LONGEST_EXCERPT
 from iterit.rounds.round_state import PICK_COLUMNS, SCORE_COLUMNS, RoundState
 from iterit.selection.eligibility import SCORED
 
@@ -50,6 +51,29 @@ def impossible(state: RoundState) -> str:
     if picks.duplicated(["round", "row"]).any():
         return "picks: a round has a row twice"
     return ""
+
+
+def impossible_examples(examples: pd.DataFrame, state: RoundState) -> str:
+    """Return why a run cannot have these examples, or an empty text.
+
+    Parameters
+    ----------
+    examples : DataFrame
+        May be of any columns and types.
+    state : RoundState
+    """
+    if not len(examples):
+        return ""
+    if list(examples.columns) != [*EXAMPLE_COLUMNS, "question", "answer"]:
+        return "its examples have other columns"
+    numbers = examples[list(EXAMPLE_COLUMNS)]
+    if any(str(kind) != EXAMPLE_COLUMNS[str(name)] for name, kind in numbers.dtypes.items()):
+        return "its examples have columns of other types"
+    if not (examples["row"].isin(state.rows).all() and examples["round"].between(0, state.round - 1).all()):
+        return "its examples have a row or a round that is none"
+    texts = [*examples["question"], *examples["answer"]]
+    is_short = all(isinstance(text, str) and len(text) <= LONGEST_EXCERPT for text in texts)
+    return "" if is_short else "its examples have texts that are too long, or none"
 
 
 def _wrong_table(table: pd.DataFrame, columns: dict[str, str], state: RoundState) -> str:

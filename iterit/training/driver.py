@@ -5,12 +5,14 @@ the rows to train.
 """
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pandas as pd
 
+from iterit.rounds.examples import examples_of
 from iterit.rounds.round import RowPicker, RowScorer, run_round, training_order
 from iterit.rounds.round_settings import RoundSettings
 from iterit.rounds.round_state import RoundState, first_state
@@ -30,6 +32,7 @@ if TYPE_CHECKING:
     from transformers import Trainer
 
     from iterit.templates.encoding import EncodedRecords
+    from iterit.training.packing.pack_plan import PackPlan
     from iterit.training.proxy.proxy_scores import ProxyScorer
 
 
@@ -54,11 +57,17 @@ class RoundDriver:
     epochs_per_round : int, default=1
     proxy : ProxyScorer, optional
         Scores round 0.
+    packing : PackPlan, optional
+        How picks are packed, where the trainer packs.
+    excerpts : callable, optional
+        Returns the beginnings of question and answer of some rows, for the examples of reports.
 
     Attributes
     ----------
     history : list of dict
         One entry per round begun: its number, counts, seconds of each part, tokens and losses.
+    examples : DataFrame
+        Picks of each round, and rows that were left out; see :func:`iterit.rounds.examples.examples_of`.
     """
 
     encoded: "EncodedRecords"
@@ -71,7 +80,10 @@ class RoundDriver:
     records: pd.DataFrame = field(default_factory=pd.DataFrame)
     epochs_per_round: int = 1
     proxy: "ProxyScorer | None" = None
+    packing: "PackPlan | None" = None
+    excerpts: Callable[[RowArray], pd.DataFrame] | None = None
     history: History = field(default_factory=list)
+    examples: pd.DataFrame = field(default_factory=pd.DataFrame)
     _training_since: float | None = None
     _logged_step: int = 0
 
@@ -80,6 +92,7 @@ class RoundDriver:
         first = first_state(self.state.n_rows, self.state.rows)
         self.state = replace(first, by_proxy=self.proxy is not None)
         self.history, self._logged_step, self._training_since = [], 0, None
+        self.examples = pd.DataFrame()
 
     def resume(self, folder: str | Path, step: int, is_finished: bool = False) -> None:
         """Resume from a checkpoint.
@@ -101,11 +114,18 @@ class RoundDriver:
         kept = read_checkpoint(folder)
         check_same_run(kept.settings, self.identity, folder)
         check_same_training(kept.facts, self.facts, folder, is_finished)
-        self.state, self.history = kept.state, kept.history
+        self.state, self.history, self.examples = kept.state, kept.history, kept.examples
         self.facts |= {name: value for name, value in kept.facts.items() if name.startswith("proxy")}
         self._logged_step = step
 
-    def rows_for_epoch(self, trainer: "Trainer", epoch: int, rows_per_step: int) -> RowArray:
+    @property
+    def n_items(self) -> int:
+        """Rows, or packs of rows, that an epoch trains."""
+        return self.settings.n_picks if self.packing is None else self.packing.n_packs
+
+    def rows_for_epoch(
+        self, trainer: "Trainer", epoch: int, rows_per_step: int
+    ) -> RowArray | list[tuple[int, ...]]:
         """Return the rows to train in an epoch, in their order; the first epoch of a round scores and picks.
 
         All processes call it.
@@ -120,13 +140,15 @@ class RoundDriver:
 
         Returns
         -------
-        int64 array, shape (n_picks,)
+        int64 array, shape (n_picks,), or a list of packs
         """
         number = epoch // self.epochs_per_round
         if number >= self.state.round:
             self._begin_round(trainer)
         self._training_since = time.perf_counter()
         picked, lengths = self.state.rows_of(number), self.encoded.lengths
+        if self.packing is not None:
+            return self.packing.packs(picked, lengths, self.settings.seed, epoch)
         return training_order(picked, self.settings.seed, epoch, lengths, rows_per_step)
 
     def _begin_round(self, trainer: "Trainer") -> None:
@@ -156,6 +178,11 @@ class RoundDriver:
                 "loss_steps": 0,
             }
         )
+
+        if self.excerpts is not None and len(self.records):
+            shown = examples_of(self.state, number, self.records["words"])
+            shown = shown.join(self.excerpts(shown["row"].to_numpy()))
+            self.examples = pd.concat([self.examples, shown], ignore_index=True)
 
     def _scorer(self, trainer: "Trainer") -> RowScorer:
         """Return what scores the round that begins: the trainer's model, or the proxy, once both agree."""
@@ -192,4 +219,6 @@ class RoundDriver:
     def checkpoint(self) -> RoundsCheckpoint:
         """Return what a checkpoint keeps of the run."""
         self.add_training_time()
-        return RoundsCheckpoint(self.state, self.history, self.identity, self.facts, self.records)
+        return RoundsCheckpoint(
+            self.state, self.history, self.identity, self.facts, self.records, self.examples
+        )

@@ -20,6 +20,7 @@ from numpy.typing import ArrayLike
 from debias.errors import ExcludedRowsWarning, ParameterError
 from debias.settings import check_positive_integer
 from iterit.records.instruction_records import Records, read_records
+from iterit.rounds.examples import excerpt_of
 from iterit.rounds.round_settings import RoundSettings
 from iterit.rounds.round_state import answer_tokens, fall_of_losses, first_state, n_picks_of
 from iterit.row_numbers import RowArray, row_numbers
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from iterit.templates.encoding import EncodedRecords
     from iterit.templates.template import Template
     from iterit.training.driver import RoundDriver
+    from iterit.training.packing.pack_plan import PackPlan
     from iterit.training.proxy.proxy_scores import ProxyScorer
 
 RecordsLike = Records | str | Path | Sequence[str | Path] | Iterable[Mapping[str, object]]
@@ -165,12 +167,12 @@ class IterIT:
         from iterit.templates.named_templates import template_for
         from iterit.templates.template import check_some_taken, refusals_told
         from iterit.training.driver import RoundDriver
-        from iterit.training.own_trainers.trainer_checks import check_trainer, context_of
+        from iterit.training.own_trainers.trainer_checks import check_steps, check_trainer, context_of
         from iterit.training.own_trainers.trainer_data import set_rows
         from iterit.training.rescoring import Rescorer, refuse_scattered
         from iterit.training.trainer_callback import install
 
-        check_trainer(trainer, self.settings.n_picks, self.epochs_per_round)
+        check_trainer(trainer, self.epochs_per_round)
         if self.engine is None:
             refuse_scattered(trainer)
         template = template_for(tokenizer_of(trainer), self.template)
@@ -190,7 +192,10 @@ class IterIT:
                 max_tokens=limit, encoded=encoded, show_progress=self.show_progress,
             )  # fmt: skip
 
-        set_rows(trainer, encoded)
+        packing = self._packing(trainer, encoded.lengths[taken], limit)
+        n_items = self.settings.n_picks if packing is None else packing.n_packs
+        check_steps(trainer, n_items, self.epochs_per_round)
+        set_rows(trainer, encoded, packed=packing is not None)
         self.rounds = RoundDriver(
             encoded=encoded,
             settings=self.settings,
@@ -198,10 +203,12 @@ class IterIT:
             pick=self._pick,
             state=first_state(len(self.records), taken),
             identity=self._identity(template, limit),
-            facts=self._facts(trainer),
+            facts=self._facts(trainer, n_items),
             records=self._described(encoded),
             epochs_per_round=self.epochs_per_round,
             proxy=self._proxy(limit, encoded.lengths),
+            packing=packing,
+            excerpts=self._excerpts,
         )
         if self.rounds.proxy is not None:
             self.rounds.identity["proxy"] = self.rounds.proxy.fingerprint
@@ -209,6 +216,14 @@ class IterIT:
             self._appended = str(tokenizer_of(trainer).eos_token or "")
         install(trainer, self.rounds)
         return trainer
+
+    def _packing(self, trainer: "Trainer", lengths: RowArray, limit: int | None) -> "PackPlan | None":
+        """Plan the packs of a trainer that packs."""
+        from iterit.training.packing.pack_plan import plan_packs
+
+        if not getattr(trainer.args, "packing", False):
+            return None
+        return plan_packs(lengths, self.settings.n_picks, limit or int(lengths.max()))
 
     def _proxy(self, limit: int | None, lengths: RowArray) -> "ProxyScorer | None":
         """Return what scores round 0 with the proxy, in the template of its own tokenizer."""
@@ -326,7 +341,16 @@ class IterIT:
         words = [len(text.split()) for text in self.records.responses]
         return pd.DataFrame({"words": words, "tokens": encoded.lengths, "source": self.records.sources})
 
-    def _facts(self, trainer: "Trainer") -> dict[str, object]:
+    def _excerpts(self, rows: RowArray) -> pd.DataFrame:
+        """Return the beginnings of question and answer of some records, for reports."""
+        questions = [
+            " ".join(m.content for m in self.records[row].messages if m.role == "user")
+            for row in rows.tolist()
+        ]
+        answers = [self.records.responses[row] for row in rows.tolist()]
+        return pd.DataFrame({"question": map(excerpt_of, questions), "answer": map(excerpt_of, answers)})
+
+    def _facts(self, trainer: "Trainer", n_items: int) -> dict[str, object]:
         """Return further facts, for reports, and to say what has changed where a run resumes."""
         from iterit.training.own_trainers.trainer_checks import steps_per_epoch
 
@@ -342,7 +366,8 @@ class IterIT:
             "batch_size": int(args.per_device_train_batch_size),
             "gradient_accumulation_steps": int(args.gradient_accumulation_steps),
             "n_processes": int(args.world_size),
-            "steps_per_epoch": steps_per_epoch(trainer, self.settings.n_picks),
+            "steps_per_epoch": steps_per_epoch(trainer, n_items),
+            **({"packs_per_round": n_items} if getattr(args, "packing", False) else {}),
             "num_train_epochs": float(args.num_train_epochs),
             "max_steps": int(args.max_steps),
             "learning_rate": float(args.learning_rate),

@@ -132,9 +132,9 @@ class IterITTrainer(_Base):
         return schedule
 
     def num_examples(self, dataloader: "DataLoader[object]") -> int:
-        """Return the rows of an epoch: the picks of a round, not all rows."""
+        """Return the rows of an epoch: the picks of a round, or their packs, not all rows."""
         if getattr(dataloader, "dataset", None) is self.train_dataset:
-            return self.round_sampler.n_picks
+            return self.round_sampler.n_items
         return int(super().num_examples(dataloader))
 
     def _get_train_sampler(self, train_dataset: object = None) -> RoundSampler:
@@ -163,7 +163,7 @@ class RoundsCallback(TrainerCallback):
             is_finished = state.global_step >= state.max_steps
             self.rounds.resume(self.trainer.resumed_from, state.global_step, is_finished)
         n_picks = self.rounds.settings.n_picks
-        steps = steps_per_epoch(self.trainer, n_picks) * self.rounds.epochs_per_round
+        steps = steps_per_epoch(self.trainer, self.rounds.n_items) * self.rounds.epochs_per_round
         if steps < 2 and state.is_world_process_zero:
             warnings.warn(
                 f"a round has a single optimiser step, of {n_picks:,} records: it moves the weights once; use"
@@ -220,5 +220,5 @@ def install(trainer: Trainer, rounds: RoundDriver) -> None:
         trainer.__class__ = type(base.__name__, bases, inherited)
     installed = cast(IterITTrainer, trainer)
     installed.rounds = rounds
-    installed.round_sampler = RoundSampler(rounds.settings.n_picks)
+    installed.round_sampler = RoundSampler(rounds.n_items)
     installed.add_callback(RoundsCallback(installed))

@@ -7,7 +7,7 @@ in the loss.
 import itertools
 import math
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -51,40 +51,41 @@ class TrainingRows(Dataset[dict[str, list[int]]]):
 
 
 class RoundSampler(Sampler[int]):
-    """Yields the rows of the current round; every round has the same number of rows.
+    """Yields the rows of the current round, or its packs; every round has the same number of them.
 
     Where several processes share batches, the last batches are filled up with examples that count in
     no loss; without them accelerate would train some rows twice.
 
     Parameters
     ----------
-    n_picks : int
+    n_items : int
+        Rows or packs of a round.
 
     Attributes
     ----------
-    rows : int64 array
+    rows : int64 array, or list of tuple
         In the order in which they are trained.
     multiple : int
         Examples that all processes take at once.
 
     Examples
     --------
-    >>> sampler = RoundSampler(n_picks=3)
+    >>> sampler = RoundSampler(n_items=3)
     >>> sampler.rows, sampler.multiple = np.array([7, 5, 6]), 2
     >>> list(sampler), len(sampler)
     ([7, 5, 6, -1], 4)
     """
 
-    def __init__(self, n_picks: int) -> None:
-        self.n_picks, self.multiple = n_picks, 1
-        self.rows: RowArray = np.empty(0, dtype=np.int64)
+    def __init__(self, n_items: int) -> None:
+        self.n_items, self.multiple = n_items, 1
+        self.rows: RowArray | list[tuple[int, ...]] = np.empty(0, dtype=np.int64)
 
     def __len__(self) -> int:
-        return math.ceil(self.n_picks / self.multiple) * self.multiple
+        return math.ceil(self.n_items / self.multiple) * self.multiple
 
-    def __iter__(self) -> Iterator[int]:
-        yield from self.rows.tolist()
-        yield from itertools.repeat(FILLER, len(self) - self.n_picks)
+    def __iter__(self) -> Iterator[Any]:
+        yield from self.rows.tolist() if isinstance(self.rows, np.ndarray) else self.rows
+        yield from itertools.repeat(FILLER, len(self) - self.n_items)
 
 
 def pad_token_of(tokenizer: object, n_known: int) -> int:

@@ -11,14 +11,12 @@ _KNOWN_HOMES = ("transformers", "trl", "iterit")
 _LOADING = ("get_train_dataloader", "_get_train_sampler")
 
 
-def check_trainer(trainer: Trainer, n_picks: int, epochs_per_round: int = 1) -> None:
+def check_trainer(trainer: Trainer, epochs_per_round: int = 1) -> None:
     """Refuse a trainer with which rounds are impossible.
 
     Parameters
     ----------
     trainer : transformers.Trainer
-    n_picks : int
-        Rows that an epoch trains.
     epochs_per_round : int, default=1
 
     Raises
@@ -44,19 +42,11 @@ def check_trainer(trainer: Trainer, n_picks: int, epochs_per_round: int = 1) -> 
             )
     given = trainer.args
     by_steps, n_epochs = given.max_steps > 0, given.num_train_epochs
-    steps = steps_per_epoch(trainer, n_picks) * epochs_per_round
     refused = {
-        "max_steps": (
-            by_steps and bool(given.max_steps % steps or given.auto_find_batch_size),
-            f"a multiple of the steps of a round ({steps}), or omitted"
-            if not given.auto_find_batch_size
-            else "omitted: auto_find_batch_size changes the steps of a round",
-        ),
         "num_train_epochs": (
             not by_steps and n_epochs % epochs_per_round != 0,
             f"a multiple of epochs_per_round ({epochs_per_round}): an epoch is a pass over the picks",
         ),
-        "packing": (getattr(given, "packing", False), "False: it joins records before they could be picked"),
         "dataloader_drop_last": (given.dataloader_drop_last, "False: it would drop picks"),
         "ignore_data_skip": (given.ignore_data_skip, "False: a resumed run would train picks twice"),
         "save_only_model": (
@@ -69,6 +59,31 @@ def check_trainer(trainer: Trainer, n_picks: int, epochs_per_round: int = 1) -> 
             raise ParameterError(parameter=parameter, received=getattr(given, parameter), allowed=allowed)
 
 
+def check_steps(trainer: Trainer, n_items: int, epochs_per_round: int = 1) -> None:
+    """Refuse a number of steps that is no number of whole rounds.
+
+    Parameters
+    ----------
+    trainer : transformers.Trainer
+    n_items : int
+        Rows, or packs of rows, that an epoch trains.
+    epochs_per_round : int, default=1
+
+    Raises
+    ------
+    ParameterError
+    """
+    given = trainer.args
+    steps = steps_per_epoch(trainer, n_items) * epochs_per_round
+    if given.max_steps > 0 and (given.max_steps % steps or given.auto_find_batch_size):
+        allowed = (
+            "omitted: auto_find_batch_size changes the steps of a round"
+            if given.auto_find_batch_size
+            else f"a multiple of the steps of a round ({steps}), or omitted"
+        )
+        raise ParameterError(parameter="max_steps", received=given.max_steps, allowed=allowed)
+
+
 def _owner(trainer: Trainer, name: str) -> str | None:
     """Return the class that has its own way to load training data, None where it is a known one."""
     if name in vars(trainer):
@@ -77,10 +92,10 @@ def _owner(trainer: Trainer, name: str) -> str | None:
     return None if owner.__module__.split(".")[0] in _KNOWN_HOMES else owner.__name__
 
 
-def steps_per_epoch(trainer: Trainer, n_picks: int) -> int:
-    """Return the optimiser steps of a pass over the picks of a round."""
+def steps_per_epoch(trainer: Trainer, n_items: int) -> int:
+    """Return the optimiser steps of a pass over the picks of a round, or over their packs."""
     given = trainer.args
-    batches = math.ceil(n_picks / (given.train_batch_size * given.world_size))
+    batches = math.ceil(n_items / (given.train_batch_size * given.world_size))
     return max(math.ceil(batches / given.gradient_accumulation_steps), 1)
 
 

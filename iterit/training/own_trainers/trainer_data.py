@@ -13,6 +13,7 @@ import torch
 
 from debias.errors import ParameterError, param
 from iterit.templates.encoding import IGNORED
+from iterit.training.packing.packed_batch import PackedRows, check_apart, packed_batch
 from iterit.training.rescoring import unchanged_randomness
 from iterit.training.trainer_parts import model_of, tokenizer_of
 from iterit.training.training_rows import PaddedBatch, RowLabels, TrainingRows, pad_token_of
@@ -43,19 +44,21 @@ class RecordsCollator:
         return self.of_records(examples) if is_record else self.of_others(examples)
 
 
-def set_rows(trainer: "Trainer", encoded: "EncodedRecords") -> None:
+def set_rows(trainer: "Trainer", encoded: "EncodedRecords", packed: bool = False) -> None:
     """Give a trainer its training data, and a collator for them where its own does not keep labels.
 
     Parameters
     ----------
     trainer : transformers.Trainer
     encoded : EncodedRecords
+    packed : bool, default=False
+        Whether packs of records are trained; no collator of the trainer is asked for them.
 
     Raises
     ------
     ParameterError
-        The records have tokens that the model does not know, or the trainer has a collator of another
-        kind that does not keep labels.
+        The records have tokens that the model does not know, the trainer has a collator of another kind
+        that does not keep labels, or the model does not keep packed records apart.
     """
     tokenizer = tokenizer_of(trainer)
     n_known = cast(torch.nn.Embedding, model_of(trainer).get_input_embeddings()).num_embeddings
@@ -67,9 +70,12 @@ def set_rows(trainer: "Trainer", encoded: "EncodedRecords") -> None:
             allowed=f"a tokenizer of tokens up to {n_known - 1}",
             fix="call model.resize_token_embeddings(len(tokenizer)), or use the model's own tokenizer",
         )
-    rows = TrainingRows(encoded)
+    rows = PackedRows(encoded) if packed else TrainingRows(encoded)
     collator = cast(Collator, trainer.data_collator)
-    if _is_replaced(collator):
+    if packed:
+        check_apart(trainer)
+        trainer.data_collator = RecordsCollator(packed_batch, collator)  # type: ignore[assignment]
+    elif _is_replaced(collator):
         padded = PaddedBatch(pad_token_of(tokenizer, n_known))
         trainer.data_collator = RecordsCollator(padded, collator)  # type: ignore[assignment]
     else:

@@ -1,8 +1,8 @@
 """Keeps a run of rounds beside the Trainer's own checkpoint, so that a killed run resumes.
 
 ``checkpoint-120/iterit/`` holds ``rounds.json`` (settings, round, history), and as Parquet every
-score, every pick and the order of round 0. All of it is data; ``rounds.json`` is written last and
-holds the digests of the others, of the weights and its own: a checkpoint that is incomplete or damaged
+score, every pick, the order of round 0 and examples. All of it is data; ``rounds.json`` is written last
+and holds the digests of the others, of the weights and its own: a checkpoint that is incomplete or damaged
 is recognised.
 """
 
@@ -23,13 +23,15 @@ from pyarrow import ArrowException
 from debias.errors import ResumeError, shortened
 from debias.files.atomic_file import atomic_path, write_durably
 from iterit.rounds.round_state import RoundState
-from iterit.rounds.state_checks import impossible
+from iterit.rounds.state_checks import impossible, impossible_examples
 
 FOLDER = "iterit"
 _FACTS = "rounds.json"
 _TABLES = _SCORES, _PICKS, _ORDER, _RECORDS = (
     "scores.parquet", "picks.parquet", "order.parquet", "records.parquet",
 )  # fmt: skip
+_EXAMPLES = "examples.parquet"
+"""Not in checkpoints of earlier releases."""
 _VERSION = 2
 _MOST_BYTES = 1 << 26
 _SIGNATURE, _END = b',\n "digest": "', b"\n}"
@@ -60,6 +62,8 @@ class RoundsCheckpoint:
         Further facts for reports, such as the name of the model.
     records : DataFrame
         Words, tokens and source of every row, for reports.
+    examples : DataFrame
+        Picks of each round, and rows that were left out, with the beginnings of their texts.
     """
 
     state: RoundState
@@ -67,6 +71,7 @@ class RoundsCheckpoint:
     settings: dict[str, object] = field(default_factory=dict)
     facts: dict[str, object] = field(default_factory=dict)
     records: pd.DataFrame = field(default_factory=pd.DataFrame)
+    examples: pd.DataFrame = field(default_factory=pd.DataFrame)
 
     def write(self, folder: str | Path, weights: Iterable[Path] = ()) -> None:
         """Write into the subfolder ``iterit`` of a folder, which is made if necessary.
@@ -88,6 +93,8 @@ class RoundsCheckpoint:
         is_ordered = bool(len(state.permutation))
         order = pd.DataFrame({"row": state.permutation if is_ordered else state.rows})
         tables = {_SCORES: state.scores, _PICKS: state.picks, _ORDER: order, _RECORDS: self.records}
+        if len(self.examples):
+            tables[_EXAMPLES] = self.examples
         for name, table in tables.items():
             with atomic_path(target / name) as temporary:
                 table.to_parquet(temporary, index=False)
@@ -202,8 +209,10 @@ def _checkpoint_of(content: Mapping[str, Any], target: Path) -> RoundsCheckpoint
         picks=tables[_PICKS],
         by_proxy=content.get("by_proxy", False) is True,
     )
+    files = content["files"]
+    examples = _read_table(target / _EXAMPLES, files[_EXAMPLES]) if _EXAMPLES in files else pd.DataFrame()
     return RoundsCheckpoint(
-        state, content["history"], content["settings"], content["facts"], tables[_RECORDS]
+        state, content["history"], content["settings"], content["facts"], tables[_RECORDS], examples
     )
 
 
@@ -220,7 +229,7 @@ def _impossible_facts(found: RoundsCheckpoint) -> str:
             return f"its history has a round {entry['round']!r}, and {found.state.round} have begun"
     if len(found.records.columns) and len(found.records) != found.state.n_rows:
         return f"it describes {len(found.records):,} records of {found.state.n_rows:,}"
-    return ""
+    return impossible_examples(found.examples, found.state)
 
 
 def check_same_run(kept: Mapping[str, object], now: Mapping[str, object], folder: str | Path) -> None:

@@ -8,12 +8,16 @@ from html.parser import HTMLParser
 import numpy as np
 import pandas as pd
 import pytest
+from hypothesis import given, settings
 
 from debias.errors import ParameterError, ResumeError
+from iterit.reports.rounds_mix import mix_of
 from iterit.reports.rounds_report import RoundsReport
+from iterit.rounds.examples import examples_of, excerpt_of
 from iterit.rounds.round_settings import RoundSettings
 from iterit.rounds.round_state import first_state, with_picks, with_scores
 from iterit.training.saving.checkpoints import RoundsCheckpoint, read_checkpoint
+from tests.support.hostile import hostile_texts, visible_words
 from tests.support.refusals import refused
 
 RULES = RoundSettings(n_picks=2, update_ratio=2)
@@ -30,8 +34,7 @@ def scores(ifd, rows):
     return pd.DataFrame({"ifd": np.float32(ifd), "status": status}, index=rows)
 
 
-@pytest.fixture
-def kept():
+def made():
     """Two rounds of five records: row 0 falls, row 2 rises to the hard ones, row 3 passes the bound."""
     state = with_scores(first_state(5), scores([0.9, 0.8, 0.7, 0.6, np.nan], range(5)), RULES)
     state = with_picks(state, pd.DataFrame({"row": [0, 1], "complexity": [0.9, 0.8]}))
@@ -50,6 +53,11 @@ def kept():
     ]
     facts = {"n_parameters": 10**9, "n_refused": 3, "model": "demo"}
     return RoundsCheckpoint(state, history, dict(vars(RULES)), facts, records)
+
+
+@pytest.fixture
+def kept():
+    return made()
 
 
 def test_picks_and_their_overlap(kept):
@@ -85,6 +93,78 @@ def test_lengths_sources_and_costs(kept):
     assert costs.loc[(1, "training"), "teraflop"] == pytest.approx(0.6)
     assert costs["cost"].sum() == pytest.approx(2.0)
     assert "cost" not in RoundsReport(kept).costs
+
+
+def test_the_mix_of_sources_and_lengths_by_hand(kept):
+    mix = RoundsReport(kept).mix
+    assert mix.loc["source"].to_dict("index") == {
+        "<c>": {"all": 0.6, "0": 0.0, "1": 0.5},
+        "a|b": {"all": 0.4, "0": 1.0, "1": 0.5},
+    }
+    words = mix.loc["words"]
+    assert words.index.tolist() == ["up to 5 words", "6 to 10 words", "11 to 20 words", "more than 20 words"]
+    assert words["all"].tolist() == [0.4, 0.2, 0.2, 0.2]
+    assert words["1"].tolist() == [0.0, 0.0, 0.5, 0.5]
+    many = kept.records.assign(source=[f"s{row}" for row in range(5)])
+    state = replace(kept.state)
+    wide = pd.concat([many] * 2, ignore_index=True).assign(source=[f"s{row}" for row in range(10)])
+    assert mix_of(state, many, [0]).loc["source"].shape == (5, 2)
+    large = mix_of(first_state(10), wide, [])
+    assert large.loc["source"].index.tolist()[0] == "other sources"
+    assert large.loc["source"]["all"].sum() == pytest.approx(1)
+
+
+def examples(kept, texts=("Who?", "Me.")):
+    shown = pd.concat([examples_of(kept.state, number, kept.records["words"]) for number in (0, 1)])
+    shown = shown.assign(question=texts[0], answer=texts[1])
+    return replace(kept, examples=shown.reset_index(drop=True))
+
+
+def test_picks_stand_beside_rows_as_long_that_were_left_out(kept):
+    shown = RoundsReport(examples(kept)).examples
+    assert shown["row"].tolist() == [0, 3, 1, 2, 2, 0, 1, 3]  # 0 of 10 words: 3 of 5; 2 of 60: 0 of 10
+    assert shown["is_picked"].tolist() == [True, False] * 4
+    assert shown.loc[[0, 1], "ifd"].tolist() == pytest.approx([0.9, 0.6])
+    assert shown.loc[[4, 5], "ifd"].tolist() == pytest.approx([0.85, 0.5])  # as scored in round 1
+    section = next(one for one in RoundsReport(examples(kept)).sections() if one.n_texts)
+    assert section.rows[0][:4] == ["0", "picked", "0", "10"]
+    assert section.rows[1][-2:] == ["Who?", "Me."]
+
+
+@settings(max_examples=40, deadline=None)
+@given(hostile_texts)
+def test_texts_of_examples_are_shown_as_they_are(text):
+    text = excerpt_of(text.encode("utf-8", "replace").decode())
+    report = RoundsReport(examples(made(), (text, text)))
+    cells = {visible_words(cell) for cell in Cells(report.to_html()).cells}
+    assert visible_words(text) in cells
+    lines = [line for line in report.to_markdown().splitlines() if line.startswith("| 0 | picked")]
+    assert all(len(re.findall(r"(?<!\\)\|", line)) >= 10 for line in lines)
+
+
+def test_examples_are_kept_and_read_and_impossible_ones_are_refused(kept, tmp_path):
+    one = examples(kept)
+    one.write(tmp_path)
+    assert read_checkpoint(tmp_path).examples.equals(one.examples)
+    kept.write(tmp_path / "older")  # as an earlier release did
+    assert not len(read_checkpoint(tmp_path / "older").examples)
+    for column, value in (("row", 9), ("round", 7), ("answer", "x" * 201), ("words", 0.5), ("more", 1)):
+        odd = one.examples.assign(**{column: value})
+        replace(one, examples=odd).write(tmp_path / "odd")
+        with refused(ResumeError, file=str(tmp_path / "odd" / "iterit" / "rounds.json")):
+            read_checkpoint(tmp_path / "odd")
+
+
+def test_a_bounded_window_says_how_many_it_missed(kept):
+    rules = RoundSettings(n_picks=2, update_ratio=2, window="bounded")
+    checks = {"n_checked": 1, "n_check_top": 10, "n_missed": 1, "missed_at_most": 0.394, "bound": 0.25}
+    history = [kept.history[0], {**kept.history[1], **checks}]
+    report = RoundsReport(replace(kept, settings=dict(vars(rules)), history=history))
+    assert report.rounds["n_missed"].iloc[1] == 1
+    text = report.to_markdown()
+    assert "Of 10 records of the check samples that were among the hardest, they missed 1" in text
+    assert "at most 39.4 % of the hardest" in text
+    assert "n_missed" not in RoundsReport(kept).rounds
 
 
 def test_a_report_says_what_is_unwelcome(kept):

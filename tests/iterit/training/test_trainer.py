@@ -368,8 +368,6 @@ def test_trainers_with_which_rounds_are_impossible(tmp_path, parameter, value):
 
 
 def test_other_refusals(tmp_path):
-    with refused(ParameterError, parameter="packing", received=True):
-        rounds_in(sft_trainer(tmp_path, model_of("qwen2"), packing=True, max_length=64))
     with refused(ParameterError, parameter="trainer", received="trainer"):
         IterIT(rows()).attach("trainer")
     with refused(ParameterError, parameter="epochs_per_round", received=0):

@@ -1,0 +1,1 @@
+"""Packs the picks of a round into sequences that are full, each record apart from the others."""

@@ -10,7 +10,7 @@ from debias.console.number_formats import counted, percent, plain
 from debias.pages.environment import page_environment
 from debias.pages.markdown import escape, markdown_table
 from iterit.reports.rounds_mix import sparkline
-from iterit.rounds.bounded_window import upper_limit
+from iterit.rounds.bounds.bounded_window import upper_limit
 
 if TYPE_CHECKING:
     from iterit.reports.rounds_tables import RoundsTables

@@ -100,7 +100,7 @@ class RoundsTables:
             n_completed, n_overlap (also picked in the round before), overlap (their share), n_new
             (never picked before), n_distinct (picked so far), ifd (mean of the picks), loss (mean of
             the training steps). With the window ``bounded`` also n_checked, n_check_top, n_missed,
-            missed_at_most and bound: see :class:`iterit.rounds.bounded_window.Bounded`.
+            missed_at_most and bound: see :class:`iterit.rounds.bounds.bounded_window.Bounded`.
         """
         rows, ever, last = [], set[int](), set[int]()
         is_bounded = self.settings.window == "bounded"

@@ -12,7 +12,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from debias.errors import ParameterError
-from iterit.rounds.bounded_window import hardest, score_within_bounds
+from iterit.rounds.bounds.bounded_window import hardest, score_within_bounds
 from iterit.rounds.round_settings import RoundSettings
 from iterit.rounds.round_state import RoundState, pickable, with_picks, with_scores
 from iterit.rounds.windows import next_rows, next_rows_for_floors, window_of
@@ -55,7 +55,7 @@ def run_round(
         The state in which the next round begins.
     counts : dict
         n_scored, n_top, n_stale, n_above, n_widened, n_candidates, n_completed; with the window ``bounded``
-        also those of :class:`iterit.rounds.bounded_window.Bounded`; and n_compromises, picks that a stratum,
+        also those of :class:`iterit.rounds.bounds.bounded_window.Bounded`; and n_compromises, picks that a stratum,
         a floor or a value of 0 or below made necessary, where there are any.
 
     Raises

@@ -11,8 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from debias.errors import ParameterError
-from iterit.rounds.bounded_window import could_enter, hardest, threshold_of, upper_limit
-from iterit.rounds.moves import MoveBound, bound_of, check_sample, moves_of, order_of_bound
+from iterit.rounds.bounds.bounded_window import could_enter, hardest, threshold_of, upper_limit
+from iterit.rounds.bounds.moves import MoveBound, bound_of, check_sample, moves_of, order_of_bound
 from iterit.rounds.round import run_round
 from iterit.rounds.round_settings import RoundSettings
 from iterit.rounds.round_state import first_state, pickable, rescorable, with_picks, with_scores

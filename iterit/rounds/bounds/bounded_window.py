@@ -1,7 +1,7 @@
 """Scores again only the rows that could be among the hardest, as far as scores are known to move.
 
 The k-th best new score bounds from below what is worth a forward: a row whose newest score and bound
-(:mod:`iterit.rounds.moves`) stay below it cannot be among the k hardest (the threshold algorithm;
+(:mod:`iterit.rounds.bounds.moves`) stay below it cannot be among the k hardest (the threshold algorithm;
 Fagin, Lotem and Naor, PODS 2001). A check sample is scored whatever its scores are.
 """
 
@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from iterit.rounds.moves import MoveBound, bound_of, check_sample
+from iterit.rounds.bounds.moves import MoveBound, bound_of, check_sample
 from iterit.rounds.round_settings import RoundSettings
 from iterit.rounds.round_state import RoundState, pickable, ranked, rescorable, with_scores
 from iterit.row_numbers import RowArray

@@ -55,8 +55,8 @@ def run_round(
         The state in which the next round begins.
     counts : dict
         n_scored, n_top, n_stale, n_above, n_widened, n_candidates, n_completed; with the window ``bounded``
-        also those of :class:`iterit.rounds.bounds.bounded_window.Bounded`; and n_compromises, picks that a stratum,
-        a floor or a value of 0 or below made necessary, where there are any.
+        also those of :class:`iterit.rounds.bounds.bounded_window.Bounded`; and n_compromises, picks that a
+        stratum, a floor or a value of 0 or below made necessary, where there are any.
 
     Raises
     ------

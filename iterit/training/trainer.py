@@ -24,7 +24,8 @@ from iterit.rounds.examples import excerpt_of
 from iterit.rounds.round_settings import RoundSettings
 from iterit.rounds.round_state import answer_tokens, fall_of_losses, first_state, n_picks_of
 from iterit.row_numbers import RowArray, row_numbers
-from iterit.training.trainer_parts import model_of, tokenizer_of
+from iterit.training.saving.run_facts import shortened_argument, training_facts
+from iterit.training.trainer_parts import tokenizer_of
 
 if TYPE_CHECKING:
     from transformers import Trainer
@@ -326,7 +327,7 @@ class IterIT:
             settings[name] = None if limits is None else {str(one): most for one, most in limits.items()}
         return {
             **settings,
-            "selection": {name: _shortened(value) for name, value in self._given.items()},
+            "selection": {name: shortened_argument(value) for name, value in self._given.items()},
             "epochs_per_round": self.epochs_per_round,
             "records": said,
             "rows": hashlib.sha256(self.rows.tobytes()).hexdigest()[:16],
@@ -352,30 +353,9 @@ class IterIT:
 
     def _facts(self, trainer: "Trainer", n_items: int) -> dict[str, object]:
         """Return further facts, for reports, and to say what has changed where a run resumes."""
-        from iterit.training.own_trainers.trainer_checks import steps_per_epoch
-
-        model, args = model_of(trainer), trainer.args
-        sizes = [(parameter.numel(), parameter.requires_grad) for parameter in model.parameters()]
-        return {
-            "ratio": self.ratio,
-            "n_records": len(self.records),
-            "n_refused": sum(self.records.refused_counts.values()) + len(self.refused),
-            "model": str(getattr(model, "name_or_path", "") or type(model).__name__),
-            "n_parameters": sum(size for size, _ in sizes),
-            "n_trained_parameters": sum(size for size, is_trained in sizes if is_trained),
-            "batch_size": int(args.per_device_train_batch_size),
-            "gradient_accumulation_steps": int(args.gradient_accumulation_steps),
-            "n_processes": int(args.world_size),
-            "steps_per_epoch": steps_per_epoch(trainer, n_items),
-            **({"packs_per_round": n_items} if getattr(args, "packing", False) else {}),
-            "num_train_epochs": float(args.num_train_epochs),
-            "max_steps": int(args.max_steps),
-            "learning_rate": float(args.learning_rate),
-            "lr_scheduler_type": str(args.lr_scheduler_type),
-            "warmup_steps": float(args.warmup_steps),
-            "weight_decay": float(args.weight_decay),
-            "optim": str(args.optim),
-        }
+        n_refused = sum(self.records.refused_counts.values()) + len(self.refused)
+        known = {"ratio": self.ratio, "n_records": len(self.records), "n_refused": n_refused}
+        return known | training_facts(trainer, n_items)
 
 
 def _records_of(records: RecordsLike) -> Records:
@@ -400,10 +380,3 @@ def _engine_of(engine: object) -> "Engine | None":
         allowed = "an engine, such as TransformersEngine('a-small-model'), or omitted"
         raise ParameterError(parameter="proxy_engine", received=engine, allowed=allowed)
     return engine
-
-
-def _shortened(value: object) -> str:
-    """Return an argument as a short text: equal means equal; of arrays, a digest."""
-    if isinstance(value, np.ndarray):
-        return f"{value.dtype}{value.shape} {hashlib.sha256(value.tobytes()).hexdigest()[:16]}"
-    return repr(value)[:80]

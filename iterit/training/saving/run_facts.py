@@ -1,0 +1,55 @@
+"""Describes a run for its checkpoints: how it is trained, and arguments as short texts."""
+
+import hashlib
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from iterit.training.own_trainers.trainer_checks import steps_per_epoch
+from iterit.training.trainer_parts import model_of
+
+if TYPE_CHECKING:
+    from transformers import Trainer
+
+
+def training_facts(trainer: "Trainer", n_items: int) -> dict[str, object]:
+    """Return model, batches, steps and rates of a trainer, JSON-able.
+
+    Parameters
+    ----------
+    trainer : transformers.Trainer
+    n_items : int
+        Examples that it trains in an epoch.
+    """
+    model, args = model_of(trainer), trainer.args
+    sizes = [(parameter.numel(), parameter.requires_grad) for parameter in model.parameters()]
+    return {
+        "model": str(getattr(model, "name_or_path", "") or type(model).__name__),
+        "n_parameters": sum(size for size, _ in sizes),
+        "n_trained_parameters": sum(size for size, is_trained in sizes if is_trained),
+        "batch_size": int(args.per_device_train_batch_size),
+        "gradient_accumulation_steps": int(args.gradient_accumulation_steps),
+        "n_processes": int(args.world_size),
+        "steps_per_epoch": steps_per_epoch(trainer, n_items),
+        **({"packs_per_round": n_items} if getattr(args, "packing", False) else {}),
+        "num_train_epochs": float(args.num_train_epochs),
+        "max_steps": int(args.max_steps),
+        "learning_rate": float(args.learning_rate),
+        "lr_scheduler_type": str(args.lr_scheduler_type),
+        "warmup_steps": float(args.warmup_steps),
+        "weight_decay": float(args.weight_decay),
+        "optim": str(args.optim),
+    }
+
+
+def shortened_argument(value: object) -> str:
+    """Return an argument as a short text: equal means equal; of arrays, a digest.
+
+    Examples
+    --------
+    >>> shortened_argument("ngrams")
+    "'ngrams'"
+    """
+    if isinstance(value, np.ndarray):
+        return f"{value.dtype}{value.shape} {hashlib.sha256(value.tobytes()).hexdigest()[:16]}"
+    return repr(value)[:80]

@@ -51,7 +51,7 @@ def test_two_steps_on_all_weights_are_those_of_a_plain_loop():
     trained = trained_on(engine, QUERY, steps=2, learning_rate=0.01, lora_rank=None)
     losses = []
     for _ in range(2):
-        losses.append(float(sum(loss_of(plain, one) for one in QUERY)) / len(QUERY))
+        losses.append(float(sum(loss_of(plain, one).detach() for one in QUERY)) / len(QUERY))
         for name, gradient in gradient_of(plain, QUERY).items():
             plain.get_parameter(name).data -= 0.01 * gradient
     assert trained.learning_rates == (0.01, 0.01) and trained.adapter is None

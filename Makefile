@@ -31,7 +31,7 @@ export NUMBA_CACHE_DIR = $(CURDIR)/.numba-cache/$(DEPENDENCIES)
 KERNELS := $(shell grep -rl --include='*.py' 'import compiled' debias iterit) debias/compilation.py
 NUMBA_STAMP := .numba-cache/$(DEPENDENCIES)/.stamp
 
-.PHONY: install demo test coverage test-slow test-vllm test-harness test-ray drill fuzz lint format types docs-check docs-write check clean
+.PHONY: install demo test coverage test-slow test-packaging test-vllm test-harness test-ray drill fuzz lint format types docs-check docs-write check clean
 
 ifeq ($(VENV),)
 $(error DEPENDENCIES must be pinned, lowest or newest, got $(DEPENDENCIES))
@@ -65,6 +65,10 @@ coverage: install $(NUMBA_STAMP)
 
 test-slow: install $(NUMBA_STAMP)
 	$(BIN)/python -m pytest -m slow
+
+# The wheel in an empty environment of a Python: `make test-packaging PYTHON=python3.13`. A few minutes.
+test-packaging:
+	.ci/packaging $(PYTHON)
 
 # Commands are killed, stopped and starved of disk in every way: about half an hour, and the rights of root
 # for small disks. `make drill OPTIONS=--quick` takes a minute.

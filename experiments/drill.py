@@ -7,7 +7,7 @@ Run:
 Every command first runs undisturbed. Then, each time in a new folder, it is harmed (see the files of
 drills/), run again, and its result compared byte by byte with the undisturbed one. What it kept must not be
 asked again or kept twice, and its error stream must hold no traceback. Small disks and read-only machines
-need the rights of root: without them those drills are skipped, with a reason. Writes
+need the rights of root: without them those drills are skipped, with a reason. Writes, after each drill,
 experiments/results/drill.csv, with one row a trial, and drill.md; ends with 1 where there is a fault.
 """
 
@@ -46,11 +46,13 @@ DRILLS: dict[str, Callable[[Workshop, np.random.Generator], Iterator[Trial]]] = 
 }
 
 
-def drilled(workshop: Workshop, only: str) -> tuple[list[Trial], list[str]]:
-    """Do the drills; return their trials, and which were skipped and why."""
+def drilled(
+    workshop: Workshop, only: str, note: Callable[[list[Trial], list[str]], None]
+) -> tuple[list[Trial], list[str]]:
+    """Do the drills; return their trials, and which were skipped and why. Each time, `note` what is there."""
     trials: list[Trial] = []
     skipped: list[str] = []
-    for name, drill in DRILLS.items():
+    for number, (name, drill) in enumerate(DRILLS.items()):
         if only not in name:
             continue
         began = time.monotonic()
@@ -62,6 +64,7 @@ def drilled(workshop: Workshop, only: str) -> tuple[list[Trial], list[str]]:
         except Skipped as reason:
             skipped.append(f"{name}: {reason}.")
         print(f"{name}: {len(trials)} trials so far, {time.monotonic() - began:.0f} seconds", flush=True)
+        note(trials, skipped + [f"{later}: not reached." for later in list(DRILLS)[number + 1 :]])
     return trials, skipped
 
 
@@ -92,21 +95,23 @@ def main() -> int:
     options = parser.parse_args()
     settings = SETTINGS | (SETTINGS["quick"] if options.quick else {})
     began = time.monotonic()
+
+    def note(trials: list[Trial], skipped: list[str]) -> None:
+        if not options.quick and not options.only:
+            list_of(trials).to_csv(RESULTS / "drill.csv", index=False)
+            (RESULTS / "drill.md").write_text(report(trials, skipped, time.monotonic() - began))
+
     import_everything()
     with tempfile.TemporaryDirectory(prefix="drill-") as folder:
         tempfile.tempdir = os.environ["TMPDIR"] = folder
         workshop = Workshop(Path(folder) / "work", settings)
         workshop.start_server()
         try:
-            trials, skipped = drilled(workshop, options.only)
+            trials, skipped = drilled(workshop, options.only, note)
         finally:
             workshop.stop_server()
             tempfile.tempdir = None
-    text = report(trials, skipped, time.monotonic() - began)
-    print(text)
-    if not options.quick and not options.only:
-        list_of(trials).to_csv(RESULTS / "drill.csv", index=False)
-        (RESULTS / "drill.md").write_text(text)
+    print(report(trials, skipped, time.monotonic() - began))
     return int(not all(one.is_sound for one in trials))
 
 

@@ -70,7 +70,7 @@ class Started:
             time.sleep(0.002)
         return True
 
-    def wait(self, seconds: float = 300.0) -> Ended:
+    def wait(self, seconds: float = 1200.0) -> Ended:
         """Return how the process ended; one that takes too long is killed, and raises."""
         if not self.ends_within(seconds):
             self.send(signal.SIGKILL)

@@ -65,7 +65,7 @@ def nothing_writable(workshop: Workshop, random: np.random.Generator) -> Iterato
             environment={"HOME": "/nonexistent", "NUMBA_CACHE_DIR": "", "TMPDIR": "", "XDG_CACHE_HOME": ""},
             before=[unshare, "--mount", "sh", "-c", script, "sh"],
         )
-        ended = started.wait(900)
+        ended = started.wait(1800)
         trial = Trial("unwritable home and site-packages", name, "from the start")
         trial.read(ended.err)
         if ended.code:

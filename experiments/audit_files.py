@@ -26,8 +26,8 @@ from iterit.reports.audit_report import AuditReport
 from iterit.rounds.round_state import n_picks_of
 from iterit.scoring.complexity import score_complexity
 from iterit.selection.selection import select
-from iterit.training.audits.picks_audit import audit, held_out_of
 from iterit.training.audits.audit_settings import AuditSettings
+from iterit.training.audits.picks_audit import audit, held_out_of
 from iterit.training.audits.subset_runs import SubsetRuns
 from iterit.training.trainer_setup import TrainingSettings, trainable_folder
 

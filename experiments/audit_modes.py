@@ -42,8 +42,8 @@ from iterit.scoring.complexity import score_complexity
 from iterit.scoring.loss_drop import loss_drop
 from iterit.scoring.representations import query_similarities, record_vectors
 from iterit.selection.selection import select
-from iterit.training.audits.picks_audit import audit, within_budget
 from iterit.training.audits.audit_settings import AuditSettings
+from iterit.training.audits.picks_audit import audit, within_budget
 from iterit.training.audits.planted_picks import planted_scores, planted_shares
 from iterit.training.audits.subset_runs import SubsetRuns
 from iterit.training.query_steps import trained_on

@@ -36,10 +36,11 @@ RECORD_FORMATS = (".jsonl", ".json", ".parquet")
 class SelectOptions(PickOptions):
     """How many records are picked, from which, where they are held, and for which trainer."""
 
-    on_disk: Path | None = setting(
+    folder: Path | None = setting(
         None,
         "Hold records and n-grams in this folder while the command runs, where memory is too small.",
         metavar="FOLDER",
+        option="--on-disk",
     )
     for_trainer: str | None = setting(
         None,
@@ -92,7 +93,7 @@ def select(
     by_vectors = picks.needs_vectors(selection.mode, selection.diversity)
     selection = replace(selection, quotas=limits_of(quotas, "quotas"), floors=limits_of(floors, "floors"))
     signal.check(selection.mode)
-    records = reading.read(files, picks.on_disk)
+    records = reading.read(files, picks.folder)
     found = Signals()
     if signal.values is not None:
         found = Signals(values=read_values(signal.values, records))
@@ -100,7 +101,7 @@ def select(
         found = scoring.signals(records, reading.others(other), selection.mode, engine, reading)
     candidates = picks.candidates(records)
     n_picks = n_picks_of(picks.ratio, len(candidates))
-    counts = count_ngrams(records.each_response(), tokens=selection.tokens, folder=picks.on_disk)
+    counts = count_ngrams(records.each_response(), tokens=selection.tokens, folder=picks.folder)
     vectors = picks.vectors(records, counts) if by_vectors else None
     table = None
     if scores is not None:

@@ -53,7 +53,7 @@ def test_values_of_any_tool_by_row_or_digest_decide(here):
     values.head(22).assign(value=[1.0, *[-1.0] * 20, np.nan]).to_csv("values.csv", index=False)
     code, out, err = run(*SELECT, "--mode", "influence", "--values", "values.csv")
     assert code == 0, err
-    assert "19 picks for want of better ones: value of 0 or below." in out
+    assert "19 picks, for want of better ones: value of 0 or below." in out
     assert "19 records were excluded: no value." in out
 
 
@@ -83,9 +83,9 @@ def test_a_floor_and_a_quota(here):
         (["--mode", "learnable"], "--held-out"),
         (["--mode", "random", "--values", "values.csv"], "--values"),
         (["--mode", "representation", "--held-out", "query.jsonl"], "--held-out"),
-        (["--mode", "random", "--floor", "a"], "floors"),
-        (["--mode", "random", "--floor", "z=1"], "floors"),
-        (["--mode", "random", "--floor", "a=0.8", "--floor", "b=0.8"], "floors"),
+        (["--mode", "random", "--floor", "a"], "--floor"),
+        (["--mode", "random", "--floor", "z=1"], "--floor"),
+        (["--mode", "random", "--floor", "a=0.8", "--floor", "b=0.8"], "--floor"),
         (["--mode", "random", "--diversity", "vectors"], "diversity"),
         (["--mode", "banded", "--low-quantile", "0.9"], "low-quantile"),
     ],

@@ -127,7 +127,7 @@ def test_the_rounds_of_the_readme_work_in_order(tmp_path):
     (tmp_path / "your.jsonl").write_bytes((ROOT / "data" / "instructions.jsonl").read_bytes())
     commands = [shlex.split(c) for c in prompted() if c.startswith("iterit")]
     assert [words[1] for words in commands] == ["select", "train", "report", "audit"]
-    small = "--seeds 2 --answer-tokens 400 --n-held-out 20 --more-random 0"  # else it takes a quarter of an hour
+    small = "--seeds 2 --answer-tokens 400 --n-held-out 20 --more-random 0"  # else it takes long
     commands[-1] += small.split()
     for words in commands:
         done = run(words, tmp_path)

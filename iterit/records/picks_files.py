@@ -7,12 +7,14 @@ file is refused; `picks_as` decides.
 from collections import defaultdict, deque
 from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 
 from debias.errors import RecordsError, param
-from debias.rows.row_files import ENDINGS, RawRow, ending_of, read_rows
+from debias.rows.json_rows import RawRow
+from debias.rows.row_files import ENDINGS, ending_of, read_rows
 from debias.settings import check_choice
 from iterit.records.instruction_records import Record, Records
 from iterit.records.record_formats import parse_row
@@ -199,11 +201,11 @@ def _readings_of(values: Sequence[object], pool: Records) -> dict[str, Reader]:
         return readings  # a digest is of the text: it holds however the pool is sorted
     for name in _ROWS:
         if name in shared:
-            readings["rows"] = lambda name=name: _by_row(column(name), pool)
+            readings["rows"] = partial(_by_row, column(name), pool)
             break
     for name in _IDS:
         if name in shared:
-            readings["ids"] = lambda name=name: _by_id(column(name), name, pool)
+            readings["ids"] = partial(_by_id, column(name), name, pool)
             break
     return readings
 

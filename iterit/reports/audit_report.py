@@ -1,7 +1,8 @@
 """Reports an audit of picks: tables, Markdown and one HTML page."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Hashable, Mapping
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
@@ -254,7 +255,7 @@ class AuditReport:
         )
 
 
-def _interval(row: Mapping[str, float], write: Callable[[float], str]) -> str:
+def _interval(row: Mapping[Hashable, Any], write: Callable[[float], str]) -> str:
     """Write the ends of an interval, a dash where there is none."""
     return f"{write(row['low'])} to {write(row['high'])}" if row["low"] == row["low"] else "–"
 

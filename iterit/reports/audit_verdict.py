@@ -1,5 +1,8 @@
 """Says in plain words what an audit of picks found, the unwelcome first."""
 
+from collections.abc import Hashable, Mapping
+from typing import Any
+
 import pandas as pd
 
 from debias.console.number_formats import counted, percent
@@ -56,7 +59,7 @@ def verdict_of(result: AuditResult, name: str) -> str:
     )
 
 
-def _amount(row: dict[str, float]) -> str:
+def _amount(row: Mapping[Hashable, Any]) -> str:
     word = "lower" if row["gain"] >= 0 else "higher"
     low, high = (row["low"], row["high"]) if row["gain"] >= 0 else (-row["high"], -row["low"])
     return f"{abs(row['gain']):.4f} {word} ({_signed(low)} to {_signed(high)})"

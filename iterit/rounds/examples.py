@@ -89,4 +89,4 @@ def _nearest(left: RowArray, lengths: RowArray, ifd: "pd.Series[float]", length:
     if not len(left):
         return None
     gap = np.abs(lengths[left] - length)
-    return int(left[np.lexsort((left, -ifd.loc[left].to_numpy(), gap))[0]])
+    return int(left[np.lexsort((left, -ifd.reindex(left).to_numpy(), gap))[0]])

@@ -93,11 +93,12 @@ def next_rows_for_floors(
     sources : ndarray of shape (n_rows,), optional
         Source of each row.
     """
-    floors = {} if sources is None else floor_rows(settings.floors, settings.n_picks)
-    may = pickable(state.newest(), settings)[scored]
     found = [np.empty(0, dtype=np.int64)]
-    for source, least in floors.items():
-        own = sources == source
+    if sources is None:
+        return found[0]
+    may = pickable(state.newest(), settings)[scored]
+    for source, least in floor_rows(settings.floors, settings.n_picks).items():
+        own = np.asarray(sources == source, dtype=bool)
         missing = least - int((may & own[scored]).sum())
         if missing > 0:
             order = next_rows(state, settings, scored, state.n_rows)

@@ -214,11 +214,11 @@ def _eligible(given: Inputs, how: SelectionSettings, by_source: SourceRoom) -> E
     """Return the candidates that may be picked by their IFD, status, length, value and the mode's band."""
     may = eligible(given.ifd, given.status, min_ifd=how.min_ifd, max_ifd=how.max_ifd, n=len(given.rows))
     if by_source.strata is not None:
-        may = may.without(by_source.strata < 0, "no length")
+        may = may.without(np.asarray(by_source.strata < 0), "no length")
     if given.values is not None:
         may = may.without(np.isnan(given.values), "no value")
     if given.similarities is not None:
-        may = may.without(np.isnan(given.similarities).any(axis=1), "no similarity")
+        may = may.without(np.asarray(np.isnan(given.similarities).any(axis=1)), "no similarity")
     if how.mode == "banded":
         assert given.ifd is not None
         may = in_band(may, given.ifd, how.low_quantile, how.high_quantile)

@@ -156,7 +156,7 @@ def answer_loss(model: "PreTrainedModel", encoded: "Encoded") -> "torch.Tensor":
     """
     import torch
 
-    device = model.get_input_embeddings().weight.device
+    device = next(model.parameters()).device
     tokens = torch.tensor([encoded.input_ids], device=device)
     labels = torch.tensor(encoded.labels[1:], device=device)
     logits = model(input_ids=tokens, use_cache=False).logits[0, :-1].float()

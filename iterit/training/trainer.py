@@ -230,13 +230,16 @@ class IterIT:
         """Return what scores round 0 with the proxy, in the template of its own tokenizer."""
         if self.proxy_engine is None:
             return None
-        from iterit.scoring.complexity import score_complexity, template_of
+        from iterit.scoring.complexity import score_complexity
+        from iterit.scoring.score_run import template_of
         from iterit.templates.named_templates import template_for
         from iterit.training.proxy.proxy_scores import ProxyScorer
 
         tokenizer = getattr(self.proxy_engine, "tokenizer", None)
-        known = tokenizer is not None
-        template = template_for(tokenizer, self.template) if known else template_of(self.proxy_engine)
+        if tokenizer is None:
+            template = template_of(self.proxy_engine)
+        else:
+            template = template_for(tokenizer, self.template)
 
         def score_rows(engine: "Engine", rows: RowArray) -> pd.DataFrame:
             return score_complexity(

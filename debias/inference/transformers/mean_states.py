@@ -133,7 +133,7 @@ def weighted_sums(states: "torch.Tensor", weights: Sequence[NDArray[np.float64]]
 
     factors = torch.from_numpy(np.concatenate(list(weights)).astype(np.float32)).to(states.device)
     sizes = [len(own) for own in weights]
-    pairs = zip(factors.split(sizes), states.split(sizes), strict=True)
+    pairs = zip(torch.split(factors, sizes), torch.split(states, sizes), strict=True)
     sums: NDArray[np.float32] = torch.stack([own @ some for own, some in pairs]).cpu().numpy()
     return sums
 

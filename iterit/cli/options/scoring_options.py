@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 from debias.errors import ParameterError, param
 from debias.inference.engine_settings import EngineSettings
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from debias.inference.collection.shards.shard import Shard
     from debias.inference.engine import Engine
+    from debias.inference.transformers.transformers_engine import TransformersEngine
     from iterit.records.instruction_records import Records
     from iterit.scoring.score_shards import ScoredShard
     from iterit.templates.template import Template
@@ -126,7 +127,7 @@ class ScoringOptions(TemplateOptions):
             more: dict[str, Any] = (
                 {} if mode == "influence" else {"steps": _HELD_OUT_STEPS, "query_drop": _HELD_OUT_DROP}
             )
-            trained = trained_on(made, asked, **how, **more)
+            trained = trained_on(cast("TransformersEngine", made), asked, **how, **more)
             before = answer_losses(records, made, cache=self.cache, **how)
             after = answer_losses(records, trained.engine, cache=self.cache, **how)
         reading.say_refused(records, before.attrs.get("refused", {}))

@@ -140,7 +140,7 @@ def plant(pool: Records, settings: PlantingSettings | None = None) -> PlantedPoo
     originals = dict(
         zip(places[COPY].tolist(), random.choice(sound, len(places[COPY])).tolist(), strict=True)
     )
-    rows = []
+    planted: list[dict[str, object]] = []
     for row, record in enumerate(every):
         kind = str(kinds[row])
         if kind == SWAPPED:
@@ -152,8 +152,8 @@ def plant(pool: Records, settings: PlantingSettings | None = None) -> PlantedPoo
             content = _pair(*_made(kind, len(_answer(record).split()), random))
         else:
             content = _messages(record)
-        rows.append({"messages": content, "source": record.source, FIELD: kind})
-    return PlantedPool(_records(rows), kinds)
+        planted.append({"messages": content, "source": record.source, FIELD: kind})
+    return PlantedPool(_records(planted), kinds)
 
 
 def planted_of(records: Records) -> PlantedPool | None:

@@ -26,6 +26,7 @@ from iterit.training.rescoring import unchanged_randomness
 from iterit.training.scoring_copy import scoring_copy
 from iterit.training.trainer_parts import model_of, tokenizer_of
 from iterit.training.trainer_setup import TrainingSettings, make_trainer
+from iterit.training.training_rows import TrainingRows
 
 if TYPE_CHECKING:
     from transformers import Trainer
@@ -218,7 +219,7 @@ class SubsetRuns:
         n_epochs = self.training.rounds * self.training.epochs_per_round
         lengths = self.encoded.lengths
         orders = [training_order(rows, seed, epoch, lengths, per_step) for epoch in range(n_epochs)]
-        subset = Subset(trainer.train_dataset, np.concatenate(orders).tolist())
+        subset = Subset(TrainingRows(self.encoded), np.concatenate(orders).tolist())
         trainer.train_dataset = subset  # one pass over the rows of all epochs
         trainer.args.num_train_epochs = 1
         trainer.args.save_strategy = SaveStrategy.NO

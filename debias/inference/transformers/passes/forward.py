@@ -169,9 +169,11 @@ class Forward:
         shared = [Row(list(tokens), NO_TREE, whole=True) for tokens in beginnings]
         followers = [*beginnings.values()]
         for numbers, states, _ in self._run(shared, False, branches):
-            for number, own in zip(numbers, states.split([shared[i].n_tokens for i in numbers]), strict=True):
+            sizes = [shared[i].n_tokens for i in numbers]
+            for number, beginning in zip(numbers, torch.split(states, sizes), strict=True):
                 for row in followers[number]:
-                    parts[row] = parts[row] + weighted_sums(own, [weights[row][: len(own)]])[0]
+                    before = weighted_sums(beginning, [weights[row][: len(beginning)]])[0]
+                    parts[row] = parts[row] + before
         return np.stack(parts)
 
     def _score_apart(self, rows: Sequence[Row]) -> list[FloatArray]:

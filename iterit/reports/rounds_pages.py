@@ -177,7 +177,7 @@ def _examples_section(report: "RoundsTables") -> Section:
         " nearly as long as there is one. The score decides (of n-grams that no earlier pick has, where the"
         " mode counts them); a record that is left out has its IFD only. Texts are cut."
     )
-    header = ["round", "", "record", "words", "IFD", "diversity", "score", "question", "answer"]
+    header = ["round", "kind", "record", "words", "IFD", "diversity", "score", "question", "answer"]
     return Section("Picked and left out", note, header, rows, n_texts=2)
 
 

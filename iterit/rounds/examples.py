@@ -51,9 +51,9 @@ def examples_of(state: RoundState, number: int, words: ArrayLike) -> pd.DataFram
     >>> state = with_scores(first_state(4), scores, RoundSettings())
     >>> state = with_picks(state, pd.DataFrame({"row": [0], "complexity": [0.9]}))
     >>> examples_of(state, 0, [10, 11, 50, 9])[["row", "is_picked", "words", "ifd"]].round(2)
-       row  is_picked  words   ifd
-    0    0       True     10  0.90
-    1    3      False      9  0.70
+       row  is_picked  words  ifd
+    0    0       True     10  0.9
+    1    3      False      9  0.7
     """
     lengths = np.asarray(words, dtype=np.int64)
     scored = state.scores[state.scores["round"] == number].drop_duplicates("row", keep="last")
@@ -73,11 +73,11 @@ def examples_of(state: RoundState, number: int, words: ArrayLike) -> pd.DataFram
 
 
 def excerpt_of(text: str) -> str:
-    r"""Return the beginning of a text on one line.
+    """Return the beginning of a text on one line.
 
     Examples
     --------
-    >>> excerpt_of("Name a\\ncolour."), len(excerpt_of("word " * 99))
+    >>> excerpt_of("Name  a colour."), len(excerpt_of("word " * 99))
     ('Name a colour.', 200)
     """
     line = " ".join(text[: 10 * LONGEST_EXCERPT].split())

@@ -36,7 +36,10 @@ def learnt_between(state: RoundState) -> "pd.Series[float]":
     scores = state.scores
     last = scores.drop_duplicates("row", keep="last")
     earlier = scores.drop(index=last.index).drop_duplicates("row", keep="last")
-    pair = earlier.set_index("row").join(last.set_index("row"), lsuffix=" before", how="inner")
+    pair = pd.merge(
+        earlier.set_index("row"), last.set_index("row"), left_index=True, right_index=True,
+        suffixes=(" before", ""),
+    )  # fmt: skip
     rounds = (pair["round"] - pair["round before"]).to_numpy(np.float64)
     fall = (pair["conditional before"] - pair["conditional"]).to_numpy(np.float64)
     value = pd.Series(fall / np.maximum(rounds, 1), index=pair.index, dtype="float64")

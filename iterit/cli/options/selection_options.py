@@ -157,7 +157,7 @@ class SignalOptions(Settings):
         >>> SignalOptions(query=Path("task.jsonl")).check("influence")
         >>> SignalOptions().check("influence")
         Traceback (most recent call last):
-        debias.errors.ParameterError: mode='influence' picks by query or values, ...
+        debias.errors.ParameterError: mode=influence picks by query or values, ...
         """
         may = _SIGNALS.get(mode, ())
         given = [one.name for one in fields(self) if getattr(self, one.name) is not None]

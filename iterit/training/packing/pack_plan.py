@@ -44,7 +44,7 @@ class PackPlan:
         >>> lengths = np.array([3, 9, 4, 5, 2])
         >>> plan = plan_packs(lengths, n_picks=4, most_tokens=10)
         >>> plan.n_packs, plan.packs(np.array([0, 2, 3, 4]), lengths, seed=0, epoch=0)
-        (3, [(3,), (0, 4), (2,)])
+        (3, [(4,), (3,), (2, 0)])
         """
         longest_first = rows[np.lexsort((rows, -lengths[rows]))]
         order = np.random.default_rng([seed, epoch]).permutation(self.n_packs)

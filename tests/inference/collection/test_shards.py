@@ -174,7 +174,7 @@ def test_a_real_model_gives_the_same_bytes(tmp_path, demo_engine):
     assert merged.path.read_bytes() == (tmp_path / "w.parquet").read_bytes()
 
 
-@pytest.mark.parametrize("singly", [False, True])
+@pytest.mark.parametrize("singly", [pytest.param(False, marks=pytest.mark.slow), True])
 def test_four_shards_killed_at_random_moments_and_resumed_are_one_run(tmp_path, singly):
     rng, paths = random.Random(singly), [tmp_path / f"part-{index}.parquet" for index in (1, 2, 3, 4)]
     logs = [tmp_path / f"log-{index}" for index in (1, 2, 3, 4)]

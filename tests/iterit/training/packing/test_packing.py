@@ -118,7 +118,7 @@ def test_the_schedule_is_that_of_the_packs_and_a_run_resumes(tmp_path):
 def test_steps_must_be_whole_rounds_of_packs(tmp_path):
     changes = {"packing": True, "max_length": 512, "gradient_accumulation_steps": 1, "save_strategy": "no"}
     trainer = sft_trainer(
-        tmp_path, model_of("qwen2"), **changes, per_device_train_batch_size=1, max_steps=100
+        tmp_path, model_of("qwen2"), **changes, per_device_train_batch_size=1, max_steps=101
     )
     with refused(ParameterError, parameter="max_steps", received=101):
         IterIT(rows(), 0.25, show_progress=False).attach(trainer)

@@ -263,11 +263,13 @@ def main() -> None:
     )
     parser.add_argument("--out", type=Path, default=RESULTS, help="folder of the results")
     parser.add_argument("--parts", nargs="+", default=["instructions", "tasks", "planted", "datamodel"])
+    parser.add_argument("--seeds", type=int, help="report the first seeds, where not all are done")
     parser.add_argument("--tiny", action="store_true", help="a few records, as a smoke test")
     options = parser.parse_args()
     settings = settings_of(__file__)
     if options.tiny:
         settings |= settings["tiny"]
+    settings["n_seeds"] = options.seeds or settings["n_seeds"]
     warnings.simplefilter("ignore", UserWarning)
     made: dict[str, Callable[[], str]] = {
         "instructions": lambda: compared("instructions", options, settings),

@@ -16,7 +16,7 @@ from tests.support.commands import refusal, works
 @pytest.fixture
 def fitted(folder):
     """The folder, with a correction in it."""
-    works("fit", "opt.parquet", "--n-starts", 2)
+    works("fit", "opt.parquet", "--n-starts", 2, "--method", "weight")
     return folder
 
 

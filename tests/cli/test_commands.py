@@ -292,7 +292,7 @@ def test_warnings_are_one_line(folder):
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )
 def test_bad_input_is_one_line_and_exit_code_2(folder, arguments, words):
-    works("fit", "opt.parquet", "--n-starts", 1)
+    works("fit", "opt.parquet", "--n-starts", 1, "--method", "weight")
     table = ProbabilityTable.read("test.parquet")
     ProbabilityTable(table.probabilities).write("unlabelled.parquet")
     ProbabilityTable(table.to_numpy(), table.label_indices, classes=["no", "perhaps"]).write("other.parquet")
@@ -464,7 +464,7 @@ def test_ctrl_c_ends_with_130_and_says_what_is_kept(folder):
 )
 def test_an_input_is_never_written_over(folder, arguments):
     ProbabilityTable.read("opt.parquet").write("opt.csv")
-    works("fit", "opt.parquet", "--n-starts", "1", "--out", "c.json")
+    works("fit", "opt.parquet", "--n-starts", "1", "--method", "weight", "--out", "c.json")
     before = {path.name: path.read_bytes() for path in folder.iterdir()}
     error, line = refusal(*arguments)
     assert error.parameter == "out"

@@ -1,5 +1,6 @@
 """``debias export`` and ``debias fit --weights-only``: what they write, and what they refuse in one line."""
 
+import functools
 import json
 from pathlib import Path
 
@@ -8,6 +9,7 @@ import pytest
 
 from debias import FuzzyDebiaser, LogBiasDebiaser, WeightDebiaser, load_task
 from debias.errors import LabelError, ParameterError
+from debias.inference.models import loading
 from debias.serving import load
 from debias.serving.exports import logit_bias, plain_table
 from tests.support.commands import refusal, works
@@ -16,6 +18,14 @@ from tests.support.small_tables import skewed_rows, skewed_table
 
 def read(name):
     return json.loads(Path(name).read_text(encoding="utf-8"))
+
+
+@pytest.fixture(scope="module", autouse=True)
+def tokenizers_loaded_once():
+    """Reading the tokenizer of the demo model out of its file takes seconds."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(loading, "load_tokenizer", functools.cache(loading.load_tokenizer))
+        yield
 
 
 @pytest.fixture

@@ -86,9 +86,11 @@ def main() -> None:
     result = audit(runs, picks, candidates=candidates, settings=audited)
     report = AuditReport(result, title="Five files of picks, audited")
     text = report.to_markdown().replace(str(options.work / "base"), "demo")
+    whole = settings_of(__file__)["n_seeds"]
+    seeds = whole if audited.n_seeds == whole else f"the first {audited.n_seeds} of {whole}"
     intro = (
         f"{len(pool):,} records of Alpaca, {k} picks of each tool ({len(public)} public ones),"
-        f" {audited.n_seeds} seeds, SmolLM2-135M-Instruct with LoRA. {machine('torch', 'transformers')}."
+        f" {seeds} seeds, SmolLM2-135M-Instruct with LoRA. {machine('torch', 'transformers')}."
     )
     title, rest = text.split("\n", 1)
     (options.out / "audit_files.md").write_text(f"{title}\n\n{intro}\n{rest}", encoding="utf-8")

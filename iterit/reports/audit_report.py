@@ -96,7 +96,8 @@ class AuditReport:
 
     def settings(self) -> list[list[str]]:
         """Return settings and facts, as pages show them."""
-        facts = {name: value for name, value in self.result.facts.items() if name != "overlap"}
+        told = ("overlap", "n_unusable")  # among the findings
+        facts = {name: value for name, value in self.result.facts.items() if name not in told}
         every: Mapping[str, object] = {**facts, **vars(self.result.settings)}
         return [[name, plain(value)] for name, value in every.items()]
 

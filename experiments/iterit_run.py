@@ -26,7 +26,6 @@ from common import RESULTS, machine, settings_of
 from debias.inference.transformers.transformers_engine import TransformersEngine
 from iterit.ngrams.ngram_counts import count_ngrams
 from iterit.records.instruction_records import Records, read_records
-from iterit.reports.rounds_pages import render_markdown
 from iterit.reports.rounds_report import RoundsReport
 from iterit.rounds.round_state import n_picks_of
 from iterit.scoring.complexity import score_complexity
@@ -112,7 +111,7 @@ class Comparison:
         iterit.attach(trainer)
         trainer.train()
         report = RoundsReport(iterit.rounds.checkpoint(), title=f"{name}: its rounds")
-        facts = {"markdown": render_markdown(report), "seconds": float(report.costs["seconds"].sum())}
+        facts = {"markdown": report.to_markdown(), "seconds": float(report.costs["seconds"].sum())}
         return iterit.rounds.state.picks["row"].to_numpy(), facts, trainer
 
     def fixed(self, name: str, rows: np.ndarray, epochs: int) -> tuple[np.ndarray, dict, object]:

@@ -7,12 +7,8 @@ from typing import Any
 import pandas as pd
 
 from debias.console.number_formats import counted, percent, plain
-from debias.errors import ParameterError
-from debias.files.atomic_file import atomic_path
-from debias.pages.environment import page_environment
-from debias.pages.markdown import escape, markdown_table
 from iterit.reports.audit_verdict import findings_of, verdict_of
-from iterit.reports.rounds_pages import Section, decimal, whole
+from iterit.reports.section_page import Section, SectionPage, decimal, whole
 from iterit.training.audits.picks_audit import AuditResult
 
 _WAYS = {
@@ -101,26 +97,17 @@ class AuditReport:
         every: Mapping[str, object] = {**facts, **vars(self.result.settings)}
         return [[name, plain(value)] for name, value in every.items()]
 
+    def page(self) -> SectionPage:
+        """Return the audit as a page."""
+        return SectionPage(self.title, self.headline, self.findings, self.sections(), self.settings())
+
     def to_markdown(self) -> str:
         """Return the report as Markdown."""
-        parts = [f"# {escape(self.title)}", escape(self.headline)]
-        if self.findings:
-            parts.append("\n".join(f"- {escape(one)}" for one in self.findings))
-        for section in self.sections():
-            parts += [
-                f"## {escape(section.heading)}",
-                escape(section.note),
-                markdown_table(section.header, section.rows),
-            ]
-        parts += ["## Settings", markdown_table(["setting", "value"], self.settings(), n_names=2)]
-        return "\n\n".join(parts) + "\n"
+        return self.page().to_markdown()
 
     def to_html(self) -> str:
         """Return the report as one self-contained page."""
-        return page_environment("iterit").get_template("rounds.html.jinja").render(
-            title=self.title, headline=self.headline, findings=self.findings,
-            sections=self.sections(), settings=self.settings(),
-        )  # fmt: skip
+        return self.page().to_html()
 
     def write(self, path: str | Path) -> Path:
         """Write the report as .html or .md, by the suffix.
@@ -130,14 +117,7 @@ class AuditReport:
         ParameterError
             The suffix is another one.
         """
-        target = Path(path)
-        pages = {".html": self.to_html, ".md": self.to_markdown}
-        if target.suffix.lower() not in pages:
-            allowed = "a name that ends in .html or .md"
-            raise ParameterError(parameter="path", received=str(path), allowed=allowed)
-        with atomic_path(target) as temporary:
-            temporary.write_text(pages[target.suffix.lower()](), encoding="utf-8")
-        return target
+        return self.page().write(path)
 
     def _gains(self) -> Section:
         """Return how much lower losses are than after random draws."""

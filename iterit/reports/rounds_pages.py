@@ -1,15 +1,13 @@
 """Writes a report on rounds as Markdown and as one HTML page, with the same tables, headings and findings."""
 
-import math
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 import pandas as pd
 
 from debias.console.number_formats import counted, percent, plain
-from debias.pages.environment import page_environment
-from debias.pages.markdown import escape, markdown_table
 from iterit.reports.rounds_mix import sparkline
+from iterit.reports.section_page import Section, SectionPage, decimal, whole
 from iterit.rounds.bounds.bounded_window import upper_limit
 
 if TYPE_CHECKING:
@@ -21,44 +19,6 @@ LONGER = 1.5
 
 Columns = dict[str, tuple[str, Callable[[float], str]]]
 """Columns of a table that are shown, with their headings and the way their numbers are written."""
-
-
-class Section(NamedTuple):
-    """A table of a report, with a heading and a note; the last `n_texts` columns hold texts of records."""
-
-    heading: str
-    note: str
-    header: list[str]
-    rows: list[list[str]]
-    n_texts: int = 0
-
-
-def whole(value: float) -> str:
-    """Write a count.
-
-    Examples
-    --------
-    >>> whole(1200), whole(float("nan"))
-    ('1,200', '–')
-    """
-    return "–" if math.isnan(value) else f"{round(value):,}"
-
-
-def decimal(digits: int, sign: bool = False) -> Callable[[float], str]:
-    """Return a function that writes a number with this number of decimals.
-
-    Examples
-    --------
-    >>> decimal(2)(0.125), decimal(3, sign=True)(-0.5), decimal(1)(float("nan"))
-    ('0.12', '−0.500', '–')
-    """
-
-    def write(value: float) -> str:
-        if math.isnan(value):
-            return "–"
-        return f"{value:{'+' if sign else ''},.{digits}f}".replace("-", "−")
-
-    return write
 
 
 _ROUNDS: Columns = {
@@ -274,31 +234,10 @@ def _of_proxy(report: "RoundsTables") -> list[str]:
     ]
 
 
-def render_markdown(report: "RoundsTables") -> str:
-    """Return a report as Markdown."""
-    parts = [f"# {escape(report.title)}", escape(headline(report))]
-    if said := findings(report):
-        parts.append("\n".join(f"- {escape(one)}" for one in said))
-    for section in sections_of(report):
-        parts += [
-            f"## {escape(section.heading)}",
-            escape(section.note),
-            markdown_table(section.header, section.rows),
-        ]
-    settings = Section("Settings", "", ["setting", "value"], _settings(report))
-    parts += ["## Settings", markdown_table(settings.header, settings.rows, n_names=2)]
-    return "\n\n".join(parts) + "\n"
-
-
-def render_html(report: "RoundsTables") -> str:
-    """Return a report as one self-contained HTML page."""
-    environment = page_environment("iterit")
-    return environment.get_template("rounds.html.jinja").render(
-        title=report.title,
-        headline=headline(report),
-        findings=findings(report),
-        sections=sections_of(report),
-        settings=_settings(report),
+def page_of(report: "RoundsTables") -> SectionPage:
+    """Return a report as a page, to be written as Markdown or HTML."""
+    return SectionPage(
+        report.title, headline(report), findings(report), sections_of(report), _settings(report)
     )
 
 

@@ -2,10 +2,9 @@
 
 from pathlib import Path
 
-from debias.errors import ParameterError
-from debias.files.atomic_file import atomic_path
-from iterit.reports.rounds_pages import Section, render_html, render_markdown, sections_of
+from iterit.reports.rounds_pages import page_of, sections_of
 from iterit.reports.rounds_tables import RoundsTables
+from iterit.reports.section_page import Section
 
 
 class RoundsReport(RoundsTables):
@@ -26,11 +25,11 @@ class RoundsReport(RoundsTables):
 
     def to_markdown(self) -> str:
         """Return the report as Markdown."""
-        return render_markdown(self)
+        return page_of(self).to_markdown()
 
     def to_html(self) -> str:
         """Return the report as one self-contained page."""
-        return render_html(self)
+        return page_of(self).to_html()
 
     def write(self, path: str | Path) -> Path:
         """Write the report as .html or .md, by the suffix.
@@ -40,11 +39,4 @@ class RoundsReport(RoundsTables):
         ParameterError
             The suffix is another one.
         """
-        target = Path(path)
-        pages = {".html": self.to_html, ".md": self.to_markdown}
-        if target.suffix.lower() not in pages:
-            allowed = "a name that ends in .html or .md"
-            raise ParameterError(parameter="path", received=str(path), allowed=allowed)
-        with atomic_path(target) as temporary:
-            temporary.write_text(pages[target.suffix.lower()](), encoding="utf-8")
-        return target
+        return page_of(self).write(path)

@@ -96,7 +96,7 @@ def audit(
     """
     import numpy as np
 
-    from iterit.records.instruction_records import read_records
+    from iterit.records.planting.planted_pool import planted_of
     from iterit.reports.audit_report import AuditReport
     from iterit.training.audits.picks_audit import audit as run_audit
     from iterit.training.audits.picks_audit import held_out_of
@@ -108,13 +108,16 @@ def audit(
         allowed = "the files that the tool picked from"
         raise ParameterError(parameter="pool", received=None, allowed=allowed)
     check_output(out, (".html", ".md"), (*pool, *(path for path in picks if path.is_file())))
+    if tables is not None:
+        tables.mkdir(parents=True, exist_ok=True)
+        check_output(tables / "gains.csv", (".csv",), parameter="tables")
     records = reading.read(pool)
     groups, n_unknown = read_groups(picks, records, options.picks_as)
     if held_out is None:
         apart = held_out_of(records, groups, settings.n_held_out, settings.seed)
         measured, candidates = records.take(apart), np.setdiff1d(np.arange(len(records)), apart)
     else:
-        measured, candidates = read_records(held_out), np.arange(len(records))
+        measured, candidates = reading.others(held_out), np.arange(len(records))
         candidates = _without(records, measured, candidates)
     say(f"{counted(len(measured), 'held-out record')}; chance draws from {len(candidates):,} records.")
     work.mkdir(parents=True, exist_ok=True)
@@ -132,7 +135,7 @@ def audit(
     if options.plant:
         planted, picked, table = _planted_picks(runs, work, options.ratio, settings.seed)
         shares, hard = planted_shares(planted, picked), planted_scores(planted, table)
-    elif (found := _already_planted(records)) is not None:
+    elif (found := planted_of(records)) is not None:
         shares = planted_shares(found, groups)
     report = AuditReport(result, shares, hard, n_unknown)
     write_or_rescue(out, report.write)
@@ -196,12 +199,6 @@ def _without(
     return rows[np.array([digest not in apart for digest in records.digests], dtype=bool)]
 
 
-def _already_planted(records: "Records") -> "PlantedPool | None":
-    from iterit.records.planting.planted_pool import planted_of
-
-    return planted_of(records)
-
-
 def _score(runs: "SubsetRuns", records: "Records", work: Path) -> "pd.DataFrame":
     """Score records with the untrained model; what was scored once is not scored again."""
     from debias.inference.models.loading import load_model
@@ -262,7 +259,6 @@ def _write_tables(report: "AuditReport", folder: Path | None) -> list[str]:
 
     if folder is None:
         return []
-    folder.mkdir(parents=True, exist_ok=True)
     for name, frame in report.frames().items():
         plain = frame if frame.index.name is None else frame.reset_index()
         write_frame(plain, folder / f"{name}.csv")

@@ -17,6 +17,14 @@ def run(*arguments, application=app):
     return CliRunner().invoke(application, [str(argument) for argument in arguments])
 
 
+def run_iterit(*words):
+    """Run a command of iterit; return its exit code, its output and its errors."""
+    from iterit.cli import app as iterit_app
+
+    done = run(*words, application=iterit_app)
+    return done.exit_code, done.stdout, done.stderr
+
+
 def works(*arguments):
     result = run(*arguments)
     assert result.exit_code == 0, result.stderr

@@ -6,13 +6,10 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-import torch
-from typer.testing import CliRunner
 
-from iterit.cli import app
 from iterit.training.audits import subset_runs
+from tests.support.commands import run_iterit as run
 from tests.support.small_runs import rows
-from tests.support.tiny_models import byte_tokenizer, tiny_model
 
 pytestmark = pytest.mark.filterwarnings(
     "ignore::UserWarning", "ignore::FutureWarning", "ignore::ResourceWarning"
@@ -24,22 +21,6 @@ AUDIT = (
 POOL = ("--pool", "pool.jsonl")
 
 
-@pytest.fixture(scope="module", autouse=True)
-def one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
-@pytest.fixture(scope="module")
-def model(tmp_path_factory):
-    path = tmp_path_factory.mktemp("model")
-    tiny_model("qwen2").save_pretrained(path)
-    byte_tokenizer().save_pretrained(path)
-    return path
-
-
 @pytest.fixture
 def here(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
@@ -47,11 +28,6 @@ def here(tmp_path, monkeypatch):
     Path("pool.jsonl").write_text("\n".join(map(json.dumps, lines)))
     Path("picks.json").write_text(json.dumps(list(range(0, 30, 3))))
     return tmp_path
-
-
-def run(*words):
-    done = CliRunner().invoke(app, [str(word) for word in words])
-    return done.exit_code, done.stdout, done.stderr
 
 
 def test_an_audit_writes_its_pages_and_resumes_without_training(here, model, monkeypatch):

@@ -5,33 +5,13 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-import torch
-from typer.testing import CliRunner
 
-from iterit.cli import app
+from tests.support.commands import run_iterit as run
 from tests.support.small_runs import rows
-from tests.support.tiny_models import byte_tokenizer, tiny_model
 
 pytestmark = pytest.mark.filterwarnings(
     "ignore::UserWarning", "ignore::FutureWarning", "ignore::ResourceWarning"
 )
-
-
-@pytest.fixture(scope="module", autouse=True)
-def one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
-@pytest.fixture(scope="module")
-def model(tmp_path_factory):
-    """A tiny random model in a folder, as any user's model is."""
-    path = tmp_path_factory.mktemp("model")
-    tiny_model("qwen2").save_pretrained(path)
-    byte_tokenizer().save_pretrained(path)
-    return path
 
 
 @pytest.fixture
@@ -41,11 +21,6 @@ def here(tmp_path, monkeypatch):
     lines = [*rows(), {"instruction": "Say nothing.", "input": "", "output": " "}]
     Path("your.jsonl").write_text("\n".join(map(json.dumps, lines)))
     return tmp_path
-
-
-def run(*words):
-    done = CliRunner().invoke(app, [str(word) for word in words])
-    return done.exit_code, done.stdout, done.stderr
 
 
 def lines_of(path):

@@ -6,24 +6,13 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from typer.testing import CliRunner
 
-from iterit.cli import app
+from tests.support.commands import run_iterit as run
 from tests.support.small_runs import rows
-from tests.support.tiny_models import byte_tokenizer, tiny_model
 
 pytestmark = pytest.mark.filterwarnings(
     "ignore::UserWarning", "ignore::FutureWarning", "ignore::ResourceWarning"
 )
-
-
-@pytest.fixture(scope="module")
-def model(tmp_path_factory):
-    """A tiny random model in a folder."""
-    path = tmp_path_factory.mktemp("model")
-    tiny_model("qwen2").save_pretrained(path)
-    byte_tokenizer().save_pretrained(path)
-    return path
 
 
 @pytest.fixture
@@ -34,11 +23,6 @@ def here(tmp_path, monkeypatch):
     Path("your.jsonl").write_text("\n".join(map(json.dumps, records)))
     Path("query.jsonl").write_text("\n".join(map(json.dumps, rows()[:4])))
     return tmp_path
-
-
-def run(*words):
-    done = CliRunner().invoke(app, [str(word) for word in words])
-    return done.exit_code, done.stdout, done.stderr
 
 
 SELECT = ("select", "your.jsonl", "--ratio", 0.5, "--why", "why.csv", "--source-field", "origin")

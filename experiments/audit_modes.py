@@ -287,7 +287,10 @@ def main() -> None:
         f" {settings['answer_tokens']:,} answer tokens a run, {settings['n_held_out']} held-out records."
         f" {machine('torch', 'transformers')}.\n"
     )
-    parts = [(pages / f"{part}.md").read_text() for part in made if (pages / f"{part}.md").exists()]
+    done = [part for part in made if (pages / f"{part}.md").exists()]
+    left = [part for part in made if part not in done]
+    intro += f"\nParts that were not run yet: {', '.join(left)}.\n" if left else ""
+    parts = [(pages / f"{part}.md").read_text() for part in done]
     (options.out / "audit_modes.md").write_text("\n".join([intro, *parts]), encoding="utf-8")
 
 

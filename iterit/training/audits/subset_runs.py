@@ -135,7 +135,7 @@ class SubsetRuns:
         SubsetRun
         """
         rows = row_numbers(rows, len(self.pool))
-        place = self.folder / f"{self._key(rows, seed)}.parquet"
+        place = self.path_of(rows, seed)
         kept = _read(place, self.measures)
         if kept is None:
             kept = self._trained(rows, seed)
@@ -143,9 +143,9 @@ class SubsetRuns:
             _write(kept, place)
         return kept
 
-    def is_kept(self, rows: RowArray, seed: int) -> bool:
-        """Whether a run is kept already."""
-        return (self.folder / f"{self._key(row_numbers(rows, len(self.pool)), seed)}.parquet").exists()
+    def path_of(self, rows: RowArray, seed: int) -> Path:
+        """Return the file in which a run is kept once it is done."""
+        return self.folder / f"{self._key(rows, seed)}.parquet"
 
     @cached_property
     def _decides(self) -> dict[str, object]:

@@ -97,7 +97,7 @@ def test_what_was_trained_is_read_back_and_nothing_else(runs, monkeypatch):
     again = SubsetRuns(
         runs.pool, runs.held_out, runs.model, replace(TRAINING, seed=9), runs.folder, max_tokens=400
     )
-    assert again.is_kept(rows, 1) and again.run(rows, 1).losses.equals(first.losses)
+    assert again.path_of(rows, 1).exists() and again.run(rows, 1).losses.equals(first.losses)
     assert again.run(rows, 1).facts == first.facts
 
     def of(training=TRAINING, held_out=runs.held_out, max_tokens=400, **more):
@@ -114,7 +114,7 @@ def test_what_was_trained_is_read_back_and_nothing_else(runs, monkeypatch):
         (of(measures={"m": None}), rows, 1),
     ]
     for other, own, seed in others:
-        assert not other.is_kept(own, seed)
+        assert not other.path_of(own, seed).exists()
 
 
 @pytest.mark.parametrize("place", [0.1, 0.5, 0.9])

@@ -13,6 +13,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import typer
 from typer.testing import CliRunner
 
 from debias.cli import app
@@ -22,23 +23,9 @@ from tests.support.paths import ROOT
 README = ROOT / "README.md"
 HELP_PAGE = ROOT / "docs" / "command-line.md"
 MACHINES = ROOT / "docs" / "many-machines.md"
-ITERIT_COMMANDS = ["", "score", "merge", "select", "train", "report"]
-COMMANDS = [
-    "",
-    "collect",
-    "merge",
-    "split",
-    "fit",
-    "frontier",
-    "apply",
-    "export",
-    "certify",
-    "watch",
-    "report",
-    "compare",
-    "bench-engine",
-    "demo",
-]
+
+# The program itself, and each of its commands: none is missing from the page.
+COMMANDS, ITERIT_COMMANDS = (["", *typer.main.get_command(one).commands] for one in (app, iterit_app))
 ENVIRONMENT = os.environ | {"COLUMNS": "100", "NO_COLOR": "1", "TERM": "dumb", "PYTHONPATH": str(ROOT)}
 
 

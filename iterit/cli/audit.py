@@ -21,18 +21,12 @@ from iterit.training.trainer_setup import TrainingSettings
 if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
-    import pandas as pd
 
     from iterit.records.instruction_records import Records
-    from iterit.records.planting.planted_pool import PlantedPool
     from iterit.reports.audit_report import AuditReport
-    from iterit.training.audits.subset_runs import SubsetRuns
+    from iterit.training.audits.task_measure import TaskMeasure
 
 _TRAINING = ("lora", "lora_rank", "learning_rate", "batch_size", "gradient_accumulation", "bf16", "device")
-_MODES = (
-    "published", "length_neutral", "length_debiased", "complexity", "banded", "diversity", "longest",
-    "random",
-)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -53,6 +47,36 @@ class AuditOptions(TemplateOptions):
         False, "Also plant records of known worth in a copy of the pool, and show which modes take them."
     )
     ratio: float = setting(0.05, "Share of the planted pool that each mode picks.", above=0, most=1)
+    task: str | None = setting(
+        None, "Also measure accuracy and COBias of a task (a name, or a .toml file) after each run."
+    )
+    task_data: Path | None = setting(None, "Labelled rows of the task; its own test rows by default.")
+    n_task_rows: int = setting(200, "Rows of the task that are classified.", least=2, option="--task-rows")
+
+    def measures(self, folder: str | Path, seed: int) -> "dict[str, TaskMeasure]":
+        """Return what is measured beside losses, by name.
+
+        Parameters
+        ----------
+        folder : str or Path
+            Of the model.
+        seed : int
+            Decides which rows of the task are classified.
+        """
+        if self.task is None:
+            if self.task_data is not None:
+                allowed = "omitted where no task is named"
+                raise ParameterError(parameter="task_data", received=str(self.task_data), allowed=allowed)
+            return {}
+        from transformers import AutoTokenizer
+
+        from iterit.templates.named_templates import template_for
+        from iterit.training.audits.task_measure import TaskMeasure
+
+        template = template_for(AutoTokenizer.from_pretrained(str(folder)), self.template)
+        made = TaskMeasure.of_split(self.task, template, self.n_task_rows, seed, self.task_data)
+        say(f"Each run classifies {counted(len(made.prompts), 'row')} of {made.task.name}, too.")
+        return {made.name: made}
 
 
 def audit(
@@ -100,8 +124,10 @@ def audit(
     from iterit.reports.audit_report import AuditReport
     from iterit.training.audits.picks_audit import audit as run_audit
     from iterit.training.audits.picks_audit import held_out_of
-    from iterit.training.audits.planted_picks import planted_scores, planted_shares
+    from iterit.training.audits.planted_picks import planted_by_modes, planted_scores, planted_shares
+    from iterit.training.audits.pool_scores import pool_scores
     from iterit.training.audits.subset_runs import SubsetRuns
+    from iterit.training.audits.task_measure import task_gains, task_probabilities
     from iterit.training.trainer_setup import trainable_folder
 
     if not pool:
@@ -122,22 +148,28 @@ def audit(
     say(f"{counted(len(measured), 'held-out record')}; chance draws from {len(candidates):,} records.")
     work.mkdir(parents=True, exist_ok=True)
     made = TrainingSettings(**{**vars(training), "rounds": options.epochs})
+    folder = trainable_folder(model, work)
+    measures = options.measures(folder, settings.seed)
     runs = SubsetRuns(
-        records, measured, trainable_folder(model, work), made, work / "subsets",
-        template=options.template, max_tokens=options.max_tokens,
+        records, measured, folder, made, work / "subsets",
+        template=options.template, max_tokens=options.max_tokens, measures=measures,
     )  # fmt: skip
-    scores = _scores(runs, work) if settings.n_subsets else None
+    scores = pool_scores(runs, work / "scores") if settings.n_subsets else None
     result = run_audit(
         runs, groups, candidates=candidates, scores=scores,
         selection_tokens=options.selection_tokens, settings=settings,
     )  # fmt: skip
     shares = hard = None
     if options.plant:
-        planted, picked, table = _planted_picks(runs, work, options.ratio, settings.seed)
+        planted, picked, table = planted_by_modes(runs, work / "scores", options.ratio, settings.seed)
         shares, hard = planted_shares(planted, picked), planted_scores(planted, table)
     elif (found := planted_of(records)) is not None:
         shares = planted_shares(found, groups)
-    report = AuditReport(result, shares, hard, n_unknown)
+    task = probabilities = None
+    for name in measures:
+        task = task_gains(result.runs, name, settings.confidence)
+        probabilities = task_probabilities(result.runs, name)
+    report = AuditReport(result, shares, hard, n_unknown, task, probabilities)
     write_or_rescue(out, report.write)
     _print(report)
     print_lines([f"Wrote {out}.", *_write_tables(report, tables)])
@@ -197,52 +229,6 @@ def _without(
 
     apart = set(held_out.digests)
     return rows[np.array([digest not in apart for digest in records.digests], dtype=bool)]
-
-
-def _score(runs: "SubsetRuns", records: "Records", work: Path) -> "pd.DataFrame":
-    """Score records with the untrained model; what was scored once is not scored again."""
-    from debias.inference.models.loading import load_model
-    from debias.inference.transformers.transformers_engine import TransformersEngine
-    from iterit.scoring.complexity import score_complexity
-
-    engine = TransformersEngine(*load_model(runs.model, None))
-    return score_complexity(
-        records, engine, template=runs.template, max_tokens=runs.max_tokens, cache=work / "scores"
-    )
-
-
-def _scores(runs: "SubsetRuns", work: Path) -> "dict[str, npt.NDArray[np.float64]]":
-    """Return the ways to score that datamodel scores are measured for."""
-    from iterit.ngrams.ngram_counts import count_ngrams
-    from iterit.ngrams.ngram_weights import weigh
-
-    table = _score(runs, runs.pool, work)
-    sums = weigh(count_ngrams(runs.pool.responses)).sums()
-    ifd = table["ifd"].to_numpy(dtype="float64")
-    return {
-        "IFD": ifd,
-        "IFD * n-gram weights (published)": ifd * sums,
-        "loss": table["conditional"].to_numpy(),
-        "n-gram weights": sums,
-        "answer tokens": runs.answer_tokens.astype("float64"),
-    }
-
-
-def _planted_picks(
-    runs: "SubsetRuns", work: Path, ratio: float, seed: int
-) -> "tuple[PlantedPool, dict[str, npt.NDArray[np.int64]], pd.DataFrame]":
-    """Plant records in a copy of the pool, score it, and pick from it by each mode."""
-    from iterit.ngrams.ngram_counts import count_ngrams
-    from iterit.records.planting.planted_pool import PlantingSettings, plant
-    from iterit.rounds.round_state import n_picks_of
-    from iterit.selection.selection import select
-
-    planted = plant(runs.pool, PlantingSettings(seed=seed))
-    table = _score(runs, planted.records, work)
-    counts = count_ngrams(planted.records.responses)
-    k = n_picks_of(ratio, len(planted.records))
-    picked = {mode: select(table, counts, k, mode=mode, seed=seed).rows for mode in _MODES}
-    return planted, picked, table
 
 
 def _print(report: "AuditReport") -> None:

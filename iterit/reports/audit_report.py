@@ -27,6 +27,8 @@ class AuditReport:
         From :mod:`iterit.training.audits.planted_picks`.
     n_unknown : dict of str to int, optional
         Picks that were not in the pool.
+    task, task_probabilities : DataFrame, optional
+        From :mod:`iterit.training.audits.task_measure`.
     title : str
 
     Examples
@@ -41,9 +43,12 @@ class AuditReport:
         planted: pd.DataFrame | None = None,
         planted_scores: pd.DataFrame | None = None,
         n_unknown: dict[str, int] | None = None,
+        task: pd.DataFrame | None = None,
+        task_probabilities: pd.DataFrame | None = None,
         title: str = "Do the picks beat chance?",
     ) -> None:
         self.result, self.planted, self.planted_scores = result, planted, planted_scores
+        self.task, self.task_probabilities = task, task_probabilities
         self.n_unknown, self.title = n_unknown, title
 
     @property
@@ -63,7 +68,7 @@ class AuditReport:
     @property
     def findings(self) -> list[str]:
         """What a reader must know, in sentences."""
-        found = findings_of(self.result, self.planted, self.n_unknown)
+        found = findings_of(self.result, self.planted, self.n_unknown, self.task)
         return found[1:] if len(set(self.result.gains["picks"])) == 1 else found
 
     def frames(self) -> dict[str, pd.DataFrame]:
@@ -73,12 +78,16 @@ class AuditReport:
             "gains": result.gains, "losses": result.losses, "description": result.description,
             "sources": result.sources, "scripts": result.scripts, "costs": result.costs,
             "datamodel": result.datamodel, "planted": self.planted, "planted_scores": self.planted_scores,
+            "task": self.task, "task_probabilities": self.task_probabilities,
         }  # fmt: skip
         return {name: frame for name, frame in every.items() if frame is not None and len(frame)}
 
     def sections(self) -> list[Section]:
         """Return the tables with headings and notes, for pages."""
-        made = [self._gains(), self._losses(), self._description()]
+        made = [self._gains()]
+        if self.task is not None:
+            made.append(_task(self.task, self.result.settings.confidence))
+        made += [self._losses(), self._description()]
         for heading, table in (("Sources", self.result.sources), ("Scripts of answers", self.result.scripts)):
             if len(table) > 1:
                 made.append(_shares(heading, table))
@@ -234,6 +243,28 @@ class AuditReport:
             ["part", "passes of a record", "tokens", "forward tokens", "seconds"],
             rows,
         )
+
+
+def _task(table: pd.DataFrame, confidence: float) -> Section:
+    """Return accuracy, COBias and the worst class of a task."""
+    write = decimal(1, sign=True)
+    rows = [
+        [
+            row["picks"], row["figure"],
+            *(decimal(1)(100 * row[name]) for name in ("untrained", "trained", "random")),
+            write(100 * row["gain"]), _interval({k: 100 * row[k] for k in ("low", "high")}, write),
+            row["verdict"],
+        ]
+        for row in table.to_dict("records")
+    ]  # fmt: skip
+    first = table.iloc[0]
+    note = (
+        f"{first['n_rows']:,} rows of {first['task']}, classified by each trained model, in points of 100;"
+        f" means over {counted(int(first['n_seeds']), 'seed')}. A gain is positive where picks are better:"
+        f" for COBias, lower. {100 * confidence:g} % intervals cover other rows and other draws."
+    )
+    header = ["picks", "figure", "untrained", "picks", "random, same lengths", "gain", "interval", "verdict"]
+    return Section(f"Accuracy on {first['task']}", note, header, rows)
 
 
 def _interval(row: Mapping[Hashable, Any], write: Callable[[float], str]) -> str:

@@ -70,7 +70,10 @@ def _signed(value: float) -> str:
 
 
 def findings_of(
-    result: AuditResult, planted: pd.DataFrame | None = None, n_unknown: dict[str, int] | None = None
+    result: AuditResult,
+    planted: pd.DataFrame | None = None,
+    n_unknown: dict[str, int] | None = None,
+    task: pd.DataFrame | None = None,
 ) -> list[str]:
     """Return a verdict for each group of picks, and what a reader must know beside it.
 
@@ -81,6 +84,8 @@ def findings_of(
         From :func:`iterit.training.audits.planted_picks.planted_shares`.
     n_unknown : dict of str to int, optional
         Picks that were not in the pool, by the name of the picks.
+    task : DataFrame, optional
+        From :func:`iterit.training.audits.task_measure.task_gains`.
     """
     names = list(dict.fromkeys(result.gains["picks"]))
     said = [verdict_of(result, name) for name in names]
@@ -100,6 +105,8 @@ def findings_of(
             said.append(
                 f"{counted(n_unknown[name], 'pick')} of {name} are not in the pool and were left out."
             )
+    if task is not None:
+        said += [_task(own) for _, own in task.groupby("picks", sort=False)]
     if planted is not None:
         said += _planted(planted)
     return [one for one in said if one]
@@ -125,6 +132,26 @@ def _more_random(result: AuditResult, name: str) -> str:
     return (
         f"For {name}, {spent} lowers the loss further by {beaten[0]}, and less by {other}, than the picks do."
     )
+
+
+def _task(own: pd.DataFrame) -> str:
+    """Say what the picks did to a task, beside random records of the same lengths."""
+    name, parts = own["picks"].iloc[0], []
+    for row in own.to_dict("records"):
+        interval = f"({_points(row['low'])} to {_points(row['high'])})"
+        if row["verdict"] == _UNCLEAR:
+            parts.append(f"no difference in {row['figure']} was found {interval}")
+        else:
+            amount = f"{_points(abs(row['gain']))} points {row['verdict']}"
+            parts.append(f"{row['figure']} is {amount} {interval}")
+    return (
+        f"On {own['task'].iloc[0]}, after training {name} instead of random records of the same lengths:"
+        f" {'; '.join(parts)}."
+    )
+
+
+def _points(share: float) -> str:
+    return f"{100 * share:.1f}".replace("-", "−")
 
 
 def _planted(planted: pd.DataFrame) -> list[str]:

@@ -79,12 +79,36 @@ def gain(
     mean = float(by_seed.mean())
     # the ratio of two sums over records, as a mean of one value for each record
     by_record = (differences.mean(axis=0) - mean) * weights
+    return mean_difference(by_seed, by_record, confidence)
+
+
+def mean_difference(by_seed: Floats, by_record: Floats, confidence: float = 0.95) -> Difference:
+    """Return a mean difference with its interval.
+
+    Parameters
+    ----------
+    by_seed : float array, shape (n_seeds,)
+        The difference of each pair of runs.
+    by_record : float array, shape (n_records,)
+        First-order change of the mean over pairs with each held-out record.
+    confidence : float, default=0.95
+
+    Returns
+    -------
+    Difference
+
+    Examples
+    --------
+    >>> found = mean_difference(np.array([0.2, 0.3, 0.25]), np.array([0.1, -0.1, 0.0]))
+    >>> found.mean.__round__(2), found.low < 0.25 < found.high
+    (0.25, True)
+    """
     parts, freedoms = [], []
     for values in (by_seed, by_record):
         if len(values) > 1:
             parts.append(float(np.var(values, ddof=1)) / len(values))
             freedoms.append(len(values) - 1)
-    return _interval(mean, parts, freedoms, confidence, differences.shape)
+    return _interval(float(by_seed.mean()), parts, freedoms, confidence, (len(by_seed), len(by_record)))
 
 
 def _interval(

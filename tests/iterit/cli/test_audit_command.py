@@ -51,6 +51,28 @@ def test_an_audit_writes_its_pages_and_resumes_without_training(here, model, mon
     assert text.startswith("# Do the picks beat chance?") and "| picks.json: picks |" in text
 
 
+def test_a_task_is_measured_after_each_run(here, model):
+    Path("mood.toml").write_text('name = "mood"\nlabels = ["good", "bad"]\nclass_names = ["Good", "Bad"]\n')
+    lines = [f"text {n} is {'fine' if n % 2 else 'dull'},{'Good' if n % 2 else 'Bad'}" for n in range(12)]
+    Path("mood.csv").write_text("text,label\n" + "\n".join(lines) + "\n")
+    task = ("--task", "mood.toml", "--task-data", "mood.csv", "--task-rows", 8)
+    words = ("audit", "picks.json", *POOL, *AUDIT, "--model", model, "--more-random", 0, "--out", "a.md")
+    code, out, errors = run(*words, *task, "--tables", "tables")
+    assert code == 0, errors
+    assert "Each run classifies 8 rows of mood, too." in errors
+    assert "On mood, after training picks.json" in " ".join(out.split())
+    assert "## Accuracy on mood" in Path("a.md").read_text()
+    table = pd.read_csv("tables/task.csv")
+    assert table["figure"].tolist() == ["accuracy", "COBias", "worst class accuracy"]
+    long = pd.read_csv("tables/task_probabilities.csv", keep_default_na=False)
+    assert len(long) == 5 * 8
+    own = long[(long["way"] == "picks") & (long["seed"] == 1)]
+    assert set(own["label"]) == {"Good", "Bad"} and np.allclose(own[["Good", "Bad"]].sum(axis=1), 1)
+    accuracy = (long[["Good", "Bad"]].idxmax(axis=1) == long["label"]).groupby(long["way"]).mean()
+    assert table["trained"][0] == pytest.approx(accuracy["picks"])
+    assert table["random"][0] == pytest.approx(accuracy["random"])
+
+
 def test_planted_records_are_written_and_known_again(here, model):
     code, out, errors = run("plant", "pool.jsonl", "--out", "planted.jsonl", "--sums", 0.1)
     assert code == 0, errors
@@ -75,6 +97,8 @@ def test_planted_records_are_written_and_known_again(here, model):
         (("picks.json", "--pool", "pool.jsonl", "--picks-as", "digests"), "digests"),
         (("picks.json", "--pool", "none.jsonl"), "none.jsonl"),
         (("all.json", "--pool", "pool.jsonl"), "--held-out"),
+        (("picks.json", "--pool", "pool.jsonl", "--task-data", "pool.jsonl"), "--task-data"),
+        (("picks.json", "--pool", "pool.jsonl", "--task", "no-such-task"), "no-such-task"),
     ],
 )
 def test_what_an_audit_refuses(here, words, said):

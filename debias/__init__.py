@@ -7,7 +7,8 @@ loads no model library. More of them are in ``debias.corrections``, ``debias.met
 
 from typing import TYPE_CHECKING
 
-from debias.public_names import lazy_names
+import lazy_loader
+
 from debias.version import __version__ as __version__
 
 if TYPE_CHECKING:
@@ -64,4 +65,4 @@ _HOMES = {
     "search.objective": ("Objective",),
     "tables.table": ("ProbabilityTable",),
 }
-__getattr__, __dir__, __all__ = lazy_names(__name__, _HOMES)
+__getattr__, __dir__, __all__ = lazy_loader.attach(__name__, submod_attrs=_HOMES)

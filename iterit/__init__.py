@@ -6,7 +6,8 @@ no model library.
 
 from typing import TYPE_CHECKING
 
-from debias.public_names import lazy_names
+import lazy_loader
+
 from debias.version import __version__ as __version__
 
 if TYPE_CHECKING:
@@ -41,4 +42,4 @@ _HOMES = {
     "training.trainer": ("IterIT",),
     "training.trainer_callback": ("IterITTrainer",),
 }
-__getattr__, __dir__, __all__ = lazy_names(__name__, _HOMES)
+__getattr__, __dir__, __all__ = lazy_loader.attach(__name__, submod_attrs=_HOMES)

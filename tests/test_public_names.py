@@ -53,9 +53,8 @@ def test_the_front_door_is_small():
     assert len(debias.__all__) == 27
 
 
-def test_an_unknown_name_lists_the_known_ones():
+def test_an_unknown_name_is_an_attribute_error_that_says_it():
     for module in (debias, iterit):
         with pytest.raises(AttributeError) as caught:
             module.picks  # noqa: B018
-        assert caught.value.name == "picks"
-        assert all(name in str(caught.value) for name in module.__all__)
+        assert "picks" in str(caught.value) and module.__name__ in str(caught.value)

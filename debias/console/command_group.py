@@ -199,9 +199,9 @@ def make_program(
 
     def show_version(wanted: bool) -> None:
         if wanted:
-            from debias.version import __version__
+            from importlib.metadata import version
 
-            typer.echo(f"{program} {__version__}")
+            typer.echo(f"{program} {version('debias-iterit')}")
             raise typer.Exit()
 
     @app.callback()

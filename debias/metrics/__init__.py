@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from debias.public_names import lazy_names
+import lazy_loader
 
 if TYPE_CHECKING:
     from debias.metrics.paired_bootstrap import paired_intervals as paired_intervals
@@ -26,4 +26,4 @@ _HOMES = {
         "worst_class_accuracy",
     ),
 }
-__getattr__, __dir__, __all__ = lazy_names(__name__, _HOMES)
+__getattr__, __dir__, __all__ = lazy_loader.attach(__name__, submod_attrs=_HOMES)

@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from debias.public_names import lazy_names
+import lazy_loader
 
 if TYPE_CHECKING:
     from debias.search.certificate import Certificate as Certificate
@@ -18,4 +18,4 @@ _HOMES = {
     "objective": ("Objective",),
     "search_settings": ("SearchSettings",),
 }
-__getattr__, __dir__, __all__ = lazy_names(__name__, _HOMES)
+__getattr__, __dir__, __all__ = lazy_loader.attach(__name__, submod_attrs=_HOMES)

@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from debias.public_names import lazy_names
+import lazy_loader
 
 if TYPE_CHECKING:
     from debias.tables.overlap import check_disjoint as check_disjoint
@@ -13,4 +13,4 @@ _HOMES = {
     "overlap": ("check_disjoint", "remove_overlap"),
     "table": ("ProbabilityTable",),
 }
-__getattr__, __dir__, __all__ = lazy_names(__name__, _HOMES)
+__getattr__, __dir__, __all__ = lazy_loader.attach(__name__, submod_attrs=_HOMES)

@@ -26,10 +26,8 @@ def describe_collection(table: "ProbabilityTable", path: Path) -> list[str]:
     list of str
         Sentences.
     """
-    import numpy as np
-
     from debias.console.number_formats import counted, percent
-    from debias.metrics.scores import class_accuracy, cobias_from_accuracies
+    from debias.inference.collection.grid import uncorrected, uncorrected_by_class
     from debias.tables.information import rows_without_information
 
     lines = [f"{path}: {counted(len(table), 'row')}, classes {', '.join(table.classes)}."]
@@ -60,14 +58,11 @@ def describe_collection(table: "ProbabilityTable", path: Path) -> list[str]:
     if facts.get("reused_rows"):
         lines.append(f"Answers of other runs were used for {counted(facts['reused_rows'], 'row')}.")
     if table.labels is not None:
-        predicted = np.array(table.classes)[table.to_numpy().argmax(axis=1)]
-        accuracies = class_accuracy(table.labels, predicted, list(table.classes)).dropna()
+        accuracies = uncorrected_by_class(table)
         shares = ", ".join(f"{name} {percent(value)}" for name, value in accuracies.items())
-        accuracy = float((predicted == table.labels.to_numpy()).mean())
-        cobias = 100 * cobias_from_accuracies(accuracies) if len(accuracies) > 1 else 0.0
-        lines.append(
-            f"Uncorrected: {percent(accuracy)} are correct, COBias {cobias:.1f} points; by class: {shares}."
-        )
+        accuracy, cobias = uncorrected(table)
+        even = f", COBias {100 * cobias:.1f} points" if len(accuracies) > 1 else ""
+        lines.append(f"Uncorrected: {percent(accuracy)} are correct{even}; by class: {shares}.")
     return lines
 
 

@@ -3,6 +3,7 @@
 import json
 import platform
 from collections.abc import Sequence
+from importlib.metadata import version
 
 import numpy as np
 
@@ -10,7 +11,6 @@ from debias.inference.collection.collected_rows import DataDigest, SeenTexts
 from debias.inference.collection.questions import Answered
 from debias.inference.engine import BoolArray, Engine, FloatArray
 from debias.inference.texts.tasks import Demonstration, Task
-from debias.version import __version__
 
 _MOST_IDS = 1000
 
@@ -59,7 +59,7 @@ def origin(
     -------
     dict
     """
-    own = {"debias": __version__, "python": platform.python_version(), "numpy": np.__version__}
+    own = {"debias": version("debias-iterit"), "python": platform.python_version(), "numpy": np.__version__}
     return {
         "model": engine.fingerprint.get("model"),
         "task": task.name,

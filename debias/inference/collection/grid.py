@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, NamedTuple, Unpack
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from debias.errors import ParameterError
@@ -363,7 +364,28 @@ def uncorrected(table: ProbabilityTable) -> tuple[float, float]:
     """
     if table.labels is None:
         return float("nan"), float("nan")
-    predicted = np.array(table.classes)[table.to_numpy().argmax(axis=1)]
-    by_class = class_accuracy(table.labels, predicted, list(table.classes)).dropna()
+    by_class = uncorrected_by_class(table)
     cobias = cobias_from_accuracies(by_class) if len(by_class) > 1 else float("nan")
-    return float((predicted == table.labels.to_numpy()).mean()), float(cobias)
+    return float((_predicted(table) == table.labels.to_numpy()).mean()), float(cobias)
+
+
+def uncorrected_by_class(table: ProbabilityTable) -> pd.Series:
+    """Return the class accuracies of a table as it is, of the classes that have labelled rows.
+
+    Parameters
+    ----------
+    table : ProbabilityTable
+
+    Examples
+    --------
+    >>> table = ProbabilityTable([[0.9, 0.1], [0.8, 0.2]], ["0", "1"], classes=["0", "1"])
+    >>> uncorrected_by_class(table).to_list()
+    [1.0, 0.0]
+    """
+    if table.labels is None:
+        return pd.Series(dtype="float64")
+    return class_accuracy(table.labels, _predicted(table), list(table.classes)).dropna()
+
+
+def _predicted(table: ProbabilityTable) -> npt.NDArray[np.str_]:
+    return np.array(table.classes)[table.to_numpy().argmax(axis=1)]

@@ -9,6 +9,7 @@ import os
 import shutil
 import tempfile
 import warnings
+from importlib.metadata import version
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,6 @@ import numpy as np
 from debias.corrections.correction_document import checksum_of
 from debias.errors import MissingDependencyError, ParameterError
 from debias.serving.served_correction import load
-from debias.version import __version__
 
 CODE = '''"""A correction of debias-iterit, loaded from the JSON file beside it."""
 
@@ -141,7 +141,7 @@ def save_mlflow(correction: str | PathLike[str], folder: str | PathLike[str]) ->
             artifacts={"correction": str(copied)},
             signature=signature,
             input_example=example,
-            pip_requirements=[f"debias-iterit=={__version__}"],
+            pip_requirements=[f"debias-iterit=={version('debias-iterit')}"],
             metadata={"checksum": checksum_of(served.document)},
         )
         whole.rename(target)

@@ -4,6 +4,7 @@ A graph cannot raise an error, so it marks the rows that this package refuses: t
 """
 
 import json
+from importlib.metadata import version
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -15,7 +16,6 @@ from debias.serving.exports.formulas import BELL, LOGISTIC, POINTS, POWER, Formu
 from debias.serving.exports.onnx_base import add_base
 from debias.serving.exports.onnx_nodes import Nodes
 from debias.serving.served_correction import ServedCorrection
-from debias.version import __version__
 
 if TYPE_CHECKING:
     from onnx import ModelProto
@@ -101,7 +101,7 @@ def to_onnx(correction: ServedCorrection) -> "ModelProto":
         opset_imports=[helper.make_opsetid("", OPSET)],
         ir_version=IR_VERSION,
         producer_name="debias-iterit",
-        producer_version=__version__,
+        producer_version=version("debias-iterit"),
     )
     described = {"classes": json.dumps(labels), "checksum": checksum_of(correction.document)}
     helper.set_model_props(model, described)

@@ -6,7 +6,7 @@
 
 from typing import TYPE_CHECKING
 
-from debias.public_names import lazy_names
+import lazy_loader
 
 if TYPE_CHECKING:
     from debias.serving.harnesses.choice_filter import CorrectionFilter as CorrectionFilter
@@ -20,4 +20,4 @@ _HOMES = {
     "inspect_scorer": ("cobias", "corrected_answer", "worst_class_accuracy"),
     "lm_eval_task": ("ClassificationTask",),
 }
-__getattr__, __dir__, __all__ = lazy_names(__name__, _HOMES)
+__getattr__, __dir__, __all__ = lazy_loader.attach(__name__, submod_attrs=_HOMES)

@@ -6,6 +6,7 @@ stopped, and no subset is trained twice.
 
 import json
 import time
+import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, replace
 from functools import cached_property
@@ -279,33 +280,44 @@ def _write(run: SubsetRun, place: Path) -> None:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    said = {"facts": run.facts, "more": {name: frame.to_dict("list") for name, frame in run.more.items()}}
+    said = json.dumps(
+        {"facts": run.facts, "more": {name: frame.to_dict("list") for name, frame in run.more.items()}}
+    )
     table = pa.Table.from_pandas(run.losses, preserve_index=False)
-    table = table.replace_schema_metadata({"subset": json.dumps(said), "checksum": _checksum(run.losses)})
+    table = table.replace_schema_metadata({"subset": said, "checksum": _checksum(run.losses, said)})
     with atomic_path(place) as temporary:
         pq.write_table(table, temporary)
 
 
 def _read(place: Path, measures: Mapping[str, Measure]) -> SubsetRun | None:
-    """Read a run; None where there is none, or one whose bytes have changed: it is trained again."""
+    """Read a run; None where there is none, or, with a warning, where its bytes have changed."""
+    if not place.exists():
+        return None
+    run = _whole(place, measures)
+    if run is None:
+        warnings.warn(f"{place}: this trained subset is damaged, and is trained again", stacklevel=3)
+    return run
+
+
+def _whole(place: Path, measures: Mapping[str, Measure]) -> SubsetRun | None:
+    """Read a run; None where it is damaged."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    if not place.exists():
-        return None
     try:
         table = pq.read_table(place)
         found = table.schema.metadata or {}
-        said = json.loads(found[b"subset"])
+        text = found[b"subset"].decode()
+        said = json.loads(text)
         losses = table.to_pandas().astype(_COLUMNS)[list(_COLUMNS)]
         more = {name: pd.DataFrame(said["more"][name]) for name in measures}
         run = SubsetRun(losses, more, {name: float(value) for name, value in said["facts"].items()})
-        if found[b"checksum"].decode() != _checksum(losses) or not np.isfinite(losses["loss"]).all():
+        if found[b"checksum"].decode() != _checksum(losses, text) or not np.isfinite(losses["loss"]).all():
             return None
         return run
     except (OSError, pa.ArrowException, ValueError, LookupError, TypeError, AttributeError):
         return None
 
 
-def _checksum(losses: pd.DataFrame) -> str:
-    return digest("", b"".join(np.ascontiguousarray(losses[name]).tobytes() for name in _COLUMNS)).hex()
+def _checksum(losses: pd.DataFrame, said: str) -> str:
+    return digest(said, b"".join(np.ascontiguousarray(losses[name]).tobytes() for name in _COLUMNS)).hex()

@@ -1,0 +1,84 @@
+"""Holds what is pruned of a model, and by which rule. It is light to import: options are made from it."""
+
+from dataclasses import dataclass
+
+from debias.errors import ParameterError
+from debias.settings import Settings, setting
+
+RULES = ("weights", "random", "activations")
+
+
+@dataclass(frozen=True)
+class PruneSettings(Settings):
+    """How a model is pruned.
+
+    Parameters
+    ----------
+    rule : {"weights", "random", "activations"}, default="weights"
+        What the parts that are kept have most of: the size of weights, luck, or the size of what
+        weights make of given texts.
+    share : float, default=0.5
+        Share of the neurons of a layer that are pruned.
+    head_share : float, optional
+        Share of the heads of keys and values that are pruned, with the queries that share them; that of
+        the neurons by default. At least one neuron and one head are kept.
+    keep_first, keep_last : int, default=4 and 2
+        Layers at the beginning and at the end that are kept whole.
+    seed : int, default=0
+        Of the rule "random".
+
+    Raises
+    ------
+    ParameterError
+        A value is not allowed.
+
+    Examples
+    --------
+    >>> PruneSettings(share=0.75).shares
+    (0.75, 0.75)
+    >>> PruneSettings(share=1.0)
+    Traceback (most recent call last):
+    debias.errors.ParameterError: share must be a number from 0 to 0.99, got 1.0.
+    """
+
+    rule: str = setting(
+        "weights",
+        "Keep the parts with the largest weights, with the largest products of given texts, or random ones.",
+        one_of=RULES,
+    )
+    share: float = setting(0.5, "Share of the neurons of a layer to prune.", least=0, most=0.99)
+    head_share: float | None = setting(
+        None,
+        "Share of the heads of keys and values to prune, with their queries; that of the neurons by default.",
+        least=0,
+        most=0.99,
+    )
+    keep_first: int = setting(4, "Layers at the beginning that are kept whole.", least=0)
+    keep_last: int = setting(2, "Layers at the end that are kept whole.", least=0)
+    seed: int = setting(0, "Seed of the rule random.", least=0)
+
+    @property
+    def shares(self) -> tuple[float, float]:
+        """Shares of neurons and of heads."""
+        return self.share, self.share if self.head_share is None else self.head_share
+
+    def prunes(self, layer: int, n_layers: int) -> bool:
+        """Whether a layer is pruned.
+
+        Examples
+        --------
+        >>> [PruneSettings(keep_first=1, keep_last=1).prunes(layer, 3) for layer in range(3)]
+        [False, True, False]
+        """
+        return self.keep_first <= layer < n_layers - self.keep_last
+
+    def check_layers(self, n_layers: int) -> None:
+        """Raise ParameterError where parts are to be pruned, and every layer is kept whole."""
+        if any(self.shares) and self.keep_first + self.keep_last >= n_layers:
+            raise ParameterError(
+                f"the model has {n_layers} layers, and the first {self.keep_first} and the last"
+                f" {self.keep_last} are kept whole: nothing is left to prune",
+                parameter="keep_first",
+                received=self.keep_first,
+                allowed=f"with keep_last, fewer than {n_layers}",
+            )

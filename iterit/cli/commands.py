@@ -7,6 +7,8 @@ from debias.console.command_group import make_program
 from iterit.cli.audit import audit
 from iterit.cli.merge import merge
 from iterit.cli.plant import plant
+from iterit.cli.prune import prune
+from iterit.cli.recover import recover
 from iterit.cli.report import report
 from iterit.cli.score import score
 from iterit.cli.select import select
@@ -14,7 +16,7 @@ from iterit.cli.train import train
 
 app = make_program(
     "iterit",
-    (score, merge, select, train, report, audit, plant),
+    (score, merge, select, train, prune, recover, report, audit, plant),
     summary="Pick the instructions that teach a model most now, train on them, score again.\n\n"
     "A record is hard when its question helps the model little with its answer (IFD); picks are hard and "
     "add n-grams to what is already picked.",

@@ -119,7 +119,8 @@ def make_trainer(model: str | Path, out: str | Path, settings: TrainingSettings)
     Parameters
     ----------
     model : str or Path
-        A folder, or a name on the Hugging Face hub; see :func:`trainable_folder` for others.
+        A folder, also of a pruned model, or a name on the Hugging Face hub; see :func:`trainable_folder` for
+        others.
     out : str or Path
         Folder of checkpoints.
     settings : TrainingSettings
@@ -135,13 +136,16 @@ def make_trainer(model: str | Path, out: str | Path, settings: TrainingSettings)
     import transformers
 
     from debias.inference.models.loading import quiet
+    from iterit.training.pruned.cutting import load_causal_model
 
     transformers.set_seed(settings.seed)
     try:
         with quiet():
             tokenizer = transformers.AutoTokenizer.from_pretrained(model)
             dtype = torch.bfloat16 if settings.bf16 and settings.lora else torch.float32
-            loaded = transformers.AutoModelForCausalLM.from_pretrained(model, dtype=dtype)
+            loaded = load_causal_model(model, dtype)
+    except ModelError:
+        raise
     except (OSError, ValueError) as error:
         problem = f"the model {str(model)!r} cannot be loaded: {str(error).splitlines()[0]}"
         raise ModelError(problem, parameter="model", received=str(model)) from error

@@ -55,6 +55,12 @@ class Manifest:
     aligned: Mapping[str, object] | None = None
 
     @property
+    def n_parameters(self) -> tuple[int, int]:
+        """Parameters of the whole model and of the pruned one; 0 where they were not counted."""
+        found = [self.rule.get(name, 0) for name in ("n_parameters", "n_parameters_kept")]
+        return tuple(one if isinstance(one, int) else 0 for one in found)  # type: ignore[return-value]
+
+    @property
     def cut(self) -> str:
         """A digest of what was cut from what, whatever was trained afterwards."""
         said = _content(self) | {"base": "", "aligned": None, "rule": {}}
@@ -70,8 +76,11 @@ class Manifest:
         """
         content = _content(self)
         target = Path(folder) / MANIFEST
-        text = json.dumps({**content, "digest": _digest(content)}, indent=1)
-        write_durably(target, text.encode())
+        lines = [
+            f"{json.dumps(name)}: {json.dumps(value)}"
+            for name, value in {**content, "digest": _digest(content)}.items()
+        ]
+        write_durably(target, ("{\n" + ",\n".join(lines) + "\n}\n").encode())
         return target
 
 

@@ -77,7 +77,7 @@ def test_nothing_pruned_gives_the_same_bytes(tied, tmp_path):
 
 def test_weights_are_squared_sums_over_what_a_part_consists_of():
     """Neuron by neuron and head by head, in plain loops."""
-    model = whole_model(num_key_value_heads=2)
+    model = whole_model().requires_grad_(False)
     kept = choose_parts(model, weight_rule, PruneSettings(share=0.5, **MIDDLE))
     gate, up, down, attention = weights_in(model.model.layers[1])
     sizes = [sum(float((w**2).sum()) for w in (gate[n], up[n], down[:, n])) for n in range(48)]
@@ -98,7 +98,7 @@ def test_weights_are_squared_sums_over_what_a_part_consists_of():
 
 def test_activations_are_what_each_part_adds_on_the_texts():
     """Against hidden states taken apart text by text, neuron by neuron."""
-    model = whole_model()
+    model = whole_model().requires_grad_(False)
     rule = activation_rule(model, TEXTS)
     kept = choose_parts(model, rule, PruneSettings(share=0.75, head_share=0.5, **MIDDLE))
     layer, total, heads = model.model.layers[1], np.zeros(48), np.zeros(2)

@@ -1,0 +1,43 @@
+"""``iterit recover``: an adapter of a pruned model becomes an ordinary adapter of the whole one."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from debias.console.output_files import check_output
+from debias.console.screen import print_lines
+
+
+def recover(
+    adapter: Annotated[
+        Path, typer.Argument(help="Adapter that was trained on a pruned model, as peft saves it.")
+    ],
+    *,
+    out: Annotated[Path, typer.Option(help="Folder of the recovered adapter.")] = Path("recovered"),
+    pruned: Annotated[
+        Path | None,
+        typer.Option(help="Folder of the pruned model; the one that the adapter names by default."),
+    ] = None,
+    model: Annotated[
+        str | None,
+        typer.Option(
+            help="The whole model: folder or hub name; the one that was pruned by default.", metavar="NAME"
+        ),
+    ] = None,
+) -> None:
+    """Make an adapter of a pruned model an ordinary adapter of the whole model, for peft, vLLM and others.
+
+    Rows and columns for what was pruned are 0. The whole model must be the one that was pruned.
+
+    Example: iterit recover run/model --out recovered
+    """
+    from iterit.training.pruned.adapter_recovery import WEIGHTS, check_base, manifest_for, write_recovered
+
+    manifest = manifest_for(adapter, pruned)
+    base = manifest.base if model is None else model
+    check_base(manifest, base)
+    out.mkdir(parents=True, exist_ok=True)
+    check_output(out / WEIGHTS, (".safetensors",), (adapter / WEIGHTS,))
+    write_recovered(adapter, out, manifest, base)
+    print_lines([f"Wrote {out}: an adapter of {base}."])

@@ -79,7 +79,9 @@ class Way:
         """Prune, and align where the name says so."""
         aligned = self.name.endswith("aligned")
         settings = PruneSettings(share=self.settings["shares"][self.name], **self.settings["pruning"])
-        general = Alignment(self.data.parts["general"].responses, AlignmentSettings(**self.settings["alignment"]))
+        general = Alignment(
+            self.data.parts["general"].responses, AlignmentSettings(**self.settings["alignment"])
+        )
         prune(
             self.base,
             self.model,
@@ -188,7 +190,9 @@ def table_of(ways: list[Way], settings: dict) -> pd.DataFrame:
         losses = pd.read_parquet(way.folder / "losses.parquet")
         is_whole = way.name == WHOLE
         large = own if is_whole else losses.loc["whole + recovered"]
-        found = rank_agreement(pd.read_parquet(way.folder / "scores.parquet")["ifd"].to_numpy(np.float64), scores)
+        found = rank_agreement(
+            pd.read_parquet(way.folder / "scores.parquet")["ifd"].to_numpy(np.float64), scores
+        )
         rows.append(
             {
                 "trained on": "the whole model" if is_whole else f"pruned {way.name}",

@@ -53,7 +53,9 @@ def prune(
     )
     manifest = made.manifest
     sizes, before, after = manifest.sizes, *manifest.n_parameters
-    pruned = [one for one in manifest.kept if (len(one.neurons), len(one.heads)) != (sizes.neurons, sizes.heads)]
+    pruned = [
+        one for one in manifest.kept if (len(one.neurons), len(one.heads)) != (sizes.neurons, sizes.heads)
+    ]
     rows = [["parameters", f"{before:,}", f"{after:,}", f"{1 - after / before:.1%}"]]
     if pruned:
         own = len(pruned[0].neurons), len(pruned[0].heads)

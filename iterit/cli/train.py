@@ -12,6 +12,7 @@ from debias.console.option_groups import Only
 from debias.console.screen import print_lines
 from debias.errors import ParameterError, param
 from debias.settings import setting
+from iterit.cli.options.pruned_options import PrunedOptions
 from iterit.cli.options.record_options import Files, RecordOptions
 from iterit.cli.options.scoring_options import TemplateOptions
 from iterit.cli.options.selection_options import RULES as SELECTION_RULES
@@ -72,6 +73,7 @@ def train(
     quotas: Quota = None,
     floors: Floor = None,
     scorer: ScorerOptions,
+    small: PrunedOptions,
     reading: RecordOptions,
 ) -> None:
     """Train on what teaches the model most now, round by round.
@@ -84,7 +86,7 @@ def train(
     from iterit.reports.rounds_report import RoundsReport
     from iterit.training.saving.checkpoints import last_whole_checkpoint
     from iterit.training.trainer import IterIT
-    from iterit.training.trainer_setup import make_trainer, trainable_folder
+    from iterit.training.trainer_setup import make_trainer
 
     if scorer.engine == "vllm" and not training.lora:
         raise ParameterError(
@@ -113,11 +115,12 @@ def train(
         **{name: getattr(rules, name) for name in RULES},
     )
     out.mkdir(parents=True, exist_ok=True)
-    base = trainable_folder(model, out)
-    with opened_scorer(scorer, base, training) as engine:
-        iterit.engine = engine
+    base = small.base(model, out, training, scorer.engine)
+    with opened_scorer(scorer, small.scoring_model(base), training) as engine:
+        iterit.engine = engine or small.engine(scorer.dtype(training), training.device)
         iterit.proxy_engine = opened_proxy(scorer.proxy_model, training)
         trainer = iterit.attach(make_trainer(base, out, training))
+        small.watch(iterit, training.device)
         reading.write_refused(records, iterit.refused)
         resumed = last_whole_checkpoint(out, trainer.args.world_size)
         if resumed is not None and trainer.is_world_process_zero():
@@ -128,7 +131,9 @@ def train(
         report = RoundsReport.from_folder(out)
         report.write(out / "report.html")
         print_report(report)
-        print_lines([f"Wrote {out / 'model'} and {out / 'report.html'}."])
+        print_lines(
+            [f"Wrote {out / 'model'} and {out / 'report.html'}.", *small.leave_manifest(out / "model")]
+        )
 
 
 def opened_proxy(name: str | None, training: TrainingSettings) -> "Engine | None":

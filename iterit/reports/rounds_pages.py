@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from debias.console.number_formats import counted, percent, plain
+from iterit.reports.large_agreement import agreement_sections
 from iterit.reports.rounds_mix import sparkline
 from iterit.reports.section_page import Section, SectionPage, decimal, whole
 from iterit.rounds.bounds.bounded_window import upper_limit
@@ -86,6 +87,7 @@ def sections_of(report: "RoundsTables") -> list[Section]:
             report.scores.iloc[1:],
             _SCORES,
         ),
+        *agreement_sections(report),
         _section("Length of answers", "Words of picked answers and of all.", report.lengths, _LENGTHS),
         Section("Sources", f"Number of records by source.{omitted}", names, counts),
         _mix_section(report),

@@ -61,6 +61,9 @@ class RoundDriver:
         How picks are packed, where the trainer packs.
     excerpts : callable, optional
         Returns the beginnings of question and answer of some rows, for the examples of reports.
+    comparison : callable, optional
+        Compares the model that scores with another one, when a round begins: given the trainer, the rows that
+        take part and the settings, it returns facts for the history.
 
     Attributes
     ----------
@@ -82,6 +85,7 @@ class RoundDriver:
     proxy: "ProxyScorer | None" = None
     packing: "PackPlan | None" = None
     excerpts: Callable[[RowArray], pd.DataFrame] | None = None
+    comparison: "Callable[[Trainer, RowArray, RoundSettings], dict[str, float]] | None" = None
     history: History = field(default_factory=list)
     examples: pd.DataFrame = field(default_factory=pd.DataFrame)
     _training_since: float | None = None
@@ -153,6 +157,7 @@ class RoundDriver:
 
     def _begin_round(self, trainer: "Trainer") -> None:
         """Score and pick."""
+        compared = {} if self.comparison is None else self.comparison(trainer, self.state.rows, self.settings)
         spent, begun = self.rescorer.spent, time.perf_counter()
         seconds_before, tokens_before = spent.seconds, spent.tokens
 
@@ -169,6 +174,7 @@ class RoundDriver:
                 "round": number,
                 "step": step_of(trainer),
                 **counts,
+                **compared,
                 "scored_tokens": spent.tokens - tokens_before,
                 "trained_tokens": tokens * self.epochs_per_round,
                 "seconds_scoring": scoring,

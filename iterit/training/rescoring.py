@@ -7,7 +7,7 @@ generator as it was, so that a run that resumes after it continues as if it had 
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, cast, runtime_checkable
@@ -79,6 +79,11 @@ class Rescorer:
         Number format in which the trainer's own model scores: "auto" is the model itself, another one
         takes a copy for each scoring, with an adapter merged in.
 
+    Attributes
+    ----------
+    adapted : callable
+        Turns the folder of the adapter that is trained into one that the engine takes, while it scores.
+
     Raises
     ------
     ParameterError
@@ -99,6 +104,7 @@ class Rescorer:
         self.score_rows, self.lengths, self.engine = score_rows, lengths, engine
         self.dtype = dtype
         self.spent = Spent()
+        self.adapted: Callable[[Path], AbstractContextManager[Path]] = nullcontext
 
     def __call__(self, trainer: "Trainer", rows: RowArray) -> pd.DataFrame:
         """Score rows with the current model of a trainer; all processes call it.
@@ -140,8 +146,8 @@ class Rescorer:
         self, engine: AdapterEngine, trainer: "Trainer", rows: RowArray
     ) -> tuple[pd.DataFrame, int]:
         """Score rows in another engine, with the current adapter."""
-        with adapter_folder(model_of(trainer)) as folder:
-            engine.use_adapter(folder)
+        with adapter_folder(model_of(trainer)) as folder, self.adapted(folder) as fitting:
+            engine.use_adapter(fitting)
             return self.score_rows(cast("Engine", engine), rows, step_of(trainer)), 0
 
 

@@ -16,7 +16,9 @@ N_LAYERS = 3
 
 def whole_model(name: str = "llama", seed: int = 0, **changes: Any) -> Any:
     """A random model of three layers, the embedding and the output not shared."""
-    return tiny_model(name, seed=seed, **{"num_hidden_layers": N_LAYERS, "initializer_range": 0.15, **changes})
+    return tiny_model(
+        name, seed=seed, **{"num_hidden_layers": N_LAYERS, "initializer_range": 0.15, **changes}
+    )
 
 
 def some_parts(sizes: Any, whole_first: bool = True) -> tuple[KeptParts, ...]:

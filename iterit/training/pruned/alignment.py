@@ -36,7 +36,7 @@ class AlignmentSettings(Settings):
     epochs : int, default=1
         Passes over the text.
     block_tokens : int, default=512
-        Tokens of a block; also the most tokens of a text that the rule "activations" reads.
+        Tokens of a block.
     batch_size : int, default=4
         Blocks per process and batch.
     gradient_accumulation : int, default=4
@@ -170,7 +170,10 @@ def align(folder: str | Path, texts: Sequence[str], settings: AlignmentSettings,
         if trainer.is_world_process_zero():
             with quiet():
                 model.to("cpu", dtype=kept_as).save_pretrained(target)  # type: ignore[call-overload]
-            facts = {**alignment_facts(texts, settings, seed), "n_tokens": len(blocks) * settings.block_tokens}
+            facts = {
+                **alignment_facts(texts, settings, seed),
+                "n_tokens": len(blocks) * settings.block_tokens,
+            }
             replace(manifest, aligned=facts).write(target)
             shutil.rmtree(work, ignore_errors=True)
     return float(done.training_loss)
@@ -190,5 +193,3 @@ def _newest(work: Path) -> str | None:
     found = [path.parent for path in work.glob("checkpoint-*/trainer_state.json")]
     newest = max(found, key=lambda path: int(path.name.rpartition("-")[2]), default=None)
     return None if newest is None else str(newest)
-
-

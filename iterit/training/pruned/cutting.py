@@ -11,7 +11,15 @@ from typing import TYPE_CHECKING, Any
 
 from debias.errors import ModelError
 from iterit.training.pruned.kept_parts import KeptParts, are_alike
-from iterit.training.pruned.llama_parts import CLASSES, Sizes, layers_of, projections_of, sizes_of, unsupported
+from iterit.training.pruned.llama_parts import (
+    CLASSES,
+    PROJECTIONS,
+    Sizes,
+    layers_of,
+    projections_of,
+    sizes_of,
+    unsupported,
+)
 from iterit.training.pruned.pruned_manifest import MANIFEST, Manifest, read_manifest
 
 if TYPE_CHECKING:
@@ -103,6 +111,23 @@ def is_pruned(folder: str | Path) -> bool:
     return (Path(folder) / MANIFEST).is_file()
 
 
+def fits_its_configuration(folder: str | Path) -> bool:
+    """Whether a pruned model's configuration says the sizes of all its layers, so that anything loads it.
+
+    Raises
+    ------
+    ModelError
+        The folder holds no pruned model.
+    """
+    from transformers import AutoConfig
+
+    manifest = read_manifest(folder)
+    sizes = sizes_of(AutoConfig.from_pretrained(folder))
+    return all(
+        own.shape(name, manifest.sizes) == sizes.shape(name) for own in manifest.kept for name in PROJECTIONS
+    )
+
+
 def load_pruned(folder: str | Path, dtype: "str | torch.dtype" = "auto", **options: Any) -> "PreTrainedModel":
     """Load the model of a folder that ``iterit prune`` wrote.
 
@@ -168,7 +193,7 @@ def resize(model: Any, manifest: Manifest) -> None:
                 weight = module.weight
                 own_bias = module.bias is not None
                 fresh = nn.Linear(n_inputs, n_outputs, own_bias, device=weight.device, dtype=weight.dtype)
-                setattr(layer.self_attn if hasattr(layer.self_attn, name) else layer.mlp, name, fresh)
+                setattr(getattr(layer, PROJECTIONS[name]), name, fresh)
 
 
 def load_causal_model(name: str | Path, dtype: "str | torch.dtype") -> "PreTrainedModel":

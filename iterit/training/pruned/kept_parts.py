@@ -9,7 +9,13 @@ from numpy.typing import ArrayLike
 
 from iterit.training.pruned.llama_parts import Indices, Sizes
 
-_OUTPUTS = {"q_proj": "queries", "k_proj": "keys", "v_proj": "keys", "gate_proj": "neurons", "up_proj": "neurons"}
+_OUTPUTS = {
+    "q_proj": "queries",
+    "k_proj": "keys",
+    "v_proj": "keys",
+    "gate_proj": "neurons",
+    "up_proj": "neurons",
+}
 _INPUTS = {"o_proj": "queries", "down_proj": "neurons"}
 
 

@@ -179,7 +179,11 @@ def _checked(indices: object, count: int) -> tuple[int, ...]:
     """Return indices that are ascending and below a count."""
     if not isinstance(indices, list) or not indices or not all(type(one) is int for one in indices):
         raise ValueError("what is kept is no list of integers")
-    if indices[0] < 0 or indices[-1] >= count or any(a >= b for a, b in zip(indices, indices[1:], strict=False)):
+    if (
+        indices[0] < 0
+        or indices[-1] >= count
+        or any(a >= b for a, b in zip(indices, indices[1:], strict=False))
+    ):
         raise ValueError(f"what is kept is not ascending from 0 to {count - 1}")
     return tuple(indices)
 
@@ -236,7 +240,9 @@ def _weight_files(folder: Path) -> list[Path]:
     try:
         names = set(json.loads(index.read_bytes())["weight_map"].values()) if index.is_file() else set()
     except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
-        raise ModelError("it does not name the files of the weights", parameter="model", file=index) from error
+        raise ModelError(
+            "it does not name the files of the weights", parameter="model", file=index
+        ) from error
     named = sorted(folder / Path(str(name)).name for name in names)
     if named or (folder / "model.safetensors").is_file():
         return named or [folder / "model.safetensors"]

@@ -27,6 +27,9 @@ from iterit.training.trainer_setup import trainable_folder
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
+TEXT_TOKENS = 512
+"""Most tokens of a text that the rule "activations" reads."""
+
 
 @dataclass(frozen=True)
 class Alignment:
@@ -119,18 +122,17 @@ def prune(
     folder = Path(out)
     folder.mkdir(parents=True, exist_ok=True)
     wait = f"wait for it, stop it, or choose another {param('out')}"
-    block = (alignment.settings if alignment else AlignmentSettings()).block_tokens
     said: dict[str, object] = dict(asdict(settings))
     if rule is not None:
         said["rule"] = getattr(rule, "__name__", type(rule).__name__)
     elif settings.rule == "activations":
-        said |= {"texts": texts_digest(texts), "tokens_of_a_text": block}
+        said |= {"texts": texts_digest(texts), "tokens_of_a_text": TEXT_TOKENS}
     with locked_folder(folder, "is pruning into this folder", wait):
         base = trainable_folder(model, folder)
         if is_pruned(folder):
             check_same_cut(folder, said, base)
         else:
-            _cut(base, folder, settings, said, rule, texts, block)
+            _cut(base, folder, settings, said, rule, texts)
         loss = None if alignment is None else _align_once(folder, alignment, settings.seed)
     return Pruned(folder, read_manifest(folder), loss)
 
@@ -161,7 +163,6 @@ def _cut(
     said: dict[str, object],
     rule: PruningRule | None,
     texts: Sequence[str],
-    block: int,
 ) -> None:
     """Choose, cut and write; the manifest last."""
     from debias.inference.models.loading import quiet
@@ -170,7 +171,7 @@ def _cut(
     fingerprint = weights_fingerprint(base)
     sizes = sizes_of(model.config)
     settings.check_layers(sizes.n_layers)
-    kept = choose_parts(model, rule or _named_rule(settings, model, tokenizer, texts, block), settings)
+    kept = choose_parts(model, rule or _named_rule(settings, model, tokenizer, texts), settings)
     before = sum(one.numel() for one in model.parameters())
     small = cut_model(model, kept)
     after = sum(one.numel() for one in small.parameters())
@@ -192,14 +193,13 @@ def _named_rule(
     model: "PreTrainedModel",
     tokenizer: "PreTrainedTokenizerBase",
     texts: Sequence[str],
-    block: int,
 ) -> PruningRule:
     """Return the rule that the settings name."""
     if settings.rule == "random":
         return random_rule(settings.seed)
     if settings.rule == "weights":
         return weight_rule
-    return activation_rule(model, [tokenizer(text)["input_ids"][:block] for text in texts])
+    return activation_rule(model, [tokenizer(text)["input_ids"][:TEXT_TOKENS] for text in texts])
 
 
 def _loaded(base: str) -> "tuple[PreTrainedModel, PreTrainedTokenizerBase]":

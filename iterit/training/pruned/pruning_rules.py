@@ -128,7 +128,9 @@ def activation_rule(model: "PreTrainedModel", sequences: Sequence[Sequence[int]]
 
     n_tokens = sum(map(len, sequences))
     if not n_tokens:
-        raise ParameterError("the texts have no token", parameter="texts", fix="pass texts that are not empty")
+        raise ParameterError(
+            "the texts have no token", parameter="texts", fix="pass texts that are not empty"
+        )
     for number, layer in enumerate(layers_of(model)):
         modules = projections_of(layer)
         handles += [modules[name].register_forward_pre_hook(adder((number, name))) for name in _READS]

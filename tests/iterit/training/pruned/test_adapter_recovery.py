@@ -70,7 +70,9 @@ def test_peft_loads_the_recovered_adapter_on_the_whole_model(tmp_path):
     found = AutoPeftModelForCausalLM.from_pretrained(tmp_path / "recovered")
     base = transformers.AutoModelForCausalLM.from_pretrained(tmp_path / "base")
     before = logits_of(base)
-    torch.testing.assert_close(logits_of(PeftModel.from_pretrained(base, tmp_path / "recovered")), logits_of(found))
+    torch.testing.assert_close(
+        logits_of(PeftModel.from_pretrained(base, tmp_path / "recovered")), logits_of(found)
+    )
     assert (logits_of(found) - before).abs().max() > 0.1
     said = json.loads((tmp_path / "recovered" / "adapter_config.json").read_text())
     trained = json.loads((tmp_path / "adapter" / "adapter_config.json").read_text())
@@ -143,7 +145,9 @@ def written(tmp_path_factory):
 
 def test_another_base_is_refused(written, tmp_path):
     whole_model(seed=5).save_pretrained(tmp_path / "other")
-    with refused(ModelError, parameter="model", received=str(tmp_path / "other"), allowed=str(written / "base")):
+    with refused(
+        ModelError, parameter="model", received=str(tmp_path / "other"), allowed=str(written / "base")
+    ):
         recover(written / "adapter", tmp_path / "out", model=tmp_path / "other")
     with refused(ModelError, parameter="model", received=str(tmp_path / "none")):
         recover(written / "adapter", tmp_path / "out", model=tmp_path / "none")

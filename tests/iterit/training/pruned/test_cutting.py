@@ -23,7 +23,14 @@ from iterit.training.pruned.pruning_rules import (
     random_rule,
     weight_rule,
 )
-from tests.support.pruned_models import logits_of, some_parts, whole_model, with_random_adapter, write_pruned, zeroed
+from tests.support.pruned_models import (
+    logits_of,
+    some_parts,
+    whole_model,
+    with_random_adapter,
+    write_pruned,
+    zeroed,
+)
 from tests.support.refusals import refused
 from tests.support.tiny_models import tiny_model
 
@@ -54,7 +61,9 @@ def test_where_all_layers_are_alike_transformers_loads_the_folder_by_itself(tmp_
     found = transformers.AutoModelForCausalLM.from_pretrained(tmp_path / "small")
     assert torch.equal(logits_of(found), logits_of(load_pruned(tmp_path / "small")))
     assert (found.config.num_attention_heads, found.config.num_key_value_heads) == (2, 1)
-    assert sum(one.numel() for one in found.parameters()) < sum(one.numel() for one in whole_model().parameters())
+    assert sum(one.numel() for one in found.parameters()) < sum(
+        one.numel() for one in whole_model().parameters()
+    )
 
 
 def test_where_they_differ_it_refuses_and_never_loads_something_else(tmp_path):
@@ -145,7 +154,8 @@ def test_a_function_of_the_users_own_is_a_rule():
 
 
 @pytest.mark.parametrize(
-    "returned", [None, ([1.0],), ([1.0] * 47, [1.0, 2.0]), ([np.nan] * 48, [1.0, 2.0]), (["a"] * 48, [1.0, 2.0])]
+    "returned",
+    [None, ([1.0],), ([1.0] * 47, [1.0, 2.0]), ([np.nan] * 48, [1.0, 2.0]), (["a"] * 48, [1.0, 2.0])],
 )
 def test_a_rule_that_returns_something_else_is_refused(returned):
     with refused(ParameterError, parameter="rule"):

@@ -1,0 +1,208 @@
+"""iterit prune, train --pruned and recover, as people type them."""
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from iterit.training.pruned.cutting import load_pruned
+from iterit.training.pruned.pruned_manifest import read_manifest
+from iterit.training.saving.checkpoints import read_checkpoint
+from tests.support.commands import refusal
+from tests.support.commands import run_iterit as run
+from tests.support.pruned_models import logits_of, whole_model
+from tests.support.small_runs import rows
+from tests.support.tiny_models import CORPUS, byte_tokenizer
+
+pytestmark = pytest.mark.filterwarnings(
+    "ignore::UserWarning", "ignore::FutureWarning", "ignore::ResourceWarning"
+)
+SHAPE = ("--share", 0.5, "--keep-first", 1, "--keep-last", 0)
+TRAIN = ("train", "your.jsonl", "--ratio", 0.2, "--max-ifd", 50, "--batch-size", 4, "--device", "cpu")
+
+
+def refused(*words):
+    from iterit.cli import app
+
+    return refusal(*words, application=app)
+
+
+@pytest.fixture(scope="module")
+def written(tmp_path_factory):
+    """A whole model, and a pruned one."""
+    folder = tmp_path_factory.mktemp("models")
+    whole_model().save_pretrained(folder / "large")
+    byte_tokenizer().save_pretrained(folder / "large")
+    code, out, err = run("prune", "--model", folder / "large", "--out", folder / "small", *SHAPE)
+    assert code == 0, err
+    assert "24" in out
+    assert "--keep-first 0" in out
+    return folder
+
+
+@pytest.fixture
+def here(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("your.jsonl").write_text("\n".join(map(json.dumps, rows())))
+    return tmp_path
+
+
+def run_of(written, score_on, *more):
+    return run(
+        *TRAIN, "--pruned", written / "small", "--score-on", score_on, "--rounds", 2, "--out", "run",
+        "--gradient-accumulation", 1, "--learning-rate", 1e-2, "--compared", 12, *more,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("score_on", ["small", "large"])
+def test_an_adapter_is_trained_on_the_small_model_and_recovered_for_the_large_one(score_on, written, here):
+    from peft import PeftModel
+
+    code, out, err = run_of(written, score_on)
+    assert code == 0, err
+    assert "iterit recover run/model" in out
+    kept = read_checkpoint("run")
+    assert [entry["large_sample"] for entry in kept.history] == [12, 12]
+    assert kept.settings["scored_by"] == ("trainer" if score_on == "small" else "AdaptedEngine")
+    assert "Small and large model" in Path("run/report.html").read_text()
+    code, out, err = run("recover", "run/model", "--out", "large")
+    assert code == 0, err
+    manifest = read_manifest(written / "small")
+    small = PeftModel.from_pretrained(load_pruned(written / "small"), "run/model").eval()
+    large = PeftModel.from_pretrained(whole_model(), "large").eval()
+    from tests.support.pruned_models import zeroed
+
+    zeros = PeftModel.from_pretrained(zeroed(whole_model(), manifest.kept), "large").eval()
+    torch.testing.assert_close(logits_of(zeros), logits_of(small), rtol=0, atol=1e-5)
+    # What the run kept of its last round is what the model that scored says of those records.
+    from debias.inference.transformers.transformers_engine import TransformersEngine
+    from iterit.records.instruction_records import Records
+    from iterit.scoring.complexity import score_complexity
+
+    step = int(kept.history[1]["step"])
+    scored = PeftModel.from_pretrained(
+        whole_model() if score_on == "large" else load_pruned(written / "small"),
+        recovered_at(step) if score_on == "large" else f"run/checkpoint-{step}",
+    ).eval()
+    found = kept.state.scores[kept.state.scores["round"] == 1]
+    expected = score_complexity(
+        Records.from_rows(rows()), TransformersEngine(scored, byte_tokenizer()), rows=found["row"],
+        show_progress=False,
+    )  # fmt: skip
+    np.testing.assert_allclose(found["ifd"], expected["ifd"], rtol=2e-2 if score_on == "large" else 1e-4)
+    assert not torch.equal(logits_of(large), logits_of(whole_model()))
+
+
+def recovered_at(step):
+    code, _, err = run("recover", f"run/checkpoint-{step}", "--out", "at-step")
+    assert code == 0, err
+    return "at-step"
+
+
+def test_prune_aligns_resumes_and_refuses_other_settings(written, here, monkeypatch):
+    Path("general.txt").write_text("\n\n".join(CORPUS))
+    align = ("--align", "general.txt", "--block-tokens", 16, "--batch-size", 2, "--device", "cpu")
+    align += ("--gradient-accumulation", 1)
+    words = (
+        "prune",
+        "--model",
+        written / "large",
+        "--out",
+        "small",
+        "--rule",
+        "activations",
+        "--texts",
+        "general.txt",
+    )
+    words += (*SHAPE,)
+    code, out, err = run(*words)
+    assert code == 0, err
+    before = Path("small/model.safetensors").read_bytes()
+    modified = Path("small/model.safetensors").stat().st_mtime_ns
+    assert run(*words)[0] == 0
+    assert Path("small/model.safetensors").stat().st_mtime_ns == modified
+    for changed, parameter in (
+        (("--share", 0.25), "share"),
+        (("--rule", "weights"), "rule"),
+        (("--model", written / "small"), "model"),
+    ):
+        error, _ = refused(*words, *changed)
+        assert error.parameter == parameter
+    shutil.copytree("small", "again")
+    code, out, err = run(*words, *align)
+    assert code == 0, err
+    assert "Aligned: mean loss" in out
+    assert not Path("small/alignment").exists()
+    aligned = Path("small/model.safetensors").read_bytes()
+    assert aligned != before
+    manifest = read_manifest("small")
+    assert manifest.aligned["n_tokens"] % 16 == 0
+    assert manifest.cut == read_manifest("again").cut
+    code, out, _ = run(*words, *align)
+    assert code == 0
+    assert "Aligned" not in out
+    error, _ = refused(*words, *align, "--epochs", 2)
+    assert error.parameter == "epochs"
+    stop_at(monkeypatch, 60)
+    words = tuple("again" if word == "small" else word for word in words)
+    with pytest.raises(RuntimeError, match="stopped"):
+        run_or_raise(*words, *align)
+    assert Path("again/model.safetensors").read_bytes() == before
+    assert Path("again/alignment/checkpoint-50").is_dir()
+    monkeypatch.undo()
+    monkeypatch.chdir(here)
+    assert run(*words, *align)[0] == 0
+    found, expected = (load_file(f"{name}/model.safetensors") for name in ("again", "small"))
+    assert all(torch.equal(found[name], expected[name]) for name in expected)
+
+
+def run_or_raise(*words):
+    from iterit.cli import app
+    from tests.support.commands import run as run_command
+
+    raise run_command(*words, application=app).exception
+
+
+def stop_at(monkeypatch, step):
+    """Have training fail at a step, as if it had been killed."""
+    import transformers
+
+    whole = transformers.Trainer.training_step
+
+    def step_or_stop(self, *given, **named):
+        if self.state.global_step == step:
+            raise RuntimeError("stopped")
+        return whole(self, *given, **named)
+
+    monkeypatch.setattr(transformers.Trainer, "training_step", step_or_stop)
+
+
+@pytest.mark.parametrize(
+    ("words", "parameter"),
+    [
+        (("--full",), "lora"),
+        (("--model", "other"), "model"),
+        (("--engine", "vllm"), "engine"),
+        (("--large-model", "no/such/model"), "model"),
+    ],
+)
+def test_what_does_not_go_together_is_refused_before_anything_is_scored(words, parameter, written, here):
+    error, _ = refused(*TRAIN, "--pruned", written / "small", *words)
+    assert error.parameter == parameter
+    assert not Path("iterit-run/scores").exists()
+
+
+def test_outputs_that_cannot_be_written_are_refused_first(written, here):
+    Path("file").write_text("")
+    for words in (("prune", "--model", written / "large"), ("recover", "no/such/adapter")):
+        error, _ = refused(*words, "--out", "file/out")
+        assert error is not None
+    error, _ = refused("prune", "--rule", "activations", "--model", written / "large", "--out", "new")
+    assert error.parameter == "texts"
+    assert not Path("new/model.safetensors").exists()
+    error, _ = refused("prune", "--align", "none.txt", "--model", written / "large", "--out", "new")
+    assert error.file == "none.txt"

@@ -228,8 +228,8 @@ def write(ways: list[Way], settings: dict, out: Path) -> None:
         f" rule {settings['pruning']['rule']}, the first {settings['pruning']['keep_first']} and the last"
         f" {settings['pruning']['keep_last']} of 30 layers whole."
         f" {machine('torch', 'transformers', 'peft')}, shared with other work.\n",
-        f"Loss of the whole model alone: {alone:.4f} nats per token. A negative difference is a lower loss; one"
-        " whose interval covers zero is unclear.\n",
+        f"Loss of the whole model alone: {alone:.4f} nats per token. A negative difference is a lower loss;"
+        " one whose interval covers zero is unclear.\n",
         markdown(table),
         *([f"\nNot run: {', '.join(missing)}."] if missing else []),
     ]

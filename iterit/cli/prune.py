@@ -69,8 +69,8 @@ def prune(
     if not are_alike(manifest.kept):
         print_lines(
             [
-                "Some layers are whole: iterit loads the folder; others need --keep-first 0 --keep-last 0, which"
-                " keeps no layer whole."
+                "Some layers are whole, and only iterit loads such a folder. With --keep-first 0 and"
+                " --keep-last 0 anything does."
             ]
         )
     print_lines([f"Wrote {out}. Train on it: iterit train FILE --pruned {out}"])

@@ -5,13 +5,13 @@ import re
 from pathlib import Path
 
 from debias.errors import RecordsError
-from debias.rows.row_files import ENDINGS, readable, read_rows
+from debias.rows.row_files import ENDINGS, read_rows, readable
 
 _FIELD = "text"
 
 
 def read_texts(path: str | os.PathLike[str]) -> list[str]:
-    """Read texts.
+    r"""Read texts.
 
     Parameters
     ----------
@@ -34,9 +34,9 @@ def read_texts(path: str | os.PathLike[str]) -> list[str]:
     >>> import tempfile
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     file = Path(folder) / "some.txt"
-    ...     _ = file.write_text("Ice floats.\\nIt is light.\\n\\n\\nIron sinks.")
+    ...     _ = file.write_text("Ice floats.\nIt is light.\n\n\nIron sinks.")
     ...     read_texts(file)
-    ['Ice floats.\\nIt is light.', 'Iron sinks.']
+    ['Ice floats.\nIt is light.', 'Iron sinks.']
     """
     file = Path(path)
     texts = _paragraphs(file) if file.suffix.lower() == ".txt" else _fields(file)

@@ -10,7 +10,7 @@ from debias.settings import Settings, setting
 from iterit.training.trainer_setup import TrainingSettings, trainable_folder
 
 if TYPE_CHECKING:
-    from iterit.training.pruned.adapted_engine import AdaptedEngine
+    from iterit.training.pruned.in_rounds.adapted_engine import AdaptedEngine
     from iterit.training.pruned.pruned_manifest import Manifest
     from iterit.training.trainer import IterIT
 
@@ -95,7 +95,7 @@ class PrunedOptions(Settings):
 
     def engine(self, dtype: str, device: str) -> "AdaptedEngine | None":
         """Return what scores in place of the trainer's own model; None where that scores."""
-        from iterit.training.pruned.adapted_engine import AdaptedEngine
+        from iterit.training.pruned.in_rounds.adapted_engine import AdaptedEngine
 
         scores = self.pruned is not None and self.score_on == "large"
         return AdaptedEngine(self.large, dtype, device) if scores else None
@@ -104,8 +104,8 @@ class PrunedOptions(Settings):
         """Have the rounds that were attached recover adapters, and compare both models."""
         if self.pruned is None:
             return
-        from iterit.training.pruned.adapted_engine import AdaptedEngine, recovering
-        from iterit.training.pruned.small_and_large import SmallAndLarge
+        from iterit.training.pruned.in_rounds.adapted_engine import AdaptedEngine, recovering
+        from iterit.training.pruned.in_rounds.small_and_large import SmallAndLarge
         from iterit.training.rescoring import Rescorer
 
         rounds, manifest = iterit.rounds, self._manifest

@@ -38,7 +38,7 @@ _UNLIKE: dict[str, tuple[object, ...]] = {
     "target_parameters": (None, []),
     "init_lora_weights": (None, True, False, "gaussian", "orthogonal", "eva"),
 }
-"""Settings of an adapter with which it changes more than products of A and B, and the values that it may have."""
+"""Settings with which an adapter changes more than products of A and B, and the values that they may have."""
 
 
 def recover(

@@ -193,7 +193,7 @@ def _digest(content: Mapping[str, object]) -> str:
 
 
 def weights_fingerprint(model: str | Path) -> str:
-    """Return a fingerprint of a model's weights, from their files: names, types, shapes, and some rows of each.
+    """Return a fingerprint of weights, from their files: names, types, shapes, and some rows of each.
 
     It is the same however the weights are divided into files.
 

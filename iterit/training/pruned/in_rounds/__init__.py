@@ -1,0 +1,1 @@
+"""Rounds on a pruned model: the whole one scores, or is compared with it."""

@@ -32,9 +32,8 @@ from iterit.rounds.rank_agreement import rank_agreement
 from iterit.scoring.complexity import score_complexity
 from iterit.templates.named_templates import template_for
 from iterit.training.pruned.adapter_recovery import recover
-from iterit.training.pruned.alignment import AlignmentSettings
 from iterit.training.pruned.cutting import load_causal_model
-from iterit.training.pruned.prune_settings import PruneSettings
+from iterit.training.pruned.prune_settings import AlignmentSettings, PruneSettings
 from iterit.training.pruned.pruned_manifest import read_manifest
 from iterit.training.pruned.pruning import Alignment, prune
 from iterit.training.scoring_copy import scoring_copy

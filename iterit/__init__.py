@@ -24,6 +24,9 @@ if TYPE_CHECKING:
     from iterit.templates.named_templates import template_for as template_for
     from iterit.training.audits.picks_audit import audit as audit
     from iterit.training.audits.subset_runs import SubsetRuns as SubsetRuns
+    from iterit.training.pruned.adapter_recovery import recover as recover
+    from iterit.training.pruned.cutting import load_pruned as load_pruned
+    from iterit.training.pruned.pruning import prune as prune
     from iterit.training.trainer import IterIT as IterIT
     from iterit.training.trainer_callback import IterITTrainer as IterITTrainer
 
@@ -39,6 +42,9 @@ _HOMES = {
     "templates.named_templates": ("template_for",),
     "training.audits.picks_audit": ("audit",),
     "training.audits.subset_runs": ("SubsetRuns",),
+    "training.pruned.adapter_recovery": ("recover",),
+    "training.pruned.cutting": ("load_pruned",),
+    "training.pruned.pruning": ("prune",),
     "training.trainer": ("IterIT",),
     "training.trainer_callback": ("IterITTrainer",),
 }

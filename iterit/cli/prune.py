@@ -7,8 +7,7 @@ import typer
 
 from debias.console.output_files import check_output
 from debias.console.screen import print_lines, print_table
-from iterit.training.pruned.alignment import AlignmentSettings
-from iterit.training.pruned.prune_settings import PruneSettings
+from iterit.training.pruned.prune_settings import AlignmentSettings, PruneSettings
 
 
 def prune(

@@ -8,13 +8,13 @@ import hashlib
 import json
 import shutil
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from debias.errors import RecordsError
-from debias.settings import Settings, setting
 from iterit.training.pruned.cutting import load_pruned
+from iterit.training.pruned.prune_settings import AlignmentSettings
 from iterit.training.pruned.pruned_manifest import read_manifest
 from iterit.training.saving.checkpoint_writing import checkpoint_errors
 
@@ -23,48 +23,6 @@ if TYPE_CHECKING:
 
 _FOLDER = "alignment"
 _STEPS_BETWEEN = 50
-
-
-@dataclass(frozen=True)
-class AlignmentSettings(Settings):
-    """How a pruned model is trained on general text.
-
-    Parameters
-    ----------
-    learning_rate : float, default=5e-5
-        Falls as a cosine.
-    epochs : int, default=1
-        Passes over the text.
-    block_tokens : int, default=512
-        Tokens of a block.
-    batch_size : int, default=4
-        Blocks per process and batch.
-    gradient_accumulation : int, default=4
-        Batches per step.
-    bf16 : bool, default=False
-        Whether to train in mixed precision.
-    device : str, default="auto"
-        "cpu" uses no accelerator.
-
-    Raises
-    ------
-    ParameterError
-        A value is not allowed.
-
-    Examples
-    --------
-    >>> AlignmentSettings(epochs=0)
-    Traceback (most recent call last):
-    debias.errors.ParameterError: epochs must be a positive integer, got 0.
-    """
-
-    learning_rate: float = setting(5e-5, "Learning rate on the text of --align.", above=0)
-    epochs: int = setting(1, "Passes over the text of --align.", least=1)
-    block_tokens: int = setting(512, "Tokens of a block of text.", least=2)
-    batch_size: int = setting(4, "Blocks per process and batch.", least=1)
-    gradient_accumulation: int = setting(4, "Batches per step.", least=1)
-    bf16: bool = setting(False, "Train in mixed precision.")
-    device: str = setting("auto", "auto or cpu.", one_of=("auto", "cpu"))
 
 
 def texts_digest(texts: Sequence[str]) -> str:

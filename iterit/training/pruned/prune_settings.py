@@ -1,4 +1,4 @@
-"""Holds what is pruned of a model, and by which rule. It is light to import: options are made from it."""
+"""Holds what is pruned of a model, and how it is aligned. It is light to import: options are made from it."""
 
 from dataclasses import dataclass
 
@@ -82,3 +82,45 @@ class PruneSettings(Settings):
                 received=self.keep_first,
                 allowed=f"with keep_last, fewer than {n_layers}",
             )
+
+
+@dataclass(frozen=True)
+class AlignmentSettings(Settings):
+    """How a pruned model is trained on general text.
+
+    Parameters
+    ----------
+    learning_rate : float, default=5e-5
+        Falls as a cosine.
+    epochs : int, default=1
+        Passes over the text.
+    block_tokens : int, default=512
+        Tokens of a block.
+    batch_size : int, default=4
+        Blocks per process and batch.
+    gradient_accumulation : int, default=4
+        Batches per step.
+    bf16 : bool, default=False
+        Whether to train in mixed precision.
+    device : str, default="auto"
+        "cpu" uses no accelerator.
+
+    Raises
+    ------
+    ParameterError
+        A value is not allowed.
+
+    Examples
+    --------
+    >>> AlignmentSettings(epochs=0)
+    Traceback (most recent call last):
+    debias.errors.ParameterError: epochs must be a positive integer, got 0.
+    """
+
+    learning_rate: float = setting(5e-5, "Learning rate on the text of --align.", above=0)
+    epochs: int = setting(1, "Passes over the text of --align.", least=1)
+    block_tokens: int = setting(512, "Tokens of a block of text.", least=2)
+    batch_size: int = setting(4, "Blocks per process and batch.", least=1)
+    gradient_accumulation: int = setting(4, "Batches per step.", least=1)
+    bf16: bool = setting(False, "Train in mixed precision.")
+    device: str = setting("auto", "auto or cpu.", one_of=("auto", "cpu"))

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from debias.errors import ModelError, ParameterError, ResumeError, param
 from debias.files.folder_lock import locked_folder
-from iterit.training.pruned.alignment import AlignmentSettings, align, alignment_facts, texts_digest
+from iterit.training.pruned.alignment import align, alignment_facts, texts_digest
 from iterit.training.pruned.cutting import cut_model, is_pruned
 from iterit.training.pruned.llama_parts import sizes_of
-from iterit.training.pruned.prune_settings import PruneSettings
+from iterit.training.pruned.prune_settings import AlignmentSettings, PruneSettings
 from iterit.training.pruned.pruned_manifest import Manifest, read_manifest, weights_fingerprint
 from iterit.training.pruned.pruning_rules import (
     PruningRule,

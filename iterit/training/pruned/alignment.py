@@ -122,7 +122,13 @@ def align(folder: str | Path, texts: Sequence[str], settings: AlignmentSettings,
         seed=seed,
     )
     rows: Any = [{"input_ids": block, "labels": block} for block in blocks]
-    trainer = transformers.Trainer(model, arguments, train_dataset=rows, processing_class=tokenizer)
+    trainer = transformers.Trainer(
+        model,
+        arguments,
+        data_collator=transformers.default_data_collator,  # blocks are of one length: nothing is padded
+        train_dataset=rows,
+        processing_class=tokenizer,
+    )
     with checkpoint_errors(target):
         done = trainer.train(resume_from_checkpoint=_newest(work))
         if trainer.is_world_process_zero():

@@ -89,20 +89,10 @@ def test_the_large_model_scores_with_the_adapter_of_each_round_recovered(written
 
 def test_prune_aligns_resumes_and_refuses_other_settings(written, here, monkeypatch):
     Path("general.txt").write_text("\n\n".join(CORPUS))
-    align = ("--align", "general.txt", "--block-tokens", 16, "--batch-size", 2, "--device", "cpu")
+    align = ("--align", "general.txt", "--block-tokens", 8, "--batch-size", 1, "--device", "cpu")
     align += ("--gradient-accumulation", 1)
-    words = (
-        "prune",
-        "--model",
-        written / "large",
-        "--out",
-        "small",
-        "--rule",
-        "activations",
-        "--texts",
-        "general.txt",
-    )
-    words += (*SHAPE,)
+    words = ("prune", "--model", written / "large", "--out", "small", *SHAPE)
+    words += ("--rule", "activations", "--texts", "general.txt")
     code, out, err = run(*words)
     assert code == 0, err
     before = Path("small/model.safetensors").read_bytes()
@@ -124,7 +114,7 @@ def test_prune_aligns_resumes_and_refuses_other_settings(written, here, monkeypa
     aligned = Path("small/model.safetensors").read_bytes()
     assert aligned != before
     manifest = read_manifest("small")
-    assert manifest.aligned["n_tokens"] % 16 == 0
+    assert manifest.aligned["n_tokens"] % 8 == 0
     assert manifest.cut == read_manifest("again").cut
     code, out, _ = run(*words, *align)
     assert code == 0

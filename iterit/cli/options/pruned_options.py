@@ -67,7 +67,7 @@ class PrunedOptions(Settings):
 
         manifest = self._manifest
         if self.score_on == "large" or self.compared:
-            check_base(manifest, self.large)
+            check_base(manifest, self.large, "model" if self.large_model is None else "large_model")
         if engine == "vllm" and self.score_on == "small" and not fits_its_configuration(self.pruned):
             raise ParameterError(
                 "vLLM loads a pruned model only if no layer was kept whole",

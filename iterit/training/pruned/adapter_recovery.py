@@ -221,13 +221,13 @@ def manifest_for(adapter: str | Path, pruned: str | Path | None = None) -> Manif
     return read_manifest(beside[0])
 
 
-def check_base(manifest: Manifest, model: str | Path) -> None:
+def check_base(manifest: Manifest, model: str | Path, parameter: str = "model") -> None:
     """Raise ModelError for a model with other weights than those that a pruned model was cut from."""
-    found = weights_fingerprint(model)
+    found = weights_fingerprint(model, parameter)
     if found != manifest.fingerprint:
         raise ModelError(
             "the weights are not those that the pruned model was cut from",
-            parameter="model",
+            parameter=parameter,
             received=str(model),
             allowed=manifest.base,
             file=model,

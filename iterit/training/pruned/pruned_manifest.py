@@ -192,7 +192,7 @@ def _digest(content: Mapping[str, object]) -> str:
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]
 
 
-def weights_fingerprint(model: str | Path) -> str:
+def weights_fingerprint(model: str | Path, parameter: str = "model") -> str:
     """Return a fingerprint of weights, from their files: names, types, shapes, and some rows of each.
 
     It is the same however the weights are divided into files.
@@ -201,6 +201,8 @@ def weights_fingerprint(model: str | Path) -> str:
     ----------
     model : str or Path
         A folder, or a name on a hub whose files are on this machine.
+    parameter : str, default="model"
+        What names it, for errors.
 
     Returns
     -------
@@ -225,7 +227,7 @@ def weights_fingerprint(model: str | Path) -> str:
     if not files:
         raise ModelError(
             "no weights are found in it that end in .safetensors",
-            parameter="model",
+            parameter=parameter,
             received=str(model),
             file=model,
             fix="pass the folder of the whole model, saved as safetensors",

@@ -161,7 +161,7 @@ def stop_at(monkeypatch, step):
         (("--full",), "lora"),
         (("--model", "other"), "model"),
         (("--engine", "vllm"), "engine"),
-        (("--large-model", "no/such/model"), "model"),
+        (("--large-model", "no/such/model"), "large_model"),
     ],
 )
 def test_what_does_not_go_together_is_refused_before_anything_is_scored(words, parameter, written, here):

@@ -112,7 +112,7 @@ def _perturb(weights, first, key, step, threshold, scale, table, out):  # type: 
         out[i] = weights[i] + taken * table[_lane(first + i, key, step)]
     place = np.uint64((first + start) // _LANES)
     for group in range(groups):
-        # invariant: out[: start + 4 * group] is done; out may be weights, as each is read before it is written
+        # invariant: out[: start + 4 * group] is done; out may be weights, each read before it is written
         word, i = _hashed(place + np.uint64(group), key, step), start + _LANES * group
         a, b, c, d = weights[i], weights[i + 1], weights[i + 2], weights[i + 3]
         out[i] = a + (scale if abs(a) <= threshold else nothing) * table[word & _LOW]

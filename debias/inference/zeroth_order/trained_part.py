@@ -81,7 +81,7 @@ class TrainedPart:
                     parameter="dtype",
                     received=str(one.dtype).removeprefix("torch."),
                     allowed="float32 for what is trained; frozen weights may have any format",
-                    fix=f"load the model with {param('dtype', 'float32')}, or train a LoRA adapter in float32",
+                    fix=f"load the model with {param('dtype', 'float32')}, or train an adapter in float32",
                 )
             if not one.is_contiguous():
                 one.data = one.data.contiguous()

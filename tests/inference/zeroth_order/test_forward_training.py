@@ -144,7 +144,7 @@ def test_a_mask_of_ones_is_plain_mezo(tmp_path):
     train(training_of(plain, tmp_path / "plain"), plain, 20)
     training = training_of(masked, tmp_path / "masked")
     part = training.running.part
-    part.thresholds = {name: 1e3 for name in part.parameters}
+    part.thresholds = dict.fromkeys(part.parameters, 1e3)
     train(training, masked, 20)
     assert weights_digest(masked) == weights_digest(plain)
 

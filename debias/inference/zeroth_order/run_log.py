@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from debias.errors import ResumeError, StorageError
+from debias.files.atomic_file import atomic_path
 from debias.inference.zeroth_order.directions import quantiles_digest
 from debias.inference.zeroth_order.trained_part import TrainedPart
 
@@ -96,7 +97,8 @@ class RunLog:
 
     Parameters
     ----------
-    path : str or Path
+    path : str or Path or None
+        None keeps the steps in memory only, such as in processes that leave writing to the first.
     header : RunHeader
         Where the file is there already, it must have been begun with the same one, facts aside.
 
@@ -123,11 +125,13 @@ class RunLog:
     [Step(seed=7, projected=0.5, rate=0.25)]
     """
 
-    def __init__(self, path: str | Path, header: RunHeader) -> None:
-        self.path, self.header = Path(path), header
+    def __init__(self, path: str | Path | None, header: RunHeader) -> None:
+        self.path, self.header = None if path is None else Path(path), header
         self.steps: list[Step] = []
         self.dropped = 0
         self._synced = time.monotonic()
+        if self.path is None:
+            return
         try:
             if self.path.exists():
                 found = read_run(self.path)
@@ -143,18 +147,31 @@ class RunLog:
 
     def append(self, step: Step) -> None:
         """Add a step; its numbers must be float32 ones."""
+        self.steps.append(step)
+        if self.path is None:
+            return
         try:
             is_due = time.monotonic() - self._synced > _SECONDS
             _write(self.path, _STEP.pack(*step), "ab", is_due)
             self._synced = time.monotonic() if is_due else self._synced
         except OSError as error:
+            self.steps.pop()
             raise _unwritable(error, self.path) from error
-        self.steps.append(step)
 
     def cut(self, n_steps: int) -> None:
         """Drop all steps after the first ``n_steps``, such as those after a checkpoint."""
-        os.truncate(self.path, len(self.header.line) + _STEP.size * n_steps)
+        if self.path is not None:
+            os.truncate(self.path, len(self.header.line) + _STEP.size * n_steps)
         del self.steps[n_steps:]
+
+    def write(self, path: str | Path) -> None:
+        """Write the run as it is to another file, such as one in a checkpoint."""
+        content = self.header.line + b"".join(_STEP.pack(*step) for step in self.steps)
+        try:
+            with atomic_path(path) as temporary:
+                _write(temporary, content, "wb")
+        except OSError as error:
+            raise _unwritable(error, Path(path)) from error
 
 
 class RunSteps(NamedTuple):

@@ -72,7 +72,7 @@ class Rows:
     def evaluate(self, engine: TransformersEngine, rows: np.ndarray) -> list[dict[str, Any]]:
         """Scores on test rows, as they are and with a correction fitted on some labelled rows."""
         test = self.table(engine, self.test_prompts)
-        fitted = EnsembleDebiaser(random_state=0).fit(
+        fitted = EnsembleDebiaser(search="descent", n_jobs=1, random_state=0).fit(
             self.table(engine, [self.prompts[row] for row in rows]), self.labels[rows]
         )
         names = list(range(len(self.task.labels)))

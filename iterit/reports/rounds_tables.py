@@ -224,6 +224,8 @@ class RoundsTables:
         rows = []
         for number, entry in zip(self.numbers, self.kept.history, strict=True):
             for part, (name, operations) in _PARTS.items():
+                if part == "training" and "share_not_touched" in self.kept.facts:
+                    operations = 4  # two passes forward
                 tokens, seconds = entry.get(name, 0), entry[f"seconds_{part}"]
                 rate = tokens / seconds if tokens and seconds else np.nan
                 teraflop = operations * self.number("n_parameters") * tokens / 1e12

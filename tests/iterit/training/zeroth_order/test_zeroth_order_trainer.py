@@ -179,7 +179,7 @@ def test_rounds_train_an_adapter_without_gradients(tmp_path):
     assert all(one.grad is None for one in trainer.model.parameters())
     report = RoundsReport.from_folder(tmp_path)
     assert report.steps["n_steps"].tolist() == [2]
-    said = report.to_markdown()
+    said = report.to_html()
     assert "Steps without gradients" in said and "share_not_touched" in said
     assert {name for name in trainer.training.running.part.parameters if "lora" not in name} == set()
 

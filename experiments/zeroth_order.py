@@ -77,7 +77,10 @@ class Rows:
         )
         names = list(range(len(self.task.labels)))
         answer = []
-        for correction, predicted in (("none", test.argmax(1)), (f"DCS, {len(rows)} labels", fitted.predict(test))):
+        for correction, predicted in (
+            ("none", test.argmax(1)),
+            (f"DCS, {len(rows)} labels", fitted.predict(test)),
+        ):
             own = class_accuracy(self.test_labels, predicted, labels=names)
             answer.append(
                 {
@@ -98,7 +101,10 @@ def peak() -> float:
 def by_forwards(rows: Rows, engine: TransformersEngine, method: str, settings: dict[str, Any]) -> list[dict]:
     """MeZO or Sparse MeZO, until the seconds are used up."""
     loss = ClassLoss(
-        engine, [rows.prompts[row] for row in rows.training], rows.labels[rows.training], rows.task.continuations
+        engine,
+        [rows.prompts[row] for row in rows.training],
+        rows.labels[rows.training],
+        rows.task.continuations,
     )
     chosen = ZerothOrderSettings(
         optimizer=method,
@@ -112,7 +118,9 @@ def by_forwards(rows: Rows, engine: TransformersEngine, method: str, settings: d
         training = ClassTraining(engine, loss, chosen, Path(folder) / "run")
         while time.process_time() - begun < settings["train_seconds"]:
             measured = training.step()
-            print(f"{training.n_steps}: loss {measured.loss:.4f}, g {measured.step.projected:.2f}", flush=True)
+            print(
+                f"{training.n_steps}: loss {measured.loss:.4f}, g {measured.step.projected:.2f}", flush=True
+            )
         cost = {
             "budget": "seconds and forwards",
             "steps": training.n_steps,
@@ -130,7 +138,10 @@ def by_gradients(rows: Rows, engine: TransformersEngine, settings: dict[str, Any
 
     torch.manual_seed(settings["seed"])
     config = LoraConfig(
-        r=settings["rank"], lora_alpha=2 * settings["rank"], target_modules="all-linear", task_type="CAUSAL_LM"
+        r=settings["rank"],
+        lora_alpha=2 * settings["rank"],
+        target_modules="all-linear",
+        task_type="CAUSAL_LM",
     )
     model = get_peft_model(engine.model, config)
     tuned = TransformersEngine(model, engine.tokenizer)
@@ -213,22 +224,22 @@ def write(kept: Path, out: Path) -> None:
     found = pd.DataFrame([one for path in done for one in json.loads(path.read_text())])
     found.to_csv(out / "zeroth_order.csv", index=False)
     missing = [path.stem for path in parts if not path.exists()]
-    rates = found.dropna(subset="rate") if "rate" in found else found.iloc[:0]
-    said = ", ".join(sorted({f"{a} {b}: {c:.2g}" for a, b, c in zip(rates["task"], rates["method"], rates["rate"], strict=True)}))
+    measured = found.reindex(columns=["task", "method", "rate"]).dropna().drop_duplicates()
+    said = ", ".join(f"{name} {method}: {rate:.2g}" for name, method, rate in measured.to_numpy())
     text = (
         "# Forward-only training, a correction, and gradients, at equal cost\n\n"
-        f"SmolLM2-135M-Instruct in float32, {machine('torch', 'transformers', 'peft')}, one thread. Budget of each"
-        f" training: {settings['train_seconds']} s of processor time on one core, batches of"
-        f" {settings['batch_size']} rows; {settings['correction_share']:.0%} of the labelled rows correct, the"
-        " others train, and the correction of the untrained model uses all of them. Sparse MeZO does NOT touch"
-        f" {settings['sparsity']:.0%} of the weights. Learning rates of forward-only training are half of the best"
-        f" for the curvature measured before the first step ({said}). A step of AdamW also runs backward, which"
-        " counts in its seconds and not in its rows forward.\n\n"
+        f"SmolLM2-135M-Instruct in float32, {machine('torch', 'transformers', 'peft')}, one thread. Budget of"
+        f" each training: {settings['train_seconds']} s of processor time on one core, batches of"
+        f" {settings['batch_size']} rows; {settings['correction_share']:.0%} of the labelled rows correct,"
+        " the others train, and the correction of the untrained model uses all of them. Sparse MeZO does NOT"
+        f" touch {settings['sparsity']:.0%} of the weights. Learning rates of forward-only training are half"
+        f" of the best for the curvature measured before the first step ({said}). A step of AdamW also runs"
+        " backward, which counts in its seconds and not in its rows forward.\n\n"
         f"{markdown(rounded(found[COLUMNS]))}\n\n"
-        "The paper claims (arXiv 2402.15751) for LLaMA-7B with 1,000 labelled rows: RTE 71.7 with MeZO and 80.7 with"
-        " Sparse MeZO, 3.5 times fewer steps to the same accuracy; a run there has up to 20,000 steps. The budget"
-        " here is hundreds of times smaller and the model fifty times: this page says what half an hour of one core"
-        " gives, and neither confirms nor refutes that claim.\n"
+        "The paper claims (arXiv 2402.15751) for LLaMA-7B with 1,000 labelled rows: RTE 71.7 with MeZO and"
+        " 80.7 with Sparse MeZO, 3.5 times fewer steps to the same accuracy; a run there has up to 20,000"
+        " steps. The budget here is hundreds of times smaller and the model fifty times: this page says what"
+        " half an hour of one core gives, and neither confirms nor refutes that claim.\n"
         + (f"\nNot run: {', '.join(missing)}.\n" if missing else "")
     )
     (out / "zeroth_order.md").write_text(text, encoding="utf-8")

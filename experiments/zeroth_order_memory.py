@@ -62,7 +62,9 @@ def step_of(kind: str, model: str, settings: dict[str, Any]) -> Callable[[], obj
         part = TrainedPart.of(engine.model, 0.75 if "Sparse" in kind else 0.0)
         header = RunHeader("", part.thresholds_digest(), 1e-3)
         training = ForwardTraining(PerturbedForward(engine.model, part, engine.forward), RunLog(None, header))
-        return lambda: training.step([lambda: -sum(float(one.sum()) for one in engine.forward.score(rows))], 1e-9)
+        return lambda: training.step(
+            [lambda: -sum(float(one.sum()) for one in engine.forward.score(rows))], 1e-9
+        )
     return gradient_step(engine.model, rows)
 
 
@@ -149,12 +151,12 @@ def write(found: pd.DataFrame, settings: dict[str, Any], out: Path) -> None:
     shown.insert(2, "of inference", shown["peak resident MiB"] / shown["peak resident MiB"].iloc[0])
     text = (
         "# Memory of training by forward passes, against inference and gradients\n\n"
-        f"SmolLM2-135M-Instruct (134.5 million weights, 513 MiB) in float32, a batch of {settings['n_rows']} rows of"
-        f" {settings['n_tokens']} tokens, one thread. {machine('torch', 'transformers', 'peft')}. Peak resident: the"
-        " whole process, from after the model is loaded. Allocated: the largest sum of what torch holds at once in a"
-        " step, beside weights and what earlier steps keep; the states of AdamW are kept, so they are in the"
-        " resident memory only. Gradients are computed with the vocabulary at one position of each row.\n\n"
-        f"{markdown(rounded(shown, {'of inference': 3}))}\n"
+        f"SmolLM2-135M-Instruct (134.5 million weights, 513 MiB) in float32, a batch of {settings['n_rows']}"
+        f" rows of {settings['n_tokens']} tokens, one thread. {machine('torch', 'transformers', 'peft')}."
+        " Peak resident: the whole process, from after the model is loaded. Allocated: the largest sum of"
+        " what torch holds at once in a step, beside weights and what earlier steps keep; the states of AdamW"
+        " are kept, so they are in the resident memory only. Gradients are computed with the vocabulary at"
+        f" one position of each row.\n\n{markdown(rounded(shown, {'of inference': 3}))}\n"
     )
     (out / "zeroth_order_memory.md").write_text(text, encoding="utf-8")
     print(text)

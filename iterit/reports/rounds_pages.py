@@ -80,9 +80,9 @@ def _steps_section(report: "RoundsTables") -> Section:
     facts = report.kept.facts
     share = float(str(facts.get("share_not_touched", 0)))
     note = (
-        "Trained by forward passes alone: a step is a seed, a projected gradient and a learning rate, 16 bytes,"
-        f" and the list of them with the base model is the trained model. {percent(share)} of the weights are"
-        " not touched."
+        "Trained by forward passes alone: a step is a seed, a projected gradient and a learning rate, 16"
+        f" bytes, and the list of them with the base model is the trained model. {percent(share)} of the"
+        " weights are not touched."
     )
     return _section("Steps without gradients", note, report.steps.set_index("round"), _STEPS)
 

@@ -78,9 +78,7 @@ def tune(
     training: ZerothOrderSettings,
     how: TuneOptions,
     method: MethodOption = Method.auto,
-    engine: Annotated[
-        EngineSettings, Only("model", "tokenizer", "scoring", "device", "batch_tokens")
-    ],
+    engine: Annotated[EngineSettings, Only("model", "tokenizer", "scoring", "device", "batch_tokens")],
 ) -> None:
     """Train a prompted classifier without gradients, and correct it: one report over both.
 
@@ -102,8 +100,9 @@ def tune(
     out.mkdir(parents=True, exist_ok=True)
     model = _open(engine, how, training.seed)
     with keeping(f"the steps so far are kept in {out}; rerun the same command to resume"):
+        trained = _training(model, chosen, divided, training, how, out)
         before = _tables(model, chosen, divided, out, "untuned", every=True)
-        trained = _train(model, chosen, divided, training, how, out)
+        _train(trained)
         after = _tables(model, chosen, divided, out, "tuned", every=False)
         if how.save_model:
             model.model.save_pretrained(out / "model")
@@ -131,7 +130,12 @@ def divide(task: Any, rows: TuneRows, share: float, seed: int) -> Divided:
 
     from debias.inference.texts.prompted_rows import PromptedRows, load_prompted_rows
 
-    given: dict[str, Any] = {"shots": rows.shots, "seed": seed, "labels": rows.labels, "shots_data": rows.data}
+    given: dict[str, Any] = {
+        "shots": rows.shots,
+        "seed": seed,
+        "labels": rows.labels,
+        "shots_data": rows.data,
+    }
     labelled = load_prompted_rows(task, "opt", limit=rows.limit, data=rows.data, **given)
     order = np.random.default_rng(seed).permutation(len(labelled.texts)).tolist()
     if rows.test_data is not None or (rows.data is None and "test" in task.sources):
@@ -173,9 +177,7 @@ def _open(settings: EngineSettings, how: TuneOptions, seed: int) -> "Transformer
     )
     if how.lora_rank is None:
         return engine
-    return TransformersEngine(
-        with_new_adapter(engine.model, how.lora_rank, seed), engine.tokenizer, **given
-    )
+    return TransformersEngine(with_new_adapter(engine.model, how.lora_rank, seed), engine.tokenizer, **given)
 
 
 def _tables(
@@ -213,7 +215,7 @@ def _tables(
     return tables[0], tables[1]
 
 
-def _train(
+def _training(
     engine: "TransformersEngine",
     task: Any,
     divided: Divided,
@@ -221,7 +223,7 @@ def _train(
     how: TuneOptions,
     out: Path,
 ) -> "ClassTraining":
-    """Take the steps that are left."""
+    """Return the training, its file checked: no step is taken yet."""
     from debias.inference.zeroth_order.class_loss import ClassLoss
     from debias.inference.zeroth_order.class_training import ClassTraining
 
@@ -230,17 +232,20 @@ def _train(
     prompts = [task.prompt(labelled.texts[row], labelled.demonstrations) for row in divided.training]
     columns = [task.class_names.index(labelled.labels[row]) for row in divided.training]
     loss = ClassLoss(engine, prompts, columns, task.continuations, how.balanced)
-    training = ClassTraining(engine, loss, settings, out / "steps.run", {"task": task.name})
-    begun = training.n_steps
+    return ClassTraining(engine, loss, settings, out / "steps.run", {"task": task.name})
+
+
+def _train(training: "ClassTraining") -> None:
+    """Take the steps that are left."""
+    settings, begun = training.settings, training.begin()
     part = training.training.running.part
-    touched = f"{settings.untouched:.0%} of the weights are not touched"
     say_at_once(
-        f"{settings.optimizer} on {part.n_weights:,} weights, learning rate {training.rate:.3g}; {touched}"
+        f"{settings.optimizer} on {part.n_weights:,} weights, learning rate {training.rate:.3g};"
+        f" {settings.untouched:.0%} of the weights are not touched"
         + (f"; resuming at step {begun:,}" if begun else "")
     )
     with counted_progress("steps", max(settings.steps - begun, 0)) as advance:
         training.run(lambda number, measured: advance(1))
-    return training
 
 
 def _judged(

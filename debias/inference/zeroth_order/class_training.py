@@ -33,7 +33,7 @@ class ClassTraining:
     settings : ZerothOrderSettings
     path : path
         File of the run, see :mod:`debias.inference.zeroth_order.run_log`. Where it is there, its steps are
-        taken first: the weights of the engine must be those of the base.
+        taken by :meth:`begin`: the weights of the engine must be those of the base.
     facts : dict, optional
         Further facts for its header.
 
@@ -41,7 +41,7 @@ class ClassTraining:
     ----------
     training : ForwardTraining
     rate : float
-        Learning rate.
+        Learning rate, once training has begun.
     unmet : list of str
         Tensors that are copied whole in a pass, as the model does not read them by calling their module.
 
@@ -58,6 +58,8 @@ class ClassTraining:
     settings: ZerothOrderSettings
     path: str | Path
     facts: dict[str, Any] = field(default_factory=dict)
+    rate: float = 0.0
+    unmet: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         settings, model = self.settings, self.engine.model
@@ -73,14 +75,16 @@ class ClassTraining:
         )
         running = PerturbedForward(model, part, self.engine.forward)
         self.training = ForwardTraining(running, RunLog(self.path, header), settings.seed)
-        self.unmet = running.find_unmet(lambda: self.loss([0]))
-        steps = self.training.log.steps
-        self.rate = settings.learning_rate or (steps[0].rate if steps else self._measured_rate())
-        self.training.resume()
 
-    def _measured_rate(self) -> float:
-        """Return the rate that the curvature allows."""
-        return rate_of(self.training.curvature(self.losses(0)))
+    def begin(self) -> int:
+        """Find how the model is run and at what rate, and take the steps of the file; return how many."""
+        steps = self.training.log.steps
+        if not self.rate:
+            self.unmet = self.training.running.find_unmet(lambda: self.loss([0]))
+            known = self.settings.learning_rate or (steps[0].rate if steps else None)
+            self.rate = known or rate_of(self.training.curvature(self.losses(0)))
+            self.training.resume()
+        return len(steps)
 
     def losses(self, number: int) -> list[Loss]:
         """Return the losses of the micro-batches of a step, which add up to the mean of its batch."""
@@ -98,6 +102,7 @@ class ClassTraining:
 
     def step(self) -> Measured:
         """Take the next step."""
+        self.begin()
         return self.training.step(self.losses(self.n_steps), self.rate)
 
     def run(self, on_step: OnStep | None = None) -> None:
@@ -108,6 +113,7 @@ class ClassTraining:
         on_step : callable, optional
             Called with the number of each step and what it measured.
         """
+        self.begin()
         while self.n_steps < self.settings.steps:
             measured = self.step()
             if on_step is not None:

@@ -264,11 +264,11 @@ def check_same(found: RunHeader, wanted: RunHeader, path: str | Path) -> None:
     """
     names = {
         "base": ("model", "the run was begun from another base model"),
-        "thresholds": ("sparsity", "the run trains other tensors, or touches others of their weights"),
         "noise": ("run", "the run was written where directions are made of other numbers"),
         "epsilon": ("epsilon", "the run was begun with another epsilon"),
         "sparsity": ("sparsity", "the run was begun with another sparsity, the share NOT touched"),
-        "decay": ("decay", "the run was begun with another weight decay"),
+        "decay": ("weight_decay", "the run was begun with another weight decay"),
+        "thresholds": ("sparsity", "the run trains other tensors, or touches others of their weights"),
     }
     for name, (parameter, problem) in names.items():
         given, asked = getattr(found, name), getattr(wanted, name)

@@ -1,4 +1,5 @@
-"""One report over training and correcting: zero-shot, correction alone, tuned, and tuned with a correction."""
+"""One report over training and correcting: zero-shot, correction alone, tuned, and tuned with a"
+" correction."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -116,8 +117,8 @@ class TunedReport:
             return "No step was taken."
         sizes = steps["projected"].abs()
         return (
-            f"{len(steps):,} steps of 16 bytes: a seed, a projected gradient and a learning rate. With the base"
-            f" model they are the trained weights, bit for bit. Projected gradients have a mean size of"
+            f"{len(steps):,} steps of 16 bytes: a seed, a projected gradient and a learning rate. With the"
+            f" base model they are the trained weights, bit for bit. Projected gradients have a mean size of"
             f" {sizes.mean():.4g}, {sizes.max():.4g} at most."
         )
 
@@ -132,7 +133,10 @@ class TunedReport:
                 "Held-out rows",
                 "COBias is the mean gap between two class accuracies.",
                 ["", *ways.columns],
-                [[str(name), *map(percent, row)] for name, row in zip(ways.index, ways.to_numpy(), strict=True)],
+                [
+                    [str(name), *map(percent, row)]
+                    for name, row in zip(ways.index, ways.to_numpy(), strict=True)
+                ],
             ),
             (
                 "Class accuracies",
@@ -164,7 +168,11 @@ class TunedReport:
         """Return the report as Markdown."""
         parts = [f"# {escape(self.title)}", escape(self.headline)]
         for heading, note, header, rows in self.sections():
-            parts += [f"## {escape(heading)}", *([escape(note)] if note else []), markdown_table(header, rows)]
+            parts += [
+                f"## {escape(heading)}",
+                *([escape(note)] if note else []),
+                markdown_table(header, rows),
+            ]
         return "\n\n".join(parts) + "\n"
 
     def to_html(self) -> str:

@@ -183,7 +183,9 @@ class ZerothOrderTrainer(_Base):
                 loss = self.compute_loss(model, dict(inputs), num_items_in_batch=n_items)
         finally:
             model.train(was_training)
-        scaled = (self.model_accepts_loss_kwargs and n_items is not None) or self.compute_loss_func is not None
+        scaled = (
+            self.model_accepts_loss_kwargs and n_items is not None
+        ) or self.compute_loss_func is not None
         share = 1 if scaled else self.current_gradient_accumulation_steps * self.args.world_size
         return float(loss) / share
 

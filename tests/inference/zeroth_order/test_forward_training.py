@@ -1,6 +1,7 @@
 """Steps, against closed forms on a quadratic; runs, against their replays in every byte."""
 
 import copy
+import socket
 
 import numpy as np
 import pytest
@@ -183,6 +184,29 @@ def test_two_processes_write_the_run_of_one(tmp_path):
     assert {weights_digest(model) for model in models} == {weights_digest(alone)}
 
 
+def _one_of_two(rank, folder, port):
+    """Train as one of two processes, which are connected on this machine."""
+    import torch.distributed as distributed
+
+    torch.set_num_threads(1)
+    distributed.init_process_group("gloo", init_method=f"tcp://127.0.0.1:{port}", rank=rank, world_size=2)
+    model = network()
+    train(training_of(model, f"{folder}/process {rank}"), model, 10, [[(0, 3), (5, 8)], [(3, 5)]][rank])
+    distributed.destroy_process_group()
+
+
+@pytest.mark.slow
+def test_two_real_processes_write_the_run_of_one(tmp_path):
+    alone = network()
+    train(training_of(alone, tmp_path / "alone"), alone, 10, parts=((0, 3), (3, 5), (5, 8)))
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    torch.multiprocessing.spawn(_one_of_two, args=(str(tmp_path), port), nprocs=2)
+    expected = (tmp_path / "alone").read_bytes()
+    assert {(tmp_path / f"process {i}").read_bytes() for i in range(2)} == {expected}
+
+
 def test_a_loss_that_is_not_finite_takes_no_step(tmp_path):
     model = network()
     training = training_of(model, tmp_path / "run")
@@ -190,6 +214,13 @@ def test_a_loss_that_is_not_finite_takes_no_step(tmp_path):
     with refused(EngineError, parameter="learning_rate"):
         training.step([lambda: float("nan")], rate=0.1)
     assert (weights_digest(model), training.log.steps) == (before, [])
+
+
+def test_the_curvature_is_the_trace(tmp_path):
+    training = training_of(Quadratic(), tmp_path / "run", epsilon=0.1)
+    found = training.curvature([training.running.model.loss], n_directions=400)
+    error = np.sqrt(2 * (CURVATURE**2).sum() / 400)  # of a mean of z' H z
+    assert abs(found - CURVATURE.sum()) < 3 * error
 
 
 def test_passes_over_the_rows_have_each_row_once():

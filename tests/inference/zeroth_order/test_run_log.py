@@ -72,7 +72,7 @@ def test_a_step_without_numbers_is_refused(tmp_path):
         ({"noise": "other"}, "run"),
         ({"epsilon": 0.1}, "epsilon"),
         ({"sparsity": 0.5}, "sparsity"),
-        ({"decay": 0.5}, "decay"),
+        ({"decay": 0.5}, "weight_decay"),
     ],
 )
 def test_a_run_of_something_else_is_refused(tmp_path, changes, parameter):

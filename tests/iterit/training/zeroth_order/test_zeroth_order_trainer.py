@@ -80,9 +80,7 @@ def naive_loss(model, batches):
             ids = torch.tensor([one["input_ids"]])
             table = torch.log_softmax(model.eval()(input_ids=ids).logits[0].double(), -1)
             losses += [
-                -table[i - 1, token].item()
-                for i, token in enumerate(one["labels"])
-                if i and token != -100
+                -table[i - 1, token].item() for i, token in enumerate(one["labels"]) if i and token != -100
             ]
     return np.mean(losses)
 
@@ -111,7 +109,9 @@ def test_a_checkpoint_is_the_list_of_steps(whole):
     assert (folder / RUN_FILE).read_bytes() == (folder / "checkpoint-4" / RUN_FILE).read_bytes()
     for number in (1, 4):
         assert not [*(folder / f"checkpoint-{number}").glob("*.safetensors")]
-        assert read_run(folder / f"checkpoint-{number}" / RUN_FILE).steps == trainer.training.log.steps[:number]
+        assert (
+            read_run(folder / f"checkpoint-{number}" / RUN_FILE).steps == trainer.training.log.steps[:number]
+        )
     trainer.save_model(str(folder / "model"))
     assert (folder / "model" / "model.safetensors").exists()
 
@@ -174,7 +174,11 @@ def run_rounds(folder, n_rounds, stop=None):
 
 def test_rounds_train_an_adapter_without_gradients(tmp_path):
     trainer, rounds = run_rounds(tmp_path, 1)
-    assert len(trainer.training.log.steps) == 2 == len(read_run(last_whole_checkpoint(tmp_path) / RUN_FILE).steps)
+    assert (
+        len(trainer.training.log.steps)
+        == 2
+        == len(read_run(last_whole_checkpoint(tmp_path) / RUN_FILE).steps)
+    )
     assert len(rounds.rounds.state.picks) == 10
     assert all(one.grad is None for one in trainer.model.parameters())
     report = RoundsReport.from_folder(tmp_path)

@@ -99,7 +99,7 @@ def peak() -> float:
 
 
 def by_forwards(rows: Rows, engine: TransformersEngine, method: str, settings: dict[str, Any]) -> list[dict]:
-    """MeZO or Sparse MeZO, until the seconds are used up."""
+    """Train by MeZO or Sparse MeZO, until the seconds are used up."""
     loss = ClassLoss(
         engine,
         [rows.prompts[row] for row in rows.training],
@@ -133,7 +133,7 @@ def by_forwards(rows: Rows, engine: TransformersEngine, method: str, settings: d
 
 
 def by_gradients(rows: Rows, engine: TransformersEngine, settings: dict[str, Any], equal: int) -> list[dict]:
-    """An adapter by AdamW: evaluated after as many rows forward, and after as many seconds."""
+    """Train an adapter by AdamW: evaluated after as many rows forward, and after as many seconds."""
     from peft import LoraConfig, get_peft_model
 
     torch.manual_seed(settings["seed"])

@@ -5,8 +5,9 @@ Run it from the repository root (some minutes on one core; each kind of step is 
     python experiments/zeroth_order_memory.py
 
 SmolLM2-135M-Instruct in float32, batches of random tokens. Peak resident memory is that of the whole
-process, by the operating system, from after the model is loaded. Allocation counts are torch's: the largest sum
-of what the tensors of a step hold at once, beside the weights. Writes experiments/results/zeroth_order_memory.md.
+process, by the operating system, from after the model is loaded. Allocation counts are torch's: the largest
+sum of what the tensors of a step hold at once, beside the weights. Writes
+experiments/results/zeroth_order_memory.md.
 """
 
 import argparse
@@ -50,7 +51,7 @@ def rows_of(settings: dict[str, Any], vocabulary: int) -> list[Row]:
 
 
 def step_of(kind: str, model: str, settings: dict[str, Any]) -> Callable[[], object]:
-    """What takes a step of a kind."""
+    """Return what takes a step of a kind."""
     engine = TransformersEngine(model, dtype="float32")
     rows = rows_of(settings, engine.model.config.vocab_size)
     if "adapter" in kind or "LoRA" in kind:
@@ -69,7 +70,7 @@ def step_of(kind: str, model: str, settings: dict[str, Any]) -> Callable[[], obj
 
 
 def gradient_step(model: Any, rows: list[Row]) -> Callable[[], object]:
-    """A step of AdamW on the same rows; the vocabulary is computed at the last position only."""
+    """Return a step of AdamW on the same rows; the vocabulary is computed at the last position only."""
     optimizer = torch.optim.AdamW([one for one in model.parameters() if one.requires_grad], lr=1e-9)
     ids = torch.tensor([row.context for row in rows])
     base = model.get_base_model() if hasattr(model, "get_base_model") else model

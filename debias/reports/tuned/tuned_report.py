@@ -1,5 +1,4 @@
-"""One report over training and correcting: zero-shot, correction alone, tuned, and tuned with a"
-" correction."""
+"""One report over training and correcting: zero-shot, correction alone, tuned, and both."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field

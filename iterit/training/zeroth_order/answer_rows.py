@@ -1,4 +1,4 @@
-"""Reads the answers to be scored out of a batch of a Trainer, padded or packed, whichever collator made it."""
+"""Reads the answers to be scored out of a batch of a Trainer, padded or packed, whatever its collator."""
 
 from collections.abc import Mapping
 from typing import Any

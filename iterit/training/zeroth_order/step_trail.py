@@ -25,8 +25,8 @@ def step_trail(folder: str | Path, first_steps: Sequence[int]) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        A row for each round: steps, the mean size of their projected gradients, the largest, and the first and
-        the last learning rate. Empty where there is no list of steps.
+        A row for each round: steps, the mean size of their projected gradients, the largest, and the first
+        and the last learning rate. Empty where there is no list of steps.
 
     Raises
     ------

@@ -35,8 +35,8 @@ class ZerothOrderTrainer(_Base):
     """A ``transformers.Trainer`` that computes no gradients: MeZO, or Sparse MeZO.
 
     Data, batches, accumulation, schedules, callbacks and evaluation are the Trainer's. Trained is what
-    requires gradients, all weights or a LoRA adapter, and it must be in float32. A checkpoint holds 16 bytes a
-    step in place of weights, so that one may be written after each step; it resumes on the same base model.
+    requires gradients, all weights or a LoRA adapter, and it must be in float32. A checkpoint holds 16 bytes
+    a step in place of weights, so that one may be written after each step; it resumes on the same base model.
 
     Parameters
     ----------

@@ -176,6 +176,14 @@ def test_the_python_of_the_page_on_rounds_works_in_order(tmp_path, monkeypatch, 
     assert capsys.readouterr().out.strip().splitlines()[-1] == "3 2"  # three of five are within the quota
 
 
+def test_the_python_of_the_page_on_training_without_gradients_works(tmp_path, monkeypatch, capsys):
+    write_small_model(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    code = "\n".join(blocks("python", ROOT / "docs" / "train-without-gradients.md"))
+    exec(compile(code, "train-without-gradients.md", "exec"), {"__name__": "__main__"})
+    assert capsys.readouterr().out.strip().splitlines()[-1] == "3 steps replayed"
+
+
 def test_the_task_of_the_readme_is_one(tmp_path):
     from debias import load_task
 

@@ -12,6 +12,7 @@ from debias.cli.frontier import frontier
 from debias.cli.model_commands.bench_engine import bench_engine
 from debias.cli.model_commands.collect import collect
 from debias.cli.model_commands.merge import merge
+from debias.cli.model_commands.tune import tune
 from debias.cli.report import report
 from debias.cli.serving_commands.export_correction import export
 from debias.cli.split import split
@@ -26,6 +27,7 @@ app = make_program(
         split,
         fit,
         frontier,
+        tune,
         apply,
         export,
         certify,

@@ -67,18 +67,50 @@ class TreeEngine(Engine):
         """
         prompts, labels = check_texts(prompts, "prompts"), check_label_texts(labels)
         unique = list(dict.fromkeys(prompts))
+        table = self.score_label_rows(self.label_rows(unique, labels)).reshape(len(unique), len(labels))
+        place = {prompt: row for row, prompt in enumerate(unique)}
+        return table[[place[prompt] for prompt in prompts]]
+
+    def label_rows(self, prompts: Sequence[str], labels: Sequence[str]) -> list[TreeRow]:
+        """Return prompts and labels in tokens, to be scored by :meth:`score_label_rows`, once or often.
+
+        Parameters
+        ----------
+        prompts : sequence of str, length n
+        labels : sequence of str, length K
+
+        Returns
+        -------
+        list of TreeRow, length n
+
+        Raises
+        ------
+        ContextLengthError, LabelError
+            As for :meth:`label_logprobs`.
+        """
         rows = [
             (context, label_tree(first_tokens(tokens) if self.scoring == "first-token" else tokens))
-            for context, tokens in self._tokens.split_labels(unique, labels)
+            for context, tokens in self._tokens.split_labels(list(prompts), list(labels))
         ]
-        self._check_lengths(rows, unique)
+        self._check_lengths(rows, prompts)
+        return rows
+
+    def score_label_rows(self, rows: Sequence[TreeRow]) -> FloatArray:
+        """Log-probability of every label after every prompt, with the weights as they are now.
+
+        Parameters
+        ----------
+        rows : sequence of TreeRow, length n
+
+        Returns
+        -------
+        float64 array, shape (n, K)
+        """
         sums = [
             [edges[list(path)].sum() for path in tree.paths]
             for (_, tree), edges in zip(rows, self._score_trees(rows), strict=True)
         ]
-        table = np.array(sums, dtype=np.float64).reshape(len(unique), len(labels))
-        place = {prompt: row for row, prompt in enumerate(unique)}
-        return table[[place[prompt] for prompt in prompts]]
+        return np.array(sums, dtype=np.float64)
 
     def label_scores(
         self, prompts: Sequence[str], labels: Sequence[str], on_answer: OnAnswer | None = None

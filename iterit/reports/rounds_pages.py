@@ -59,6 +59,13 @@ _LENGTHS: Columns = {
     "high": ("90th percentile", whole),
     "tokens": ("mean tokens, prompt included", decimal(1)),
 }
+_STEPS: Columns = {
+    "n_steps": ("steps", whole),
+    "mean_size": ("mean size of the projected gradient", decimal(3)),
+    "largest": ("largest", decimal(3)),
+    "first_rate": ("first learning rate", plain),
+    "last_rate": ("last", plain),
+}
 _COSTS: Columns = {
     "seconds": ("seconds", decimal(1)),
     "share": ("share of the run", percent),
@@ -67,6 +74,18 @@ _COSTS: Columns = {
     "teraflop": ("teraflop, estimated", decimal(1)),
     "cost": ("cost", decimal(2)),
 }
+
+
+def _steps_section(report: "RoundsTables") -> Section:
+    """Write what the steps of a run without gradients did."""
+    facts = report.kept.facts
+    share = float(str(facts.get("share_not_touched", 0)))
+    note = (
+        "Trained by forward passes alone: a step is a seed, a projected gradient and a learning rate, 16"
+        f" bytes, and the list of them with the base model is the trained model. {percent(share)} of the"
+        " weights are not touched."
+    )
+    return _section("Steps without gradients", note, report.steps.set_index("round"), _STEPS)
 
 
 def sections_of(report: "RoundsTables") -> list[Section]:
@@ -92,6 +111,7 @@ def sections_of(report: "RoundsTables") -> list[Section]:
         Section("Sources", f"Number of records by source.{omitted}", names, counts),
         _mix_section(report),
         *([_examples_section(report)] if len(report.examples) else []),
+        *([_steps_section(report)] if len(report.steps) else []),
         _section(
             "Time and cost",
             "Of the first process. Training includes evaluation and checkpoints.",

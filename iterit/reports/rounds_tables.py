@@ -17,6 +17,7 @@ from iterit.rounds.round_settings import RoundSettings
 from iterit.rounds.round_state import pickable
 from iterit.row_numbers import RowArray
 from iterit.training.saving.checkpoints import FOLDER, RoundsCheckpoint, checkpoint_step, read_checkpoint
+from iterit.training.zeroth_order.step_trail import step_trail
 
 _COUNTS = ["n_scored", "n_top", "n_stale", "n_above", "n_widened", "n_candidates", "n_completed"]
 _CHECKS = ["n_checked", "n_check_top", "n_missed", "missed_at_most", "bound"]
@@ -36,6 +37,12 @@ class RoundsTables:
     price_per_hour : float, optional
         Price of an hour of the machine, for the cost of each part.
 
+    Attributes
+    ----------
+    steps : DataFrame
+        What the steps of each round did, in a run without gradients; see
+        :func:`iterit.training.zeroth_order.step_trail.step_trail`.
+
     Raises
     ------
     ParameterError
@@ -53,6 +60,7 @@ class RoundsTables:
                 "no round of the run has begun: there is nothing to report", parameter="kept"
             )
         self.kept, self.title, self.price_per_hour = kept, title, price_per_hour
+        self.steps = pd.DataFrame()
         self.numbers = [int(entry["round"]) for entry in kept.history]
         names = RoundSettings.__dataclass_fields__
         self.settings = RoundSettings.of(
@@ -80,9 +88,14 @@ class RoundsTables:
             found = [path.parent for path in where.glob(f"checkpoint-*/{FOLDER}")]
             for path in sorted(found, key=checkpoint_step, reverse=True):
                 with suppress(ResumeError):  # a damaged one does not hide an older one
-                    return cls(read_checkpoint(path), title, price_per_hour)
+                    return cls(read_checkpoint(path), title, price_per_hour)._with_steps(path)
             where = max(found, key=checkpoint_step, default=where)
-        return cls(read_checkpoint(where), title, price_per_hour)
+        return cls(read_checkpoint(where), title, price_per_hour)._with_steps(where)
+
+    def _with_steps(self, folder: Path) -> Self:
+        """Add the steps of a run without gradients, where there is their list."""
+        self.steps = step_trail(folder, [int(entry["step"]) for entry in self.kept.history])
+        return self
 
     def number(self, name: str) -> int:
         """Return a fact that is a number, 0 if it is not known."""
@@ -211,6 +224,8 @@ class RoundsTables:
         rows = []
         for number, entry in zip(self.numbers, self.kept.history, strict=True):
             for part, (name, operations) in _PARTS.items():
+                if part == "training" and "share_not_touched" in self.kept.facts:
+                    operations = 4  # two passes forward
                 tokens, seconds = entry.get(name, 0), entry[f"seconds_{part}"]
                 rate = tokens / seconds if tokens and seconds else np.nan
                 teraflop = operations * self.number("n_parameters") * tokens / 1e12

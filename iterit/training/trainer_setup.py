@@ -6,7 +6,7 @@ Scripts of your own do not need this file: see :meth:`iterit.training.trainer.It
 import importlib.util
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from debias.errors import MissingDependencyError, ModelError
 from debias.settings import Settings, setting
@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel, Trainer
 
 _RATES = {True: 2e-4, False: 2e-5}
+_FORWARD_ONLY_RATES = {True: 1e-4, False: 1e-6}  # published for MeZO
+_EPSILONS = {True: 1e-2, False: 1e-3}
+OPTIMIZERS = ("adamw", "mezo", "sparse-mezo")
 
 
 @dataclass(frozen=True)
@@ -31,7 +34,8 @@ class TrainingSettings(Settings):
     lora_rank : int, default=16
         Its scale is twice the rank.
     learning_rate : float, optional
-        By default 2e-4 for an adapter and 2e-5 for all weights; falls as a cosine.
+        By default 2e-4 for an adapter and 2e-5 for all weights, falling as a cosine; without gradients 1e-4
+        and 1e-6, constant.
     warmup_share : float, default=0.03
         Share of the steps in which it rises.
     batch_size : int, default=4
@@ -46,6 +50,14 @@ class TrainingSettings(Settings):
     device : str, default="auto"
         "cpu" uses no accelerator.
     seed : int, default=0
+    optimizer : {"adamw", "mezo", "sparse-mezo"}, default="adamw"
+        The latter two train by forward passes alone, see
+        :mod:`iterit.training.zeroth_order.zeroth_order_trainer`.
+    sparsity : float, default=0.75
+        Share of the weights that sparse-mezo does NOT touch: the largest of each tensor.
+    epsilon : float, optional
+        How far weights are moved to measure the loss without gradients: by default 1e-2 for an adapter and
+        1e-3 for all weights.
 
     Raises
     ------
@@ -75,11 +87,26 @@ class TrainingSettings(Settings):
     save_steps: int | None = setting(None, "Steps between checkpoints; one per epoch by default.", least=1)
     device: str = setting("auto", "auto, cpu, cuda, cuda:1, ... (transformers).")
     seed: int = setting(0, "Seed of everything that is drawn at random.", least=0)
+    optimizer: str = setting(
+        "adamw", "adamw; or forward passes alone: mezo on all weights, sparse-mezo.", one_of=OPTIMIZERS
+    )
+    sparsity: float = setting(
+        0.75, "Share of the weights that sparse-mezo does NOT touch.", least=0, most=0.9999
+    )
+    epsilon: float | None = setting(
+        None, "How far weights move to measure a loss; 1e-2 for an adapter, 1e-3 else.", above=0
+    )
+
+    @property
+    def by_gradients(self) -> bool:
+        """Whether training computes gradients."""
+        return self.optimizer == "adamw"
 
     @property
     def rate(self) -> float:
         """The learning rate, given or default."""
-        return _RATES[self.lora] if self.learning_rate is None else self.learning_rate
+        rates = _RATES if self.by_gradients else _FORWARD_ONLY_RATES
+        return rates[self.lora] if self.learning_rate is None else self.learning_rate
 
 
 def trainable_folder(model: str | Path, out: str | Path) -> str:
@@ -157,9 +184,9 @@ def make_trainer(model: str | Path, out: str | Path, settings: TrainingSettings)
         per_device_train_batch_size=settings.batch_size,
         gradient_accumulation_steps=settings.gradient_accumulation,
         learning_rate=settings.rate,
-        lr_scheduler_type="cosine",
-        warmup_steps=settings.warmup_share,
-        bf16=settings.bf16,
+        lr_scheduler_type="cosine" if settings.by_gradients else "constant",
+        warmup_steps=settings.warmup_share if settings.by_gradients else 0,
+        bf16=settings.bf16 and settings.by_gradients,
         use_cpu=settings.device == "cpu",
         dataloader_pin_memory=settings.device != "cpu" and torch.cuda.is_available(),
         logging_steps=5,
@@ -170,7 +197,20 @@ def make_trainer(model: str | Path, out: str | Path, settings: TrainingSettings)
         disable_tqdm=True,
         seed=settings.seed,
     )
-    return transformers.Trainer(loaded, arguments, processing_class=tokenizer)
+    if settings.by_gradients:
+        return transformers.Trainer(loaded, arguments, processing_class=tokenizer)
+    from iterit.training.zeroth_order.zeroth_order_trainer import ZerothOrderTrainer
+
+    return cast(
+        "Trainer",
+        ZerothOrderTrainer(
+            loaded,
+            arguments,
+            processing_class=tokenizer,
+            sparsity=settings.sparsity if settings.optimizer == "sparse-mezo" else 0.0,
+            epsilon=settings.epsilon or _EPSILONS[settings.lora],
+        ),
+    )
 
 
 def with_adapter(model: "PreTrainedModel", rank: int) -> "PeftModel":

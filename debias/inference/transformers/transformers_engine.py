@@ -116,6 +116,11 @@ class TransformersEngine(TreeEngine):
         return Forward(self.model, self.max_batch_tokens, capabilities), used
 
     @property
+    def forward(self) -> "Forward":
+        """The pass that scores."""
+        return self._forward
+
+    @property
     def token_counts(self) -> "TokenCounts":
         """What went through the model so far."""
         return self._forward.token_counts

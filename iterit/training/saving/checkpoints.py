@@ -344,7 +344,8 @@ def _is_whole(folder: Path, n_processes: int) -> bool:
         step = json.loads((folder / _TRAINER_STATE).read_bytes())["global_step"]
         weights = [*folder.glob("*.safetensors")]
         archives = [*(folder / name for name in states), *folder.glob("*model*.bin")]
-        if step != checkpoint_step(folder) or not (weights or len(archives) > len(states)):
+        steps = [*folder.glob("*.run")]  # of forward-only training, in place of weights
+        if step != checkpoint_step(folder) or not (weights or steps or len(archives) > len(states)):
             return False
         read_checkpoint(folder)
         check_weights(folder)

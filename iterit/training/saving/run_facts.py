@@ -1,7 +1,7 @@
 """Describes a run for its checkpoints: how it is trained, and arguments as short texts."""
 
 import hashlib
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
@@ -39,7 +39,17 @@ def training_facts(trainer: "Trainer", n_items: int) -> dict[str, object]:
         "warmup_steps": float(args.warmup_steps),
         "weight_decay": float(args.weight_decay),
         "optim": str(args.optim),
+        **forward_only_facts(trainer),
     }
+
+
+def forward_only_facts(trainer: "Trainer") -> dict[str, object]:
+    """Return how a trainer trains without gradients; nothing where it computes them."""
+    if not hasattr(trainer, "sparsity"):
+        return {}
+    sparsity, epsilon = float(trainer.sparsity), float(cast(Any, trainer).epsilon)
+    optim = "sparse-mezo" if sparsity else "mezo"
+    return {"optim": optim, "share_not_touched": sparsity, "epsilon": epsilon}
 
 
 def shortened_argument(value: object) -> str:

@@ -93,7 +93,7 @@ def read_layers(decoder: LlamaDecoder) -> list[LlamaLayer]:
     parts = {"embed_tokens", "layers", "norm", "rotary_emb"}
     _demand(parts <= _children(decoder), "the decoder has other parts")
     _demand(isinstance(decoder.layers, nn.ModuleList), "the layers are not a list")
-    _demand(not _hooked(decoder, decoder.norm, decoder.embed_tokens), "a hook watches the decoder")
+    _demand(not _hooked(decoder), "a hook watches the decoder")
     return [_read(layer) for layer in decoder.layers]
 
 
@@ -165,8 +165,8 @@ def _demand(holds: bool, otherwise: str) -> None:
 
 
 def _plain(module: nn.Module) -> bool:
-    """Whether a module is nothing but a matrix."""
-    return type(module) is nn.Linear and not _hooked(module)
+    """Whether a module is nothing but a matrix, and is not called in another way."""
+    return type(module) is nn.Linear and not _hooked(module) and "forward" not in module.__dict__
 
 
 def product(module: nn.Linear, inputs: torch.Tensor, out: torch.Tensor) -> torch.Tensor:

@@ -48,6 +48,8 @@ class Forward:
         Those that the model can take, the fastest first.
     token_counts : TokenCounts
         What went through the model so far.
+    output_matrix : Tensor or None
+        Stands for the model's output matrix, or what gives its rows, while it is set.
     """
 
     def __init__(self, model: "PreTrainedModel", max_batch_tokens: int, capabilities: Capabilities) -> None:
@@ -56,6 +58,7 @@ class Forward:
         self.capabilities = capabilities
         self.decoder = decoder_of(model) if capabilities.projects else None
         self.token_counts = TokenCounts()
+        self.output_matrix: torch.Tensor | None = None
         self.passes: list[ModelPass] = []
         if self.decoder is not None and capabilities.layers:
             self.passes.append(LlamaPass(model, self.decoder))
@@ -190,7 +193,7 @@ class Forward:
 
     def _score(self, rows: Sequence[Row], share: bool, branches: bool, near: bool) -> list[FloatArray]:
         """Score rows whose trees fit into one row each."""
-        waiting = _WaitingReads(self.model, self.decoder, near)
+        waiting = _WaitingReads(self.model, self.decoder, near, self.output_matrix)
         for numbers, states, _ in self._run(rows, share, branches):
             waiting.add(numbers, [rows[i] for i in numbers], states)
         return waiting.finish(rows)
@@ -237,8 +240,14 @@ class Forward:
 class _WaitingReads:
     """Hidden states that wait for the vocabulary, projected many at a time."""
 
-    def __init__(self, model: "PreTrainedModel", decoder: "PreTrainedModel | None", near: bool) -> None:
-        self.model, self.decoder, self.near = model, decoder, near
+    def __init__(
+        self,
+        model: "PreTrainedModel",
+        decoder: "PreTrainedModel | None",
+        near: bool,
+        matrix: torch.Tensor | None = None,
+    ) -> None:
+        self.model, self.decoder, self.near, self.matrix = model, decoder, near, matrix
         self.order: list[int] = []
         self.waiting: list[tuple[Row, torch.Tensor]] = []
         self.n_waiting = 0
@@ -279,8 +288,9 @@ class _WaitingReads:
         if self.decoder is not None:
             head = self.model.get_output_embeddings()
             assert isinstance(head, torch.nn.Linear)
-            states = states.to(head.weight.device)
-            return project(states, head.weight, head.bias, reads, tokens, self.near)
+            matrix = head.weight if self.matrix is None else self.matrix
+            states = states.to(matrix.device)
+            return project(states, matrix, head.bias, reads, tokens, self.near)
         found: FloatArray = (
             (states[reads, tokens].double() - torch.logsumexp(states, -1).double()[reads]).cpu().numpy()
         )

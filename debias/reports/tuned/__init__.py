@@ -1,0 +1,1 @@
+"""The report on a model that was trained and then corrected."""

@@ -6,12 +6,13 @@ DNIP, FuRud and DCS (Lin and You, arXiv 2405.07623, 2412.19018, 2503.05157), byt
 
 import tomllib
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields, replace
 from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from debias.errors import TaskError, shortened
+from debias.inference.texts.letter_options import option_letters, option_lines
 from debias.inference.texts.source_rows import Source, check_template, source_from_settings
 
 
@@ -187,6 +188,25 @@ class Task:
                 allowed=str(allowed),
             )
         return self.class_names.index(class_name)
+
+    def with_letters(self, words: Sequence[str] | None = None) -> "Task":
+        """Return this task with A, B, ... as its labels, and what they stand for below the prefix.
+
+        ``words``, one per class, are the class names if omitted; TaskError for more than 26 classes.
+
+        Examples
+        --------
+        >>> print(Task("weather", labels=["sun", "rain"]).with_letters().prompt("dark clouds", [("sky", "sun")]))
+        A. sun
+        B. rain
+        <BLANKLINE>
+        sky
+        Answer: A
+        ...
+        """
+        prefix = "\n".join(filter(None, [self.prefix, option_lines(words or self.class_names)]))
+        letters = option_letters(self.n_classes)
+        return replace(self, name=f"{self.name}-letters", labels=letters, prefix=prefix)
 
     def split_text(self, text: str) -> tuple[str, str]:
         """Divide a text into the part that may be shortened and the part that must stay.

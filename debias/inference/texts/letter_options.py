@@ -42,22 +42,30 @@ def option_letters(n_classes: int) -> tuple[str, ...]:
     return tuple(ascii_uppercase[:n_classes])
 
 
-def option_lines(words: Sequence[str]) -> str:
+def option_lines(words: Sequence[str], n_classes: int) -> str:
     r"""Return the lines that say which letter stands for what.
 
     Parameters
     ----------
     words : sequence of str
         One per class, in class order.
+    n_classes : int
 
     Returns
     -------
     str
 
+    Raises
+    ------
+    TaskError
+        There is not one word per class, or more classes than letters.
+
     Examples
     --------
-    >>> option_lines(["sun", "rain"])
+    >>> option_lines(["sun", "rain"], 2)
     'A. sun\nB. rain'
     """
-    pairs = zip(option_letters(len(words)), words, strict=True)
+    if isinstance(words, str) or len(words) != n_classes:
+        raise TaskError(parameter="words", allowed=f"{n_classes} words, one per class", received=words)
+    pairs = zip(option_letters(n_classes), words, strict=True)
     return "\n".join(f"{letter}. {word}" for letter, word in pairs)

@@ -196,15 +196,16 @@ class Task:
 
         Examples
         --------
-        >>> print(Task("weather", labels=["sun", "rain"]).with_letters().prompt("dark clouds", [("sky", "sun")]))
+        >>> print(Task("weather", labels=["sun", "rain"]).with_letters().prompt("dark clouds"))
         A. sun
         B. rain
         <BLANKLINE>
-        sky
-        Answer: A
-        ...
+        dark clouds
+        Answer:
         """
-        prefix = "\n".join(filter(None, [self.prefix, option_lines(words or self.class_names)]))
+        prefix = "\n".join(
+            filter(None, [self.prefix, option_lines(words or self.class_names, self.n_classes)])
+        )
         letters = option_letters(self.n_classes)
         return replace(self, name=f"{self.name}-letters", labels=letters, prefix=prefix)
 

@@ -5,6 +5,7 @@ import json
 import os
 import platform
 import resource
+import subprocess
 import tomllib
 from importlib.metadata import version
 from pathlib import Path
@@ -42,6 +43,28 @@ def machine(*packages: str) -> str:
         cores += f", {torch.get_num_threads()} threads"
     versions = [f"Python {platform.python_version()}", *(f"{name} {version(name)}" for name in packages)]
     return f"{model}, {cores}; {', '.join(versions)}"
+
+
+def commit() -> str:
+    """Return the commit that a script ran on, with a plus sign where files differ from it."""
+
+    def asked(*words: str) -> str:
+        return subprocess.run(
+            ["git", *words], cwd=RESULTS.parents[1], capture_output=True, text=True, check=True
+        ).stdout.strip()
+
+    try:
+        code = ("debias", "iterit", "data", "experiments", ":!experiments/results")
+        return asked("rev-parse", "--short=10", "HEAD") + (
+            "+" if asked("status", "--porcelain", *code) else ""
+        )
+    except (OSError, subprocess.CalledProcessError):
+        return f"none, debias-iterit {version('debias-iterit')}"
+
+
+def about(seconds: float, *packages: str) -> str:
+    """Say where a result comes from: machine, versions, commit, and seconds of the measurements."""
+    return f"{machine(*packages)}; commit {commit()}; {seconds:,.0f} s."
 
 
 def markdown(table: pd.DataFrame) -> str:

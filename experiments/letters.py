@@ -1,4 +1,4 @@
-"""Reruns the papers' claim on letter options: the same tasks asked as A, B, C, ... before and after correction.
+"""Reruns the papers' claim on letter options: the tasks asked as A, B, C, ..., before and after correction.
 
 Run it from the repository root; it resumes where it stopped:
 

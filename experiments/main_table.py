@@ -2,12 +2,13 @@
 
 Run it from the repository root; it resumes where it stopped:
 
-    python experiments/main_table.py FOLDER [--data ../shared/data] [--more TASK.toml ...] [--collect N] [--read]
+    python experiments/main_table.py FOLDER [--data ../shared/data] [--more TASK.toml] [--collect N] [--read]
 
-FOLDER keeps the tables. Without --data, the tasks are those of the StaICC wheel. --more takes task files of your
-own, such as DBpedia or Banking77 with their sources. --collect N only collects the first N prompts of the order in
-main_table.toml; --read measures the tables that are there, without a model. Every row of `debias compare` is
-fitted on the opt rows and measured on the test rows. Writes experiments/results/main_table.csv and .md.
+FOLDER keeps the tables. Without --data, the tasks are those of the StaICC wheel. --more takes task files of
+your own, such as DBpedia or Banking77 with their sources. --collect N only collects the first N prompts of
+the order in main_table.toml; --read measures the tables that are there, without a model. Every row of
+`debias compare` is fitted on the opt rows and measured on the test rows. Writes
+experiments/results/main_table.csv and .md.
 """
 
 import argparse

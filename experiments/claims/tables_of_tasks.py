@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from claims.judging import Rows, rows_of
 from debias.errors import SecondLabelWarning
 from debias.inference.collection.collection import collect
 from debias.inference.collection.grid import table_name
@@ -75,7 +76,7 @@ def _without_the_leak(data: Path, folder: Path) -> dict[str, Source]:
 
 @dataclass(frozen=True)
 class Asked:
-    """A prompt: a task, how many solved examples it shows, the seed they are drawn with, the model's numbers."""
+    """A prompt: a task, its number of solved examples, the seed of their draw, the variant of the model."""
 
     task: str
     shots: int | str
@@ -175,3 +176,14 @@ class Collected:
         allowed = [int(row) for row in order if plain_text(rows.texts[row]) not in shown]
         most = self.settings["rows"][name.removesuffix("-letters")]
         return sorted(allowed[:most])
+
+
+def whole_tables(folder: Path) -> dict[str, Rows]:
+    """Return the opt and test rows of each collected prompt together, by its name."""
+    found = {}
+    for path in sorted(folder.glob("*_opt_*.parquet")):
+        other = path.with_name(path.name.replace("_opt_", "_test_"))
+        if other.exists():
+            name = path.stem.replace("_opt_", " ").replace("_", " ")
+            found[name] = rows_of(ProbabilityTable.read(path)) + rows_of(ProbabilityTable.read(other))
+    return found

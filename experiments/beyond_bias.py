@@ -79,9 +79,9 @@ def main() -> None:
     page = f"""# Is anything beyond one bias per class needed?
 
 {about(kept.seconds, "numpy", "scikit-learn")}
-Settings: `experiments/beyond_bias.toml`. Figures are of rows that nothing was fitted on, {settings["n_redraws"]}
-redraws of each of {len(tables)} tables, {settings["n_starts"]} starts. That such descents reach the proved optimum
-is measured in [proved_optima.md](proved_optima.md) and [search_quality.md](search_quality.md).
+Settings: `experiments/beyond_bias.toml`. Figures are of rows that nothing was fitted on; redraws of each
+of {len(tables)} tables: {settings["n_redraws"]}; starts: {settings["n_starts"]}. That such descents reach the
+proved optimum is measured in [proved_optima.md](proved_optima.md) and [search_quality.md](search_quality.md).
 
 Mean difference from the log-bias over tables; z in its own unit (lower is better), all others in points. p is
 exact: the signs of the tables' differences are flipped in every way, so that six tables give at least .031.

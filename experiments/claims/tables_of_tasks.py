@@ -6,6 +6,7 @@ item is ever tuned on. Rows are the same for every prompt of a task, but for tho
 """
 
 import json
+import time
 import warnings
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
@@ -176,6 +177,15 @@ class Collected:
         allowed = [int(row) for row in order if plain_text(rows.texts[row]) not in shown]
         most = self.settings["rows"][name.removesuffix("-letters")]
         return sorted(allowed[:most])
+
+
+def collect_all(collected: Collected, prompts: Iterable[Asked], engine: Engine | None = None) -> None:
+    """Collect the tables that are missing, in order, and say how long each took."""
+    for asked in prompts:
+        if not collected.are_there(asked):
+            started = time.perf_counter()
+            collected.collect(asked, engine)
+            print(f"{asked.words}: {time.perf_counter() - started:.0f} s", flush=True)
 
 
 def whole_tables(folder: Path) -> dict[str, Rows]:

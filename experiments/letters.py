@@ -112,7 +112,8 @@ def main() -> None:
 
 {about(time.perf_counter() - started, "torch", "transformers", "numpy")}
 Settings: `experiments/letters.toml`. SmolLM2-135M-Instruct, float32. The papers report, of
-{LETTERS["where"]}: accuracy {LETTERS["accuracy"]} %, COBias {LETTERS["cobias"]} %, relative to the uncorrected model.
+{LETTERS["where"]}: accuracy {LETTERS["accuracy"]} %, COBias {LETTERS["cobias"]} %, relative to the
+uncorrected model.
 
 Mean over {table["task"].nunique()} tasks (prompts of a task are averaged first), in points:
 

@@ -136,8 +136,8 @@ def write(
     page = f"""# The papers' main table, on tables collected by this project
 
 {about(seconds, "torch", "transformers", "scikit-learn", "numpy")}
-Settings: `experiments/main_table.toml`. SmolLM2-135M-Instruct (135 million parameters; the papers' models have
-7 billion and more), float32, {prompts} prompts of {tasks}. Opt and test rows share no text;
+Settings: `experiments/main_table.toml`. SmolLM2-135M-Instruct (135 million parameters; the papers' models
+have 7 billion and more), float32, {prompts} prompts of {tasks}. Opt and test rows share no text;
 PubMedQA is fitted on the 500 items outside its published test set. Numbers of rows are small, see below:
 read no single cell without its deviation.
 

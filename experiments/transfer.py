@@ -127,9 +127,9 @@ def main() -> None:
     page = f"""# Corrections used under another prompt or number format
 
 {about(time.perf_counter() - started, "torch", "transformers", "numpy")}
-Settings: `experiments/transfer.toml`. SmolLM2-135M-Instruct, float32; "quantisation" rounds the weights of its
-layers to {own["bits"]} bits. Mean over tasks, in points; z is what the corrections minimise. p is exact, over
-tasks: few of them cannot give a small one.
+Settings: `experiments/transfer.toml`. SmolLM2-135M-Instruct, float32; "quantisation" rounds the weights of
+its layers to {own["bits"]} bits. Mean over tasks, in points; z is what the corrections minimise. p is exact,
+over tasks: few of them cannot give a small one.
 
 {markdown(kept(pd.DataFrame(lines)))}
 

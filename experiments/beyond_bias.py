@@ -4,20 +4,20 @@ Run it from the repository root; it resumes where it stopped (about ten minutes 
 
     python experiments/beyond_bias.py ../shared/data/probabilities [--collected FOLDER] [--tiny]
 
-The first folder holds TASK_shot1_seed0/opt.txt and test.txt in the published text format; --collected is the
-folder of main_table.py, whose tables count as tables of their own. All rows of a table are pooled; some are
-redrawn to fit on, and every figure is of the others. The log-bias multiplies each class by one factor; the
-others choose stepped weights (DNIP), memberships (FuRud), either (DCS), sloped weights (wide), or learn a map
-of the log-probabilities first (calibrated). Tables are the units of the tests: the mean difference of a
-table's redraws is one number, whose sign is flipped in every way. Writes experiments/results/beyond_bias.csv
-and .md.
+The first folder holds TASK_shot1_seed0/opt.txt and test.txt in the published text format, or is that of
+main_table.py; --collected is the folder of main_table.py, all of whose tables count as tables of their own.
+All rows of a table are pooled; some are redrawn to fit on, and every figure is of the others. The log-bias
+multiplies each class by one factor; the others choose stepped weights (DNIP), memberships (FuRud), either
+(DCS), sloped weights (wide), or learn a map of the log-probabilities first (calibrated). Tables are the
+units of the tests: the mean difference of a table's redraws is one number, whose sign is flipped in every
+way. Writes experiments/results/beyond_bias.csv and .md.
 """
 
 import argparse
 from pathlib import Path
 
 import pandas as pd
-from claims.judging import FIGURES, Rows, figures, fit, published_pairs, redraw, sign_flip
+from claims.judging import FIGURES, Rows, figures, fit, one_shot_pairs, redraw, sign_flip
 from claims.resuming import Kept
 from claims.tables_of_tasks import whole_tables
 from common import about, markdown, rounded, settings_of
@@ -65,7 +65,7 @@ def main() -> None:
     parser.add_argument("--tiny", action="store_true", help="one table, to see that it runs; writes nothing")
     given, settings = parser.parse_args(), settings_of(__file__)
     settings |= settings["tiny"] if given.tiny else {}
-    pairs = published_pairs(given.folder, settings["tasks"]) if given.folder else {}
+    pairs = one_shot_pairs(given.folder, settings["tasks"]) if given.folder else {}
     tables = {task: opt + test for task, (opt, test) in pairs.items()}
     tables |= whole_tables(given.collected) if given.collected else {}
     kept = Kept("beyond_bias", ["table", "rows", "draw", "method"], keep=not given.tiny)

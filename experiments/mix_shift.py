@@ -4,10 +4,11 @@ Run it from the repository root; it resumes where it stopped (some minutes on on
 
     python experiments/mix_shift.py ../shared/data/probabilities [--tiny]
 
-The folder holds TASK_shot1_seed0/opt.txt and test.txt in the published text format. All rows of a table are
-pooled; some are redrawn to fit on, the others are the population. New rows are drawn from it within classes,
-at five mixes. A guarantee is made once, at the mix of the table, and every statement of it is compared with
-the population at each mix. Writes experiments/results/mix_shift.csv and .md.
+The folder holds TASK_shot1_seed0/opt.txt and test.txt in the published text format, or is that of
+main_table.py. All rows of a table are pooled; some are redrawn to fit on, the others are the population. New
+rows are drawn from it within classes, at five mixes. A guarantee is made once, at the mix of the table, and
+every statement of it is compared with the population at each mix. Writes experiments/results/mix_shift.csv
+and .md.
 """
 
 import argparse
@@ -15,7 +16,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from claims.judging import Rows, class_accuracies, figures, fit, published_pairs, redraw
+from claims.judging import Rows, class_accuracies, figures, fit, one_shot_pairs, redraw
 from claims.resuming import Kept
 from common import about, markdown, settings_of
 
@@ -129,7 +130,7 @@ def main() -> None:
     parser.add_argument("--tiny", action="store_true", help="one table, to see that it runs; writes nothing")
     given, settings = parser.parse_args(), settings_of(__file__)
     settings |= settings["tiny"] if given.tiny else {}
-    pairs = published_pairs(given.folder, settings["tasks"])
+    pairs = one_shot_pairs(given.folder, settings["tasks"])
     kept = Kept("mix_shift", ["table", "draw"], keep=not given.tiny)
     for name, (opt, test) in pairs.items():
         for draw in range(settings["n_redraws"]):

@@ -5,11 +5,11 @@ Run it from the repository root; it resumes where it stopped (some minutes on on
     python experiments/ten_labels.py ../shared/data/probabilities [--tiny]
 
 The folder holds TASK_shot1_seed0/opt.txt and test.txt in the published text format, made with one solved
-example each. The published protocol anneals on ten rows for every objective of its grid, and takes the one
-that does best on a dev split, 5 % of all opt rows: those are labels, too, as is the solved example. Beside
-it: ten rows and one fixed objective, and as many labels as the published protocol really spends, all of them
-fitted on.
-Figures are of all test rows. Writes experiments/results/ten_labels.csv and .md.
+example each, or is that of main_table.py. The published protocol anneals on ten rows for every objective of
+its grid, and takes the one that does best on a dev split, 5 % of all opt rows: those are labels, too, as is
+the solved example. Beside it: ten rows and one fixed objective, and as many labels as the published protocol
+really spends, all of them fitted on. Figures are of all test rows. Writes experiments/results/ten_labels.csv
+and .md.
 """
 
 import argparse
@@ -18,7 +18,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from claims.judging import Rows, figures, fit, published_pairs, redraw, sign_flip
+from claims.judging import Rows, figures, fit, one_shot_pairs, redraw, sign_flip
 from claims.resuming import Kept
 from common import about, markdown, predict, settings_of
 
@@ -95,7 +95,7 @@ def main() -> None:
     parser.add_argument("--tiny", action="store_true", help="one table, to see that it runs; writes nothing")
     given, settings = parser.parse_args(), settings_of(__file__)
     settings |= settings["tiny"] if given.tiny else {}
-    pairs = published_pairs(given.folder, settings["tasks"])
+    pairs = one_shot_pairs(given.folder, settings["tasks"])
     kept = Kept("ten_labels", ["table", "draw"], keep=not given.tiny)
     for name, pair in pairs.items():
         for draw in range(settings["n_draws"]):

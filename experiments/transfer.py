@@ -7,8 +7,8 @@ Run it from the repository root; it resumes where it stopped:
 FOLDER is that of main_table.py and letters.py. For every pair of prompts of a task that differ in one thing
 (the seed of the solved examples, their number, words or letters as options, the numbers of the model), each
 method is fitted on the opt rows of the one and measured on the test rows of the other. Beside it stand the
-correction of the other prompt itself, and one that is fitted on the opt rows of all of them together.
-Writes experiments/results/transfer.csv and .md.
+correction of the other prompt itself, and one that is fitted on the opt rows of all of them together. Writes
+experiments/results/transfer.csv and .md.
 """
 
 import argparse

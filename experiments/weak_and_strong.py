@@ -4,11 +4,12 @@ Run it from the repository root; it resumes where it stopped (some minutes on on
 
     python experiments/weak_and_strong.py ../shared/data/probabilities [--collected FOLDER] [--tiny]
 
-The first folder holds TASK_shot1_seed0/opt.txt and test.txt in the published text format; --collected is the
-folder of main_table.py. All rows of a table are pooled, some are redrawn to fit on. A class is weak where its
-uncorrected accuracy on those rows is below the mean of the classes. DCS may choose a weight (class level) or
-a membership (sample level) for each class; DNIP has weights only, FuRud memberships only. Gains are of
-held-out rows. Writes experiments/results/weak_and_strong.csv and .md.
+The first folder holds TASK_shot1_seed0/opt.txt and test.txt in the published text format, or is that of
+main_table.py; --collected is the folder of main_table.py, all of whose tables are measured. All rows of a
+table are pooled, some are redrawn to fit on. A class is weak where its uncorrected accuracy on those rows is
+below the mean of the classes. DCS may choose a weight (class level) or a membership (sample level) for each
+class; DNIP has weights only, FuRud memberships only. Gains are of held-out rows. Writes
+experiments/results/weak_and_strong.csv and .md.
 """
 
 import argparse
@@ -16,7 +17,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from claims.judging import Rows, class_accuracies, fit, published_pairs, redraw, sign_flip
+from claims.judging import Rows, class_accuracies, fit, one_shot_pairs, redraw, sign_flip
 from claims.resuming import Kept
 from claims.tables_of_tasks import whole_tables
 from common import about, markdown, settings_of
@@ -129,7 +130,7 @@ def main() -> None:
     parser.add_argument("--tiny", action="store_true", help="one table, to see that it runs; writes nothing")
     given, settings = parser.parse_args(), settings_of(__file__)
     settings |= settings["tiny"] if given.tiny else {}
-    pairs = published_pairs(given.folder, settings["tasks"]) if given.folder else {}
+    pairs = one_shot_pairs(given.folder, settings["tasks"]) if given.folder else {}
     tables = {task: opt + test for task, (opt, test) in pairs.items()}
     tables |= whole_tables(given.collected) if given.collected else {}
     kept = Kept("weak_and_strong", ["table", "draw"], keep=not given.tiny)

@@ -20,6 +20,7 @@ from debias.tables.table import ProbabilityTable
 
 Array = NDArray[Any]
 FIGURES = ("z", "accuracy", "cobias", "balanced", "worst")
+SPLITS = ("opt", "test")
 MOST_PATTERNS = 1 << 14
 
 
@@ -43,14 +44,19 @@ class Rows:
         return self.X.shape[1]
 
 
-def published_pairs(folder: Path, tasks: Sequence[str]) -> dict[str, tuple[Rows, Rows]]:
-    """Return opt and test rows of the tables in the published text format, by task."""
+def one_shot_pairs(folder: Path, tasks: Sequence[str]) -> dict[str, tuple[Rows, Rows]]:
+    """Return opt and test rows of the 1-shot tables in a folder, by task: published text, or collected."""
     found = {}
     for task in tasks:
-        paths = [folder / f"{task}_shot1_seed0" / f"{split}.txt" for split in ("opt", "test")]
-        if all(path.exists() for path in paths):
-            opt, test = (_normalised(*read(path)) for path in paths)
-            found[task] = (opt, test)
+        published = [folder / f"{task}_shot1_seed0" / f"{split}.txt" for split in SPLITS]
+        collected = [folder / f"{task}_{split}_shot1_seed0.parquet" for split in SPLITS]
+        if all(path.exists() for path in published):
+            opt, test = (_normalised(*read(path)) for path in published)
+        elif all(path.exists() for path in collected):
+            opt, test = (rows_of(ProbabilityTable.read(path)) for path in collected)
+        else:
+            continue
+        found[task] = (opt, test)
     return found
 
 

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from claims.judging import Rows, rows_of
+from claims.judging import SPLITS, Rows, rows_of
 from debias.errors import SecondLabelWarning
 from debias.inference.collection.collection import collect
 from debias.inference.collection.grid import table_name
@@ -27,8 +27,6 @@ from debias.inference.texts.tasks import Task, load_task
 from debias.inference.transformers.transformers_engine import TransformersEngine
 from debias.tables.splitting import plain_text
 from debias.tables.table import ProbabilityTable
-
-SPLITS = ("opt", "test")
 
 
 def claim_tasks(names: Iterable[str], data: Path | None, folder: Path) -> dict[str, Task]:

@@ -9,29 +9,34 @@ from string import ascii_uppercase
 from debias.errors import TaskError
 
 
-def option_letters(n_classes: int) -> tuple[str, ...]:
-    """Return one capital letter per class.
+def letter_options(words: Sequence[str], n_classes: int, prefix: str = "") -> tuple[tuple[str, ...], str]:
+    r"""Return one capital letter per class, and a prefix that says below it what they stand for.
 
     Parameters
     ----------
+    words : sequence of str
+        One per class, in class order.
     n_classes : int
+    prefix : str, default=""
+        Instruction at the top of the prompt.
 
     Returns
     -------
-    tuple of str
+    letters : tuple of str
+    prefix : str
 
     Raises
     ------
     TaskError
-        There are more classes than letters.
+        There is not one word per class, or there are more classes than letters.
 
     Examples
     --------
-    >>> option_letters(3)
-    ('A', 'B', 'C')
-    >>> option_letters(77)
+    >>> letter_options(["sun", "rain"], 2, "What will it be?")
+    (('A', 'B'), 'What will it be?\nA. sun\nB. rain')
+    >>> letter_options(["sun", "rain"], 3)
     Traceback (most recent call last):
-    debias.errors.TaskError: labels must be at most 26 for letter options, got 77.
+    debias.errors.TaskError: words must be 3 words, one per class, got ['sun', 'rain'].
     """
     if n_classes > len(ascii_uppercase):
         raise TaskError(
@@ -39,33 +44,8 @@ def option_letters(n_classes: int) -> tuple[str, ...]:
             allowed=f"at most {len(ascii_uppercase)} for letter options",
             received=n_classes,
         )
-    return tuple(ascii_uppercase[:n_classes])
-
-
-def option_lines(words: Sequence[str], n_classes: int) -> str:
-    r"""Return the lines that say which letter stands for what.
-
-    Parameters
-    ----------
-    words : sequence of str
-        One per class, in class order.
-    n_classes : int
-
-    Returns
-    -------
-    str
-
-    Raises
-    ------
-    TaskError
-        There is not one word per class, or more classes than letters.
-
-    Examples
-    --------
-    >>> option_lines(["sun", "rain"], 2)
-    'A. sun\nB. rain'
-    """
     if isinstance(words, str) or len(words) != n_classes:
         raise TaskError(parameter="words", allowed=f"{n_classes} words, one per class", received=words)
-    pairs = zip(option_letters(n_classes), words, strict=True)
-    return "\n".join(f"{letter}. {word}" for letter, word in pairs)
+    letters = tuple(ascii_uppercase[:n_classes])
+    lines = [f"{letter}. {word}" for letter, word in zip(letters, words, strict=True)]
+    return letters, "\n".join([prefix, *lines] if prefix else lines)

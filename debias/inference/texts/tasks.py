@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from debias.errors import TaskError, shortened
-from debias.inference.texts.letter_options import option_letters, option_lines
+from debias.inference.texts.letter_options import letter_options
 from debias.inference.texts.source_rows import Source, check_template, source_from_settings
 
 
@@ -190,24 +190,25 @@ class Task:
         return self.class_names.index(class_name)
 
     def with_letters(self, words: Sequence[str] | None = None) -> "Task":
-        """Return this task with A, B, ... as its labels, and what they stand for below the prefix.
+        """Return this task with A, B, ... as its labels, explained below the prefix.
 
-        ``words``, one per class, are the class names if omitted; TaskError for more than 26 classes.
+        Parameters
+        ----------
+        words : sequence of str, optional
+            Explanations, one per class; class names if omitted.
+
+        Raises
+        ------
+        TaskError
+            There is not one word per class, or there are more than 26 classes.
 
         Examples
         --------
-        >>> print(Task("weather", labels=["sun", "rain"]).with_letters().prompt("dark clouds"))
-        A. sun
-        B. rain
-        <BLANKLINE>
-        dark clouds
-        Answer:
+        >>> Task("weather", labels=["sun", "rain"]).with_letters().labels
+        ('A', 'B')
         """
-        prefix = "\n".join(
-            filter(None, [self.prefix, option_lines(words or self.class_names, self.n_classes)])
-        )
-        letters = option_letters(self.n_classes)
-        return replace(self, name=f"{self.name}-letters", labels=letters, prefix=prefix)
+        labels, prefix = letter_options(words or self.class_names, self.n_classes, self.prefix)
+        return replace(self, name=f"{self.name}-letters", labels=labels, prefix=prefix)
 
     def split_text(self, text: str) -> tuple[str, str]:
         """Divide a text into the part that may be shortened and the part that must stay.

@@ -20,7 +20,7 @@ import pandas as pd
 from claims.judging import FIGURES, Rows, figures, fit, one_shot_pairs, redraw, sign_flip
 from claims.resuming import Kept
 from claims.tables_of_tasks import whole_tables
-from common import about, markdown, rounded, settings_of
+from common import machine, markdown, rounded, settings_of
 
 
 def measure(whole: Rows, size: int, draw: int, key: str, settings: dict) -> dict:
@@ -78,7 +78,7 @@ def main() -> None:
     table = kept.table()
     page = f"""# Is anything beyond one bias per class needed?
 
-{about(kept.seconds, "numpy", "scikit-learn")}
+{machine("numpy", "scikit-learn", seconds=kept.seconds)}.
 Settings: `experiments/beyond_bias.toml`. Figures are of rows that nothing was fitted on; redraws of each
 of {len(tables)} tables: {settings["n_redraws"]}; starts: {settings["n_starts"]}. That such descents reach the
 proved optimum is measured in [proved_optima.md](proved_optima.md) and [search_quality.md](search_quality.md).

@@ -17,7 +17,7 @@ import pandas as pd
 from claims.judging import figures, fit, rows_of
 from claims.papers import LETTERS, relative
 from claims.tables_of_tasks import Asked, Collected, claim_tasks, collect_all
-from common import RESULTS, about, markdown, settings_of
+from common import RESULTS, machine, markdown, settings_of
 
 UNCORRECTED = "uncorrected"
 
@@ -110,7 +110,7 @@ def main() -> None:
     table = pd.DataFrame(lines)
     page = f"""# Letters in place of words as options
 
-{about(time.perf_counter() - started, "torch", "transformers", "numpy")}
+{machine("torch", "transformers", "numpy", seconds=time.perf_counter() - started)}.
 Settings: `experiments/letters.toml`. SmolLM2-135M-Instruct, float32. The papers report, of
 {LETTERS["where"]}: accuracy {LETTERS["accuracy"]} %, COBias {LETTERS["cobias"]} %, relative to the
 uncorrected model.

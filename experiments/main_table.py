@@ -20,7 +20,7 @@ from pathlib import Path
 import pandas as pd
 from claims.papers import HEADLINES, relative
 from claims.tables_of_tasks import Asked, Collected, claim_tasks, collect_all
-from common import RESULTS, about, markdown, settings_of
+from common import RESULTS, machine, markdown, settings_of
 
 from debias.inference.prompted_model import PromptedModel
 from debias.reports.comparison import Comparison, MethodSettings, compare_tables
@@ -135,7 +135,7 @@ def write(
     absent = "; ".join(one.words for one in missing) or "nothing"
     page = f"""# The papers' main table, on tables collected by this project
 
-{about(seconds, "torch", "transformers", "scikit-learn", "numpy")}
+{machine("torch", "transformers", "scikit-learn", "numpy", seconds=seconds)}.
 Settings: `experiments/main_table.toml`. SmolLM2-135M-Instruct (135 million parameters; the papers' models
 have 7 billion and more), float32, {prompts} prompts of {tasks}. Opt and test rows share no text;
 PubMedQA is fitted on the 500 items outside its published test set. Numbers of rows are small, see below:

@@ -18,7 +18,7 @@ import numpy as np
 import pandas as pd
 from claims.judging import Rows, class_accuracies, figures, fit, one_shot_pairs, redraw
 from claims.resuming import Kept
-from common import about, markdown, settings_of
+from common import machine, markdown, settings_of
 
 from debias.guarantees.guarantee import Guarantee
 from debias.metrics.confusion import cobias_of_accuracies
@@ -139,7 +139,7 @@ def main() -> None:
     sections = {"accuracy": "Accuracy", "cobias": "COBias", "worst": "Worst class accuracy"}
     page = f"""# Another mix of classes
 
-{about(kept.seconds, "numpy", "scikit-learn")} Settings:
+{machine("numpy", "scikit-learn", seconds=kept.seconds)}. Settings:
 `experiments/mix_shift.toml`. Means over {len(pairs)} tables of {settings["n_redraws"]} redraws, in points.
 "Half" is a mix in which that class, by uncorrected accuracy, makes up half of the rows.
 

@@ -20,7 +20,7 @@ import numpy as np
 import pandas as pd
 from claims.judging import Rows, figures, fit, one_shot_pairs, redraw, sign_flip
 from claims.resuming import Kept
-from common import about, markdown, predict, settings_of
+from common import machine, markdown, predict, settings_of
 
 from debias.corrections.families import memberships
 from debias.estimators.tuning.tuning_settings import published_objectives
@@ -103,7 +103,7 @@ def main() -> None:
     table = kept.table()
     page = f"""# Ten labels, every label counted
 
-{about(kept.seconds, "numpy", "scikit-learn")} Settings:
+{machine("numpy", "scikit-learn", seconds=kept.seconds)}. Settings:
 `experiments/ten_labels.toml`. Means over {len(pairs)} tables of {settings["n_draws"]} draws each, on all
 test rows, in points; z has its own unit, lower is better. Labels are those fitted on, those of the dev split
 and those of the solved example in the prompt. p is of z, exact over tables: with six of them at least .031.

@@ -19,7 +19,7 @@ from typing import Any
 import pandas as pd
 from claims.judging import Rows, figures, fit, rows_of, sign_flip
 from claims.tables_of_tasks import Asked, Collected, claim_tasks, collect_all
-from common import RESULTS, about, markdown, settings_of
+from common import RESULTS, machine, markdown, settings_of
 
 from debias.inference.models.loading import load_model
 from debias.inference.transformers.transformers_engine import TransformersEngine
@@ -126,7 +126,7 @@ def main() -> None:
             pd.DataFrame(lines).to_csv(RESULTS / "transfer.csv", index=False, float_format="%.6f")
     page = f"""# Corrections used under another prompt or number format
 
-{about(time.perf_counter() - started, "torch", "transformers", "numpy")}
+{machine("torch", "transformers", "numpy", seconds=time.perf_counter() - started)}.
 Settings: `experiments/transfer.toml`. SmolLM2-135M-Instruct, float32; "quantisation" rounds the weights of
 its layers to {own["bits"]} bits. Mean over tasks, in points; z is what the corrections minimise. p is exact,
 over tasks: few of them cannot give a small one.

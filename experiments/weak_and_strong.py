@@ -20,7 +20,7 @@ import pandas as pd
 from claims.judging import Rows, class_accuracies, fit, one_shot_pairs, redraw, sign_flip
 from claims.resuming import Kept
 from claims.tables_of_tasks import whole_tables
-from common import about, markdown, settings_of
+from common import machine, markdown, settings_of
 
 ALONE = {"weight": "weights only (DNIP)", "fuzzy": "memberships only (FuRud)", "ensemble": "either (DCS)"}
 KINDS = {"identity": "unchanged", "weight": "weight"}
@@ -141,7 +141,7 @@ def main() -> None:
     covariance, p = association(table, settings)
     page = f"""# Which corrections weak and strong classes choose
 
-{about(kept.seconds, "numpy")} Settings:
+{machine("numpy", seconds=kept.seconds)}. Settings:
 `experiments/weak_and_strong.toml`. {table["table"].nunique()} tables, {settings["n_redraws"]} redraws each.
 A class is weak where its uncorrected accuracy is below the mean of its table's classes.
 

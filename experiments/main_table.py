@@ -18,13 +18,15 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pandas as pd
+from claims.measured import read_measured, write_measured
 from claims.papers import HEADLINES, relative
 from claims.tables_of_tasks import Asked, Collected, claim_tasks, collect_all
 from common import RESULTS, machine, markdown, settings_of
 
 from debias.inference.prompted_model import PromptedModel
 from debias.reports.comparison import Comparison, MethodSettings, compare_tables
-from debias.reports.comparison.compared_methods import choose_methods
+from debias.reports.comparison.compared_methods import OURS, choose_methods
+from debias.reports.comparison.measurement import MeasuredTable
 
 UNCORRECTED = "uncorrected"
 METRICS = ("accuracy", "cobias", "balanced_accuracy", "worst_class_accuracy")
@@ -36,31 +38,37 @@ def wanted(settings: dict, tasks: Sequence[str], first: int | None = None) -> li
     return [Asked(task, shots, seed) for shots, seed in order for task in tasks]
 
 
-def compared(collected: Collected, asked: Asked, settings: dict) -> Comparison:
-    """Fit and measure every row on the tables of one prompt."""
-    opt, test = collected.read(asked)
-    model = PromptedModel.of_table(collected.engine, collected.tasks[asked.task], opt)
-    chosen = MethodSettings(
-        n_starts=settings["n_starts"], n_jobs=settings["n_jobs"], seed=settings["seed"], model=model
-    )
-    keys = [method.key for method in choose_methods() if method.key not in settings["omitted"]]
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        return compare_tables(
-            [(opt, test)],
-            keys,
-            names=[asked.words],
-            settings=chosen,
-            n_resamples=settings["n_resamples"],
-            seed=settings["seed"],
+def measured(collected: Collected, asked: Asked, settings: dict) -> MeasuredTable:
+    """Fit every row on the opt table of a prompt and let it predict the test table, unless that was done."""
+    kept = collected.path(asked, "test").with_suffix(".json")
+    kept = kept.parent / "measured" / kept.name
+    if not kept.exists():
+        opt, test = collected.read(asked)
+        model = PromptedModel.of_table(collected.engine, collected.tasks[asked.task], opt)
+        chosen = MethodSettings(
+            n_starts=settings["n_starts"], n_jobs=settings["n_jobs"], seed=settings["seed"], model=model
         )
+        keys = [method.key for method in choose_methods() if method.key not in settings["omitted"]]
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            found = compare_tables([(opt, test)], keys, names=[asked.words], settings=chosen)
+        write_measured(kept, found.tables[0])
+    return read_measured(kept)
 
 
-def lines_of(asked: Asked, comparison: Comparison) -> pd.DataFrame:
+def compared(tables: Sequence[MeasuredTable], settings: dict) -> Comparison:
+    """Return the comparison of all that was measured."""
+    against = next(name for name in OURS if name in tables[0].predictions())
+    return Comparison(
+        tuple(tables), against, MethodSettings(), 0.95, settings["n_resamples"], settings["seed"], {}
+    )
+
+
+def lines_of(asked: Asked, table: MeasuredTable, settings: dict) -> pd.DataFrame:
     """Return the figures of one prompt, a line per method."""
-    frame = comparison.to_frame().drop(columns="table").reset_index()
+    frame = compared([table], settings).to_frame().drop(columns="table").reset_index()
     about_it = {"task": asked.task, "shots": str(asked.shots), "seed": asked.seed}
-    rows = {"opt rows": comparison.tables[0].n_opt, "test rows": len(comparison.tables[0].truth)}
+    rows = {"opt rows": table.n_opt, "test rows": len(table.truth)}
     return frame.assign(**about_it, **rows)
 
 
@@ -115,16 +123,6 @@ def beside_papers(table: pd.DataFrame, methods: Sequence[str]) -> pd.DataFrame:
     return pd.DataFrame(lines)
 
 
-def verdict(comparisons: Sequence[Comparison]) -> list[str]:
-    """Return the verdict of `debias compare` on all tables together."""
-    first = comparisons[0]
-    measured = tuple(table for one in comparisons for table in one.tables)
-    whole = Comparison(
-        measured, first.against, MethodSettings(), first.level, first.n_resamples, first.seed, {}
-    )
-    return whole.verdict
-
-
 def write(
     table: pd.DataFrame, sentences: Sequence[str], missing: Sequence[Asked], seconds: float, settings: dict
 ) -> None:
@@ -135,7 +133,7 @@ def write(
     absent = "; ".join(one.words for one in missing) or "nothing"
     page = f"""# The papers' main table, on tables collected by this project
 
-{machine("torch", "transformers", "scikit-learn", "numpy", seconds=seconds)}.
+{machine("torch", "transformers", "scikit-learn", "numpy", seconds=seconds)} of fits.
 Settings: `experiments/main_table.toml`. SmolLM2-135M-Instruct (135 million parameters; the papers' models
 have 7 billion and more), float32, {prompts} prompts of {tasks}. Opt and test rows share no text;
 PubMedQA is fitted on the 500 items outside its published test set. Numbers of rows are small, see below:
@@ -191,18 +189,17 @@ def main() -> None:
         return
     started = time.perf_counter()
     found: list[pd.DataFrame] = []
-    comparisons = []
-    all_asked = wanted(
-        settings, [*settings["tasks"], *(name for name in tasks if name not in settings["tasks"])]
-    )
+    tables = []
+    all_asked = wanted(settings, list(dict.fromkeys([*settings["tasks"], *tasks])))
     for asked in [one for one in all_asked if collected.are_there(one)]:
-        comparisons.append(compared(collected, asked, settings))
-        found.append(lines_of(asked, comparisons[-1]))
+        tables.append(measured(collected, asked, settings))
+        found.append(lines_of(asked, tables[-1], settings))
         table = pd.concat(found)
         table.to_csv(RESULTS / "main_table.csv", index=False, float_format="%.6f")
         print(f"{asked.words}: {time.perf_counter() - started:.0f} s so far", flush=True)
     missing = [one for one in all_asked if not collected.are_there(one) and (one.shots != 0 or one.seed == 0)]
-    write(table, verdict(comparisons), missing, time.perf_counter() - started, settings)
+    seconds = float(table["fit_seconds"].sum())
+    write(table, compared(tables, settings).verdict, missing, seconds, settings)
 
 
 if __name__ == "__main__":

@@ -1,7 +1,9 @@
 """What the experiments on the papers' claims share: tests, mixes, kept rows, and no leaked answer."""
 
+import importlib
 import itertools
 import json
+import sys
 
 import numpy as np
 import pytest
@@ -139,3 +141,66 @@ def test_rows_are_the_same_for_every_prompt_but_those_it_shows(tmp_path):
     assert first[0] not in collected._first(rows, shown, "trec")
     assert Asked("trec", 0, 0).words == "trec 0-shot"
     assert collected.path(Asked("trec", 1, 2, "4bit"), "opt").name == "trec_opt_shot1_seed2_4bit.parquet"
+
+
+@pytest.fixture(scope="module")
+def small_tables(tmp_path_factory):
+    """A folder with one table in the published text format: index, label, argmax, probabilities."""
+    folder = tmp_path_factory.mktemp("probabilities")
+    rng = np.random.default_rng(0)
+    (folder / "rte_shot1_seed0").mkdir()
+    for split in ("opt", "test"):
+        y = rng.integers(2, size=150)
+        first = 1 / (1 + np.exp(rng.normal(size=150) - 2 + 2 * y))
+        rows = np.column_stack([np.arange(150), y, first < 0.5, first, 1 - first])
+        np.savetxt(folder / "rte_shot1_seed0" / f"{split}.txt", rows, fmt=["%d", "%d", "%d", "%.6f", "%.6f"])
+    return folder
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["beyond_bias", "weak_and_strong", "mix_shift", pytest.param("ten_labels", marks=pytest.mark.slow)],
+)
+def test_a_script_runs_on_one_small_table_and_writes_nothing(name, small_tables, monkeypatch, capsys):
+    script = importlib.import_module(name)
+    before = {path: path.stat().st_mtime_ns for path in (EXPERIMENTS / "results").iterdir()}
+    monkeypatch.setattr(sys, "argv", [name, str(small_tables), "--tiny"])
+    script.main()
+    assert "| --- |" in capsys.readouterr().out
+    assert {path: path.stat().st_mtime_ns for path in (EXPERIMENTS / "results").iterdir()} == before
+
+
+def test_a_correction_used_where_it_was_learned_is_its_own(small_tables):
+    import transfer
+    from claims.judging import one_shot_pairs
+
+    (pair,) = one_shot_pairs(small_tables, ["rte", "trec"]).values()
+    settings = {"methods": ["batch"], "n_starts": 1, "seed": 0}
+    lines = transfer.measure({"kind": "seed", "task": "rte"}, {"a": pair, "b": pair[::-1]}, settings)
+    of_kind = {kind: [line for line in lines if line["correction"] == kind] for kind in ("none", "its own")}
+    assert [line["used under"] for line in of_kind["its own"]] == ["a", "b"]
+    assert [line["correction"] for line in lines].count("another one's") == 2
+    assert of_kind["its own"][0]["z"] < of_kind["none"][0]["z"]
+
+
+def test_what_was_measured_is_read_back(tmp_path):
+    from claims.measured import read_measured, write_measured
+
+    from debias.reports.comparison import compare_tables
+    from debias.tables.table import ProbabilityTable
+
+    opt = ProbabilityTable([[0.6, 0.4], [0.7, 0.3], [0.9, 0.1], [0.8, 0.2]], [1, 1, 0, 0])
+    test = ProbabilityTable([[0.65, 0.35], [0.95, 0.05]], [1, 0])
+    made = compare_tables([(opt, test)], ["uncorrected", "batch"], names=["a"]).tables[0]
+    write_measured(tmp_path / "measured" / "a.json", made)
+    back = read_measured(tmp_path / "measured" / "a.json")
+    assert (back.name, back.classes, back.n_opt, back.rows) == ("a", made.classes, 4, made.rows)
+    assert [one.method.key for one in back.measurements] == ["uncorrected", "batch"]
+    for name, predicted in made.predictions().items():
+        np.testing.assert_array_equal(back.predictions()[name], predicted)
+
+
+def test_relative_changes():
+    from claims.papers import relative
+
+    assert (relative(0.4, 0.5), relative(0.5, 0.25), relative(0.0, 0.5)) == ("+25", "-50", "")

@@ -31,7 +31,7 @@ export NUMBA_CACHE_DIR = $(CURDIR)/.numba-cache/$(DEPENDENCIES)
 KERNELS := $(shell grep -rl --include='*.py' 'import compiled' debias iterit) debias/compilation.py
 NUMBA_STAMP := .numba-cache/$(DEPENDENCIES)/.stamp
 
-.PHONY: install demo test coverage test-slow test-packaging test-vllm test-harness test-ray drill fuzz lint format types docs-check docs-write check clean
+.PHONY: install demo test coverage test-slow test-packaging test-vllm test-harness test-ray drill fuzz lint format types docs-check docs-write experiments check clean
 
 ifeq ($(VENV),)
 $(error DEPENDENCIES must be pinned, lowest or newest, got $(DEPENDENCIES))
@@ -112,6 +112,24 @@ $(RAY_VENV)/.installed: requirements-ray.txt requirements-demo.txt
 	$(RAY_VENV)/bin/$(PIP_INSTALL) --constraint constraints-cpu.txt --requirement requirements-ray.txt --editable ".[test]"
 	$(RAY_VENV)/bin/$(PIP_INSTALL) --no-deps --requirement requirements-demo.txt
 	touch $@
+
+# Reruns the papers' claims, from collecting tables with the demo model on: hours, and resumed where they stopped.
+# DATA is a folder with rte, ddi, pubmedqa and probabilities; without it, TREC, SST-5 and AG News of a wheel.
+TABLES ?= claims-tables
+DATA ?= $(wildcard ../shared/data)
+PROBABILITIES := $(if $(DATA),$(wildcard $(DATA)/probabilities))
+CLAIMS_OF_A_MODEL := main_table letters transfer
+CLAIMS_OF_TABLES := weak_and_strong ten_labels beyond_bias mix_shift
+SEARCHES := proved_optima search_quality descent_reach compare_tables wide_proof
+EXPERIMENT := PYTHONPATH=$(CURDIR):$(CURDIR)/experiments $(BIN)/python experiments
+experiments: install $(NUMBA_STAMP)
+	set -e; for claim in $(CLAIMS_OF_A_MODEL); do \
+	    $(EXPERIMENT)/$$claim.py $(TABLES) $(if $(DATA),--data $(DATA)); done
+	set -e; for claim in $(CLAIMS_OF_TABLES); do \
+	    $(EXPERIMENT)/$$claim.py $(or $(PROBABILITIES),$(TABLES)); done
+	$(if $(PROBABILITIES),set -e; for claim in $(SEARCHES); do \
+	    $(EXPERIMENT)/$$claim.py $(PROBABILITIES); done)
+	$(EXPERIMENT)/many_classes.py
 
 lint: install
 	$(BIN)/ruff check .

@@ -5,6 +5,8 @@ import json
 import os
 import platform
 import resource
+import subprocess
+import time
 import tomllib
 from importlib.metadata import version
 from pathlib import Path
@@ -19,6 +21,7 @@ from debias.inference.texts.demonstrations import draw_demonstrations
 from debias.inference.texts.sources import load_split
 from debias.inference.texts.tasks import load_task
 
+STARTED = time.perf_counter()
 RESULTS = Path(__file__).resolve().parent / "results"
 DIGITS = {"z": 6, "z uncorrected": 6, "seconds": 2}
 
@@ -28,8 +31,11 @@ def settings_of(script: str) -> dict[str, Any]:
     return tomllib.loads(Path(script).with_suffix(".toml").read_text(encoding="utf-8"))
 
 
-def machine(*packages: str) -> str:
-    """Name the processor, its cores, Python and the versions of some packages."""
+def machine(*packages: str, seconds: float | None = None) -> str:
+    """Name the processor, its cores, Python, versions of packages, the commit, and the seconds it took.
+
+    The seconds are those since the script was started, unless others are given.
+    """
     model = platform.processor() or platform.machine()
     if Path("/proc/cpuinfo").exists():
         lines = Path("/proc/cpuinfo").read_text().splitlines()
@@ -41,7 +47,26 @@ def machine(*packages: str) -> str:
 
         cores += f", {torch.get_num_threads()} threads"
     versions = [f"Python {platform.python_version()}", *(f"{name} {version(name)}" for name in packages)]
-    return f"{model}, {cores}; {', '.join(versions)}"
+    took = time.perf_counter() - STARTED if seconds is None else seconds
+    return f"{model}, {cores}; {', '.join(versions)}; commit {commit()}; {took:,.0f} s"
+
+
+def commit() -> str:
+    """Return the commit that a script ran on, with a plus sign where the code differs from it."""
+
+    def asked(*words: str) -> str:
+        command = ["git", *words]
+        return subprocess.run(
+            command, cwd=RESULTS.parents[1], capture_output=True, text=True, check=True
+        ).stdout.strip()
+
+    try:
+        code = ("debias", "iterit", "data", "experiments", ":!experiments/results")
+        return asked("rev-parse", "--short=10", "HEAD") + (
+            "+" if asked("status", "--porcelain", *code) else ""
+        )
+    except (OSError, subprocess.CalledProcessError):
+        return f"unknown, debias-iterit {version('debias-iterit')}"
 
 
 def markdown(table: pd.DataFrame) -> str:

@@ -6,12 +6,13 @@ DNIP, FuRud and DCS (Lin and You, arXiv 2405.07623, 2412.19018, 2503.05157), byt
 
 import tomllib
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields, replace
 from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from debias.errors import TaskError, shortened
+from debias.inference.texts.letter_options import letter_options
 from debias.inference.texts.source_rows import Source, check_template, source_from_settings
 
 
@@ -187,6 +188,27 @@ class Task:
                 allowed=str(allowed),
             )
         return self.class_names.index(class_name)
+
+    def with_letters(self, words: Sequence[str] | None = None) -> "Task":
+        """Return this task with A, B, ... as its labels, explained below the prefix.
+
+        Parameters
+        ----------
+        words : sequence of str, optional
+            Explanations, one per class; class names if omitted.
+
+        Raises
+        ------
+        TaskError
+            There is not one word per class, or there are more than 26 classes.
+
+        Examples
+        --------
+        >>> Task("weather", labels=["sun", "rain"]).with_letters().labels
+        ('A', 'B')
+        """
+        labels, prefix = letter_options(words or self.class_names, self.n_classes, self.prefix)
+        return replace(self, name=f"{self.name}-letters", labels=labels, prefix=prefix)
 
     def split_text(self, text: str) -> tuple[str, str]:
         """Divide a text into the part that may be shortened and the part that must stay.

@@ -8,9 +8,9 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from debias.console.notebooks.drawing import AFTER, BEFORE, GRID, INK, QUIET, blank
 from debias.console.number_formats import counted
 from debias.files.atomic_file import atomic_path
-from debias.reports.plots import AFTER, BEFORE, GRID, INK, QUIET, blank
 from debias.reports.tradeoffs import Tradeoffs
 
 if TYPE_CHECKING:

@@ -9,13 +9,13 @@ import pytest
 from sklearn.metrics import confusion_matrix, precision_score
 
 from debias import WeightDebiaser
+from debias.console.notebooks.inline_svg import inline_svg
 from debias.corrections.correction import Triangle, Weight
 from debias.errors import MissingDependencyError
 from debias.pages.markdown import escape, markdown_table
 from debias.reports.correction_report import Report
 from debias.reports.figures import CorrectionDetails
 from debias.reports.findings import NOT_SOCIAL_BIAS
-from debias.reports.html_page import inline_svg
 from debias.reports.plots import accuracy_plot, correction_plot
 from tests.support.refusals import refused
 from tests.support.small_reports import HOSTILE, report

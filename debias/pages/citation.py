@@ -6,8 +6,11 @@ TITLE = "debias-iterit"
 AUTHORS = "The debias-iterit authors"
 LICENSE = "Apache-2.0"
 ADDRESS = "https://github.com/debias-iterit/debias-iterit"
-MESSAGE = (
-    "If you use this software, please cite it as below, together with the papers of the methods it implements."
+MESSAGE = " ".join(
+    (
+        "If you use this software, please cite it as below,",
+        "together with the papers of the methods it implements.",
+    )
 )
 """A test compares all of these with CITATION.cff."""
 

@@ -7,11 +7,24 @@ are readable on a light and on a dark one.
 from markupsafe import Markup
 
 from debias.console.notebooks.inline_svg import inline_svg
-from debias.console.number_formats import METRIC_NAMES, SCORE_NAMES, percent, plain, signed, signed_span, span
+from debias.console.number_formats import (
+    METRIC_NAMES,
+    SCORE_NAMES,
+    percent,
+    plain,
+    signed,
+    signed_span,
+    span,
+)
 from debias.corrections.bases.linear_maps import LinearMap
 from debias.guarantees.guarantee import HEADER, NOT_THE_SAME, guarantee_cells
+from debias.pages.citation import MESSAGE, citation
 from debias.pages.environment import page_environment
 from debias.reports import plots
+from debias.reports.advice.confusions import largest_confusions, shades
+from debias.reports.advice.near_tie_rows import NEAR_TIES, near_tie_rows
+from debias.reports.advice.plain_methods import HEADER as HEADER_OF_PLAIN
+from debias.reports.advice.plain_methods import comparison_rows
 from debias.reports.figures import WIDEST_MATRIX, Figures
 from debias.reports.findings import NOT_SOCIAL_BIAS, describe_interval
 
@@ -62,6 +75,15 @@ def render_html(report: Figures) -> str:
         accuracy_plot=_accuracy_plot(report),
         base_plot=_base_plot(report),
         cards=_cards(report),
+        comparison_header=HEADER_OF_PLAIN,
+        comparison_rows=[] if report.comparison is None else comparison_rows(report.comparison),
+        examples=[] if report.examples is None else report.examples,
+        heat_maps={side: shades(counts) for side, counts in report.confusions.items()},
+        largest=largest_confusions(report.confusions),
+        near_ties_header=NEAR_TIES,
+        near_ties=near_tie_rows(report.near_ties),
+        cite=MESSAGE,
+        bibtex=citation(),
         moves=report.move_outcomes.head(MOST_MOVES),
         show_matrix=len(report.classes) <= WIDEST_MATRIX,
     )

@@ -1,4 +1,4 @@
-"""Confusion matrices for a reader: shades of each row's shares, and the largest confusions of many classes."""
+"""Confusion matrices for a reader: rows shaded by their shares, or the largest confusions of many classes."""
 
 from collections.abc import Mapping
 from typing import NamedTuple

@@ -86,8 +86,8 @@ def compare_with_plain(
 def rival_of(comparison: Comparison) -> Rival | None:
     """Return the plain method that is better than the correction, if one is.
 
-    Better is one that gets every class at least as right; or one that is at least as good in accuracy and
-    COBias, and in one of them by more than chance.
+    Clearly better is one that gets every class at least as right, or that is at least as good in accuracy
+    and COBias, and in one of them by more than chance.
 
     Parameters
     ----------
@@ -103,12 +103,19 @@ def rival_of(comparison: Comparison) -> Rival | None:
     if as_right:
         best = str(accuracies.loc[as_right].mean(axis=1).idxmax())
         return Rival(best, "gets every class at least as often right")
-    for name in beaten_by(frame, comparison.against):
-        row = frame.loc[name]
-        if row["accuracy_difference_low"] > 0 or row["cobias_difference_high"] < 0:
-            figures = f"accuracy {percent(row['accuracy'])}, COBias {percent(row['cobias'], unit=False)} points"
-            return Rival(name, f"is at least as good in accuracy and in COBias ({figures})")
-    return None
+    better = beaten_by(frame, comparison.against)
+    rows = {name: frame.loc[name] for name in better}
+    clear = [
+        name
+        for name, row in rows.items()
+        if row["accuracy_difference_low"] > 0 or row["cobias_difference_high"] < 0
+    ]
+    if not better:
+        return None
+    name = (clear or better)[0]
+    accuracy, cobias = (percent(rows[name][metric], unit=False) for metric in ("accuracy", "cobias"))
+    figures = f"accuracy {accuracy} %, COBias {cobias} points"
+    return Rival(name, f"is at least as good in accuracy and in COBias ({figures})", bool(clear))
 
 
 def comparison_rows(comparison: Comparison) -> list[list[str]]:

@@ -26,10 +26,13 @@ class Rival(NamedTuple):
     name : str
     because : str
         In what it is better, as a clause.
+    is_clear : bool, default=True
+        Whether it is better by more than chance.
     """
 
     name: str
     because: str
+    is_clear: bool = True
 
 
 @dataclass(frozen=True)
@@ -102,14 +105,14 @@ def recommend(
         return Recommendation("Do not use it", listed(list(blockers)))
     if not by_class["moved_out"].any():
         return Recommendation("Do not use it", f"it changes no prediction of these {counted(n_rows, 'row')}")
-    if rival is not None:
+    if rival is not None and rival.is_clear:
         because = f"{rival.name} {rival.because} on the same rows: use that"
         return Recommendation("Do not use it", because)
     verdicts = overall["verdict"].to_dict()
     decisive = ("cobias", "worst_class_accuracy", "accuracy")
     gains = [metric for metric in decisive if verdicts[metric] == "better"]
     losses = [metric for metric in decisive if verdicts[metric] == "worse"]
-    beside = _beside(by_class, guarantee)
+    beside = _beside(by_class, guarantee, rival)
     if gains and losses:
         return Recommendation("Use it only if", _trade(overall, gains, losses), beside)
     if gains:
@@ -161,16 +164,9 @@ def _unclear(verdicts: dict[str, str]) -> str:
     return ""
 
 
-def _beside(by_class: pd.DataFrame, guarantee: Guarantee | None) -> tuple[str, ...]:
-    """Name the classes that lose, and say how far the guarantee reaches."""
+def _beside(by_class: pd.DataFrame, guarantee: Guarantee | None, rival: Rival | None) -> tuple[str, ...]:
+    """Say how far the guarantee reaches, and which plain method does as well."""
     said = []
-    lost = by_class[by_class["verdict"] == "worse"]
-    if len(lost):
-        changes = [
-            f"{name} ({percent(row['before'], unit=False)} to {percent(row['after'])})"
-            for name, row in lost.iterrows()
-        ]
-        said.append(f"Fewer rows are right of {listed(changes)}.")
     if guarantee is not None:
         least = at_least(guarantee.worst_class_at_least)
         worst = float(by_class["before"].min())
@@ -184,4 +180,10 @@ def _beside(by_class: pd.DataFrame, guarantee: Guarantee | None) -> tuple[str, .
                 " the correction, and more held-out rows would say more"
             )
         said.append(f"{sentence}.")
+    if rival is not None:
+        name = f"{rival.name[:1].upper()}{rival.name[1:]}"
+        said.append(
+            f"{name} {rival.because} on the same rows, though by no more than chance may give: it is a plain"
+            " method that would do as well."
+        )
     return tuple(said)

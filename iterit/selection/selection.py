@@ -22,6 +22,7 @@ from iterit.selection.lazy_greedy import Floats, Picks, lazy_greedy
 from iterit.selection.limits.completion import plan_of, rest_of, take_in_order
 from iterit.selection.limits.strata import length_strata
 from iterit.selection.modes import Mode
+from iterit.selection.orders.left_out import sum_divisors
 from iterit.selection.orders.round_robin import round_robin
 from iterit.selection.selection_inputs import Inputs, checked_inputs
 from iterit.selection.selection_settings import SelectionSettings
@@ -231,19 +232,13 @@ def _by_gain(
     words_per_token: Floats | None,
     embeddings: npt.NDArray[np.float32] | None,
 ) -> Picks:
-    """Pick one row after the other, the one that adds most; none whose value is 0 or below.
-
-    The sum of a row's weights, whose norm is 1, grows with the root of their number: in a script without
-    spaces it is as large as if words, not characters, made its n-grams.
-    """
+    """Pick one row after the other, the one that adds most; none whose value is 0 or below."""
     k = min(pool.k, len(pool.places))
     worth = np.maximum(pool.worth, 0.0) if pool.mode.needs else np.ones(len(pool.worth))
     if embeddings is not None:
         return cover_greedily(embeddings, worth, k, eligible=pool.places, by_source=pool.by_source)
     assert weights is not None and words_per_token is not None
-    power = pool.mode.length_power
-    divisors = np.maximum(weights.n_distinct, 1).astype(np.float64) ** power
-    divisors *= words_per_token ** (power - 0.5)
+    divisors = sum_divisors(weights, words_per_token, pool.mode.length_power)
     return lazy_greedy(
         weights, worth, k, pool.decay, eligible=pool.places, divisors=divisors, by_source=pool.by_source
     )

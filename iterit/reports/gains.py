@@ -129,10 +129,10 @@ def gains_picture(gains: pd.DataFrame) -> Picture:
         colour = _COLOURS[row["verdict"]]
         axes.hlines(at, row["low"], row["high"], color=colour, linewidth=2)
         axes.plot([row["gain"]], [at], "o", color=colour, markersize=7)
-    name_ticks(axes.yaxis, _short(names), longest=24)
+    name_ticks(axes.yaxis, _short(gains), longest=26)
     axes.set_ylim(len(gains) - 0.5, -0.5)
     axes.set_xlabel("lower held-out loss, nats")
-    axes.locator_params(axis="x", nbins=4)
+    axes.locator_params(axis="x", nbins=3)
     said = "; ".join(
         f"{name}: {row['gain']:+.4f}, {row['verdict']}"
         for name, row in zip(names, gains.to_dict("records"), strict=True)
@@ -142,8 +142,12 @@ def gains_picture(gains: pd.DataFrame) -> Picture:
     return Picture(svg, caption)
 
 
-def _short(names: list[str]) -> list[str]:
-    """Return names without what all of them begin with."""
-    first = names[0].split(": ", 1)[0]
-    alike = all(name.startswith(f"{first}: ") for name in names)
-    return [name.split(": ", 1)[1] for name in names] if alike else names
+def _short(gains: pd.DataFrame) -> list[str]:
+    """Return a short name for each gain; those of several groups of picks begin with the group."""
+    several = gains["picks"].nunique() > 1
+    names = []
+    for row in gains.to_dict("records"):
+        end = f"{row['way']}, by {row['by']}"
+        group = str(row["picks"])
+        names.append(f"{group if len(group) <= 8 else group[:7] + '…'}: {end}" if several else end)
+    return names

@@ -6,13 +6,14 @@ by complexity, or by value. No mode depends on the number of threads.
 
 import operator
 from dataclasses import dataclass, field
+from html import escape
 from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from debias.errors import ParameterError, param
+from debias.errors import ParameterError, param, visible
 from iterit.ngrams.ngram_counts import NgramCounts
 from iterit.ngrams.ngram_weights import Weights, diversity_of_picks, weigh
 from iterit.row_numbers import RowArray
@@ -26,6 +27,9 @@ from iterit.selection.orders.left_out import sum_divisors
 from iterit.selection.orders.round_robin import round_robin
 from iterit.selection.selection_inputs import Inputs, checked_inputs
 from iterit.selection.selection_settings import SelectionSettings
+
+_SHOWN = 5
+"""Picks that a notebook shows."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,6 +63,17 @@ class Selection:
     excluded: dict[str, int]
     n_missing: int
     compromises: dict[str, int] = field(default_factory=dict)
+
+    def _repr_html_(self) -> str:
+        """Return a short table for notebooks: the first picks, and what was excluded or missing."""
+        counts = {**self.excluded, **{f"compromise: {why}": n for why, n in self.compromises.items()}}
+        if self.n_missing:
+            counts["missing"] = self.n_missing
+        said = "; ".join(f"{why}: {number:,}" for why, number in counts.items())
+        title = f"Selection: {len(self.rows):,} picks, the first {min(len(self.rows), _SHOWN)}"
+        below = f"<div>{escape(visible(said))}</div>" if said else ""
+        head = self.table.head(_SHOWN).to_html(index=False, border=0, float_format="{:.3f}".format)
+        return f"<div><strong>{title}</strong>{visible(head)}{below}</div>"
 
 
 class _Candidates(NamedTuple):

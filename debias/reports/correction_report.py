@@ -2,8 +2,9 @@
 
 import os
 from pathlib import Path
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
+from debias.console.notebooks.drawing import axes_for
 from debias.errors import ParameterError, TableError, param
 from debias.estimators.base_debiaser import BaseDebiaser
 from debias.estimators.prediction import matched_probabilities, predict_table
@@ -12,6 +13,7 @@ from debias.reports.advice.plain_methods import compare_with_plain
 from debias.reports.figures import CorrectionDetails, Figures
 from debias.reports.html_page import render_html
 from debias.reports.markdown_page import render_markdown
+from debias.reports.plots import draw_accuracies
 from debias.reports.provenance import (
     blockers_of,
     describe_model,
@@ -20,6 +22,9 @@ from debias.reports.provenance import (
     notes_on_rows,
 )
 from debias.tables.table import ProbabilityTable
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 WRITERS = {".html": "to_html", ".htm": "to_html", ".md": "to_markdown"}
 """Method that writes a report, by suffix."""
@@ -157,6 +162,35 @@ class Report(Figures):
         )
         before, after = predicted["uncorrected"], predicted["prediction"]
         return cls(labels, before, after, probabilities.columns.tolist(), details=details, **options)
+
+    def plot(self, ax: "Axes | None" = None) -> "Axes":
+        """Plot the accuracy of each class before and after, with intervals.
+
+        Parameters
+        ----------
+        ax : matplotlib.axes.Axes, optional
+            Axes to draw into; new ones by default.
+
+        Returns
+        -------
+        matplotlib.axes.Axes
+            Classes from top to bottom; x in per cent.
+
+        Raises
+        ------
+        MissingDependencyError
+            matplotlib is not installed.
+
+        Examples
+        --------
+        >>> axes = Report(["a", "b"], ["a", "a"], ["a", "b"]).plot()
+        >>> [label.get_text() for label in axes.get_yticklabels()]
+        ['a', 'b']
+        """
+        axes = axes_for(ax, 6.4, 1.3 + 0.5 * len(self.classes))
+        draw_accuracies(self.by_class, axes)
+        axes.legend(loc="lower right", bbox_to_anchor=(1, 1), ncols=2, frameon=False)
+        return axes
 
     def to_markdown(self, path: str | os.PathLike[str] | None = None) -> str:
         """Return the report as Markdown.

@@ -34,7 +34,7 @@ _HISTOGRAM_HEIGHT = 0.3
 
 
 def accuracy_plot(by_class: pd.DataFrame) -> "Figure":
-    """Plot the accuracy of each class before and after, with intervals: a dumbbell per class.
+    """Plot the accuracy of each class before and after, for a page: see :func:`draw_accuracies`.
 
     Parameters
     ----------
@@ -44,8 +44,6 @@ def accuracy_plot(by_class: pd.DataFrame) -> "Figure":
     Returns
     -------
     matplotlib.figure.Figure
-        Classes from top to bottom in the order of the rows; x in per cent. The data are in lines
-        with the labels "before" and "after".
 
     Raises
     ------
@@ -60,6 +58,29 @@ def accuracy_plot(by_class: pd.DataFrame) -> "Figure":
     ['before', 'after']
     """
     figure, axes = blank(PHONE_WIDTH, 1.1 + 0.6 * len(by_class), PHONE_TEXT)
+    draw_accuracies(by_class, axes)
+    figure.legend(
+        loc="outside upper right",
+        ncols=2,
+        frameon=False,
+        handletextpad=0.2,
+        labelcolor=INK,
+        fontsize=PHONE_TEXT,
+    )
+    return figure
+
+
+def draw_accuracies(by_class: pd.DataFrame, axes: "Axes") -> None:
+    """Draw the accuracy of each class before and after, with intervals: a dumbbell per class.
+
+    Parameters
+    ----------
+    by_class : DataFrame
+        As :attr:`debias.reports.correction_report.Report.by_class`.
+    axes : matplotlib.axes.Axes
+        Classes come from top to bottom in the order of the rows; x is in per cent. The data are in lines
+        with the labels "before" and "after".
+    """
     y = np.arange(len(by_class))
     sides = {side: 100 * by_class[side].to_numpy(dtype=np.float64) for side in ("before", "after")}
     axes.hlines(y, sides["before"], sides["after"], color=GRID, linewidth=5, zorder=1)
@@ -72,15 +93,6 @@ def accuracy_plot(by_class: pd.DataFrame) -> "Figure":
     axes.set_xlim(-2, 102)
     axes.set_xlabel("classified correctly, %")
     axes.grid(axis="x", color=GRID, linewidth=0.8, zorder=0)
-    figure.legend(
-        loc="outside upper right",
-        ncols=2,
-        frameon=False,
-        handletextpad=0.2,
-        labelcolor=INK,
-        fontsize=PHONE_TEXT,
-    )
-    return figure
 
 
 def correction_plot(

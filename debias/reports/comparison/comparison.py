@@ -128,7 +128,7 @@ class Comparison:
         return card(title, header=header, rows=rows, lines=self.verdict, most=len(rows))
 
     def plot(self, ax: "Axes | None" = None) -> "Axes":
-        """Plot COBias over accuracy for every method, with intervals.
+        """Plot accuracy and COBias of every method, with intervals.
 
         Parameters
         ----------
@@ -138,8 +138,7 @@ class Comparison:
         Returns
         -------
         matplotlib.axes.Axes
-            Methods of this project and others differ in colour and marker; the best corner is the lower
-            right one.
+            A row for each method; lines mark the method that the others are compared with.
 
         Raises
         ------
@@ -151,10 +150,11 @@ class Comparison:
         >>> opt = ProbabilityTable([[0.6, 0.4], [0.7, 0.3], [0.9, 0.1], [0.8, 0.2]], [1, 1, 0, 0])
         >>> test = ProbabilityTable([[0.65, 0.35], [0.95, 0.05]], [1, 0])
         >>> axes = compare_tables([(opt, test)], ["uncorrected", "weight"], n_resamples=9).plot()
-        >>> [text.get_text() for text in axes.texts]
+        >>> [text.get_text() for text in axes.get_yticklabels()]
         ['uncorrected', 'weight (DNIP)']
         """
-        return comparison_plot(next(iter(self.frames.values())) if self.mean is None else self.mean, ax)
+        figures = next(iter(self.frames.values())) if self.mean is None else self.mean
+        return comparison_plot(figures, self.against, ax)
 
     def to_frame(self) -> pd.DataFrame:
         """Return all figures in one frame, indexed by method, for a file; ``table`` says of which."""

@@ -55,7 +55,7 @@ def things(names, source):
         [(opt, test)], ["uncorrected", "batch"], settings=MethodSettings(n_starts=1), n_resamples=5
     )
     picked = select(
-        [0.9, 0.5, 1.3], count_ngrams(["a b", "b c", "c"]), k=2, sources=[source] * 3, floors={source: 3}
+        [0.9, 0.5, 1.3], count_ngrams(["a b", "b c", "c"]), k=2, sources=[source] * 3, floors={f"no {source}": 1}
     )
     unfitted = WeightDebiaser(classes=classes)
     return [table, debiaser, unfitted, debiaser.certificate_, debiaser.guarantee_, compared, picked]

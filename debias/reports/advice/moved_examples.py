@@ -40,7 +40,7 @@ def moved_examples(rows: pd.DataFrame, texts: "pd.Series[str]", n: int, seed: in
     parts = []
     for name in OUTCOMES:
         there = moved.index[outcome == name].to_numpy()
-        parts.append(np.sort(rng.permutation(there)[:n]))
+        parts.append(np.sort(there[rng.permutation(len(there))[:n]]))
     chosen = np.concatenate(parts).astype(np.int64)
     shown = moved.loc[chosen, ["label", "before", "after"]]
     shown.insert(0, "text", [_beginning(str(text)) for text in texts.iloc[chosen]])

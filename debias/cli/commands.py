@@ -15,6 +15,7 @@ from debias.cli.model_commands.merge import merge
 from debias.cli.model_commands.tune import tune
 from debias.cli.report import report
 from debias.cli.serving_commands.export_correction import export
+from debias.cli.serving_commands.show_correction import show
 from debias.cli.split import split
 from debias.cli.watch import watch
 from debias.console.command_group import make_program
@@ -28,6 +29,7 @@ app = make_program(
         fit,
         frontier,
         tune,
+        show,
         apply,
         export,
         certify,

@@ -8,7 +8,7 @@ import typer
 from debias.cli.options.table_options import TABLE_HELP, CorrectionFile, Level, Resamples, Seed, TableOptions
 from debias.cli.printing.report_tables import print_report
 from debias.console.output_files import check_output, write_or_rescue
-from debias.console.screen import print_lines
+from debias.console.screen import print_lines, print_table
 
 
 def report(
@@ -22,6 +22,16 @@ def report(
         Path | None,
         typer.Option(help="Table the correction was fitted on: the report then warns of shared rows."),
     ] = None,
+    compare: Annotated[
+        bool,
+        typer.Option(
+            "--compare", help="Also fit plain methods on the rows of --fitted-on, and show them beside it."
+        ),
+    ] = False,
+    examples: Annotated[
+        int,
+        typer.Option(min=0, help="Texts of moved rows to show, of each outcome; none by default."),
+    ] = 0,
     title: Annotated[str, typer.Option(help="Heading of the report.")] = (
         "Class accuracies before and after correction"
     ),
@@ -36,12 +46,15 @@ def report(
     """
     check_output(out, (".html", ".md"), (table, correction))
     from debias.estimators.tuning.methods import load
+    from debias.reports.advice.plain_methods import HEADER, comparison_rows
     from debias.reports.correction_report import Report
 
     made = Report.from_debiaser(
         load(correction),
         reading.read(table),
         fitted_on=None if fitted_on is None else reading.read(fitted_on),
+        compare=compare,
+        n_examples=examples,
         title=title,
         level=level,
         n_resamples=n_resamples,
@@ -49,4 +62,7 @@ def report(
     )
     write_or_rescue(out, made.write)
     print_report(made, f"{table.name}: class accuracies", f"{table.name}: overall")
-    print_lines([made.headline, f"Wrote {out}."])
+    if made.comparison is not None:
+        print_table("Beside plain methods", HEADER, comparison_rows(made.comparison))
+        print_lines([*made.comparison.verdict, ""])
+    print_lines([made.headline, made.recommendation.sentence, f"Wrote {out}."])

@@ -28,6 +28,7 @@ from debias.estimators.few_labels.generalization import Expectation, Predictor, 
 from debias.estimators.fitted.correction_file import write_correction
 from debias.estimators.fitted.fitted_correction import FittedCorrection
 from debias.estimators.fitted.learned import Learned
+from debias.estimators.fitted.notebook_view import NotebookView
 from debias.estimators.fitted.summary import describe_outcome
 from debias.search.constraints import Goal
 from debias.search.goals.class_order import goal_by_column
@@ -36,7 +37,7 @@ from debias.tables.class_columns import ClassColumns, FloatArray, IndexArray, fi
 from debias.tables.information import check_information
 
 
-class BaseDebiaser(ColumnClassifier):
+class BaseDebiaser(NotebookView, ColumnClassifier):
     """Base of the debiasers: class probabilities in, corrected classes out.
 
     Use :class:`~debias.estimators.debiasers.EnsembleDebiaser` or one of its siblings.

@@ -11,6 +11,7 @@ from typing import Any, Literal, Self, get_args
 import numpy as np
 import pandas as pd
 
+from debias.console.notebooks.card import card
 from debias.console.number_formats import at_least, at_most, counted, listed, percent
 from debias.errors import CorrectionFileError, ParameterError
 from debias.guarantees.accuracy_bounds import (
@@ -282,6 +283,11 @@ class Guarantee:
         if self.checked == "nothing":
             said.append("Whether these rows were fitted on was not checked.")
         return "".join(f" {sentence}" for sentence in said)
+
+    def _repr_html_(self) -> str:
+        """Return a card for notebooks."""
+        title = f"Guarantee, of rows to come, with {100 * self.confidence:g} % confidence"
+        return card(title, header=HEADER, rows=guarantee_cells(self), lines=self.sentences())
 
     def to_dict(self) -> dict[str, object]:
         """Return the guarantee as plain data; what follows from its counts is there to be read.

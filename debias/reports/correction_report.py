@@ -2,17 +2,29 @@
 
 import os
 from pathlib import Path
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
-from debias.errors import ParameterError
+from debias.console.notebooks.drawing import axes_for
+from debias.errors import ParameterError, TableError, param
 from debias.estimators.base_debiaser import BaseDebiaser
 from debias.estimators.prediction import matched_probabilities, predict_table
 from debias.files.atomic_file import atomic_path
+from debias.reports.advice.plain_methods import compare_with_plain
 from debias.reports.figures import CorrectionDetails, Figures
 from debias.reports.html_page import render_html
 from debias.reports.markdown_page import render_markdown
-from debias.reports.provenance import describe_model, describe_provenance, guarantee_of, notes_on_rows
+from debias.reports.plots import draw_accuracies
+from debias.reports.provenance import (
+    blockers_of,
+    describe_model,
+    describe_provenance,
+    guarantee_of,
+    notes_on_rows,
+)
 from debias.tables.table import ProbabilityTable
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 WRITERS = {".html": "to_html", ".htm": "to_html", ".md": "to_markdown"}
 """Method that writes a report, by suffix."""
@@ -70,6 +82,8 @@ class Report(Figures):
         table: ProbabilityTable,
         *,
         fitted_on: ProbabilityTable | None = None,
+        compare: bool = False,
+        n_examples: int = 0,
         **options: Any,
     ) -> Self:
         """Report on a fitted correction over the labelled rows of a table.
@@ -83,6 +97,10 @@ class Report(Figures):
         fitted_on : ProbabilityTable, optional
             The rows it was fitted on: the report then warns where both share rows. Without them
             it notices only a table that is the same as a whole.
+        compare : bool, default=False
+            Whether to fit plain methods on `fitted_on`, and measure them beside the correction.
+        n_examples : int, default=0
+            Texts of moved rows to show, of each outcome. None are shown unless this is asked for.
         **options
             Passed to :class:`Report`, such as title, level or seed.
 
@@ -94,7 +112,9 @@ class Report(Figures):
         Raises
         ------
         TableError
-            The table has no labels, or other classes than the correction.
+            The table has no labels, or other classes than the correction; or no texts to show.
+        ParameterError
+            `compare` without the rows that the correction was fitted on.
 
         Examples
         --------
@@ -104,11 +124,27 @@ class Report(Figures):
         >>> print(Report.from_debiaser(debiaser, table).findings[0].text)
         The correction was fitted on these very rows, so the figures flatter it. ...
         """
+        if compare and fitted_on is None:
+            raise ParameterError(
+                f"plain methods learn from the rows that were fitted on: give {param('fitted_on')}",
+                parameter="fitted_on",
+                received=None,
+            )
+        if n_examples and table.texts is None:
+            raise TableError(
+                "the table has no texts to show", parameter="n_examples", received=n_examples,
+                fix=f"omit {param('n_examples')}",
+            )  # fmt: skip
         labels = [table.classes[code] for code in table.label_indices]
         predicted = predict_table(debiaser, table)
         probabilities = matched_probabilities(debiaser, table)
         level = options.get("level", 0.95)
         allowed = isinstance(level, (int, float)) and 0 < level < 1  # else refused below, by its name
+        guarantee = guarantee_of(debiaser, table, fitted_on, level) if allowed else None
+        comparison = None
+        if compare and fitted_on is not None:
+            resampling = {name: options[name] for name in ("level", "n_resamples", "seed") if name in options}
+            comparison = compare_with_plain(debiaser, fitted_on, table, **resampling)
         details = CorrectionDetails(
             corrections=debiaser.fitted_.by_column,
             sentences=debiaser.explain()["sentence"].tolist(),
@@ -116,11 +152,45 @@ class Report(Figures):
             settings=describe_provenance(debiaser, table),
             notes=notes_on_rows(debiaser, table, fitted_on),
             model=describe_model(table),
-            guarantee=guarantee_of(debiaser, table, fitted_on, level) if allowed else None,
+            guarantee=guarantee,
             base=debiaser.base_,
+            blockers=blockers_of(debiaser, table, guarantee),
+            comparison=comparison,
+            near_ties=debiaser.near_ties_,
+            texts=table.texts if n_examples else None,
+            n_examples=n_examples,
         )
         before, after = predicted["uncorrected"], predicted["prediction"]
         return cls(labels, before, after, probabilities.columns.tolist(), details=details, **options)
+
+    def plot(self, ax: "Axes | None" = None) -> "Axes":
+        """Plot the accuracy of each class before and after, with intervals.
+
+        Parameters
+        ----------
+        ax : matplotlib.axes.Axes, optional
+            Axes to draw into; new ones by default.
+
+        Returns
+        -------
+        matplotlib.axes.Axes
+            Classes from top to bottom; x in per cent.
+
+        Raises
+        ------
+        MissingDependencyError
+            matplotlib is not installed.
+
+        Examples
+        --------
+        >>> axes = Report(["a", "b"], ["a", "a"], ["a", "b"]).plot()
+        >>> [label.get_text() for label in axes.get_yticklabels()]
+        ['a', 'b']
+        """
+        axes = axes_for(ax, 6.4, 1.3 + 0.5 * len(self.classes))
+        draw_accuracies(self.by_class, axes)
+        axes.legend(loc="lower right", bbox_to_anchor=(1, 1), ncols=2, frameon=False)
+        return axes
 
     def to_markdown(self, path: str | os.PathLike[str] | None = None) -> str:
         """Return the report as Markdown.

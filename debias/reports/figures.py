@@ -20,9 +20,13 @@ from debias.estimators.bases.base_words import describe_base
 from debias.guarantees.guarantee import Guarantee
 from debias.metrics.confusion import FloatArray, confusion
 from debias.metrics.paired_bootstrap import paired_intervals
+from debias.reports.advice.moved_examples import moved_examples
+from debias.reports.advice.plain_methods import rival_of
+from debias.reports.advice.recommendation import Recommendation, recommend
+from debias.reports.comparison.comparison import Comparison
 from debias.reports.findings import Finding, describe_results, describe_rows, headline, verdict
 
-WIDEST_MATRIX = 15
+WIDEST_MATRIX = 14
 """Classes up to which pages show a matrix of classes."""
 
 
@@ -48,6 +52,16 @@ class CorrectionDetails:
         What holds on rows to come.
     base : Base, optional
         The map that comes before the corrections; the probabilities are then its posteriors.
+    blockers : sequence of str
+        Clauses on why the figures cannot speak for the correction, such as rows that were fitted on.
+    comparison : Comparison, optional
+        Of :func:`debias.reports.advice.plain_methods.compare_with_plain`.
+    near_ties : DataFrame, optional
+        Choices that are nearly as good on the fitted rows.
+    texts : Series of str, optional
+        Texts of the rows: where they are given, pages show examples of moved rows.
+    n_examples : int, default=0
+        Examples of each outcome.
     """
 
     corrections: Sequence[Correction] | None = None
@@ -58,6 +72,11 @@ class CorrectionDetails:
     model: str | None = None
     guarantee: Guarantee | None = None
     base: Base = Identity()
+    blockers: Sequence[str] = ()
+    comparison: Comparison | None = None
+    near_ties: pd.DataFrame | None = None
+    texts: "pd.Series[str] | None" = None
+    n_examples: int = 0
 
 
 class Figures:
@@ -113,7 +132,8 @@ class Figures:
                 )
         self.settings = {section: dict(entries) for section, entries in details.settings.items()}
         self.notes, self.model = tuple(details.notes), details.model
-        self.guarantee, self.base = details.guarantee, details.base
+        self.guarantee, self.base, self.comparison = details.guarantee, details.base, details.comparison
+        self.near_ties, self._details = details.near_ties, details
         self.title = title
         self.level, self.n_resamples, self.seed = level, n_resamples, seed
         label, before, after = (self.rows[name] for name in columns)
@@ -218,6 +238,30 @@ class Figures:
             counts = confusion(self.rows["label"], self.rows[side], list(self.classes))
             found[side] = counts[list(self.classes)].rename_axis(index="label", columns="predicted")
         return found
+
+    @cached_property
+    def recommendation(self) -> Recommendation:
+        """Whether to use the correction, and why, for who decides."""
+        rival = None if self.comparison is None else rival_of(self.comparison)
+        return recommend(
+            self.overall,
+            self.by_class,
+            blockers=self._details.blockers,
+            guarantee=self.guarantee,
+            rival=rival,
+        )
+
+    @cached_property
+    def examples(self) -> pd.DataFrame | None:
+        """Rows whose prediction moved, with texts, drawn at random; None where texts are not to be shown."""
+        if self._details.texts is None or not self._details.n_examples:
+            return None
+        return moved_examples(self.rows, self._details.texts, self._details.n_examples, self.seed)
+
+    @property
+    def examples_of_each(self) -> int:
+        """How many examples of each outcome there may be."""
+        return self._details.n_examples
 
     @property
     def remarks(self) -> list[Finding]:

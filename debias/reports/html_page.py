@@ -4,35 +4,32 @@ All text is escaped by the template engine; plots take their colours from the pa
 are readable on a light and on a dark one.
 """
 
-import io
-import re
-import warnings
-from typing import TYPE_CHECKING
-
 from markupsafe import Markup
 
-from debias.console.number_formats import METRIC_NAMES, SCORE_NAMES, percent, plain, signed, signed_span, span
+from debias.console.notebooks.inline_svg import inline_svg
+from debias.console.number_formats import (
+    METRIC_NAMES,
+    SCORE_NAMES,
+    percent,
+    plain,
+    signed,
+    signed_span,
+    span,
+)
 from debias.corrections.bases.linear_maps import LinearMap
 from debias.guarantees.guarantee import HEADER, NOT_THE_SAME, guarantee_cells
+from debias.pages.citation import MESSAGE, citation
 from debias.pages.environment import page_environment
 from debias.reports import plots
+from debias.reports.advice.confusions import largest_confusions, shades
+from debias.reports.advice.near_tie_rows import NEAR_TIES, near_tie_rows
+from debias.reports.advice.plain_methods import HEADER as HEADER_OF_PLAIN
+from debias.reports.advice.plain_methods import comparison_rows
 from debias.reports.figures import WIDEST_MATRIX, Figures
 from debias.reports.findings import NOT_SOCIAL_BIAS, describe_interval
 
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
-
-
 MOST_MOVES = 30
 """Rows of the table of moves."""
-
-_VARIABLES = {
-    plots.INK: "var(--ink)",
-    plots.QUIET: "var(--quiet)",
-    plots.GRID: "var(--line)",
-    plots.BEFORE: "var(--before)",
-    plots.AFTER: "var(--after)",
-}
 
 
 def render_html(report: Figures) -> str:
@@ -78,45 +75,18 @@ def render_html(report: Figures) -> str:
         accuracy_plot=_accuracy_plot(report),
         base_plot=_base_plot(report),
         cards=_cards(report),
+        comparison_header=HEADER_OF_PLAIN,
+        comparison_rows=[] if report.comparison is None else comparison_rows(report.comparison),
+        examples=[] if report.examples is None else report.examples,
+        heat_maps={side: shades(counts) for side, counts in report.confusions.items()},
+        largest=largest_confusions(report.confusions),
+        near_ties_header=NEAR_TIES,
+        near_ties=near_tie_rows(report.near_ties),
+        cite=MESSAGE,
+        bibtex=citation(),
         moves=report.move_outcomes.head(MOST_MOVES),
         show_matrix=len(report.classes) <= WIDEST_MATRIX,
     )
-
-
-def inline_svg(figure: "Figure", name: str, description: str) -> Markup:
-    """Return a figure as an SVG element that can stand in a page beside others.
-
-    Parameters
-    ----------
-    figure : matplotlib.figure.Figure
-        The figure.
-    name : str
-        Letters and digits that no other figure of the page has, for its ids.
-    description : str
-        Alternative text.
-
-    Returns
-    -------
-    Markup
-        The element, with the colours of the page and text as text.
-    """
-    import matplotlib as mpl
-
-    buffer = io.StringIO()
-    with mpl.rc_context({"svg.fonttype": "none", "svg.hashsalt": name}), warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "Glyph .* missing", UserWarning)  # the browser has other fonts
-        no_metadata = dict.fromkeys(("Date", "Creator", "Format", "Type"))
-        figure.savefig(buffer, format="svg", metadata=no_metadata)
-    svg = buffer.getvalue()
-    svg = svg[svg.index("<svg") :]
-    svg = re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.DOTALL)
-    svg = re.sub(r'\bid="', f'id="{name}-', svg)
-    svg = re.sub(r'(url\(#|href="#)', rf"\g<1>{name}-", svg)
-    svg = re.sub(r' xmlns(:\w+)?="[^"]*"', "", svg).replace("xlink:href", "href")
-    for colour, variable in _VARIABLES.items():
-        svg = svg.replace(colour, variable)
-    label = Markup('<svg role="img" aria-label="{}"').format(description)
-    return Markup(svg.replace("<svg", str(label), 1))
 
 
 def _accuracy_plot(report: Figures) -> Markup:

@@ -2,7 +2,12 @@
 
 from debias.console.number_formats import METRIC_NAMES, SCORE_NAMES, percent, plain
 from debias.guarantees.guarantee import HEADER, NOT_THE_SAME, guarantee_cells
+from debias.pages.citation import MESSAGE, citation
 from debias.pages.markdown import escape, markdown_table
+from debias.reports.advice.confusions import largest_confusions
+from debias.reports.advice.near_tie_rows import NEAR_TIES, near_tie_rows
+from debias.reports.advice.plain_methods import HEADER as HEADER_OF_PLAIN
+from debias.reports.advice.plain_methods import comparison_rows
 from debias.reports.figures import WIDEST_MATRIX, Figures
 from debias.reports.findings import NOT_SOCIAL_BIAS, describe_interval
 
@@ -34,8 +39,8 @@ def render_markdown(report: Figures) -> str:
     lines = [f"- {_SIGNS.get(one.kind, '')}{escape(one.text)}" for one in report.remarks]
     parts = [
         f"# {escape(report.title)}",
-        escape(report.headline),
-        *([f"Model: {escape(report.model)}."] if report.model else []),
+        f"**{escape(report.recommendation.sentence)}**",
+        *map(escape, report.recommendation.beside),
         *(["\n".join(lines)] if lines else []),
         NOT_SOCIAL_BIAS,
         "## Overall",
@@ -45,10 +50,16 @@ def render_markdown(report: Figures) -> str:
         "## By class",
         _by_class(report),
         *_guarantee(report),
+        *_comparison(report),
         *_sentences(report),
         *_moves(report),
+        *_examples(report),
         *_scores(report),
+        *_near_ties(report),
         *_settings(report),
+        "## How to cite",
+        escape(MESSAGE),
+        "\n".join(f"    {line}" for line in citation().splitlines()),
     ]
     return "\n\n".join(parts) + "\n"
 
@@ -98,6 +109,44 @@ def _guarantee(report: Figures) -> list[str]:
     ]
 
 
+def _comparison(report: Figures) -> list[str]:
+    """Return the correction beside plain methods, where they were compared."""
+    if report.comparison is None:
+        return []
+    return [
+        "## Beside plain methods",
+        escape(" ".join(report.comparison.verdict)),
+        "In brackets: the difference from this correction, with its interval.",
+        markdown_table(HEADER_OF_PLAIN, comparison_rows(report.comparison)),
+        "\n".join(f"- {escape(note)}" for note in report.comparison.notes),
+    ]
+
+
+def _examples(report: Figures) -> list[str]:
+    """Return rows that moved, where their texts may be shown."""
+    if report.examples is None or not len(report.examples):
+        return []
+    names = list(report.examples.columns)
+    rows = report.examples.to_numpy().tolist()
+    return [
+        f"Rows drawn at random from those that moved, up to {report.examples_of_each} of each outcome.",
+        markdown_table(names, rows, n_names=len(names)),
+    ]
+
+
+def _near_ties(report: Figures) -> list[str]:
+    """Return choices that are nearly as good on the fitted rows, where there are any."""
+    rows = near_tie_rows(report.near_ties)
+    if report.near_ties is None or len(rows) < 2:
+        return []
+    within = f"{report.near_ties.attrs['within']:g}"
+    return [
+        f"Near-ties: other choices whose objective is within {within} of the best on the fitted rows, and "
+        "what they reach there. With few labels, any of them may be the better one on new rows.",
+        markdown_table(NEAR_TIES, rows),
+    ]
+
+
 def _sentences(report: Figures) -> list[str]:
     """Return a sentence per class, where they are known."""
     known = [*report.base_sentences, *(sentence for sentence in report.sentences if sentence)]
@@ -130,9 +179,16 @@ def _scores(report: Figures) -> list[str]:
     columns: list[tuple[str, str]] = [*report.scores.columns.to_flat_index()]
     header = [f"{SCORE_NAMES[metric]} {side}" for metric, side in columns]
     rows = [[name, *(percent(value, unit=False) for value in row)] for name, row in report.scores.iterrows()]
-    parts = ["## Precision, recall and confusion", markdown_table(["class", *header], rows)]
+    parts = [
+        "## For researchers",
+        *([f"Model: {escape(report.model)}."] if report.model else []),
+        markdown_table(["class", *header], rows),
+    ]
     if len(report.classes) > WIDEST_MATRIX:
-        return parts
+        largest = largest_confusions(report.confusions)
+        cells = [[*pair, *(f"{n:,}" for n in row)] for pair, row in largest.iterrows()]  # type: ignore[misc]
+        names = ["label", "predicted", "before", "after", "rows of the label"]
+        return [*parts, "The largest confusions:", markdown_table(names, cells, n_names=2)]
     for side, counts in report.confusions.items():
         cells = [[name, *(f"{n:,}" for n in row)] for name, row in counts.iterrows()]
         parts += [

@@ -10,23 +10,23 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from debias.console.notebooks.drawing import (
+    AFTER,
+    BEFORE,
+    GRID,
+    INK,
+    PHONE_TEXT,
+    PHONE_WIDTH,
+    QUIET,
+    blank,
+    name_ticks,
+)
 from debias.console.number_formats import fixed
 from debias.corrections.correction import Correction
-from debias.errors import MissingDependencyError, visible
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
-
-INK = "#1f2328"
-QUIET = "#6e7781"
-GRID = "#d8dee4"
-BEFORE = "#b35900"
-AFTER = "#0b5cad"
-"""Colours on a light page; orange and blue stay apart for readers who see few colours."""
-
-_PHONE_WIDTH, _PHONE_TEXT = 4.4, 12
-"""Inches, and points: shrunk to the width of a phone, text is no smaller than 11 pixels."""
 
 _N_GRID = 401
 _N_BINS = 40
@@ -34,7 +34,7 @@ _HISTOGRAM_HEIGHT = 0.3
 
 
 def accuracy_plot(by_class: pd.DataFrame) -> "Figure":
-    """Plot the accuracy of each class before and after, with intervals: a dumbbell per class.
+    """Plot the accuracy of each class before and after, for a page: see :func:`draw_accuracies`.
 
     Parameters
     ----------
@@ -44,8 +44,6 @@ def accuracy_plot(by_class: pd.DataFrame) -> "Figure":
     Returns
     -------
     matplotlib.figure.Figure
-        Classes from top to bottom in the order of the rows; x in per cent. The data are in lines
-        with the labels "before" and "after".
 
     Raises
     ------
@@ -59,7 +57,30 @@ def accuracy_plot(by_class: pd.DataFrame) -> "Figure":
     >>> [line.get_label() for line in figure.axes[0].lines if line.get_label()[0] != "_"]
     ['before', 'after']
     """
-    figure, axes = blank(_PHONE_WIDTH, 1.1 + 0.6 * len(by_class), _PHONE_TEXT)
+    figure, axes = blank(PHONE_WIDTH, 1.1 + 0.6 * len(by_class), PHONE_TEXT)
+    draw_accuracies(by_class, axes)
+    figure.legend(
+        loc="outside upper right",
+        ncols=2,
+        frameon=False,
+        handletextpad=0.2,
+        labelcolor=INK,
+        fontsize=PHONE_TEXT,
+    )
+    return figure
+
+
+def draw_accuracies(by_class: pd.DataFrame, axes: "Axes") -> None:
+    """Draw the accuracy of each class before and after, with intervals: a dumbbell per class.
+
+    Parameters
+    ----------
+    by_class : DataFrame
+        As :attr:`debias.reports.correction_report.Report.by_class`.
+    axes : matplotlib.axes.Axes
+        Classes come from top to bottom in the order of the rows; x is in per cent. The data are in lines
+        with the labels "before" and "after".
+    """
     y = np.arange(len(by_class))
     sides = {side: 100 * by_class[side].to_numpy(dtype=np.float64) for side in ("before", "after")}
     axes.hlines(y, sides["before"], sides["after"], color=GRID, linewidth=5, zorder=1)
@@ -72,15 +93,6 @@ def accuracy_plot(by_class: pd.DataFrame) -> "Figure":
     axes.set_xlim(-2, 102)
     axes.set_xlabel("classified correctly, %")
     axes.grid(axis="x", color=GRID, linewidth=0.8, zorder=0)
-    figure.legend(
-        loc="outside upper right",
-        ncols=2,
-        frameon=False,
-        handletextpad=0.2,
-        labelcolor=INK,
-        fontsize=_PHONE_TEXT,
-    )
-    return figure
 
 
 def correction_plot(
@@ -151,7 +163,7 @@ def matrix_plot(matrix: npt.NDArray[np.float64], names: Sequence[str]) -> "Figur
     ['1.00', '0.00', '0.00', '1.00']
     """
     n_classes = len(names)
-    figure, axes = blank(_PHONE_WIDTH, 1.2 + 0.5 * n_classes, _PHONE_TEXT)
+    figure, axes = blank(PHONE_WIDTH, 1.2 + 0.5 * n_classes, PHONE_TEXT)
     largest = max(float(np.abs(matrix).max()), 1e-9)
     for k, row in enumerate(matrix):
         for source, value in enumerate(row):
@@ -160,15 +172,13 @@ def matrix_plot(matrix: npt.NDArray[np.float64], names: Sequence[str]) -> "Figur
             axes.fill_between(
                 [source - 0.5, source + 0.5], k - 0.5, k + 0.5, color=colour, alpha=strength, lw=0
             )
-            size = _PHONE_TEXT if n_classes <= 6 else max(5, int(72 / n_classes))
+            size = PHONE_TEXT if n_classes <= 6 else max(5, int(72 / n_classes))
             axes.text(source, k, fixed(float(value), 2), ha="center", va="center", color=INK, size=size)
     _name_classes(axes, [str(name) for name in names])
-    shown = [name if len(name) <= 12 else f"{name[:11]}…" for name in map(visible, map(str, names))]
-    axes.set_xticks(range(n_classes), shown, rotation=45, ha="right", rotation_mode="anchor")
+    name_ticks(axes.xaxis, [str(name) for name in names], longest=12)
     for label in axes.get_xticklabels():
-        label.set_parse_math(False)
+        label.set(rotation=45, ha="right", rotation_mode="anchor")
     axes.set_xlim(-0.5, n_classes - 0.5)
-    axes.tick_params(axis="x", length=0)
     axes.spines[["left", "bottom"]].set_visible(False)
     return figure
 
@@ -181,54 +191,6 @@ def _histogram(axes: "Axes", values: npt.ArrayLike, colour: str) -> None:
 
 
 def _name_classes(axes: "Axes", names: list[str]) -> None:
-    """Put class names on the y axis, the first on top; a name is text, never a formula."""
-    shown = [visible(name) for name in names]
-    axes.set_yticks(range(len(names)), [name if len(name) <= 20 else f"{name[:19]}…" for name in shown])
-    for label in axes.get_yticklabels():
-        label.set_parse_math(False)
+    """Put class names on the y axis, the first on top."""
+    name_ticks(axes.yaxis, names)
     axes.set_ylim(len(names) - 0.5, -0.5)
-    axes.tick_params(axis="y", length=0)
-
-
-def blank(width: float, height: float, size: float = 9) -> tuple["Figure", "Axes"]:
-    """Return an empty plot in the style of the report, transparent.
-
-    Parameters
-    ----------
-    width, height : float
-        Inches.
-    size : float, default=9
-        Of the text, in points.
-
-    Returns
-    -------
-    Figure, Axes
-        To draw into.
-
-    Raises
-    ------
-    MissingDependencyError
-        matplotlib is not installed.
-    """
-    figure = _figure_class()(figsize=(width, height), layout="constrained")
-    axes = figure.subplots()
-    for patch in (figure.patch, axes.patch):
-        patch.set_alpha(0)
-    axes.tick_params(colors=INK, labelsize=size)
-    for label in (axes.xaxis.label, axes.yaxis.label):
-        label.set(color=INK, size=size)
-    axes.spines[["top", "right"]].set_visible(False)
-    axes.spines[["left", "bottom"]].set_color(QUIET)
-    return figure, axes
-
-
-def _figure_class() -> type["Figure"]:
-    """Return matplotlib's Figure, or say what to install."""
-    try:
-        from matplotlib.figure import Figure
-    except ImportError as error:
-        raise MissingDependencyError(
-            f"plots need matplotlib, which cannot be imported ({error})",
-            fix="run: pip install matplotlib, or write the report as .md, which has no plots",
-        ) from error
-    return Figure

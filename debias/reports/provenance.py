@@ -202,13 +202,40 @@ def guarantee_of(
         return None
 
 
-def _notes_on_bounds(debiaser: BaseDebiaser, table: ProbabilityTable) -> list[Finding]:
-    """Say whether bounds that were kept on the fitted rows are kept on other rows, too."""
+def blockers_of(debiaser: BaseDebiaser, table: ProbabilityTable, guarantee: Guarantee | None) -> list[str]:
+    """Say, in clauses, why the figures of a report cannot speak for a correction.
+
+    Parameters
+    ----------
+    debiaser : BaseDebiaser
+        Fitted.
+    table : ProbabilityTable
+        The labelled rows of the report.
+    guarantee : Guarantee, optional
+        Of :func:`guarantee_of`: None where rows were fitted on.
+
+    Examples
+    --------
+    >>> from debias.estimators.debiasers import WeightDebiaser
+    >>> table = ProbabilityTable([[0.9, 0.1], [0.2, 0.8]], [0, 1])
+    >>> debiaser = WeightDebiaser().fit(table.probabilities, table.labels)
+    >>> blockers_of(debiaser, table, None)
+    ['it was fitted on these rows, which flatters it: report on rows that it has not seen']
+    """
+    if guarantee is None:
+        which = "these rows" if is_fitted_on(debiaser, table) else "some of these rows"
+        return [f"it was fitted on {which}, which flatters it: report on rows that it has not seen"]
+    if not debiaser.feasible_:
+        return ["it does not keep the bounds that were asked for, as no choice that was met does"]
+    unmet = _unmet_bounds(debiaser, table)
+    return [f"it does not keep its bounds on these rows: {'; '.join(unmet)}"] if unmet else []
+
+
+def _unmet_bounds(debiaser: BaseDebiaser, table: ProbabilityTable) -> list[str] | None:
+    """Return the bounds that are not kept on labelled rows; None where there are none."""
     goal = debiaser.objective_
-    if not isinstance(goal, Constrained) or not debiaser.feasible_ or table.labels is None:
-        return []
-    if is_fitted_on(debiaser, table):
-        return []
+    if not isinstance(goal, Constrained) or table.labels is None:
+        return None
     classes = pd.Index(debiaser.classes_)
     predicted = classes.get_indexer(pd.Index(debiaser.predict(matched_probabilities(debiaser, table))))
     labels = classes.get_indexer(pd.Index(table.labels))
@@ -217,9 +244,18 @@ def _notes_on_bounds(debiaser: BaseDebiaser, table: ProbabilityTable) -> list[Fi
         probabilities = matched_probabilities(debiaser, table).to_numpy()
         uncorrected = np.argsort(debiaser.columns_)[probabilities.argmax(axis=1)]
         goal = goal.resolve_on(labels, uncorrected, probabilities[:, debiaser.columns_])
-    unmet = goal.unmet(counts.correct, counts.support)
+    return list(goal.unmet(counts.correct, counts.support))
+
+
+def _notes_on_bounds(debiaser: BaseDebiaser, table: ProbabilityTable) -> list[Finding]:
+    """Say whether bounds that were kept on the fitted rows are kept on other rows, too."""
+    if not debiaser.feasible_ or is_fitted_on(debiaser, table):
+        return []
+    unmet = _unmet_bounds(debiaser, table)
+    if unmet is None:
+        return []
     if not unmet:
-        return [Finding("note", f"The bounds are kept on these rows, too: {goal.describe()}.")]
+        return [Finding("note", f"The bounds are kept on these rows, too: {debiaser.objective_.describe()}.")]
     return [Finding("warning", f"Kept on the fitted rows, but not on these: {'; '.join(unmet)}.")]
 
 

@@ -1,11 +1,14 @@
 """The trade-offs of a frontier for a reader: the rows that matter, and their figures on other rows."""
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from debias.console.notebooks.drawing import AFTER, BEFORE, INK, axes_for
+from debias.console.notebooks.frontier_drawing import Mark, draw_frontier
 from debias.estimators.base_debiaser import BaseDebiaser
 from debias.estimators.prediction import predict_table
 from debias.metrics.scores import class_accuracy, cobias_from_accuracies
@@ -13,6 +16,13 @@ from debias.search.problem import TOLERANCE
 from debias.tables.overlap import check_disjoint
 from debias.tables.table import ProbabilityTable
 
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+PICKED = "#1a7f37"
+_RING = {
+    "marker": "o", "color": AFTER, "markerfacecolor": "none", "markersize": 9, "markeredgewidth": 2,
+}  # fmt: skip
 METRICS = ("accuracy", "cobias", "worst_class_accuracy")
 
 
@@ -73,6 +83,63 @@ class Tradeoffs:
         """Return the rows to show on a screen: some of those better than chance, and those wanted."""
         n_useful = int((self.rows["accuracy"] >= self.chance).sum())
         return thinned(n_useful, sorted({*self.marks, *wanted}))
+
+    def plot(self, ax: "Axes | None" = None, picked: int | None = None) -> "Axes":
+        """Plot COBias over accuracy for every row.
+
+        Parameters
+        ----------
+        ax : matplotlib.axes.Axes, optional
+            Axes to draw into; new ones by default.
+        picked : int, optional
+            A row to mark.
+
+        Returns
+        -------
+        matplotlib.axes.Axes
+
+        Raises
+        ------
+        MissingDependencyError
+            matplotlib is not installed.
+        """
+        axes = axes_for(ax, 7.2, 4.6)
+        self.draw(axes, picked)
+        axes.legend(frameon=False, labelcolor=INK)
+        return axes
+
+    def draw(self, axes: "Axes", picked: int | None = None) -> None:
+        """Draw the same into axes, without a legend.
+
+        Parameters
+        ----------
+        axes : matplotlib.axes.Axes
+        picked : int, optional
+            A row to mark.
+        """
+        rows = self.rows[["accuracy", "cobias"]].to_numpy() * 100
+        wanted = [row for row in (picked, self.chosen_row, self.dominating_row) if row is not None]
+        measured = None
+        if "test_accuracy" in self.rows:  # those that are best on the test table are looked for most
+            measured = self.rows[["test_accuracy", "test_cobias"]].to_numpy() * 100
+            wanted += [int(measured[:, 0].argmax()), int(measured[:, 1].argmin())]
+        label = "frontier (every choice)" if self.complete else "frontier (of the choices met)"
+        first = [*wanted, *self.shown(wanted)]
+        draw_frontier(axes, rows, self._marked(picked), label=label, first=first, measured=measured)
+
+    def _marked(self, picked: int | None) -> list[Mark]:
+        """Return the points that matter, with their names and looks."""
+        points: list[tuple[pd.Series, str, dict[str, object]]] = [
+            (self.uncorrected, "uncorrected model", {"marker": "X", "color": BEFORE, "markersize": 10}),
+            (self.chosen, "choice of the default objective", _RING),
+        ]
+        for row, label, style in (
+            (self.dominating_row, "beats the uncorrected model most", {"marker": "D", "color": AFTER}),
+            (picked, f"picked, row {picked}", {"marker": "*", "color": PICKED, "markersize": 15}),
+        ):
+            if row is not None:
+                points.append((self.rows.iloc[row], label, {"markersize": 7, **style}))
+        return [Mark((100 * at["accuracy"], 100 * at["cobias"]), label, style) for at, label, style in points]
 
     def to_frame(self) -> pd.DataFrame:
         """Return everything in one table: row, metrics, what is said of it, a column per class."""

@@ -3,6 +3,7 @@
 from dataclasses import asdict, dataclass, field
 from typing import Literal
 
+from debias.console.notebooks.card import card
 from debias.console.number_formats import fixed
 from debias.search.constraints import INFEASIBLE
 
@@ -127,6 +128,17 @@ class Certificate:
 
     def __str__(self) -> str:
         return f"proved: {self.proved}"
+
+    def _repr_html_(self) -> str:
+        """Return a card for notebooks."""
+        facts = [
+            ("objective", fixed(self.objective, 6)),
+            ("no choice has less than", fixed(self.lower_bound, 6)),
+            ("choices evaluated", f"{self.n_evaluations:,}"),
+        ]
+        in_bounds = self.objective < INFEASIBLE  # else the numbers hold a placeholder
+        title = f"Certificate ({self.status}), of the rows that were fitted on"
+        return card(title, facts if in_bounds else facts[2:], lines=[f"Proved: {self.proved}."])
 
     def to_dict(self) -> dict[str, object]:
         """Return the certificate as plain data, the same for the same proof: without its seconds."""

@@ -13,6 +13,8 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from debias.console.notebooks.card import card
+from debias.console.number_formats import counted, percent
 from debias.errors import TableError, param
 from debias.tables.checks import check_parts, names_and_values
 from debias.tables.class_columns import FloatArray, IndexArray
@@ -20,6 +22,9 @@ from debias.tables.formats.cells.plain_text import on_its_line
 from debias.tables.formats.file_formats import infer_format, read_parts, write_parts
 from debias.tables.splitting import choose_test_groups, groups_of_texts
 from debias.tables.table_parts import TableParts
+
+_FACTS = ("model", "task", "template", "shots", "seed")
+"""Metadata that a notebook shows."""
 
 
 class ProbabilityTable:
@@ -159,6 +164,27 @@ class ProbabilityTable:
     def __repr__(self) -> str:
         labelled = "unlabelled" if self._parts.labels is None else "labelled"
         return f"ProbabilityTable({len(self)} rows, classes={list(self.classes)}, {labelled})"
+
+    def _repr_html_(self) -> str:
+        """Return a card for notebooks: rows of each class, and where the table is from."""
+        labels, values = self._parts.labels, self._parts.probabilities
+        predicted = np.bincount(values.argmax(axis=1), minlength=len(self.classes))
+        rows = [
+            [
+                name,
+                "–" if labels is None else f"{int((labels == name).sum()):,}",
+                f"{predicted[k]:,}",
+                percent(float(values[:, k].mean())),
+            ]
+            for k, name in enumerate(self.classes)
+        ]
+        facts = [(name, self._parts.metadata[name]) for name in _FACTS if name in self._parts.metadata]
+        said = "unlabelled" if labels is None else "labelled"
+        title = (
+            f"ProbabilityTable: {counted(len(self), 'row')}, {counted(len(self.classes), 'class')}, {said}"
+        )
+        header = ["class", "labelled rows", "predicted", "mean probability"]
+        return card(title, facts, header=header, rows=rows)
 
     def equals(self, other: "ProbabilityTable") -> bool:
         """Whether both tables hold exactly the same, every float bit by bit.

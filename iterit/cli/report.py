@@ -18,6 +18,12 @@ def report(
     out: Annotated[Path, typer.Option(help="The report: .html (one page that loads nothing) or .md.")] = Path(
         "report.html"
     ),
+    audit: Annotated[
+        Path | None,
+        typer.Option(
+            help="Folder of tables that `iterit audit --tables` wrote; by default one in the run's folder."
+        ),
+    ] = None,
     title: Annotated[str, typer.Option(help="Heading of the report.")] = "Rounds of picked instructions",
     price_per_hour: Annotated[
         float | None, typer.Option(help="Price of an hour of the machine; adds the cost of each part.")
@@ -30,7 +36,7 @@ def report(
     check_output(out, (".html", ".md"))
     from iterit.reports.rounds_report import RoundsReport
 
-    made = RoundsReport.from_folder(run, title=title, price_per_hour=price_per_hour)
+    made = RoundsReport.from_folder(run, title=title, price_per_hour=price_per_hour, audit=audit)
     write_or_rescue(out, made.write)
     print_report(made)
     print_lines([f"Wrote {out}."])

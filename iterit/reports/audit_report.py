@@ -1,20 +1,15 @@
 """Reports an audit of picks: tables, Markdown and one HTML page."""
 
-from collections.abc import Callable, Hashable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 
 from debias.console.number_formats import counted, percent, plain
 from iterit.reports.audit_verdict import findings_of, verdict_of
-from iterit.reports.section_page import Section, SectionPage, decimal, whole
+from iterit.reports.gains import HEADING, WAYS, gains_picture, gains_section, interval
+from iterit.reports.section_page import Picture, Section, SectionPage, decimal, whole
 from iterit.training.audits.picks_audit import AuditResult
-
-_WAYS = {
-    "untrained": "untrained model", "picks": "picks", "random": "random, same lengths",
-    "more random": "more random records, same cost",
-}  # fmt: skip
 
 
 class AuditReport:
@@ -84,7 +79,7 @@ class AuditReport:
 
     def sections(self) -> list[Section]:
         """Return the tables with headings and notes, for pages."""
-        made = [self._gains()]
+        made = [gains_section(self.result.gains, self.result.settings.confidence)]
         if self.task is not None:
             made.append(_task(self.task, self.result.settings.confidence))
         made += [self._losses(), self._description()]
@@ -108,7 +103,12 @@ class AuditReport:
 
     def page(self) -> SectionPage:
         """Return the audit as a page."""
-        return SectionPage(self.title, self.headline, self.findings, self.sections(), self.settings())
+        return SectionPage(
+            self.title, self.headline, self.findings, self.sections(), self.settings(), self._pictures
+        )
+
+    def _pictures(self) -> dict[str, list[Picture]]:
+        return {HEADING: [gains_picture(self.result.gains)]}
 
     def to_markdown(self) -> str:
         """Return the report as Markdown."""
@@ -128,38 +128,12 @@ class AuditReport:
         """
         return self.page().write(path)
 
-    def _gains(self) -> Section:
-        """Return how much lower losses are than after random draws."""
-        write = decimal(4, sign=True)
-        rows = [
-            [
-                f"{row['picks']}: {_WAYS[row['way']]}", f"by {row['by']}", write(row["gain"]),
-                _interval(row, write), row["verdict"], whole(row["n_seeds"]),
-            ]
-            for row in self.result.gains.to_dict("records")
-        ]  # fmt: skip
-        return Section(
-            "Against random records of the same lengths",
-            "Nats by which the loss on held-out answers is lower than after training on random records with"
-            " the same histogram of answer tokens and turns; the interval covers other held-out records and"
-            " other draws. By token, long answers weigh more; by record, all answers weigh the same.",
-            [
-                "trained on",
-                "measure",
-                "gain",
-                f"{100 * self.result.settings.confidence:g} % interval",
-                "verdict",
-                "seeds",
-            ],
-            rows,
-        )
-
     def _losses(self) -> Section:
         """Return mean losses of each way."""
         table = self.result.losses[self.result.losses["way"] != "subset"]
         rows = []
         for (name, way), own in table.groupby(["picks", "way"], sort=False):
-            label = f"{name}: {_WAYS[str(way)]}" if name else _WAYS[str(way)]
+            label = f"{name}: {WAYS[str(way)]}" if name else WAYS[str(way)]
             cells = [own["n_rows"].mean(), own["answer_tokens"].mean()]
             rows.append(
                 [
@@ -213,7 +187,7 @@ class AuditReport:
                 row["score"],
                 row["measure"],
                 write(row["correlation"]),
-                _interval(row, write),
+                interval(row, write),
             ]
             for row in self.result.datamodel.to_dict("records")
         ]
@@ -252,7 +226,7 @@ def _task(table: pd.DataFrame, confidence: float) -> Section:
         [
             row["picks"], row["figure"],
             *(decimal(1)(100 * row[name]) for name in ("untrained", "trained", "random")),
-            write(100 * row["gain"]), _interval({k: 100 * row[k] for k in ("low", "high")}, write),
+            write(100 * row["gain"]), interval({k: 100 * row[k] for k in ("low", "high")}, write),
             row["verdict"],
         ]
         for row in table.to_dict("records")
@@ -265,11 +239,6 @@ def _task(table: pd.DataFrame, confidence: float) -> Section:
     )
     header = ["picks", "figure", "untrained", "picks", "random, same lengths", "gain", "interval", "verdict"]
     return Section(f"Accuracy on {first['task']}", note, header, rows)
-
-
-def _interval(row: Mapping[Hashable, Any], write: Callable[[float], str]) -> str:
-    """Write the ends of an interval, a dash where there is none."""
-    return f"{write(row['low'])} to {write(row['high'])}" if row["low"] == row["low"] else "–"
 
 
 def _shares(heading: str, table: pd.DataFrame) -> Section:

@@ -6,8 +6,10 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from debias.console.number_formats import counted, percent, plain
+from iterit.reports.gains import gains_section
 from iterit.reports.large_agreement import agreement_sections
 from iterit.reports.rounds_mix import sparkline
+from iterit.reports.rounds_pictures import pictures_of
 from iterit.reports.section_page import Section, SectionPage, decimal, whole
 from iterit.rounds.bounds.bounded_window import upper_limit
 
@@ -40,6 +42,7 @@ _ROUNDS: Columns = {
     "n_new": ("never picked before", whole),
     "ifd": ("mean IFD of the picks", decimal(3)),
     "loss": ("training loss", decimal(3)),
+    "held_out_loss": ("held-out loss", decimal(3)),
 }
 _SCORES: Columns = {
     "n_again": ("rows scored again", whole),
@@ -110,6 +113,7 @@ def sections_of(report: "RoundsTables") -> list[Section]:
         _section("Length of answers", "Words of picked answers and of all.", report.lengths, _LENGTHS),
         Section("Sources", f"Number of records by source.{omitted}", names, counts),
         _mix_section(report),
+        *([gains_section(report.gains)] if report.gains is not None else []),
         *([_examples_section(report)] if len(report.examples) else []),
         *([_steps_section(report)] if len(report.steps) else []),
         _section(
@@ -156,8 +160,9 @@ def _examples_section(report: "RoundsTables") -> Section:
         )
     note = (
         "Some picks of each round, each with a record below it that was scored and left out, its answer as"
-        " nearly as long as there is one. The score decides (of n-grams that no earlier pick has, where the"
-        " mode counts them); a record that is left out has its IFD only. Texts are cut."
+        f" nearly as long as there is one. The score of the mode, {report.settings.mode}, decides: of a pick"
+        " when it was picked; of a record left out after all picks, as if it came next. A dash: it could not"
+        " be picked, or the mode's score of it was not computed. Texts are cut."
     )
     header = ["round", "kind", "record", "words", "IFD", "diversity", "score", "question", "answer"]
     return Section("Picked and left out", note, header, rows, n_texts=2)
@@ -218,6 +223,11 @@ def findings(report: "RoundsTables") -> list[str]:
     if len(rounds) > 1:
         newly = report.scores["newly_hard"].iloc[1:].mean()
         said.append(f"In later rounds {percent(float(newly))} of the hard rows were not hard before.")
+    if report.gains is None:
+        said.append(
+            "Whether these picks teach more than random records of the same lengths was not measured: iterit"
+            " audit measures it."
+        )
     if n_refused := report.number("n_refused"):
         said.append(f"{counted(n_refused, 'row')} of the files were refused and take no part.")
     unscored = report.kept.state.newest().loc[report.kept.state.rows]
@@ -259,7 +269,12 @@ def _of_proxy(report: "RoundsTables") -> list[str]:
 def page_of(report: "RoundsTables") -> SectionPage:
     """Return a report as a page, to be written as Markdown or HTML."""
     return SectionPage(
-        report.title, headline(report), findings(report), sections_of(report), _settings(report)
+        report.title,
+        headline(report),
+        findings(report),
+        sections_of(report),
+        _settings(report),
+        lambda: pictures_of(report),
     )
 
 

@@ -12,11 +12,13 @@ import numpy as np
 import pandas as pd
 
 from debias.errors import ParameterError, ResumeError
+from iterit.reports.gains import found_gains, read_gains
 from iterit.reports.rounds_mix import mix_of
 from iterit.rounds.round_settings import RoundSettings
 from iterit.rounds.round_state import pickable
 from iterit.row_numbers import RowArray
 from iterit.training.saving.checkpoints import FOLDER, RoundsCheckpoint, checkpoint_step, read_checkpoint
+from iterit.training.saving.held_out_losses import held_out_losses
 from iterit.training.zeroth_order.step_trail import step_trail
 
 _COUNTS = ["n_scored", "n_top", "n_stale", "n_above", "n_widened", "n_candidates", "n_completed"]
@@ -36,6 +38,10 @@ class RoundsTables:
     title : str
     price_per_hour : float, optional
         Price of an hour of the machine, for the cost of each part.
+    held_out : DataFrame, optional
+        Losses of held-out records by step, see :mod:`iterit.training.saving.held_out_losses`.
+    gains : DataFrame, optional
+        Of an audit, see :mod:`iterit.reports.gains`.
 
     Attributes
     ----------
@@ -54,6 +60,9 @@ class RoundsTables:
         kept: RoundsCheckpoint,
         title: str = "Rounds of picked instructions",
         price_per_hour: float | None = None,
+        *,
+        held_out: pd.DataFrame | None = None,
+        gains: pd.DataFrame | None = None,
     ) -> None:
         if not kept.history:
             raise ParameterError(
@@ -61,6 +70,7 @@ class RoundsTables:
             )
         self.kept, self.title, self.price_per_hour = kept, title, price_per_hour
         self.steps = pd.DataFrame()
+        self.held_out, self.gains = held_out, gains
         self.numbers = [int(entry["round"]) for entry in kept.history]
         names = RoundSettings.__dataclass_fields__
         self.settings = RoundSettings.of(
@@ -73,24 +83,31 @@ class RoundsTables:
         folder: str | Path,
         title: str = "Rounds of picked instructions",
         price_per_hour: float | None = None,
+        *,
+        audit: str | Path | None = None,
     ) -> Self:
         """Report on a run by its output folder, or on one of its checkpoints.
 
-        A run that has not ended is reported by its newest checkpoint.
+        A run that has not ended is reported by its newest checkpoint. What an audit found is read from
+        `audit`, the folder of its tables, else from the folder of the run, if it is there.
 
         Raises
         ------
         ResumeError
             The folder has no run.
+        ParameterError
+            `audit` holds no audit.
         """
         where = Path(folder)
+        gains = found_gains(where) if audit is None else read_gains(audit)
+        beside = {"held_out": held_out_losses(where), "gains": gains}
         if not (where / FOLDER).is_dir():
             found = [path.parent for path in where.glob(f"checkpoint-*/{FOLDER}")]
             for path in sorted(found, key=checkpoint_step, reverse=True):
                 with suppress(ResumeError):  # a damaged one does not hide an older one
-                    return cls(read_checkpoint(path), title, price_per_hour)._with_steps(path)
+                    return cls(read_checkpoint(path), title, price_per_hour, **beside)._with_steps(path)
             where = max(found, key=checkpoint_step, default=where)
-        return cls(read_checkpoint(where), title, price_per_hour)._with_steps(where)
+        return cls(read_checkpoint(where), title, price_per_hour, **beside)._with_steps(where)
 
     def _with_steps(self, folder: Path) -> Self:
         """Add the steps of a run without gradients, where there is their list."""
@@ -112,14 +129,15 @@ class RoundsTables:
             Indexed by round: n_scored, n_top, n_stale, n_above, n_widened, n_candidates, n_picked,
             n_completed, n_overlap (also picked in the round before), overlap (their share), n_new
             (never picked before), n_distinct (picked so far), ifd (mean of the picks), loss (mean of
-            the training steps). With the window ``bounded`` also n_checked, n_check_top, n_missed,
+            the training steps), and held_out_loss (the last of the round) where one was logged. With the
+            window ``bounded`` also n_checked, n_check_top, n_missed,
             missed_at_most and bound: see :class:`iterit.rounds.bounds.bounded_window.Bounded`.
         """
         rows, ever, last = [], set[int](), set[int]()
         is_bounded = self.settings.window == "bounded"
         ifd = self.kept.state.picks.groupby("round")["complexity"].mean()
         for number, entry in zip(self.numbers, self.kept.history, strict=True):
-            picked = set(self._picked(number).tolist())
+            picked = set(self.rows_of(number).tolist())
             rows.append(
                 {
                     **{name: entry[name] for name in _COUNTS},
@@ -134,7 +152,21 @@ class RoundsTables:
                 }
             )
             ever, last = ever | picked, picked
-        return pd.DataFrame(rows, index=pd.Index(self.numbers, name="round"))
+        table = pd.DataFrame(rows, index=pd.Index(self.numbers, name="round"))
+        if self.held_out is not None and len(self.held_out):
+            begun = [float(entry["step"]) for entry in self.kept.history]
+            rounds = np.searchsorted(begun, self.held_out["step"].to_numpy(), side="left") - 1
+            last = self.held_out.assign(place=rounds).query("place >= 0").groupby("place")["loss"].last()
+            table["held_out_loss"] = last.reindex(range(len(table))).to_numpy()
+        return table
+
+    @cached_property
+    def shared(self) -> pd.DataFrame:
+        """Share of the picks of a round (index) that another round (columns) has, too."""
+        picked = [set(self.rows_of(number).tolist()) for number in self.numbers]
+        shares = [[len(one & other) / max(len(one), 1) for other in picked] for one in picked]
+        index = pd.Index(self.numbers, name="round")
+        return pd.DataFrame(shares, index=index, columns=index.rename("also in"))
 
     @cached_property
     def scores(self) -> pd.DataFrame:
@@ -169,7 +201,7 @@ class RoundsTables:
         """
         taking_part = self.kept.records.iloc[self.kept.state.rows]
         groups = {"all": taking_part} | {
-            str(n): self.kept.records.iloc[self._picked(n)] for n in self.numbers
+            str(n): self.kept.records.iloc[self.rows_of(n)] for n in self.numbers
         }
         grouped = pd.concat(groups, names=["round"]).groupby("round", sort=False)
         words = grouped["words"]
@@ -189,7 +221,7 @@ class RoundsTables:
         """
         source = self.kept.records["source"]
         columns = {"all": source.iloc[self.kept.state.rows].value_counts()}
-        columns |= {str(n): source.iloc[self._picked(n)].value_counts() for n in self.numbers}
+        columns |= {str(n): source.iloc[self.rows_of(n)].value_counts() for n in self.numbers}
         table = pd.DataFrame(columns).fillna(0).astype("int64").rename_axis("source")
         return table.sort_values("all", ascending=False, kind="stable")
 
@@ -244,7 +276,8 @@ class RoundsTables:
         log.insert(2, "before", log.groupby("row")["after"].shift())
         return log[log["round"] > log["round"].min()].reset_index(drop=True)
 
-    def _picked(self, number: int) -> RowArray:
+    def rows_of(self, number: int) -> RowArray:
+        """Return the rows that a round picked."""
         return self.kept.state.rows_of(number)
 
     def _hard(self, number: int) -> set[int]:

@@ -1,12 +1,13 @@
 """Holds a page of sections, each a table with a heading and a note, and writes it as Markdown or HTML."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
 from debias.errors import ParameterError
 from debias.files.atomic_file import atomic_path
+from debias.pages.citation import MESSAGE, citation
 from debias.pages.environment import page_environment
 from debias.pages.markdown import escape, markdown_table
 
@@ -19,6 +20,18 @@ class Section(NamedTuple):
     header: list[str]
     rows: list[list[str]]
     n_texts: int = 0
+
+
+class Picture(NamedTuple):
+    """A picture of a section: an SVG element with its alternative text, and a caption."""
+
+    svg: str
+    caption: str
+
+
+def no_pictures() -> dict[str, list[Picture]]:
+    """Return no pictures, for pages of tables alone."""
+    return {}
 
 
 def whole(value: float) -> str:
@@ -60,6 +73,8 @@ class SectionPage(NamedTuple):
     sections : list of Section
     settings : list of [str, str]
         Names and values.
+    pictures : callable
+        Makes the pictures by the heading of their section, for HTML.
     """
 
     title: str
@@ -67,6 +82,7 @@ class SectionPage(NamedTuple):
     findings: list[str]
     sections: list[Section]
     settings: list[list[str]]
+    pictures: Callable[[], Mapping[str, list[Picture]]] = no_pictures
 
     def to_markdown(self) -> str:
         """Return the page as Markdown."""
@@ -83,8 +99,16 @@ class SectionPage(NamedTuple):
         return "\n\n".join(parts) + "\n"
 
     def to_html(self) -> str:
-        """Return the page as one self-contained HTML page."""
-        return page_environment("iterit").get_template("section_page.html.jinja").render(self._asdict())
+        """Return the page as one self-contained HTML page.
+
+        Raises
+        ------
+        MissingDependencyError
+            It has pictures, and matplotlib is not installed.
+        """
+        template = page_environment("iterit").get_template("section_page.html.jinja")
+        said = self._asdict() | {"pictures": self.pictures(), "cite": MESSAGE, "bibtex": citation()}
+        return template.render(said)
 
     def write(self, path: str | Path) -> Path:
         """Write the page as .html or .md, by the suffix, whole or not at all.

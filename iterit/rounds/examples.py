@@ -3,6 +3,8 @@
 Length decides much of what is picked: rows of equal length show what else did.
 """
 
+from collections.abc import Callable
+
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
@@ -41,7 +43,8 @@ def examples_of(state: RoundState, number: int, words: ArrayLike) -> pd.DataFram
     -------
     DataFrame
         round, pair, is_picked, row, words, ifd (as it was scored in the round), and diversity and score
-        of picks: what decided. Of each pair the pick comes first; it stands alone where all were picked.
+        of picks: what decided; those of rows left out are added by :func:`with_left_scores`. Of each pair
+        the pick comes first; it stands alone where all were picked.
 
     Examples
     --------
@@ -70,6 +73,23 @@ def examples_of(state: RoundState, number: int, words: ArrayLike) -> pd.DataFram
             rows.append((number, pair, False, other, lengths[other], ifd[other], np.nan, np.nan))
             left = left[left != other]
     return pd.DataFrame(rows, columns=list(EXAMPLE_COLUMNS)).astype(EXAMPLE_COLUMNS)
+
+
+def with_left_scores(examples: pd.DataFrame, score: Callable[[RowArray], pd.DataFrame]) -> pd.DataFrame:
+    """Return examples in which rows left out have the diversity and the score of the mode that decided.
+
+    Parameters
+    ----------
+    examples : DataFrame
+        Of :func:`examples_of`.
+    score : callable
+        Takes rows, returns a table indexed by row with diversity and score.
+    """
+    left = ~examples["is_picked"]
+    rows = examples.loc[left, "row"].to_numpy()
+    changed = examples.copy()
+    changed.loc[left, ["diversity", "score"]] = score(rows)[["diversity", "score"]].to_numpy()
+    return changed
 
 
 def excerpt_of(text: str) -> str:

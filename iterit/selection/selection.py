@@ -6,13 +6,14 @@ by complexity, or by value. No mode depends on the number of threads.
 
 import operator
 from dataclasses import dataclass, field
+from html import escape
 from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from debias.errors import ParameterError, param
+from debias.errors import ParameterError, param, visible
 from iterit.ngrams.ngram_counts import NgramCounts
 from iterit.ngrams.ngram_weights import Weights, diversity_of_picks, weigh
 from iterit.row_numbers import RowArray
@@ -22,9 +23,13 @@ from iterit.selection.lazy_greedy import Floats, Picks, lazy_greedy
 from iterit.selection.limits.completion import plan_of, rest_of, take_in_order
 from iterit.selection.limits.strata import length_strata
 from iterit.selection.modes import Mode
+from iterit.selection.orders.left_out import sum_divisors
 from iterit.selection.orders.round_robin import round_robin
 from iterit.selection.selection_inputs import Inputs, checked_inputs
 from iterit.selection.selection_settings import SelectionSettings
+
+_SHOWN = 5
+"""Picks that a notebook shows."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,6 +63,17 @@ class Selection:
     excluded: dict[str, int]
     n_missing: int
     compromises: dict[str, int] = field(default_factory=dict)
+
+    def _repr_html_(self) -> str:
+        """Return a short table for notebooks: the first picks, and what was excluded or missing."""
+        counts = {**self.excluded, **{f"compromise: {why}": n for why, n in self.compromises.items()}}
+        if self.n_missing:
+            counts["missing"] = self.n_missing
+        said = "; ".join(f"{why}: {number:,}" for why, number in counts.items())
+        title = f"Selection: {len(self.rows):,} picks, the first {min(len(self.rows), _SHOWN)}"
+        below = f"<div>{escape(visible(said))}</div>" if said else ""
+        head = self.table.head(_SHOWN).to_html(index=False, border=0, float_format="{:.3f}".format)
+        return f"<div><strong>{title}</strong>{visible(head)}{below}</div>"
 
 
 class _Candidates(NamedTuple):
@@ -231,19 +247,13 @@ def _by_gain(
     words_per_token: Floats | None,
     embeddings: npt.NDArray[np.float32] | None,
 ) -> Picks:
-    """Pick one row after the other, the one that adds most; none whose value is 0 or below.
-
-    The sum of a row's weights, whose norm is 1, grows with the root of their number: in a script without
-    spaces it is as large as if words, not characters, made its n-grams.
-    """
+    """Pick one row after the other, the one that adds most; none whose value is 0 or below."""
     k = min(pool.k, len(pool.places))
     worth = np.maximum(pool.worth, 0.0) if pool.mode.needs else np.ones(len(pool.worth))
     if embeddings is not None:
         return cover_greedily(embeddings, worth, k, eligible=pool.places, by_source=pool.by_source)
     assert weights is not None and words_per_token is not None
-    power = pool.mode.length_power
-    divisors = np.maximum(weights.n_distinct, 1).astype(np.float64) ** power
-    divisors *= words_per_token ** (power - 0.5)
+    divisors = sum_divisors(weights, words_per_token, pool.mode.length_power)
     return lazy_greedy(
         weights, worth, k, pool.decay, eligible=pool.places, divisors=divisors, by_source=pool.by_source
     )

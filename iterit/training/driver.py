@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from iterit.rounds.examples import examples_of
+from iterit.rounds.examples import examples_of, with_left_scores
 from iterit.rounds.round import RowPicker, RowScorer, run_round, training_order
 from iterit.rounds.round_settings import RoundSettings
 from iterit.rounds.round_state import RoundState, first_state
@@ -64,6 +64,8 @@ class RoundDriver:
     comparison : callable, optional
         Compares the model that scores with another one, when a round begins: given the trainer, the rows that
         take part and the settings, it returns facts for the history.
+    score_left : callable, optional
+        Returns diversity and score of rows that were left out, in the first process, for these examples.
 
     Attributes
     ----------
@@ -86,6 +88,7 @@ class RoundDriver:
     packing: "PackPlan | None" = None
     excerpts: Callable[[RowArray], pd.DataFrame] | None = None
     comparison: "Callable[[Trainer, RowArray, RoundSettings], dict[str, float]] | None" = None
+    score_left: Callable[[RowArray], pd.DataFrame] | None = None
     history: History = field(default_factory=list)
     examples: pd.DataFrame = field(default_factory=pd.DataFrame)
     _training_since: float | None = None
@@ -187,6 +190,8 @@ class RoundDriver:
 
         if self.excerpts is not None and len(self.records):
             shown = examples_of(self.state, number, self.records["words"])
+            if (score := self.score_left) is not None:
+                shown = with_left_scores(shown, lambda rows: in_first(lambda: score(rows)))
             shown = shown.join(self.excerpts(shown["row"].to_numpy()))
             self.examples = pd.concat([self.examples, shown], ignore_index=True)
 

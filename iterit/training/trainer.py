@@ -10,6 +10,7 @@ import os
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import fields
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -210,6 +211,7 @@ class IterIT:
             proxy=self._proxy(limit, encoded.lengths),
             packing=packing,
             excerpts=self._excerpts,
+            score_left=lambda rows: self._score_left(rows),
         )
         if self.rounds.proxy is not None:
             self.rounds.identity["proxy"] = self.rounds.proxy.fingerprint
@@ -252,7 +254,9 @@ class IterIT:
     def _pick(self, candidates: RowArray, newest: pd.DataFrame, number: int) -> pd.DataFrame:
         """Pick from candidates; n-grams are counted once, when they are first needed."""
         from iterit.ngrams.ngram_counts import count_ngrams
+        from iterit.selection.orders.left_out import scores_of_left_out
         from iterit.selection.selection import select
+        from iterit.selection.selection_settings import SelectionSettings
 
         if self._counts is None:
             self._counts = count_ngrams(
@@ -282,6 +286,10 @@ class IterIT:
             **given,
             **settings,
         )
+        self._score_left = partial(
+            scores_of_left_out, how=SelectionSettings.of(**settings), counts=self._counts,
+            candidates=candidates, picked=selection.rows, ifd=newest["ifd"], values=given.get("values"),
+        )  # fmt: skip
         selection.table.attrs["n_compromises"] = sum(selection.compromises.values())
         return selection.table
 

@@ -1,47 +1,95 @@
-"""The page in a real browser, light and dark: slow, and only where Chromium is installed."""
+"""Pages of both packages in a real browser, at three widths, light and dark, and printed.
 
-import shutil
-import subprocess
+Slow, and only where Chromium is installed.
+"""
 
 import matplotlib.image
 import numpy as np
 import pytest
 
+from debias import WeightDebiaser
+from debias.reports.comparison import MethodSettings, compare_tables, comparison_html
+from debias.reports.correction_report import Report
+from iterit.reports.rounds_report import RoundsReport
+from tests.support.browser import BROWSER, browse, measured
 from tests.support.small_reports import HOSTILE, report
+from tests.support.small_rounds import small_run
+from tests.support.small_tables import skewed_table
 
-BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 pytestmark = [
     pytest.mark.slow,
+    pytest.mark.browser,
     pytest.mark.skipif(BROWSER is None, reason="no Chromium: apt-get install chromium"),
 ]
 
 
-def browse(page, *options):
-    fixed = (
-        "--headless=new",
-        "--no-sandbox",
-        "--disable-gpu",
-        "--hide-scrollbars",
-        "--window-size=1100,1600",
-    )
-    command = [str(BROWSER), *fixed, *options, page.as_uri()]
-    return subprocess.run(command, capture_output=True, text=True, timeout=120, check=True).stdout
+def fourteen():
+    """A report of as many classes as a page shows a matrix of."""
+    names = [f"Class of things {k}" for k in range(14)]
+    truth = names * 30
+    rng = np.random.default_rng(0)
+    return Report(truth, rng.choice(names, 420), rng.choice(names, 420), names, n_resamples=20)
 
 
-def test_the_page_in_a_browser(tmp_path):
-    page = tmp_path / "report.html"
-    report((HOSTILE, "Sports")).to_html(page)
+def whole():
+    """A report with everything that a page may have."""
+    opt, test = skewed_table(400, texts=[f"text {row}" for row in range(400)]).split(0.5)
+    debiaser = WeightDebiaser(n_weights=10).fit(opt.probabilities, opt.labels)
+    return Report.from_debiaser(debiaser, test, fitted_on=opt, compare=True, n_examples=2, n_resamples=50)
+
+
+def comparison():
+    pair = skewed_table(200).split(0.5)
+    methods = ["uncorrected", "batch", "logistic", "weight"]
+    compared = compare_tables([pair], methods, settings=MethodSettings(n_starts=1), n_resamples=20)
+    return comparison_html(compared, "Corrections and baselines")
+
+
+PAGES = {
+    "whole": lambda: whole().to_html(),
+    "hostile": lambda: report((HOSTILE, "Sports")).to_html(),
+    "fourteen": lambda: fourteen().to_html(),
+    "comparison": comparison,
+    "rounds": lambda: RoundsReport(small_run(6)).to_html(),
+}
+
+
+@pytest.fixture(scope="module")
+def pages(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("pages")
+    for name, make in PAGES.items():
+        (folder / f"{name}.html").write_text(make())
+    return folder
+
+
+@pytest.mark.parametrize("width", [390, 800, 1280])
+@pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
+@pytest.mark.parametrize("name", PAGES)
+def test_nothing_is_faint_small_unnamed_or_outside(pages, name, width, dark):
+    found = measured(pages / f"{name}.html", width, dark)
+    for fault in ("faint", "small", "unnamed", "outside", "hidden"):
+        assert not found[fault], f"{fault}: {found[fault][:5]}"
+    assert found["wide"] <= 0
+
+
+def test_the_page_in_a_browser(pages, tmp_path):
+    page = pages / "hostile.html"
     source = browse(page, "--dump-dom")
     assert source.count("<svg") == 3
     assert "<script" not in source
     shots = {}
-    for name, option in (
-        ("light", "--disable-features=x"),
-        ("dark", "--blink-settings=preferredColorScheme=0"),
-    ):
-        browse(page, option, f"--screenshot={tmp_path / name}.png")
+    for name in ("light", "dark"):
+        browse(page, f"--screenshot={tmp_path / name}.png", dark=name == "dark")
         shots[name] = matplotlib.image.imread(tmp_path / f"{name}.png")[..., :3].mean(axis=-1)
     assert np.median(shots["light"]) > 0.9
     assert np.median(shots["dark"]) < 0.2
     assert (shots["light"] < 0.3).mean() > 0.003  # ink on the page
     assert (shots["dark"] > 0.7).mean() > 0.003
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_every_page_can_be_printed(pages, tmp_path, name):
+    target = tmp_path / "page.pdf"
+    browse(pages / f"{name}.html", "--no-pdf-header-footer", f"--print-to-pdf={target}", dark=True)
+    assert target.read_bytes().startswith(b"%PDF")
+    assert target.stat().st_size > 10_000

@@ -7,18 +7,24 @@ import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
+from typing import TYPE_CHECKING
 
 import pandas as pd
 from sklearn.base import ClassifierMixin, clone
 
-from debias.console.number_formats import counted
+from debias.console.notebooks.card import card
+from debias.console.number_formats import counted, percent
 from debias.errors import InterruptedWarning, ParameterError
 from debias.estimators.column_classifier import ColumnClassifier
 from debias.reports.comparison.compared_methods import OURS, Method, MethodSettings, choose_methods
 from debias.reports.comparison.comparison_figures import PairedFigures
+from debias.reports.comparison.comparison_plot import comparison_plot
 from debias.reports.comparison.measurement import Announce, MeasuredTable, check_pair, measure
 from debias.reports.comparison.verdict import verdict
 from debias.tables.table import ProbabilityTable
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 Pairs = Sequence[tuple[ProbabilityTable, ProbabilityTable]]
 Methods = Sequence[str] | Mapping[str, ColumnClassifier] | None
@@ -108,6 +114,48 @@ class Comparison:
             )
         return found
 
+    def _repr_html_(self) -> str:
+        """Return a card for notebooks: the verdict, and the main figures of each method."""
+        figures = next(iter(self.frames.values())) if self.mean is None else self.mean
+        shown = ["labels_used", "accuracy", "cobias", "worst_class_accuracy"]
+        rows = [
+            [str(name), *("–" if pd.isna(row[one]) else _cell(one, row[one]) for one in shown)]
+            for name, row in figures.iterrows()
+        ]
+        of = next(iter(self.frames)) if self.mean is None else f"mean of {len(self.tables)} tables"
+        title = f"Comparison on {of}, against {self.against}"
+        header = ["method", "labels used", "accuracy, %", "COBias, points", "worst class, %"]
+        return card(title, header=header, rows=rows, lines=self.verdict, most=len(rows))
+
+    def plot(self, ax: "Axes | None" = None) -> "Axes":
+        """Plot accuracy and COBias of every method, with intervals.
+
+        Parameters
+        ----------
+        ax : matplotlib.axes.Axes, optional
+            Axes to draw into; new ones by default.
+
+        Returns
+        -------
+        matplotlib.axes.Axes
+            A row for each method; lines mark the method that the others are compared with.
+
+        Raises
+        ------
+        MissingDependencyError
+            matplotlib is not installed.
+
+        Examples
+        --------
+        >>> opt = ProbabilityTable([[0.6, 0.4], [0.7, 0.3], [0.9, 0.1], [0.8, 0.2]], [1, 1, 0, 0])
+        >>> test = ProbabilityTable([[0.65, 0.35], [0.95, 0.05]], [1, 0])
+        >>> axes = compare_tables([(opt, test)], ["uncorrected", "weight"], n_resamples=9).plot()
+        >>> [text.get_text() for text in axes.get_yticklabels()]
+        ['uncorrected', 'weight (DNIP)']
+        """
+        figures = next(iter(self.frames.values())) if self.mean is None else self.mean
+        return comparison_plot(figures, self.against, ax)
+
     def to_frame(self) -> pd.DataFrame:
         """Return all figures in one frame, indexed by method, for a file; ``table`` says of which."""
         parts = [frame.assign(table=name) for name, frame in self.frames.items()]
@@ -115,6 +163,11 @@ class Comparison:
             parts.append(self.mean.assign(table="mean"))
         whole = pd.concat(parts)
         return whole[["table", *whole.columns.drop("table")]]
+
+
+def _cell(column: str, value: float) -> str:
+    """Write a count, or a fraction on a scale of 0 to 100."""
+    return f"{int(value):,}" if column == "labels_used" else percent(float(value), unit=False)
 
 
 def compare(

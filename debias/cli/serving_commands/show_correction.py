@@ -1,0 +1,55 @@
+"""``debias show``: the card of a saved correction: where it comes from, what it does, what is known of it."""
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from debias.console.screen import print_lines, print_table
+
+if TYPE_CHECKING:
+    from debias.estimators.fitted.correction_card import CorrectionCard
+
+
+def show(
+    correction: Annotated[Path, typer.Argument(help="Correction that `debias fit` wrote.")],
+    *,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the card as JSON, for programs.")] = False,
+) -> None:
+    """Show the card of a correction: model, prompt, rows, what each class gets, what holds and how surely.
+
+    It reads the file alone. What is proved is about the rows that it was fitted on; what is guaranteed is
+    about rows to come, and is there once `debias certify` has written it.
+
+    Example: debias show correction.json
+    """
+    from debias.estimators.fitted.correction_card import card_of
+    from debias.estimators.tuning.methods import load
+
+    card = card_of(load(correction).fitted_)
+    if as_json:
+        typer.echo(json.dumps(card.data, indent=2, allow_nan=False))
+        return
+    print_card(card, correction.name)
+
+
+def print_card(card: "CorrectionCard", name: str) -> None:
+    """Print a card.
+
+    Parameters
+    ----------
+    card : CorrectionCard
+    name : str
+        Of the file.
+    """
+    from debias.estimators.fitted.correction_card import HEADER
+
+    print_lines([card.summary, ""])
+    print_lines([f"{fact}: {value}" for fact, value in card.facts])
+    print_table(f"{name}: what each class gets", HEADER, card.classes, n_names=2)
+    print_lines([f"Proved, of the fitted rows: {card.proved}.", ""])
+    guaranteed = card.guaranteed.removesuffix(".")
+    print_lines([f"On rows to come: {guaranteed}.", *(["", card.near_ties] if card.near_ties else []), ""])
+    print_lines(["Fit it again:"])
+    print_lines(card.refit, bullet="- ")

@@ -1,0 +1,189 @@
+"""One line for who decides: use the correction, use it only if ..., or do not use it, and why.
+
+It follows from the figures of the report, from what is guaranteed, and from a plain method that is better.
+Figures are of the rows of the report; a difference counts where its interval does not cover zero.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal, NamedTuple
+
+import pandas as pd
+
+from debias.console.number_formats import at_least, counted, listed, percent
+from debias.guarantees.guarantee import Guarantee
+
+Answer = Literal["Use it", "Use it only if", "Do not use it"]
+_KINDS = {"Use it": "better", "Use it only if": "warning", "Do not use it": "worse"}
+_EVENNESS = ("cobias", "worst_class_accuracy")
+
+
+class Rival(NamedTuple):
+    """A plain method that is better than the correction on the same rows.
+
+    Attributes
+    ----------
+    name : str
+    because : str
+        In what it is better, as a clause.
+    is_clear : bool, default=True
+        Whether it is better by more than chance.
+    """
+
+    name: str
+    because: str
+    is_clear: bool = True
+
+
+@dataclass(frozen=True)
+class Recommendation:
+    """Whether to use a correction.
+
+    Attributes
+    ----------
+    answer : {"Use it", "Use it only if", "Do not use it"}
+    because : str
+        The rest of the sentence.
+    beside : tuple of str
+        Sentences on what holds beside it.
+    """
+
+    answer: Answer
+    because: str
+    beside: tuple[str, ...] = ()
+
+    @property
+    def sentence(self) -> str:
+        """Answer and reason in a sentence."""
+        joint = " " if self.answer == "Use it only if" else ", because "
+        return f"{self.answer}{joint}{self.because}."
+
+    @property
+    def kind(self) -> str:
+        """The colour on a page: better, warning or worse."""
+        return _KINDS[self.answer]
+
+
+def recommend(
+    overall: pd.DataFrame,
+    by_class: pd.DataFrame,
+    *,
+    blockers: Sequence[str] = (),
+    guarantee: Guarantee | None = None,
+    rival: Rival | None = None,
+) -> Recommendation:
+    """Say whether to use a correction.
+
+    Parameters
+    ----------
+    overall, by_class : DataFrame
+        As the attributes of :class:`debias.reports.correction_report.Report`.
+    blockers : sequence of str
+        Clauses on why the figures decide nothing: rows that were fitted on, bounds that are not kept.
+    guarantee : Guarantee, optional
+        What holds on rows to come.
+    rival : Rival, optional
+        A plain method that is better.
+
+    Returns
+    -------
+    Recommendation
+
+    Examples
+    --------
+    >>> from debias.reports.correction_report import Report
+    >>> truth = ["yes"] * 50 + ["no"] * 50
+    >>> report = Report(truth, ["yes"] * 90 + ["no"] * 10, ["yes"] * 50 + ["no"] * 50)
+    >>> print(recommend(report.overall, report.by_class).sentence)
+    Use it, because COBias falls from 80.0 to 0.0 points, the accuracy of the worst class rises from 20.0 to
+    100.0 % and accuracy rises from 60.0 to 100.0 %.
+    >>> print(recommend(report.overall, report.by_class, blockers=["it was fitted on these rows"]).sentence)
+    Do not use it, because it was fitted on these rows.
+    """
+    n_rows = int(by_class["support"].sum())
+    if blockers:
+        return Recommendation("Do not use it", listed(list(blockers)))
+    if not by_class["moved_out"].any():
+        return Recommendation("Do not use it", f"it changes no prediction of these {counted(n_rows, 'row')}")
+    if rival is not None and rival.is_clear:
+        because = f"{rival.name} {rival.because} on the same rows: use that"
+        return Recommendation("Do not use it", because)
+    verdicts = overall["verdict"].to_dict()
+    decisive = ("cobias", "worst_class_accuracy", "accuracy")
+    gains = [metric for metric in decisive if verdicts[metric] == "better"]
+    losses = [metric for metric in decisive if verdicts[metric] == "worse"]
+    beside = _beside(by_class, guarantee, rival)
+    if gains and losses:
+        return Recommendation("Use it only if", _trade(overall, gains, losses), beside)
+    if gains:
+        return Recommendation("Use it", _clauses(overall, gains) + _unclear(verdicts), beside)
+    if losses:
+        return Recommendation("Do not use it", _clauses(overall, losses), beside)
+    why = (
+        f"these {counted(n_rows, 'row')} show no clear change of COBias, of the worst class or of accuracy;"
+        " more labelled rows may show one"
+    )
+    return Recommendation("Do not use it", why, beside)
+
+
+def _clauses(overall: pd.DataFrame, metrics: Sequence[str]) -> str:
+    """Say how metrics moved."""
+    return listed([_clause(overall, metric) for metric in metrics])
+
+
+def _clause(overall: pd.DataFrame, metric: str) -> str:
+    before, after = (float(overall[side].to_dict()[metric]) for side in ("before", "after"))
+    verb = "rises" if after > before else "falls"
+    name = {
+        "cobias": "COBias",
+        "worst_class_accuracy": "the accuracy of the worst class",
+        "accuracy": "accuracy",
+    }[metric]
+    unit = "points" if metric == "cobias" else "%"
+    return f"{name} {verb} from {percent(before, unit=False)} to {percent(after, unit=False)} {unit}"
+
+
+def _trade(overall: pd.DataFrame, gains: list[str], losses: list[str]) -> str:
+    """Say what is to be weighed against what."""
+    wanted = "even classes count" if set(gains) & set(_EVENNESS) else "accuracy counts"
+    if "accuracy" in losses:
+        than = "accuracy"
+    elif "accuracy" in gains:
+        than = "even classes"
+    else:
+        wanted, than = "the one kind of evenness counts", "the other"
+    return f"{wanted} more than {than}: {_clauses(overall, gains)}, but {_clauses(overall, losses)}"
+
+
+def _unclear(verdicts: dict[str, str]) -> str:
+    """Say that accuracy, or evenness, did not clearly change."""
+    if verdicts["accuracy"] == "unclear":
+        return "; accuracy does not clearly change"
+    if all(verdicts[metric] == "unclear" for metric in _EVENNESS):
+        return "; evenness does not clearly change"
+    return ""
+
+
+def _beside(by_class: pd.DataFrame, guarantee: Guarantee | None, rival: Rival | None) -> tuple[str, ...]:
+    """Say how far the guarantee reaches, and which plain method does as well."""
+    said = []
+    if guarantee is not None:
+        least = at_least(guarantee.worst_class_at_least)
+        worst = float(by_class["before"].min())
+        sentence = (
+            f"On rows to come, every class is right at least {least} % of the time, with"
+            f" {100 * guarantee.confidence:g} % confidence"
+        )
+        if guarantee.worst_class_at_least <= worst:
+            sentence += (
+                f"; that is not yet more than the {percent(worst)} that the worst class has here without"
+                " the correction, and more held-out rows would say more"
+            )
+        said.append(f"{sentence}.")
+    if rival is not None:
+        name = f"{rival.name[:1].upper()}{rival.name[1:]}"
+        said.append(
+            f"{name} {rival.because} on the same rows, though by no more than chance may give: it is a plain"
+            " method that would do as well."
+        )
+    return tuple(said)

@@ -31,7 +31,7 @@ export NUMBA_CACHE_DIR = $(CURDIR)/.numba-cache/$(DEPENDENCIES)
 KERNELS := $(shell grep -rl --include='*.py' 'import compiled' debias iterit) debias/compilation.py
 NUMBA_STAMP := .numba-cache/$(DEPENDENCIES)/.stamp
 
-.PHONY: install demo test coverage test-slow test-packaging test-vllm test-harness test-ray drill fuzz lint format types docs-check docs-write experiments check clean
+.PHONY: install demo test coverage test-slow test-packaging test-vllm test-harness test-ray drill fuzz lint format types docs docs-check docs-write experiments test-browser check clean
 
 ifeq ($(VENV),)
 $(error DEPENDENCIES must be pinned, lowest or newest, got $(DEPENDENCIES))
@@ -142,14 +142,23 @@ format: install
 types: install
 	$(BIN)/mypy
 
+# The documentation site, in site/: open site/index.html, no server is needed.
+docs: install
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
+
 docs-check: install
-	$(BIN)/python -m pytest tests/test_docs.py
+	$(BIN)/python -m pytest tests/test_docs.py tests/pages
+
+# The site in headless Chromium, at three widths, light and dark: a minute or two.
+test-browser: install
+	$(TEST_ENVIRONMENT) $(BIN)/python -m pytest -m browser tests
 
 docs-write: install
 	$(BIN)/python -m tests.test_docs
+	$(BIN)/python -m tests.pages.test_notebooks
 
 # What continuous integration runs.
 check: lint types test
 
 clean:
-	rm -rf .venv .venv-lowest .venv-newest $(VLLM_VENV) $(HARNESS_VENV) $(RAY_VENV) .numba-cache build dist demo-output .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage
+	rm -rf .venv .venv-lowest .venv-newest $(VLLM_VENV) $(HARNESS_VENV) $(RAY_VENV) .numba-cache build dist demo-output site .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage

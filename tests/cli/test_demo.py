@@ -48,7 +48,13 @@ def test_it_shows_held_out_rows_before_and_after_with_intervals(first, folder):
 
 def test_it_writes_tables_correction_and_report(first, folder):
     names = {path.name for path in folder.iterdir()}
-    assert names == {"opt-24.parquet", "test-20.parquet", "correction.json", "report.html"}
+    assert names == {
+        "opt-24.parquet",
+        "test-20.parquet",
+        "correction.json",
+        "report.html",
+        "before-and-after.png",
+    }
     opt, test = (ProbabilityTable.read(folder / name) for name in ("opt-24.parquet", "test-20.parquet"))
     check_disjoint(opt, test)
     assert (len(opt), len(test)) == (24, 20)

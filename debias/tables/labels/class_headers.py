@@ -104,17 +104,23 @@ def refuse_extra_columns(
     >>> refuse_extra_columns(Path("t.csv"), ["no", "yes", "entropy"], np.array([[0.2, 0.8, 0.5]]), None)
     Traceback (most recent call last):
     debias.errors.TableError: t.csv: columns ['entropy'] seem to be no classes: each row sums to 1 without
-    them; name the class columns in classes, or leave the others out of the file.
+    them; name the class columns in classes, or leave the others out of the file; if one of these holds the
+    labels, name it in label_column.
     """
     found = next(_extra_columns(names, values[:_SCREENED], labels), None)
     if found is not None:
         extra, why = found
+        holds = (
+            f"; if one of these holds the labels, name it in {param('label_column')}"
+            if labels is None
+            else ""
+        )
         raise TableError(
             f"columns {extra} seem to be no classes: {why}",
             parameter="classes",
             received=list(names),
             file=path,
-            fix=f"name the class columns in {param('classes')}, or leave the others out of the file",
+            fix=f"name the class columns in {param('classes')}, or leave the others out of the file{holds}",
         )
 
 

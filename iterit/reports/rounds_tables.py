@@ -156,8 +156,8 @@ class RoundsTables:
         if self.held_out is not None and len(self.held_out):
             begun = [float(entry["step"]) for entry in self.kept.history]
             rounds = np.searchsorted(begun, self.held_out["step"].to_numpy(), side="left") - 1
-            last = self.held_out.assign(place=rounds).query("place >= 0").groupby("place")["loss"].last()
-            table["held_out_loss"] = last.reindex(range(len(table))).to_numpy()
+            ends = self.held_out.assign(place=rounds).query("place >= 0").groupby("place")["loss"].last()
+            table["held_out_loss"] = ends.reindex(range(len(table))).to_numpy()
         return table
 
     @cached_property

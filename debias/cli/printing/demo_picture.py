@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from debias.console.notebooks.drawing import AFTER, BEFORE, GRID, INK, blank
 from debias.files.atomic_file import atomic_path
-from debias.reports.plots import AFTER, BEFORE, GRID, INK, blank
 
 if TYPE_CHECKING:
     from debias.reports.correction_report import Report
@@ -47,9 +47,12 @@ def write_picture(report: "Report", path: Path) -> None:
     n_texts = int(by_class["support"].sum())
     axes.set_title(_TITLE.format(n_texts=n_texts), loc="left", color=INK, size=12.5)
     axes.legend(loc="lower right", frameon=False, labelcolor=INK, fontsize=11)
+    before, after = (
+        100 * report.overall.loc[[key for key, _ in _FIGURES], side].to_numpy(dtype=np.float64)
+        for side in ("before", "after")
+    )
     shown = [
-        f"{name} {100 * report.overall.loc[key, 'before']:.0f} → {100 * report.overall.loc[key, 'after']:.0f}"
-        for key, name in _FIGURES
+        f"{name} {old:.0f} → {new:.0f}" for (_, name), old, new in zip(_FIGURES, before, after, strict=True)
     ]
     axes.set_xlabel("      ".join(shown), color=INK, size=12, loc="left", labelpad=8)
     figure.get_layout_engine().set(w_pad=0.15, h_pad=0.12)  # type: ignore[union-attr, call-arg]

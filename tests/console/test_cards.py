@@ -32,7 +32,8 @@ class Shown(HTMLParser):
     def handle_starttag(self, tag, attributes):
         self.tags.add(tag)
         self.attributes |= {name for name, _ in attributes}
-        self.open.append(tag)
+        if tag not in ("input", "br", "img", "link"):
+            self.open.append(tag)
 
     def handle_endtag(self, tag):
         assert self.open.pop() == tag

@@ -1,4 +1,4 @@
-"""Says how to cite the project: the data of CITATION.cff, which a wheel does not hold."""
+"""The citation of the project: the data of CITATION.cff, which a wheel does not hold."""
 
 from importlib.metadata import PackageNotFoundError, version
 

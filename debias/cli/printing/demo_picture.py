@@ -51,9 +51,8 @@ def write_picture(report: "Report", path: Path) -> None:
         100 * report.overall.loc[[key for key, _ in _FIGURES], side].to_numpy(dtype=np.float64)
         for side in ("before", "after")
     )
-    shown = [
-        f"{name} {old:.0f} → {new:.0f}" for (_, name), old, new in zip(_FIGURES, before, after, strict=True)
-    ]
+    changes = zip(_FIGURES, before, after, strict=True)
+    shown = [f"{name} {old:.0f} → {new:.0f}" for (_, name), old, new in changes]
     axes.set_xlabel("      ".join(shown), color=INK, size=12, loc="left", labelpad=8)
     figure.get_layout_engine().set(w_pad=0.15, h_pad=0.12)  # type: ignore[union-attr, call-arg]
     with atomic_path(path) as unfinished:

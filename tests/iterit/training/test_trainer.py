@@ -107,6 +107,21 @@ def test_each_round_trains_its_picks_once_and_nothing_else(whole_run):
             assert step == sorted(step, reverse=True)
 
 
+def test_examples_of_rows_left_out_have_the_score_of_the_mode(whole_run):
+    """As the last pick was taken, no candidate that is left was worth more."""
+    rounds = whole_run[2].rounds
+    shown = rounds.examples
+    left = shown[~shown["is_picked"]]
+    assert len(left) and left["score"].notna().any()
+    scored = left[left["score"].notna()]
+    assert ((scored["ifd"] * scored["diversity"] - scored["score"]).abs() < 1e-5).all()  # published
+    assert (left.loc[left["score"].isna(), "ifd"] >= 1).all()
+    for number, own in scored.groupby("round"):
+        picks = rounds.state.picks
+        picks = picks[(picks["round"] == number) & ~picks["completed"]]
+        assert own["score"].max() <= picks["score"].min() + 1e-9
+
+
 def test_the_schedule_is_computed_from_the_picks(whole_run):
     _, trainer, rounds, _ = whole_run
     steps = math.ceil(math.ceil(N_PICKS / 3) / 2)

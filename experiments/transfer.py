@@ -12,14 +12,14 @@ experiments/results/transfer.csv and .md.
 """
 
 import argparse
-import time
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 from claims.judging import Rows, figures, fit, rows_of, sign_flip
+from claims.resuming import Kept
 from claims.tables_of_tasks import Asked, Collected, claim_tasks, collect_all
-from common import RESULTS, machine, markdown, settings_of
+from common import machine, markdown, settings_of
 
 from debias.inference.models.loading import load_model
 from debias.inference.transformers.transformers_engine import TransformersEngine
@@ -112,7 +112,8 @@ def main() -> None:
         collect_all(collected, rounded, engine)
     if given.collect:
         return
-    started, lines, measured = time.perf_counter(), [], []
+    measurements = Kept("transfer", ["kind", "task", "prompts"])
+    measured = []
     for kind, prompts in settings["kinds"].items():
         for name in words:
             there = [
@@ -121,24 +122,24 @@ def main() -> None:
             if len(there) < 2:
                 continue
             pairs = {asked.words: tuple(map(rows_of, collected.read(asked))) for asked in there}
-            lines += measure({"kind": kind, "task": name}, pairs, settings)
-            measured.append(f"{kind}: {'; '.join(pairs)}")
-            pd.DataFrame(lines).to_csv(RESULTS / "transfer.csv", index=False, float_format="%.6f")
+            known = {"kind": kind, "task": name, "prompts": "; ".join(pairs)}
+            measurements.measure(tuple(known.values()), measure, known, pairs, settings)
+            measured.append(tuple(known.values()))
+    table = measurements.table().set_index(measurements.keys).loc[measured].reset_index()
     page = f"""# Corrections used under another prompt or number format
 
-{machine("torch", "transformers", "numpy", seconds=time.perf_counter() - started)}.
+{machine("torch", "transformers", "numpy", seconds=measurements.seconds)}.
 Settings: `experiments/transfer.toml`. SmolLM2-135M-Instruct, float32; "quantisation" rounds the weights of
 its layers to {own["bits"]} bits. Mean over tasks, in points; z is what the corrections minimise. p is exact,
 over tasks: few of them cannot give a small one.
 
-{markdown(kept(pd.DataFrame(lines)))}
+{markdown(kept(table))}
 
 Prompts that were there:
 
-{chr(10).join(f"- {one}" for one in measured)}
+{chr(10).join(f"- {kind}: {prompts}" for kind, _, prompts in measured)}
 """
-    (RESULTS / "transfer.md").write_text(page, encoding="utf-8")
-    print(page)
+    measurements.write(page)
 
 
 if __name__ == "__main__":

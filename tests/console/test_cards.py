@@ -55,17 +55,7 @@ def things(names, source):
     compared = compare_tables(
         [(opt, test)], ["uncorrected", "batch"], settings=MethodSettings(n_starts=1), n_resamples=5
     )
-<<<<<<< HEAD
-    picked = select(
-        [0.9, 0.5, 1.3],
-        count_ngrams(["a b", "b c", "c"]),
-        k=2,
-        sources=[source] * 3,
-        floors={f"no {source}": 1},
-    )
-=======
     picked = select([0.9, 0.5, 1.3], count_ngrams(["a b", "b c", "c"]), k=5, sources=[source] * 3)
->>>>>>> w-shown
     unfitted = WeightDebiaser(classes=classes)
     return [table, debiaser, unfitted, debiaser.certificate_, debiaser.guarantee_, compared, picked]
 

@@ -101,7 +101,7 @@ def align(folder: str | Path, texts: Sequence[str], settings: AlignmentSettings,
     with quiet():
         tokenizer = transformers.AutoTokenizer.from_pretrained(target)
     blocks = blocks_of(tokenizer, texts, settings.block_tokens)
-    model = load_pruned(target, torch.float32)
+    aligned: Any = load_pruned(target, torch.float32)
     kept_as = _dtype_in(target)
     work = target / _FOLDER
     arguments = transformers.TrainingArguments(
@@ -123,7 +123,7 @@ def align(folder: str | Path, texts: Sequence[str], settings: AlignmentSettings,
     )
     rows: Any = [{"input_ids": block, "labels": block} for block in blocks]
     trainer = transformers.Trainer(
-        model,
+        aligned,
         arguments,
         data_collator=transformers.default_data_collator,  # blocks are of one length: nothing is padded
         train_dataset=rows,
@@ -133,7 +133,7 @@ def align(folder: str | Path, texts: Sequence[str], settings: AlignmentSettings,
         done = trainer.train(resume_from_checkpoint=_newest(work))
         if trainer.is_world_process_zero():
             with quiet():
-                model.to("cpu", dtype=kept_as).save_pretrained(target)  # type: ignore[call-overload]
+                aligned.to("cpu", kept_as).save_pretrained(target)
             facts = {
                 **alignment_facts(texts, settings, seed),
                 "n_tokens": len(blocks) * settings.block_tokens,

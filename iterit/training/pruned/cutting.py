@@ -64,7 +64,8 @@ def cut_model(model: "PreTrainedModel", kept: Sequence[KeptParts]) -> "PreTraine
         for name, module in projections_of(layer).items():
             outputs, inputs = own.outputs(name, sizes), own.inputs(name, sizes)
             with torch.no_grad():
-                weight, bias = module.weight, module.bias
+                weight: torch.Tensor = module.weight
+                bias: torch.Tensor | None = module.bias
                 if outputs is not None:
                     rows = torch.as_tensor(outputs, device=weight.device)
                     weight = weight.index_select(0, rows)

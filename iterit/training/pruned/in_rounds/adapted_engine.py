@@ -38,7 +38,7 @@ class AdaptedEngine(Engine):
     """
 
     def __init__(self, model: str, dtype: str = "auto", device: str = "auto") -> None:
-        self.name, self._options = model, {"dtype": dtype, "device": device}
+        self.name, self.dtype, self.device = model, dtype, device
         self._engine: TransformersEngine | None = None
         self._adapted: Any = None
 
@@ -48,7 +48,7 @@ class AdaptedEngine(Engine):
         from debias.inference.transformers.transformers_engine import TransformersEngine
 
         if self._engine is None:
-            self._engine = TransformersEngine(self.name, **self._options)
+            self._engine = TransformersEngine(self.name, dtype=self.dtype, device=self.device)
         return self._engine
 
     @property

@@ -65,7 +65,7 @@ class SmallAndLarge:
         own = agreement_sample(rows, settings.seed, self.sample)
         tables = [one(trainer, own) for one in (self.small, self.large)]
         ifd = [table["ifd"].to_numpy(np.float64) for table in tables]
-        found = rank_agreement(*ifd)
+        found = rank_agreement(ifd[0], ifd[1])
         n_picks = max(1, round(settings.n_picks / len(rows) * len(own)))
         texts = [self.responses[row] for row in own.tolist()]
         shared = shared_picks(tables, texts, n_picks, settings)

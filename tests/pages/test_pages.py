@@ -27,8 +27,8 @@ SELF_CONTAINED = (
 
 OWN_TESTS = {
     "audit", "command-line", "compare", "evaluation-harnesses", "export", "guarantees", "local-model",
-    "many-machines", "methods", "promises", "rounds", "selection-at-scale", "serve-vllm", "tasks", "trainers",
-    "votes", "watch",
+    "many-machines", "methods", "promises", "rounds", "selection-at-scale", "serve-vllm", "tasks",
+    "train-small-infer-large", "train-without-gradients", "trainers", "votes", "watch",
 }  # fmt: skip
 """Pages whose blocks need a model, a server or tables, and are run by tests of their own."""
 

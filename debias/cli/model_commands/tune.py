@@ -171,7 +171,7 @@ def _open(settings: EngineSettings, how: TuneOptions, seed: int) -> "Transformer
     from debias.inference.zeroth_order.new_adapter import with_new_adapter
 
     say_at_once(f"loading {settings.model} in float32, in which small steps do not vanish ...")
-    given = {"scoring": settings.scoring, "max_batch_tokens": settings.batch_tokens}
+    given: dict[str, Any] = {"scoring": settings.scoring, "max_batch_tokens": settings.batch_tokens}
     engine = TransformersEngine(
         settings.model, settings.tokenizer, dtype="float32", device=settings.device, **given
     )
@@ -257,6 +257,7 @@ def _judged(
     out: Path,
 ) -> "TunedReport":
     """Fit a correction on either model's rows, and compare all four ways."""
+    from debias.cli.options.table_options import labels_of
     from debias.reports.tuned.tuned_report import TunedReport
 
     predictions = {}
@@ -284,7 +285,7 @@ def _judged(
         "rows of the correction alone": len(before[0]),
         "base model": training.training.log.header.base,
     }
-    labels = [str(one) for one in test.labels]
+    labels = [str(one) for one in labels_of(test)]
     classes = [str(one) for one in test.classes]
     return TunedReport(labels, predictions, classes, training.trail(), facts)
 

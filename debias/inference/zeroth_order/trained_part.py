@@ -3,9 +3,11 @@
 import hashlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from typing import cast
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import nn
 
 from debias.errors import ParameterError, param
@@ -128,12 +130,14 @@ class TrainedPart:
 
     def n_touched(self) -> int:
         """Count the weights that a step would touch now."""
-        return sum(
-            one.numel()
-            if self.thresholds[name] == EVERYTHING
-            else sum(int((part.abs() <= self.thresholds[name]).sum()) for part in one.data.split(1024))
-            for name, one in self.parameters.items()
-        )
+        touched = 0
+        for name, one in self.parameters.items():
+            if self.thresholds[name] == EVERYTHING:
+                touched += one.numel()
+                continue
+            for part in torch.split(one.data, 1024):
+                touched += int((part.abs() <= self.thresholds[name]).sum().item())
+        return touched
 
     def thresholds_digest(self) -> str:
         """Return a digest of names, shapes and thresholds."""
@@ -166,7 +170,7 @@ def weights_digest(model: nn.Module) -> str:
     digest = hashlib.sha256()
     for name, one in model.named_parameters():
         digest.update(f"{name}\0{tuple(one.shape)}\0{one.dtype}\0".encode())
-        for part in one.data.split(4096) if one.dim() else (one.data,):
+        for part in torch.split(one.data, 4096) if one.dim() else (one.data,):
             plain = part.contiguous().view(-1).view(torch.uint8).cpu()
-            digest.update(plain.numpy())
+            digest.update(cast(NDArray[np.uint8], plain.numpy()).data)
     return digest.hexdigest()[:16]

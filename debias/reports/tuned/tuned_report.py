@@ -100,12 +100,11 @@ class TunedReport:
         """Say in a sentence what came of it."""
         table = self.table
         best = str(table["accuracy"].idxmax())
-        first = table.iloc[0]
+        first, numbers = table.loc[[table.index[0], best]].to_numpy(np.float64)
         return (
             f"On {len(self.labels):,} held-out rows the most accurate is {best}: accuracy"
-            f" {percent(table.loc[best, 'accuracy'])} ({percent(first['accuracy'])} {table.index[0]}), COBias"
-            f" {percent(table.loc[best, 'COBias'])} ({percent(first['COBias'])}), worst class"
-            f" {percent(table.loc[best, 'worst class'])} ({percent(first['worst class'])})."
+            f" {percent(numbers[0])} ({percent(first[0])} {table.index[0]}), COBias {percent(numbers[1])}"
+            f" ({percent(first[1])}), worst class {percent(numbers[2])} ({percent(first[2])})."
         )
 
     @property

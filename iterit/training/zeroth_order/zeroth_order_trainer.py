@@ -115,7 +115,7 @@ class ZerothOrderTrainer(_Base):
     def create_optimizer(self, model: object = None) -> StepOptimizer:
         """Return what takes measured steps."""
         if self.optimizer is None:
-            self.optimizer = StepOptimizer(self.training, float(self.args.learning_rate))
+            self.optimizer: Any = StepOptimizer(self.training, float(self.args.learning_rate))
         return cast(StepOptimizer, self.optimizer)
 
     def train(self, resume_from_checkpoint: Any = None, *args: Any, **more: Any) -> Any:

@@ -97,7 +97,7 @@ def test_nothing_pruned_leaves_the_adapter_as_it_is(tmp_path):
     assert all(torch.equal(before[name], after[name]) for name in before)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=15, deadline=None)
 @given(st.data())
 def test_products_are_those_of_the_pruned_model_at_what_is_kept_and_zero_elsewhere(data):
     sizes = Sizes(

@@ -169,7 +169,7 @@ def test_the_number_kept_is_the_nearest_and_never_none(total, share):
     assert found == 1 or abs(found - total * (1 - share)) <= 0.5 + 1e-6
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=15, deadline=None)
 @given(st.lists(st.integers(0, 3), min_size=1, max_size=9), st.data())
 def test_the_most_important_are_kept_and_the_first_of_equal_ones(importance, data):
     count = data.draw(st.integers(1, len(importance)))
@@ -248,7 +248,7 @@ def test_a_manifest_that_is_wrong_is_refused(change, folder, tmp_path):
         read_manifest(changed(folder, tmp_path, change))
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=20, deadline=None)
 @given(place=st.integers(0, 10**6), byte=st.integers(0, 255))
 def test_a_damaged_manifest_is_refused_or_means_the_same(folder, tmp_path_factory, place, byte):
     whole = bytearray((folder / "small" / "pruned.json").read_bytes())

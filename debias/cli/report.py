@@ -28,7 +28,7 @@ def report(
             "--compare", help="Also fit plain methods on the rows of --fitted-on, and show them beside it."
         ),
     ] = False,
-    examples: Annotated[
+    n_examples: Annotated[
         int,
         typer.Option(min=0, help="Texts of moved rows to show, of each outcome; none by default."),
     ] = 0,
@@ -54,7 +54,7 @@ def report(
         reading.read(table),
         fitted_on=None if fitted_on is None else reading.read(fitted_on),
         compare=compare,
-        n_examples=examples,
+        n_examples=n_examples,
         title=title,
         level=level,
         n_resamples=n_resamples,

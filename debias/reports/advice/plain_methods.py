@@ -7,7 +7,7 @@ import pandas as pd
 from sklearn.frozen import FrozenEstimator
 
 from debias.console.number_formats import percent, signed, signed_span
-from debias.errors import InterruptedWarning, ParameterError
+from debias.errors import ParameterError
 from debias.estimators.base_debiaser import BaseDebiaser
 from debias.reports.advice.recommendation import Rival
 from debias.reports.comparison.compared_methods import METHODS, Method, MethodSettings
@@ -56,6 +56,8 @@ def compare_with_plain(
         The correction was fitted on other rows, so that others would learn from more or fewer labels.
     OverlapError, TableError
         The tables share rows, have other classes, or one has no labels.
+    KeyboardInterrupt
+        Ctrl-C came before all methods were measured.
 
     Examples
     --------
@@ -79,7 +81,7 @@ def compare_with_plain(
     plain = [one for one in METHODS if one.group in _GROUPS and one.needs == "nothing" and not one.is_slow]
     measured = measure("this table", opt, test, [*plain, own], settings)
     if measured.interrupted:
-        raise KeyboardInterrupt(InterruptedWarning)
+        raise KeyboardInterrupt
     return Comparison((measured,), THIS, settings, level, n_resamples, seed, {})
 
 

@@ -14,6 +14,7 @@ from iterit.reports.gains import found_gains, gains_picture, gains_section, read
 from iterit.reports.rounds_pictures import pictures_of
 from iterit.reports.rounds_report import RoundsReport
 from iterit.training.saving.held_out_losses import held_out_losses
+from tests.support.commands import run_iterit
 from tests.support.refusals import refused
 from tests.support.small_rounds import small_run
 
@@ -112,6 +113,10 @@ def test_an_audit_is_read_from_the_folder_of_its_tables_or_found_in_the_run(tmp_
     assert found.to_markdown() == RoundsReport.from_folder(tmp_path, audit=tmp_path / "audit").to_markdown()
     assert "was not measured" not in found.to_markdown()
     assert found_gains(tmp_path / "no") is None
+    code, out, _ = run_iterit("report", tmp_path, "--audit", tmp_path / "audit", "--out", tmp_path / "r.md")
+    assert code == 0 and "Against random records" in out
+    code, _, said = run_iterit("report", tmp_path, "--audit", tmp_path / "no", "--out", tmp_path / "r.md")
+    assert code == 2 and "--audit" in said
     section = gains_section(GAINS, 0.9)
     assert section.rows[0][2:5] == ["+0.0200", "+0.0100 to +0.0300", "better"] and "90 %" in section.header[3]
     several = pd.concat([GAINS, GAINS.assign(picks="<b>other</b>")], ignore_index=True)

@@ -16,7 +16,7 @@ from pathlib import Path
 import pandas as pd
 from claims.judging import figures, fit, rows_of
 from claims.papers import LETTERS, relative
-from claims.tables_of_tasks import Asked, Collected, claim_tasks, collect_all
+from claims.tables_of_tasks import Asked, Collected, claim_tasks, collect_all, without
 from common import RESULTS, machine, markdown, settings_of
 
 UNCORRECTED = "uncorrected"
@@ -102,7 +102,7 @@ def main() -> None:
         for name in settings["tasks"]:
             pair = (Asked(name, shots, seed), Asked(f"{name}-letters", shots, seed))
             if not all(collected.are_there(one) for one in pair):
-                missing.append(pair[0].words)
+                missing.append(pair[0])
                 continue
             for asked, options in zip(pair, ("words", "letters"), strict=True):
                 lines += measure(collected, asked, options, settings)
@@ -123,7 +123,7 @@ Accuracy / COBias by prompt:
 
 {markdown(by_prompt(table))}
 
-Not run: {"; ".join(missing) or "nothing"}.
+Not run: {without(missing)}.
 """
     (RESULTS / "letters.md").write_text(page, encoding="utf-8")
     print(page)

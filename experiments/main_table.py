@@ -20,7 +20,7 @@ from pathlib import Path
 import pandas as pd
 from claims.measured import read_measured, write_measured
 from claims.papers import HEADLINES, relative
-from claims.tables_of_tasks import Asked, Collected, claim_tasks, collect_all
+from claims.tables_of_tasks import Asked, Collected, claim_tasks, collect_all, without
 from common import RESULTS, machine, markdown, settings_of
 
 from debias.inference.prompted_model import PromptedModel
@@ -130,7 +130,7 @@ def write(
     shown = ("weight (DNIP)", "fuzzy (FuRud)", "ensemble (DCS)", "log-bias", "calibrated", "auto")
     tasks = ", ".join(table["task"].drop_duplicates())
     prompts = len(table[["task", "shots", "seed"]].drop_duplicates())
-    absent = "; ".join(one.words for one in missing) or "nothing"
+    absent = without(missing)
     page = f"""# The papers' main table, on tables collected by this project
 
 {machine("torch", "transformers", "scikit-learn", "numpy", seconds=seconds)} of fits.
@@ -162,7 +162,7 @@ probabilities are not available here, so their figures are quoted, not rerun.
 
 ## Not run
 
-{absent}. Omitted rows: {", ".join(settings["omitted"])} (it embeds every text again, as much work as
+Prompts: {absent}. Omitted rows: {", ".join(settings["omitted"])} (it embeds every text again, as much work as
 collecting them).
 """
     (RESULTS / "main_table.md").write_text(page, encoding="utf-8")

@@ -90,6 +90,15 @@ class Asked:
         return f"{self.task} {shots}{seed}{self.variant and ', ' + self.variant}"
 
 
+def without(missing: Iterable[Asked]) -> str:
+    """Name prompts that were not run: each with its tasks."""
+    by_prompt: dict[str, list[str]] = {}
+    for asked in missing:
+        prompt = asked.words.removeprefix(f"{asked.task} ")
+        by_prompt.setdefault(prompt, []).append(asked.task)
+    return "; ".join(f"{prompt} ({', '.join(tasks)})" for prompt, tasks in by_prompt.items()) or "none"
+
+
 class Collected:
     """Tables in a folder; the model is loaded when the first one is missing.
 

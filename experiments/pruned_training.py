@@ -229,8 +229,8 @@ def write(ways: list[Way], settings: dict, out: Path) -> None:
         f" rule {settings['pruning']['rule']}, the first {settings['pruning']['keep_first']} and the last"
         f" {settings['pruning']['keep_last']} of 30 layers whole."
         f" {machine('torch', 'transformers', 'peft', seconds=took)} of one processor.\n",
-        f"Loss of the whole model alone: {per_token(alone):.4f} nats per token. A negative difference is a lower"
-        " loss; one whose interval covers zero is unclear. Seconds are those of the processor.\n",
+        f"Loss of the whole model alone: {per_token(alone):.4f} nats per token. A negative difference is"
+        " a lower loss; one whose interval covers zero is unclear. Seconds are those of the processor.\n",
         markdown(table),
         *([f"\nNot run: {', '.join(missing)}."] if missing else []),
     ]

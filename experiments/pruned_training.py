@@ -1,6 +1,6 @@
 """Trains adapters on a pruned model and on the whole one, and measures both on held-out answers.
 
-Run it from the repository root (about 25 minutes of one core; rerun it to resume):
+Run it from the repository root (about half an hour of one core; rerun it to resume):
 
     python experiments/pruned_training.py ../shared/data/instructions/alpaca_52k.jsonl.gz
 
@@ -219,16 +219,18 @@ def write(ways: list[Way], settings: dict, out: Path) -> None:
     table = table_of(ways, settings)
     table.to_csv(out / "pruned_training.csv", index=False)
     missing = [way.name for way in ways if not (way.folder / "measure.json").exists()]
-    alone = json.loads((ways[0].folder / "measure.json").read_text())["model"]
+    alone = pd.read_parquet(ways[0].folder / "losses.parquet").loc["model"]
+    done = [way.folder / f"{step}.json" for way in ways for step in steps_of(way.name)]
+    took = sum(json.loads(file.read_text())["seconds"] for file in done if file.exists())
     lines = [
         "# Train small, infer large: adapters of pruned models on the whole one\n",
         f"SmolLM2-135M-Instruct, LoRA of rank {settings['training']['lora_rank']},"
-        f" {settings['n_train']} records trained once, {settings['n_held_out']} held out,"
+        f" {settings['n_train']} records trained once, {len(alone)} held out,"
         f" rule {settings['pruning']['rule']}, the first {settings['pruning']['keep_first']} and the last"
         f" {settings['pruning']['keep_last']} of 30 layers whole."
-        f" {machine('torch', 'transformers', 'peft')}, shared with other work.\n",
-        f"Loss of the whole model alone: {alone:.4f} nats per token. A negative difference is a lower loss;"
-        " one whose interval covers zero is unclear.\n",
+        f" {machine('torch', 'transformers', 'peft', seconds=took)} of one processor.\n",
+        f"Loss of the whole model alone: {per_token(alone):.4f} nats per token. A negative difference is"
+        " a lower loss; one whose interval covers zero is unclear. Seconds are those of the processor.\n",
         markdown(table),
         *([f"\nNot run: {', '.join(missing)}."] if missing else []),
     ]

@@ -193,7 +193,7 @@ def test_heat_maps_have_numbers_and_shades_of_their_rows():
     for side, counts in made.confusions.items():
         for row, cells in zip(counts.to_numpy(), shades(counts), strict=True):
             assert [cell.strength for cell in cells] == np.round(100 * row / row.sum()).tolist()
-            assert [int(cell.count.replace("·", "0")) for cell in cells] == row.tolist()
+            assert [int(cell.rows.replace("·", "0")) for cell in cells] == row.tolist()
         assert [cells[k].is_right for k, cells in enumerate(shades(counts))] == [True] * len(counts)
         assert f"Confusion matrix {side}" in made.to_html()
     assert shades(pd.DataFrame([[0, 0], [0, 4]]))[0][0].share == ""

@@ -12,12 +12,14 @@ from debias.console.command_group import keeping
 from debias.console.option_groups import Only
 from debias.console.progress import counted_progress, say_at_once
 from debias.console.screen import print_lines, print_table
-from debias.errors import ParameterError, param
+from debias.errors import OverlapError, ParameterError, param
 from debias.inference.engine_settings import EngineSettings
 from debias.inference.zeroth_order.zeroth_order_settings import ZerothOrderSettings
 from debias.settings import Settings, setting
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from debias.estimators.base_debiaser import BaseDebiaser
     from debias.inference.texts.prompted_rows import PromptedRows
     from debias.inference.transformers.transformers_engine import TransformersEngine
@@ -125,6 +127,8 @@ def divide(task: Any, rows: TuneRows, share: float, seed: int) -> Divided:
     ------
     ParameterError
         There are too few labelled rows, or no labels.
+    OverlapError
+        Held-out rows have texts that labelled rows have.
     """
     import numpy as np
 
@@ -140,6 +144,7 @@ def divide(task: Any, rows: TuneRows, share: float, seed: int) -> Divided:
     order = np.random.default_rng(seed).permutation(len(labelled.texts)).tolist()
     if rows.test_data is not None or (rows.data is None and "test" in task.sources):
         test = load_prompted_rows(task, "test", limit=rows.test_limit, data=rows.test_data, **given)
+        _check_apart(labelled.texts, test.texts)
     else:
         n_test = min(round(0.3 * len(order)), rows.test_limit or len(order))
         held, order = sorted(order[:n_test]), order[n_test:]
@@ -165,6 +170,22 @@ def divide(task: Any, rows: TuneRows, share: float, seed: int) -> Divided:
     return Divided(labelled, sorted(order[n_correcting:]), sorted(order[:n_correcting]), test)
 
 
+def _check_apart(labelled: "Sequence[str]", test: "Sequence[str]") -> None:
+    """Refuse held-out texts that are trained or corrected on."""
+    from debias.tables.splitting import plain_text
+
+    known = {plain_text(text): row for row, text in enumerate(labelled, start=1)}
+    shared = [(row, known[plain_text(text)]) for row, text in enumerate(test, 1) if plain_text(text) in known]
+    if shared:
+        raise OverlapError(
+            f"{len(shared)} of {len(test)} held-out rows have the text of a labelled row; the first is"
+            f" held-out row {shared[0][0]}, and labelled row {shared[0][1]}",
+            parameter="test_data",
+            received=[row for row, _ in shared],
+            fix="name rows that are neither trained nor corrected on",
+        )
+
+
 def _open(settings: EngineSettings, how: TuneOptions, seed: int) -> "TransformersEngine":
     """Load the model in float32, in which small steps do not vanish, with an adapter where one is trained."""
     from debias.inference.transformers.transformers_engine import TransformersEngine
@@ -188,9 +209,7 @@ def _tables(
     from debias.tables.overlap import check_disjoint
 
     labelled, test = divided.labelled, divided.test
-    places = range(len(labelled.texts)) if every else divided.correcting
-    held = set(test.ids)
-    places = [row for row in places if labelled.ids[row] not in held]
+    places = sorted([*divided.training, *divided.correcting]) if every else divided.correcting
     assert labelled.labels is not None
     parts = {
         "labelled": ([labelled.texts[i] for i in places], [labelled.labels[i] for i in places],

@@ -17,7 +17,7 @@ class Shade(NamedTuple):
 
     Attributes
     ----------
-    count, share : str
+    rows, share : str
         Rows, and their share of the rows of the label in per cent; a dot where there is none.
     strength : int
         The share in whole per cent, for the colour.
@@ -25,7 +25,7 @@ class Shade(NamedTuple):
         Whether the cell is on the diagonal.
     """
 
-    count: str
+    rows: str
     share: str
     strength: int
     is_right: bool

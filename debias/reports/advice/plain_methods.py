@@ -106,7 +106,7 @@ def rival_of(comparison: Comparison) -> Rival | None:
         best = str(accuracies.loc[as_right].mean(axis=1).idxmax())
         return Rival(best, "gets every class at least as often right")
     better = beaten_by(frame, comparison.against)
-    rows = {name: frame.loc[name] for name in better}
+    rows = {name: frame.loc[name].to_dict() for name in better}
     clear = [
         name
         for name, row in rows.items()

@@ -51,7 +51,7 @@ def comparison_plot(figures: pd.DataFrame, against: str, ax: "Axes | None" = Non
         markers.set_clip_on(False)
         if against in measured.index:
             axes.axvline(
-                values[measured.index.get_loc(against)],
+                float(values[measured.index.tolist().index(against)]),
                 color=colour,
                 linewidth=0.8,
                 linestyle="--",

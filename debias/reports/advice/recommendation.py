@@ -108,7 +108,7 @@ def recommend(
     if rival is not None and rival.is_clear:
         because = f"{rival.name} {rival.because} on the same rows: use that"
         return Recommendation("Do not use it", because)
-    verdicts = {str(name): str(word) for name, word in overall["verdict"].items()}
+    verdicts = {str(metric): str(one) for metric, one in overall["verdict"].items()}
     decisive = ("cobias", "worst_class_accuracy", "accuracy")
     gains = [metric for metric in decisive if verdicts[metric] == "better"]
     losses = [metric for metric in decisive if verdicts[metric] == "worse"]

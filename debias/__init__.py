@@ -7,8 +7,6 @@ loads no model library. More of them are in ``debias.corrections``, ``debias.met
 
 from typing import TYPE_CHECKING
 
-import lazy_loader
-
 from debias.version import __version__ as __version__
 
 if TYPE_CHECKING:
@@ -65,4 +63,18 @@ _HOMES = {
     "search.objective": ("Objective",),
     "tables.table": ("ProbabilityTable",),
 }
-__getattr__, __dir__, __all__ = lazy_loader.attach(__name__, submod_attrs=_HOMES)
+_HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
+__all__ = sorted(_HOME_OF)
+
+
+def __getattr__(name: str) -> object:
+    """Import a public name from its home (PEP 562; lazy_loader, but `debias.serving` needs NumPy alone)."""
+    if name not in _HOME_OF:
+        raise AttributeError(f"module 'debias' has no attribute {name!r}", name=name)
+    from importlib import import_module
+
+    return getattr(import_module(f"debias.{_HOME_OF[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return list(__all__)

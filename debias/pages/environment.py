@@ -1,5 +1,6 @@
 """Templates of HTML pages: a report's own, and the style that all of them share."""
 
+from functools import cache
 from typing import TYPE_CHECKING
 
 from markupsafe import Markup
@@ -10,11 +11,12 @@ if TYPE_CHECKING:
     import jinja2
 
 
+@cache
 def page_environment(package: str) -> "jinja2.Environment":
     """Return an environment for the templates in a package's ``reports`` folder.
 
     Values are escaped when they are put into a page, control characters too; a name without a value is
-    an error.
+    an error. There is one for each package, so that a template is compiled once.
 
     Parameters
     ----------

@@ -215,6 +215,7 @@ def test_killed_in_the_middle_of_everything_the_run_is_the_same(whole_run, tmp_p
     assert all(torch.equal(a, b) for a, b in zip(weights, weights_of(whole), strict=True))
 
 
+@pytest.mark.slow
 def test_two_processes_pick_and_train_the_same_as_one(tmp_path):
     trainer = trainer_of(tmp_path / "one", model_of("qwen2"), per_device_train_batch_size=4)
     rounds = rounds_in(trainer)  # 10 picks are no whole number of batches

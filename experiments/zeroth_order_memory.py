@@ -31,10 +31,10 @@ from torch.profiler import ProfilerActivity, profile
 
 from debias.inference.labels import label_tree
 from debias.inference.models.export import export_model
+from debias.inference.models.new_adapter import with_seeded_adapter
 from debias.inference.transformers.passes.packing import Row
 from debias.inference.transformers.transformers_engine import TransformersEngine
 from debias.inference.zeroth_order.forward_training import ForwardTraining
-from debias.inference.zeroth_order.new_adapter import with_new_adapter
 from debias.inference.zeroth_order.perturbed_forward import PerturbedForward
 from debias.inference.zeroth_order.run_log import RunHeader, RunLog
 from debias.inference.zeroth_order.trained_part import TrainedPart
@@ -55,7 +55,7 @@ def step_of(kind: str, model: str, settings: dict[str, Any]) -> Callable[[], obj
     engine = TransformersEngine(model, dtype="float32")
     rows = rows_of(settings, engine.model.config.vocab_size)
     if "adapter" in kind or "LoRA" in kind:
-        adapted = with_new_adapter(engine.model, settings["rank"])
+        adapted = with_seeded_adapter(engine.model, settings["rank"])
         engine = TransformersEngine(adapted, engine.tokenizer)
     if kind == "inference":
         return lambda: engine.forward.score(rows)

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 from debias.errors import EngineError, ParameterError, RecordsError, param
+from debias.inference.models.new_adapter import with_adapter
 from debias.settings import check_positive_integer
 from iterit.records.instruction_records import Records
 from iterit.scoring.score_run import template_of, token_limit
@@ -22,7 +23,6 @@ from iterit.templates.encoding import IGNORED
 from iterit.templates.template import check_some_taken
 from iterit.training.rescoring import unchanged_randomness
 from iterit.training.scoring_copy import scoring_copy
-from iterit.training.trainer_setup import with_adapter
 
 if TYPE_CHECKING:
     import torch

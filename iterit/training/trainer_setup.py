@@ -3,17 +3,16 @@
 Scripts of your own do not need this file: see :meth:`iterit.training.trainer.IterIT.attach`.
 """
 
-import importlib.util
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
-from debias.errors import MissingDependencyError, ModelError
+from debias.errors import ModelError
+from debias.inference.models.new_adapter import with_adapter
 from debias.settings import Settings, setting
 
 if TYPE_CHECKING:
-    from peft import PeftModel
-    from transformers import PreTrainedModel, Trainer
+    from transformers import Trainer
 
 _RATES = {True: 2e-4, False: 2e-5}
 _FORWARD_ONLY_RATES = {True: 1e-4, False: 1e-6}  # published for MeZO
@@ -211,23 +210,3 @@ def make_trainer(model: str | Path, out: str | Path, settings: TrainingSettings)
             epsilon=settings.epsilon or _EPSILONS[settings.lora],
         ),
     )
-
-
-def with_adapter(model: "PreTrainedModel", rank: int) -> "PeftModel":
-    """Put an untrained LoRA adapter on all matrices of a model's layers.
-
-    Raises
-    ------
-    MissingDependencyError
-        peft is not installed.
-    """
-    if importlib.util.find_spec("peft") is None:
-        raise MissingDependencyError(
-            "an adapter needs peft, which is not installed",
-            received="peft",
-            fix='run: pip install "debias-iterit[train]", or train all weights',
-        )
-    from peft import LoraConfig, get_peft_model
-
-    config = LoraConfig(r=rank, lora_alpha=2 * rank, target_modules="all-linear", task_type="CAUSAL_LM")
-    return get_peft_model(model, config)

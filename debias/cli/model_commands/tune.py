@@ -188,8 +188,8 @@ def _check_apart(labelled: "Sequence[str]", test: "Sequence[str]") -> None:
 
 def _open(settings: EngineSettings, how: TuneOptions, seed: int) -> "TransformersEngine":
     """Load the model in float32, in which small steps do not vanish, with an adapter where one is trained."""
+    from debias.inference.models.new_adapter import with_seeded_adapter
     from debias.inference.transformers.transformers_engine import TransformersEngine
-    from debias.inference.zeroth_order.new_adapter import with_new_adapter
 
     say_at_once(f"loading {settings.model} in float32, in which small steps do not vanish ...")
     given: dict[str, Any] = {"scoring": settings.scoring, "max_batch_tokens": settings.batch_tokens}
@@ -198,7 +198,9 @@ def _open(settings: EngineSettings, how: TuneOptions, seed: int) -> "Transformer
     )
     if how.lora_rank is None:
         return engine
-    return TransformersEngine(with_new_adapter(engine.model, how.lora_rank, seed), engine.tokenizer, **given)
+    return TransformersEngine(
+        with_seeded_adapter(engine.model, how.lora_rank, seed), engine.tokenizer, **given
+    )
 
 
 def _tables(

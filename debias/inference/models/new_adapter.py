@@ -1,4 +1,4 @@
-"""Puts an untrained LoRA adapter on a model, to be trained by forward passes in place of all weights."""
+"""Puts an untrained LoRA adapter on a model, to be trained in place of all its weights."""
 
 import importlib.util
 from typing import TYPE_CHECKING, cast
@@ -6,18 +6,18 @@ from typing import TYPE_CHECKING, cast
 from debias.errors import MissingDependencyError
 
 if TYPE_CHECKING:
+    from peft import PeftModel
     from transformers import PreTrainedModel
 
 
-def with_new_adapter(model: "PreTrainedModel", rank: int, seed: int = 0) -> "PreTrainedModel":
-    """Return a model with a new adapter on all matrices of its layers, in float32, the same for a seed.
+def with_adapter(model: "PreTrainedModel", rank: int) -> "PeftModel":
+    """Put an untrained LoRA adapter on all matrices of a model's layers.
 
     Parameters
     ----------
     model : PreTrainedModel
     rank : int
         Its scale is twice the rank.
-    seed : int, default=0
 
     Raises
     ------
@@ -30,10 +30,28 @@ def with_new_adapter(model: "PreTrainedModel", rank: int, seed: int = 0) -> "Pre
             received="peft",
             fix='run: pip install "debias-iterit[train]", or train all weights',
         )
-    import torch
     from peft import LoraConfig, get_peft_model
 
     config = LoraConfig(r=rank, lora_alpha=2 * rank, target_modules="all-linear", task_type="CAUSAL_LM")
+    return get_peft_model(model, config)
+
+
+def with_seeded_adapter(model: "PreTrainedModel", rank: int, seed: int = 0) -> "PreTrainedModel":
+    """Put an untrained adapter on a model, the same for a seed, and leave torch's randomness alone.
+
+    Parameters
+    ----------
+    model : PreTrainedModel
+    rank : int
+    seed : int, default=0
+
+    Raises
+    ------
+    MissingDependencyError
+        peft is not installed.
+    """
+    import torch
+
     with torch.random.fork_rng():
         torch.manual_seed(seed)
-        return cast("PreTrainedModel", get_peft_model(model, config).eval())
+        return cast("PreTrainedModel", with_adapter(model, rank).eval())

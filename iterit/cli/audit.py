@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from iterit.records.instruction_records import Records
     from iterit.reports.audit_report import AuditReport
-    from iterit.training.audits.task_measure import TaskMeasure
+    from iterit.training.audits.task_measure import TaskMeasure, TaskRows
 
 _TRAINING = ("lora", "lora_rank", "learning_rate", "batch_size", "gradient_accumulation", "bf16", "device")
 
@@ -53,13 +53,11 @@ class AuditOptions(TemplateOptions):
     task_data: Path | None = setting(None, "Labelled rows of the task; its own test rows by default.")
     n_task_rows: int = setting(200, "Rows of the task that are classified.", least=2, option="--task-rows")
 
-    def measures(self, folder: str | Path, seed: int) -> "dict[str, TaskMeasure]":
-        """Return what is measured beside losses, by name.
+    def task_rows(self, seed: int) -> "TaskRows | None":
+        """Return the rows of the task that each run classifies.
 
         Parameters
         ----------
-        folder : str or Path
-            Of the model.
         seed : int
             Decides which rows of the task are classified.
         """
@@ -67,6 +65,21 @@ class AuditOptions(TemplateOptions):
             if self.task_data is not None:
                 allowed = "omitted where no task is named"
                 raise ParameterError(parameter="task_data", received=str(self.task_data), allowed=allowed)
+            return None
+        from iterit.training.audits.task_measure import TaskRows
+
+        return TaskRows.of_split(self.task, self.n_task_rows, seed, self.task_data)
+
+    def measures(self, rows: "TaskRows | None", folder: str | Path) -> "dict[str, TaskMeasure]":
+        """Return what is measured beside losses, by name.
+
+        Parameters
+        ----------
+        rows : TaskRows or None
+        folder : str or Path
+            Of the model.
+        """
+        if rows is None:
             return {}
         from transformers import AutoTokenizer
 
@@ -74,7 +87,7 @@ class AuditOptions(TemplateOptions):
         from iterit.training.audits.task_measure import TaskMeasure
 
         template = template_for(AutoTokenizer.from_pretrained(str(folder)), self.template)
-        made = TaskMeasure.of_split(self.task, template, self.n_task_rows, seed, self.task_data)
+        made = TaskMeasure(rows, template)
         say(f"Each run classifies {counted(len(made.prompts), 'row')} of {made.task.name}, too.")
         return {made.name: made}
 
@@ -146,10 +159,11 @@ def audit(
         measured, candidates = reading.others(held_out), np.arange(len(records))
         candidates = _without(records, measured, candidates)
     say(f"{counted(len(measured), 'held-out record')}; chance draws from {len(candidates):,} records.")
+    task_rows = options.task_rows(settings.seed)  # what cannot be read is refused before a model is loaded
     work.mkdir(parents=True, exist_ok=True)
     made = TrainingSettings(**{**vars(training), "rounds": options.epochs})
     folder = trainable_folder(model, work)
-    measures = options.measures(folder, settings.seed)
+    measures = options.measures(task_rows, folder)
     runs = SubsetRuns(
         records, measured, folder, made, work / "subsets",
         template=options.template, max_tokens=options.max_tokens, measures=measures,

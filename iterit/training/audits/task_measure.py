@@ -6,6 +6,7 @@ no mean of rows (COBias, the worst class) enters by its first-order change with 
 """
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -29,22 +30,16 @@ LABEL = "label"
 """Column of the true class."""
 
 
-class TaskMeasure:
-    """Asks a model for the probabilities of a task's classes, for the same rows each time.
+@dataclass(frozen=True)
+class TaskRows:
+    """Labelled rows of a task, each class of which occurs.
 
     Parameters
     ----------
     task : Task
-    texts : sequence of str
-    classes : sequence of str
-        The true class of each text; each class of the task must occur.
-    template : Template
-        That of the runs.
-
-    Attributes
-    ----------
-    name : str
-        Of the task, with a digest of its rows: another measurement has another name.
+    texts : list of str
+    classes : list of str
+        The true class of each text.
 
     Raises
     ------
@@ -52,35 +47,33 @@ class TaskMeasure:
         A class has no row.
     """
 
-    def __init__(self, task: Task, texts: list[str], classes: list[str], template: "Template") -> None:
-        self.task = task
-        self.truth = np.array([task.class_index(one) for one in classes], dtype=np.int64)
-        missing = sorted(set(range(task.n_classes)) - set(self.truth.tolist()))
+    task: Task
+    texts: list[str]
+    classes: list[str]
+
+    def __post_init__(self) -> None:
+        missing = sorted(set(range(self.task.n_classes)) - set(self.truth.tolist()))
         if missing:
+            name = self.task.class_names[missing[0]]
             raise ParameterError(
-                f"class {task.class_names[missing[0]]!r} of task {task.name!r} has no row to measure",
-                parameter="n_task_rows", received=len(texts), fix="measure more rows",
+                f"class {name!r} of task {self.task.name!r} has no row to measure",
+                parameter="n_task_rows", received=len(self.texts), fix="measure more rows",
             )  # fmt: skip
-        rows = [{"question": task.prompt(text, []).strip(), "answer": task.labels[0]} for text in texts]
-        self.prompts = [template.turns(one)[0].prompt for one in Records.from_rows(rows)]
-        known = digest("\n".join([*self.prompts, *task.labels, *map(str, self.truth)])).hex()
-        self.name = f"{task.name} {known[:16]}"
+
+    @property
+    def truth(self) -> npt.NDArray[np.int64]:
+        """Number of the class of each text."""
+        return np.array([self.task.class_index(one) for one in self.classes], dtype=np.int64)
 
     @classmethod
     def of_split(
-        cls,
-        task: str | Path | Task,
-        template: "Template",
-        n_rows: int,
-        seed: int = 0,
-        data: str | Path | None = None,
-    ) -> "TaskMeasure":
-        """Measure rows of the test split of a task, or of a file.
+        cls, task: str | Path | Task, n_rows: int, seed: int = 0, data: str | Path | None = None
+    ) -> "TaskRows":
+        """Draw rows of the test split of a task, or of a file.
 
         Parameters
         ----------
         task : str, Path or Task
-        template : Template
         n_rows : int
             Rows that are drawn at random; all where there are fewer.
         seed : int, default=0
@@ -90,7 +83,33 @@ class TaskMeasure:
         found = load_task(task)
         split = load_split(found, "test", n_rows, seed, data=data)
         assert split.labels is not None  # required by default
-        return cls(found, split.texts, split.labels, template)
+        return cls(found, split.texts, split.labels)
+
+
+class TaskMeasure:
+    """Asks a model for the probabilities of a task's classes, for the same rows each time.
+
+    Parameters
+    ----------
+    rows : TaskRows
+    template : Template
+        That of the runs.
+
+    Attributes
+    ----------
+    name : str
+        Of the task, with a digest of its rows: another measurement has another name.
+    """
+
+    def __init__(self, rows: TaskRows, template: "Template") -> None:
+        self.task, self.truth = rows.task, rows.truth
+        asked = [
+            {"question": self.task.prompt(text, []).strip(), "answer": self.task.labels[0]}
+            for text in rows.texts
+        ]
+        self.prompts = [template.turns(one)[0].prompt for one in Records.from_rows(asked)]
+        known = digest("\n".join([*self.prompts, *self.task.labels, *map(str, self.truth)])).hex()
+        self.name = f"{self.task.name} {known[:16]}"
 
     def __call__(self, engine: "Engine") -> pd.DataFrame:
         """Return the probabilities of the classes, one row for each text, with the true class."""

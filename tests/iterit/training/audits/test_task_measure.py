@@ -13,6 +13,7 @@ from iterit.training.audits.task_measure import (
     LABEL,
     SCORES,
     TaskMeasure,
+    TaskRows,
     task_gains,
     task_probabilities,
 )
@@ -36,7 +37,7 @@ class Echo:
 
 
 def measure(texts=("a", "bb", "ccc"), classes=("Good", "Bad", "So")):
-    return TaskMeasure(TASK, list(texts), list(classes), Plain())
+    return TaskMeasure(TaskRows(TASK, list(texts), list(classes)), Plain())
 
 
 def test_rows_are_asked_as_instructions_and_probabilities_sum_to_one():

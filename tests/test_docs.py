@@ -110,7 +110,7 @@ def test_the_commands_that_ask_a_model_work_on_a_few_texts(tmp_path, monkeypatch
     monkeypatch.chdir(tmp_path)
     for words in model_commands(tmp_path):
         if "--limit" in words:
-            words[words.index("--limit") + 1] = "40"
+            words[words.index("--limit") + 1] = "16"
         done = CliRunner().invoke(app, words[1:])
         assert done.exit_code == 0, f"{words}: {done.stderr[-2000:]}"
         if "--out" in words:

@@ -26,13 +26,13 @@ def folder(tmp_path_factory):
 @pytest.fixture(scope="module")
 def first(folder, demo_loaded_once):
     """The first run, through the command line."""
-    result = CliRunner().invoke(app, ["demo", "--out", str(folder), "--opt-rows", "24", "--test-rows", "20"])
+    result = CliRunner().invoke(app, ["demo", "--out", str(folder), "--opt-rows", "16", "--test-rows", "12"])
     assert result.exit_code == 0, result.stderr
     return result
 
 
 def test_it_shows_held_out_rows_before_and_after_with_intervals(first, folder):
-    assert "20 held-out texts" in first.stdout
+    assert "12 held-out texts" in first.stdout
     for shown in ("World", "Sports", "Business", "Technology", "COBias", "Accuracy", "before", "after"):
         assert shown in first.stdout
     debiaser = load(folder / "correction.json")
@@ -49,15 +49,15 @@ def test_it_shows_held_out_rows_before_and_after_with_intervals(first, folder):
 def test_it_writes_tables_correction_and_report(first, folder):
     names = {path.name for path in folder.iterdir()}
     assert names == {
-        "opt-24.parquet",
-        "test-20.parquet",
+        "opt-16.parquet",
+        "test-12.parquet",
         "correction.json",
         "report.html",
         "before-and-after.png",
     }
-    opt, test = (ProbabilityTable.read(folder / name) for name in ("opt-24.parquet", "test-20.parquet"))
+    opt, test = (ProbabilityTable.read(folder / name) for name in ("opt-16.parquet", "test-12.parquet"))
     check_disjoint(opt, test)
-    assert (len(opt), len(test)) == (24, 20)
+    assert (len(opt), len(test)) == (16, 12)
     for table in (opt, test):
         assert table.metadata["model"] == "demo"
         assert table.metadata["shots"] == 1
@@ -70,7 +70,7 @@ def test_a_second_run_reuses_the_tables(first, folder):
     tables = sorted(folder.glob("*.parquet"))
     written = [path.stat().st_mtime_ns for path in tables]
     stages = []
-    again = run_demo(folder, 24, 20, on_stage=stages.append)
+    again = run_demo(folder, 16, 12, on_stage=stages.append)
     assert [path.stat().st_mtime_ns for path in tables] == written
     assert stages[0].startswith("Using the tables in")  # and no model is loaded
     assert len(stages) == 2
@@ -80,7 +80,7 @@ def test_a_second_run_reuses_the_tables(first, folder):
 @pytest.mark.slow  # loads the model once more
 def test_tables_of_another_seed_are_not_taken_for_its_own(first, folder):
     with pytest.raises(ResumeError):
-        run_demo(folder, 24, 20, seed=1)
+        run_demo(folder, 16, 12, seed=1)
 
 
 def test_without_the_wheels_it_names_what_to_install(monkeypatch, tmp_path):

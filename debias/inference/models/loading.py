@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from debias.errors import DebiasError, MissingDependencyError, ModelError, ParameterError, param
+from debias.inference.models.gguf_parsing import parsed_once
 from debias.inference.texts.staicc import wheel_folder
 from debias.settings import check_choice
 
@@ -62,8 +63,9 @@ def load_model(
     place = _device(device)
     precision = getattr(torch, _dtype(dtype, place))
     source, options = model_source(name)
+    once = parsed_once() if options else contextlib.nullcontext()
     try:
-        with quiet():
+        with quiet(), once:
             if tokenizer is None:
                 tokenizer = _load_tokenizer(source, options)
             elif isinstance(tokenizer, str | Path):

@@ -13,10 +13,12 @@ import numpy as np
 import numpy.typing as npt
 
 from debias.corrections.bases.base import Base, Identity
-from debias.corrections.correction import Correction, FloatArray
+from debias.corrections.correction import Correction, FloatArray, Triangle, Weight, trapezoid_height
 from debias.corrections.shapes import Scaled
 
 IndexArray = npt.NDArray[np.int64]
+_IDENTITY = Triangle(0, 1, 1)
+_FEW_COLUMNS = 16
 
 
 def correct(probabilities: FloatArray, corrections: Sequence[Correction]) -> FloatArray:
@@ -65,9 +67,10 @@ def decide(corrected: FloatArray, probabilities: FloatArray) -> IndexArray:
     array([0, 1])
     """
     winners = corrected.argmax(axis=1)
-    decided = corrected.any(axis=1)
-    if not decided.all():
-        winners[~decided] = probabilities[~decided].argmax(axis=1)
+    if np.count_nonzero(corrected) < corrected.size:  # cheaper than to look at each row
+        decided = corrected.any(axis=1)
+        if np.count_nonzero(decided) < len(corrected):
+            winners[~decided] = probabilities[~decided].argmax(axis=1)
     return winners
 
 
@@ -105,7 +108,7 @@ class DecisionRule:
     def _parts(self) -> tuple[list["_Group"], list[tuple[int, Correction]], FloatArray | None]:
         """Columns whose corrections share a formula, the others, and the factors behind them."""
         plain, factors = zip(*map(_without_factor, self.corrections), strict=True)
-        groups: dict[object, list[int]] = {}
+        groups: dict[tuple[object, tuple[float, ...]], list[int]] = {}
         others: list[tuple[int, Correction]] = []
         for column, correction in enumerate(plain):
             own = type(correction)._values is not Correction._values or correction.formula is None
@@ -115,8 +118,12 @@ class DecisionRule:
                 numbers = zip(correction.number_names, correction.numbers(), strict=True)
                 shared = tuple(number for name, number in numbers if name in correction.shared_numbers)
                 groups.setdefault((correction.formula, shared), []).append(column)
+        if [*groups] == [(trapezoid_height, ())] and not others and len(plain) <= _FEW_COLUMNS:
+            # To compute the identity as a triangle, too, is faster than to take the other columns out.
+            plain = tuple(_IDENTITY if one.is_identity else one for one in plain)
+            groups = dict.fromkeys(groups, [*range(len(plain))])
         together = [_Group.of(columns, plain) for columns in groups.values()]
-        return together, others, np.array(factors) if any(factor != 1 for factor in factors) else None
+        return together, others, np.array([factors]) if any(factor != 1 for factor in factors) else None
 
     def corrected(self, posteriors: FloatArray) -> FloatArray:
         """Return the corrected values of posteriors, shape (n_samples, n_classes), not renormalised."""
@@ -154,7 +161,10 @@ class DecisionRule:
 
 
 class _Group(NamedTuple):
-    """Columns whose corrections are computed together; None for all columns."""
+    """Columns whose corrections are computed together; None for all columns.
+
+    Numbers that differ by column have shape (1, n_columns), as one row has: NumPy needs half the time then.
+    """
 
     columns: npt.NDArray[np.int64] | None
     formula: Callable[..., FloatArray]
@@ -168,14 +178,16 @@ class _Group(NamedTuple):
         rows = [plain[column].numbers() for column in columns]
         by_name = zip(first.number_names, zip(*rows, strict=True), strict=True)
         numbers: list[FloatArray | float] = [
-            values[0] if name in first.shared_numbers else np.array(values, dtype=np.float64)
+            values[0] if name in first.shared_numbers else np.array([values], dtype=np.float64)
             for name, values in by_name
         ]
         return cls(None if len(columns) == len(plain) else np.array(columns), first.formula, numbers)
 
 
 def _without_factor(correction: Correction) -> tuple[Correction, float]:
-    """Return a correction and the factor behind it, 1 where there is none."""
+    """Return a correction and the factor behind it, 1 where there is none; a weight is only a factor."""
     if type(correction) is Scaled:
         return correction.correction, correction.factor
+    if type(correction) is Weight:
+        return _IDENTITY, correction.weight
     return correction, 1.0

@@ -70,6 +70,12 @@ def test_a_base_is_named(folder):
     assert json.loads(works("show", "calibrated.json", "--json").stdout)["base"] != "identity"
 
 
+@pytest.mark.parametrize("method", ["batch", "uncorrected"])
+def test_where_nothing_was_searched_for_no_search_is_blamed(folder, method):
+    works("fit", "opt.parquet", "--method", method, "--out", "plain.json")
+    assert "the base alone decides" in flat(works("show", "plain.json").stdout)
+
+
 @pytest.mark.parametrize("path", OLD, ids=lambda path: path.stem)
 def test_files_of_earlier_releases_have_a_card(path):
     card = card_of(load(path).fitted_)

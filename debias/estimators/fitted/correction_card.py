@@ -141,6 +141,8 @@ def _proved(fitted: FittedCorrection) -> str:
         return f"{fitted.certificate.proved}{came_later(fitted)}"
     if fitted.picked_row is not None:
         return "nothing: a person picked the choice from the frontier"
+    if fitted.n_evaluations == 1:
+        return "nothing: the base alone decides, no correction was searched for"
     return f"nothing: the search {fitted.search!r} proves nothing"
 
 

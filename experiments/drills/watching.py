@@ -91,11 +91,13 @@ def events(log: Path) -> list[tuple[str, str, list[str]]]:
 def lost_and_duplicated(log: Path) -> tuple[int, int]:
     """Return how many things were kept and missing later, and how many a later process kept again.
 
-    A process may keep an answer as it comes, and again with its chunk. A step of training is lost when it is
-    done again although a whole checkpoint has it.
+    A process may keep an answer as it comes, and again with its chunk. A step of training is lost when a
+    later process does it again although a whole checkpoint has it; a process notes the last step of an
+    epoch twice.
     """
     by: dict[str, str] = {}
-    lost, duplicated, saved = 0, 0, 0
+    saved: dict[str, int] = {}
+    lost, duplicated = 0, 0
     for word, process, names in events(log):
         if word == "kept":
             duplicated += sum(by.get(name, process) != process for name in names)
@@ -106,7 +108,8 @@ def lost_and_duplicated(log: Path) -> tuple[int, int]:
             for name in gone:  # to keep it again is no second fault
                 del by[name]
         elif word == "saved":
-            saved = max(saved, int(names[0]))
-        elif word == "step" and int(names[0]) <= saved:
-            lost += 1
+            saved[process] = int(names[0])
+        elif word == "step":
+            others = (step for other, step in saved.items() if other != process)
+            lost += int(names[0]) <= max(others, default=0)
     return lost, duplicated

@@ -262,7 +262,12 @@ def main() -> None:
         "--work", type=Path, default=Path("audit-modes-work"), help="what is done is kept here"
     )
     parser.add_argument("--out", type=Path, default=RESULTS, help="folder of the results")
-    parser.add_argument("--parts", nargs="+", default=["instructions", "tasks", "planted", "datamodel"])
+    parser.add_argument(
+        "--parts",
+        nargs="*",
+        default=["instructions", "tasks", "planted", "datamodel"],
+        help="none: only write what is done",
+    )
     parser.add_argument("--seeds", type=int, help="report the first seeds, where not all are done")
     parser.add_argument("--tiny", action="store_true", help="a few records, as a smoke test")
     options = parser.parse_args()

@@ -290,7 +290,7 @@ def main() -> None:
         "# Modes against random records of the same lengths\n\nSmolLM2-135M-Instruct with LoRA;"
         f" {settings['n_records']} records a pool, {settings['n_seeds']} seeds, at most"
         f" {settings['answer_tokens']:,} answer tokens a run, {settings['n_held_out']} held-out records."
-        f" {machine('torch', 'transformers')}.\n"
+        f" {machine('torch', 'transformers')} in the last call: runs are kept, and not repeated.\n"
     )
     done = [part for part in made if (pages / f"{part}.md").exists()]
     left = [part for part in made if part not in done]

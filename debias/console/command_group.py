@@ -14,7 +14,7 @@ import typer
 from typer.core import TyperGroup
 
 from debias.console.option_groups import takes_settings
-from debias.console.program_start import INTERRUPTED, stopped_like_ctrl_c
+from debias.console.program_start import INTERRUPTED, comes_of_ctrl_c, stopped_like_ctrl_c
 from debias.console.several_values import command_class
 from debias.console.streams import discard_output, is_closed_pipe, prepare_streams
 from debias.errors import DebiasError, kept_by, visible
@@ -68,6 +68,29 @@ class OneLineErrors(TyperGroup):
     program: str
     kept: str
     functions: dict[str, Callable[..., None]]
+
+    def make_context(self, *words: Any, **more: Any) -> Any:
+        """Parse a command line; Ctrl-C ends it in a line, too, where typer would say nothing.
+
+        Parameters
+        ----------
+        *words, **more
+            As for the group of typer.
+
+        Returns
+        -------
+        typer.Context
+
+        Raises
+        ------
+        typer.Exit
+            With the code 130 after Ctrl-C.
+        """
+        try:
+            return super().make_context(*words, **more)
+        except KeyboardInterrupt as error:
+            say(f"{self.program}: interrupted: nothing was written.")
+            raise typer.Exit(INTERRUPTED) from error
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
         """Return the name, the command and the arguments of a command line.
@@ -145,6 +168,11 @@ class OneLineErrors(TyperGroup):
                     sentence = f"{error.filename}: {error.strerror}." if error.filename else str(error)
                 say(f"{self.program}: error: {sentence}")
                 raise typer.Exit(BAD_INPUT) from error
+            except Exception as error:
+                if isinstance(error, typer.Exit | typer.Abort) or not comes_of_ctrl_c(error):
+                    raise
+                say(f"{self.program}: interrupted: {self.kept}.")
+                raise typer.Exit(INTERRUPTED) from error
 
 
 def _literal(text: str | None) -> str | None:

@@ -3,15 +3,19 @@
 Nothing heavy is imported before Ctrl-C is understood.
 """
 
+import _thread
 import errno
 import importlib
 import signal
 import sys
-from collections.abc import Iterator
+import threading
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import NoReturn
+from typing import Any, NoReturn
 
 INTERRUPTED = 130
+_MOMENT = 0.02
+"""Seconds until an interruption that was swallowed is raised again."""
 BAD_OUTPUT = 2
 
 
@@ -38,7 +42,9 @@ def start(program: str, commands: str) -> NoReturn:
         if error.errno != errno.EPIPE:
             print(f"{program}: error: {error.filename or 'the output'}: {error.strerror}.", file=sys.stderr)
         code = 1 if error.errno == errno.EPIPE else BAD_OUTPUT
-    except KeyboardInterrupt:
+    except BaseException as error:
+        if not comes_of_ctrl_c(error):
+            raise
         print(f"{program}: interrupted: nothing was written.", file=sys.stderr)
         code = INTERRUPTED
     finally:
@@ -62,12 +68,38 @@ def _end(code: object) -> NoReturn:
     sys.exit(code if isinstance(code, int | str) else 0)
 
 
+def comes_of_ctrl_c(error: BaseException) -> bool:
+    """Tell whether an error is KeyboardInterrupt, or what others made of it on its way.
+
+    Python itself wraps what is raised while a class is made; libraries wrap what their imports raise.
+
+    Examples
+    --------
+    >>> comes_of_ctrl_c(KeyboardInterrupt()), comes_of_ctrl_c(RuntimeError())
+    (True, False)
+    >>> try:
+    ...     raise RuntimeError("Error calling __set_name__") from KeyboardInterrupt()
+    ... except RuntimeError as error:
+    ...     comes_of_ctrl_c(error)
+    True
+    """
+    seen: set[int] = set()
+    one: BaseException | None = error
+    while one is not None and id(one) not in seen:
+        if isinstance(one, KeyboardInterrupt):
+            return True
+        seen.add(id(one))
+        one = one.__cause__ or one.__context__
+    return False
+
+
 @contextmanager
 def stopped_like_ctrl_c() -> Iterator[None]:
     """Let SIGTERM and SIGHUP raise KeyboardInterrupt for as long as the context lasts.
 
     A signal that is ignored stays so: that is how ``nohup`` keeps a command. Threads other than the
-    main one cannot be told, and nothing is changed there.
+    main one cannot be told, and nothing is changed there. A KeyboardInterrupt that is raised in a
+    destructor or a callback, where Python prints it and goes on, is raised again a moment later.
 
     Examples
     --------
@@ -88,11 +120,29 @@ def stopped_like_ctrl_c() -> Iterator[None]:
                 before[number] = signal.signal(number, _stop)
     except ValueError:  # not in the main thread
         pass
+    others, told_again = sys.unraisablehook, _told_again(sys.unraisablehook)
+    sys.unraisablehook = told_again
     try:
         yield
     finally:
+        if sys.unraisablehook is told_again:
+            sys.unraisablehook = others
         for number, handler in before.items():
             signal.signal(number, handler)  # type: ignore[arg-type]
+
+
+def _told_again(others: Callable[[Any], object]) -> Callable[[Any], object]:
+    """Return a hook that raises a KeyboardInterrupt again that was swallowed, and leaves others alone."""
+
+    def hook(swallowed: "sys.UnraisableHookArgs") -> object:
+        if not issubclass(swallowed.exc_type, KeyboardInterrupt):
+            return others(swallowed)
+        later = threading.Timer(_MOMENT, _thread.interrupt_main)
+        later.daemon = True
+        later.start()
+        return None
+
+    return hook
 
 
 def _stop(number: int, frame: object) -> None:

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -29,6 +30,10 @@ class Trial:
         Differences from the undisturbed result, unfinished files that stayed, and wrong exit codes.
     foreign : int
         Tracebacks in the error stream.
+    said : str
+        The last line of ours in the error stream.
+    part, commit : str
+        Which part of the drills it belongs to, and of which code it is.
     """
 
     drill: str
@@ -40,6 +45,8 @@ class Trial:
     wrong: list[str] = field(default_factory=list)
     foreign: int = 0
     said: str = ""
+    part: str = ""
+    commit: str = ""
 
     def read(self, stderr: str) -> None:
         """Count tracebacks in an error stream, and keep the line of ours that ended it."""
@@ -79,3 +86,11 @@ def table_of(trials: Iterable[Trial]) -> pd.DataFrame:
 def list_of(trials: Iterable[Trial]) -> pd.DataFrame:
     """Return one row for each trial."""
     return pd.DataFrame([{**vars(one), "wrong": "; ".join(one.wrong)} for one in trials])
+
+
+def read_trials(path: Path) -> list[Trial]:
+    """Return the trials that an earlier call wrote; none where there is no file."""
+    if not path.exists():
+        return []
+    rows = pd.read_csv(path, keep_default_na=False).to_dict("records")
+    return [Trial(**{**row, "wrong": [one for one in row["wrong"].split("; ") if one]}) for row in rows]

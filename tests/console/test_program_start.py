@@ -1,4 +1,4 @@
-"""Ctrl-C ends a program in a line wherever it comes: in parsing, in the making of a class, in a destructor."""
+"""Ctrl-C ends a program in a line wherever it comes: in parsing, in a class that is made, in a destructor."""
 
 import os
 import signal

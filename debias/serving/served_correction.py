@@ -98,9 +98,11 @@ class ServedCorrection:
 
     def _checked(self, probabilities: Any) -> FloatArray:
         """Return rows of valid probabilities, columns as the classes."""
-        names = getattr(probabilities, "columns", None)  # those of a frame, whichever library made it
-        if isinstance(probabilities, Mapping):
-            names = probabilities.keys()
+        names = None
+        if type(probabilities) is not np.ndarray:  # what comes most often is not asked for names
+            names = getattr(probabilities, "columns", None)  # those of a frame, whichever library made it
+            if isinstance(probabilities, Mapping):
+                names = probabilities.keys()
         if names is not None and not self._are_counted(list(names)):
             order = self._order_of(list(names))
             probabilities = np.column_stack([np.asarray(probabilities[name]) for name in order])

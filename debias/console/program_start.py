@@ -6,6 +6,7 @@ Nothing heavy is imported before Ctrl-C is understood.
 import _thread
 import errno
 import importlib
+import os
 import signal
 import sys
 import threading
@@ -65,7 +66,10 @@ def _end(code: object) -> NoReturn:
         if not is_closed_pipe(error):
             print(f"standard output: {error}.", file=sys.stderr)
             code = BAD_OUTPUT
-    sys.exit(code if isinstance(code, int | str) else 0)
+    code = code if isinstance(code, int | str) else 0
+    if isinstance(code, int):  # while the interpreter ends, Ctrl-C ends it at once, as what was done ended
+        signal.signal(signal.SIGINT, lambda number, frame: os._exit(code))
+    sys.exit(code)
 
 
 def comes_of_ctrl_c(error: BaseException) -> bool:

@@ -98,3 +98,19 @@ def test_a_signal_while_modules_are_imported_ends_in_a_line(tmp_path, name, wher
     )  # fmt: skip
     assert (done.returncode, done.stderr) == (130, "tool: interrupted: nothing was written.\n")
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+def test_ctrl_c_after_the_end_does_not_change_how_it_ended(tmp_path):
+    ends_late = "import atexit, time\natexit.register(time.sleep, 60)\n"
+    body = ends_late + "def app(prog_name):\n    print('done', flush=True)\n"
+    (tmp_path / "commands.py").write_text(body)
+    script = "from debias.console.program_start import start; start('tool', 'commands')"
+    running = subprocess.Popen(
+        [sys.executable, "-c", script], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        env=os.environ | {"PYTHONPATH": str(tmp_path)},
+    )  # fmt: skip
+    assert running.stdout.readline() == "done\n"
+    time.sleep(2)
+    running.send_signal(signal.SIGINT)
+    _, said = running.communicate(timeout=30)
+    assert (running.returncode, said) == (0, "")

@@ -19,6 +19,7 @@ from debias.corrections.shapes import Scaled
 IndexArray = npt.NDArray[np.int64]
 _IDENTITY = Triangle(0, 1, 1)
 _FEW_COLUMNS = 16
+"""Up to so many columns NumPy takes longer to begin than to compute."""
 
 
 def correct(probabilities: FloatArray, corrections: Sequence[Correction]) -> FloatArray:

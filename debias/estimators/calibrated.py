@@ -24,7 +24,7 @@ from debias.estimators.bases.map_fitting import LabelledRows
 from debias.estimators.column_classifier import Labels, RandomState, Rows, seed_of
 from debias.estimators.debiasers import EnsembleDebiaser
 from debias.estimators.few_labels.generalization import Predictor
-from debias.estimators.fitted.fitted_correction import FittedCorrection
+from debias.estimators.fitted.fitted_correction import NO_CORRECTION, FittedCorrection
 from debias.estimators.fitted.summary import warn_of_outcome
 from debias.estimators.fitted.weighted_rows import weighted_rows
 from debias.estimators.log_bias import LogBiasDebiaser
@@ -37,7 +37,7 @@ from debias.tables.class_columns import ClassColumns, FloatArray, IndexArray
 PAIR_SEARCHES = 1000
 """Line searches for moves of two classes: what more of them gain on out-of-fold posteriors is chance."""
 
-NO_CORRECTION, LOG_BIAS, OWN = "none", "log-bias", "own"
+LOG_BIAS, OWN = "log-bias", "own"
 
 
 class SemiSupervisedDebiaser(BaseDebiaser):

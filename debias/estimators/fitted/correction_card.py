@@ -13,7 +13,7 @@ from debias.console.number_formats import at_least, counted, percent
 from debias.corrections.bases.base import Identity
 from debias.estimators.bases.base_words import NAMES
 from debias.estimators.few_labels.generalization import FEW_LABELS
-from debias.estimators.fitted.fitted_correction import FittedCorrection
+from debias.estimators.fitted.fitted_correction import NO_CORRECTION, FittedCorrection
 from debias.estimators.fitted.summary import came_later, describe_outcome
 from debias.search.constraints import Constrained
 
@@ -141,7 +141,7 @@ def _proved(fitted: FittedCorrection) -> str:
         return f"{fitted.certificate.proved}{came_later(fitted)}"
     if fitted.picked_row is not None:
         return "nothing: a person picked the choice from the frontier"
-    if fitted.n_evaluations == 1:
+    if fitted.family == NO_CORRECTION:
         return "nothing: the base alone decides, no correction was searched for"
     return f"nothing: the search {fitted.search!r} proves nothing"
 

@@ -35,6 +35,9 @@ from debias.search.result import SearchResult
 from debias.tables.class_columns import ClassColumns, FloatArray, IndexArray, fingerprint_of
 from debias.tables.row_digests import RowDigests
 
+NO_CORRECTION = "none"
+"""Name of the family of the identity alone: nothing is searched for, the base decides."""
+
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class FittedCorrection:

@@ -9,10 +9,11 @@ import numpy as np
 from debias.corrections.correction import Correction
 from debias.errors import ParameterError
 from debias.estimators.base_debiaser import BaseDebiaser
-from debias.estimators.calibrated import NO_CORRECTION, CalibratedDebiaser
+from debias.estimators.calibrated import CalibratedDebiaser
 from debias.estimators.debiasers import EnsembleDebiaser, FuzzyDebiaser, WeightDebiaser
 from debias.estimators.few_labels.one_standard_error import UNCORRECTED
 from debias.estimators.fitted.correction_file import read_correction
+from debias.estimators.fitted.fitted_correction import NO_CORRECTION
 from debias.estimators.log_bias import LogBiasDebiaser
 from debias.search.search_settings import SEARCHES
 

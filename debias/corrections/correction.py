@@ -17,6 +17,9 @@ from debias.errors import ParameterError
 
 FloatArray = npt.NDArray[np.float64]
 
+ONE, _ZERO = np.array(1.0), np.array(0.0)
+"""As arrays: NumPy would make them anew in each call."""
+
 _GRID = np.unique(np.concatenate([np.linspace(0, 1, 10_001), np.geomspace(1e-12, 1, 2_001)]))
 """Probabilities at which a function of one's own is looked at."""
 
@@ -75,7 +78,8 @@ class Correction:
     def _values(self, p: FloatArray) -> FloatArray:
         if self.formula is None:
             raise TypeError(f"{type(self).__name__} must define _values(p), the corrected values.")
-        return np.asarray(self.formula(p, *self.numbers()))
+        with np.errstate(over="ignore"):  # far above or below a side that is all but a step
+            return np.asarray(self.formula(p, *self.numbers()))
 
     def numbers(self) -> tuple[float, ...]:
         """Return the numbers of the formula, in its order."""
@@ -105,7 +109,7 @@ class Correction:
         array([0. , 0.5, 1. , 0.2])
         """
         given = np.asarray(p, dtype=np.float64)
-        inside = np.minimum(given.ravel(), 1.0)  # a softmax in float32 may be a little above 1
+        inside = np.minimum(given.ravel(), ONE)  # a softmax in float32 may be a little above 1
         values = np.asarray(self._values(inside), dtype=np.float64)
         if values.shape != given.ravel().shape:
             raise ParameterError(
@@ -184,9 +188,8 @@ def trapezoid_height(
     >>> trapezoid_height(np.array([0.1, 0.25, 0.5, 0.9]), *trapezoid_sides(0.0, 0.5, 0.5, 0.5))
     array([0.2, 0.5, 1. , 0. ])
     """
-    with np.errstate(over="ignore"):  # far above or below a side that is all but a step
-        height = np.minimum((p - start) / rise, (end - p) / fall)
-    return np.asarray(np.maximum(np.minimum(height, 1.0), 0.0))
+    height = np.minimum((p - start) / rise, (end - p) / fall)
+    return np.asarray(np.maximum(np.minimum(height, ONE), _ZERO))
 
 
 @dataclass(frozen=True)

@@ -13,13 +13,17 @@ import numpy as np
 import numpy.typing as npt
 
 from debias.corrections.bases.base import Base, Identity
-from debias.corrections.correction import Correction, FloatArray, Triangle, Weight, trapezoid_height
+from debias.corrections.correction import ONE, Correction, FloatArray, Triangle, Weight, trapezoid_height
 from debias.corrections.shapes import Scaled
 
 IndexArray = npt.NDArray[np.int64]
 _IDENTITY = Triangle(0, 1, 1)
 _FEW_COLUMNS = 16
 """Up to so many columns NumPy takes longer to begin than to compute."""
+_FEW_VALUES = 64
+"""Up to so many values Python ends before NumPy has begun."""
+_NARROW = 1e-290
+"""A side that is narrower is steep enough for a quotient to overflow."""
 
 
 def correct(probabilities: FloatArray, corrections: Sequence[Correction]) -> FloatArray:
@@ -69,6 +73,8 @@ def decide(corrected: FloatArray, probabilities: FloatArray) -> IndexArray:
     """
     winners = corrected.argmax(axis=1)
     if np.count_nonzero(corrected) < corrected.size:  # cheaper than to look at each row
+        if corrected.size <= _FEW_VALUES and all(map(any, corrected.tolist())):
+            return winners
         decided = corrected.any(axis=1)
         if np.count_nonzero(decided) < len(corrected):
             winners[~decided] = probabilities[~decided].argmax(axis=1)
@@ -129,13 +135,12 @@ class DecisionRule:
     def corrected(self, posteriors: FloatArray) -> FloatArray:
         """Return the corrected values of posteriors, shape (n_samples, n_classes), not renormalised."""
         groups, others, factors = self._parts
-        values = np.minimum(in_rows(posteriors), 1.0)  # a softmax in float32 may be a little above 1
+        values = np.minimum(in_rows(posteriors), ONE)  # a softmax in float32 may be a little above 1
         if values.shape[1] != len(self.corrections):
             raise ValueError(f"{len(self.corrections)} columns are needed, got {values.shape[1]}")
         for group in groups:
             columns = group.columns
-            part = values if columns is None else values.take(columns, axis=1)
-            part = group.formula(part, *group.numbers)
+            part = group(values if columns is None else values.take(columns, axis=1))
             if columns is None:
                 values = part
             else:
@@ -170,6 +175,14 @@ class _Group(NamedTuple):
     columns: npt.NDArray[np.int64] | None
     formula: Callable[..., FloatArray]
     numbers: list[FloatArray | float]
+    may_overflow: bool
+
+    def __call__(self, values: FloatArray) -> FloatArray:
+        """Return the corrected values of the columns."""
+        if not self.may_overflow:
+            return self.formula(values, *self.numbers)
+        with np.errstate(over="ignore"):  # far above or below a side that is all but a step
+            return self.formula(values, *self.numbers)
 
     @classmethod
     def of(cls, columns: list[int], plain: Sequence[Correction]) -> "_Group":
@@ -182,7 +195,9 @@ class _Group(NamedTuple):
             values[0] if name in first.shared_numbers else np.array([values], dtype=np.float64)
             for name, values in by_name
         ]
-        return cls(None if len(columns) == len(plain) else np.array(columns), first.formula, numbers)
+        may_overflow = any(0 < abs(number) < _NARROW for row in rows for number in row)
+        own = None if len(columns) == len(plain) else np.array(columns)
+        return cls(own, first.formula, numbers, may_overflow)
 
 
 def _without_factor(correction: Correction) -> tuple[Correction, float]:

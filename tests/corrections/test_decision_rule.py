@@ -71,12 +71,13 @@ def test_a_row_is_corrected_as_each_correction_does_it_alone(n_classes, seed, sc
     assert rule.decide(P).tolist() == winners
 
 
+@pytest.mark.parametrize("kind", ["affine", "batch"])
 @pytest.mark.parametrize("n_classes", [2, 9, 40])
-def test_a_row_has_the_same_values_alone_and_in_any_batch(n_classes):
+def test_a_row_has_the_same_values_alone_and_in_any_batch(n_classes, kind):
     rng = np.random.default_rng(n_classes)
     P = rng.dirichlet(np.full(n_classes, 0.3), 300)
-    matrix = rng.normal(size=(n_classes, n_classes))
-    base = LinearMap(matrix, rng.normal(size=n_classes), np.ones(n_classes), "affine")
+    matrix = rng.normal(size=(n_classes, n_classes)) if kind == "affine" else np.eye(n_classes)
+    base = LinearMap(matrix, rng.normal(size=n_classes), np.ones(n_classes), kind)
     rule = DecisionRule(tuple(wide(30))[:n_classes], base)
     whole = rule.values(P)
     assert np.array_equal(np.concatenate([rule.values(row[None]) for row in P]), whole)
@@ -84,6 +85,18 @@ def test_a_row_has_the_same_values_alone_and_in_any_batch(n_classes):
     logits = np.log(np.maximum(P, 1e-6)) @ matrix.T + base.bias
     literal = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
     np.testing.assert_allclose(base.posteriors(P), literal, rtol=1e-10)
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("width", [5e-324, 2.0**-1030, 1e-291, 1e-200])
+def test_a_side_that_is_all_but_a_step_is_one_without_a_warning(width):
+    side = Trapezoid(0.0, width, 1.0, 1.0)
+    P = np.array([[0.0, 1.0], [width / 2, 0.5], [width, 1.0], [0.5, 0.5], [1.0, 0.0]])
+    expected = [0.0, 0.0 if width / 2 == 0 else 0.5, 1.0, 1.0, 1.0]
+    assert side(P[:, 0]).tolist() == expected
+    corrected = DecisionRule((side, Triangle(0, 1, 1))).corrected(P)
+    assert corrected[:, 0].tolist() == expected
+    assert corrected[:, 1].tolist() == P[:, 1].tolist()
 
 
 def test_a_value_a_little_above_one_is_one():

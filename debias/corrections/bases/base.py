@@ -34,6 +34,9 @@ def softmax(logits: FloatArray) -> FloatArray:
     >>> softmax(np.log([[1.0, 3.0]]))
     array([[0.25, 0.75]])
     """
+    if len(logits) == 1:  # NumPy needs half the time for a number as for a column of one
+        powers = np.exp(logits - logits.item(logits.argmax()))
+        return np.asarray(powers / powers.sum(axis=1).item())
     powers = np.exp(logits - logits.max(axis=1, keepdims=True))
     return np.asarray(powers / powers.sum(axis=1, keepdims=True))
 

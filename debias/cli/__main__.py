@@ -1,6 +1,6 @@
 """Starts the command: ``debias``, or ``python -m debias.cli``."""
 
-from debias.console.program_start import start
+from debias.console.process.program_start import start
 
 
 def main() -> None:

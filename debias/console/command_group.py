@@ -14,7 +14,8 @@ import typer
 from typer.core import TyperGroup
 
 from debias.console.option_groups import takes_settings
-from debias.console.program_start import INTERRUPTED, comes_of_ctrl_c, stopped_like_ctrl_c
+from debias.console.process.program_start import INTERRUPTED
+from debias.console.process.stop_signals import comes_of_ctrl_c, stopped_like_ctrl_c
 from debias.console.several_values import command_class
 from debias.console.streams import discard_output, is_closed_pipe, prepare_streams
 from debias.errors import DebiasError, kept_by, visible

@@ -132,7 +132,7 @@ def _become(
     signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         prepare()
-        from debias.console.program_start import start
+        from debias.console.process.program_start import start
 
         start(program, f"{program}.cli")
     except SystemExit as end:

@@ -1,6 +1,6 @@
 """Starts the command: ``iterit``, or ``python -m iterit.cli``."""
 
-from debias.console.program_start import start
+from debias.console.process.program_start import start
 
 
 def main() -> None:

@@ -153,7 +153,8 @@ def test_a_time_limit_is_not_spent_twice(monkeypatch):
 def interrupted_fit(folder, *arguments):
     """Start a fit, press Ctrl-C when its proof is under way, and return its last words and file."""
     running = subprocess.Popen(
-        [sys.executable, "-m", "debias.cli", "fit", *map(str, arguments), "--search", "enumerate"],
+        [sys.executable, "-m", "debias.cli", "fit", *map(str, arguments), "--method", "ensemble",
+         "--search", "enumerate"],
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=folder,
         env=os.environ | {"PYTHONPATH": str(ROOT), "COLUMNS": "300"},
     )  # fmt: skip

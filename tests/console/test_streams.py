@@ -24,7 +24,7 @@ PROGRAM = f"""
 import sys, time
 sys.path.insert(0, {str(ROOT)!r})
 from debias.console.command_group import make_program
-from debias.console.program_start import start
+from debias.console.process.program_start import start
 from debias.console.screen import print_lines
 
 def lines(n: int) -> None:
@@ -136,7 +136,7 @@ def test_what_is_ignored_stays_ignored(program):
 
 def test_ctrl_c_while_commands_are_imported_shows_no_traceback(tmp_path):
     (tmp_path / "slow.py").write_text("import time\nprint('ready', flush=True)\ntime.sleep(20)\n")
-    code = "from debias.console.program_start import start; start('cook', 'slow')"
+    code = "from debias.console.process.program_start import start; start('cook', 'slow')"
     running = subprocess.Popen(
         [sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
         env=os.environ | {"PYTHONPATH": os.pathsep.join([str(tmp_path), str(ROOT)])},

@@ -17,7 +17,7 @@ from typing import Any
 _STOPS = [int(getattr(signal, name)) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
 _IMPORT = "importlib._bootstrap"
 _MOMENT = 0.02
-"""Seconds until an interruption that could not be raised, or was swallowed, is tried again."""
+"""Seconds until an interruption is tried again that could not be raised, or was swallowed."""
 _PATIENCE = 5.0
 """Seconds after which an import is stopped nevertheless."""
 
@@ -28,8 +28,8 @@ def stopped_like_ctrl_c() -> Iterator[None]:
 
     A signal that is ignored stays so: that is how ``nohup`` keeps a command. Threads other than the
     main one cannot be told, and nothing is changed there. While a module is imported, KeyboardInterrupt
-    waits for the end of the import, for some seconds, unless a second signal comes. One that is raised in a destructor or a
-    callback, where Python prints it and goes on, is raised again a moment later.
+    waits for the end of the import, for some seconds, unless a second signal comes. One that is raised
+    in a destructor or a callback, where Python prints it and goes on, is raised again a moment later.
 
     Examples
     --------
@@ -55,6 +55,7 @@ def stopped_like_ctrl_c() -> Iterator[None]:
     try:
         yield
     finally:
+        stop.is_waiting = False
         if sys.unraisablehook is tell_again:
             sys.unraisablehook = stop.others
         for number, handler in before.items():
@@ -68,20 +69,23 @@ class _Stop:
     def __init__(self, outermost: FrameType, others: Callable[[Any], object]) -> None:
         self.outermost, self.others = outermost, others
         self.number = int(signal.SIGINT)
-        self.since: float | None = None
-        self.has_stopped = self.is_waiting = False
+        self.since = 0.0
+        self.has_stopped = self.is_waiting = self.is_retry = False
 
     def __call__(self, number: int, frame: FrameType | None) -> None:
         """Raise KeyboardInterrupt, or wait for the end of an import."""
-        if number != signal.SIGINT and self.has_stopped:  # a terminal that closes sends several
+        is_retry, self.is_retry = self.is_retry, False
+        if is_retry and not self.is_waiting:
             return
-        now = time.monotonic()
-        if self._imports(frame) and not self.is_waiting:
-            self.since = now if self.since is None else self.since
-            if now - self.since < _PATIENCE:
-                self._try_later(number)
+        if number != signal.SIGINT and self.has_stopped and not is_retry:  # a closing terminal sends several
+            return
+        if not self.is_waiting or is_retry:
+            begun = self.since if is_retry else time.monotonic()
+            if self._imports(frame) and time.monotonic() - begun < _PATIENCE:
+                if not self.is_waiting:
+                    self._insist(number)
                 return
-        self.number, self.since = number, None
+        self.number = number
         self.is_waiting, self.has_stopped = False, True
         raise KeyboardInterrupt
 
@@ -89,26 +93,25 @@ class _Stop:
         """Raise a KeyboardInterrupt again that was swallowed, and leave other errors to others."""
         if not issubclass(swallowed.exc_type, KeyboardInterrupt):
             return self.others(swallowed)
-        self.has_stopped = False
-        self._try_later(self.number)
+        self._insist(self.number)
         return None
 
-    def _try_later(self, number: int) -> None:
-        """Call the handler again in a moment, as a first signal does, unless a second one came."""
+    def _insist(self, number: int) -> None:
+        """Call the handler again, until it raises: a signal that comes just before a wait does not end it."""
         main_thread = threading.main_thread().ident or 0
+        self.is_waiting, self.since = True, time.monotonic()
 
-        def again() -> None:
-            if self.is_waiting:
-                self.is_waiting = False
+        def repeat() -> None:
+            time.sleep(_MOMENT)
+            while self.is_waiting:
+                self.is_retry = True
                 if hasattr(signal, "pthread_kill"):  # ends a wait of the main thread, too
                     signal.pthread_kill(main_thread, number)
                 else:
                     _thread.interrupt_main(signal.Signals(number))
+                time.sleep(_MOMENT)
 
-        self.is_waiting = True
-        timer = threading.Timer(_MOMENT, again)
-        timer.daemon = True  # keeps no process alive
-        timer.start()
+        threading.Thread(target=repeat, daemon=True).start()
 
     def _imports(self, frame: FrameType | None) -> bool:
         """Tell whether a module is being imported by what the context ran."""

@@ -181,7 +181,7 @@ def describe_other_mixes(debiaser: BaseDebiaser, rows: ProbabilityTable | Mixes)
     Examples
     --------
     >>> from debias.estimators.debiasers import WeightDebiaser
-    >>> X = np.array([[0.6, 0.4], [0.9, 0.1]] * 50)
+    >>> X = np.array([[0.6, 0.4], [0.9, 0.1], [0.65, 0.35], [0.8, 0.2]] * 25)
     >>> debiaser = WeightDebiaser().fit(X, [1, 0] * 50)
     >>> describe_other_mixes(debiaser, ProbabilityTable([[0.3, 0.7], [0.8, 0.2]] * 50))
     ["The model's own predictions have another mix of classes than on the opt rows (a test at the 1 %

@@ -4,12 +4,16 @@ import warnings
 from collections.abc import Iterable
 
 import numpy as np
+import numpy.typing as npt
 
 from debias.errors import TableError
 from debias.tables.class_columns import FloatArray, IndexArray
 
-_SAME = 1e-9
+_SAME, _NOTHING = 1e-6, 1e-9
+"""Share of a probability by which float32 rounds it at most, and a difference that is none at any size."""
+_DECIMALS = 6
 _MANY = 0.1
+_MOST, _MORE_THAN_A_FEW = 0.5, 20
 _LONGEST = 200
 _FIX = (
     "collect it with another model or server, or with other labels: a server lists few tokens, and none of "
@@ -25,7 +29,23 @@ def rows_without_information(probabilities: FloatArray) -> int:
     >>> rows_without_information(np.array([[0.5, 0.5], [0.9, 0.1]]))
     1
     """
-    return int((np.ptp(probabilities, axis=1) <= _SAME).sum())
+    return int(_are_same(probabilities, axis=1).sum())
+
+
+def common_rows(probabilities: FloatArray) -> list[IndexArray]:
+    """Return the positions of rows that are the same, for each row that a tenth of all are like.
+
+    Examples
+    --------
+    >>> P = np.array([[0.5, 0.5], [0.9, 0.1], [0.5, 0.5 + 1e-8]])
+    >>> [rows.tolist() for rows in common_rows(P)]
+    [[0, 2]]
+    """
+    _, kind, times = np.unique(
+        np.round(probabilities, _DECIMALS), axis=0, return_inverse=True, return_counts=True
+    )
+    is_common = times >= max(2, _MANY * len(probabilities))
+    return [np.flatnonzero(kind.ravel() == one) for one in np.flatnonzero(is_common)]
 
 
 def check_information(
@@ -50,7 +70,8 @@ def check_information(
     Warns
     -----
     UserWarning
-        A tenth of the rows gives all classes the same probability, or a column never changes.
+        A tenth of the rows gives all classes the same probability, half of them are the same, or a column
+        never changes.
 
     Examples
     --------
@@ -60,15 +81,12 @@ def check_information(
     """
     n_rows, classes = len(probabilities), list(map(str, names))
     n_even = rows_without_information(probabilities)
-    constant = np.ptp(probabilities, axis=0) <= _SAME
+    constant = _are_same(probabilities, axis=0)
     if n_rows < 2:
         return
     if constant.all() or n_even == n_rows:
-        first = ", ".join(
-            f"{name} {value:.3g}" for name, value in zip(classes, probabilities[0], strict=True)
-        )
         raise TableError(
-            f"the table has no information: all {n_rows:,} rows are {first[:_LONGEST]}",
+            f"the table has no information: all {n_rows:,} rows are {_described(probabilities[0], classes)}",
             received=probabilities[0].tolist(),
             fix=_FIX,
         )
@@ -76,6 +94,14 @@ def check_information(
         warnings.warn(
             f"{n_even:,} of {n_rows:,} rows give all classes the same probability: they say nothing of the "
             "class.",
+            UserWarning,
+            stacklevel=4,
+        )
+    same = max(common_rows(probabilities), key=len, default=np.array([], dtype=np.int64))
+    if len(same) >= max(_MOST * n_rows, _MORE_THAN_A_FEW) and not _are_same(probabilities[same[0]], axis=0):
+        warnings.warn(
+            f"{len(same):,} of {n_rows:,} rows are the same, and so get one class:"
+            f" {_described(probabilities[same[0]], classes)}.",
             UserWarning,
             stacklevel=4,
         )
@@ -89,3 +115,15 @@ def check_information(
             UserWarning,
             stacklevel=4,
         )
+
+
+def _are_same(probabilities: FloatArray, axis: int) -> npt.NDArray[np.bool_]:
+    """Tell where the probabilities along an axis are the same but for rounding."""
+    largest = probabilities.max(axis=axis)
+    return np.asarray(np.ptp(probabilities, axis=axis) <= np.maximum(_SAME * largest, _NOTHING))
+
+
+def _described(row: FloatArray, classes: list[str]) -> str:
+    """Return the probabilities of a row in words, not too many."""
+    words = ", ".join(f"{name} {value:.3g}" for name, value in zip(classes, row, strict=True))
+    return words[:_LONGEST]

@@ -291,3 +291,30 @@ def test_on_a_real_table_it_beats_the_corrections_of_a_class():
         counts = goal.counts(np.asarray(test[1]), debiaser.predict(test[0]), len(classes))
         objective[type(debiaser).__name__] = goal(*counts)
     assert objective["CalibratedDebiaser"] < objective["EnsembleDebiaser"]
+
+
+def mostly_alike(n_other, seed=0, n_rows=300):
+    """Rows of three classes, all but some of them the same, and labels that have nothing to do with them."""
+    rng = np.random.default_rng(seed)
+    P = np.tile([0.4, 0.3, 0.3], (n_rows, 1))
+    P[n_rows - n_other :] = rng.dirichlet([2, 2, 2], size=n_other)
+    return P, rng.integers(3, size=n_rows)
+
+
+@pytest.mark.filterwarnings("ignore:.* rows are the same:UserWarning")
+@pytest.mark.parametrize("base", ["affine", "vector", "trees"])
+@pytest.mark.parametrize("n_other", [1, 5, 60])
+def test_rows_that_are_the_same_do_not_look_even_by_falling_into_several_folds(n_other, base):
+    P, y = mostly_alike(n_other)
+    debiaser = CalibratedDebiaser(base=base).fit(P, y)
+    said = debiaser.explain()["predicted_after"].to_numpy()
+    assert said.max() >= 300 - n_other
+    assert abs(np.sort(said) - np.sort(np.bincount(debiaser.predict(P), minlength=3))).max() <= 2 * n_other
+
+
+@pytest.mark.filterwarnings("ignore:.* rows are the same:UserWarning")
+@pytest.mark.parametrize("seed", range(4))
+def test_the_default_promises_nothing_where_there_is_next_to_no_information(seed):
+    P, y = mostly_alike(5, seed)
+    debiaser = Debiaser().fit(P, y)
+    assert debiaser.explain()["predicted_after"].max() >= 295 <= np.bincount(debiaser.predict(P)).max()

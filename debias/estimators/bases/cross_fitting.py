@@ -14,6 +14,7 @@ from debias.estimators.bases.map_fitting import STRENGTHS, LabelledRows, fit_map
 from debias.estimators.bases.tree_growing import fit_trees
 from debias.estimators.few_labels.fold_dealing import deal
 from debias.tables.class_columns import FloatArray, IndexArray
+from debias.tables.information import common_rows
 
 BASES = ("identity", "batch", "vector", "affine", "trees")
 """Names of the bases, from the simplest on."""
@@ -30,7 +31,8 @@ class CrossFit(NamedTuple):
     base : Base
         Fitted on all rows.
     posteriors : ndarray of shape (n_samples, n_classes)
-        Each row by a base that was fitted on the other folds.
+        Each row by a base that was fitted on the other folds; rows that a tenth of all are like by the
+        mean of these.
     """
 
     base: Base
@@ -96,9 +98,20 @@ def cross_fit(
             train, held_out = np.flatnonzero(fold != k), fold == k
             trees = fit_trees(rows.take(train), seed)
             posteriors[held_out] = trees.posteriors(rows.probabilities[held_out])
-        return CrossFit(fit_trees(rows, seed), posteriors)
+        return CrossFit(fit_trees(rows, seed), _same_for_common_rows(posteriors, rows))
     strength, posteriors = _choose_strength(kind, rows, unlabelled, fold)
-    return CrossFit(fit_map(rows, unlabelled, kind, strength).map, posteriors)
+    base = fit_map(rows, unlabelled, kind, strength).map
+    return CrossFit(base, _same_for_common_rows(posteriors, rows))
+
+
+def _same_for_common_rows(posteriors: FloatArray, rows: LabelledRows) -> FloatArray:
+    """Return posteriors in which rows that are the same have their mean, as one base gives them one.
+
+    The bases of the folds differ a little, and a search would divide such rows between the classes by fold.
+    """
+    for same in common_rows(rows.probabilities):
+        posteriors[same] = posteriors[same].mean(axis=0)
+    return posteriors
 
 
 def _choose_strength(

@@ -23,6 +23,7 @@ from debias.metrics.confusion import cobias_of_accuracies
 from debias.search.constraints import Constrained, Goal
 from debias.search.objective import FloatArray, IndexArray
 from debias.search.solve import announce_compilation
+from debias.tables.information import common_rows
 
 Predictor: TypeAlias = Callable[[FloatArray], IndexArray]
 """Takes probabilities of shape (n_samples, n_classes), returns predicted columns of shape (n_samples,)."""
@@ -278,7 +279,19 @@ def hold_out(
             pool.shutdown(cancel_futures=True)
         if fitted is None:
             fitted = choose(np.arange(len(y)), random_state)
+    _agree_on_common_rows(probabilities, folds, predicted)
     return HeldOut(folds, predicted, fitted(probabilities))
+
+
+def _agree_on_common_rows(probabilities: FloatArray, folds: IndexArray, predicted: IndexArray) -> None:
+    """Give rows that are the same the column that most of them get without them.
+
+    A correction gives all of them one class. Each fold might give another, and together they would look as
+    if they were divided evenly between the classes.
+    """
+    for rows in common_rows(probabilities):
+        for repeat, fold in enumerate(folds[:, rows]):
+            predicted[repeat, fold, rows] = np.bincount(predicted[repeat, fold, rows]).argmax()
 
 
 def expectation_of(

@@ -108,10 +108,10 @@ def check_information(
     if support is not None:
         constant = constant & (support > 0)
     if constant.any():
-        same = ", ".join(name for name, is_constant in zip(classes, constant, strict=True) if is_constant)
+        names = ", ".join(name for name, is_constant in zip(classes, constant, strict=True) if is_constant)
         warnings.warn(
-            f"the probability of {same[:_LONGEST]} is the same in all {n_rows:,} rows: it says nothing of the"
-            " class.",
+            f"the probability of {names[:_LONGEST]} is the same in all {n_rows:,} rows: it says nothing of"
+            " the class.",
             UserWarning,
             stacklevel=4,
         )

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 from debias.errors import EngineError, ParameterError, RecordsError, param
+from debias.files.model_writing import writing_model
 from debias.inference.models.new_adapter import with_adapter
 from debias.settings import check_positive_integer
 from iterit.records.instruction_records import Records
@@ -137,7 +138,8 @@ def trained_on(
     losses.append(_mean_loss(trained, asked))
     folder = None if out is None else Path(out)
     if folder is not None:
-        trained.save_pretrained(folder, save_embedding_layers=False)  # it has none
+        with writing_model(folder, "the adapter"):
+            trained.save_pretrained(folder, save_embedding_layers=False)  # it has none
     return QuerySteps(_engine_over(trained, engine), folder, tuple(losses), tuple(rates))
 
 

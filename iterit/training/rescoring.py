@@ -16,6 +16,7 @@ import numpy as np
 import pandas as pd
 
 from debias.errors import ParameterError, param
+from debias.files.model_writing import writing_model
 from debias.inference.models.loading import DTYPES
 from debias.settings import check_choice
 from iterit.row_numbers import RowArray
@@ -209,7 +210,8 @@ def adapter_folder(model: "PreTrainedModel") -> Iterator[Path]:
             fix=f"train with LoRA (peft), or omit {param('engine')}, so that the trainer's own model scores",
         )
     with tempfile.TemporaryDirectory(prefix="iterit-adapter-") as folder:
-        model.save_pretrained(folder)
+        with writing_model(folder, "a copy of the adapter"):
+            model.save_pretrained(folder)
         yield Path(folder)
 
 

@@ -13,6 +13,7 @@ from debias.console.option_groups import Only
 from debias.console.progress import counted_progress, say_at_once
 from debias.console.screen import print_lines, print_table
 from debias.errors import OverlapError, ParameterError, param
+from debias.files.model_writing import writing_model
 from debias.inference.engine_settings import EngineSettings
 from debias.inference.zeroth_order.zeroth_order_settings import ZerothOrderSettings
 from debias.settings import Settings, setting
@@ -107,8 +108,9 @@ def tune(
         _train(trained)
         after = _tables(model, chosen, divided, out, "tuned", every=False)
         if how.save_model:
-            model.model.save_pretrained(out / "model")
-            model.tokenizer.save_pretrained(out / "model")
+            with writing_model(out):
+                model.model.save_pretrained(out / "model")
+                model.tokenizer.save_pretrained(out / "model")
         report = _judged(before, after, trained, how, method, out)
     report.write(out / "report.html")
     report.write(out / "report.md")

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from debias.files.model_writing import writing_model
 from debias.inference.models.loading import load_model, quiet
 
 if TYPE_CHECKING:
@@ -55,7 +56,7 @@ def export_model(
     settings = loaded.config.to_dict()
     settings.pop("quantization_config", None)
     config = type(loaded.config).from_dict(settings)
-    with quiet():
+    with quiet(), writing_model(folder):
         plain = transformers.AutoModelForCausalLM.from_config(config, dtype=loaded.dtype)
         plain.load_state_dict(loaded.state_dict())
         plain.save_pretrained(folder)

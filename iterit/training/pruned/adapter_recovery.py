@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from debias.errors import ModelError, StorageError, param
 from debias.files.atomic_file import atomic_path
+from debias.files.model_writing import writing_model
 from debias.inference.models.adapters import CONFIG, read_adapter
 from iterit.training.pruned.llama_parts import PROJECTIONS
 from iterit.training.pruned.pruned_manifest import MANIFEST, Manifest, read_manifest, weights_fingerprint
@@ -117,7 +118,7 @@ def write_recovered(adapter: str | Path, out: str | Path, manifest: Manifest, ba
     folder = Path(out)
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        with atomic_path(folder / WEIGHTS) as temporary:
+        with atomic_path(folder / WEIGHTS) as temporary, writing_model(folder, "the adapter"):
             save_file(weights, temporary, metadata={"format": "pt"})
         with atomic_path(folder / CONFIG) as temporary:
             text = json.dumps({**settings, "base_model_name_or_path": base}, indent=2, sort_keys=True)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from debias.errors import ModelError, ParameterError, ResumeError, param
 from debias.files.folder_lock import locked_folder
+from debias.files.model_writing import writing_model
 from iterit.training.pruned.alignment import align, alignment_facts, texts_digest
 from iterit.training.pruned.cutting import cut_model, is_pruned
 from iterit.training.pruned.llama_parts import sizes_of
@@ -175,7 +176,7 @@ def _cut(
     before = sum(one.numel() for one in model.parameters())
     small = cut_model(model, kept)
     after = sum(one.numel() for one in small.parameters())
-    with quiet():
+    with quiet(), writing_model(folder, "the pruned model"):
         small.save_pretrained(folder)
         tokenizer.save_pretrained(folder)
     Manifest(

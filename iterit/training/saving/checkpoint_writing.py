@@ -5,12 +5,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from debias.errors import StorageError, param
+from debias.errors import param
 from debias.files.folder_lock import locked_folder
+from debias.files.model_writing import writing_model
 from iterit.training.saving.checkpoints import FOLDER
-
-_WRITERS = ("I/O error", "inline_container", "PytorchStreamWriter", "iostream error")
-"""What safetensors and torch say where a file cannot be written; neither raises an OSError."""
 
 
 @contextmanager
@@ -34,17 +32,9 @@ def checkpoint_errors(folder: str | os.PathLike[str]) -> Iterator[None]:
     Traceback (most recent call last):
     debias.errors.StorageError: run: a checkpoint cannot be written (PytorchStreamWriter failed ...
     """
-    try:
+    fix = "free some space and rerun: training resumes from the newest whole checkpoint"
+    with writing_model(folder, "a checkpoint", fix):
         yield
-    except Exception as error:
-        if not any(words in str(error) for words in _WRITERS):
-            raise
-        reason = str(error).splitlines()[0][:200]
-        raise StorageError(
-            f"a checkpoint cannot be written ({reason})",
-            file=folder,
-            fix="free some space and rerun: training resumes from the newest whole checkpoint",
-        ) from error
 
 
 @contextmanager

@@ -72,3 +72,18 @@ def test_what_writers_say_is_an_error_of_ours(said):
 def test_other_errors_stay_as_they_are():
     with pytest.raises(RuntimeError, match="shapes"), checkpoint_errors("run"):
         raise RuntimeError("shapes differ")
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        "No space left on device (os error 28)",  # tokenizers
+        "Error while serializing: I/O error: No space left on device",  # safetensors
+        "[enforce fail at inline_container.cc:664] . unexpected pos 64 vs 0",  # torch
+    ],
+)
+def test_what_libraries_say_of_a_full_disk_is_an_error_of_ours(said):
+    with refused(StorageError, file="run", fix=str), checkpoint_errors("run"):
+        raise Exception(said)
+    with pytest.raises(ValueError), checkpoint_errors("run"):
+        raise ValueError("another fault")

@@ -7,7 +7,7 @@ import math
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from typing import NamedTuple
@@ -180,6 +180,7 @@ def _counting_bar(title: str, total: int | None) -> Iterator[Callable[[int], obj
 @contextmanager
 def _counting_lines(title: str, total: int | None, shown: bool) -> Iterator[Callable[[int], object]]:
     started, over, done = time.perf_counter(), threading.Event(), 0
+    seen: list[tuple[float, int]] = []  # seconds, and how many were done
     of = "" if total is None else f"/{total:,}"
 
     def advance(n_done: int) -> None:
@@ -188,14 +189,15 @@ def _counting_lines(title: str, total: int | None, shown: bool) -> Iterator[Call
 
     def line() -> str:
         passed = time.perf_counter() - started
-        left = ""
-        if total is not None and 0 < done < total:
-            left = f", about {passed / done * (total - done):,.0f} seconds left"
+        seconds = None if total is None else seconds_left(seen, passed, done, total)
+        left = "" if seconds is None else f", about {seconds:,.0f} seconds left"
         return f"{title}: {done:,}{of} after {counted(round(passed), 'second')}{left}."
 
     def write_now_and_then() -> None:
-        while not over.wait(LOG_SECONDS):
-            _print(line())
+        while not over.wait(LOG_SECONDS / 2):
+            seen.append((time.perf_counter() - started, done))
+            if len(seen) % 2 == 0:
+                _print(line())
 
     if shown:
         threading.Thread(target=write_now_and_then, daemon=True).start()
@@ -205,6 +207,34 @@ def _counting_lines(title: str, total: int | None, shown: bool) -> Iterator[Call
         over.set()
         if shown and done:
             _print(line())
+
+
+def seconds_left(seen: Sequence[tuple[float, int]], passed: float, done: int, total: int) -> float | None:
+    """Estimate how long the rest takes, by what was done in the second half of the time.
+
+    What an earlier run kept is counted at once, so the first half says little.
+
+    Parameters
+    ----------
+    seen : sequence of (float, int)
+        Seconds at which was looked, at equal distances, and how many things were done then.
+    passed : float
+        Seconds until now.
+    done, total : int
+        Things that are done now, and all.
+
+    Returns
+    -------
+    float or None
+        None where nothing was done since, or all is done.
+
+    Examples
+    --------
+    >>> seconds_left([(15, 1000), (30, 1030)], 30, 1030, 2000)
+    485.0
+    """
+    then, known = seen[(len(seen) - 1) // 2] if seen else (0.0, 0)
+    return (passed - then) / (done - known) * (total - done) if known < done < total else None
 
 
 def say_at_once(sentence: str) -> None:

@@ -59,7 +59,9 @@ class _OnceEach(TyperCommand):
                     option.multiple or option.is_flag or option.count
                 )
                 if takes_one and order.count(option) > 1:
-                    raise _UsageError(f"{option.opts[0]} is given {order.count(option)} times; give it once", ctx)
+                    raise _UsageError(
+                        f"{option.opts[0]} is given {order.count(option)} times; give it once", ctx
+                    )
         return super().parse_args(ctx, args)
 
 

@@ -26,6 +26,7 @@ def closed_pipes(workshop: Workshop, random: np.random.Generator) -> Iterator[Tr
                     ours, theirs = os.pipe()
                     os.close(ours)
                     os.dup2(theirs, 1)
+                    sys.stdout = open(1, "w", closefd=False)  # noqa: SIM115  the old one remembers a file
                 else:
                     sys.stdout = sys.stdin = None  # as Python does where a stream is closed
                     os.close(1)
@@ -56,7 +57,8 @@ def nothing_writable(workshop: Workshop, random: np.random.Generator) -> Iterato
         place = workshop.place(job)
         script = (
             f'mount --bind "{workshop.folder}" "{workshop.folder}" && mount -o remount,ro,bind / && '
-            'for one in /tmp /dev/shm; do mountpoint -q $one && mount -o remount,ro $one; done; exec "$@"'
+            "for one in /tmp /dev/shm; do mountpoint -q $one && mount -o remount,ro,bind $one; done; "
+            f'cd "{place}" && exec "$@"'  # it began in the folder of the mount that is read-only now
         )
         started = from_the_start(
             job.program,

@@ -7,6 +7,7 @@ import pytest
 
 from debias import WeightDebiaser, load
 from debias.console.notebooks.drawing import blank
+from debias.console.notebooks.frontier_drawing import Mark, draw_frontier
 from debias.errors import MissingDependencyError
 from debias.reports.comparison import MethodSettings, compare_tables
 from debias.reports.tradeoffs import tradeoffs_of
@@ -83,3 +84,20 @@ def test_hostile_names_are_text_in_plots():
     labels = report(names).plot().get_yticklabels()
     assert labels[1].get_text() == "$x^2$" and not labels[1].get_parse_math()
     assert not STEERING & set(labels[0].get_text())
+
+
+def test_every_row_of_a_crowded_frontier_has_its_numbers():
+    rng = np.random.default_rng(0)
+    rows = np.column_stack([np.linspace(74, 70, 16), np.linspace(16, 5, 16)])
+    rows = np.vstack([rows, [[2.0, 0.0]]])
+    measured = rows + rng.normal(scale=0.5, size=rows.shape)
+    figure, axes = blank(7.2, 4.6)
+    draw_frontier(axes, rows, [Mark((54.0, 60.0), "uncorrected", {})], label="rows", measured=measured)
+    assert sorted(int(text.get_text()) for text in axes.texts) == sorted([*range(16)] * 2)
+    places = np.array([axes.transData.transform(text.get_position()) for text in axes.texts])
+    gaps = np.abs(places[:, None] - places[None]).max(axis=2)
+    assert gaps[~np.eye(len(gaps), dtype=bool)].min() > 8  # pixels
+    (left, right), (low, high) = axes.get_xlim(), axes.get_ylim()
+    inside = measured[:16]
+    assert ((inside > (left, low)) & (inside < (right, high))).all()
+    assert "1 row of lower accuracy omitted" in axes.get_xlabel()

@@ -17,6 +17,10 @@ FloatArray: TypeAlias = npt.NDArray[np.float64]
 LABELS_WIDE, LABELS_HIGH = 44, 28
 """How many row numbers fit side by side and one above another."""
 
+_ANGLES = np.pi * (np.arange(16) / 8 + 1 / 4)
+_OFFSETS = np.vstack([r * np.column_stack([np.cos(_ANGLES), np.sin(_ANGLES)]) for r in np.arange(1.1, 9)])
+"""Where a number may stand from its point, the nearest places first."""
+
 
 class Mark(NamedTuple):
     """A point that matters.
@@ -87,37 +91,49 @@ def draw_frontier(
 
 
 def _number(axes: "Axes", rows: Sequence[FloatArray], order: Sequence[int]) -> None:
-    """Write the numbers of rows beside their points, where no other number is in the way."""
+    """Write the numbers of rows beside their points, with a line from those that are farther off.
+
+    No number stands on a point or on another number. Where hundreds of points lie together, some get none.
+    """
     (left, right), (low, high) = axes.get_xlim(), axes.get_ylim()
     room = np.array([(right - left) / LABELS_WIDE, (high - low) / LABELS_HIGH])
-    taken = np.empty((0, 2))
+    corner = np.array([left, low])
+    # From here on places are in numbers' widths and heights.
+    points = [(places - corner) / room for places in rows]
+    taken = np.vstack(points)
+    most = (np.array([right, high]) - corner) / room
     for row in order:
-        for places, colour in zip(rows, (INK, QUIET), strict=False):
+        for places, colour in zip(points, (INK, QUIET), strict=False):
             place = places[row]
-            if not (left <= place[0] <= right and low <= place[1] <= high):
+            if not (0 <= place[0] <= most[0] and 0 <= place[1] <= most[1]):
                 continue
-            for x, y in ((0.6, 0.6), (-0.6, 0.6), (0.6, -0.6), (-0.6, -0.6)):
-                middle = place + room * (x, y)
-                if middle[1] > low and not (np.abs(taken - middle) < room).all(axis=1).any():
-                    taken = np.vstack([taken, middle])
-                    x, y = middle.tolist()
-                    axes.text(x, y, str(row), color=colour, fontsize=7, ha="center", va="center", zorder=5)
-                    break
+            near = place + _OFFSETS
+            fits = (near > 0.5).all(axis=1) & (near < most - 0.5).all(axis=1)
+            gaps = np.abs(near[:, None] - taken[None])
+            fits &= ~((gaps[..., 0] < 0.9) & (gaps[..., 1] < 0.9)).any(axis=1)
+            if not fits.any():
+                continue
+            middle = near[np.argmax(fits)]
+            taken = np.vstack([taken, middle])
+            (x, y), ends = corner + middle * room, corner + np.array([place, middle]) * room
+            if np.abs(middle - place).max() > 1.5:
+                axes.plot(*ends.T, color=colour, lw=0.4, alpha=0.6, zorder=1.5, label="_line of a number")
+            axes.text(x, y, str(row), color=colour, fontsize=7, ha="center", va="center", zorder=5,
+                      bbox={"boxstyle": "square,pad=0.05", "fc": "white", "ec": "none"})  # fmt: skip
 
 
 def _show_range(axes: "Axes", rows: FloatArray, points: FloatArray, measured: FloatArray) -> None:
-    """Show all test points, and what is about as accurate as what is marked.
+    """Show what is about as accurate as what is marked, and all test points of these rows.
 
     A useless model has little COBias, too.
     """
-    points = np.vstack([points, measured])
-    right = max(rows[:, 0].max(), points[:, 0].max())
-    margin = 0.15 * max(right - points[:, 0].min(), 1.0)
-    left = points[:, 0].min() - margin
-    inside = rows[rows[:, 0] >= left]
-    top = max(inside[:, 1].max(), points[:, 1].max())
-    axes.set_xlim(max(left, -1.0), min(right + margin / 2, 101.0))
-    axes.set_ylim(0, 1.06 * max(top, 1.0))
-    left_out = counted(len(rows) - len(inside), "row")
-    note = "" if len(inside) == len(rows) else f"; {left_out} of lower accuracy omitted"
+    margin = 0.15 * max(rows[:, 0].max() - points[:, 0].min(), 1.0)
+    is_inside = rows[:, 0] >= points[:, 0].min() - margin
+    shown = np.vstack([points, rows[is_inside], measured[is_inside] if len(measured) else measured])
+    left, right = shown[:, 0].min() - margin / 3, shown[:, 0].max() + margin / 2
+    axes.set_xlim(max(left, -1.0), min(right, 101.0))
+    top = max(1.08 * shown[:, 1].max(), 1.0)
+    axes.set_ylim(-0.03 * top, top)
+    left_out = counted(int((~is_inside).sum()), "row")
+    note = "" if is_inside.all() else f"; {left_out} of lower accuracy omitted"
     axes.set_xlabel(f"accuracy, %  (further right is better{note})")

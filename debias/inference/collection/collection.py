@@ -15,7 +15,7 @@ from debias.errors import ParameterError, param
 from debias.files.atomic_file import followed
 from debias.inference.collection.collected_rows import DataDigest, listed_rows, streamed_rows
 from debias.inference.collection.collection_facts import asked_settings
-from debias.inference.collection.collection_run import CollectionRun, checked_target
+from debias.inference.collection.collection_run import CollectionRun, checked_target, settings_that_made
 from debias.inference.collection.collection_settings import CollectionKeywords, CollectionSettings
 from debias.inference.collection.prompts import prompted_rows
 from debias.inference.collection.run_folder import RunFolder, refuse_other_settings
@@ -190,15 +190,15 @@ def read_finished(
     Raises
     ------
     ResumeError
-        It was made by the same engine, with other settings or of other rows.
+        It was made by the same engine, with other settings or of other rows, or it was not collected.
     """
     target = followed(out)
     if not target.exists():
         return None
     part = None if shard is None else Shard.of(shard)
     metadata = read_header(target)["metadata"] if part is None else CollectedShard.of(target).metadata
-    made_with = metadata.get("collection")
-    if not isinstance(made_with, dict) or metadata.get("request") != json.loads(json.dumps(request)):
+    made_with = settings_that_made(target, metadata)
+    if metadata.get("request") != json.loads(json.dumps(request)):
         return None
     task = load_task(task)
     shown = check_demonstrations(task, demonstrations)

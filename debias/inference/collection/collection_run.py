@@ -222,17 +222,44 @@ class CollectionRun:
             It was made with other settings or of other rows; the error names each difference.
         """
         metadata: dict[str, Any] = read_header(target)["metadata"]
-        made_with = metadata.get("collection")
-        if not isinstance(made_with, dict):
-            raise ResumeError(
-                "the table was not made by collect",
-                file=target,
-                fix=f"choose another {param('out')} or delete it",
-            )
+        made_with = settings_that_made(target, metadata)
         refuse_other_settings(target, made_with, {**self.decides, "data": data})
         if not self.settings.keep:
             RunFolder.beside(target).remove_unused()
         return metadata
+
+
+def settings_that_made(target: Path, metadata: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the settings by which a table was collected.
+
+    Parameters
+    ----------
+    target : Path
+        For the error.
+    metadata : mapping
+        Of the table.
+
+    Returns
+    -------
+    dict
+
+    Raises
+    ------
+    ResumeError
+        It was not collected.
+
+    Examples
+    --------
+    >>> settings_that_made(Path("mine.parquet"), {})
+    Traceback (most recent call last):
+    debias.errors.ResumeError: mine.parquet: the table was not made by collect; choose another ...
+    """
+    made_with = metadata.get("collection")
+    if isinstance(made_with, dict):
+        return made_with
+    raise ResumeError(
+        "the table was not made by collect", file=target, fix=f"choose another {param('out')} or delete it"
+    )
 
 
 def checked_target(out: str | os.PathLike[str]) -> Path:

@@ -19,7 +19,7 @@ from debias.errors import (
     TaskError,
 )
 from debias.inference.collection.answer_store import AnswerStore
-from debias.inference.collection.collection import collect
+from debias.inference.collection.collection import collect, read_finished
 from debias.inference.engine import Engine
 from debias.inference.texts.tasks import Task, load_task
 from debias.tables.table import ProbabilityTable
@@ -338,3 +338,9 @@ def test_the_progress_bar_goes_to_the_error_stream(engine, capfd):
     run(engine, progress=True)
     captured = capfd.readouterr()
     assert captured.out == "" and "answer-type" in captured.err and "10/10" in captured.err
+
+
+def test_a_table_that_was_not_collected_is_refused_before_a_model_is_loaded(tmp_path):
+    ProbabilityTable([[0.4, 0.6], [0.3, 0.7]], [0, 1]).write(tmp_path / "mine.parquet")
+    with refused(ResumeError, file=tmp_path / "mine.parquet", fix=str):
+        read_finished(tmp_path / "mine.parquet", "agnews", ["a text"], request={"model": "any"})

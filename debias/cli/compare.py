@@ -134,13 +134,14 @@ def compare(
             on_method=lambda name: status.update(f"fitting: {name}"),
         )
     missing = comparison.describe_missing(compared)
+    lines = [missing] if missing else []
+    if out is not None:  # the file first: who reads the output may go
+        write_text(_page(compared, out.suffix.lower(), lines), out)
     for section in comparison.sections(compared, brief=True):
         print_table(section.title, section.header, section.rows)
         print_lines(section.lines)
-    lines = [missing] if missing else []
     print_lines([*lines, *compared.verdict, *compared.notes])
     if out is not None:
-        write_text(_page(compared, out.suffix.lower(), lines), out)
         print_lines([f"Wrote {out}."])
     if missing:
         kept = "is kept above" if out is None else f"is kept in {out}"

@@ -107,18 +107,18 @@ def frontier(
     title = f"{table.name}: {len(rows):,} labelled rows, fitted on"
     if test is not None and measured is not None:
         title += f"; measured on {test.name}: {len(measured):,} rows, too"
-    print_frontier(tradeoffs, title, files.pick)
-    print_lines(describe(tradeoffs, files.out, files.pick))
-    if files.plot is not None:
+    if files.plot is not None:  # files first: who reads the output may go
         from debias.reports.frontier_plot import write_frontier_plot
 
         write_or_rescue(files.plot, lambda path: write_frontier_plot(tradeoffs, path, files.pick))
-        print_lines([f"Wrote {files.plot}."])
     if files.out is not None:
         write_frame(tradeoffs.to_frame(), files.out)
-        print_lines([f"Wrote {files.out}."])
     if picked is not None:
         write_or_rescue(files.picked, picked.save)
+    print_frontier(tradeoffs, title, files.pick)
+    print_lines(describe(tradeoffs, files.out, files.pick))
+    print_lines([f"Wrote {path}." for path in (files.plot, files.out) if path is not None])
+    if picked is not None:
         use = f"Wrote {files.picked}. Use it: debias apply --correction {files.picked}"
         print_lines(["", picked.summary(), use])
     if debiaser.interrupted_:

@@ -185,8 +185,9 @@ def audit(
         probabilities = task_probabilities(result.runs, name)
     report = AuditReport(result, shares, hard, n_unknown, task, probabilities)
     write_or_rescue(out, report.write)
+    written = _write_tables(report, tables)
     _print(report)
-    print_lines([f"Wrote {out}.", *_write_tables(report, tables)])
+    print_lines([f"Wrote {out}.", *written])
 
 
 def read_groups(

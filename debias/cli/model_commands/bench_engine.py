@@ -63,14 +63,15 @@ def bench_engine(
             lambda done: status.update(f"round {done} of {rounds} done"),
         )
         facts = made.facts()
-    print_table(f"{engine.model}, {len(texts):,} prompts of {described.name}", ("", ""), figures(speed))
-    skipped = {k: v for k, v in facts.get("shortcuts", {}).items() if v is not True}
-    print_lines(f"Shortcut not used: {name} ({reason})." for name, reason in skipped.items())
-    if out is not None:
+    if out is not None:  # the file first: who reads the output may go
         content = speed.to_dict() | {"engine": made.fingerprint, "facts": facts}
         import json
 
         write_text(json.dumps(content, indent=1) + "\n", out)
+    print_table(f"{engine.model}, {len(texts):,} prompts of {described.name}", ("", ""), figures(speed))
+    skipped = {k: v for k, v in facts.get("shortcuts", {}).items() if v is not True}
+    print_lines(f"Shortcut not used: {name} ({reason})." for name, reason in skipped.items())
+    if out is not None:
         print_lines([f"Wrote {out}."])
 
 

@@ -342,5 +342,5 @@ def test_the_progress_bar_goes_to_the_error_stream(engine, capfd):
 
 def test_a_table_that_was_not_collected_is_refused_before_a_model_is_loaded(tmp_path):
     ProbabilityTable([[0.4, 0.6], [0.3, 0.7]], [0, 1]).write(tmp_path / "mine.parquet")
-    with refused(ResumeError, file=tmp_path / "mine.parquet", fix=str):
+    with refused(ResumeError, file=str(tmp_path / "mine.parquet"), fix=str):
         read_finished(tmp_path / "mine.parquet", "agnews", ["a text"], request={"model": "any"})

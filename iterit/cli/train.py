@@ -84,7 +84,7 @@ def train(
     Example: iterit train your.jsonl --model demo --ratio 0.05 --rounds 3 --out run
     """
     from iterit.reports.rounds_report import RoundsReport
-    from iterit.training.saving.checkpoints import last_whole_checkpoint
+    from iterit.training.saving.whole_checkpoints import last_whole_checkpoint
     from iterit.training.trainer import IterIT
     from iterit.training.trainer_setup import make_trainer
 

@@ -219,8 +219,8 @@ class RoundsCallback(TrainerCallback):
         rates = planned_rates(more["lr_scheduler"], state.max_steps - state.global_step)
         if still := rounds_at_rate_0(rates, state.global_step, steps):
             warnings.warn(
-                f"the learning rate is 0 in all of round {', '.join(map(str, still[:10]))}, which will not"
-                " move the weights: use a schedule or a learning_rate above 0 there",
+                f"the learning rate is 0 in every step of round {', '.join(map(str, still[:10]))}: the"
+                " weights will not move there; use another schedule, or a learning_rate above 0",
                 stacklevel=2,
             )
         if steps < 2:

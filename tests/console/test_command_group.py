@@ -1,5 +1,6 @@
 """What every program of ours shares: help shown as written, completion, exit codes."""
 
+import errno
 import os
 import subprocess
 import sys
@@ -70,3 +71,24 @@ def test_bounds_that_cannot_be_kept_are_code_three(tmp_path):
     assert missed.exit_code == 3
     assert out.exists()
     assert "OUT OF BOUNDS" in missed.stdout
+
+
+@pytest.mark.parametrize(
+    ("word", "near"),
+    [("run", None), ("trian", "train"), ("prnue", "prune"), ("selct", "select"), ("main", None), ("x", None)],
+)
+def test_a_command_is_suggested_where_it_is_close(word, near):
+    from iterit.cli import app
+
+    told = CliRunner().invoke(app, [word]).stderr
+    assert ("Did you mean" in told) == (near is not None), told
+    assert near is None or f"'{near}'" in told
+
+
+def test_what_the_system_refuses_comes_with_what_to_do():
+    def fail() -> None:
+        raise OSError(errno.EROFS, "Read-only file system", "ro/table.csv")
+
+    done = CliRunner().invoke(make_program("kitchen", (bake, fail), summary="Food.", start="a"), ["fail"])
+    assert done.exit_code == 2
+    assert "ro/table.csv: Read-only file system; " in done.stderr

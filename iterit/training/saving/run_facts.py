@@ -49,10 +49,10 @@ def training_facts(trainer: "Trainer", n_items: int) -> dict[str, object]:
         "num_train_epochs": float(args.num_train_epochs),
         "max_steps": int(args.max_steps),
         "learning_rate": float(args.learning_rate),
-        "lr_scheduler_type": str(args.lr_scheduler_type),
+        "lr_scheduler_type": str(getattr(args.lr_scheduler_type, "value", args.lr_scheduler_type)),
         "warmup_steps": float(args.warmup_steps),
         "weight_decay": float(args.weight_decay),
-        "optim": str(args.optim),
+        "optim": str(getattr(args.optim, "value", args.optim)),
         **forward_only_facts(trainer),
         "arguments": training_arguments(args),
     }

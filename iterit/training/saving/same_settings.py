@@ -90,12 +90,13 @@ def check_same_training(
     def said(some: list[str]) -> str:
         return ", ".join(f"{name} was {was[name]!r} and is {is_now[name]!r}" for name in some)
 
-    if refused := next((name for name in _REFUSED if name in names), None):
+    if refused := next((name for name in _REFUSED if name in names and not _fits(was, is_now, name)), None):
+        parameter = names[0] if refused == "steps_per_epoch" else refused
         raise ResumeError(
             f"{_REFUSED[refused]}: {said(names)}",
             file=folder,
-            parameter=names[0],
-            received=is_now[names[0]],
+            parameter=parameter,
+            received=is_now[parameter],
             fix="use the same settings, or train into another folder",
         )
     if not names:
@@ -106,7 +107,10 @@ def check_same_training(
         stay, change = [n for n in names if n in _KEPT], [n for n in names if n not in _KEPT]
         outcome = "; ".join(
             f"{said(some)} ({what})"
-            for some, what in ((stay, "the optimiser keeps what was"), (change, "trained from now on"))
+            for some, what in (
+                (stay, "the optimiser keeps the old value"),
+                (change, "the new value counts from now on"),
+            )
             if some
         )
     warnings.warn(
@@ -116,8 +120,15 @@ def check_same_training(
     )
 
 
+def _fits(was: Mapping[str, object], is_now: Mapping[str, object], name: str) -> bool:
+    """Tell whether the state of an optimiser is good for another one, as with the kinds of torch's AdamW."""
+    return name == "optim" and all(str(one[name]).startswith("adamw_torch") for one in (was, is_now))
+
+
 def _training(facts: Mapping[str, object]) -> dict[str, object]:
     """Return what decides how picks are trained; checkpoints of earlier releases know less of it."""
     arguments = facts.get("arguments")
     known = {name: facts[name] for name in _TRAINING if name in facts}
+    for name in {"optim", "lr_scheduler_type"} & set(known):  # earlier releases kept the name in Python
+        known[name] = str(known[name]).rpartition(".")[2].lower()
     return {**(arguments if isinstance(arguments, Mapping) else {}), **known}

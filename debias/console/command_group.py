@@ -3,6 +3,8 @@
 Interrupted by Ctrl-C, SIGTERM or SIGHUP, a command says what is kept and exits with 130.
 """
 
+import difflib
+import errno
 import re
 import sys
 import warnings
@@ -24,6 +26,16 @@ BAD_INPUT = 2
 CLOSED_PIPE = 1
 OUT_OF_BOUNDS = 3
 """All was written, but bounds that were asked for are not kept."""
+
+_CLOSE = 0.8
+_FIXES = {
+    (errno.EROFS,): "choose a place that can be written",
+    (errno.EACCES, errno.EPERM): "allow access to it, or choose another place",
+    (errno.ENOSPC, errno.EDQUOT): "free some space, or choose another place",
+    (errno.EEXIST, errno.ENOTDIR, errno.EISDIR): "choose another name, or remove what has this one",
+    (errno.ENOENT,): "check the name, or create the folder first",
+}
+"""What to do about errors of the system."""
 
 _UsageError: Any = typer.BadParameter.__base__  # typer brings its own click or uses another, by version
 
@@ -108,7 +120,14 @@ class OneLineErrors(TyperGroup):
         command : typer.core.TyperCommand
         rest : list of str
         """
-        name, command, rest = super().resolve_command(ctx, args)
+        self.suggest_commands = False  # typer suggests what has little in common with the word
+        try:
+            name, command, rest = super().resolve_command(ctx, args)
+        except _UsageError as error:
+            if near := [name for name in self.functions if _is_close(args[0], name)]:
+                message = str(error.message).rstrip(".")
+                error.message = f"{message}. Did you mean {' or '.join(map(repr, near))}?"
+            raise
         return name, command and self._whole(str(command.name)), rest
 
     def _whole(self, name: str) -> Any:
@@ -166,7 +185,7 @@ class OneLineErrors(TyperGroup):
                     run = kept_by(error)
                     sentence = error.render(options) + (f" {run.render(options)}" if run else "")
                 else:
-                    sentence = f"{error.filename}: {error.strerror}." if error.filename else str(error)
+                    sentence = _of_system(error)
                 say(f"{self.program}: error: {sentence}")
                 raise typer.Exit(BAD_INPUT) from error
             except Exception as error:
@@ -174,6 +193,19 @@ class OneLineErrors(TyperGroup):
                     raise
                 say(f"{self.program}: interrupted: {self.kept}.")
                 raise typer.Exit(INTERRUPTED) from error
+
+
+def _is_close(word: str, name: str) -> bool:
+    """Tell whether a word is a name with a slip of the hand: a letter too many, missing or misplaced."""
+    return sorted(word) == sorted(name) or difflib.SequenceMatcher(None, word, name).ratio() >= _CLOSE
+
+
+def _of_system(error: OSError) -> str:
+    """Return what the system says of a file, and what to do."""
+    if not error.filename:
+        return str(error)
+    fix = next((fix for numbers, fix in _FIXES.items() if error.errno in numbers), None)
+    return f"{error.filename}: {error.strerror}{f'; {fix}' if fix else ''}."
 
 
 def _literal(text: str | None) -> str | None:

@@ -54,17 +54,74 @@ def check_output(
         allowed = "another file than an input of the command"
     if allowed is not None:
         raise ParameterError(parameter=parameter, allowed=allowed, received=str(path))
-    if not is_tried:
-        return
+    if is_tried:
+        try_output(path, parameter)
+
+
+def try_output(path: Path, parameter: str = "out") -> None:
+    """Refuse an output file that cannot be written: a little is written there and removed.
+
+    Parameters
+    ----------
+    path : Path
+    parameter : str, default="out"
+        The parameter that names the file.
+
+    Raises
+    ------
+    StorageError
+        The folder cannot be written, or the disk is full.
+
+    Examples
+    --------
+    >>> try_output(Path("/no/such/folder/file.txt"))
+    Traceback (most recent call last):
+    debias.errors.StorageError: /no/such/folder/file.txt: it cannot be written (the folder does not exist; ...
+    """
     try:
         try_to_write(path)
     except OSError as error:
-        raise StorageError(
-            f"it cannot be written ({error.strerror or error})",
-            parameter=parameter,
-            file=path,
-            fix=f"choose another {param(parameter)}, or correct that",
-        ) from error
+        raise _no_place(path, "it cannot be written", error, parameter) from error
+
+
+def make_folder(path: str | os.PathLike[str], parameter: str = "out") -> None:
+    """Make a folder of outputs where it is missing, and try to write there; a symbolic link is followed.
+
+    Parameters
+    ----------
+    path : path-like
+    parameter : str, default="out"
+        The parameter that names the folder.
+
+    Raises
+    ------
+    StorageError
+        It cannot be made or written, or is a file.
+
+    Examples
+    --------
+    >>> make_folder("/dev/null")
+    Traceback (most recent call last):
+    debias.errors.StorageError: /dev/null: the folder cannot be made (File exists); choose another out, ...
+    """
+    try:
+        Path(os.path.realpath(path)).mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise _no_place(path, "the folder cannot be made", error, parameter) from error
+    try:
+        try_to_write(Path(path) / "file")
+    except OSError as error:
+        raise _no_place(path, "the folder cannot be written", error, parameter) from error
+
+
+def _no_place(path: str | os.PathLike[str], problem: str, error: OSError, parameter: str) -> StorageError:
+    """Return the error of a place where nothing can be written."""
+    return StorageError(
+        f"{problem} ({error.strerror or error})",
+        parameter=parameter,
+        file=path,
+        fix=f"choose another {param(parameter)}, or correct that",
+    )
 
 
 def write_or_rescue(path: Path, write: Callable[[Path], object]) -> None:

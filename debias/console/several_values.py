@@ -53,7 +53,7 @@ class _OnceEach(TyperCommand):
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Parse a command line."""
         if not ctx.resilient_parsing:
-            order = self.make_parser(ctx).parse_args(args=list(args))[2]
+            order: list[Any] = self.make_parser(ctx).parse_args(args=list(args))[2]
             for option in order:
                 takes_one = option.param_type_name == "option" and not (
                     option.multiple or option.is_flag or option.count

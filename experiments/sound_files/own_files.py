@@ -13,7 +13,8 @@ from debias.inference.collection.answer_store import AnswerStore, digest
 from debias.tables.table import ProbabilityTable
 from iterit.rounds.round_settings import RoundSettings
 from iterit.rounds.round_state import first_state, with_picks, with_scores
-from iterit.training.saving.checkpoints import RoundsCheckpoint, last_whole_checkpoint, read_checkpoint
+from iterit.training.saving.checkpoints import RoundsCheckpoint, read_checkpoint
+from iterit.training.saving.whole_checkpoints import last_whole_checkpoint
 from sound_files.corrections import debiasers, read_fitted, read_served, written_by
 from sound_files.kinds import Kind, make_table
 from sound_files.runs import resumed, write_run

@@ -9,7 +9,7 @@ import typer
 from debias.console.command_group import say
 from debias.console.number_formats import counted
 from debias.console.option_groups import Only
-from debias.console.output_files import check_output, write_or_rescue
+from debias.console.output_files import check_output, make_folder, write_or_rescue
 from debias.console.screen import print_lines, print_table
 from debias.errors import ParameterError
 from debias.settings import setting
@@ -148,7 +148,7 @@ def audit(
         raise ParameterError(parameter="pool", received=None, allowed=allowed)
     check_output(out, (".html", ".md"), (*pool, *(path for path in picks if path.is_file())))
     if tables is not None:
-        tables.mkdir(parents=True, exist_ok=True)
+        make_folder(tables, "tables")
         check_output(tables / "gains.csv", (".csv",), parameter="tables")
     records = reading.read(pool)
     groups, n_unknown = read_groups(picks, records, options.picks_as)
@@ -160,7 +160,7 @@ def audit(
         candidates = _without(records, measured, candidates)
     say(f"{counted(len(measured), 'held-out record')}; chance draws from {len(candidates):,} records.")
     task_rows = options.task_rows(settings.seed)  # what cannot be read is refused before a model is loaded
-    work.mkdir(parents=True, exist_ok=True)
+    make_folder(work, "work")
     made = TrainingSettings(**{**vars(training), "rounds": options.epochs})
     folder = trainable_folder(model, work)
     measures = options.measures(task_rows, folder)

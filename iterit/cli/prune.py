@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from debias.console.output_files import check_output
+from debias.console.output_files import check_output, make_folder
 from debias.console.screen import print_lines, print_table
 from iterit.training.pruned.prune_settings import AlignmentSettings, PruneSettings
 
@@ -36,7 +36,7 @@ def prune(
 
     Example: iterit prune --model demo --share 0.5 --out small
     """
-    out.mkdir(parents=True, exist_ok=True)
+    make_folder(out)
     check_output(out / "pruned.json", (".json",))
     from iterit.records.plain_texts import read_texts
     from iterit.training.pruned.kept_parts import are_alike

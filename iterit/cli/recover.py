@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from debias.console.output_files import check_output
+from debias.console.output_files import check_output, make_folder
 from debias.console.screen import print_lines
 
 
@@ -37,7 +37,7 @@ def recover(
     manifest = manifest_for(adapter, pruned)
     base = manifest.base if model is None else model
     check_base(manifest, base)
-    out.mkdir(parents=True, exist_ok=True)
+    make_folder(out)
     check_output(out / WEIGHTS, (".safetensors",), (adapter / WEIGHTS,))
     write_recovered(adapter, out, manifest, base)
     print_lines([f"Wrote {out}: an adapter of {base}."])

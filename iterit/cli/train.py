@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from debias.console.option_groups import Only
+from debias.console.output_files import make_folder
 from debias.console.screen import print_lines
 from debias.errors import ParameterError, param
 from debias.settings import setting
@@ -84,7 +85,7 @@ def train(
     Example: iterit train your.jsonl --model demo --ratio 0.05 --rounds 3 --out run
     """
     from iterit.reports.rounds_report import RoundsReport
-    from iterit.training.saving.checkpoints import last_whole_checkpoint
+    from iterit.training.saving.whole_checkpoints import last_whole_checkpoint
     from iterit.training.trainer import IterIT
     from iterit.training.trainer_setup import make_trainer
 
@@ -98,6 +99,7 @@ def train(
     most, least = limits_of(quotas, "quotas"), limits_of(floors, "floors")
     by_vectors = picks.needs_vectors(rules.mode, rules.diversity)
     records = reading.read(files)
+    make_folder(out)
     vectors = picks.vectors(records, tokens=rules.tokens) if by_vectors else None
     iterit = IterIT(
         records,
@@ -114,7 +116,6 @@ def train(
         floors=least,
         **{name: getattr(rules, name) for name in RULES},
     )
-    out.mkdir(parents=True, exist_ok=True)
     base = small.base(model, out, training, scorer.engine)
     with opened_scorer(scorer, small.scoring_model(base), training) as engine:
         iterit.engine = engine or small.engine(scorer.dtype(training), training.device)

@@ -292,4 +292,4 @@ def _section(heading: str, note: str, table: pd.DataFrame, columns: Columns) -> 
 def _settings(report: "RoundsTables") -> list[list[str]]:
     """Write facts and settings."""
     every: Mapping[str, object] = {**report.kept.facts, **report.kept.settings}
-    return [[name, plain(value)] for name, value in every.items()]
+    return [[name, plain(value)] for name, value in every.items() if name != "arguments"]

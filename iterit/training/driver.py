@@ -22,10 +22,10 @@ from iterit.training.rescoring import Rescorer
 from iterit.training.saving.checkpoints import (
     History,
     RoundsCheckpoint,
-    check_same_run,
-    check_same_training,
     read_checkpoint,
 )
+from iterit.training.saving.same_settings import check_same_run, check_same_training
+from iterit.training.saving.whole_checkpoints import trained_steps
 from iterit.training.trainer_parts import step_of
 
 if TYPE_CHECKING:
@@ -101,17 +101,15 @@ class RoundDriver:
         self.history, self._logged_step, self._training_since = [], 0, None
         self.examples = pd.DataFrame()
 
-    def resume(self, folder: str | Path, step: int, is_finished: bool = False) -> None:
-        """Resume from a checkpoint.
+    def check_resumed(self, folder: str | Path, max_steps: int) -> None:
+        """Refuse a checkpoint that this run cannot resume from; say what has changed.
 
         Parameters
         ----------
         folder : str or Path
             The Trainer's checkpoint.
-        step : int
-            The step at which it was written.
-        is_finished : bool, default=False
-            Whether nothing is left to train.
+        max_steps : int
+            Steps that the run is to have in the end.
 
         Raises
         ------
@@ -120,7 +118,19 @@ class RoundDriver:
         """
         kept = read_checkpoint(folder)
         check_same_run(kept.settings, self.identity, folder)
-        check_same_training(kept.facts, self.facts, folder, is_finished)
+        check_same_training(kept.facts, self.facts, folder, trained_steps(folder) >= max_steps)
+
+    def resume(self, folder: str | Path, step: int) -> None:
+        """Resume from a checkpoint that was checked.
+
+        Parameters
+        ----------
+        folder : str or Path
+            The Trainer's checkpoint.
+        step : int
+            The step at which it was written.
+        """
+        kept = read_checkpoint(folder)
         self.state, self.history, self.examples = kept.state, kept.history, kept.examples
         self.facts |= {name: value for name, value in kept.facts.items() if name.startswith("proxy")}
         self._logged_step = step

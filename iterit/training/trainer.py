@@ -197,7 +197,7 @@ class IterIT:
         packing = self._packing(trainer, encoded.lengths[taken], limit)
         n_items = self.settings.n_picks if packing is None else packing.n_packs
         check_steps(trainer, n_items, self.epochs_per_round)
-        set_rows(trainer, encoded, packed=packing is not None)
+        batch_check = set_rows(trainer, encoded, packed=packing is not None)
         self.rounds = RoundDriver(
             encoded=encoded,
             settings=self.settings,
@@ -217,7 +217,7 @@ class IterIT:
             self.rounds.identity["proxy"] = self.rounds.proxy.fingerprint
         if self.settings.window == "published":
             self._appended = str(tokenizer_of(trainer).eos_token or "")
-        install(trainer, self.rounds)
+        install(trainer, self.rounds, batch_check)
         return trainer
 
     def _packing(self, trainer: "Trainer", lengths: RowArray, limit: int | None) -> "PackPlan | None":

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
-from debias.errors import ModelError
+from debias.errors import ModelError, ParameterError, param
 from debias.inference.models.new_adapter import with_adapter
 from debias.settings import Settings, setting
 
@@ -139,6 +139,31 @@ def trainable_folder(model: str | Path, out: str | Path) -> str:
     return str(target)
 
 
+def check_precision(settings: TrainingSettings) -> None:
+    """Refuse mixed precision where nothing computes in it.
+
+    Parameters
+    ----------
+    settings : TrainingSettings
+
+    Raises
+    ------
+    ParameterError
+    """
+    from transformers.utils.import_utils import is_torch_bf16_gpu_available, is_torch_xla_available
+
+    if not settings.bf16 or not settings.by_gradients or settings.device == "cpu":
+        return
+    if not (is_torch_bf16_gpu_available() or is_torch_xla_available()):
+        raise ParameterError(
+            f"{param('bf16', True)} needs an accelerator that computes in bfloat16, and there is none here",
+            parameter="bf16",
+            received=True,
+            allowed="False on this machine",
+            fix=f"omit {param('bf16')}, or train on the processor with {param('device', repr('cpu'))}",
+        )
+
+
 def make_trainer(model: str | Path, out: str | Path, settings: TrainingSettings) -> "Trainer":
     """Make a trainer, to be given rounds.
 
@@ -157,6 +182,8 @@ def make_trainer(model: str | Path, out: str | Path, settings: TrainingSettings)
         peft is not installed, and an adapter is to be trained.
     ModelError
         The model cannot be loaded.
+    ParameterError
+        Mixed precision is asked of an accelerator that has none, or that is missing.
     """
     import torch
     import transformers
@@ -164,6 +191,7 @@ def make_trainer(model: str | Path, out: str | Path, settings: TrainingSettings)
     from debias.inference.models.loading import quiet
     from iterit.training.pruned.cutting import load_causal_model
 
+    check_precision(settings)
     transformers.set_seed(settings.seed)
     try:
         with quiet():

@@ -1,5 +1,6 @@
 """What every program of ours shares: help shown as written, completion, exit codes."""
 
+import errno
 import os
 import subprocess
 import sys
@@ -101,3 +102,24 @@ def test_an_option_of_one_value_is_given_once_beside_one_of_several():
     done = CliRunner().invoke(app, ["several", "--names", "x", "y", "--out", "a", "--out", "b"])
     assert done.exit_code == 2 and "--out is given 2 times" in done.stderr
     assert CliRunner().invoke(app, ["several", "--names", "x", "y", "--out", "b"]).stdout == "b ['x', 'y']\n"
+
+
+@pytest.mark.parametrize(
+    ("word", "near"),
+    [("run", None), ("trian", "train"), ("prnue", "prune"), ("selct", "select"), ("main", None), ("x", None)],
+)
+def test_a_command_is_suggested_where_it_is_close(word, near):
+    from iterit.cli import app
+
+    told = CliRunner().invoke(app, [word]).stderr
+    assert ("Did you mean" in told) == (near is not None), told
+    assert near is None or f"'{near}'" in told
+
+
+def test_what_the_system_refuses_comes_with_what_to_do():
+    def fail() -> None:
+        raise OSError(errno.EROFS, "Read-only file system", "ro/table.csv")
+
+    done = CliRunner().invoke(make_program("kitchen", (bake, fail), summary="Food.", start="a"), ["fail"])
+    assert done.exit_code == 2
+    assert "ro/table.csv: Read-only file system; " in done.stderr

@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from debias.console.frame_files import write_frame
-from debias.console.output_files import check_output, write_text
+from debias.console.output_files import check_output, make_folder, write_text
 from debias.errors import StorageError
 from debias.files.atomic_file import atomic_path
 from tests.support.commands import refusal, works
@@ -90,3 +90,16 @@ def test_predictions_for_spreadsheets(tmp_path, monkeypatch):
     error, line = refusal("apply", "t.parquet", "--out", "p.parquet", "--spreadsheet-safe")
     assert error.parameter == "spreadsheet_safe"
     assert "--spreadsheet-safe" in line
+
+
+def test_folders_are_made_through_links_and_refused_where_they_cannot_be(tmp_path):
+    (tmp_path / "link").symlink_to(tmp_path / "far" / "away")
+    make_folder(tmp_path / "link")
+    assert (tmp_path / "far" / "away").is_dir()
+    assert not list((tmp_path / "far" / "away").iterdir())
+    (tmp_path / "file").touch()
+    for place in (tmp_path / "file", tmp_path / "file" / "run"):
+        with refused(StorageError, parameter="work", file=str(place), fix=str):
+            make_folder(place, "work")
+    with files_of_at_most(100), refused(StorageError, parameter="out", file=str(tmp_path), fix=str):
+        make_folder(tmp_path)

@@ -119,7 +119,7 @@ def main(folder: str, step: str = "-1", where: str = "nowhere") -> None:
         trainer = trainer_of(folder, model_of(), save_total_limit=1)
     rounds = rounds_in(trainer, cache=Path(folder) / "scores")
     trainer.add_callback(KillAt(trainer, int(step), where))
-    from iterit.training.saving.checkpoints import last_whole_checkpoint
+    from iterit.training.saving.whole_checkpoints import last_whole_checkpoint
 
     trainer.train(resume_from_checkpoint=last_whole_checkpoint(folder, processes) is not None)
     if trainer.is_world_process_zero():

@@ -10,6 +10,7 @@ from debias.cli.options.fit_options import Method, MethodOption
 from debias.cli.options.table_options import LABELS
 from debias.console.command_group import keeping
 from debias.console.option_groups import Only
+from debias.console.output_files import make_folder
 from debias.console.progress import counted_progress, say_at_once
 from debias.console.screen import print_lines, print_table
 from debias.errors import OverlapError, ParameterError, param
@@ -100,7 +101,7 @@ def tune(
 
     chosen = load_task(task)
     divided = divide(chosen, rows, how.correction_share, training.seed)
-    out.mkdir(parents=True, exist_ok=True)
+    make_folder(out)
     model = _open(engine, how, training.seed)
     with keeping(f"the steps so far are kept in {out}; rerun the same command to resume"):
         trained = _training(model, chosen, divided, training, how, out)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from debias.console.command_group import say
+from debias.console.output_files import try_output
 from debias.settings import Settings, setting
 
 if TYPE_CHECKING:
@@ -71,11 +72,13 @@ class RecordOptions(Settings):
         RecordsError, ParameterError
             Nothing can be read.
         StorageError
-            The folder cannot be written.
+            The folder, or the file of refused rows, cannot be written.
         """
         from iterit.records.instruction_records import check_usable, read_all
         from iterit.records.record_columns import RecordColumns
 
+        if self.refused is not None:
+            try_output(self.refused, "refused")
         columns = RecordColumns(self.format, self.limit, self.max_characters, self.source_field, folder)
         records = read_all(files, columns)
         for note in records.notes(self._where):

@@ -8,7 +8,7 @@ from debias.errors import ParameterError
 from iterit.training.trainer_parts import model_of
 
 _KNOWN_HOMES = ("transformers", "trl", "iterit")
-_LOADING = ("get_train_dataloader", "_get_train_sampler")
+_LOADING = ("get_train_dataloader", "_get_dataloader", "_get_train_sampler")
 
 
 def check_trainer(trainer: Trainer, epochs_per_round: int = 1) -> None:
@@ -31,6 +31,22 @@ def check_trainer(trainer: Trainer, epochs_per_round: int = 1) -> None:
         raise ParameterError(parameter="processing_class", received=None, allowed="the model's tokenizer")
     if hasattr(trainer, "rounds"):
         raise ParameterError("the trainer already has rounds", parameter="trainer", fix="make a new trainer")
+    check_training(trainer, epochs_per_round)
+
+
+def check_training(trainer: Trainer, epochs_per_round: int = 1) -> None:
+    """Refuse ways to load data, and arguments, with which rounds are impossible.
+
+    Parameters
+    ----------
+    trainer : transformers.Trainer
+    epochs_per_round : int, default=1
+
+    Raises
+    ------
+    ParameterError
+        The message names the method or the argument.
+    """
     for name in _LOADING:
         if (owner := _owner(trainer, name)) is not None:
             raise ParameterError(
@@ -48,6 +64,10 @@ def check_trainer(trainer: Trainer, epochs_per_round: int = 1) -> None:
             f"a multiple of epochs_per_round ({epochs_per_round}): an epoch is a pass over the picks",
         ),
         "dataloader_drop_last": (given.dataloader_drop_last, "False: it would drop picks"),
+        "dataloader_in_order": (
+            not getattr(given, "dataloader_in_order", True),  # earlier releases know none
+            "True: a round trains its picks in their order",
+        ),
         "ignore_data_skip": (given.ignore_data_skip, "False: a resumed run would train picks twice"),
         "save_only_model": (
             given.save_only_model and given.save_strategy != "no",
@@ -57,6 +77,34 @@ def check_trainer(trainer: Trainer, epochs_per_round: int = 1) -> None:
     for parameter, (is_refused, allowed) in refused.items():
         if is_refused:
             raise ParameterError(parameter=parameter, received=getattr(given, parameter), allowed=allowed)
+
+
+def check_again(trainer: Trainer, n_items: int, epochs_per_round: int, rows: object) -> None:
+    """Refuse a trainer that was changed since it was given rounds, before it trains.
+
+    Parameters
+    ----------
+    trainer : transformers.Trainer
+    n_items : int
+        Rows, or packs of rows, that an epoch trains.
+    epochs_per_round : int
+    rows : TrainingRows
+        The training data of the rounds.
+
+    Raises
+    ------
+    ParameterError
+    """
+    check_training(trainer, epochs_per_round)
+    check_steps(trainer, n_items, epochs_per_round)
+    if trainer.train_dataset is not rows:
+        raise ParameterError(
+            "the trainer was given other training data than the records of its rounds",
+            parameter="train_dataset",
+            received=type(trainer.train_dataset).__name__,
+            allowed="the records that IterIT was given",
+            fix="give the rows to IterIT as its records, and leave train_dataset as attach set it",
+        )
 
 
 def check_steps(trainer: Trainer, n_items: int, epochs_per_round: int = 1) -> None:

@@ -5,7 +5,7 @@ would train other tokens than the answers is replaced where that is known to los
 """
 
 import copy
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
@@ -13,7 +13,9 @@ import torch
 
 from debias.errors import ParameterError, param
 from iterit.templates.encoding import IGNORED
-from iterit.training.packing.packed_batch import PackedRows, check_apart, packed_batch
+from iterit.training.own_trainers.batch_changes import changes, is_joined
+from iterit.training.own_trainers.batch_check import BatchCheck
+from iterit.training.packing.packed_batch import PackedRows, check_apart, joined, packed_batch
 from iterit.training.rescoring import unchanged_randomness
 from iterit.training.trainer_parts import model_of, tokenizer_of
 from iterit.training.training_rows import PaddedBatch, RowLabels, TrainingRows, pad_token_of
@@ -44,7 +46,7 @@ class RecordsCollator:
         return self.of_records(examples) if is_record else self.of_others(examples)
 
 
-def set_rows(trainer: "Trainer", encoded: "EncodedRecords", packed: bool = False) -> None:
+def set_rows(trainer: "Trainer", encoded: "EncodedRecords", packed: bool = False) -> BatchCheck:
     """Give a trainer its training data, and a collator for them where its own does not keep labels.
 
     Parameters
@@ -54,33 +56,71 @@ def set_rows(trainer: "Trainer", encoded: "EncodedRecords", packed: bool = False
     packed : bool, default=False
         Whether packs of records are trained; no collator of the trainer is asked for them.
 
+    Returns
+    -------
+    BatchCheck
+        Checks each batch while it trains.
+
     Raises
     ------
     ParameterError
         The records have tokens that the model does not know, the trainer has a collator of another kind
-        that does not keep labels, or the model does not keep packed records apart.
+        that does not keep labels, or the model does not keep joined records apart.
     """
-    tokenizer = tokenizer_of(trainer)
-    n_known = cast(torch.nn.Embedding, model_of(trainer).get_input_embeddings()).num_embeddings
-    if (largest := encoded.largest_token) >= n_known:
-        raise ParameterError(
-            f"the tokenizer gives token {largest}, and the model knows tokens up to {n_known - 1}",
-            parameter="processing_class",
-            received=largest,
-            allowed=f"a tokenizer of tokens up to {n_known - 1}",
-            fix="call model.resize_token_embeddings(len(tokenizer)), or use the model's own tokenizer",
-        )
     rows = PackedRows(encoded) if packed else TrainingRows(encoded)
+    n_known = set_collator(trainer, rows)
+    trainer.train_dataset = rows
+    return BatchCheck(rows, n_known)
+
+
+def set_collator(trainer: "Trainer", rows: TrainingRows) -> int:
+    """Give a trainer a collator of its training data, where its own does not keep their labels.
+
+    Parameters
+    ----------
+    trainer : transformers.Trainer
+    rows : TrainingRows
+
+    Returns
+    -------
+    int
+        Tokens that the model knows.
+
+    Raises
+    ------
+    ParameterError
+        As for :func:`set_rows`.
+    """
+    n_known = _known_tokens(trainer, rows.encoded.largest_token)
     collator = cast(Collator, trainer.data_collator)
-    if packed:
-        check_apart(trainer)
+    if isinstance(collator, RecordsCollator):
+        return n_known
+    if isinstance(rows, PackedRows):
+        check_apart(trainer, lambda examples: packed_batch([joined(examples)]), "packing")
         trainer.data_collator = RecordsCollator(packed_batch, collator)  # type: ignore[assignment]
     elif _is_replaced(collator):
-        padded = PaddedBatch(pad_token_of(tokenizer, n_known))
+        padded = PaddedBatch(pad_token_of(tokenizer_of(trainer), n_known))
         trainer.data_collator = RecordsCollator(padded, collator)  # type: ignore[assignment]
-    else:
-        check_collator(collator, rows, n_known)
-    trainer.train_dataset = rows
+    elif check_collator(collator, rows, n_known, trainer.args.train_batch_size):
+        check_apart(trainer, collator, "data_collator")
+    return n_known
+
+
+def _known_tokens(trainer: "Trainer", largest: int) -> int:
+    """Return how many tokens the model reads and predicts; refuse a tokenizer that has more."""
+    model = model_of(trainer)
+    n_known = cast(torch.nn.Embedding, model.get_input_embeddings()).num_embeddings
+    n_predicted = getattr(model.get_output_embeddings(), "out_features", None) or n_known
+    if largest < min(n_known, n_predicted):
+        return n_known
+    n_known = min(n_known, n_predicted)
+    raise ParameterError(
+        f"the tokenizer gives token {largest}, and the model knows tokens up to {n_known - 1}",
+        parameter="processing_class",
+        received=largest,
+        allowed=f"a tokenizer of tokens up to {n_known - 1}",
+        fix="call model.resize_token_embeddings(len(tokenizer)), or use the model's own tokenizer",
+    )
 
 
 def _is_replaced(collator: object) -> bool:
@@ -95,8 +135,8 @@ def _is_replaced(collator: object) -> bool:
     )  # fmt: skip
 
 
-def check_collator(collator: Collator, rows: TrainingRows, n_known: int) -> None:
-    """Refuse a collator that changes the tokens or labels of records: it is tried on two of them.
+def check_collator(collator: Collator, rows: TrainingRows, n_known: int, batch_size: int = 2) -> bool:
+    """Refuse a collator that changes the tokens or labels of records: it is tried on a few of them.
 
     Parameters
     ----------
@@ -104,21 +144,30 @@ def check_collator(collator: Collator, rows: TrainingRows, n_known: int) -> None
     rows : TrainingRows
     n_known : int
         Tokens that the model knows.
+    batch_size : int, default=2
+        Records of a batch that is trained.
+
+    Returns
+    -------
+    bool
+        Whether it joins records to lines, in which they could see each other.
 
     Raises
     ------
     ParameterError
     """
-    lengths = rows.encoded.lengths
-    examples = [rows[int(np.argmin(lengths))], rows[int(np.argmax(lengths))]]
     try:
         tried = copy.deepcopy(collator)  # it may count what it sees
     except Exception:
         tried = collator
-    for some in (examples[:1], examples):
+    joins = False
+    for size in sorted({1, 2, batch_size}):
+        examples = _examples(rows, size)
         with unchanged_randomness():
             try:
-                problem = _changes(tried([dict(one) for one in some]), some, n_known)
+                batch = tried(copy.deepcopy(examples))  # it may change them in their place
+                problem = changes(batch, examples, n_known)
+                joins |= not problem and is_joined(batch, len(examples))
             except Exception as error:
                 problem = f"fails: {(str(error).splitlines() or [type(error).__name__])[0][:200]}"
         if problem:
@@ -129,20 +178,12 @@ def check_collator(collator: Collator, rows: TrainingRows, n_known: int) -> None
                 allowed=f"one that keeps input_ids and labels, and pads labels with {IGNORED}",
                 fix=f"omit {param('data_collator')}, or keep the labels that examples have",
             )
+    return joins
 
 
-def _changes(batch: Mapping[str, Any], examples: Sequence[Mapping[str, list[int]]], n_known: int) -> str:
-    """Say what a collator changed, if anything; rows may be in one line, and padded at any side."""
-    tokens, labels = (torch.as_tensor(batch[name]).flatten() for name in ("input_ids", "labels"))
-    given = [label for one in examples for label in one["labels"] if label != IGNORED]
-    counts = labels != IGNORED
-    if labels[counts].tolist() != given or tokens[counts].tolist() != given:
-        return "changes labels: other tokens than those of the answers would be trained"
-    if int(tokens.max()) >= n_known:
-        return f"pads with token {int(tokens.max())}, and the model knows tokens up to {n_known - 1}"
-    seen = batch.get("attention_mask")
-    if seen is not None and torch.as_tensor(seen).shape == torch.as_tensor(batch["input_ids"]).shape:
-        tokens = tokens[torch.as_tensor(seen).flatten() != 0]
-        if tokens.tolist() != [token for one in examples for token in one["input_ids"]]:
-            return "changes input_ids, or which of them attention sees"
-    return ""
+def _examples(rows: TrainingRows, size: int) -> list[dict[str, list[int]]]:
+    """Return so many records, from the shortest to the longest."""
+    lengths = rows.encoded.lengths
+    order = np.argsort(lengths, kind="stable")[np.count_nonzero(lengths == 0) :]
+    places = np.linspace(0, len(order) - 1, min(size, len(order))).astype(int)
+    return [rows[int(row)] for row in order[places]]

@@ -4,12 +4,12 @@ A model of transformers keeps records apart by these positions. Whether the one 
 tried out: the answers of a packed record must be those that it has alone.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, cast
 
 import torch
 
-from debias.errors import ParameterError
+from debias.errors import ParameterError, param
 from iterit.templates.encoding import IGNORED
 from iterit.training.packing.pack_plan import Pack
 from iterit.training.rescoring import unchanged_randomness
@@ -87,29 +87,45 @@ def packed_batch(examples: list[Any]) -> dict[str, torch.Tensor]:
     }
 
 
-def check_apart(trainer: "Trainer") -> None:
-    """Refuse packing for a model that lets a record of a pack see the others.
+def check_apart(
+    trainer: "Trainer", join: Callable[[list[Any]], Mapping[str, Any]], parameter: str = "packing"
+) -> None:
+    """Refuse to join records for a model that lets one of them see the others.
+
+    Parameters
+    ----------
+    trainer : transformers.Trainer
+    join : callable
+        Joins examples of records to a batch of one line.
+    parameter : str, default="packing"
+        The parameter that asks for it.
 
     Raises
     ------
     ParameterError
-        It does, or cannot be asked.
+        The model does, or cannot be asked.
     """
     model = model_of(trainer)
     device = model.device
     source = torch.Generator().manual_seed(0)
     size = cast(torch.nn.Embedding, model.get_input_embeddings()).num_embeddings
-    first, second = (torch.randint(0, size, (1, n), generator=source).to(device) for n in _TRIED)
-    positions = torch.cat([torch.arange(n) for n in _TRIED])[None].to(device)
+    drawn = [torch.randint(0, size, (n,), generator=source).tolist() for n in _TRIED]
+    examples = [
+        {"input_ids": one, "attention_mask": [1] * len(one), "labels": RowLabels([IGNORED, *one[1:]])}
+        for one in drawn
+    ]
     was_training = model.training
-    problem = "shows each record of a pack the ones before it"
+    problem = "shows each of the records that are joined to a line the ones before it"
     try:
         with torch.no_grad(), unchanged_randomness(), trainer.accelerator.autocast():
             model.eval()
-            together = model(
-                input_ids=torch.cat([first, second], 1), position_ids=positions, use_cache=False
-            ).logits[0, _TRIED[0] :]
-            alone = model(input_ids=second, use_cache=False).logits[0]
+            line = {
+                name: value.to(device) if torch.is_tensor(value) else value
+                for name, value in join(examples).items()
+                if name != "labels"
+            }
+            together = model(**line, use_cache=False).logits.flatten(0, 1)[_TRIED[0] : sum(_TRIED)]
+            alone = model(input_ids=torch.tensor([drawn[1]], device=device), use_cache=False).logits[0]
         tolerance = _TOLERANCES.get(alone.dtype, 1e-3)
         if float((together - alone).float().abs().max()) <= tolerance * float(alone.float().std()):
             return
@@ -119,8 +135,8 @@ def check_apart(trainer: "Trainer") -> None:
         model.train(was_training)
     raise ParameterError(
         f"{type(model).__name__} {problem}",
-        parameter="packing",
-        received=True,
-        allowed="False with this model",
-        fix="omit packing, or use a model and an attention that keep packed records apart",
+        parameter=parameter,
+        received=True if parameter == "packing" else type(join).__name__,
+        allowed="False with this model" if parameter == "packing" else "one that pads, with this model",
+        fix=f"omit {param(parameter)}, or use a model and an attention that keep joined records apart",
     )

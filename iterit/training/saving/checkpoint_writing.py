@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from debias.console.output_files import make_folder
 from debias.errors import param
 from debias.files.folder_lock import locked_folder
 from debias.files.model_writing import writing_model
@@ -50,9 +51,12 @@ def training_alone(folder: str | os.PathLike[str]) -> Iterator[None]:
     ------
     RunInUseError
         Another process trains into it.
+    StorageError
+        It cannot be made or written.
     """
+    make_folder(folder, "output_dir")
     path = Path(folder) / FOLDER
-    path.mkdir(parents=True, exist_ok=True)
+    path.mkdir(exist_ok=True)
     fix = f"wait for it, stop it, or choose another {param('out')}"
     with locked_folder(path, "is training into this folder", fix):
         yield

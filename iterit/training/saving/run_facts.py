@@ -1,6 +1,7 @@
 """Describes a run for its checkpoints: how it is trained, and arguments as short texts."""
 
 import hashlib
+import json
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
@@ -9,7 +10,20 @@ from iterit.training.own_trainers.trainer_checks import steps_per_epoch
 from iterit.training.trainer_parts import model_of
 
 if TYPE_CHECKING:
-    from transformers import Trainer
+    from transformers import Trainer, TrainingArguments
+
+_WITHOUT_EFFECT = (
+    "output_dir", "run_name", "project", "report_to", "trackio_", "push_to_hub", "hub_", "disable_tqdm",
+    "log", "include_", "save_", "eval_", "per_device_", "prediction_loss_only", "batch_eval_metrics",
+    "bf16_full_eval", "fp16_full_eval", "load_best_model_at_end", "metric_for_best_model",
+    "greater_is_better", "do_", "debug", "skip_memory_metrics", "torch_empty_cache_steps",
+    "enable_jit_checkpoint", "ignore_data_skip", "restore_callback_states", "resume_from_checkpoint",
+    "use_cpu", "use_cache", "gradient_checkpointing", "accelerator_config", "parallelism_config",
+    "fsdp", "deepspeed", "ddp_", "local_rank", "dataloader_", "remove_unused_columns", "label_names",
+    "train_sampling_strategy", "group_by_length", "length_column_name", "dataset_", "shuffle_dataset",
+    "torch_compile",
+)  # fmt: skip
+"""Beginnings of arguments: paths, logging, evaluation, saving, loading, and where it is computed."""
 
 
 def training_facts(trainer: "Trainer", n_items: int) -> dict[str, object]:
@@ -35,12 +49,24 @@ def training_facts(trainer: "Trainer", n_items: int) -> dict[str, object]:
         "num_train_epochs": float(args.num_train_epochs),
         "max_steps": int(args.max_steps),
         "learning_rate": float(args.learning_rate),
-        "lr_scheduler_type": str(args.lr_scheduler_type),
+        "lr_scheduler_type": str(getattr(args.lr_scheduler_type, "value", args.lr_scheduler_type)),
         "warmup_steps": float(args.warmup_steps),
         "weight_decay": float(args.weight_decay),
-        "optim": str(args.optim),
+        "optim": str(getattr(args.optim, "value", args.optim)),
         **forward_only_facts(trainer),
+        "arguments": training_arguments(args),
     }
+
+
+def training_arguments(args: "TrainingArguments") -> dict[str, object]:
+    """Return all arguments of training, JSON-able, but those that change no result.
+
+    Parameters
+    ----------
+    args : transformers.TrainingArguments
+    """
+    every = {name: value for name, value in args.to_dict().items() if not name.startswith(_WITHOUT_EFFECT)}
+    return cast("dict[str, object]", json.loads(json.dumps(every, default=repr)))
 
 
 def forward_only_facts(trainer: "Trainer") -> dict[str, object]:

@@ -206,7 +206,7 @@ class ZerothOrderTrainer(_Base):
             found = read_run(path)
         except OSError as error:
             raise ResumeError(
-                "the checkpoint holds no list of steps: it is none of forward-only training",
+                "the checkpoint holds no list of steps: forward-only training did not write it",
                 parameter="resume_from_checkpoint",
                 received=str(resume_from_checkpoint),
                 file=path,

@@ -8,7 +8,7 @@ import pytest
 from debias.errors import RunInUseError, StorageError
 from debias.files.folder_lock import locked_folder
 from iterit.training.saving.checkpoint_writing import checkpoint_errors
-from iterit.training.saving.checkpoints import last_whole_checkpoint
+from iterit.training.saving.whole_checkpoints import last_whole_checkpoint
 from tests.support.refusals import refused
 from tests.support.small_runs import model_of, picks_of, rounds_in, trainer_of, weights_of
 

@@ -17,9 +17,9 @@ from iterit.rounds.round_state import first_state, with_picks, with_scores
 from iterit.training.saving.checkpoints import (
     RoundsCheckpoint,
     check_weights,
-    last_whole_checkpoint,
     read_checkpoint,
 )
+from iterit.training.saving.whole_checkpoints import last_whole_checkpoint
 from tests.support.refusals import refused
 from tests.support.small_runs import model_of, rounds_in, trainer_of
 

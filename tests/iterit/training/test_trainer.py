@@ -17,7 +17,8 @@ import transformers
 from debias.errors import ParameterError, ResumeError
 from iterit.records.instruction_records import Records
 from iterit.templates.named_templates import template_for
-from iterit.training.saving.checkpoints import last_whole_checkpoint, read_checkpoint
+from iterit.training.saving.checkpoints import read_checkpoint
+from iterit.training.saving.whole_checkpoints import last_whole_checkpoint
 from iterit.training.trainer import IterIT
 from iterit.training.trainer_callback import IterITTrainer
 from iterit.training.training_rows import PaddedBatch

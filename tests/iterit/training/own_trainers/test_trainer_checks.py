@@ -8,7 +8,7 @@ import transformers
 from torch.utils.data import DataLoader
 
 from debias.errors import ParameterError, ResumeError
-from iterit.training.saving.checkpoints import check_same_training
+from iterit.training.saving.same_settings import check_same_training
 from iterit.training.trainer import IterIT
 from tests.support.refusals import refused
 from tests.support.small_runs import arguments, model_of, picks_of, rounds_in, rows, trainer_of

@@ -12,7 +12,7 @@ from debias.inference.zeroth_order.forward_training import seed_of_step
 from debias.inference.zeroth_order.run_log import read_run
 from debias.inference.zeroth_order.trained_part import TrainedPart, weights_digest
 from iterit.reports.rounds_report import RoundsReport
-from iterit.training.saving.checkpoints import last_whole_checkpoint
+from iterit.training.saving.whole_checkpoints import last_whole_checkpoint
 from iterit.training.training_rows import PaddedBatch
 from iterit.training.zeroth_order.step_trail import RUN_FILE
 from iterit.training.zeroth_order.zeroth_order_trainer import ZerothOrderTrainer

@@ -1,0 +1,76 @@
+"""``iterit train`` into a folder that has a run: rounds are added, other settings said or refused."""
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from debias.errors import ParameterError, ResumeError, StorageError
+from iterit.cli import app
+from tests.support.commands import refusal
+from tests.support.commands import run_iterit as run
+from tests.support.small_runs import rows
+
+pytestmark = pytest.mark.filterwarnings(
+    "ignore::UserWarning", "ignore::FutureWarning", "ignore::ResourceWarning"
+)
+TRAIN = (
+    "train", "your.jsonl", "--ratio", 0.2, "--full", "--max-ifd", 50, "--batch-size", 8,
+    "--gradient-accumulation", 1, "--out", "run",
+)  # fmt: skip
+
+
+@pytest.fixture
+def here(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("your.jsonl").write_text("\n".join(map(json.dumps, rows())))
+    return tmp_path
+
+
+def test_a_run_is_continued_repeated_and_kept_from_other_training(here, model):
+    words = (*TRAIN, "--model", model)
+    code, out, err = run(*words, "--rounds", 2)
+    assert code == 0, err
+    before = load_file("run/model/model.safetensors")
+    code, out, err = run(*words, "--rounds", 3)
+    assert code == 0, err
+    assert "'learning_rate': '0'" not in out
+    after = load_file("run/model/model.safetensors")
+    assert any(not torch.equal(before[name], after[name]) for name in after)
+    code, out, err = run(*words, "--rounds", 3)
+    assert code == 0, err
+    assert "train_loss" not in out
+    adapter = tuple(word for word in words if word != "--full")
+    error, _ = refusal(*adapter, "--rounds", 3, application=app)
+    assert isinstance(error, ResumeError)
+    error, line = refusal(*words, "--rounds", 3, "--optimizer", "mezo", application=app)
+    assert isinstance(error, ResumeError)
+    assert "resume_from_checkpoint" not in line
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is an accelerator")
+def test_mixed_precision_without_an_accelerator_names_the_options(here, model):
+    error, line = refusal(*TRAIN, "--model", model, "--bf16", application=app)
+    assert isinstance(error, ParameterError)
+    assert error.parameter == "bf16"
+    assert "--device cpu" in line and "use_cpu" not in line
+
+
+def test_places_that_cannot_be_written_are_refused_first(here, model):
+    (here / "file").touch()
+    error, line = refusal(*TRAIN[:-1], "file/run", "--model", model, application=app)
+    assert isinstance(error, StorageError)
+    assert "--out" in line
+    error, line = refusal(*TRAIN, "--model", model, "--refused", "none/w.jsonl", application=app)
+    assert isinstance(error, StorageError)
+    assert "--refused" in line
+    assert not Path("run").exists()
+
+
+def test_a_link_to_a_folder_that_is_not_there_is_followed(here, model):
+    Path("run").symlink_to("far/away")
+    code, _, err = run(*TRAIN, "--model", model, "--rounds", 1)
+    assert code == 0, err
+    assert Path("far/away/model/model.safetensors").is_file()

@@ -446,7 +446,7 @@ def test_csv_labels_may_be_positions_or_absent(tmp_path):
         (" \n\n", {}),
         ("id,label,no,yes\n", {}),
         (CSV[:-5] + "\n", {"row": 1, "column": "yes"}),
-        (CSV[:-1].replace("0.4", "0."), {"mentions": "row 1"}),
+        (CSV[:-1].replace("0.4", "0."), {"mentions": "line 3"}),
         (CSV + "c,no,0.5,0.5,0.1\n", {"mentions": "line 4"}),
         (CSV + 'c,"no,0.5,0.5\n', {}),
         (CSV.replace("0.25", "a quarter"), {"row": 0, "column": "no"}),

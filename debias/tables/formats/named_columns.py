@@ -11,12 +11,9 @@ import pandas as pd
 from debias.errors import ExcludedRowsWarning, TableError, param, shortened
 from debias.tables.class_columns import FloatArray
 from debias.tables.formats.cells.numbers_in_cells import parse_columns
-from debias.tables.labels.class_headers import find_role, refuse_extra_columns, without_prefix
+from debias.tables.labels.class_headers import ROLES, find_role, refuse_extra_columns, without_prefix
 from debias.tables.labels.label_reading import read_labels
 from debias.tables.table_parts import TableParts
-
-ROLES = ("id", "label", "text", "label_mass")
-"""What a column may hold that is no class."""
 
 ROW_NUMBERS = ("", "Unnamed: 0", "index")
 """What a column of row numbers is called that pandas writes, or reads and writes again, or resets."""

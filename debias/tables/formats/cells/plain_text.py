@@ -9,7 +9,7 @@ from typing import TypeVar
 
 import numpy as np
 
-from debias.errors import DebiasError, TableError, param, shortened
+from debias.errors import DebiasError, TableError, other_row, param, shortened
 from debias.rows.delimiters import likely_delimiter, named_delimiter
 from debias.tables.class_columns import FloatArray
 
@@ -99,7 +99,7 @@ def refuse_cut_end(path: Path, text: str, probabilities: FloatArray) -> None:
     off = np.abs(probabilities.sum(axis=1) - 1) > _ROUNDING
     if not text.endswith(("\n", "\r")) and len(off) > 1 and off[-1] and not off[:-1].any():
         raise TableError(
-            f"the file is cut short: it ends within row {len(off) - 1}, which sums to "
+            f"the file is cut short: it ends within {other_row(len(off) - 1)}, which sums to "
             f"{probabilities[-1].sum():.6g} while all others sum to 1",
             file=path,
         )
@@ -118,10 +118,10 @@ def on_its_line(error: E) -> E:
     DebiasError
         The same, where no line is found.
     """
-    if error.file is None or error.row is None or error.line is not None:
+    if error.file is None or error.line is not None:
         return error
-    line = line_of_row(Path(error.file), error.row)
-    return error if line is None else error.at(line=line)
+    path = Path(error.file)
+    return error.on_lines(lambda row: line_of_row(path, row))
 
 
 def line_of_row(path: Path, row: int) -> int | None:

@@ -151,7 +151,10 @@ class DebiasError(Exception):
         got = "" if self.received is NOTHING else f", got {shortened(self.received)}"
         if self.problem is None:
             subject = "" if self.parameter is None else names.get(self.parameter, self.parameter)
-            return f"{subject} must be {self.allowed}{got}".strip() if self.allowed else subject
+            allowed = self.allowed and self.allowed.replace(
+                " or None", "" if subject in names.values() else " or None"
+            )
+            return f"{subject} must be {allowed}{got}".strip() if allowed else subject
         return self.problem
 
     def __str__(self) -> str:

@@ -55,12 +55,14 @@ class ColumnClassifier(ClassifierMixin, TransformerMixin, BaseEstimator):
         Class labels, sorted.
     columns_ : ndarray of shape (n_classes,)
         Column of each of these classes.
+    column_names_in_ : list or None
+        Names of the columns of a fitted DataFrame, whatever their kind.
     """
 
     classes: Sequence[object] | None
     classes_: LabelArray
     columns_: IndexArray
-    _names_in: list[object] | None = None
+    column_names_in_: list[object] | None = None
     _uses_labels = True
 
     def __sklearn_tags__(self) -> Tags:
@@ -88,11 +90,11 @@ class ColumnClassifier(ClassifierMixin, TransformerMixin, BaseEstimator):
             y = column_or_1d(y, warn=True)
             check_classification_targets(y)
         names = getattr(self, "feature_names_in_", None)
-        named = isinstance(X, pd.DataFrame) and has_names(X)
-        if named and self.classes is None and len(probabilities):
-            columns, found = list(map(str, X.columns)), None if y is None else y.tolist()
+        header = _header(X)
+        if header is not None and self.classes is None and len(probabilities):
+            found = None if y is None else np.asarray(y).tolist()
             fix = "drop the columns that are no classes, from the rows to predict, too"
-            refuse_extra_columns(None, columns, probabilities, found, fix)
+            refuse_extra_columns(None, list(map(str, header)), probabilities, found, fix)
         check_probabilities(probabilities, names, sum_to_one=True)
         frame = X if isinstance(X, pd.DataFrame) else pd.DataFrame(probabilities)
         given = None if self.classes is None else np.asarray(self.classes)
@@ -100,9 +102,10 @@ class ColumnClassifier(ClassifierMixin, TransformerMixin, BaseEstimator):
         labels = np.asarray(frame.columns if classes is None else classes) if y is None else y
         match = match_classes(frame, labels, classes)
         if y is not None:
-            by_header = named and [*map(label_text, X.columns)] == [*map(label_text, match.by_column)]
-            check_order(probabilities, match, given is not None or named, by_header, stacklevel=3)
-        self._names_in = list(X.columns) if named else None
+            stated = given is not None or header is not None
+            by_header = header is not None and _texts(header) == _texts(match.by_column.tolist())
+            check_order(probabilities, match, stated, by_header, stacklevel=3)
+        self.column_names_in_ = header
         self.classes_, self.columns_ = match.classes, match.columns
         return match, probabilities
 
@@ -112,10 +115,11 @@ class ColumnClassifier(ClassifierMixin, TransformerMixin, BaseEstimator):
         check_names(X)
         probabilities = validate_data(self, X, dtype=np.float64, ensure_all_finite=False, reset=False)
         names = getattr(self, "feature_names_in_", None)
-        if names is None and isinstance(X, pd.DataFrame) and has_names(X):
+        columns = _header(X)
+        if names is None and columns is not None:
             # scikit-learn compares text only; numbers of a frame may name classes that are text
-            columns, expected = list(X.columns), self._names_in or self._by_column().tolist()
-            if list(map(label_text, columns)) != list(map(label_text, expected)):
+            expected = self.column_names_in_ or self._by_column().tolist()
+            if _texts(columns) != _texts(expected):
                 allowed = f"{shortened(expected)}, as in the fit"
                 raise TableError(parameter="the columns", allowed=allowed, received=columns)
         return check_probabilities(probabilities, names, sum_to_one=True)
@@ -151,3 +155,13 @@ class ColumnClassifier(ClassifierMixin, TransformerMixin, BaseEstimator):
     def get_feature_names_out(self, input_features: object = None) -> npt.NDArray[np.object_]:
         """Return the class names, in the order of the columns."""
         return np.array([str(name) for name in self._by_column()], dtype=object)
+
+
+def _header(X: Rows) -> list[object] | None:
+    """Return the names of the columns, None where they have none of their own."""
+    return list(X.columns) if isinstance(X, pd.DataFrame) and has_names(X) else None
+
+
+def _texts(names: Sequence[object]) -> list[str]:
+    """Return what names are compared by."""
+    return [label_text(name) for name in names]

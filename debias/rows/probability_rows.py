@@ -89,7 +89,7 @@ def check_probabilities(
             f"the class probabilities of a row must sum to 1, got {total:.6g}{many}",
             received=total,
             row=row,
-            fix=_how_to_mend(values) if total > 0 else "omit the row, or collect it again",
+            fix=_how_to_mend(values, True) if total > 0 else "omit the row, or collect it again",
         )
     if not normalise:
         return values
@@ -97,11 +97,12 @@ def check_probabilities(
     return np.asarray(scaled / scaled.sum(axis=1, keepdims=True))
 
 
-def _how_to_mend(values: FloatArray) -> str:
+def _how_to_mend(values: FloatArray, by_sum: bool = False) -> str:
     """Return the fix for rows that sum to another number: few of them are odd rows, many are scores."""
     finite = values[np.isfinite(values).all(axis=1)]
     if (np.abs(finite.sum(axis=1) - 1) <= SUM_TOLERANCE).mean() > 0.5:
-        return "correct the row, or omit it; the others sum to 1"
+        divide = f", or divide each row by its sum ({param('normalise', True)} where a table is read)"
+        return f"correct the row or omit it, since most rows sum to 1{divide if by_sum else ''}"
     normalised = f"divide each row by its sum ({param('normalise', True)} where a table is read)"
     return f"if every column is a class, {normalised}; else omit the columns that are none"
 

@@ -16,6 +16,7 @@ import pandas as pd
 from debias.console.notebooks.card import card
 from debias.console.number_formats import counted, percent
 from debias.errors import TableError, param
+from debias.rows.row_files import ending_of
 from debias.tables.checks import check_parts, names_and_values
 from debias.tables.class_columns import FloatArray, IndexArray
 from debias.tables.formats.cells.plain_text import on_its_line
@@ -382,7 +383,7 @@ class ProbabilityTable:
 
 def _has_a_line_a_row(path: Path, format: str | None) -> bool:
     """Tell whether lines are rows; samples of lm-evaluation-harness may have several lines for a row."""
-    return path.suffix.lower() != ".jsonl" or (format or infer_format(path)) == "json"
+    return ending_of(path) != ".jsonl" or (format or infer_format(path)) == "json"
 
 
 def _series(values: Any, name: str) -> pd.Series | None:

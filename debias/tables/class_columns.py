@@ -192,7 +192,7 @@ def _of_named(named: Sequence[object], present: npt.NDArray[Any]) -> npt.NDArray
     names = plain_labels(np.array(named))
     kind = present.dtype.kind
     if kind in "iu" and names.dtype.kind == "b":
-        read_labels(present.tolist(), [str(name) for name in names])  # refuses 0 and 1 with two readings
+        _check_readings(present, [str(name) for name in names])
     if kind == names.dtype.kind or not len(present) or set(present.tolist()) <= set(named):
         return names
     texts = [label_text(name) for name in names.tolist()]
@@ -200,9 +200,17 @@ def _of_named(named: Sequence[object], present: npt.NDArray[Any]) -> npt.NDArray
     if kind == "b" and set(texts) == {"False", "True"}:
         return np.array([text == "True" for text in texts])
     if numbers and set(map(str, present)) <= set(texts):
-        read_labels(present.tolist(), texts)  # refuses numbers that could be positions
+        _check_readings(present, texts)
         return np.array(texts).astype(np.int64)
     return np.array(texts) if kind in "OU" and set(map(str, present)) <= set(texts) else names
+
+
+def _check_readings(present: npt.NDArray[Any], names: list[str]) -> None:
+    """Refuse numbers that could be positions as well, or truth values; the labels have no column here."""
+    try:
+        read_labels(present.tolist(), names, column=None)
+    except TableError as error:
+        raise error.in_row(None) from error  # that of the different labels, not of all
 
 
 def _of_unnamed(present: npt.NDArray[Any], n_columns: int) -> npt.NDArray[Any]:

@@ -98,10 +98,13 @@ def check_order(
         )
     advice = f"pass {param('classes')} in that order"
     if by_header:
+        pairs = zip(names.tolist(), better.tolist(), strict=True)
+        renamed = [f"{shortened(old)} to {shortened(new)}" for old, new in pairs if old != new]
         advice = (
-            "the columns have each other's names: name them in that order where they are written, in the "
+            f"the columns have each other's names: rename {', '.join(renamed[:30])}"
+            f"{', ...' if len(renamed) > 30 else ''}, in the DataFrame or file, or in {param('classes')} if "
+            "the file has no names"
         )
-        advice += "header or fields of a file or in a DataFrame"
     warnings.warn(
         f"{problem}; if so, {advice}.",
         ColumnOrderWarning,

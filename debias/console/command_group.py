@@ -174,8 +174,9 @@ class OneLineErrors(TyperGroup):
                 name, options = ctx.invoked_subcommand or "", self._options(ctx)
                 if isinstance(error, _UsageError):
                     path = " ".join(filter(None, (self.program, name)))
-                    said = error.format_message().replace(": Value error, ", ": ").rstrip(".")
-                    sentence = f"{said}. Try: {path} --help"
+                    said = error.format_message().replace(": Value error, ", ": ").strip()
+                    stop = "" if said.endswith((".", "?")) else "."
+                    sentence = f"{said}{stop} Try: {path} --help"
                 elif isinstance(error, DebiasError):
                     run = kept_by(error)
                     sentence = error.render(options) + (f" {run.render(options)}" if run else "")

@@ -26,8 +26,8 @@ Level = Annotated[float, typer.Option(help="Confidence level of the intervals.")
 Resamples = Annotated[int, typer.Option(help="Bootstrap resamples.")]
 LABELS = setting(
     None,
-    "What labels are, where numbers could be both: name, of a class (0 and 1 of False and True, too), or "
-    "position, of a class column of the file from 0.",
+    "What labels are, where numbers could be both: name, of a class (0 and 1 for False and True, too), or "
+    "position from 0, of a class as the file or the task orders them.",
     one_of=("name", "position"),
     metavar="name|position",
 )

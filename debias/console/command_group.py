@@ -10,7 +10,7 @@ import sys
 import warnings
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
-from typing import Annotated, Any, TextIO
+from typing import Annotated, Any
 
 import typer
 from typer.core import TyperGroup
@@ -20,7 +20,7 @@ from debias.console.process.program_start import INTERRUPTED
 from debias.console.process.stop_signals import comes_of_ctrl_c, stopped_like_ctrl_c
 from debias.console.several_values import command_class
 from debias.console.streams import discard_output, is_closed_pipe, prepare_streams
-from debias.errors import DebiasError, kept_by, visible
+from debias.errors import DebiasError, DebiasWarning, kept_by, visible
 
 BAD_INPUT = 2
 CLOSED_PIPE = 1
@@ -140,6 +140,21 @@ class OneLineErrors(TyperGroup):
             part.help = _literal(getattr(part, "help", None))
         return command
 
+    def _options(self, ctx: Any) -> dict[str, str]:
+        """Return the options of the command that runs, by the parameters that they set."""
+        name = ctx.invoked_subcommand or ""
+        command = self._whole(name) if name in self.functions else None
+        return {one.name: one.opts[0] for one in command.params} if command else {}
+
+    def _show_warning(self, ctx: Any) -> Callable[..., None]:
+        """Return what writes a warning as one line, in the words of the command line."""
+
+        def show(message: Warning | str, *place: object, **more: object) -> None:
+            said = message.render(self._options(ctx)) if isinstance(message, DebiasWarning) else message
+            say(f"warning: {said}")
+
+        return show
+
     def invoke(self, ctx: Any) -> object:
         """Run a command.
 
@@ -161,7 +176,7 @@ class OneLineErrors(TyperGroup):
         prepare_streams()
         with warnings.catch_warnings(), stopped_like_ctrl_c():
             warnings.simplefilter("default", UserWarning)
-            warnings.showwarning = _show_warning
+            warnings.showwarning = self._show_warning(ctx)
             try:
                 return super().invoke(ctx)
             except (KeyboardInterrupt, Interrupted) as error:
@@ -175,12 +190,12 @@ class OneLineErrors(TyperGroup):
                     raise typer.Exit(CLOSED_PIPE) from error
                 if ctx.params.get("debug"):
                     raise
-                name = ctx.invoked_subcommand or ""
-                command = self._whole(name) if name in self.functions else None
-                options = {one.name: one.opts[0] for one in command.params} if command else {}
+                name, options = ctx.invoked_subcommand or "", self._options(ctx)
                 if isinstance(error, _UsageError):
                     path = " ".join(filter(None, (self.program, name)))
-                    sentence = f"{error.format_message()} Try: {path} --help"
+                    said = error.format_message().replace(": Value error, ", ": ").strip()
+                    stop = "" if said.endswith((".", "?")) else "."
+                    sentence = f"{said}{stop} Try: {path} --help"
                 elif isinstance(error, DebiasError):
                     run = kept_by(error)
                     sentence = error.render(options) + (f" {run.render(options)}" if run else "")
@@ -286,15 +301,3 @@ def make_program(
 def _typer(**settings: Any) -> typer.Typer:
     """Return an app whose help is laid out by rich, and whose errors are left to its group."""
     return typer.Typer(pretty_exceptions_enable=False, rich_markup_mode="markdown", **settings)
-
-
-def _show_warning(
-    message: Warning | str,
-    category: type[Warning],
-    filename: str,
-    lineno: int,
-    file: TextIO | None = None,
-    line: str | None = None,
-) -> None:
-    """Write a warning as one line."""
-    say(f"warning: {message}")

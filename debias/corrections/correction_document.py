@@ -68,7 +68,8 @@ def read_document(path: str | PathLike[str]) -> Document:
             raise CorrectionFileError(f"{size:,} bytes is too large for a correction")
         document = json.loads(Path(path).read_text(encoding="utf-8"))
     except OSError as error:
-        raise CorrectionFileError(f"the file cannot be read: {error.strerror or error}") from error
+        problem = f"the file cannot be read: {error.strerror or error}"
+        raise CorrectionFileError(problem, fix=f"check the path; {written_by}") from error
     except (ValueError, RecursionError) as error:
         raise CorrectionFileError(f"this is not JSON ({error})", fix=written_by) from error
     if not isinstance(document, dict) or document.get("format") != FORMAT:

@@ -14,17 +14,19 @@ from sklearn.utils import Tags, check_random_state
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, column_or_1d, validate_data
 
-from debias.errors import ParameterError, TableError
+from debias.errors import ParameterError, TableError, shortened
 from debias.tables.checks import check_probabilities
 from debias.tables.class_columns import (
     ClassColumns,
     FloatArray,
     IndexArray,
+    check_names,
     has_names,
     match_classes,
 )
+from debias.tables.labels.class_headers import refuse_extra_columns
 from debias.tables.labels.column_order import check_order
-from debias.tables.labels.label_reading import plain_labels
+from debias.tables.labels.label_reading import label_text, plain_labels
 
 Rows: TypeAlias = npt.ArrayLike | pd.DataFrame
 """Class probabilities of shape (n_samples, n_classes)."""
@@ -53,11 +55,14 @@ class ColumnClassifier(ClassifierMixin, TransformerMixin, BaseEstimator):
         Class labels, sorted.
     columns_ : ndarray of shape (n_classes,)
         Column of each of these classes.
+    column_names_in_ : list or None
+        Names of the columns of a fitted DataFrame, whatever their kind.
     """
 
     classes: Sequence[object] | None
     classes_: LabelArray
     columns_: IndexArray
+    column_names_in_: list[object] | None = None
     _uses_labels = True
 
     def __sklearn_tags__(self) -> Tags:
@@ -76,13 +81,20 @@ class ColumnClassifier(ClassifierMixin, TransformerMixin, BaseEstimator):
                 f"{type(self).__name__} requires y to be passed, but the target y is None", parameter="y"
             )
         if y is None:
+            check_names(X)
             probabilities = validate_data(self, X, dtype=np.float64, ensure_all_finite=False)
         else:
             y = plain_labels(y)
+            check_names(X)
             probabilities, y = validate_data(self, X, y, dtype=np.float64, ensure_all_finite=False)
             y = column_or_1d(y, warn=True)
             check_classification_targets(y)
         names = getattr(self, "feature_names_in_", None)
+        header = _header(X)
+        if header is not None and self.classes is None and len(probabilities):
+            found = None if y is None else np.asarray(y).tolist()
+            fix = "drop the columns that are no classes, from the rows to predict, too"
+            refuse_extra_columns(None, list(map(str, header)), probabilities, found, fix)
         check_probabilities(probabilities, names, sum_to_one=True)
         frame = X if isinstance(X, pd.DataFrame) else pd.DataFrame(probabilities)
         given = None if self.classes is None else np.asarray(self.classes)
@@ -90,23 +102,50 @@ class ColumnClassifier(ClassifierMixin, TransformerMixin, BaseEstimator):
         labels = np.asarray(frame.columns if classes is None else classes) if y is None else y
         match = match_classes(frame, labels, classes)
         if y is not None:
-            stated = given is not None or (isinstance(X, pd.DataFrame) and has_names(X))
-            check_order(probabilities, match, stated, stacklevel=3)
+            stated = given is not None or header is not None
+            by_header = header is not None and _texts(header) == _texts(match.by_column.tolist())
+            check_order(probabilities, match, stated, by_header, stacklevel=3)
+        self.column_names_in_ = header
         self.classes_, self.columns_ = match.classes, match.columns
         return match, probabilities
 
     def _validated(self, X: Rows) -> FloatArray:
         """Return the probabilities of new rows, columns as when fitted."""
         check_is_fitted(self)
+        check_names(X)
         probabilities = validate_data(self, X, dtype=np.float64, ensure_all_finite=False, reset=False)
         names = getattr(self, "feature_names_in_", None)
-        if names is None and isinstance(X, pd.DataFrame) and has_names(X):
-            expected, columns = self._by_column().tolist(), list(X.columns)
-            if columns != expected:  # scikit-learn compares text only
-                raise TableError(
-                    parameter="the columns", allowed=f"{expected}, as in the fit", received=columns
-                )
+        columns = _header(X)
+        if names is None and columns is not None:
+            # scikit-learn compares text only; numbers of a frame may name classes that are text
+            expected = self.column_names_in_ or self._by_column().tolist()
+            if _texts(columns) != _texts(expected):
+                allowed = f"{shortened(expected)}, as in the fit"
+                raise TableError(parameter="the columns", allowed=allowed, received=columns)
         return check_probabilities(probabilities, names, sum_to_one=True)
+
+    def score(self, X: Rows, y: Labels, sample_weight: npt.ArrayLike | None = None) -> float:
+        """Return the share of rows that are predicted as labelled.
+
+        Parameters
+        ----------
+        X : DataFrame or array of shape (n_samples, n_classes)
+            Class probabilities.
+        y : array-like of shape (n_samples,)
+            Labels.
+        sample_weight : array-like of shape (n_samples,), optional
+            How much each row counts.
+
+        Returns
+        -------
+        float
+
+        Raises
+        ------
+        TableError
+            A label is missing, or a row is not a distribution: the error has its row.
+        """
+        return float(super().score(X, plain_labels(y), sample_weight))
 
     def _by_column(self) -> LabelArray:
         """Return the class labels in the order of the columns."""
@@ -116,3 +155,13 @@ class ColumnClassifier(ClassifierMixin, TransformerMixin, BaseEstimator):
     def get_feature_names_out(self, input_features: object = None) -> npt.NDArray[np.object_]:
         """Return the class names, in the order of the columns."""
         return np.array([str(name) for name in self._by_column()], dtype=object)
+
+
+def _header(X: Rows) -> list[object] | None:
+    """Return the names of the columns, None where they have none of their own."""
+    return list(X.columns) if isinstance(X, pd.DataFrame) and has_names(X) else None
+
+
+def _texts(names: Sequence[object]) -> list[str]:
+    """Return what names are compared by."""
+    return [label_text(name) for name in names]

@@ -9,8 +9,10 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from debias.errors import ParameterError
 from debias.estimators.base_debiaser import BaseDebiaser
 from debias.metrics.class_mix import describe_other_mix
+from debias.tables.labels.label_reading import plain_labels
 from debias.tables.matched_columns import matched_columns
 from debias.tables.table import ProbabilityTable
 
@@ -72,6 +74,45 @@ def matched_probabilities(debiaser: BaseDebiaser, table: ProbabilityTable) -> pd
     'maybe': only the correction has 'yes', only the table has 'maybe'; ...
     """
     return matched_columns(table, correction_classes(debiaser))
+
+
+def as_table(debiaser: BaseDebiaser, rows: ProbabilityTable | tuple[Any, Any]) -> ProbabilityTable:
+    """Return labelled rows as a table: they may be a pair of X and y as for ``fit``.
+
+    Parameters
+    ----------
+    debiaser : BaseDebiaser
+        Fitted.
+    rows : ProbabilityTable or tuple of X and y
+        Columns of X as in the fit.
+
+    Returns
+    -------
+    ProbabilityTable
+
+    Raises
+    ------
+    ParameterError
+        It is neither.
+    TableError
+        A row is not a distribution, or a label is missing or no class.
+
+    Examples
+    --------
+    >>> from debias.estimators.debiasers import WeightDebiaser
+    >>> X, y = [[0.6, 0.4], [0.7, 0.3]], ["a", "b"]
+    >>> as_table(WeightDebiaser().fit(X, y), (X, y))
+    ProbabilityTable(2 rows, classes=['a', 'b'], labelled)
+    """
+    if isinstance(rows, ProbabilityTable):
+        return rows
+    if not (isinstance(rows, tuple) and len(rows) == 2):
+        allowed = "a ProbabilityTable, or a pair of rows and labels"
+        raise ParameterError(parameter="table", allowed=allowed, received=f"<{type(rows).__name__}>")
+    X, y = rows
+    probabilities = debiaser._validated(X)
+    labels = [str(label) for label in plain_labels(y).tolist()]
+    return ProbabilityTable(probabilities, labels, classes=correction_classes(debiaser))
 
 
 def predict_table(debiaser: BaseDebiaser, table: ProbabilityTable) -> pd.DataFrame:

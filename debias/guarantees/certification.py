@@ -7,13 +7,13 @@ from typing import Any, Protocol, TypeAlias
 import numpy as np
 import pandas as pd
 
-from debias.errors import OverlapError, ParameterError, TableError, param
+from debias.errors import OverlapError, ParameterError, TableError, param, shortened
 from debias.guarantees.accuracy_bounds import check_confidence
 from debias.guarantees.guarantee import Checked, Guarantee
 from debias.guarantees.named_shares import shares_of
 from debias.guarantees.watching.reference import MOST_BY_CLASS
 from debias.tables.class_columns import FloatArray, IndexArray, fingerprint_of
-from debias.tables.labels.label_reading import plain_labels
+from debias.tables.labels.label_reading import did_you_mean, plain_labels
 from debias.tables.matched_columns import matched_columns
 from debias.tables.overlap import check_disjoint
 from debias.tables.row_digests import RowDigests
@@ -262,9 +262,11 @@ def _codes(labels: Any, names: tuple[str, ...]) -> IndexArray:
     if len(codes) and codes.min() < 0:
         row = int(np.argmin(codes))
         raise TableError(
-            f"the label {texts[row]!r} is no class of the correction; it has {list(names)}",
+            f"the label {shortened(texts[row])} is no class of the correction, which has "
+            f"{shortened(list(names))}",
             received=texts[row],
             row=row,
+            fix=did_you_mean(texts[row], names),
         )
     if not len(codes):
         raise TableError("there are no held-out rows", parameter="held_out")

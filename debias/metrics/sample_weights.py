@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from debias.errors import ParameterError, shortened
+from debias.errors import ParameterError, param
 
 MOST_ROWS = 1_000_000
 """The rows that weighted rows may stand for, where there are not more rows than that anyway."""
@@ -79,7 +79,12 @@ def check_weights(sample_weight: npt.ArrayLike, n_samples: int) -> npt.NDArray[n
         allowed = "a finite number of at least 0"
         raise ParameterError(parameter=name, allowed=allowed, received=float(weights[row]), row=row)
     if not weights.any():
-        raise ParameterError(parameter=name, allowed="above 0 for one row or more", received=shortened(0))
+        raise ParameterError(
+            f"all weights in {param(name)} are 0; one or more must be above 0",
+            parameter=name,
+            allowed="above 0 for one row or more",
+            received=0.0,
+        )
     return weights
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Self
 from debias.console.notebooks.drawing import axes_for
 from debias.errors import ParameterError, TableError, param
 from debias.estimators.base_debiaser import BaseDebiaser
-from debias.estimators.prediction import matched_probabilities, predict_table
+from debias.estimators.prediction import as_table, matched_probabilities, predict_table
 from debias.files.atomic_file import atomic_path
 from debias.reports.advice.plain_methods import compare_with_plain
 from debias.reports.figures import CorrectionDetails, Figures
@@ -79,7 +79,7 @@ class Report(Figures):
     def from_debiaser(
         cls,
         debiaser: BaseDebiaser,
-        table: ProbabilityTable,
+        table: ProbabilityTable | tuple[Any, Any],
         *,
         fitted_on: ProbabilityTable | None = None,
         compare: bool = False,
@@ -92,7 +92,7 @@ class Report(Figures):
         ----------
         debiaser : BaseDebiaser
             Fitted, or loaded from a file.
-        table : ProbabilityTable
+        table : ProbabilityTable or tuple of X and y
             Labelled rows that the correction was not fitted on.
         fitted_on : ProbabilityTable, optional
             The rows it was fitted on: the report then warns where both share rows. Without them
@@ -130,6 +130,7 @@ class Report(Figures):
                 parameter="fitted_on",
                 received=None,
             )
+        table = as_table(debiaser, table)
         if n_examples and table.texts is None:
             raise TableError(
                 "the table has no texts to show", parameter="n_examples", received=n_examples,

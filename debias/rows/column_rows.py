@@ -105,6 +105,10 @@ def read_batches(file: Path) -> "Iterator[pa.RecordBatch]":
                 yield from table.iter_batches(batch_size=_BATCH_ROWS)
             return
         with pa.memory_map(str(file)) as source:
+            if source.read(4) == b"FEA1":
+                fix = "write it again as version 2, as pandas does by default, or as Parquet"
+                raise RecordsError("a Feather file of version 1, which cannot be read", file=file, fix=fix)
+            source.seek(0)
             try:
                 reader = pa.ipc.open_file(source)
                 batches = map(reader.get_batch, range(reader.num_record_batches))

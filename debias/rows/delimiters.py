@@ -23,7 +23,7 @@ def named_delimiter(text: str) -> tuple[str | None, int]:
 
 
 def likely_delimiter(text: str) -> str:
-    r"""Return the delimiter that cuts the first two rows into most columns, as many in both.
+    r"""Return the delimiter that cuts the first two rows into most columns, as many in both if that can be.
 
     Parameters
     ----------
@@ -35,12 +35,15 @@ def likely_delimiter(text: str) -> str:
     >>> likely_delimiter("id;label;no;yes\na;yes;0,25;0,75\n"), likely_delimiter('"text, long"|label')
     (';', '|')
     """
-    widths = {}
+    widths, first = {}, {}
     for delimiter in DELIMITERS:
         try:
             rows = list(islice(filter(None, csv.reader(StringIO(text), delimiter=delimiter)), 2))
         except csv.Error:
             continue
+        first[delimiter] = len(rows[0]) if rows else 0
         if len({len(row) for row in rows}) == 1:
             widths[delimiter] = len(rows[0])
+    if max(widths.values(), default=0) < 2:  # a row has too many cells, or the header is none: say so by it
+        widths = first
     return max(widths, key=lambda delimiter: widths[delimiter], default=",")

@@ -78,17 +78,18 @@ def check_probabilities(
             received=value,
             row=row,
             column=column if names is None else np.asarray(names).tolist()[column],
-            fix=_how_to_normalise() if value > 1 and np.isfinite(value) else None,
+            fix=_how_to_mend(values) if value > 1 and np.isfinite(value) else None,
         )
     off = np.abs(values.sum(axis=1) - 1) > SUM_TOLERANCE if sum_to_one else ~values.any(axis=1)
     if off.any():
         row = int(np.argmax(off))
         total = float(values[row].sum())
+        many = f" ({int(off.sum()):,} such rows)" if off.sum() > 1 else ""
         raise TableError(
-            f"the class probabilities of a row must sum to 1, got {total:.6g} ({int(off.sum())} such rows)",
+            f"the class probabilities of a row must sum to 1, got {total:.6g}{many}",
             received=total,
             row=row,
-            fix=_how_to_normalise() if total > 0 else "omit the row, or collect it again",
+            fix=_how_to_mend(values, True) if total > 0 else "omit the row, or collect it again",
         )
     if not normalise:
         return values
@@ -96,9 +97,14 @@ def check_probabilities(
     return np.asarray(scaled / scaled.sum(axis=1, keepdims=True))
 
 
-def _how_to_normalise() -> str:
-    """Return the fix for rows that sum to another number."""
-    return f"pass {param('normalise', True)} when the table is read, or divide each row by its sum"
+def _how_to_mend(values: FloatArray, by_sum: bool = False) -> str:
+    """Return the fix for rows that sum to another number: few of them are odd rows, many are scores."""
+    finite = values[np.isfinite(values).all(axis=1)]
+    if (np.abs(finite.sum(axis=1) - 1) <= SUM_TOLERANCE).mean() > 0.5:
+        divide = f", or divide each row by its sum ({param('normalise', True)} where a table is read)"
+        return f"correct the row or omit it, since most rows sum to 1{divide if by_sum else ''}"
+    normalised = f"divide each row by its sum ({param('normalise', True)} where a table is read)"
+    return f"if every column is a class, {normalised}; else omit the columns that are none"
 
 
 def _fine(values: FloatArray) -> bool:

@@ -25,6 +25,7 @@ TEXTS = (*LINES, ".json", *DELIMITED)
 COLUMNS = (".parquet", ".arrow", ".feather")
 ENDINGS = (*TEXTS, *COLUMNS)
 PACKED = (".gz", ".zst")
+_MARKS = {".gz": b"\x1f\x8b", ".zst": b"\x28\xb5\x2f\xfd"}
 _MOST_UNPACKED = 100
 _ALWAYS_UNPACKED = 2**26
 _ENCODINGS = {
@@ -132,6 +133,8 @@ def read_rows(path: str | os.PathLike[str]) -> Iterator[RawRow]:
         There is no such file, its ending is unknown, or it is incomplete.
     """
     file = Path(path)
+    if not file.exists():
+        raise RecordsError("the file does not exist", file=file, fix="check the path")
     ending = ending_of(file)
     if ending not in ENDINGS:
         allowed = f"one of {', '.join(ENDINGS)} (the first {len(TEXTS)} also with {' or '.join(PACKED)})"
@@ -139,7 +142,7 @@ def read_rows(path: str | os.PathLike[str]) -> Iterator[RawRow]:
             parameter="the file name's ending", received=file.suffix, allowed=allowed, file=file
         )
     if not file.is_file():
-        raise RecordsError("the file does not exist", file=file)
+        raise RecordsError("this is no file", file=file)
     try:
         if ending in COLUMNS:
             yield from read_columns(file)
@@ -159,11 +162,9 @@ def readable(paths: Sequence[str | os.PathLike[str]]) -> list[RowFile]:
 
 def _open(file: Path) -> BinaryIO:
     """Open a file as UTF-8 bytes without a byte order mark."""
-    beginning = b""
-    with _unpacked(file) as stream:
-        beginning = stream.read(4)
-    encoding = next((name for mark, name in _ENCODINGS.items() if beginning.startswith(mark)), "")
-    stream = _unpacked(file)
+    with unpacked(file) as stream:
+        encoding = encoding_of(stream.read(4))
+    stream = unpacked(file)
     if encoding.endswith(("16", "32")):
         return cast(BinaryIO, io.BufferedReader(_Recoded(stream, encoding)))
     if encoding:
@@ -171,11 +172,35 @@ def _open(file: Path) -> BinaryIO:
     return stream
 
 
-def _unpacked(file: Path) -> BinaryIO:
-    """Open a file, unpacking it if it is compressed."""
-    if file.suffix.lower() == ".gz":
+def encoding_of(beginning: bytes) -> str:
+    r"""Return the encoding that a byte order mark states; nothing where there is no mark.
+
+    Examples
+    --------
+    >>> encoding_of("no".encode("utf-16")), encoding_of(b"no")
+    ('utf-16', '')
+    """
+    return next((name for mark, name in _ENCODINGS.items() if beginning.startswith(mark)), "")
+
+
+def unpacked(file: Path) -> BinaryIO:
+    """Open a file, unpacking it if its ending or its first bytes say that it is compressed.
+
+    Parameters
+    ----------
+    file : Path
+
+    Returns
+    -------
+    binary file
+        Reading it raises RecordsError where a small file becomes a huge one, OSError, EOFError or
+        zlib.error where it is damaged.
+    """
+    with file.open("rb") as raw:
+        beginning = raw.read(4)
+    if file.suffix.lower() == ".gz" or beginning.startswith(_MARKS[".gz"]):
         return cast(BinaryIO, io.BufferedReader(_Unpacked(gzip.open(file, "rb"), file)))
-    if file.suffix.lower() == ".zst":
+    if file.suffix.lower() == ".zst" or beginning == _MARKS[".zst"]:
         import pyarrow as pa
 
         stream = pa.CompressedInputStream(pa.OSFile(str(file)), "zstd")

@@ -12,15 +12,18 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from debias.errors import TableError, shortened
+from debias.errors import TableError, other_row, param, shortened
 from debias.rows.probability_rows import SUM_TOLERANCE
 from debias.rows.probability_rows import check_probabilities as check_probabilities
 from debias.tables.class_columns import FloatArray, TextArray, has_names
-from debias.tables.labels.label_reading import read_labels
+from debias.tables.labels.class_headers import refuse_extra_columns
+from debias.tables.labels.label_reading import did_you_mean, read_labels
 from debias.tables.table_parts import TableParts
 
 
-def check_parts(parts: TableParts, normalise: bool = False) -> TableParts:
+def check_parts(
+    parts: TableParts, normalise: bool = False, as_found: Sequence[str] | None = None
+) -> TableParts:
     """Return the parts as a table keeps them: checked, complete, sharing nothing with the argument.
 
     Parameters
@@ -29,6 +32,8 @@ def check_parts(parts: TableParts, normalise: bool = False) -> TableParts:
         Fresh parts; labels may be integers that stand for columns.
     normalise : bool, default=False
         Whether to divide each row by its sum. Sums below 1 become the label mass, if none is given.
+    as_found : sequence of str, optional
+        The classes in the order in which their columns stood, if that is another.
 
     Returns
     -------
@@ -57,7 +62,7 @@ def check_parts(parts: TableParts, normalise: bool = False) -> TableParts:
     metadata["normalised"] = bool(normalise or metadata["normalised"])
     labels = parts.labels
     if labels is not None:
-        columns = read_labels(one_per_row(labels, "label", n_samples), classes)
+        columns = read_labels(one_per_row(labels, "label", n_samples), classes, as_found=as_found)
         labels = np.array(classes, dtype=object)[columns]
     return replace(
         parts,
@@ -82,9 +87,9 @@ def _mass_before_normalisation(values: FloatArray) -> FloatArray | None:
 
 
 def names_and_values(
-    probabilities: pd.DataFrame | npt.ArrayLike, classes: Sequence[str] | None = None
-) -> tuple[Any, FloatArray]:
-    """Return class names in column order, and the values of these columns; neither is checked.
+    probabilities: pd.DataFrame | npt.ArrayLike, classes: Sequence[str] | None = None, labels: Any = None
+) -> tuple[Any, FloatArray, list[str] | None]:
+    """Return class names in column order, the values of these columns, and the order in which they stood.
 
     Parameters
     ----------
@@ -92,6 +97,8 @@ def names_and_values(
         Class probabilities.
     classes : sequence of str, optional
         Names of the columns of an array; columns of a DataFrame to take, in this order.
+    labels : sequence, optional
+        Label of every row, which may tell classes from other columns.
 
     Returns
     -------
@@ -99,21 +106,25 @@ def names_and_values(
         Class names.
     values : ndarray of float64
         The probabilities; missing ones are NaN.
+    as_found : list of str or None
+        The classes in the order of the frame, where `classes` takes columns of one.
 
     Raises
     ------
     TableError
-        A class has no column, or a value is not a number.
+        A class has no column, a column seems to be no class, or a value is not a number.
 
     Examples
     --------
     >>> names_and_values(pd.DataFrame({"no": [0.4], "yes": [0.6]}), ["yes", "no"])
-    (['yes', 'no'], array([[0.6, 0.4]]))
+    (['yes', 'no'], array([[0.6, 0.4]]), ['no', 'yes'])
     """
     frame = probabilities
     if not isinstance(frame, pd.DataFrame):
         values = _numbers(lambda: np.asarray(frame, dtype=np.float64))
-        return range(values.shape[1] if values.ndim == 2 else 0) if classes is None else classes, values
+        counted = range(values.shape[1] if values.ndim == 2 else 0)
+        return counted if classes is None else classes, values, None
+    as_found = None
     if classes is not None and has_names(frame):
         for name in classes:
             if name not in frame.columns:
@@ -122,10 +133,17 @@ def names_and_values(
                     f"{shortened(list(frame.columns))}",
                     parameter="classes",
                     received=name,
+                    fix=did_you_mean(name, frame.columns),
                 )
+        as_found = [str(name) for name in frame.columns if name in list(classes)]
         frame = frame[list(classes)]
     names = frame.columns if classes is None else classes
-    return names, _numbers(lambda: frame.to_numpy(dtype=np.float64, na_value=np.nan))
+    values = _numbers(lambda: frame.to_numpy(dtype=np.float64, na_value=np.nan))
+    if classes is None and has_names(frame):
+        found = None if np.shape(labels) != (len(frame),) else list(labels)
+        fix = f"name the class columns in {param('classes')}, or drop the others"
+        refuse_extra_columns(None, [str(name) for name in names], values, found, fix)
+    return names, values, as_found
 
 
 def _numbers(convert: Callable[[], FloatArray]) -> FloatArray:
@@ -196,7 +214,7 @@ def one_per_row(values: npt.ArrayLike, column: str, n_samples: int, missing: boo
     --------
     >>> one_per_row(["a", None], "label", 2)
     Traceback (most recent call last):
-    debias.errors.TableError: row 1, column 'label': the value is missing.
+    debias.errors.TableError: row 1, column 'label': the value is missing; omit the row, or give it its label.
     """
     shape = np.shape(values)
     if isinstance(values, str) or shape != (n_samples,):
@@ -210,7 +228,12 @@ def one_per_row(values: npt.ArrayLike, column: str, n_samples: int, missing: boo
     array = np.empty(n_samples, dtype=object)
     array[:] = list(values)  # type: ignore[arg-type]
     if not missing and pd.isna(array).any():
-        raise TableError("the value is missing", row=int(np.argmax(pd.isna(array))), column=column)
+        raise TableError(
+            "the value is missing",
+            row=int(np.argmax(pd.isna(array))),
+            column=column,
+            fix=f"omit the row, or give it its {column}",
+        )
     return array
 
 
@@ -229,7 +252,7 @@ def check_ids(ids: npt.ArrayLike, n_samples: int) -> TextArray:
         row = int(np.argmax(repeated))
         first = int(np.argmax(values == values[row]))
         raise TableError(
-            f"{shortened(values[row])} is also the id of row {first}; ids must be unique",
+            f"{shortened(values[row])} is also the id of {other_row(first)}; ids must be unique",
             received=values[row],
             row=row,
             column="id",

@@ -15,8 +15,8 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from debias.errors import ParameterError, TableError, param
-from debias.tables.labels.label_reading import label_text, plain_labels, read_labels
+from debias.errors import ParameterError, TableError, param, shortened
+from debias.tables.labels.label_reading import did_you_mean, label_text, plain_labels, read_labels
 
 FloatArray = npt.NDArray[np.float64]
 IndexArray = npt.NDArray[np.int64]
@@ -90,13 +90,7 @@ def match_classes(X: Any, y: Any, classes: npt.ArrayLike | None = None) -> Class
     debias.errors.TableError: 1 different label ['Sports'] for 2 columns without names; pass a DataFrame with
     class columns, or classes=[...] in the order of the columns.
     """
-    if isinstance(X, pd.DataFrame) and X.columns.nlevels > 1:
-        raise TableError(
-            f"the names of the columns have {X.columns.nlevels} levels",
-            parameter="X",
-            received=X.columns.tolist(),
-            fix="name each column after its class alone",
-        )
+    check_names(X)
     labels = plain_labels(y)
     present = np.unique(labels)
     n_columns = int(X.shape[1])
@@ -112,15 +106,53 @@ def match_classes(X: Any, y: Any, classes: npt.ArrayLike | None = None) -> Class
     if unknown:
         row = int(np.argmax(labels == unknown[0]))
         raise TableError(
-            f"the label {unknown[0]!r} has no column; the columns are {columns.tolist()}",
+            f"the label {shortened(unknown[0])} has no column; the columns are {shortened(columns.tolist())}",
             received=unknown[0],
             row=row,
-            fix=f"name the columns after the classes, or pass {_IN_ORDER} (tools that turn labels"
+            fix=did_you_mean(unknown[0], columns.tolist())
+            or f"name the columns after the classes, or pass {_IN_ORDER} (tools that turn labels"
             " into numbers before they fit, such as VotingClassifier, need arrays and integer labels)",
         )
     order = np.argsort(columns, kind="stable")
     indices = np.array([position[label] for label in labels.tolist()], dtype=np.int64)
     return ClassColumns(classes=columns[order], columns=order.astype(np.int64), y=indices)
+
+
+def check_names(X: Any) -> None:
+    """Refuse a frame whose columns cannot be named one by one.
+
+    Parameters
+    ----------
+    X : object
+        Of anything but a DataFrame nothing is checked.
+
+    Raises
+    ------
+    TableError
+        The names have several levels, are of two kinds, or one is there twice.
+
+    Examples
+    --------
+    >>> check_names(pd.DataFrame([[0.5, 0.5]], columns=["no", "no"]))
+    Traceback (most recent call last):
+    debias.errors.TableError: two columns are called 'no'; the columns are ['no', 'no']; name each column
+    after its class.
+    """
+    if not isinstance(X, pd.DataFrame):
+        return
+    names, problem = X.columns.tolist(), None
+    fix = "name each column after its class"
+    texts = [isinstance(name, str) for name in names]
+    if X.columns.nlevels > 1:
+        problem, fix = f"the names of the columns have {X.columns.nlevels} levels", f"{fix} alone"
+    elif X.columns.has_duplicates:
+        twice = names[int(np.argmax(X.columns.duplicated()))]
+        problem = f"two columns are called {shortened(twice)}; the columns are {shortened(names)}"
+    elif any(texts) and not all(texts):
+        problem = f"the columns {shortened(names)} have names of two kinds, text and others"
+        fix = "make all of them text, such as X.columns = X.columns.astype(str)"
+    if problem:
+        raise TableError(problem, parameter="X", received=names, fix=fix)
 
 
 def _column_labels(
@@ -159,16 +191,26 @@ def _of_named(named: Sequence[object], present: npt.NDArray[Any]) -> npt.NDArray
     """Return the classes of columns that have names, as labels of the kind that occurs."""
     names = plain_labels(np.array(named))
     kind = present.dtype.kind
+    if kind in "iu" and names.dtype.kind == "b":
+        _check_readings(present, [str(name) for name in names])
     if kind == names.dtype.kind or not len(present) or set(present.tolist()) <= set(named):
         return names
     texts = [label_text(name) for name in names.tolist()]
-    numbers = kind in "iu" and all(re.fullmatch("-?[0-9]+", text) for text in texts)
+    numbers = kind in "iu" and all(re.fullmatch("-?[0-9]{1,18}", text) for text in texts)
     if kind == "b" and set(texts) == {"False", "True"}:
         return np.array([text == "True" for text in texts])
     if numbers and set(map(str, present)) <= set(texts):
-        read_labels(present.tolist(), texts)  # refuses numbers that could be positions
+        _check_readings(present, texts)
         return np.array(texts).astype(np.int64)
     return np.array(texts) if kind in "OU" and set(map(str, present)) <= set(texts) else names
+
+
+def _check_readings(present: npt.NDArray[Any], names: list[str]) -> None:
+    """Refuse numbers that could be positions as well, or truth values; the labels have no column here."""
+    try:
+        read_labels(present.tolist(), names, column=None)
+    except TableError as error:
+        raise error.in_row(None) from error  # that of the different labels, not of all
 
 
 def _of_unnamed(present: npt.NDArray[Any], n_columns: int) -> npt.NDArray[Any]:

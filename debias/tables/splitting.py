@@ -94,12 +94,20 @@ def choose_test_groups(strata: IndexArray, test_size: float | int, seed: int) ->
     n_groups = len(strata)
     n_test = _count(test_size, n_groups)
     eligible = np.flatnonzero(np.bincount(strata)[strata] > 1)
-    n_strata = len(np.unique(strata[eligible]))
-    if n_strata == 0 or not n_strata <= n_test <= len(eligible) - n_strata:
+    least = len(np.unique(strata[eligible]))
+    most = len(eligible) - least
+    if least == 0:
         raise ParameterError(
-            f"test_size={test_size!r} puts {n_test} of {n_groups} different texts into the test set; "
-            f"{len(eligible)} of them are of a class with two or more, and each of these {n_strata} "
-            "classes needs one on either side",
+            "no class has two different texts, one to fit on and one to test on",
+            parameter="test_size",
+            received=test_size,
+            fix="collect more rows",
+        )
+    if not least <= n_test <= most:
+        many = f"{least:,} or more and at most {most:,}" if least < most else f"{least:,}"
+        raise ParameterError(
+            f"{param('test_size', repr(test_size))} puts {n_test:,} of {n_groups:,} different texts into the "
+            f"test set; {many} can be there, so that each class with two texts is on either side",
             parameter="test_size",
             received=test_size,
             fix=f"choose another {param('test_size')}, or collect more rows",

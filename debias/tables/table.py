@@ -16,10 +16,12 @@ import pandas as pd
 from debias.console.notebooks.card import card
 from debias.console.number_formats import counted, percent
 from debias.errors import TableError, param
+from debias.rows.row_files import ending_of
 from debias.tables.checks import check_parts, names_and_values
 from debias.tables.class_columns import FloatArray, IndexArray
 from debias.tables.formats.cells.plain_text import on_its_line
 from debias.tables.formats.file_formats import infer_format, read_parts, write_parts
+from debias.tables.labels.second_labels import warn_of_second_labels
 from debias.tables.splitting import choose_test_groups, groups_of_texts
 from debias.tables.table_parts import TableParts
 
@@ -55,7 +57,13 @@ class ProbabilityTable:
     Raises
     ------
     TableError
-        A part is not valid; the message names row and column.
+        A part is not valid, or a column of a DataFrame seems to be no class; the message names row and
+        column.
+
+    Warns
+    -----
+    SecondLabelWarning
+        A text has two labels.
 
     Examples
     --------
@@ -85,11 +93,12 @@ class ProbabilityTable:
         metadata: dict[str, Any] | None = None,
         normalise: bool = False,
     ) -> None:
-        names, values = names_and_values(probabilities, classes)
+        names, values, as_found = names_and_values(probabilities, classes, labels)
         metadata = {} if metadata is None else metadata
         self._parts = check_parts(
-            TableParts(values, names, labels, ids, texts, label_mass, metadata), normalise=normalise
+            TableParts(values, names, labels, ids, texts, label_mass, metadata), normalise, as_found
         )
+        self._warn_of_second_labels()
 
     @classmethod
     def of_checked(cls, parts: TableParts) -> "ProbabilityTable":
@@ -338,13 +347,17 @@ class ProbabilityTable:
             The format or an option is not known.
         """
         try:
-            return cls.of_checked(check_parts(read_parts(path, format, **options), normalise))
+            table = cls.of_checked(check_parts(read_parts(path, format, **options), normalise))
         except TableError as error:
             placed = error.at(file=os.fspath(path))
-            is_lines = Path(path).suffix.lower() == ".jsonl"
-            # samples of lm-evaluation-harness may have several lines for a row
-            is_told = not is_lines or (format or infer_format(Path(path))) == "json"
-            raise (on_its_line(placed) if is_told else placed) from error
+            raise (on_its_line(placed) if _has_a_line_a_row(Path(path), format) else placed) from error
+        table._warn_of_second_labels(os.fspath(path))
+        return table
+
+    def _warn_of_second_labels(self, source: object = None) -> None:
+        """Warn of texts that have two labels."""
+        if self._parts.texts is not None and self._parts.labels is not None:
+            warn_of_second_labels(self._parts.texts, self._parts.labels, source, stacklevel=3)
 
     def write(self, path: str | os.PathLike[str], format: str | None = None, **options: Any) -> None:
         """Write the table to a file, whole or not at all.
@@ -366,6 +379,11 @@ class ProbabilityTable:
             The format or an option is not known.
         """
         write_parts(path, self._parts, format, **options)
+
+
+def _has_a_line_a_row(path: Path, format: str | None) -> bool:
+    """Tell whether lines are rows; samples of lm-evaluation-harness may have several lines for a row."""
+    return ending_of(path) != ".jsonl" or (format or infer_format(path)) == "json"
 
 
 def _series(values: Any, name: str) -> pd.Series | None:

@@ -61,3 +61,18 @@ def test_rows_without_labels_are_refused(tmp_path):
     ProbabilityTable(np.full((4, 2), 0.5), classes=["no", "yes"]).write(tmp_path / "bare.csv")
     error, _ = refusal("split", tmp_path / "bare.csv")
     assert isinstance(error, TableError)
+
+
+def test_refusals_and_warnings_speak_of_options(repeated, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    _, line = refusal("split", repeated, "--test-size", "29")
+    assert "--test-size" in line and "test_size" not in line
+    (tmp_path / "mail.csv").write_text(repeated.read_text().replace("text", "message", 1))
+    said = works("split", "mail.csv", "--classes", "no,yes").stderr
+    assert "'message'" in said and "--text-column" in said
+    error, line = refusal("split", "mail.csv", "--classes", "no,yes", "--targets", "index")
+    assert error.parameter == "targets" and "--targets" in line and "id_column" not in line
+    for words in (["--labels", "names"], ["--lables", "name"], ["more"]):
+        _, line = refusal("split", "mail.csv", *words)
+        assert "Value error" not in line and "  " not in line
+        assert any(stop in line for stop in (". Try: ", "? Try: "))

@@ -64,7 +64,7 @@ def test_reports_are_whole_on_a_narrow_screen(tmp_path, monkeypatch):
     ("arguments", "mentions"),
     [
         (["fit", "half.csv"], "--normalise"),
-        (["fit", "large.csv"], "--normalise"),
+        (["fit", "large.csv"], "line 2"),
         (["fit", "opt.csv", "--n-weights", "0"], "--n-weights"),
         (["fit", "opt.csv", "--time-limit", "-1"], "--time-limit"),
         (["fit", "opt.csv", "--jobs", "0"], "--jobs"),

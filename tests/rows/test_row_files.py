@@ -269,6 +269,7 @@ def test_paths_that_mean_nothing(tmp_path):
         find_files(tmp_path)
     with refused(RecordsError, file=str(tmp_path / "*.json")):
         find_files(tmp_path / "*.json")
+    (tmp_path / "a.txt").write_text("a text")
     with refused(RecordsError, received=".txt"):
         list(read_rows(tmp_path / "a.txt"))
     (tmp_path / "a[1].jsonl").write_text('{"a": 1}')

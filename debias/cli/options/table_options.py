@@ -26,7 +26,8 @@ Level = Annotated[float, typer.Option(help="Confidence level of the intervals.")
 Resamples = Annotated[int, typer.Option(help="Bootstrap resamples.")]
 LABELS = setting(
     None,
-    "What labels are, where numbers could be both: name, of a class, or position, of a column from 0.",
+    "What labels are, where numbers could be both: name, of a class (0 and 1 for False and True, too), or "
+    "position from 0, of a class as the file or the task orders them.",
     one_of=("name", "position"),
     metavar="name|position",
 )
@@ -97,14 +98,7 @@ class TableOptions(Settings):
 
 
 def labels_of(table: "ProbabilityTable") -> "pd.Series[Any]":
-    """Return the labels of a table; without them it is refused with what to do about it.
-
-    Warns of texts that have two labels.
-    """
-    from debias.tables.labels.second_labels import warn_of_second_labels
-
+    """Return the labels of a table; without them it is refused with what to do about it."""
     _ = table.label_indices
     assert table.labels is not None
-    if table.texts is not None:
-        warn_of_second_labels(table.texts, table.labels)
     return table.labels

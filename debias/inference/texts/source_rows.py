@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from debias.errors import TaskError, shortened
-from debias.tables.labels.label_reading import READINGS
+from debias.tables.labels.label_reading import READINGS, did_you_mean
 
 _KINDS = ("staicc", "file", "huggingface")
 
@@ -112,6 +112,7 @@ def source_from_settings(task: str, split: str, settings: Any, folder: Path) -> 
             f"{where} has unknown keys {shortened(sorted(set(rest) - allowed))}; known are {sorted(allowed)}",
             parameter=where,
             received=sorted(set(rest) - allowed),
+            fix=did_you_mean(min(set(rest) - allowed), allowed),
         )
     path = settings[kinds[0]]
     if kinds[0] == "file" and isinstance(path, str):

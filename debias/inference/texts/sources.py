@@ -20,6 +20,7 @@ from debias.rows.json_rows import RawRow
 from debias.rows.row_files import find_files, read_rows
 from debias.settings import check_positive_integer
 from debias.tables.formats.cells.plain_text import on_its_line
+from debias.tables.labels.label_reading import did_you_mean
 from debias.tables.labels.second_labels import warn_of_second_labels
 from debias.tables.splitting import plain_text
 
@@ -189,9 +190,7 @@ def _rename(frame: pd.DataFrame, source: Source) -> pd.DataFrame:
     for old, new in source.rename.items():
         column, _, inner = old.partition(".")
         if column not in frame:
-            raise TaskError(
-                f"there is no column {column!r}, but {list(frame.columns)}", file=source.path, column=column
-            )
+            raise _no_column(source, frame, column)
         if not inner:
             frame[new] = frame[column]
             continue
@@ -201,6 +200,17 @@ def _rename(frame: pd.DataFrame, source: Source) -> pd.DataFrame:
                 raise TaskError(problem, file=source.path, row=row, column=column)
         frame[new] = [value[inner] for value in frame[column]]
     return frame
+
+
+def _no_column(
+    source: Source, frame: pd.DataFrame, column: str, key: str | None = None, fix: str | None = None
+) -> TaskError:
+    """Return the error of a column that no row has."""
+    names = list(map(str, frame.columns))
+    problem = f"it is not there; the columns are {shortened(names)}" if names else "the rows have no columns"
+    near = did_you_mean(column, names)
+    both = f"{fix} ({near})" if fix and near else fix or near
+    return TaskError(problem, parameter=key, file=source.path, column=column, fix=both)
 
 
 def _extract(
@@ -215,13 +225,8 @@ def _extract(
     if missing:
         key = "label_column" if missing[0] == task.label_column else "text_columns"
         unlabelled = f", or pass {param('unlabelled', True)} where the rows have no labels"
-        raise TaskError(
-            f"there is no column {missing[0]!r}, but {list(map(str, frame.columns))}",
-            parameter=key,
-            file=source.path,
-            column=missing[0],
-            fix=f"set {key} in the task file{unlabelled if key == 'label_column' else ''}",
-        )
+        fix = f"set {key} in the task file{unlabelled if key == 'label_column' else ''}"
+        raise _no_column(source, frame, missing[0], key, fix)
     records = frame.to_dict("records")
     out = pd.DataFrame({"text": [_text(task, source, n, row) for n, row in enumerate(records)]}, dtype=object)
     if task.label_column in frame:

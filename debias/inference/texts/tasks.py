@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 from debias.errors import TaskError, shortened
 from debias.inference.texts.letter_options import letter_options
 from debias.inference.texts.source_rows import Source, check_template, source_from_settings
+from debias.tables.labels.label_reading import did_you_mean
 
 
 class Demonstration(NamedTuple):
@@ -116,14 +117,13 @@ class Task:
 
     def __init__(self, /, name: str, labels: Sequence[str], **settings: Any) -> None:
         known = {f.name: f for f in fields(self)}
-        for key in settings:
-            if key not in known:
-                raise TaskError(
-                    f"task {shortened(name)}: unknown field {shortened(key)}",
-                    parameter=key,
-                    allowed=", ".join(known),
-                    fix=f"choose from {', '.join(known)}",
-                )
+        if unknown := [key for key in settings if key not in known]:
+            raise TaskError(
+                f"task {shortened(name)}: unknown field {shortened(unknown[0])}",
+                parameter=unknown[0],
+                allowed=", ".join(known),
+                fix=did_you_mean(unknown[0], known) or f"choose from {', '.join(known)}",
+            )
         values = {"name": name, "labels": labels, **settings}
         for key, spec in known.items():
             default = spec.default_factory() if callable(spec.default_factory) else spec.default

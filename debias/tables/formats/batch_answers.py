@@ -92,19 +92,38 @@ def read_batch_answers(
             received=names,
         )
     mass = values.sum(axis=1)
-    records = [record for _, record, _ in kept]
-    given = [record.get(label_column) for record in records]
-    if given != [None] * len(given):
-        places = read_labels(given, names, labels, of_file=True, column=label_column)
-    ids = [record.get(id_column) for record in records]
+    rows = [row for row, _, _ in kept]
+    given = _complete(path, [record.get(label_column) for _, record, _ in kept], rows, "label", label_column)
+    places: Any = None
+    try:
+        if given is not None:
+            places = read_labels(given, names, labels, of_file=True, column=label_column)
+    except TableError as error:
+        raise error.in_row(None if error.row is None else rows[error.row]).at(file=path) from error
     return TableParts(
         values / mass[:, None],
         names,
-        labels=None if given == [None] * len(given) else [names[place] for place in places],
-        ids=None if None in ids else ids,
+        labels=None if places is None else [names[place] for place in places],
+        ids=_complete(path, [record.get(id_column) for _, record, _ in kept], rows, "id", id_column),
         label_mass=mass,
         metadata={"format": "answers", "normalised": True},
     )
+
+
+def _complete(path: Path, values: list[Any], rows: list[int], what: str, column: str) -> list[Any] | None:
+    """Return one value for each row, None where no row has one; a row without one is refused."""
+    missing = [value is None or value == "" for value in values]
+    if all(missing):
+        return None
+    if any(missing):
+        raise TableError(
+            f"the {what} is missing, which other rows have",
+            file=path,
+            row=rows[missing.index(True)],
+            column=column,
+            fix=f"give each row its {what}, or omit the row",
+        )
+    return values
 
 
 def _body(record: dict[str, Any]) -> dict[str, Any] | None:

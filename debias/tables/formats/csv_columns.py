@@ -13,6 +13,7 @@ import pandas as pd
 from debias.console.frame_files import csv_quoting
 from debias.errors import ParameterError, TableError, param, shortened
 from debias.rows.delimiters import likely_delimiter, named_delimiter
+from debias.rows.row_files import ending_of
 from debias.tables.formats.cells.plain_text import decode, refuse_cut_end
 from debias.tables.formats.named_columns import ColumnChoice, parts_of_columns
 from debias.tables.table_parts import TableParts
@@ -59,7 +60,7 @@ def read_csv(
     text = decode(path, encoding)
     named, n_before = named_delimiter(text)
     text, delimiter = text[n_before:], named if delimiter is None else delimiter
-    frame = _cells(path, text, _delimiter(path, text, delimiter))
+    frame = _cells(path, text, _delimiter(path, text, delimiter), 1 + (n_before > 0))
     parts = parts_of_columns(path, frame, choice, decimal)
     refuse_cut_end(path, text, parts.probabilities)
     return parts
@@ -130,13 +131,13 @@ def _delimiter(path: Path, text: str, given: str | None) -> str:
                 parameter="delimiter", allowed="one character, or 'tab'", received=given, file=path
             )
         return chosen
-    if path.suffix.lower() == ".tsv":
+    if ending_of(path) == ".tsv":
         return "\t"
     return likely_delimiter(text)
 
 
-def _cells(path: Path, text: str, delimiter: str) -> pd.DataFrame:
-    """Return the cells as strings under the header, refusing rows of another length."""
+def _cells(path: Path, text: str, delimiter: str, first_line: int) -> pd.DataFrame:
+    """Return the cells as strings under the header, refusing rows that have more."""
     try:
         width = len(next(csv.reader(StringIO(text.lstrip()), delimiter=delimiter)))
         if width * (text.count("\n") + text.count("\r")) > MOST_CELLS_PER_CHARACTER * len(text) + 2**20:
@@ -147,12 +148,44 @@ def _cells(path: Path, text: str, delimiter: str) -> pd.DataFrame:
     except TableError:
         raise
     except (ValueError, OverflowError, csv.Error) as error:
-        raise TableError(f"not a whole CSV file: {str(error).strip()[:200]}", file=path) from error
+        found = _odd_row(path, text, delimiter, first_line)
+        problem = f"not a whole CSV file: {str(error).strip()[:200]}"
+        raise found or TableError(problem, file=path) from error
     header = [str(name) for name in rows.iloc[0]]
     if len(header) == 1:
-        raise TableError(
+        raise _odd_row(path, text, delimiter, first_line) or TableError(
             f"one column only, {shortened(header[0])}",
             file=path,
             fix=f"pass {param('delimiter')} if it is not {delimiter!r}",
         )
     return rows.iloc[1:].reset_index(drop=True).set_axis(header, axis=1)
+
+
+def _odd_row(path: Path, text: str, delimiter: str, first_line: int) -> TableError | None:
+    """Return the error of the first row that has too many cells, or whose quotation never ends."""
+    reader = csv.reader(StringIO(text, newline=""), delimiter=delimiter, strict=True)
+    header: list[str] = []
+    begun, row = first_line, 0
+    try:
+        for cells in reader:
+            if header and len(cells) > len(header):
+                fix = f"quote cells that hold {delimiter!r}, or omit what is too much"
+                if len(header) == 1 or header[0].startswith("#"):
+                    fix = "omit the lines above the header"
+                return TableError(
+                    f"the row has {len(cells)} cells, the header {shortened(header)} has {len(header)}",
+                    received=cells,
+                    file=path,
+                    row=row,
+                    line=begun,
+                    fix=fix,
+                )
+            row += bool(header and cells)
+            header = header or cells
+            begun = first_line + reader.line_num
+    except csv.Error as error:
+        if "end of data" not in str(error):
+            return None
+        problem, fix = "a quotation mark is not closed", "close it, or double it if it belongs to the text"
+        return TableError(problem, file=path, line=begun, fix=fix)
+    return None

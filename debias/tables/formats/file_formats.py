@@ -21,7 +21,9 @@ from typing import Any
 from debias.errors import DebiasError, ParameterError, TableError, param
 from debias.files.atomic_file import atomic_path
 from debias.rows.delimiters import DELIMITERS
+from debias.rows.row_files import encoding_of, ending_of
 from debias.tables.formats.batch_answers import read_batch_answers
+from debias.tables.formats.cells.plain_text import unpacked_bytes
 from debias.tables.formats.csv_columns import read_csv, write_csv
 from debias.tables.formats.harness_samples import read_harness_samples
 from debias.tables.formats.json_records import read_json
@@ -148,16 +150,21 @@ def infer_format(path: Path) -> str:
     TableError
         Neither tells.
     """
-    suffix = path.suffix.lower()
+    suffix = ending_of(path)
+    start = unpacked_bytes(path, 2**20)
+    if start.startswith((b"ARROW1", b"FEA1")):
+        fix = "save it as Parquet (pandas: to_parquet)"
+        raise TableError("an Arrow or Feather file; tables are not read from these", file=path, fix=fix)
+    if start.startswith(b"PAR1"):
+        with path.open("rb") as file:
+            if file.read(4) != b"PAR1":
+                raise TableError("a packed Parquet file", file=path, fix="unpack it first")
+        return "parquet"
     if suffix in SUFFIXES and suffix not in (".txt", ".json", ".jsonl"):
         return SUFFIXES[suffix]
-    with path.open("rb") as file:
-        start = file.read(2**20)
-    line = start.decode("utf-8", errors="replace").lstrip("\ufeff \r\n").split("\n")[0]
-    if start.startswith(b"PAR1"):
-        return "parquet"
+    text = start.decode(encoding_of(start) or "utf-8", errors="replace")
+    line = text.lstrip("\ufeff \r\n").split("\n")[0]
     if suffix in (".json", ".jsonl") or line.startswith(("{", "[")):
-        text = start.decode("utf-8", errors="replace")
         return next((name for name, key in KEYS.items() if re.search(key, text)), "json")
     if is_published_text(line):
         return "text"
@@ -180,7 +187,7 @@ def _choose(
     unknown = [option for option in options if option not in allowed]
     if unknown:
         raise ParameterError(
-            f"format {name!r} has no option {unknown[0]!r}; it has {allowed}",
+            f"format {name!r} has no option {param(unknown[0])}; it has {', '.join(map(param, allowed))}",
             parameter=unknown[0],
             allowed=f"one of {allowed}",
         )

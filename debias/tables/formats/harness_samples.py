@@ -3,14 +3,15 @@
 A line is one document: ``doc``, ``target`` and, per choice, ``arguments`` (context, continuation)
 and ``resps``, a list of repeats [log-likelihood, is greedy]. Class probabilities are the softmax
 over choices of the log-likelihoods; the label mass is the sum of their exponentials. Choices that
-stand in another order from one document to the next are matched by name.
+stand in another order from one document to the next are matched by name, capitals aside.
 """
 
 import hashlib
 import json
 import re
+import unicodedata
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -237,9 +238,9 @@ def _class_order(samples: list[Sample], classes: Sequence[str] | None) -> tuple[
             received=given,
         )
     orders: dict[frozenset[str], set[tuple[str, ...]]] = {}
-    by_name = True
+    by_name, plain = True, _how_to_compare(samples)
     for sample in samples:
-        choices = tuple(sample.choices or ())
+        choices = tuple(map(plain, sample.choices or ()))
         by_name = by_name and len(set(choices)) == n_classes and "" not in choices
         orders.setdefault(frozenset(choices), set()).add(choices)
     shuffled = any(len(seen) > 1 for seen in orders.values())
@@ -253,7 +254,7 @@ def _class_order(samples: list[Sample], classes: Sequence[str] | None) -> tuple[
             )
         return given or [str(position) for position in range(n_classes)], as_they_stand
     first = list(samples[0].choices or ())
-    if given is None or set(given) != set(first):
+    if given is None or set(map(plain, given)) != set(map(plain, first)):
         if given is not None and shuffled:
             raise TableError(
                 f"the choices stand in different orders, so that classes must be their names "
@@ -264,7 +265,21 @@ def _class_order(samples: list[Sample], classes: Sequence[str] | None) -> tuple[
         wanted, names = first, given or first
     else:
         wanted = names = given
-    return names, np.array([[(s.choices or ()).index(name) for name in wanted] for s in samples])
+    orders_found = [[[*map(plain, s.choices or ())].index(plain(name)) for name in wanted] for s in samples]
+    return names, np.array(orders_found)
+
+
+def _how_to_compare(samples: list[Sample]) -> Callable[[str], str]:
+    """Return what is compared of choices: not case and spaces, unless these tell two of a sample apart."""
+
+    def plain(choice: str) -> str:
+        return " ".join(unicodedata.normalize("NFKC", choice).split()).casefold()
+
+    for sample in samples:
+        choices = set(sample.choices or ())
+        if len(set(map(plain, choices))) < len(choices):
+            return str
+    return plain
 
 
 def _label_positions(samples: list[Sample], targets: str) -> list[int]:

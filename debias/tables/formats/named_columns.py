@@ -11,15 +11,14 @@ import pandas as pd
 from debias.errors import ExcludedRowsWarning, TableError, param, shortened
 from debias.tables.class_columns import FloatArray
 from debias.tables.formats.cells.numbers_in_cells import parse_columns
-from debias.tables.labels.class_headers import find_role, refuse_extra_columns, without_prefix
-from debias.tables.labels.label_reading import read_labels
+from debias.tables.labels.class_headers import ROLES, find_role, refuse_extra_columns, without_prefix
+from debias.tables.labels.label_reading import did_you_mean, read_labels
 from debias.tables.table_parts import TableParts
-
-ROLES = ("id", "label", "text", "label_mass")
-"""What a column may hold that is no class."""
 
 ROW_NUMBERS = ("", "Unnamed: 0", "index")
 """What a column of row numbers is called that pandas writes, or reads and writes again, or resets."""
+
+_SCREENED = 2000
 
 
 @dataclass(frozen=True)
@@ -34,7 +33,8 @@ class ColumnChoice:
         Columns that hold these; default: "id", "label", "text", "label_mass", in capitals or not, where
         they are there and `classes` does not name them.
     labels : {"name", "position"}, optional
-        What labels are: class names, or positions of columns from 0; default: whatever fits.
+        What labels are: class names, or positions from 0 of the class columns; default: whatever fits.
+        Where `classes` states another order than the file has, positions are refused.
     """
 
     classes: Sequence[str] | None = None
@@ -90,6 +90,7 @@ def parts_of_columns(
     )
     _check_names(path, frame, names)
     values = {role: None if name is None else frame[name] for role, name in columns.items()}
+    _say_unread_texts(path, frame, [*names, *columns.values()], columns["text"])
     mass = columns["label_mass"]
     numbers = [*names, *([] if mass is None else [mass])]
     parsed = _numbers(path, frame[numbers], decimal, classes)
@@ -101,10 +102,11 @@ def parts_of_columns(
         found = None if label is None else label.tolist()
         refuse_extra_columns(path, names, probabilities, found)
         names = without_prefix(names, found)
+    as_found = None if classes is None else [name for name in frame.columns if name in names]
     return TableParts(
         probabilities=probabilities,
         classes=names,
-        labels=None if label is None else _labels(path, label, names, choice.labels),
+        labels=None if label is None else _labels(path, label, names, choice.labels, as_found),
         ids=None if values["id"] is None else _as_text(values["id"], missing=None),
         texts=values["text"],
         label_mass=None if mass is None else parsed[-1],
@@ -138,8 +140,33 @@ def _column(path: Path, frame: pd.DataFrame, role: str, choice: ColumnChoice) ->
             parameter=f"{role}_column",
             received=name,
             file=path,
+            fix=did_you_mean(name, frame.columns),
         )
     return name
+
+
+def _say_unread_texts(path: Path, frame: pd.DataFrame, read: list[str | None], text: str | None) -> None:
+    """Warn of columns of texts that are not read: the same texts must be known to stay together."""
+    unread = [name for name in frame.columns if name not in read and _holds_texts(frame[name])]
+    if unread:
+        one = "a column of texts is" if len(unread) == 1 else "columns of texts are"
+        fix = f"; if it holds the classified texts, name it in {param('text_column')}" if text is None else ""
+        warnings.warn(
+            f"{path}: {one} not read: {', '.join(map(shortened, unread[:10]))}{fix}.",
+            ExcludedRowsWarning,
+            stacklevel=3,
+        )
+
+
+def _holds_texts(column: pd.Series) -> bool:
+    """Tell whether a column has a cell with letters that is no number."""
+    for cell in column.iloc[:_SCREENED].tolist():
+        if isinstance(cell, str) and any(letter.isalpha() for letter in cell):
+            try:
+                float(cell)
+            except ValueError:
+                return True
+    return False
 
 
 def _numbers(
@@ -151,8 +178,9 @@ def _numbers(
     except TableError as error:
         cells = frame[error.column].astype(str) if error.column in frame.columns else None
         none = cells is not None and pd.to_numeric(cells, errors="coerce").isna().all()
-        if classes is None and none and error.fix is None:
-            error.fix = f"if it is no class, name the class columns in {param('classes')}"
+        if classes is None and none and error.parameter is None:
+            error.fix = f"if it is no class, name the class columns in {param('classes')}, and this one in "
+            error.fix += f"{param('text_column')} or {param('label_column')} if it holds these"
         raise error.at() from error
 
 
@@ -165,6 +193,7 @@ def _check_names(path: Path, frame: pd.DataFrame, names: list[str]) -> None:
             parameter="classes",
             received=missing[0],
             file=path,
+            fix=did_you_mean(missing[0], frame.columns),
         )
     if len(names) < 2:
         raise TableError(
@@ -184,7 +213,9 @@ def _check_names(path: Path, frame: pd.DataFrame, names: list[str]) -> None:
         raise TableError("a header, but no rows", file=path)
 
 
-def _labels(path: Path, column: pd.Series, names: list[str], reading: str | None) -> list[str]:
+def _labels(
+    path: Path, column: pd.Series, names: list[str], reading: str | None, as_found: list[str] | None
+) -> list[str]:
     """Return the class name of every row."""
     blank = column.str.strip() == ""
     if blank.any():
@@ -193,7 +224,9 @@ def _labels(path: Path, column: pd.Series, names: list[str], reading: str | None
             "the label is missing", file=path, row=int(np.argmax(blank)), column=column.name, fix=fix
         )
     try:
-        places = read_labels(column.tolist(), names, reading, of_file=True, column=column.name)
+        places = read_labels(
+            column.tolist(), names, reading, of_file=True, column=column.name, as_found=as_found
+        )
     except TableError as error:
         raise error.at(file=path) from error
     return [names[place] for place in places]

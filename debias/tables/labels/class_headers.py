@@ -1,4 +1,4 @@
-"""Tells the columns of a file that are classes from those that are not.
+"""Tells the columns of a file or frame that are classes from those that are not.
 
 A column is refused where the numbers show that it is no class, or that it could be either.
 """
@@ -10,15 +10,20 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from debias.errors import TableError, param
+from debias.errors import TableError, param, shortened
 from debias.tables.class_columns import FloatArray
 from debias.tables.labels.label_reading import label_text
+
+ROLES = ("id", "label", "text", "label_mass")
+"""What a column may hold that is no class."""
 
 TOLERANCE = 0.02
 """How far from 1 a row of probabilities may sum, rounded as they are in a file."""
 
 _SCREENED = 2000
 _MOST_EXTRA = 3
+_NOT_ODD = 0.25
+"""In how many of the rows a column must be above 1 to be no class; fewer are odd cells, refused by row."""
 
 
 def role_of_column(name: str, roles: Sequence[str]) -> str | None:
@@ -78,25 +83,32 @@ def without_prefix(names: list[str], labels: Sequence[object] | None) -> list[st
 
 
 def refuse_extra_columns(
-    path: Path, names: Sequence[str], values: FloatArray, labels: Sequence[object] | None
+    path: Path | None,
+    names: Sequence[str],
+    values: FloatArray,
+    labels: Sequence[object] | None,
+    fix: str | None = None,
 ) -> None:
     """Refuse numbers that are no class, where no list of classes says what is one.
 
     Parameters
     ----------
-    path : Path
-        The file.
+    path : Path or None
+        The file, if it is one.
     names : sequence of str, length n_columns
         Columns that would be classes.
     values : ndarray of float64 of shape (n_samples, n_columns)
         Their numbers.
     labels : sequence, optional
         Label of every row.
+    fix : str, optional
+        What to do, where it is not to name the classes.
 
     Raises
     ------
     TableError
-        Rows sum to 1 without some columns and not with them, a column repeats another, or is the
+        A column is called like ids, labels or texts and rows need it for no sum of 1; rows sum to 1
+        without some columns and not with them; a column repeats another, or is the
         largest of the others, or has values above 1 beside probabilities.
 
     Examples
@@ -110,17 +122,14 @@ def refuse_extra_columns(
     found = next(_extra_columns(names, values[:_SCREENED], labels), None)
     if found is not None:
         extra, why = found
-        holds = (
-            f"; if one of these holds the labels, name it in {param('label_column')}"
-            if labels is None
-            else ""
-        )
+        holds = f"; if one of these holds the labels, name it in {param('label_column')}"
+        of_file = f"name the class columns in {param('classes')}, or leave the others out of the file"
         raise TableError(
-            f"columns {extra} seem to be no classes: {why}",
+            f"columns {shortened(extra)} seem to be no classes: {why}",
             parameter="classes",
             received=list(names),
             file=path,
-            fix=f"name the class columns in {param('classes')}, or leave the others out of the file{holds}",
+            fix=fix or of_file + (holds if labels is None else ""),
         )
 
 
@@ -131,6 +140,9 @@ def _extra_columns(
     if not np.isfinite(values).all() or (values < 0).any():
         return  # refused by row and column
     sums = values.sum(axis=1)
+    for column, name in enumerate(names):
+        if role_of_column(str(name), ROLES) and not _is_needed(sums, values[:, column]):
+            yield [name], f"it is called like each row's {role_of_column(str(name), ROLES)}"
     largest = min(_MOST_EXTRA, len(names) - 2)
     off = np.abs(sums - 1) > TOLERANCE
     if off.any():
@@ -141,7 +153,8 @@ def _extra_columns(
             for chosen in combinations(range(len(names)), size):
                 if (np.abs(sums - values[:, chosen].sum(axis=1) - 1) <= TOLERANCE).all():
                     yield [names[column] for column in chosen], "each row sums to 1 without them"
-    above = np.flatnonzero((values > 1 + TOLERANCE).any(axis=0)).tolist()
+    share = (values > 1 + TOLERANCE).mean(axis=0)
+    above = np.flatnonzero(share > (_NOT_ODD if len(values) > 4 else 1 / len(values))).tolist()
     if 0 < len(above) <= largest and (sums - values[:, above].sum(axis=1) <= 1 + TOLERANCE).all():
         yield (
             [names[column] for column in above],
@@ -161,3 +174,8 @@ def _extra_columns(
         ]
         if len(best) == 1 and len(values) > 1:
             yield [names[best[0]]], "it is the largest of the others in each row"
+
+
+def _is_needed(sums: FloatArray, column: FloatArray) -> bool:
+    """Tell whether more rows sum to 1 with a column than without it."""
+    return int((np.abs(sums - 1) <= TOLERANCE).sum()) > int((np.abs(sums - column - 1) <= TOLERANCE).sum())

@@ -43,7 +43,13 @@ class BetterOrder(NamedTuple):
     sure: bool
 
 
-def check_order(probabilities: FloatArray, match: ClassColumns, stated: bool, stacklevel: int = 2) -> None:
+def check_order(
+    probabilities: FloatArray,
+    match: ClassColumns,
+    stated: bool,
+    by_header: bool = False,
+    stacklevel: int = 2,
+) -> None:
     """Refuse columns, or warn of them, where :func:`better_order` finds another order, and name it.
 
     Parameters
@@ -54,6 +60,8 @@ def check_order(probabilities: FloatArray, match: ClassColumns, stated: bool, st
         Which column stands for which class.
     stated : bool
         Whether names of the columns, or `classes`, say the order: it is then never refused.
+    by_header : bool, default=False
+        Whether columns are named after the classes, so that only other names change the order.
     stacklevel : int, default=2
         As in :func:`warnings.warn`.
 
@@ -88,8 +96,17 @@ def check_order(probabilities: FloatArray, match: ClassColumns, stated: bool, st
             f" order that is right: {param('classes', shortened(better.tolist()))}, or"
             f" {param('classes', shortened(names.tolist()))} if the model is that wrong",
         )
+    advice = f"pass {param('classes')} in that order"
+    if by_header:
+        pairs = zip(names.tolist(), better.tolist(), strict=True)
+        renamed = [f"{shortened(old)} to {shortened(new)}" for old, new in pairs if old != new]
+        advice = (
+            f"the columns have each other's names: rename {', '.join(renamed[:30])}"
+            f"{', ...' if len(renamed) > 30 else ''}, in the DataFrame or file, or in {param('classes')} if "
+            "the file has no names"
+        )
     warnings.warn(
-        f"{problem}; if so, pass classes= in that order, or columns that have names.",
+        f"{problem}; if so, {advice}.",
         ColumnOrderWarning,
         stacklevel=stacklevel + 1,
     )

@@ -5,7 +5,7 @@ Where two readings fit and differ, or none fits, the labels are refused, and the
 
 import difflib
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -17,6 +17,7 @@ from debias.errors import ParameterError, TableError, param, shortened
 READINGS = ("name", "position")
 """What a user can say that labels are."""
 
+_TRUTHS = ("false", "true")
 _WHOLE = re.compile(r"([+-]?)(0|[1-9][0-9]{0,17})(?:\.0*)?")
 
 
@@ -39,7 +40,7 @@ def plain_labels(y: Any) -> npt.NDArray[Any]:
     Raises
     ------
     TableError
-        A label is missing, or text among numbers: the error has its row.
+        A label is missing, text among numbers, or beyond 64 bits: the error has its row.
 
     Examples
     --------
@@ -60,7 +61,9 @@ def plain_labels(y: Any) -> npt.NDArray[Any]:
                 fix="omit the row, or label it",
             )
     if labels.dtype.kind == "f" and np.isfinite(labels).all() and (labels == np.round(labels)).all():
-        return labels.astype(np.int64)
+        return _as_integers(labels)
+    if labels.dtype.kind == "u":
+        return _as_integers(labels)
     if labels.dtype == object and labels.ndim == 1 and len(labels):
         is_text = np.array([isinstance(label, str) for label in labels])
         if is_text.any() and not is_text.all():
@@ -75,8 +78,23 @@ def plain_labels(y: Any) -> npt.NDArray[Any]:
         if all(isinstance(label, (bool, np.bool_)) for label in labels):
             return labels.astype(bool)
         if all(_is_whole(label) for label in labels):
-            return labels.astype(np.int64)
+            return _as_integers(labels)
     return labels
+
+
+def _as_integers(labels: npt.NDArray[Any]) -> npt.NDArray[np.int64]:
+    """Return whole numbers of any kind as integers of 64 bits."""
+    beyond = np.asarray((labels >= 2**63) | (labels < -(2**63)), dtype=bool)
+    if beyond.any():
+        row = int(np.argmax(beyond))
+        raise TableError(
+            f"{shortened(labels[row])} is beyond the integers of 64 bits",
+            parameter="y",
+            received=labels[row],
+            row=row,
+            fix="write the labels as text",
+        )
+    return labels.astype(np.int64)
 
 
 def _is_whole(label: object) -> bool:
@@ -108,17 +126,20 @@ def read_labels(
     other_names: Sequence[str] | None = None,
     of_file: bool = False,
     column: object = "label",
+    as_found: Sequence[str] | None = None,
 ) -> npt.NDArray[np.int64]:
     """Return the column of every label, by the one reading that fits all of them.
+
+    Where two classes are called false and true, 0 and 1 can be these, too.
 
     Parameters
     ----------
     labels : sequence of length n_samples
         Class names, or integers 0 .. n_classes - 1 that stand for columns.
     classes : sequence of str, length n_classes
-        Class names in column order.
+        Class names in the order wanted.
     reading : {"name", "position"}, optional
-        What the labels are; by default whatever fits.
+        What the labels are; by default whatever fits. Truth values count as names.
     other_names : sequence of str, length n_classes, optional
         Second names of the same classes.
     of_file : bool, default=False
@@ -126,10 +147,13 @@ def read_labels(
         string is a name.
     column : str, default="label"
         Name of the column, for the error.
+    as_found : sequence of str, length n_classes, optional
+        The same class names in the order in which the columns stand, which positions could count as well.
 
     Returns
     -------
     ndarray of int64 of shape (n_samples,)
+        Positions in `classes`.
 
     Raises
     ------
@@ -157,8 +181,16 @@ def read_labels(
     positions = {str(place): place for place in range(len(classes))}
     strings = not of_file and any(isinstance(label, str) for label in labels)
     known = [] if reading == "position" else [("as a name", one) for one in _joined(named)]
+    truths = _by_truth_value(classes)
+    if truths and reading != "position" and not strings:
+        known.append(("as a truth value", truths))
     if reading == "position" or (reading is None and not strings):
         known.append(("as a position from 0", positions))
+        if as_found is not None and list(as_found) != list(classes):
+            places = {name: place for place, name in enumerate(classes)}
+            in_order = {str(place): places[name] for place, name in enumerate(as_found)}
+            known[-1] = ("as a position in the order of the classes", positions)
+            known.append(("as a position in the order of the columns", in_order))
         counted = reading is None and "0" not in rows and len(keys) > 1  # one row may be of any class
         if counted and not all(key in one for one in named for key in rows):
             known.append(("as a position from 1", {str(place + 1): place for place in positions.values()}))
@@ -166,7 +198,7 @@ def read_labels(
     if [how for how, _ in fitting] == ["as a position from 1"]:
         fitting = []  # it merely casts doubt on positions from 0
     if not fitting:
-        raise _no_reading(labels, rows, classes, dict(known)).at(column=column)
+        raise _no_reading(labels, rows, classes, dict(known), reading).at(column=column)
     first, chosen = fitting[0]
     for other, known_as in fitting[1:]:
         for key, row in rows.items():
@@ -191,6 +223,14 @@ def _by_text(names: Sequence[str]) -> dict[str, int]:
     return {text if unique else str(name): n for n, (text, name) in enumerate(zip(texts, names, strict=True))}
 
 
+def _by_truth_value(names: Sequence[str]) -> dict[str, int]:
+    """Return the columns of 0 and 1 where classes are called false and true; nothing where they are not."""
+    plain = [str(name).strip().casefold() for name in names]
+    if any(plain.count(truth) != 1 for truth in _TRUTHS):
+        return {}
+    return {str(value): plain.index(truth) for value, truth in enumerate(_TRUTHS)}
+
+
 def _joined(named: list[dict[str, int]]) -> list[dict[str, int]]:
     """Return lists of names as one, unless a name stands for two classes."""
     joined: dict[str, int] = {}
@@ -205,10 +245,14 @@ def _how_to_decide(first: str, other: str, of_file: bool) -> str:
     """Return the fix for labels that fit two readings."""
     if first == other:
         return f"say in {param('label_map')} which class each is"
+    if "order of" in first:
+        return (
+            f"write class names in place of numbers, or give {param('classes')} in the order of the columns"
+        )
     if not of_file:
         return "pass the class names themselves, as strings"
     position = f"{param('labels', repr('position'))}"
-    if "name" in first:
+    if "position" not in first:
         return f"pass {param('labels', repr('name'))} or {position}"
     return f"pass {position} if they count from 0, else write class names in place of numbers"
 
@@ -218,25 +262,45 @@ def _no_reading(
     rows: Mapping[str, int],
     classes: Sequence[str],
     known: Mapping[str, Mapping[str, int]],
+    reading: str | None,
 ) -> TableError:
     """Return the error for labels that no reading fits: it names one that none knows, or two that differ."""
     names = list(classes)
     known = {how: one for how, one in known.items() if how != "as a position from 1"}
+    from_0 = next((one for how, one in known.items() if "position" in how), {})
     strange = [key for key in rows if not any(key in one for one in known.values())]
     key = strange[0] if strange else next(k for k in rows if k not in known["as a name"])
     label = labels[rows[key]]
     problem, fix = f"{shortened(label)} is not one of the classes {shortened(names)}", None
     if not strange:
-        name = next(labels[rows[k]] for k in rows if k not in known["as a position from 0"])
+        name = next(labels[rows[k]] for k in rows if k not in from_0)
         problem = f"{shortened(label)} is a position, but {shortened(name)} is a name"
         fix = "write all labels in the same way"
+    elif reading == "position":
+        problem = (
+            f"{shortened(label)} is not a position: these are 0 .. {len(names) - 1} ({shortened(names)})"
+        )
+        fix = (
+            f"omit {param('labels')}, or pass {param('labels', repr('name'))}, if the labels are class names"
+        )
     elif len(rows) == len(labels) > 2 * len(names):
         fix = f"all {len(rows):,} labels are different: are they ids?"
-    elif key.lstrip("-").isdecimal() and "as a position from 0" in known:
+    elif key.lstrip("-").isdecimal() and from_0:
         problem = f"{shortened(label)} is not a column: numbers are columns 0 .. {len(names) - 1}"
         problem += f" ({shortened(names)})"
     else:
-        plain = {name.strip().casefold(): name for name in names}
-        near = difflib.get_close_matches(key.strip().casefold(), plain, n=1)
-        fix = f"did you mean {plain[near[0]]!r}?" if near else None
+        fix = did_you_mean(key, names)
     return TableError(problem, received=label, row=rows[key], fix=fix)
+
+
+def did_you_mean(name: object, names: Iterable[object]) -> str | None:
+    """Return the fix for a name that is nearly one of those that there are, or None.
+
+    Examples
+    --------
+    >>> did_you_mean("billing", ["Billing", "Bug"]), did_you_mean("x", ["Billing", "Bug"])
+    ("did you mean 'Billing'?", None)
+    """
+    plain = {str(one).strip().casefold(): str(one) for one in names}
+    near = difflib.get_close_matches(str(name).strip().casefold(), plain, n=1)
+    return f"did you mean {shortened(plain[near[0]])}?" if near else None

@@ -3,8 +3,9 @@
 import os
 from typing import Any
 
-from debias.errors import TableError, param
+from debias.errors import TableError, param, shortened
 from debias.rows.row_files import read_rows
+from debias.tables.formats.cells.plain_text import on_its_line
 from debias.tables.table import ProbabilityTable
 
 
@@ -49,19 +50,22 @@ def late_labels(
         name, label = value.get(id_field), value.get(label_field)
         if name is None or label is None or label == "":
             why = f": it is {row.refused}" if row.refused else ""
-            raise TableError(
+            error = TableError(
                 f"a row needs {id_field!r} and {label_field!r}{why}",
                 file=path,
                 row=number,
                 received=row.text[:200],
             )
+            raise on_its_line(error)
         if found.setdefault(str(name), str(label)) != str(label):
-            raise TableError(
-                f"the id {str(name)!r} has two labels, {found[str(name)]!r} and {str(label)!r}",
+            error = TableError(
+                f"the id {shortened(str(name))} has two labels, {shortened(found[str(name)])} and "
+                f"{shortened(str(label))}",
                 file=path,
                 row=number,
                 received=str(label),
             )
+            raise on_its_line(error)
     ids = table.ids.tolist()
     labels = [found.get(name) for name in ids]
     if not any(label is not None for label in labels):

@@ -259,3 +259,12 @@ def test_a_field_that_a_row_does_not_have_is_named(tmp_path):
 def test_columns_become_one_text():
     row = {"a": ["x", "y"], "b": None, "c": 3}
     assert render(row, ["a", "b", "c"], "{a}|{b}|{c}|{{}}", "===") == "x===y||3|{}"
+
+
+@pytest.mark.parametrize("names", [["x" * 50_000], [f"column {number}" for number in range(5000)]])
+def test_a_column_that_is_not_there_is_said_in_a_line(tmp_path, names):
+    path = tmp_path / "rows.csv"
+    path.write_text(",".join([*names, "txet"]) + "\n" + ",".join("a" * (len(names) + 1)) + "\n")
+    with refused(TaskError, column="text", parameter="text_columns", fix=str, mentions="'txet'") as caught:
+        load_split(MOOD, "opt", data=path)
+    assert len(str(caught.value)) < 1000

@@ -93,7 +93,7 @@ def test_labels_of_a_stream_keep_the_reading_of_its_first_rows():
 def test_a_text_with_two_labels_is_said(tmp_path):
     path = tmp_path / "rows.csv"
     path.write_text("text,label\nfine,good\ndull,bad\nfine,bad\nfine,good\n")
-    with pytest.warns(SecondLabelWarning, match="1 text has two labels, such as row 2: 'fine' is 'bad'"):
+    with pytest.warns(SecondLabelWarning, match="1 text has two labels, such as line 4: 'fine' is 'bad'"):
         assert load_split(MOOD, "opt", data=path).labels == ["good", "bad"]
 
 

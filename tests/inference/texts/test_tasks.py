@@ -102,7 +102,7 @@ def test_a_task_of_ones_own_in_toml(tmp_path):
         ({"labels": ["a", "a"]}, {"parameter": "labels", "received": ["a", "a"]}),
         ({"labels": ["a", "b"], "class_names": ["A"]}, {"parameter": "class_names", "received": ["A"]}),
         ({"labels": ["a", "b"], "class_names": ["A", "A"]}, {"parameter": "class_names"}),
-        ({"labels": ["a", "b"], "prefx": "x"}, {"parameter": "prefx", "mentions": "name, labels"}),
+        ({"labels": ["a", "b"], "prefx": "x"}, {"parameter": "prefx", "fix": "did you mean 'prefix'?"}),
         ({"labels": ["a", "b"], "prefix": 3}, {"parameter": "prefix", "received": 3}),
         ({"labels": ["a", "b"], "label_map": {"x": "c"}}, {"parameter": "label_map", "received": ["c"]}),
         ({"labels": ["a", "b"], "label_map": ["c"]}, {"parameter": "label_map", "received": ["c"]}),

@@ -3,6 +3,7 @@
 import gzip
 import itertools
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import pandas as pd
@@ -286,6 +287,14 @@ def no_table(path: Path) -> Path:
     return path / "no.parquet"
 
 
+def of_another_ending(name: str) -> Callable[[Path], Path]:
+    def make(path: Path) -> Path:
+        (path / name).write_text("a text")
+        return path / name
+
+    return make
+
+
 def nothing_usable(path: Path) -> Path:
     (path / "texts.jsonl").write_text('{"text": "a"}\n')
     return path / "texts.jsonl"
@@ -299,8 +308,9 @@ def nothing_usable(path: Path) -> Path:
         (no_table, {"file": "no.parquet", "fix": str}),
         (nothing_usable, {"file": "texts.jsonl", "received": {"unknown fields": 1}}),
         (lambda path: path / "none.jsonl", {"file": "none.jsonl"}),
-        (lambda path: path / "rows.txt", {"file": "rows.txt", "received": ".txt"}),
-        (lambda path: path / "rows.parquet.gz", {"file": "rows.parquet.gz", "received": ".gz"}),
+        (lambda path: path / "none", {"file": "none", "fix": str}),
+        (of_another_ending("rows.txt"), {"file": "rows.txt", "received": ".txt"}),
+        (of_another_ending("rows.parquet.gz"), {"file": "rows.parquet.gz", "received": ".gz"}),
     ],
 )
 def test_files_that_cannot_be_read(tmp_path, make, fields):

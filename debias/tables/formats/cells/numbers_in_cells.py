@@ -77,6 +77,7 @@ def parse_columns(
                 if "," in str(cell):
                     raise TableError(
                         f"{shortened(cell)} could be {one[row]:.15g} or {another[row]:.15g}",
+                        parameter="decimal",
                         file=path,
                         row=row,
                         column=name,
@@ -124,7 +125,8 @@ def parse_column(path: Path, name: str, cells: Sequence[object], decimal: str = 
         except (TypeError, ValueError, OverflowError) as error:
             missing = cell is None or not str(cell).strip()
             what = "the value is missing" if missing else f"{shortened(cell)} is not a number"
-            raise TableError(what, file=path, row=row, column=name, received=cell) from error
+            fix = "omit the row, or fill the cell" if missing else None
+            raise TableError(what, file=path, row=row, column=name, received=cell, fix=fix) from error
     return numbers
 
 

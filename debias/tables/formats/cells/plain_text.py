@@ -1,16 +1,17 @@
 """Formats in plain text share decoding, a check for a truncated end, and the line of a row."""
 
-import codecs
 import csv
 import os
+import zlib
 from io import StringIO
 from pathlib import Path
 from typing import TypeVar
 
 import numpy as np
 
-from debias.errors import DebiasError, TableError, param, shortened
+from debias.errors import DebiasError, RecordsError, TableError, other_row, param, shortened
 from debias.rows.delimiters import likely_delimiter, named_delimiter
+from debias.rows.row_files import encoding_of, ending_of, unpacked
 from debias.tables.class_columns import FloatArray
 
 E = TypeVar("E", bound=DebiasError)
@@ -28,7 +29,7 @@ def decode(path: Path, encoding: str = "utf-8") -> str:
     path : Path
         The file.
     encoding : str, default="utf-8"
-        Its encoding; a byte order mark is dropped, and one of UTF-16 is followed.
+        Its encoding; a byte order mark is dropped, and one of UTF-16 or UTF-32 is followed.
 
     Returns
     -------
@@ -40,9 +41,9 @@ def decode(path: Path, encoding: str = "utf-8") -> str:
     TableError
         The file has another encoding, or is empty but for white space.
     """
-    content = path.read_bytes()
-    if encoding == "utf-8" and content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
-        encoding = "utf-16"
+    content = unpacked_bytes(path)
+    if encoding == "utf-8":
+        encoding = encoding_of(content) or encoding
     try:
         text = content.decode(encoding).removeprefix("\ufeff")
     except UnicodeError as error:
@@ -67,6 +68,23 @@ def decode(path: Path, encoding: str = "utf-8") -> str:
     if not text.strip():
         raise TableError("the file is empty", file=path)
     return text
+
+
+def unpacked_bytes(path: Path, most: int = -1) -> bytes:
+    """Return the bytes of a file, or the first of them, unpacked if they are packed by gzip or zstd.
+
+    Raises
+    ------
+    TableError
+        It is packed and damaged, or becomes too large.
+    """
+    try:
+        with unpacked(path) as stream:
+            return stream.read(most)
+    except RecordsError as error:
+        raise TableError(error.problem, file=path, fix=error.fix) from error
+    except (EOFError, zlib.error, OSError) as error:
+        raise TableError(f"the file cannot be read to its end: {str(error)[:200]}", file=path) from error
 
 
 def refuse_cut_end(path: Path, text: str, probabilities: FloatArray) -> None:
@@ -99,7 +117,7 @@ def refuse_cut_end(path: Path, text: str, probabilities: FloatArray) -> None:
     off = np.abs(probabilities.sum(axis=1) - 1) > _ROUNDING
     if not text.endswith(("\n", "\r")) and len(off) > 1 and off[-1] and not off[:-1].any():
         raise TableError(
-            f"the file is cut short: it ends within row {len(off) - 1}, which sums to "
+            f"the file is cut short: it ends within {other_row(len(off) - 1)}, which sums to "
             f"{probabilities[-1].sum():.6g} while all others sum to 1",
             file=path,
         )
@@ -118,10 +136,10 @@ def on_its_line(error: E) -> E:
     DebiasError
         The same, where no line is found.
     """
-    if error.file is None or error.row is None or error.line is not None:
+    if error.file is None or error.line is not None:
         return error
-    line = line_of_row(Path(error.file), error.row)
-    return error if line is None else error.at(line=line)
+    path = Path(error.file)
+    return error.on_lines(lambda row: line_of_row(path, row))
 
 
 def line_of_row(path: Path, row: int) -> int | None:
@@ -148,14 +166,14 @@ def line_of_row(path: Path, row: int) -> int | None:
     ...     [line_of_row(path, row) for row in range(3)]
     [2, 5, None]
     """
-    suffix = path.suffix.lower()
+    suffix = ending_of(path)
     if suffix not in (".csv", ".tsv", ".jsonl") or not os.path.isfile(path):
         return None
     try:
-        with path.open(encoding="utf-8-sig", errors="replace", newline="") as file:
-            text = file.read()
-    except OSError:
+        content = unpacked_bytes(path)
+    except TableError:
         return None
+    text = content.decode(encoding_of(content) or "utf-8", errors="replace").removeprefix("\ufeff")
     if suffix == ".jsonl":
         lines = [(number, line.strip()) for number, line in enumerate(text.split("\n"), 1) if line.strip()]
         is_lines = all(line[0] + line[-1] == "{}" for _, line in lines)  # else a list, or one spread out

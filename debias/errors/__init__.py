@@ -5,15 +5,16 @@ what is allowed and how to fix it. It renders itself in the words of Python or o
 so that nothing ever has to read a sentence.
 """
 
-import re
 from collections.abc import Callable, Mapping
 from copy import copy
 from dataclasses import dataclass
 from typing import Self
 
-_REFERENCE = re.compile("\x00([^\x00\x01]*)(?:\x01([^\x00]*))?\x00")
-_LONGEST = 200
-_STEERING = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ufeff\ud800-\udfff]")
+from debias.errors.wording import bounded, rendered, with_places
+from debias.errors.wording import other_row as other_row
+from debias.errors.wording import param as param
+from debias.errors.wording import shortened as shortened
+from debias.errors.wording import visible as visible
 
 
 class _Nothing:
@@ -27,33 +28,6 @@ class _Nothing:
 
 
 NOTHING = _Nothing()
-
-
-def param(name: str, value: str | bool | None = None) -> str:
-    """Return a reference to a parameter, for the sentences of an error.
-
-    Parameters
-    ----------
-    name : str
-        Name of the parameter in Python.
-    value : str or True, optional
-        The value to give it: code of Python, or True for a switch.
-
-    Returns
-    -------
-    str
-        To be put into `problem`, `allowed` or `fix`; it is rendered as ``name=value`` for Python and
-        as ``--name value`` for a command line.
-
-    Examples
-    --------
-    >>> error = ParameterError("a row sums to 2", fix=f"pass {param('normalise', True)} to divide it")
-    >>> print(error)
-    a row sums to 2; pass normalise=True to divide it.
-    >>> print(error.render({"normalise": "--normalise"}))
-    a row sums to 2; pass --normalise to divide it.
-    """
-    return f"\x00{name}\x00" if value is None else f"\x00{name}\x01{value}\x00"
 
 
 class DebiasError(Exception):
@@ -129,6 +103,18 @@ class DebiasError(Exception):
         placed.args = (str(placed),)
         return placed
 
+    def on_lines(self, line_of: Callable[[int], int | None]) -> Self:
+        """Return the same error with the lines of its rows, where `line_of` knows them."""
+
+        def place_of(row: int) -> str | None:
+            line = line_of(row)
+            return None if line is None else f"line {line}"
+
+        placed = self.at(line=None if self.row is None else line_of(self.row))
+        placed.problem = None if self.problem is None else with_places(self.problem, place_of)
+        placed.args = (str(placed),)
+        return placed
+
     def in_row(self, row: int | None) -> Self:
         """Return the same error of another row, such as that of a file, of which a part was read."""
         placed = copy(self)
@@ -149,11 +135,9 @@ class DebiasError(Exception):
         str
             Parameters without an option keep their names.
         """
-        names = {} if options is None else options
-        sentence = ": ".join(filter(None, [self._place(), self._problem(names)]))
-        parts = [sentence, self.fix or ""]
-        text = "; ".join(part.strip().removesuffix(".") for part in parts if part)
-        text = visible(_REFERENCE.sub(_referrer(names), text))
+        sentence = ": ".join(filter(None, [self._place(), bounded(self._problem(options or {}))]))
+        parts = [sentence, bounded(self.fix or "")]
+        text = rendered("; ".join(part.strip().removesuffix(".") for part in parts if part), options)
         return text if not text or text.endswith("?") else f"{text}."
 
     def _place(self) -> str:
@@ -167,7 +151,10 @@ class DebiasError(Exception):
         got = "" if self.received is NOTHING else f", got {shortened(self.received)}"
         if self.problem is None:
             subject = "" if self.parameter is None else names.get(self.parameter, self.parameter)
-            return f"{subject} must be {self.allowed}{got}".strip() if self.allowed else subject
+            allowed = self.allowed and self.allowed.replace(
+                " or None", "" if subject in names.values() else " or None"
+            )
+            return f"{subject} must be {allowed}{got}".strip() if allowed else subject
         return self.problem
 
     def __str__(self) -> str:
@@ -175,56 +162,6 @@ class DebiasError(Exception):
 
     def __reduce__(self) -> tuple[Callable[..., "DebiasError"], tuple[type, dict[str, object]]]:
         return _rebuild, (type(self), self.__dict__)
-
-
-def visible(text: str) -> str:
-    r"""Return a text that shows as it is on a terminal, a page or a report.
-
-    Parameters
-    ----------
-    text : str
-        Such as a class name, a row or a path.
-
-    Returns
-    -------
-    str
-        Escape codes, bells, bidirectional overrides and halves of surrogate pairs are written as Python
-        writes them; line feeds and tabs stay.
-
-    Examples
-    --------
-    >>> visible("World\x1b[31m\a\u202e")
-    'World\\x1b[31m\\x07\\u202e'
-    """
-    return _STEERING.sub(lambda found: ascii(found[0])[1:-1], text)
-
-
-def shortened(value: object) -> str:
-    """Return a value as code, at most 200 characters of it.
-
-    Examples
-    --------
-    >>> shortened("a"), len(shortened("a" * 1000))
-    ("'a'", 200)
-    """
-    try:
-        text = repr(value)
-    except (ValueError, RecursionError):  # a number of thousands of digits, endless nesting
-        text = f"<{type(value).__name__}>"
-    return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 4]}...{text[-1]}"
-
-
-def _referrer(names: Mapping[str, str]) -> Callable[[re.Match[str]], str]:
-    """Return what writes a reference to a parameter in the words that are wanted."""
-
-    def refer(match: re.Match[str]) -> str:
-        name, value = match[1], match[2]
-        if name in names:
-            given = "" if value in (None, "True") else " " + value.strip("'\"")
-            return names[name] + given
-        return name if value is None else f"{name}={value}"
-
-    return refer
 
 
 def _rebuild(kind: type[DebiasError], fields: dict[str, object]) -> DebiasError:
@@ -341,25 +278,45 @@ class SolverError(DebiasError, RuntimeError):
     """A solver gave up, or its answer does not stand when it is computed again."""
 
 
-class FewRowsWarning(UserWarning):
+class DebiasWarning(UserWarning):
+    """Base class of the project's own warnings: a sentence that may refer to parameters as errors do.
+
+    Examples
+    --------
+    >>> warning = ExcludedRowsWarning(f"a column is not read; name it in {param('text_column')}.")
+    >>> print(warning)
+    a column is not read; name it in text_column.
+    >>> print(warning.render({"text_column": "--text-column"}))
+    a column is not read; name it in --text-column.
+    """
+
+    def render(self, options: Mapping[str, str] | None = None) -> str:
+        """Return the sentence in the words of Python, or of a command line that has `options`."""
+        return rendered(super().__str__(), options)
+
+    def __str__(self) -> str:
+        return self.render()
+
+
+class FewRowsWarning(DebiasWarning):
     """A class has so few labelled rows that its accuracy cannot be known: the message names it."""
 
 
-class ExcludedRowsWarning(UserWarning):
+class ExcludedRowsWarning(DebiasWarning):
     """Rows of the records are not used, or have fields that are not read: the message names both."""
 
 
-class ColumnOrderWarning(UserWarning):
+class ColumnOrderWarning(DebiasWarning):
     """Another order of the columns fits the labels far better: the message names it."""
 
 
-class SecondLabelWarning(UserWarning):
+class SecondLabelWarning(DebiasWarning):
     """A text has two labels: the message says how many such texts there are, and names one."""
 
 
-class InterruptedWarning(UserWarning):
+class InterruptedWarning(DebiasWarning):
     """Ctrl-C ended a search: the best that was met is kept, and ``interrupted_`` is True."""
 
 
-class InfeasibleWarning(UserWarning):
+class InfeasibleWarning(DebiasWarning):
     """No choice that was met keeps the bounds: the closest is kept, and ``feasible_`` is False."""

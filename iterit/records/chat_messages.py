@@ -24,7 +24,8 @@ _ROLES = {
     }.items()
     for name in names
 }  # fmt: skip
-_THOUGHTS = ("reasoning_content", "reasoning", "thinking")
+THOUGHTS = ("reasoning_content", "reasoning", "thinking")
+"""Names of the thoughts before an answer."""
 _NAMES = ("name", "tool_call_id")
 _TRAINED = ("weight", "train", "training", "trainable", "loss", "loss_weight", "loss_mask")
 _TEXT_PARTS = ("text", "input_text", "output_text")
@@ -67,7 +68,7 @@ class Message:
     @property
     def thoughts(self) -> list[str]:
         """The thoughts before an answer."""
-        return [str(self.others[name]) for name in _THOUGHTS if name in self.others]
+        return [str(self.others[name]) for name in THOUGHTS if name in self.others]
 
 
 def read_turns(turns: object, unread: set[str]) -> tuple[Message, ...]:
@@ -121,7 +122,7 @@ def _messages(turn: object, unread: set[str]) -> list[Message]:
             raise _no_call(content)
         role, content = "assistant", ""
     is_trained = _is_trained(fields, role)
-    carried = {name: fields.first(name) for name in (*_THOUGHTS, *_NAMES)}
+    carried = {name: fields.first(name) for name in (*THOUGHTS, *_NAMES)}
     others = {name: value for name, value in carried.items() if value not in (None, "")}
     unread |= {f"messages.{name}" for name in fields.unread}
     return [Message(role, content, is_trained, calls, others)]

@@ -141,12 +141,15 @@ def _content(fields: Fields, format: str, source_field: str | None) -> Content:
 
 
 def _kind(fields: Fields) -> str:
-    """Return the format of a row by its fields."""
-    if any(name in fields for name in _CHATS):
-        return "messages"
-    if "instruction" in fields:
-        return "alpaca"
-    return "qa" if any(name in fields for name in _QUESTIONS) else ""
+    """Return the format of a row by its fields: by those that are filled, else by those there are."""
+    for there in (fields.is_filled, fields.__contains__):
+        if any(map(there, _CHATS)):
+            return "messages"
+        if there("instruction"):
+            return "alpaca"
+        if any(map(there, _QUESTIONS)):
+            return "qa"
+    return ""
 
 
 def _with_system(fields: Fields, messages: tuple[Message, ...]) -> tuple[Message, ...]:

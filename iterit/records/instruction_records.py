@@ -16,10 +16,11 @@ from numpy.typing import ArrayLike
 
 from debias.errors import ParameterError, RecordsError
 from debias.inference.collection.answer_store import digest
-from debias.rows.json_rows import row_of_value, rows_of_object, to_json
+from debias.rows.json_containers import rows_of_object
+from debias.rows.json_rows import row_of_value, to_json
 from debias.rows.row_files import read_rows, readable
 from iterit.records.chat_messages import Message
-from iterit.records.record_columns import RecordColumns, UnreadFields, taken
+from iterit.records.record_columns import FIX_OF_ROWS, RecordColumns, UnreadFields, counts_told, taken
 from iterit.records.record_files import Place, keeps_types, write_rows, write_typed
 from iterit.records.record_formats import parse_row
 from iterit.row_numbers import row_numbers
@@ -223,8 +224,8 @@ class Records(Sequence[Record]):
         """
         lines, counts, unread = [], self.refused_counts, self.unread_counts
         if counts:
-            reasons = ", ".join(f"{n:,} {reason}" for reason, n in counts.items())
-            lines.append(f"{_rows(sum(counts.values()), 'was', 'were')} excluded: {reasons}")
+            excluded = _rows(sum(counts.values()), "was", "were")
+            lines.append(f"{excluded} excluded: {counts_told(counts)}")
             lines[0] += f"; {where}." if where else "."
         if unread:
             names = ", ".join(list(unread)[:_NAMED]) + (", ..." if len(unread) > _NAMED else "")
@@ -360,10 +361,10 @@ def check_usable(records: Records, paths: Files) -> None:
     if not len(records):
         files = [paths] if isinstance(paths, str | os.PathLike) else paths
         raise RecordsError(
-            f"no row is usable ({records.refused_counts or 'there are no rows'})",
+            f"no row is usable: {counts_told(records.refused_counts) or 'there are none'}",
             received=records.refused_counts,
             file=", ".join(map(str, files)),
-            fix="rows need instruction and output, question and answer, or messages with roles",
+            fix=FIX_OF_ROWS,
         )
 
 
@@ -380,7 +381,8 @@ def _rows(n: int, one: str, many: str) -> str:
 def _mappings(rows: "Iterable[Mapping[str, object]] | pd.DataFrame") -> Iterable[object]:
     """Return rows of any kind as mappings; a missing value in a DataFrame becomes None."""
     if isinstance(rows, Mapping):
-        return rows_of_object(rows) or [rows]
+        held = rows_of_object(rows)
+        return [rows] if held is None else held
     if hasattr(rows, "to_pylist"):  # only a table of Arrow has it
         return cast("pa.Table", rows).to_pylist()
     if not hasattr(rows, "iterrows"):  # only a DataFrame has it

@@ -106,6 +106,8 @@ def select(
     table = None
     if scores is not None:
         table = read_scores(scores, records)
+        refused = table.index[table["status"] == "refused"].tolist()
+        reading.write_refused(records, dict.fromkeys(refused, f"as {scores} says"))
     elif "complexity" in selection.how.needs:
         with open_engine(engine) as made:
             table = scoring.score(records, made, reading)
@@ -134,8 +136,12 @@ def select(
     _print_picks(records, chosen, n_picks, [out, *filter(None, (why, entry))])
 
 
-def _excluded(number: int) -> str:
-    return f"{counted(number, 'record')} {'was' if number == 1 else 'were'} excluded"
+_WHY = {"status refused": "the template refuses them", "status empty": "the answer has no tokens"}
+
+
+def _excluded(number: int, reason: str) -> str:
+    excluded = f"{counted(number, 'record')} {'was' if number == 1 else 'were'} excluded"
+    return f"{excluded}: {_WHY.get(reason, reason)}."
 
 
 def _print_picks(records: "Records", chosen: "Selection", n_picks: int, written: list[Path]) -> None:
@@ -152,7 +158,7 @@ def _print_picks(records: "Records", chosen: "Selection", n_picks: int, written:
     if len(set(records.sources)) > 1:
         counts = chosen.table["source"].value_counts()
         print_table("Sources", ["source", "picked"], [[name, f"{n:,}"] for name, n in counts.items()])
-    lines = [f"{_excluded(n)}: {reason}." for reason, n in chosen.excluded.items() if n]
+    lines = [_excluded(n, reason) for reason, n in chosen.excluded.items() if n]
     lines += [
         f"{counted(n, 'pick')}, for want of better ones: {why}." for why, n in chosen.compromises.items()
     ]

@@ -248,6 +248,14 @@ def test_records_that_the_template_cannot_take_are_counted_and_written_with_the_
     assert [line["line"] for line in bad] == [41, 1, 2]
     assert json.loads(bad[1]["text"]) == lines[0]
     assert not any("tools" in line for line in lines_of("selected.jsonl"))
+    code, _, err = run("score", "your.jsonl", "--model", model, "--out", "scores.csv")
+    assert code == 0, err
+    again = ("select", "your.jsonl", "--scores", "scores.csv", "--ratio", 0.5, "--max-ifd", 50)
+    code, _, err = run(*again, "--refused", "again.jsonl")
+    assert code == 0, err
+    assert [{**line, "detail": ""} for line in lines_of("again.jsonl")] == [
+        {**line, "detail": ""} for line in bad
+    ]
 
 
 def test_a_folder_and_a_pattern_are_read_and_never_their_own_output(here):

@@ -25,6 +25,9 @@ _LONGEST_KEPT = 1_000_000
 _MOST_SHAPELESS = 100_000
 _SHAPELESS = ("not an object", "unknown fields", "not JSON", "not Unicode", "too large")
 
+_TOLD = {
+    "preference label": "preference label (true, false, 0 or 1; rename the field where it is a class)",
+}
 FIX_OF_ROWS = "rows need instruction and output, question and answer, or messages with roles"
 
 
@@ -127,7 +130,7 @@ def counts_told(counts: Mapping[str, int]) -> str:
     >>> counts_told({"no answer": 1200, "not JSON": 1})
     '1,200 no answer, 1 not JSON'
     """
-    return ", ".join(f"{n:,} {reason}" for reason, n in counts.items())
+    return ", ".join(f"{n:,} {_TOLD.get(reason, reason)}" for reason, n in counts.items())
 
 
 class _Columns:

@@ -97,9 +97,10 @@ class Fields:
         """Count a field as unread again."""
         self._left.add(name)
 
-    def unread_value(self, name: str) -> object:
-        """Return the value of a field that was not read, or None."""
-        return self._values[name] if name in self._left else None
+    @property
+    def left(self) -> dict[str, object]:
+        """Values of the fields that were not read, by their names in small letters."""
+        return {name: value for name, value in self._values.items() if name in self._left}
 
     @property
     def names(self) -> list[str]:
@@ -141,6 +142,18 @@ def written(value: object, name: str) -> str | None:
     if isinstance(value, str | int | float):
         return str(value)
     raise RefusedRow("wrong type", f"{name} is {type(value).__name__}")
+
+
+def flag(value: object) -> bool | None:
+    """Return the truth value that a boolean, 0 or 1 states, also as a text; None for anything else.
+
+    Examples
+    --------
+    >>> flag(False), flag("0.0"), flag("True"), flag(2), flag([])
+    (False, False, True, None, None)
+    """
+    text = str(value).strip().lower() if isinstance(value, str | int | float) else ""
+    return {"true": True, "1": True, "1.0": True, "false": False, "0": False, "0.0": False}.get(text)
 
 
 def parsed(value: object) -> object:

@@ -16,13 +16,13 @@ from numpy.typing import ArrayLike
 
 from debias.errors import ParameterError, RecordsError
 from debias.inference.collection.answer_store import digest
-from debias.rows.json_containers import rows_of_object
 from debias.rows.json_rows import row_of_value, to_json
 from debias.rows.row_files import read_rows, readable
 from iterit.records.chat_messages import Message
 from iterit.records.record_columns import FIX_OF_ROWS, RecordColumns, UnreadFields, counts_told, taken
 from iterit.records.record_files import Place, keeps_types, write_rows, write_typed
 from iterit.records.record_formats import parse_row
+from iterit.records.rows_in_memory import is_iterable, is_path, mappings_of
 from iterit.row_numbers import row_numbers
 
 if TYPE_CHECKING:
@@ -126,7 +126,7 @@ class Records(Sequence[Record]):
             Rows with more characters are refused.
         """
         columns = RecordColumns(format, None, max_characters, None)
-        columns.add_rows(source, map(row_of_value, count(1), _mappings(rows)), source)
+        columns.add_rows(source, map(row_of_value, count(1), mappings_of(rows)), source)
         return cls._of(columns)
 
     def __len__(self) -> int:
@@ -348,11 +348,13 @@ def read_records(
 
 def read_all(paths: Files, columns: RecordColumns) -> Records:
     """Read records into empty columns, as :func:`read_records` does, also where no row is usable."""
-    files = [paths] if isinstance(paths, str | os.PathLike) else list(paths)
-    if not files:
-        raise ParameterError(parameter="paths", received=paths, allowed="at least one file")
+    given = [paths] if is_path(paths) else paths if is_iterable(paths) else []
+    files = list(cast("Sequence[str | os.PathLike[str]]", given))
+    if not files or not all(map(is_path, files)):
+        raise ParameterError(parameter="paths", received=paths, allowed="one path or more")
     for file, source in readable(files):
         columns.add_rows(str(file), read_rows(file), source)
+    columns.check_source_field()
     return Records._of(columns)
 
 
@@ -376,16 +378,3 @@ def _shared_strings(column: "pa.DictionaryArray") -> list[str]:
 
 def _rows(n: int, one: str, many: str) -> str:
     return f"1 row {one}" if n == 1 else f"{n:,} rows {many}"
-
-
-def _mappings(rows: "Iterable[Mapping[str, object]] | pd.DataFrame") -> Iterable[object]:
-    """Return rows of any kind as mappings; a missing value in a DataFrame becomes None."""
-    if isinstance(rows, Mapping):
-        held = rows_of_object(rows)
-        return [rows] if held is None else held
-    if hasattr(rows, "to_pylist"):  # only a table of Arrow has it
-        return cast("pa.Table", rows).to_pylist()
-    if not hasattr(rows, "iterrows"):  # only a DataFrame has it
-        return rows
-    frame = cast("pd.DataFrame", rows).astype(object)
-    return frame.where(frame.notna(), None).to_dict("records")

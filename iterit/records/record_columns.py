@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from debias.errors import RecordsError
+from debias.errors import ParameterError, RecordsError, param
 from debias.files.unnamed_file import storing, unnamed_file
 from debias.rows.json_rows import RawRow, as_unicode
 from debias.settings import check_choice, check_positive_integer
@@ -63,6 +63,7 @@ class RecordColumns:
         check_choice("format", format, FORMATS)
         self.format = format
         self.limit, self.max_characters, self.source_field = limit, max_characters, source_field
+        self.has_source, self.fields = False, list[str]()
         self.kept = _Columns("text", "file", "line", "source", "response", folder=folder)
         self.refused = _Columns("file", "line", "reason", "detail", "text")
         self.unread = UnreadFields()
@@ -103,8 +104,26 @@ class RecordColumns:
 
     def _source(self, row: object, source: str) -> str:
         """Return the source of a row."""
-        named = row.get(self.source_field) if self.source_field and isinstance(row, Mapping) else None
-        return source if missing(named) else as_unicode(str(named))
+        if self.source_field is None or not isinstance(row, Mapping):
+            return source
+        plain = self.source_field.strip().lower()
+        same = [name for name in row if name == self.source_field]
+        same += [name for name in row if str(name).strip().lower() == plain]
+        named = next((row[name] for name in same if not missing(row[name])), None)
+        self.has_source = self.has_source or named is not None
+        self.fields = self.fields or list(map(str, row))
+        return source if named is None else as_unicode(str(named))
+
+    def check_source_field(self) -> None:
+        """Raise ParameterError where no record has a value in the field of its source."""
+        if self.source_field is not None and len(self.kept) and not self.has_source:
+            raise ParameterError(
+                f"no record has a value in the field {self.source_field!r}",
+                parameter="source_field",
+                received=self.source_field,
+                fix=f"name a field such as {', '.join(map(repr, self.fields[:10]))}, or omit"
+                f" {param('source_field')}",
+            )
 
 
 def _counted(shapeless: "Counter[str] | None", reason: str, file: str) -> "Counter[str] | None":

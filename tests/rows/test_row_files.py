@@ -290,6 +290,25 @@ def test_a_small_file_that_becomes_a_huge_one_is_refused(tmp_path, monkeypatch):
     tracemalloc.stop()
 
 
+def test_what_systems_and_editors_leave_in_a_folder_is_not_read(tmp_path):
+    for name in (
+        ".hidden.jsonl",
+        "._a.jsonl",
+        ".#a.jsonl",
+        "~$a.csv",
+        "a.jsonl~",
+        "#a.jsonl#",
+        "a.jsonl.bak",
+    ):
+        (tmp_path / name).write_text("")
+    with refused(RecordsError, file=str(tmp_path)):
+        find_files(tmp_path)
+    (tmp_path / "a.jsonl").write_text('{"a": 1}')
+    assert [one.source for one in find_files(tmp_path)] == ["a.jsonl"]
+    assert [one.source for one in find_files(tmp_path / "*[lv]")] == ["a.jsonl"]
+    assert [one.source for one in find_files(tmp_path / ".hidden.jsonl")] == [".hidden.jsonl"]
+
+
 def test_paths_that_mean_nothing(tmp_path):
     with refused(RecordsError, file=str(tmp_path)):
         find_files(tmp_path)

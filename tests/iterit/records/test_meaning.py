@@ -10,11 +10,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from debias.errors import ParameterError
 from iterit.records.chat_messages import Message
 from iterit.records.instruction_records import Records, read_records
 from iterit.records.record_formats import parse_row
 from iterit.records.row_fields import RefusedRow
 from tests.support.paths import SHARED
+from tests.support.refusals import refused
 
 CASES = SHARED.parent / "cases" / "iterit"
 needs_cases = pytest.mark.skipif(not CASES.is_dir(), reason="the shared cases are not beside this checkout")
@@ -239,6 +241,16 @@ def test_a_field_that_names_the_source_is_read(tmp_path):
     (tmp_path / "a.jsonl").write_text('{"question": "a", "answer": "b", "set": "x"}')
     assert read_records(tmp_path / "a.jsonl", source_field="set").unread_counts == {}
     assert read_records(tmp_path / "a.jsonl").unread_counts == {"set": 1}
+
+
+def test_a_field_of_sources_that_no_record_has_is_refused(tmp_path):
+    row = {"question": "a", "answer": "b", " Set ": "x", "gap": None}
+    (tmp_path / "a.jsonl").write_text(json.dumps(row) + "\n" + json.dumps({"question": "a", "answer": "c"}))
+    for name in ("set", " Set ", "SET"):
+        assert read_records(tmp_path / "a.jsonl", source_field=name).sources == ["x", "a.jsonl"]
+    for name in ("nope", "gap", ""):
+        with refused(ParameterError, parameter="source_field", received=name, fix=str, mentions=" Set "):
+            read_records(tmp_path / "a.jsonl", source_field=name)
 
 
 @pytest.mark.parametrize(

@@ -223,7 +223,7 @@ def _value_after(window: "_Window", number: int, file: object) -> str:
 
 def _not_valid(file: object, number: int, problem: str) -> RecordsError:
     return RecordsError(
-        f"the JSON is not valid after {number} rows: {problem}",
+        f"the JSON is not valid after {number:,} row{'' if number == 1 else 's'}: {problem}",
         file=file,
         row=number,
         fix="repair it there, or write one object per line (.jsonl), where a bad line affects no other",
@@ -274,7 +274,8 @@ class _Window:
             except json.JSONDecodeError as error:
                 is_cut = error.pos > len(self.text) - _UNCUT or error.msg.startswith("Unterminated string")
                 if self.is_ended or not is_cut:
-                    raise ValueError(error.msg) from error
+                    problem = "a string has no end" if error.msg.startswith("Unterm") else error.msg
+                    raise ValueError(problem.removesuffix(" at")) from error
             if len(self.text) - self.place > longest or n_values(self.text) > _MOST_VALUES:
                 raise ValueError(f"the next one has more than {longest:,} characters or too many values")
             self.more(size)

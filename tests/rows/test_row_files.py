@@ -309,6 +309,15 @@ def test_what_systems_and_editors_leave_in_a_folder_is_not_read(tmp_path):
     assert [one.source for one in find_files(tmp_path / ".hidden.jsonl")] == [".hidden.jsonl"]
 
 
+def test_what_is_wrong_is_told_in_whole_words(tmp_path):
+    (tmp_path / "a.json").write_text('[{"a": 1}, {"a')
+    with refused(RecordsError, row=1, mentions="after 1 row:") as caught:
+        list(read_rows(tmp_path / "a.json"))
+    assert not str(caught.value.problem).endswith(" at")
+    with refused(TaskError, parameter="data", received=".txt", mentions=("ending", ".jsonl")):
+        load_split(TASK, "opt", data=tmp_path / "a.txt")
+
+
 def test_paths_that_mean_nothing(tmp_path):
     with refused(RecordsError, file=str(tmp_path)):
         find_files(tmp_path)

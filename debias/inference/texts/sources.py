@@ -149,12 +149,19 @@ def _read_file(path: Path) -> pd.DataFrame:
         rows = [_checked(file.path, row) for file in find_files(path) for row in read_rows(file.path)]
     except RecordsError as error:
         raise TaskError(
-            error.problem, parameter="data", received=error.received, allowed=error.allowed,
+            _problem(error), parameter="data", received=error.received, allowed=error.allowed,
             fix=error.fix, file=error.file, row=error.row, line=error.line,
         ) from error  # fmt: skip
     if not rows:
         raise TaskError("it has no rows", parameter="data", file=path)
     return pd.DataFrame(rows, dtype=object)
+
+
+def _problem(error: RecordsError) -> str:
+    """Return what is wrong with a file, where the fields say it, too."""
+    if error.problem is not None:
+        return error.problem
+    return f"{error.parameter} must be {error.allowed}, got {shortened(error.received)}"
 
 
 def _checked(file: Path, row: RawRow) -> object:

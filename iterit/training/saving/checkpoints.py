@@ -24,6 +24,7 @@ from debias.errors import ResumeError, shortened
 from debias.files.atomic_file import atomic_path, write_durably
 from iterit.rounds.round_state import RoundState
 from iterit.rounds.state_checks import impossible, impossible_examples
+from iterit.training.saving.run_facts import difference_told
 
 FOLDER = "iterit"
 _FACTS = "rounds.json"
@@ -256,11 +257,11 @@ def check_same_run(kept: Mapping[str, object], now: Mapping[str, object], folder
     now = json.loads(json.dumps(now))
     names = [name for name in {**kept, **now} if kept.get(name) != now.get(name)]
     if names:
-        said = ", ".join(f"{name} was {kept.get(name)!r} and is {now.get(name)!r}" for name in names)
+        said = ", ".join(difference_told(name, kept.get(name), now.get(name)) for name in names)
         raise ResumeError(
             f"it was written with other settings: {said}",
             file=folder,
-            parameter=names[0],
+            parameter="ratio" if names[0] == "n_picks" else names[0],
             received=now.get(names[0]),
             fix="use the same settings, or train into another folder",
         )

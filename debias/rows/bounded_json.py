@@ -13,6 +13,7 @@ MOST_LEVELS = 100
 """How deep lists and objects may stand within each other."""
 
 _STRING = re.compile(r'"[^"\\]*+(?:\\.[^"\\]*+)*+"?', re.DOTALL)
+_LONG = re.compile(r"[0-9]{4301}")  # more digits than Python takes
 _HALF = re.compile(r"\\u[dD][89a-fA-F]|[\ud800-\udfff]")
 
 
@@ -59,6 +60,46 @@ def parse_json(text: str | bytes, most_levels: int = MOST_LEVELS) -> Any:
     if _HALF.search(text) and not _can_be_written(value):
         raise UnicodeError("a string holds half a surrogate pair, which is not a character")
     return value
+
+
+def parse_rows(text: str) -> Any:
+    r"""Return the value of a JSON text that holds rows.
+
+    What is wrong with one of them is left to whoever reads that row: half a surrogate pair, deep nesting,
+    and a number of too many digits, in whose place is something that cannot be written.
+
+    Parameters
+    ----------
+    text : str
+
+    Raises
+    ------
+    ValueError
+        The text is not JSON, or is nested so deep that it cannot be parsed.
+
+    Examples
+    --------
+    >>> parse_rows(r'{"data": [{"a": "\ud800"}, {"a": 1}]}')
+    {'data': [{'a': '\ud800'}, {'a': 1}]}
+    """
+    try:
+        return json.loads(text, parse_int=_integer) if _LONG.search(text) else json.loads(text)
+    except RecursionError as error:
+        raise ValueError("lists and objects are nested too deeply") from error
+
+
+class _TooLong:
+    """Stands for a number of too many digits."""
+
+    def __str__(self) -> str:
+        raise ValueError("a number has too many digits")
+
+
+def _integer(digits: str) -> int | _TooLong:
+    try:
+        return int(digits)
+    except ValueError:
+        return _TooLong()
 
 
 def _depth_exceeds(text: str, most_levels: int) -> bool:

@@ -2,6 +2,7 @@
 
 import csv
 import io
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import count, repeat
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 _BATCH_ROWS = 1024
+_AFTER_QUOTE = "text after a closing quotation mark"
+_QUOTED = re.compile(r'"[^"]*+(?:""[^"]*+)*+"')
 
 
 def read_delimited(open_file: Open, delimiter: str | None, file: object) -> Iterator[RawRow]:
@@ -33,7 +36,8 @@ def read_delimited(open_file: Open, delimiter: str | None, file: object) -> Iter
     Raises
     ------
     RecordsError
-        It has no header, a name twice, or a quotation mark that is not closed.
+        It has no header, a name twice, or a quotation mark that is not closed: where the rows after it
+        begin is not known then. The error has the line where it opens.
 
     Examples
     --------
@@ -49,26 +53,53 @@ def read_delimited(open_file: Open, delimiter: str | None, file: object) -> Iter
         if is_named and delimiter is None:
             delimiter, header, n_before = named, text.readline(LONGEST_ROW), 1
         delimiter = delimiter or likely_delimiter(header)
-        lines = csv.reader(_with_first(header, text), delimiter=delimiter)
-        try:
-            names = next(lines, [])
-            if not names or len(set(names)) < len(names):
-                raise RecordsError("the first line must name each column once", received=names, file=file)
-            while True:
-                number = n_before + lines.line_num + 1
+        taken: list[str] = []
+        lines = csv.reader(_with_first(header, text, taken), delimiter=delimiter, strict=True)
+        names = None
+        while True:
+            number = n_before + lines.line_num + 1
+            taken.clear()
+            try:
                 cells = next(lines, None)
-                if cells is None:
-                    return
-                if cells:
-                    yield _row_of_cells(number, names, cells)
-        except csv.Error as error:
-            raise RecordsError(f"line {n_before + lines.line_num}: {error}", file=file) from error
+            except csv.Error as error:
+                if names is None or len(taken) > 1 or taken[0].count('"') % 2:
+                    raise _not_cut(number, taken, delimiter, error).at(file=file) from error
+                yield RawRow(number, as_unicode(taken[0].strip()), None, _AFTER_QUOTE)
+                continue
+            if names is None:
+                names = cells or []
+                if not names or len(set(names)) < len(names):
+                    raise RecordsError("the first line must name each column once", received=names, file=file)
+            elif cells is None:
+                return
+            elif cells:
+                yield _row_of_cells(number, names, cells)
 
 
-def _with_first(first: str, rest: Iterator[str]) -> Iterator[str]:
+def _with_first(first: str, rest: Iterator[str], taken: list[str]) -> Iterator[str]:
+    """Yield lines, and add each to a list of those of the row."""
+    taken.append(first)
     yield first
     while line := cast(io.TextIOWrapper, rest).readline(LONGEST_ROW):
+        taken.append(line)
         yield line
+
+
+def _not_cut(number: int, lines: list[str], delimiter: str, error: csv.Error) -> RecordsError:
+    """Return the error of a row that cannot be cut into cells, with the line where its open quote is."""
+    text, place = "".join(lines), 0
+    while 0 <= place < len(text):
+        if text[place] == '"':
+            quoted = _QUOTED.match(text, place)
+            if quoted is None or text[quoted.end() : quoted.end() + 1] not in ("", "\r", "\n", delimiter):
+                line = number + len(text[: place + 1].splitlines()) - 1
+                problem = f"the cell that opens here has {_AFTER_QUOTE}"
+                if quoted is None:
+                    problem = "the quotation mark that opens here is not closed"
+                return RecordsError(problem, line=line, fix='close it, and write a mark inside a cell as ""')
+            place = quoted.end()
+        place = text.find(delimiter, place) + 1 or -1
+    return RecordsError(str(error), line=number)
 
 
 def _row_of_cells(number: int, names: list[str], cells: list[str]) -> RawRow:

@@ -5,19 +5,19 @@ A row keeps the text it was written as. Memory is bounded: a hostile text is ref
 
 import codecs
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from itertools import count
-from typing import Any, BinaryIO, NamedTuple
+from typing import BinaryIO, NamedTuple
 
 from debias.errors import RecordsError, shortened
-from debias.rows.bounded_json import parse_json
+from debias.rows.bounded_json import parse_json, parse_rows
+from debias.rows.json_containers import rows_of_object
 
 LONGEST_ROW = 2**25
 """Characters of a row, or of a field of a table."""
 _LONGEST_WHOLE = 2**27
 _MOST_VALUES = 2**23
 _SPACE = " \t\r\n"
-_WRAPPERS = ("data", "rows", "records", "examples", "instances", "items")
 _UNCUT = 64  # an error this far before the end of what was read is no cut
 
 Open = Callable[[], BinaryIO]
@@ -67,8 +67,8 @@ def row_of_value(number: int, value: object) -> RawRow:
     """Return a row that is no text yet, its value as JSON has it."""
     try:
         return row_of_text(number, to_json(value))
-    except (ValueError, TypeError, RecursionError) as error:
-        return RawRow(number, as_unicode(shortened(value)), None, f"not JSON ({type(error).__name__})")
+    except (ValueError, TypeError, RecursionError):
+        return RawRow(number, as_unicode(shortened(value)), None, "not JSON")
 
 
 def to_json(value: object) -> str:
@@ -79,7 +79,7 @@ def to_json(value: object) -> str:
     >>> to_json({"output": "Größe", "n": 1})
     '{"output": "Größe", "n": 1}'
     """
-    text = json.dumps(value, ensure_ascii=False, default=_plain)
+    text = _WRITER.encode(value)
     try:
         text.encode()
     except UnicodeEncodeError:  # half of a surrogate pair can only be kept escaped
@@ -97,6 +97,9 @@ def _plain(value: object) -> object:
         except UnicodeDecodeError:
             return codecs.encode(value, "base64").decode().replace("\n", "")
     return value.tolist() if hasattr(value, "tolist") else str(value)
+
+
+_WRITER = json.JSONEncoder(ensure_ascii=False, default=_plain)
 
 
 def as_unicode(text: str) -> str:
@@ -138,63 +141,25 @@ def read_json(open_file: Open, is_lines: bool, file: object) -> Iterator[RawRow]
     if is_list:
         yield from _read_list(open_file, file)
     elif not follows:
-        yield from _read_object(whole, file)
+        yield from _read_object(whole, is_lines, file)
     elif "\n" in whole:
         yield from _read_values(open_file, file)
     else:
         yield from _read_lines(open_file)
 
 
-def _read_object(text: str, file: object) -> Iterator[RawRow]:
+def _read_object(text: str, is_lines: bool, file: object) -> Iterator[RawRow]:
     """Yield the rows of a text that is one object."""
     try:
-        rows = rows_of_object(parse_json(text))
+        rows = rows_of_object(parse_rows(text), is_lines)
+    except RecordsError as error:
+        raise error.at(file=file) from error
     except ValueError as error:
         raise _not_valid(file, 0, str(error)) from error
     if rows is None:
         yield row_of_text(1, text)
     else:
         yield from map(row_of_value, count(1), rows)
-
-
-def rows_of_object(value: Mapping[str, Any]) -> list[Any] | None:
-    """Return the rows that one object holds, or None where it is a row itself.
-
-    Parameters
-    ----------
-    value : mapping
-        Columns of equal lengths, as lists or by row; rows by name; or rows in a field such as "data".
-
-    Examples
-    --------
-    >>> rows_of_object({"a": [1, 2], "b": [3, 4]}), rows_of_object({"a": {"0": 1, "1": 2}})
-    ([{'a': 1, 'b': 3}, {'a': 2, 'b': 4}], [{'a': 1}, {'a': 2}])
-    >>> rows_of_object({"version": 1, "data": [{"a": 1}]}), rows_of_object({"x": {"a": 1}, "y": {"a": 2}})
-    ([{'a': 1}], [{'id': 'x', 'a': 1}, {'id': 'y', 'a': 2}])
-    >>> rows_of_object({"messages": [{"role": "user", "content": "Hi"}]}) is None
-    True
-    """
-    lists = {name: column for name, column in value.items() if isinstance(column, list)}
-    if {"columns", "data"} <= set(lists) and all(isinstance(row, list) for row in value["data"]):
-        return [dict(zip(value["columns"], row, strict=False)) for row in value["data"]]
-    for name in _WRAPPERS:
-        inner = lists.get(name)
-        if inner and all(isinstance(row, Mapping) for row in inner) and not _has_messages(inner):
-            return list(inner)
-    if lists and len(lists) == len(value) and len(set(map(len, lists.values()))) == 1:
-        if any(map(_has_messages, lists.values())):
-            return None
-        return [dict(zip(value, row, strict=True)) for row in zip(*lists.values(), strict=True)]
-    if not value or not all(isinstance(inner, Mapping) and inner for inner in value.values()):
-        return None
-    keys = list(next(iter(value.values())))
-    if all(key.isdecimal() for key in keys) and all(list(inner) == keys for inner in value.values()):
-        return [{name: inner[key] for name, inner in value.items()} for key in keys]
-    return [{"id": key, **inner} for key, inner in value.items()]
-
-
-def _has_messages(values: list[Any]) -> bool:
-    return any(isinstance(value, Mapping) and {"role", "from"} & value.keys() for value in values)
 
 
 def _read_lines(open_file: Open) -> Iterator[RawRow]:
@@ -258,7 +223,7 @@ def _value_after(window: "_Window", number: int, file: object) -> str:
 
 def _not_valid(file: object, number: int, problem: str) -> RecordsError:
     return RecordsError(
-        f"the JSON is not valid after {number} rows: {problem}",
+        f"the JSON is not valid after {number:,} row{'' if number == 1 else 's'}: {problem}",
         file=file,
         row=number,
         fix="repair it there, or write one object per line (.jsonl), where a bad line affects no other",
@@ -309,7 +274,8 @@ class _Window:
             except json.JSONDecodeError as error:
                 is_cut = error.pos > len(self.text) - _UNCUT or error.msg.startswith("Unterminated string")
                 if self.is_ended or not is_cut:
-                    raise ValueError(error.msg) from error
+                    problem = "a string has no end" if error.msg.startswith("Unterm") else error.msg
+                    raise ValueError(problem.removesuffix(" at")) from error
             if len(self.text) - self.place > longest or n_values(self.text) > _MOST_VALUES:
                 raise ValueError(f"the next one has more than {longest:,} characters or too many values")
             self.more(size)

@@ -26,6 +26,7 @@ COLUMNS = (".parquet", ".arrow", ".feather")
 ENDINGS = (*TEXTS, *COLUMNS)
 PACKED = (".gz", ".zst")
 _MARKS = {".gz": b"\x1f\x8b", ".zst": b"\x28\xb5\x2f\xfd"}
+_HIDDEN = (".", "~$")  # what systems and editors keep beside a file
 _MOST_UNPACKED = 100
 _ALWAYS_UNPACKED = 2**26
 _ENCODINGS = {
@@ -69,7 +70,8 @@ def find_files(path: str | os.PathLike[str]) -> list[RowFile]:
         return _files_in(place)
     if place.exists() or not glob.has_magic(str(path)):
         return [RowFile(place, place.name)]
-    found = [Path(one) for one in sorted(glob.glob(str(path), recursive=True))]
+    matching = map(Path, sorted(glob.glob(str(path), recursive=True)))
+    found = [one for one in matching if not one.name.startswith(_HIDDEN[1:])]
     if not found:
         raise RecordsError("no file matches the pattern", file=path, fix="check the pattern")
     return [file for one in found for file in find_files(one)]
@@ -86,7 +88,11 @@ def _files_in(folder: Path) -> list[RowFile]:
         folder = splits[0]
     if (folder / "state.json").is_file():
         return [RowFile(folder / name, folder.name) for name in _saved_names(folder)]
-    found = sorted(one for one in folder.iterdir() if one.is_file() and ending_of(one) in ENDINGS)
+    found = sorted(
+        one
+        for one in folder.iterdir()
+        if one.is_file() and ending_of(one) in ENDINGS and not one.name.startswith(_HIDDEN)
+    )
     if not found:
         raise RecordsError(f"the folder has no file that ends in {', '.join(ENDINGS)}", file=folder)
     return [RowFile(one, one.name) for one in found]

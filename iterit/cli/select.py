@@ -11,6 +11,7 @@ from debias.console.number_formats import counted
 from debias.console.option_groups import Only
 from debias.console.output_files import check_output, write_or_rescue
 from debias.console.screen import print_lines, print_table
+from debias.errors import RecordsError, param
 from debias.settings import setting
 from iterit.cli.options.record_options import Files, RecordOptions, inputs_of
 from iterit.cli.options.scoring_options import ScoringEngine, ScoringOptions, Signals
@@ -106,6 +107,8 @@ def select(
     table = None
     if scores is not None:
         table = read_scores(scores, records)
+        refused = table.index[table["status"] == "refused"].tolist()
+        reading.write_refused(records, dict.fromkeys(refused, f"as {scores} says"))
     elif "complexity" in selection.how.needs:
         with open_engine(engine) as made:
             table = scoring.score(records, made, reading)
@@ -125,20 +128,39 @@ def select(
         lengths=lengths,
         **asdict(selection),
     )
+    _check_picked(chosen)
     write_or_rescue(out, lambda path: records.write(path, chosen.rows))
     if why is not None:
         write_frame(chosen.table, why)
     entry = None
     if picks.for_trainer is not None:
         entry = write_entry(records.take(chosen.rows), out, picks.for_trainer)
-    _print_picks(records, chosen, n_picks, [out, *filter(None, (why, entry))])
+    limits = " and ".join(name for name, one in (("quotas", quotas), ("floors", floors)) if one)
+    _print_picks(records, chosen, n_picks, limits, [out, *filter(None, (why, entry))])
 
 
-def _excluded(number: int) -> str:
-    return f"{counted(number, 'record')} {'was' if number == 1 else 'were'} excluded"
+_WHY = {"status refused": "refused by the template", "status empty": "no tokens in the answer"}
 
 
-def _print_picks(records: "Records", chosen: "Selection", n_picks: int, written: list[Path]) -> None:
+def _check_picked(chosen: "Selection") -> None:
+    """Raise RecordsError where not one record could be picked."""
+    if not len(chosen.rows):
+        reasons = [f"{n:,} {_WHY.get(reason, reason)}" for reason, n in chosen.excluded.items() if n]
+        raise RecordsError(
+            f"no record can be picked: {', '.join(reasons) or 'none is left'}",
+            received=chosen.excluded,
+            fix=f"change {param('min_ifd')}, {param('max_ifd')} or {param('quotas')}, or name other records",
+        )
+
+
+def _excluded(number: int, reason: str) -> str:
+    excluded = f"{counted(number, 'record')} {'was' if number == 1 else 'were'} excluded"
+    return f"{excluded}: {_WHY.get(reason, reason)}."
+
+
+def _print_picks(
+    records: "Records", chosen: "Selection", n_picks: int, limits: str, written: list[Path]
+) -> None:
     """Print how long the picks are, where they come from, and what was excluded."""
     import numpy as np
 
@@ -152,12 +174,13 @@ def _print_picks(records: "Records", chosen: "Selection", n_picks: int, written:
     if len(set(records.sources)) > 1:
         counts = chosen.table["source"].value_counts()
         print_table("Sources", ["source", "picked"], [[name, f"{n:,}"] for name, n in counts.items()])
-    lines = [f"{_excluded(n)}: {reason}." for reason, n in chosen.excluded.items() if n]
+    lines = [_excluded(n, reason) for reason, n in chosen.excluded.items() if n]
     lines += [
         f"{counted(n, 'pick')}, for want of better ones: {why}." for why, n in chosen.compromises.items()
     ]
     if chosen.n_missing:
         missing = f"{chosen.n_missing:,} of {counted(n_picks, 'pick')}"
-        lines.append(f"{missing} could not be made: bounds and quotas left no more records.")
+        only = f"only {counted(len(chosen.rows), 'record')} may be picked"
+        lines.append(f"{missing} could not be made: {only}{f' within the {limits}' if limits else ''}.")
     lines.append(f"Wrote {written[0]}: {len(chosen.rows):,} of {len(records):,} records.")
     print_lines([*lines, *(f"Wrote {path}." for path in written[1:])])

@@ -1,5 +1,6 @@
 """``iterit train``: rounds of scoring, picking and training."""
 
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -11,7 +12,7 @@ import typer
 from debias.console.option_groups import Only
 from debias.console.output_files import make_folder
 from debias.console.screen import print_lines
-from debias.errors import ParameterError, param
+from debias.errors import ExcludedRowsWarning, ParameterError, param
 from debias.settings import setting
 from iterit.cli.options.pruned_options import PrunedOptions
 from iterit.cli.options.record_options import Files, RecordOptions
@@ -101,21 +102,22 @@ def train(
     records = reading.read(files)
     make_folder(out)
     vectors = picks.vectors(records, tokens=rules.tokens) if by_vectors else None
-    iterit = IterIT(
-        records,
-        picks.ratio,
-        rows=picks.candidates(records),
-        template=scorer.template,
-        score_dtype=scorer.dtype(training) if scorer.engine == "trainer" else "auto",
-        max_tokens=scorer.max_tokens,
-        epochs_per_round=training.epochs_per_round,
-        cache=out / "scores",
-        embeddings=vectors,
-        seed=training.seed,
-        quotas=most,
-        floors=least,
-        **{name: getattr(rules, name) for name in RULES},
-    )
+    with warnings.catch_warnings(action="ignore", category=ExcludedRowsWarning):  # reading them said it
+        iterit = IterIT(
+            records,
+            picks.ratio,
+            rows=picks.candidates(records),
+            template=scorer.template,
+            score_dtype=scorer.dtype(training) if scorer.engine == "trainer" else "auto",
+            max_tokens=scorer.max_tokens,
+            epochs_per_round=training.epochs_per_round,
+            cache=out / "scores",
+            embeddings=vectors,
+            seed=training.seed,
+            quotas=most,
+            floors=least,
+            **{name: getattr(rules, name) for name in RULES},
+        )
     base = small.base(model, out, training, scorer.engine)
     with opened_scorer(scorer, small.scoring_model(base), training) as engine:
         iterit.engine = engine or small.engine(scorer.dtype(training), training.device)

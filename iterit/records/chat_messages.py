@@ -4,8 +4,9 @@ Roles are system, user, assistant and tool. A message also carries the calls of 
 that a chat template renders, and whether it is trained.
 """
 
+import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from debias.rows.json_rows import to_json
 from iterit.records.row_fields import Fields, RefusedRow, parsed, written
@@ -24,10 +25,17 @@ _ROLES = {
     }.items()
     for name in names
 }  # fmt: skip
-_THOUGHTS = ("reasoning_content", "reasoning", "thinking")
+THOUGHTS = ("reasoning_content", "reasoning", "thinking")
+"""Names of the thoughts before an answer."""
 _NAMES = ("name", "tool_call_id")
 _TRAINED = ("weight", "train", "training", "trainable", "loss", "loss_weight", "loss_mask")
 _TEXT_PARTS = ("text", "input_text", "output_text")
+_MEDIA_FIELD = re.compile(r"(image|img|video|audio)(?P<many>s|_?(url|path|file|bytes|base64)s?)?")
+_MEDIA_TEXT = re.compile(
+    r"data:[\w.+-]+/|[a-z][a-z0-9+.-]*://|[a-z0-9+/_-]{100,}=*\Z"
+    r"|[^?#]*\.(png|jpe?g|webp|gif|bmp|tiff?|heic|heif|avif|svg|ico|mp[34]|m4[av]|mpe?g|wav|flac|ogg|opus|aac"
+    r"|avi|mov|mkv|webm|wmv|flv)([?#]|\Z)"
+)
 _MEDIA = ("image", "image_url", "input_image", "audio", "input_audio", "video", "file")
 
 
@@ -67,7 +75,7 @@ class Message:
     @property
     def thoughts(self) -> list[str]:
         """The thoughts before an answer."""
-        return [str(self.others[name]) for name in _THOUGHTS if name in self.others]
+        return [str(self.others[name]) for name in THOUGHTS if name in self.others]
 
 
 def read_turns(turns: object, unread: set[str]) -> tuple[Message, ...]:
@@ -120,25 +128,63 @@ def _messages(turn: object, unread: set[str]) -> list[Message]:
         if not (calls := _calls(content)):
             raise _no_call(content)
         role, content = "assistant", ""
-    is_trained = _is_trained(fields, role)
-    carried = {name: fields.first(name) for name in (*_THOUGHTS, *_NAMES)}
+    message = _carrying(Message(role, content, tool_calls=calls), fields)
+    _note_unread(fields, [message], unread)
+    return [message]
+
+
+def _carrying(message: Message, fields: Fields) -> Message:
+    """Return a message with whether it is trained, and with thoughts and names."""
+    carried = {name: fields.first(name) for name in (*THOUGHTS, *_NAMES)}
     others = {name: value for name, value in carried.items() if value not in (None, "")}
+    return replace(message, is_trained=_is_trained(fields, message.role), others=others)
+
+
+def _note_unread(fields: Fields, messages: Sequence[Message], unread: set[str]) -> None:
+    """Add the fields of a turn that were not read; media are refused."""
+    refuse_media(fields, messages)
     unread |= {f"messages.{name}" for name in fields.unread}
-    return [Message(role, content, is_trained, calls, others)]
+
+
+def refuse_media(fields: Fields, messages: Sequence[Message]) -> None:
+    """Raise RefusedRow where a field that was not read refers to an image, a video or a sound.
+
+    Examples
+    --------
+    >>> refuse_media(Fields({"image": "a red house"}), [])
+    >>> refuse_media(Fields({"image": "https://a.b/c?size=1"}), [])
+    Traceback (most recent call last):
+    iterit.records.row_fields.RefusedRow: has images or other media
+    """
+    has_place = any("<image>" in message.content for message in messages)
+    media = [name for name, value in fields.left.items() if _is_media(name, value, has_place)]
+    if media:
+        raise RefusedRow("has images or other media", ", ".join(media))
+
+
+def _is_media(name: str, value: object, has_place: bool) -> bool:
+    """Tell whether a field refers to an image, a video or a sound."""
+    found = _MEDIA_FIELD.fullmatch(name)
+    if found is None:
+        return False
+    is_place = isinstance(value, str) and bool(_MEDIA_TEXT.match(value.strip().lower()))
+    return found["many"] is not None or has_place or is_place or isinstance(value, Mapping | list)
 
 
 def _named_by_role(fields: Fields, unread: set[str]) -> list[Message]:
     """Read a turn such as {"human": "Hi", "assistant": "Hello"}: fields are named by roles."""
-    order = ("system", "user", "assistant")
+    order = ("system", "user", "tool", "assistant")
     found = [
         Message(role, text)
         for role in order
         for name in (name for name, one in _ROLES.items() if one == role and name in fields)
-        if (text := fields.text(name)) is not None and (text.strip() or role != "system")
+        if (text := fields.text(name)) is not None and (text.strip() or role in ("user", "assistant"))
     ]
     if [message.role for message in found if message.role != "system"] != ["user", "assistant"]:
         raise RefusedRow("unknown role", "a message without a role")
-    unread |= {f"messages.{name}" for name in fields.unread}
+    calls = _calls(fields.first("tool_calls"), fields.first("function_call"))
+    found[-1] = _carrying(replace(found[-1], tool_calls=calls), fields)
+    _note_unread(fields, found, unread)
     return found
 
 

@@ -16,12 +16,13 @@ from numpy.typing import ArrayLike
 
 from debias.errors import ParameterError, RecordsError
 from debias.inference.collection.answer_store import digest
-from debias.rows.json_rows import row_of_value, rows_of_object, to_json
+from debias.rows.json_rows import row_of_value, to_json
 from debias.rows.row_files import read_rows, readable
 from iterit.records.chat_messages import Message
-from iterit.records.record_columns import RecordColumns, UnreadFields, taken
+from iterit.records.record_columns import FIX_OF_ROWS, RecordColumns, UnreadFields, counts_told, taken
 from iterit.records.record_files import Place, keeps_types, write_rows, write_typed
 from iterit.records.record_formats import parse_row
+from iterit.records.rows_in_memory import is_iterable, is_path, mappings_of
 from iterit.row_numbers import row_numbers
 
 if TYPE_CHECKING:
@@ -125,7 +126,7 @@ class Records(Sequence[Record]):
             Rows with more characters are refused.
         """
         columns = RecordColumns(format, None, max_characters, None)
-        columns.add_rows(source, map(row_of_value, count(1), _mappings(rows)), source)
+        columns.add_rows(source, map(row_of_value, count(1), mappings_of(rows)), source)
         return cls._of(columns)
 
     def __len__(self) -> int:
@@ -223,8 +224,8 @@ class Records(Sequence[Record]):
         """
         lines, counts, unread = [], self.refused_counts, self.unread_counts
         if counts:
-            reasons = ", ".join(f"{n:,} {reason}" for reason, n in counts.items())
-            lines.append(f"{_rows(sum(counts.values()), 'was', 'were')} excluded: {reasons}")
+            excluded = _rows(sum(counts.values()), "was", "were")
+            lines.append(f"{excluded} excluded: {counts_told(counts)}")
             lines[0] += f"; {where}." if where else "."
         if unread:
             names = ", ".join(list(unread)[:_NAMED]) + (", ..." if len(unread) > _NAMED else "")
@@ -347,11 +348,13 @@ def read_records(
 
 def read_all(paths: Files, columns: RecordColumns) -> Records:
     """Read records into empty columns, as :func:`read_records` does, also where no row is usable."""
-    files = [paths] if isinstance(paths, str | os.PathLike) else list(paths)
-    if not files:
-        raise ParameterError(parameter="paths", received=paths, allowed="at least one file")
+    given = [paths] if is_path(paths) else paths if is_iterable(paths) else []
+    files = list(cast("Sequence[str | os.PathLike[str]]", given))
+    if not files or not all(map(is_path, files)):
+        raise ParameterError(parameter="paths", received=paths, allowed="one path or more")
     for file, source in readable(files):
         columns.add_rows(str(file), read_rows(file), source)
+    columns.check_source_field()
     return Records._of(columns)
 
 
@@ -360,10 +363,10 @@ def check_usable(records: Records, paths: Files) -> None:
     if not len(records):
         files = [paths] if isinstance(paths, str | os.PathLike) else paths
         raise RecordsError(
-            f"no row is usable ({records.refused_counts or 'there are no rows'})",
+            f"no row is usable: {counts_told(records.refused_counts) or 'there are none'}",
             received=records.refused_counts,
             file=", ".join(map(str, files)),
-            fix="rows need instruction and output, question and answer, or messages with roles",
+            fix=FIX_OF_ROWS,
         )
 
 
@@ -375,15 +378,3 @@ def _shared_strings(column: "pa.DictionaryArray") -> list[str]:
 
 def _rows(n: int, one: str, many: str) -> str:
     return f"1 row {one}" if n == 1 else f"{n:,} rows {many}"
-
-
-def _mappings(rows: "Iterable[Mapping[str, object]] | pd.DataFrame") -> Iterable[object]:
-    """Return rows of any kind as mappings; a missing value in a DataFrame becomes None."""
-    if isinstance(rows, Mapping):
-        return rows_of_object(rows) or [rows]
-    if hasattr(rows, "to_pylist"):  # only a table of Arrow has it
-        return cast("pa.Table", rows).to_pylist()
-    if not hasattr(rows, "iterrows"):  # only a DataFrame has it
-        return rows
-    frame = cast("pd.DataFrame", rows).astype(object)
-    return frame.where(frame.notna(), None).to_dict("records")

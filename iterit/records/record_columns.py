@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
+from debias.errors import ParameterError, RecordsError, param
 from debias.files.unnamed_file import storing, unnamed_file
 from debias.rows.json_rows import RawRow, as_unicode
 from debias.settings import check_choice, check_positive_integer
@@ -21,6 +22,13 @@ if TYPE_CHECKING:
 
 _BATCH_ROWS = 4096
 _LONGEST_KEPT = 1_000_000
+_MOST_SHAPELESS = 100_000
+_SHAPELESS = ("not an object", "unknown fields", "not JSON", "not Unicode", "too large")
+
+_TOLD = {
+    "preference label": "preference label (true, false, 0 or 1; rename the field where it is a class)",
+}
+FIX_OF_ROWS = "rows need instruction and output, question and answer, or messages with roles"
 
 
 @dataclass
@@ -55,12 +63,20 @@ class RecordColumns:
         check_choice("format", format, FORMATS)
         self.format = format
         self.limit, self.max_characters, self.source_field = limit, max_characters, source_field
+        self.has_source, self.fields = False, list[str]()
         self.kept = _Columns("text", "file", "line", "source", "response", folder=folder)
         self.refused = _Columns("file", "line", "reason", "detail", "text")
         self.unread = UnreadFields()
 
     def add_rows(self, file: str, rows: Iterable[RawRow], source: str) -> None:
-        """Add the rows of a file, up to the limit."""
+        """Add the rows of a file, up to the limit.
+
+        Raises
+        ------
+        RecordsError
+            The first 100,000 rows have no shape of a record, not one of them: the file is something else.
+        """
+        shapeless: Counter[str] | None = Counter()
         for raw in rows:
             if self.limit is not None and len(self.kept) >= self.limit:
                 return
@@ -69,7 +85,9 @@ class RecordColumns:
             except RefusedRow as refusal:
                 text = as_unicode(raw.text[:_LONGEST_KEPT])
                 self.refused.add(file, raw.line, refusal.reason, refusal.detail, text)
+                shapeless = _counted(shapeless, refusal.reason, file)
             else:
+                shapeless = None
                 origin = self._source(raw.value, source)
                 self.kept.add(raw.text, file, raw.line, origin, content.response)
                 self.unread.fields.update(content.unread)
@@ -86,8 +104,52 @@ class RecordColumns:
 
     def _source(self, row: object, source: str) -> str:
         """Return the source of a row."""
-        named = row.get(self.source_field) if self.source_field and isinstance(row, Mapping) else None
-        return source if missing(named) else as_unicode(str(named))
+        if self.source_field is None or not isinstance(row, Mapping):
+            return source
+        plain = self.source_field.strip().lower()
+        same = [name for name in row if name == self.source_field]
+        same += [name for name in row if str(name).strip().lower() == plain]
+        named = next((row[name] for name in same if not missing(row[name])), None)
+        self.has_source = self.has_source or named is not None
+        self.fields = self.fields or list(map(str, row))
+        return source if named is None else as_unicode(str(named))
+
+    def check_source_field(self) -> None:
+        """Raise ParameterError where no record has a value in the field of its source."""
+        if self.source_field is not None and len(self.kept) and not self.has_source:
+            raise ParameterError(
+                f"no record has a value in the field {self.source_field!r}",
+                parameter="source_field",
+                received=self.source_field,
+                fix=f"name a field such as {', '.join(map(repr, self.fields[:10]))}, or omit"
+                f" {param('source_field')}",
+            )
+
+
+def _counted(shapeless: "Counter[str] | None", reason: str, file: str) -> "Counter[str] | None":
+    """Count rows that are nothing like a record, until one is; refuse a file that begins with too many."""
+    if shapeless is None or reason not in _SHAPELESS:
+        return None
+    shapeless[reason] += 1
+    if shapeless.total() >= _MOST_SHAPELESS:
+        raise RecordsError(
+            f"none of the first {_MOST_SHAPELESS:,} rows is like a record: {counts_told(shapeless)}",
+            file=file,
+            received=dict(shapeless),
+            fix=FIX_OF_ROWS,
+        )
+    return shapeless
+
+
+def counts_told(counts: Mapping[str, int]) -> str:
+    """Return how many rows were refused for which reasons.
+
+    Examples
+    --------
+    >>> counts_told({"no answer": 1200, "not JSON": 1})
+    '1,200 no answer, 1 not JSON'
+    """
+    return ", ".join(f"{n:,} {_TOLD.get(reason, reason)}" for reason, n in counts.items())
 
 
 class _Columns:

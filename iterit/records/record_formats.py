@@ -5,12 +5,11 @@ that means more than its texts say: images, preferences. Fields that are not rea
 """
 
 import json
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from iterit.records.chat_messages import Message, in_training, read_tools, read_turns
-from iterit.records.row_fields import Fields, RefusedRow, parsed, written
+from iterit.records.chat_messages import Message, in_training, read_tools, read_turns, refuse_media
+from iterit.records.row_fields import Fields, RefusedRow, flag, parsed, written
 
 FORMATS = ("auto", "alpaca", "sharegpt", "messages", "qa")
 _CHATS = ("messages", "conversations", "conversation", "dialogue", "dialog")
@@ -20,8 +19,7 @@ _ALPACA = {"instruction", "input", "output"}
 _INPUTS = ("input", "context")
 _SYSTEMS = ("system", "system_prompt")
 _TOOLS = ("tools", "functions")
-_MEDIA = ("images", "image", "videos", "video", "audios", "audio")
-_MEDIA_PATH = re.compile(r"\.(png|jpe?g|webp|gif|bmp|tiff?|mp[34]|wav|flac|avi|mkv|webm)$")
+_KEPT_OUT = ("weight", "loss_weight", "loss_mask", "train", "training", "trainable")
 _PREFERENCES = ("label", "kto_tag")
 
 
@@ -134,19 +132,22 @@ def _content(fields: Fields, format: str, source_field: str | None) -> Content:
     if source_field is not None:
         fields.first(source_field.strip().lower())
     content = replace(content, messages=messages, tools=tools, unread=(*fields.unread, *sorted(unread)))
-    _check_meaning(fields, messages)
+    _check_meaning(fields, messages, kind)
     _check_turns(messages)
     _check_unicode(content)
     return content
 
 
 def _kind(fields: Fields) -> str:
-    """Return the format of a row by its fields."""
-    if any(name in fields for name in _CHATS):
-        return "messages"
-    if "instruction" in fields:
-        return "alpaca"
-    return "qa" if any(name in fields for name in _QUESTIONS) else ""
+    """Return the format of a row by its fields: by those that are filled, else by those there are."""
+    for there in (fields.is_filled, fields.__contains__):
+        if any(map(there, _CHATS)):
+            return "messages"
+        if there("instruction"):
+            return "alpaca"
+        if any(map(there, _QUESTIONS)):
+            return "qa"
+    return ""
 
 
 def _with_system(fields: Fields, messages: tuple[Message, ...]) -> tuple[Message, ...]:
@@ -203,24 +204,19 @@ def _greeted(messages: Sequence[Message]) -> tuple[Message, ...]:
     return (*greetings, *messages[first:])
 
 
-def _check_meaning(fields: Fields, messages: Sequence[Message]) -> None:
+def _check_meaning(fields: Fields, messages: Sequence[Message], kind: str) -> None:
     """Refuse a row whose texts alone do not say what it means."""
-    has_place = any("<image>" in message.content for message in messages)
-    media = [name for name in _MEDIA if _is_media(name, fields.unread_value(name), has_place)]
-    if media:
-        raise RefusedRow("has images or other media", ", ".join(media))
+    refuse_media(fields, messages)
+    left = fields.left
+    for name in _KEPT_OUT:
+        if flag(left.get(name)) is False:
+            raise RefusedRow("no answer to train", f"{name} of the row is {left[name]}")
     for name in _PREFERENCES:
-        value = fields.unread_value(name)
-        if str(value).lower() in ("true", "false"):
-            raise RefusedRow("preference label", f"{name} is {value}")
-
-
-def _is_media(name: str, value: object, has_place: bool) -> bool:
-    """Tell whether a field refers to an image, a video or a sound."""
-    if value is None:
-        return False
-    is_path = isinstance(value, str) and bool(_MEDIA_PATH.search(value.strip().lower()))
-    return name.endswith("s") or has_place or is_path or isinstance(value, Mapping | list)
+        value = left.get(name)
+        is_class = name == "label" and kind == "alpaca" and str(value).lower() not in ("true", "false")
+        if flag(value) is not None and not is_class:
+            problem = f"{name} is {value}, which says whether the answer is wanted"
+            raise RefusedRow("preference label", f"{problem}; rename the field if it is a class")
 
 
 def _check_turns(messages: Sequence[Message]) -> None:

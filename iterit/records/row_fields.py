@@ -11,6 +11,8 @@ from debias.rows.json_rows import as_unicode
 
 _MOST_BRACKETS = 2000
 _LONGEST_DETAIL = 200
+NAMELESS = "(a field without a name)"
+"""How a field is called that has no name, such as the index that pandas writes into a CSV file."""
 
 
 class RefusedRow(Exception):
@@ -44,39 +46,61 @@ class Fields:
     """
 
     def __init__(self, row: Mapping[str, object]) -> None:
-        self._values = {str(name).strip().lower(): value for name, value in row.items() if not missing(value)}
-        self._values |= {name: row[name] for name in self._values if not missing(row.get(name))}
-        self._names = {str(name).strip().lower(): str(name) for name in row}
+        self._values: dict[str, object] = {}
+        self._names: dict[str, str] = {}
+        self._others: list[str] = []
+        for name in sorted(row, key=lambda name: str(name) != _plain(name)):  # a plain spelling comes first
+            self._add(_plain(name), str(name), row[name])
         self._left = {name for name, value in self._values.items() if not _is_empty(value)}
+
+    def _add(self, plain: str, name: str, value: object) -> None:
+        """Add a field; of two spellings of a name, the first with a text counts, and the other is unread."""
+        kept = self._values.get(plain)
+        if plain not in self._names or (_is_empty(kept) and not _is_empty(value)):
+            self._names[plain] = name
+            if not missing(value):
+                self._values[plain] = value
+        elif not _is_empty(value) and value != kept:
+            self._others.append(name)
 
     def __contains__(self, name: str) -> bool:
         """Tell whether the row has a field, with or without a value."""
         return name in self._names
 
+    def is_filled(self, name: str) -> bool:
+        """Tell whether a field has a value that is not empty."""
+        return not _is_empty(self._values.get(name))
+
+    def _first(self, names: Sequence[str]) -> str:
+        """Return the name of the first of some fields that is not empty, else of the first with a value."""
+        there = [name for name in names if name in self._values]
+        return next(filter(self.is_filled, there), (there or names)[0])
+
     def first(self, *names: str) -> object:
-        """Return the value of the first of some fields that has one."""
-        name = next((name for name in names if name in self._values), "")
+        """Return the value of the first of some fields that is not empty, or an empty one."""
+        name = self._first(names)
         self._left.discard(name)
         return self._values.get(name)
 
     def text(self, *names: str) -> str | None:
-        """Return the first of some fields as a text; numbers and booleans become one.
+        """Return the first of some fields that is not empty as a text; numbers and booleans become one.
 
         Raises
         ------
         RefusedRow
             It is neither.
         """
-        name = next((name for name in names if name in self._values), names[0])
+        name = self._first(names)
         return written(self.first(name), self._names.get(name, name))
 
     def give_back(self, name: str) -> None:
         """Count a field as unread again."""
         self._left.add(name)
 
-    def unread_value(self, name: str) -> object:
-        """Return the value of a field that was not read, or None."""
-        return self._values[name] if name in self._left else None
+    @property
+    def left(self) -> dict[str, object]:
+        """Values of the fields that were not read, by their names in small letters."""
+        return {name: value for name, value in self._values.items() if name in self._left}
 
     @property
     def names(self) -> list[str]:
@@ -86,7 +110,8 @@ class Fields:
     @property
     def unread(self) -> list[str]:
         """Names of the fields that have a value and were not read, as the row spells them."""
-        return [as_unicode(self._names[name]) for name in self._values if name in self._left]
+        left = [self._names[name] for name in self._values if name in self._left]
+        return [as_unicode(name) if name.strip() else NAMELESS for name in (*left, *self._others)]
 
 
 def missing(value: object) -> bool:
@@ -95,9 +120,13 @@ def missing(value: object) -> bool:
 
 
 def _is_empty(value: object) -> bool:
-    return isinstance(value, str | Sequence | Mapping) and not (
-        value.strip() if isinstance(value, str) else value
-    )
+    if isinstance(value, str):
+        return not value.strip()
+    return missing(value) or (isinstance(value, Sequence | Mapping) and not value)
+
+
+def _plain(name: object) -> str:
+    return str(name).strip().lower()
 
 
 def written(value: object, name: str) -> str | None:
@@ -113,6 +142,18 @@ def written(value: object, name: str) -> str | None:
     if isinstance(value, str | int | float):
         return str(value)
     raise RefusedRow("wrong type", f"{name} is {type(value).__name__}")
+
+
+def flag(value: object) -> bool | None:
+    """Return the truth value that a boolean, 0 or 1 states, also as a text; None for anything else.
+
+    Examples
+    --------
+    >>> flag(False), flag("0.0"), flag("True"), flag(2), flag([])
+    (False, False, True, None, None)
+    """
+    text = str(value).strip().lower() if isinstance(value, str | int | float) else ""
+    return {"true": True, "1": True, "1.0": True, "false": False, "0": False, "0.0": False}.get(text)
 
 
 def parsed(value: object) -> object:

@@ -6,7 +6,7 @@ Values of records, of any tool, are found by digest or by row.
 import warnings
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -141,8 +141,7 @@ def read_values(path: Path, records: "Records") -> NDArray[np.float64]:
         raise TableError(problem, received=[*table], file=path)
     table = table.reset_index(drop=True)
     value = pd.to_numeric(table["value"], errors="coerce").astype("float64")
-    blank = table["value"].isna() | table["value"].astype(str).str.strip().str.lower().isin(["", "nan"])
-    wrong = np.flatnonzero((value.isna() & ~blank) | np.isinf(value))
+    wrong = np.flatnonzero((value.isna() & ~_blank(table["value"])) | np.isinf(value))
     if len(wrong):
         row, allowed = int(wrong[0]), "a finite number, or empty"
         received = table["value"][row]
@@ -193,6 +192,11 @@ def _unreadable(path: Path, error: Exception) -> TableError:
     return TableError(f"the file cannot be read as {path.suffix.lower()}: {reason}", file=path)
 
 
+def _blank(column: "pd.Series[Any]") -> "pd.Series[bool]":
+    """Tell which cells are empty."""
+    return column.isna() | column.astype(str).str.strip().str.lower().isin(["", "nan"])
+
+
 def _checked(table: pd.DataFrame, path: Path) -> pd.DataFrame:
     """Return digest, ifd and status, or refuse what cannot be a score."""
     if not set(_NEEDED) <= set(table.columns):
@@ -209,7 +213,15 @@ def _checked(table: pd.DataFrame, path: Path) -> pd.DataFrame:
     unknown = ~table["status"].isin(STATUSES)
     wrong = (ifd.isna() & table["ifd"].notna()) | (ifd < 0) | (ifd == float("inf"))
     no_text = ~table["digest"].map(lambda one: isinstance(one, str) and len(one) > 0).astype(bool)
+    tokens = pd.to_numeric(table[_TOKENS], errors="coerce") if _TOKENS in table else pd.Series(dtype=float)
+    tokens = tokens.astype("float64").reindex(table.index)
+    no_number = (tokens.isna() & ~_blank(table[_TOKENS])) if _TOKENS in table else tokens.notna()
     for column, bad, allowed in (
+        (
+            _TOKENS,
+            no_number | (tokens < 0) | (tokens % 1 > 0) | np.isinf(tokens),
+            "a number of tokens, or empty",
+        ),
         ("status", unknown, "one of " + ", ".join(map(repr, STATUSES))),
         ("ifd", wrong, "a finite number that is not negative, or empty"),
         ("digest", no_text, "the digest of a record"),
@@ -219,6 +231,5 @@ def _checked(table: pd.DataFrame, path: Path) -> pd.DataFrame:
             received = table[column].iloc[row]
             raise TableError(file=path, row=row, column=column, received=received, allowed=allowed)
     if _TOKENS in table:
-        tokens = pd.to_numeric(table[_TOKENS], errors="coerce").astype("float64")
-        table = table.assign(**{_TOKENS: tokens.where(tokens >= 0, 0.0)})
+        table = table.assign(**{_TOKENS: tokens.fillna(0.0)})
     return table.assign(ifd=ifd).reset_index(drop=True)

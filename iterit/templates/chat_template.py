@@ -4,12 +4,13 @@ What the template leaves out of a record (tools, thoughts, a role it does not kn
 """
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from debias.errors import ParameterError, RecordsError, param
 from iterit.records.chat_messages import Message
 from iterit.records.instruction_records import Record
+from iterit.templates.rendered_texts import ChatMessages, RenderedTexts, Tools
 from iterit.templates.template import Borders, Template, answered_places
 
 if TYPE_CHECKING:
@@ -17,9 +18,6 @@ if TYPE_CHECKING:
 
 _MARK = "\ue000"  # marks the place of an answer: a private character
 _ALPACA = param("template", "'alpaca'")
-
-ChatMessages = list[dict[str, Any]]
-Tools = Sequence[dict[Any, Any]]
 
 
 class ChatTemplate(Template):
@@ -43,6 +41,7 @@ class ChatTemplate(Template):
             raise _unusable("the tokenizer has no chat template")
         asked: ChatMessages = [{"role": "user", "content": "?"}]
         answered: ChatMessages = [*asked, {"role": "assistant", "content": _MARK}]
+        self._rendered = RenderedTexts()
         self._in_parts, self._tail = False, ""
         if _MARK not in self._render(answered):  # some templates walk over the parts of a content
             self._in_parts = True
@@ -114,7 +113,7 @@ class ChatTemplate(Template):
         try:
             whole = render(messages)
             borders = [self._borders(messages, place, whole, render) for place in answers]
-            _check_rendered(said, record.tools, messages, whole, render)
+            self._rendered.check(messages, record.tools, whole, render)
         except (TemplateError, TypeError, ValueError, LookupError, AttributeError) as error:
             problem = f"the tokenizer's chat template cannot render the record: {error}"
             fix = f"omit it, or use {_ALPACA}"
@@ -150,27 +149,6 @@ def _for_template(message: Message) -> dict[str, Any]:
     """Return a message as chat templates take it."""
     calls = {"tool_calls": list(message.tool_calls)} if message.tool_calls else {}
     return {"role": message.role, "content": message.content, **message.others, **calls}
-
-
-def _check_rendered(
-    said: Sequence[Message],
-    tools: Tools,
-    messages: ChatMessages,
-    whole: str,
-    render: Callable[..., str],
-) -> None:
-    """Raise ValueError where a template leaves out something that a record says."""
-    closed = "".join(whole.split())
-    for place, message in enumerate(said):
-        for text in (message.content, *message.thoughts):
-            if text.strip() not in whole and "".join(text.split()) not in closed:
-                raise ValueError(f"it omits a text of message {place} ({message.role})")
-        if message.tool_calls:
-            less = {name: value for name, value in messages[place].items() if name != "tool_calls"}
-            if render([*messages[:place], less, *messages[place + 1 :]]) == whole:
-                raise ValueError(f"it omits the calls of tools in message {place}")
-    if tools and render(messages, ()) == whole:
-        raise ValueError("it omits the tools")
 
 
 def _unusable(problem: str) -> ParameterError:

@@ -6,7 +6,6 @@ imported when a trainer is given rounds, not with this file.
 """
 
 import hashlib
-import os
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import fields
@@ -21,6 +20,7 @@ from numpy.typing import ArrayLike
 from debias.errors import ExcludedRowsWarning, ParameterError
 from debias.settings import check_positive_integer
 from iterit.records.instruction_records import Records, read_records
+from iterit.records.rows_in_memory import is_iterable, is_path
 from iterit.rounds.examples import excerpt_of
 from iterit.rounds.round_settings import RoundSettings
 from iterit.rounds.round_state import answer_tokens, fall_of_losses, first_state, n_picks_of
@@ -370,17 +370,23 @@ class IterIT:
 
 
 def _records_of(records: RecordsLike) -> Records:
-    """Read records, or make them of rows."""
-    if isinstance(records, Records):
-        return records
-    paths = [records] if isinstance(records, str | os.PathLike) else records
-    if isinstance(paths, list | tuple) and paths and isinstance(paths[0], str | os.PathLike):
-        made = read_records(paths)
-    else:
-        made = Records.from_rows(cast("Iterable[Mapping[str, object]]", records))
+    """Read records, or make them of rows; say what is excluded and what is not read."""
+    made = records if isinstance(records, Records) else _made_of(records)
     for note in made.notes():
         warnings.warn(note, ExcludedRowsWarning, stacklevel=3)
     return made
+
+
+def _made_of(records: object) -> Records:
+    """Make records of paths or of rows."""
+    listed = [records] if is_path(records) else records if isinstance(records, list | tuple) else []
+    n_paths = sum(map(is_path, listed))
+    if n_paths and n_paths == len(listed):
+        return read_records(cast("Sequence[str | Path]", listed))
+    if n_paths or not is_iterable(records):
+        allowed = "Records, paths of their files, or rows, and not paths beside rows"
+        raise ParameterError(parameter="records", received=records, allowed=allowed)
+    return Records.from_rows(cast("Iterable[Mapping[str, object]]", records))
 
 
 def _engine_of(engine: object) -> "Engine | None":

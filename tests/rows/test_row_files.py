@@ -124,7 +124,7 @@ def test_texts_with_labels_come_from_the_same_files(tmp_path):
     with refused(TaskError, row=2, file=str(tmp_path / "mark.jsonl")):  # an empty text
         load_split(TASK, "opt", data=tmp_path / "mark.jsonl", require_labels=False)
     (tmp_path / "half.jsonl").write_text('{"text": "a", "label": "bad"}\n{"text": "\\ud800", "label": "bad"}')
-    with refused(TaskError, parameter="data", file=str(tmp_path / "half.jsonl"), mentions="line 2"):
+    with refused(TaskError, parameter="data", file=str(tmp_path / "half.jsonl"), line=2):
         load_split(TASK, "opt", data=tmp_path / "half.jsonl")
     frame = pd.DataFrame(ROWS[:2])
     (tmp_path / "columns.json").write_text(frame.to_json())
@@ -227,6 +227,35 @@ def test_a_row_without_end_is_skipped_not_held(tmp_path, monkeypatch):
     assert len(rows[1].text) == 1000
 
 
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        ('q,a\na?,one\nb?,"two\nc?,three\nd?,four\n', 3),
+        ('q,a\r\n"x\r\ny","z\r\nc?,three\r\n', 3),  # the row begins a line earlier
+        ('sep=,\nq,a\nb?,"two\n', 3),
+        ('"q,a\na?,one\n', 1),
+        ('q,a\nb?,"two\nc?,"three"\nd?,four\n', 2),  # it closes where another one is to open
+        ('q,a\nb?,"tw"o"\nc?,"three"\n', 2),  # an odd number of marks: the next line may be its end
+        ('q,a\n1,2\n"', 3),
+    ],
+)
+def test_a_quotation_mark_that_is_not_closed_swallows_no_rows(text, line):
+    for content in (text, text.replace(",", ";")):
+        with refused(RecordsError, file="a.csv", line=line, fix=str):
+            list(read_delimited(lambda content=content: io.BytesIO(content.encode()), None, "a.csv"))
+
+
+def test_text_after_a_closing_quotation_mark_refuses_its_row_alone():
+    text = 'q,a\n5" pipe,6" tube\n"He said "hi" to me",b\n"a ""b"" c","d,e"\n"x" ,y\n'
+    rows = list(read_delimited(lambda: io.BytesIO(text.encode()), None, "a.csv"))
+    assert [row.value and list(row.value.values()) for row in rows] == [
+        ['5" pipe', '6" tube'], None, ['a "b" c', "d,e"], None,
+    ]  # fmt: skip
+    assert [(row.line, row.text) for row in rows if row.refused] == [
+        (3, '"He said "hi" to me",b'), (5, '"x" ,y'),
+    ]  # fmt: skip
+
+
 def damaged(path: Path, content: bytes) -> Path:
     path.write_bytes(content)
     return path
@@ -246,11 +275,8 @@ def damaged(path: Path, content: bytes) -> Path:
     ],
 )  # fmt: skip
 def test_files_that_are_cut_or_something_else(tmp_path, name, content):
-    try:
-        rows = list(read_rows(damaged(tmp_path / name, content)))
-        assert name == "a.csv" and rows[0].value == {"a": "open" + "x" * 10}
-    except RecordsError as error:
-        assert error.file == str(tmp_path / name)
+    with refused(RecordsError, file=str(tmp_path / name)):
+        list(read_rows(damaged(tmp_path / name, content)))
 
 
 def test_a_small_file_that_becomes_a_huge_one_is_refused(tmp_path, monkeypatch):
@@ -262,6 +288,34 @@ def test_a_small_file_that_becomes_a_huge_one_is_refused(tmp_path, monkeypatch):
         list(read_rows(tmp_path / "a.jsonl.gz"))
     assert tracemalloc.get_traced_memory()[1] < 2**23
     tracemalloc.stop()
+
+
+def test_what_systems_and_editors_leave_in_a_folder_is_not_read(tmp_path):
+    for name in (
+        ".hidden.jsonl",
+        "._a.jsonl",
+        ".#a.jsonl",
+        "~$a.csv",
+        "a.jsonl~",
+        "#a.jsonl#",
+        "a.jsonl.bak",
+    ):
+        (tmp_path / name).write_text("")
+    with refused(RecordsError, file=str(tmp_path)):
+        find_files(tmp_path)
+    (tmp_path / "a.jsonl").write_text('{"a": 1}')
+    assert [one.source for one in find_files(tmp_path)] == ["a.jsonl"]
+    assert [one.source for one in find_files(tmp_path / "*[lv]")] == ["a.jsonl"]
+    assert [one.source for one in find_files(tmp_path / ".hidden.jsonl")] == [".hidden.jsonl"]
+
+
+def test_what_is_wrong_is_told_in_whole_words(tmp_path):
+    (tmp_path / "a.json").write_text('[{"a": 1}, {"a')
+    with refused(RecordsError, row=1, mentions="after 1 row:") as caught:
+        list(read_rows(tmp_path / "a.json"))
+    assert not str(caught.value.problem).endswith(" at")
+    with refused(TaskError, parameter="data", received=".txt", mentions=("ending", ".jsonl")):
+        load_split(TASK, "opt", data=tmp_path / "a.txt")
 
 
 def test_paths_that_mean_nothing(tmp_path):

@@ -65,6 +65,27 @@ TOOLS = (  # tools, their calls and their answers, and the thoughts of the last 
     "{% for call in m.tool_calls or [] %}<call>{{ call.function | tojson }}</call>{% endfor %}<|im_end|>\n"
     "{% endfor %}{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
 )
+ROLES_KNOWN = (  # system messages and tools are left out without an error
+    "{% for m in messages %}{% if m.role == 'user' %}Q: {{ m.content }}{% elif m.role == 'assistant' %}"
+    " A: {{ m.content }}{{ eos_token }}{% endif %}{% endfor %}{% if add_generation_prompt %} A: {% endif %}"
+)
+QUOTING = (  # what a tool says is written as JSON, as some templates do
+    "{% for m in messages %}<|im_start|>{{ m.role }}\n"
+    "{% if m.role == 'tool' %}{{ m.content | tojson }}{% else %}{{ m.content }}{% endif %}<|im_end|>\n"
+    "{% endfor %}{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
+)
+STRIPPED_THOUGHTS = (  # thoughts inside an answer are cut out of all but the last one
+    "{% for m in messages %}<|im_start|>{{ m.role }}\n"
+    "{% if '</think>' in m.content and not loop.last %}{{ m.content.split('</think>')[-1] | trim }}"
+    "{% else %}{{ m.content | trim }}{% endif %}<|im_end|>\n"
+    "{% endfor %}{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
+)
+ONE_SYSTEM = (  # the system message stands within the last question
+    "{% for m in messages %}{% if m.role == 'user' %}[INST] "
+    "{% if messages[0].role == 'system' and loop.revindex0 <= 1 %}{{ messages[0].content }}\n\n{% endif %}"
+    "{{ m.content }} [/INST]{% elif m.role == 'assistant' %} {{ m.content }}{{ eos_token }}{% endif %}"
+    "{% endfor %}"
+)
 SPECIAL = ["<|im_start|>", "<|im_end|>", "<|start|>", "<|end|>", "<|eot|>", "<think>", "</think>", "</s>"]
 
 

@@ -18,6 +18,7 @@ from debias.inference.collection.answer_store import AnswerStore, storage_errors
 
 SUFFIX = ".run"
 _STORE, _TABLE = "answers.sqlite", ".table.parquet"
+_DIGESTS = {"data.texts": "texts", "data.labels": "labels", "data.ids": "ids"}
 
 
 class RunFolder:
@@ -237,8 +238,10 @@ def refuse_other_settings(place: Path, before: Mapping[str, object], now: Mappin
     different = [key for key in sorted({*old, *new}) if old.get(key) != new.get(key)]
     if not different:
         return
+    plain = [key for key in different if key not in _DIGESTS]
     named = "; ".join(
-        f"{key} was {shortened(old.get(key))} and is now {shortened(new.get(key))}" for key in different
+        [f"the {_DIGESTS[key]} have changed ({key})" for key in different if key in _DIGESTS]
+        + [f"{key} was {shortened(old.get(key))} and is now {shortened(new.get(key))}" for key in plain]
     )
     out = f"choose another {param('out')}"
     if all(key.startswith("data.") for key in different):

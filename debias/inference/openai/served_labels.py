@@ -61,9 +61,10 @@ class ServedLabels:
         for label in labels:
             joined = self.requests.about(f"label {label!r}").prompt_tokens(prompt + label)
             if joined is not None and joined - alone != 1:
+                added = "no token" if joined <= alone else f"{joined - alone} tokens"
                 raise LabelError(
-                    f"label {label!r} adds {joined - alone} tokens to the prompt, which are unknown without"
-                    " the model's tokenizer",
+                    f"without the model's tokenizer a label must be one token, and {label!r} adds {added} to"
+                    " the prompt",
                     received=label,
                     fix=f"pass {param('tokenizer')} (its name or folder), or use labels of one token",
                 )

@@ -150,19 +150,26 @@ def _read_file(path: Path) -> pd.DataFrame:
         rows = [_checked(file.path, row) for file in find_files(path) for row in read_rows(file.path)]
     except RecordsError as error:
         raise TaskError(
-            error.problem, parameter="data", received=error.received, allowed=error.allowed,
-            fix=error.fix, file=error.file, row=error.row,
+            _problem(error), parameter="data", received=error.received, allowed=error.allowed,
+            fix=error.fix, file=error.file, row=error.row, line=error.line,
         ) from error  # fmt: skip
     if not rows:
         raise TaskError("it has no rows", parameter="data", file=path)
     return pd.DataFrame(rows, dtype=object)
 
 
+def _problem(error: RecordsError) -> str:
+    """Return what is wrong with a file, where the fields say it, too."""
+    if error.problem is not None:
+        return error.problem
+    return f"{error.parameter} must be {error.allowed}, got {shortened(error.received)}"
+
+
 def _checked(file: Path, row: RawRow) -> object:
     """Return the fields of a row, or raise RecordsError."""
     if row.refused or not isinstance(row.value, dict):
-        problem = row.refused or "not an object"
-        raise RecordsError(f"line {row.line} is {problem}: {shortened(row.text)}", file=file)
+        problem = f"the row cannot be read ({row.refused or 'not an object'}): {shortened(row.text)}"
+        raise RecordsError(problem, line=row.line, file=file, fix="repair the row, or omit it")
     return row.value
 
 

@@ -5,9 +5,9 @@ from typing import Any
 
 import pandas as pd
 
-from debias.errors import TableError, shortened
+from debias.errors import RecordsError, TableError, shortened
 from debias.rows.bounded_json import parse_json
-from debias.rows.json_rows import rows_of_object
+from debias.rows.json_containers import rows_of_object
 from debias.tables.formats.cells.plain_text import decode
 from debias.tables.formats.named_columns import ColumnChoice, parts_of_columns
 from debias.tables.table_parts import TableParts
@@ -75,7 +75,11 @@ def read_rows(path: Path, encoding: str = "utf-8") -> list[dict[str, Any]]:
     if len(lines) > 1 and lines[0].lstrip().startswith("{") and lines[0].rstrip().endswith("}"):
         rows = [_parsed(path, line, row) for row, line in enumerate(lines)]
     else:
-        rows = _rows_of(_parsed(path, text, 0 if len(lines) == 1 else None))
+        try:
+            rows = _rows_of(_parsed(path, text, 0 if len(lines) == 1 else None))
+        except RecordsError as error:
+            problem, received = error.problem, error.received
+            raise TableError(problem, received=received, file=path, fix=error.fix) from error
     for row, value in enumerate(rows):
         if not isinstance(value, dict):
             raise TableError(
@@ -99,7 +103,7 @@ def _rows_of(content: Any) -> list[Any]:
     if isinstance(content, list):
         return content
     rows = rows_of_object(content) if isinstance(content, dict) else None
-    return [content] if rows is None else rows
+    return [content] if rows is None else list(rows)
 
 
 def _names(rows: list[dict[str, Any]]) -> list[str]:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
+from debias.errors import param
 from iterit.training.own_trainers.trainer_checks import steps_per_epoch
 from iterit.training.trainer_parts import model_of
 
@@ -24,6 +25,12 @@ _WITHOUT_EFFECT = (
     "torch_compile",
 )  # fmt: skip
 """Beginnings of arguments: paths, logging, evaluation, saving, loading, and where it is computed."""
+
+_DIGESTS = {
+    "records": "the records have",
+    "rows": "the rows that take part have",
+    "template": "the template or the tokenizer has",
+}
 
 
 def training_facts(trainer: "Trainer", n_items: int) -> dict[str, object]:
@@ -89,3 +96,18 @@ def shortened_argument(value: object) -> str:
     if isinstance(value, np.ndarray):
         return f"{value.dtype}{value.shape} {hashlib.sha256(value.tobytes()).hexdigest()[:16]}"
     return repr(value)[:80]
+
+
+def difference_told(name: str, before: object, now: object) -> str:
+    """Return how a setting of a run differs, for people: a digest says nothing to them.
+
+    Examples
+    --------
+    >>> difference_told("decay", 0.1, 0.5), difference_told("records", "dcf2", "77ab")
+    ('decay was 0.1 and is 0.5', 'the records have changed')
+    """
+    if name in _DIGESTS:
+        return f"{_DIGESTS[name]} changed"
+    if name == "n_picks":
+        return f"a round had {before} picks and has {now}, by {param('ratio')} and the records there are"
+    return f"{name} was {before!r} and is {now!r}"

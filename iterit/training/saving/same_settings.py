@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from debias.errors import ResumeError
+from iterit.training.saving.run_facts import difference_told
 
 _TRAINING = (
     "batch_size", "gradient_accumulation_steps", "n_processes", "steps_per_epoch", "num_train_epochs",
@@ -48,11 +49,11 @@ def check_same_run(kept: Mapping[str, object], now: Mapping[str, object], folder
     now = json.loads(json.dumps(now))
     names = [name for name in {**kept, **now} if kept.get(name) != now.get(name)]
     if names:
-        said = ", ".join(f"{name} was {kept.get(name)!r} and is {now.get(name)!r}" for name in names)
+        said = ", ".join(difference_told(name, kept.get(name), now.get(name)) for name in names)
         raise ResumeError(
             f"it was written with other settings: {said}",
             file=folder,
-            parameter=names[0],
+            parameter="ratio" if names[0] == "n_picks" else names[0],
             received=now.get(names[0]),
             fix="use the same settings, or train into another folder",
         )

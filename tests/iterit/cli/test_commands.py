@@ -6,6 +6,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from iterit.records.instruction_records import read_records
 from tests.support.commands import run_iterit as run
 from tests.support.small_runs import rows
 
@@ -248,6 +249,31 @@ def test_records_that_the_template_cannot_take_are_counted_and_written_with_the_
     assert [line["line"] for line in bad] == [41, 1, 2]
     assert json.loads(bad[1]["text"]) == lines[0]
     assert not any("tools" in line for line in lines_of("selected.jsonl"))
+    code, _, err = run("score", "your.jsonl", "--model", model, "--out", "scores.csv")
+    assert code == 0, err
+    again = ("select", "your.jsonl", "--scores", "scores.csv", "--ratio", 0.5, "--max-ifd", 50)
+    code, _, err = run(*again, "--refused", "again.jsonl")
+    assert code == 0, err
+    assert [{**line, "detail": ""} for line in lines_of("again.jsonl")] == [
+        {**line, "detail": ""} for line in bad
+    ]
+
+
+def test_picks_that_cannot_be_made_are_told_with_the_limits_that_were_given(here):
+    pd.DataFrame(
+        {"digest": read_records("your.jsonl").digests, "ifd": 0.5, "status": ["refused"] * 38 + ["ok"] * 2}
+    ).to_csv("scores.csv", index=False)
+    words = ("select", "your.jsonl", "--scores", "scores.csv", "--ratio", 0.1)
+    code, out, err = run(*words)
+    assert code == 0, err
+    assert "38 records were excluded: refused by the template." in out
+    assert "2 of 4 picks could not be made: only 2 records may be picked." in out
+    code, out, err = run(*words, "--quota", "your.jsonl=1")
+    assert "only 1 record may be picked within the quotas." in out
+    Path("selected.jsonl").write_text("mine")
+    code, _, err = run(*words, "--max-ifd", 0.1)
+    assert code == 2 and "38 refused by the template, 2 IFD >= 0.1" in err and "--max-ifd" in err
+    assert Path("selected.jsonl").read_text() == "mine"
 
 
 def test_a_folder_and_a_pattern_are_read_and_never_their_own_output(here):

@@ -10,11 +10,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from debias.errors import ParameterError
 from iterit.records.chat_messages import Message
 from iterit.records.instruction_records import Records, read_records
 from iterit.records.record_formats import parse_row
 from iterit.records.row_fields import RefusedRow
 from tests.support.paths import SHARED
+from tests.support.refusals import refused
 
 CASES = SHARED.parent / "cases" / "iterit"
 needs_cases = pytest.mark.skipif(not CASES.is_dir(), reason="the shared cases are not beside this checkout")
@@ -140,14 +142,74 @@ def test_thoughts_are_kept():
         ({"label": False}, "preference label"),
         ({"label": True}, "preference label"),
         ({"kto_tag": "false"}, "preference label"),
+        ({"kto_tag": 0}, "preference label"),
+        ({"label": 0}, "preference label"),
+        ({"label": 1}, "preference label"),
+        ({"label": 0.0}, "preference label"),
+        ({"label": "1"}, "preference label"),
+        ({"image": "https://x.y/a.png?size=1"}, "has images or other media"),
+        ({"image": "https://x.y/pictures/17"}, "has images or other media"),
+        ({"image": "s3://bucket/a#1"}, "has images or other media"),
+        ({"image": "data:image/png;base64,iVBORw0KGgo="}, "has images or other media"),
+        ({"Image": "iVBORw0KGgo" * 10 + "=="}, "has images or other media"),
+        ({"image_url": "photos/a"}, "has images or other media"),
+        ({"audio": "a b.OGG"}, "has images or other media"),
+        ({"weight": 0}, "no answer to train"),
+        ({"train": False}, "no answer to train"),
     ],
 )
 def test_media_and_preferences_are_refused(more, reason):
     assert Records.from_rows([{"messages": [ASKED, SAID]} | more]).refused_counts == {reason: 1}
     empty = {
-        name: type(value)() if name != "label" and name != "kto_tag" else None for name, value in more.items()
+        name: type(value)() if isinstance(value, str | list | dict) else None for name, value in more.items()
     }
     assert len(only({"messages": [ASKED, SAID]} | empty)) == 1
+
+
+@pytest.mark.parametrize(
+    "shape",
+    [{"prompt": "q", "completion": "a"}, {"question": "q", "answer": "a"}, {"messages": [ASKED, SAID]}],
+)
+@pytest.mark.parametrize("label", [True, False, 0, 1, 0.0, 1.0, "0", "true"])
+def test_a_label_that_may_say_whether_an_answer_is_wanted_is_refused_and_told(shape, label, tmp_path):
+    records = Records.from_rows([shape | {"label": label}, shape | {"label": 2}])
+    assert records.refused_counts == {"preference label": 1} and records.unread_counts == {"label": 1}
+    assert "rename the field" in records.notes()[0]
+    records.write_refused(tmp_path / "refused.jsonl")
+    assert "rename the field" in json.loads((tmp_path / "refused.jsonl").read_text())["detail"]
+    classes = [{"instruction": "q", "output": "a", "label": number} for number in (0, 1, 2, "1")]
+    assert Records.from_rows(classes).unread_counts == {"label": 4}
+    wanted = [
+        {"instruction": "q", "output": "a", "label": True},
+        {"instruction": "q", "output": "a", "kto_tag": 1},
+    ]
+    assert Records.from_rows(wanted).refused_counts == {"preference label": 2}
+
+
+def test_a_description_of_an_image_is_a_text():
+    rows = [
+        {"question": "a", "answer": "b", "image": "a red house."},
+        {"question": "a", "answer": "b", "img": 7},
+    ]
+    assert Records.from_rows(rows).unread_counts == {"image": 1, "img": 1}
+
+
+@pytest.mark.parametrize("image", [{"images": ["a.png"]}, {"image": "data:image/png;base64,AA=="}])
+def test_media_of_a_message_refuse_the_row(image):
+    for turns_of in ([ASKED | image, SAID], [{"human": "a", "assistant": "b"} | image]):
+        assert Records.from_rows([{"messages": turns_of}]).refused_counts == {"has images or other media": 1}
+
+
+def test_a_turn_that_is_named_by_roles_has_all_that_a_message_has():
+    mark = {"weight": 0, "reasoning_content": "Sky?", "tool_calls": [CALL]}
+    first, last = {"human": "a", "assistant": "b"} | mark, {"human": "c", "assistant": "d", "weight": 1}
+    records = only({"messages": [first, last]})
+    assert records.responses == ["d"] and records.unread_counts == {}
+    answer = records[0].messages[1]
+    assert (answer.is_trained, answer.thoughts, answer.tool_calls[0]["function"]) == (False, ["Sky?"], CALL)
+    assert Records.from_rows([{"messages": [first]}]).refused_counts == {"no answer to train": 1}
+    heard = {"user": "a", "tool": "3", "assistant": "b"}
+    assert Records.from_rows([{"messages": [heard]}]).refused_counts == {"unknown role": 1}
 
 
 @pytest.mark.parametrize("name", ["prompt", "instruction", "other", "messages"])
@@ -165,7 +227,7 @@ def test_rows_in_memory_may_be_columns_or_a_table():
 
 def test_a_label_of_a_class_and_other_fields_are_named_not_read():
     rows = [
-        {"question": "a", "answer": "b", "label": 1, "id": 7, "note": ""},
+        {"instruction": "a", "output": "b", "label": 1, "id": 7, "note": ""},
         {"messages": [ASKED, SAID | {"mood": "glad"}], "id": 8},
         {"question": "a", "answer": "b", "id": None, "set": "x"},
     ]
@@ -179,6 +241,16 @@ def test_a_field_that_names_the_source_is_read(tmp_path):
     (tmp_path / "a.jsonl").write_text('{"question": "a", "answer": "b", "set": "x"}')
     assert read_records(tmp_path / "a.jsonl", source_field="set").unread_counts == {}
     assert read_records(tmp_path / "a.jsonl").unread_counts == {"set": 1}
+
+
+def test_a_field_of_sources_that_no_record_has_is_refused(tmp_path):
+    row = {"question": "a", "answer": "b", " Set ": "x", "gap": None}
+    (tmp_path / "a.jsonl").write_text(json.dumps(row) + "\n" + json.dumps({"question": "a", "answer": "c"}))
+    for name in ("set", " Set ", "SET"):
+        assert read_records(tmp_path / "a.jsonl", source_field=name).sources == ["x", "a.jsonl"]
+    for name in ("nope", "gap", ""):
+        with refused(ParameterError, parameter="source_field", received=name, fix=str, mentions=" Set "):
+            read_records(tmp_path / "a.jsonl", source_field=name)
 
 
 @pytest.mark.parametrize(

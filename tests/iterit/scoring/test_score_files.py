@@ -56,7 +56,18 @@ def test_a_digest_that_looks_like_a_number_is_a_text(tmp_path):
 
 @pytest.mark.parametrize(
     ("column", "value"),
-    [("ifd", -0.5), ("ifd", np.inf), ("status", "good"), ("status", None), ("digest", None), ("ifd", "high")],
+    [
+        ("ifd", -0.5),
+        ("ifd", np.inf),
+        ("status", "good"),
+        ("status", None),
+        ("digest", None),
+        ("ifd", "high"),
+        ("n_tokens", -5),
+        ("n_tokens", "x"),
+        ("n_tokens", 2.5),
+        ("n_tokens", np.inf),
+    ],
 )
 def test_values_that_are_no_scores_are_refused(tmp_path, column, value):
     frame = scores_of(IFD).reset_index().assign(digest=Records.from_rows(ROWS).digests)
@@ -70,6 +81,15 @@ def test_values_that_are_no_scores_are_refused(tmp_path, column, value):
             path.write_text("\n".join(json.dumps(row) for row in frame.to_dict("records")))
         with refused(TableError, file=str(path), row=4, column=column, allowed=str):
             read_scores(path, Records.from_rows(ROWS))
+
+
+def test_an_empty_number_of_tokens_is_none(tmp_path):
+    frame = scores_of(IFD).reset_index().assign(digest=Records.from_rows(ROWS).digests)
+    for gap in (None, "", np.nan):
+        frame["n_tokens"] = [gap, *[3] * 9]
+        frame.to_csv(tmp_path / "scores.csv", index=False)
+        found = read_scores(tmp_path / "scores.csv", Records.from_rows(ROWS))
+        assert found["n_tokens"].tolist() == [0, *[3] * 9]
 
 
 def test_two_scores_of_one_record_are_refused(tmp_path):

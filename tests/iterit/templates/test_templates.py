@@ -23,6 +23,7 @@ from tests.support.small_templates import (
     HEADERS,
     MOVING,
     PARTS,
+    ROLES_KNOWN,
     STRICT,
     THOUGHTS,
     TOOLS,
@@ -316,12 +317,6 @@ def without(*names: str) -> dict[str, Any]:
     if "thoughts" in names:
         del chat["messages"][-1]["reasoning_content"]
     return chat
-
-
-ROLES_KNOWN = (
-    "{% for m in messages %}{% if m.role == 'user' %}Q: {{ m.content }}{% elif m.role == 'assistant' %}"
-    " A: {{ m.content }}{{ eos_token }}{% endif %}{% endfor %}{% if add_generation_prompt %} A: {% endif %}"
-)
 
 
 @pytest.mark.parametrize(

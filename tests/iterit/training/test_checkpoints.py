@@ -16,6 +16,7 @@ from iterit.rounds.round_settings import RoundSettings
 from iterit.rounds.round_state import first_state, with_picks, with_scores
 from iterit.training.saving.checkpoints import (
     RoundsCheckpoint,
+    check_same_run,
     check_weights,
     read_checkpoint,
 )
@@ -202,3 +203,11 @@ def test_the_digest_is_the_last_value_of_a_json_object(kept, tmp_path):
     kept.write(tmp_path)
     content = json.loads((tmp_path / "iterit" / "rounds.json").read_text())
     assert list(content)[-1] == "digest" and len(content["digest"]) == 64
+
+
+def test_what_has_changed_is_told_in_the_words_of_a_user():
+    kept = {"n_picks": 8, "records": "dcf2", "template": "01ab"}
+    with refused(ResumeError, file="run", parameter="ratio", received=12, fix=str) as caught:
+        check_same_run(kept, {"n_picks": 12, "records": "77ab", "template": "01ab"}, "run")
+    said = caught.value.render({"ratio": "--ratio"})
+    assert "--ratio" in said and not any(word in said for word in ("n_picks", "dcf2", "77ab"))

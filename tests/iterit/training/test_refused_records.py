@@ -2,11 +2,13 @@
 
 import json
 import warnings
+from pathlib import Path
 
 import numpy as np
 import pytest
 
-from debias.errors import ExcludedRowsWarning, RecordsError
+from debias.errors import ExcludedRowsWarning, ParameterError, RecordsError
+from iterit.records.instruction_records import Records, read_records
 from iterit.training.trainer import IterIT
 from tests.support.refusals import refused
 from tests.support.small_runs import N_ROWS, model_of, picks_of, rows, trainer_of
@@ -47,3 +49,31 @@ def test_a_script_is_told_of_rows_that_are_not_used_and_fields_that_are_not_read
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         assert len(IterIT(paths).records) == 2 * N_ROWS
+
+
+def test_a_script_is_told_of_them_where_it_read_the_records_itself(tmp_path):
+    bad = {"question": "a", "answer": " "}
+    (tmp_path / "a.jsonl").write_text("\n".join(map(json.dumps, [*rows(), bad])))
+    with pytest.warns(ExcludedRowsWarning) as told:
+        IterIT(read_records(tmp_path / "a.jsonl"))
+    assert len(told) == 1
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        5,
+        None,
+        b"a.jsonl",
+        ["a.jsonl", {"question": "a", "answer": "b"}],
+        [{"question": "a"}, Path("a.jsonl")],
+    ],
+)
+def test_what_is_neither_paths_nor_rows_is_refused_in_our_words(given):
+    with refused(ParameterError, parameter="records", received=given, allowed=str):
+        IterIT(given)
+    if not isinstance(given, list):
+        with refused(ParameterError, parameter="rows", received=given):
+            Records.from_rows(given)
+    with refused(ParameterError, parameter="paths", received=given):
+        read_records(given)

@@ -148,7 +148,8 @@ def described(name: str) -> str:
     homes = {
         one.name: node.module for node in imported if isinstance(node, ast.ImportFrom) for one in node.names
     }
-    path = ROOT / f"{str(homes[attribute]).replace('.', '/')}.py"
+    home = ROOT / str(homes[attribute]).replace(".", "/")
+    path = home / "__init__.py" if home.is_dir() else home.with_suffix(".py")
     (thing,) = [node for node in parsed(path) if getattr(node, "name", None) == attribute]
     functions = [thing, *getattr(thing, "body", [])] if isinstance(thing, ast.ClassDef) else [thing]
     made = [

@@ -72,7 +72,9 @@ def compare(
         list[Path],
         typer.Option(help="Table of other labelled rows to measure on; one for each table to fit on."),
     ],
-    out: Annotated[Path | None, typer.Option(help="Write the figures as .csv, .md or .html as well.")] = None,
+    out: Annotated[
+        list[Path] | None, typer.Option(help="Write the figures as .csv, .md or .html as well; repeatable.")
+    ] = None,
     rows: RowChoice,
     engine: EngineSettings,
     weights: WeightOptions,
@@ -100,8 +102,9 @@ def compare(
             allowed=f"as many tables as to fit on, {len(opt)}",
             received=[str(t) for t in test],
         )
-    if out is not None:
-        check_output(out, SUFFIXES, (*opt, *test))
+    outputs = out or []
+    for path in outputs:
+        check_output(path, SUFFIXES, (*opt, *test))
     from rich.console import Console
 
     from debias.reports import comparison
@@ -135,16 +138,15 @@ def compare(
         )
     missing = comparison.describe_missing(compared)
     lines = [missing] if missing else []
-    if out is not None:  # the file first: who reads the output may go
-        write_text(_page(compared, out.suffix.lower(), lines), out)
+    for path in outputs:  # files first: who reads the output may go
+        write_text(_page(compared, path.suffix.lower(), lines), path)
     for section in comparison.sections(compared, brief=True):
         print_table(section.title, section.header, section.rows)
         print_lines(section.lines)
     print_lines([*lines, *compared.verdict, *compared.notes])
-    if out is not None:
-        print_lines([f"Wrote {out}."])
+    print_lines([f"Wrote {path}." for path in outputs])
     if missing:
-        kept = "is kept above" if out is None else f"is kept in {out}"
+        kept = f"is kept in {outputs[0]}" if outputs else "is kept above"
         raise Interrupted(f"what was measured {kept}; {missing.removesuffix('.')}")
 
 

@@ -44,28 +44,10 @@ def command_class(function: Callable[..., None]) -> type[TyperCommand]:
     type
     """
     options: tuple[str, ...] = getattr(function, _ATTRIBUTE, ())
-    return type("Command", (_SeveralValues,), {"options": options}) if options else _OnceEach
+    return type("Command", (_SeveralValues,), {"options": options}) if options else TyperCommand
 
 
-class _OnceEach(TyperCommand):
-    """A command that refuses an option of one value that is given twice: the first would be dropped."""
-
-    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        """Parse a command line."""
-        if not ctx.resilient_parsing:
-            order: list[Any] = self.make_parser(ctx).parse_args(args=list(args))[2]
-            for option in order:
-                takes_one = option.param_type_name == "option" and not (
-                    option.multiple or option.is_flag or option.count
-                )
-                if takes_one and order.count(option) > 1:
-                    raise _UsageError(
-                        f"{option.opts[0]} is given {order.count(option)} times; give it once", ctx
-                    )
-        return super().parse_args(ctx, args)
-
-
-class _SeveralValues(_OnceEach):
+class _SeveralValues(TyperCommand):
     options: tuple[str, ...]
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:

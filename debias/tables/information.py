@@ -70,8 +70,8 @@ def check_information(
     Warns
     -----
     UserWarning
-        A tenth of the rows gives all classes the same probability, half of them are the same, or a column
-        never changes.
+        A tenth of the rows gives all classes the same probability, more than half of the rows are the
+        same, or a column never changes.
 
     Examples
     --------
@@ -98,7 +98,7 @@ def check_information(
             stacklevel=4,
         )
     same = max(common_rows(probabilities), key=len, default=np.array([], dtype=np.int64))
-    if len(same) >= max(_MOST * n_rows, _MORE_THAN_A_FEW) and not _are_same(probabilities[same[0]], axis=0):
+    if len(same) > max(_MOST * n_rows, _MORE_THAN_A_FEW) and not _are_same(probabilities[same[0]], axis=0):
         warnings.warn(
             f"{len(same):,} of {n_rows:,} rows are the same, and so get one class:"
             f" {_described(probabilities[same[0]], classes)}.",

@@ -42,6 +42,13 @@ def test_several_pairs_in_one_call(two, words):
     assert frame["labels_used"].tolist() == [0, 200, 0, 50, 0, 250]
 
 
+def test_several_files_are_written_before_the_tables_are_printed(folder):
+    outputs = ("--out", "c.csv", "--out", "c.html", "--out", "c.md")
+    said = works("compare", "opt.parquet", "--test", "test.parquet", "--methods", "uncorrected,weight",
+                 *outputs, *QUICK).stdout  # fmt: skip
+    assert all(Path(name).stat().st_size and f"Wrote {name}." in said for name in outputs[1::2])
+
+
 def test_the_table_to_measure_on_may_come_first(folder):
     works("compare", "--test", "test.parquet", "opt.parquet", "--methods", "batch", "--n-resamples", 5)
 

@@ -11,7 +11,6 @@ import typer
 from typer.testing import CliRunner
 
 from debias.console.command_group import make_program
-from debias.console.several_values import several_values
 from tests.support.commands import run
 from tests.support.paths import ROOT
 from tests.support.small_tables import skewed_table
@@ -72,36 +71,6 @@ def test_bounds_that_cannot_be_kept_are_code_three(tmp_path):
     assert missed.exit_code == 3
     assert out.exists()
     assert "OUT OF BOUNDS" in missed.stdout
-
-
-Names = Annotated[list[str] | None, typer.Option()]
-
-
-def once(out: str = "a", loud: bool = False, names: Names = None) -> None:
-    """Take an option of one value, a flag, and a list."""
-    print(out, loud, names)
-
-
-def test_an_option_of_one_value_is_given_once():
-    """The first value would be dropped in silence; flags and lists may be repeated."""
-    app = make_program("tool", [once, several], summary="-", start="-")
-    done = CliRunner().invoke(app, ["once", "--out", "a.csv", "--out", "b.html"])
-    assert done.exit_code == 2 and "--out is given 2 times" in done.stderr
-    done = CliRunner().invoke(app, ["once", "--loud", "--loud", "--names", "x", "--names", "y", "--out", "b"])
-    assert (done.exit_code, done.stdout) == (0, "b True ['x', 'y']\n")
-
-
-@several_values("--names")
-def several(out: str = "a", names: Names = None) -> None:
-    """Take several values after one name."""
-    print(out, names)
-
-
-def test_an_option_of_one_value_is_given_once_beside_one_of_several():
-    app = make_program("tool", [once, several], summary="-", start="-")
-    done = CliRunner().invoke(app, ["several", "--names", "x", "y", "--out", "a", "--out", "b"])
-    assert done.exit_code == 2 and "--out is given 2 times" in done.stderr
-    assert CliRunner().invoke(app, ["several", "--names", "x", "y", "--out", "b"]).stdout == "b ['x', 'y']\n"
 
 
 @pytest.mark.parametrize(

@@ -314,6 +314,7 @@ def test_what_is_wrong_is_told_in_whole_words(tmp_path):
     with refused(RecordsError, row=1, mentions="after 1 row:") as caught:
         list(read_rows(tmp_path / "a.json"))
     assert not str(caught.value.problem).endswith(" at")
+    (tmp_path / "a.txt").write_text("a text")
     with refused(TaskError, parameter="data", received=".txt", mentions=("ending", ".jsonl")):
         load_split(TASK, "opt", data=tmp_path / "a.txt")
 

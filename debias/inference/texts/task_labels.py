@@ -94,7 +94,7 @@ class StreamedLabels:
     ('1', '2')
     >>> labels.read(2, 3)
     Traceback (most recent call last):
-    debias.errors.TaskError: row 2, column 'label': 3 is not a column: numbers are columns 0 .. 2 (['1', ...
+    debias.errors.TaskError: row 2, column 'label': 3 is not a position: these are 0 .. 2 (['1', '2', ...
     """
 
     def __init__(self, task: Task) -> None:

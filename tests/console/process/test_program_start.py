@@ -55,6 +55,12 @@ def test_ctrl_c_while_words_are_parsed_ends_in_a_line(monkeypatch):
     assert done.stderr == "tool: interrupted: nothing was written.\n"
 
 
+def hears():
+    """Let a process hear what its parent may ignore, as under nohup."""
+    for name in ("SIGINT", "SIGTERM", "SIGHUP"):
+        signal.signal(getattr(signal, name), signal.SIG_DFL)
+
+
 def ended(folder, body, *words):
     """Run a program of one module; return its exit code and what it said."""
     (folder / "commands.py").write_text(body)
@@ -62,7 +68,7 @@ def ended(folder, body, *words):
     (folder / "tool.py").write_text(script)
     done = subprocess.run(
         [sys.executable, *(words or ("-c", script))], capture_output=True, text=True, timeout=120,
-        check=False, cwd=folder, env=os.environ | {"PYTHONPATH": f"{folder}:{ROOT}"},
+        check=False, cwd=folder, env=os.environ | {"PYTHONPATH": f"{folder}:{ROOT}"}, preexec_fn=hears,
     )  # fmt: skip
     return done.returncode, done.stderr
 

@@ -16,10 +16,10 @@ from iterit.rounds.round_settings import RoundSettings
 from iterit.rounds.round_state import first_state, with_picks, with_scores
 from iterit.training.saving.checkpoints import (
     RoundsCheckpoint,
-    check_same_run,
     check_weights,
     read_checkpoint,
 )
+from iterit.training.saving.same_settings import check_same_run
 from iterit.training.saving.whole_checkpoints import last_whole_checkpoint
 from tests.support.refusals import refused
 from tests.support.small_runs import model_of, rounds_in, trainer_of

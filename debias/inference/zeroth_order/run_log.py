@@ -242,7 +242,7 @@ def _header_of(line: bytes, path: str | Path) -> RunHeader:
                 fix="read it with the release that wrote it",
             )
         return RunHeader(**entries)
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, ArithmeticError) as error:
         if isinstance(error, ResumeError):
             raise
         raise ResumeError(

@@ -46,7 +46,7 @@ def held_out_losses(folder: str | Path) -> pd.DataFrame:
             for entry in json.loads(path.read_bytes())["log_history"]:
                 if "eval_loss" in entry:
                     rows.append((int(entry["step"]), float(entry["eval_loss"])))
-        except (OSError, ValueError, LookupError, TypeError, RecursionError) as error:
+        except (OSError, ValueError, LookupError, TypeError, ArithmeticError, RecursionError) as error:
             raise ResumeError(f"it is damaged: {str(error)[:200]}", file=path) from error
     frame = pd.DataFrame(rows, columns=["step", "loss"]).astype({"step": "int64", "loss": "float64"})
     return frame.drop_duplicates("step", keep="last").sort_values("step", ignore_index=True)

@@ -72,7 +72,7 @@ def check_whole(folder: Path, n_processes: int = 1) -> None:
             problem = "" if is_whole(path) else "it is incomplete or damaged"
         except FileNotFoundError:
             problem = "the checkpoint is incomplete: this file is missing"
-        except (OSError, ValueError, LookupError, TypeError, RecursionError) as error:
+        except (OSError, ValueError, LookupError, TypeError, ArithmeticError, RecursionError) as error:
             problem = f"it cannot be read: {str(error)[:200]}"
         if problem:
             raise damaged(path, problem)
@@ -89,7 +89,10 @@ def trained_steps(folder: str | Path) -> int:
     """
     path = Path(folder) / _TRAINER_STATE
     try:
-        return int(json.loads(path.read_bytes())["global_step"])
+        step = json.loads(path.read_bytes())["global_step"]
+        if type(step) is not int or step < 0:  # infinity, a fraction, true
+            raise ValueError(f"global_step is {step!r}")
+        return step
     except FileNotFoundError as error:
         raise damaged(path, "the checkpoint is incomplete: this file is missing") from error
     except (OSError, ValueError, LookupError, TypeError, RecursionError) as error:

@@ -155,7 +155,16 @@ def run(tmp_path_factory):
     [
         *[
             ("trainer_state.json", content)
-            for content in (b"[]", b"null", b'{"global_step": 1}', b"[" * 9999)
+            for content in (
+                b"[]",
+                b"null",
+                b"[" * 9999,
+                b'{"global_step": 1}',
+                b'{"global_step": 1e999}',
+                b'{"global_step": -1e999}',
+                b'{"global_step": 2.5}',
+                b'{"global_step": true}',
+            )
         ],
         *[("iterit/rounds.json", content) for content in (b"[]", b"{}", b"7", b'{"version": 2}')],
         *[("iterit/scores.parquet", content) for content in (b"", b"PAR1")],

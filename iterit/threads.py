@@ -3,6 +3,7 @@
 import os
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from itertools import islice
 from typing import TypeVar
 
@@ -49,20 +50,31 @@ def run_in_threads(task: Callable[[int], None], n_tasks: int, n_jobs: int) -> No
         list(threads.map(task, range(n_tasks)))
 
 
-def map_in_order(work: Callable[[Given], Made], items: Iterable[Given], n_jobs: int) -> Iterator[Made]:
-    """Work on items in threads and yield the results in order, without reading far ahead.
+@contextmanager
+def mapped_in_order(
+    work: Callable[[Given], Made], items: Iterable[Given], n_jobs: int
+) -> Iterator[Iterator[Made]]:
+    """Work on items in threads, and give the results in order, without reading far ahead.
+
+    The threads end with the context. A generator that owned them would end them where it is collected,
+    and that may be in the middle of the start of another thread, which waits for ever then.
 
     Examples
     --------
-    >>> list(map_in_order(len, ["a", "to", "the"], n_jobs=2))
+    >>> with mapped_in_order(len, ["a", "to", "the"], n_jobs=2) as lengths:
+    ...     list(lengths)
     [1, 2, 3]
     """
     if n_jobs == 1:
-        yield from map(work, items)
+        yield map(work, items)
         return
-    left = iter(items)
     with ThreadPoolExecutor(n_jobs) as threads:
-        waiting = [threads.submit(work, item) for item in islice(left, n_jobs + 1)]
-        while waiting:
-            yield waiting.pop(0).result()
-            waiting += [threads.submit(work, item) for item in islice(left, 1)]
+        left = iter(items)
+
+        def results() -> Iterator[Made]:
+            waiting = [threads.submit(work, item) for item in islice(left, n_jobs + 1)]
+            while waiting:
+                yield waiting.pop(0).result()
+                waiting += [threads.submit(work, item) for item in islice(left, 1)]
+
+        yield results()

@@ -9,6 +9,7 @@ import operator
 import os
 import re
 from collections.abc import Iterable, Iterator
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -23,7 +24,7 @@ from iterit.ngrams.gram_rows import distinct_per_text, move_together, room_of_te
 from iterit.ngrams.streamed_counts import count_in_streams
 from iterit.ngrams.tokenizer import ScannedChunk, chunked, scan
 from iterit.ngrams.word_kinds import WordKind, word_kind
-from iterit.threads import map_in_order, n_threads, run_in_threads
+from iterit.threads import mapped_in_order, n_threads, run_in_threads
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_array
@@ -169,14 +170,16 @@ def count_ngrams(
     shortest, longest = _checked_range(ngram_range)
     n_jobs = n_threads(n_jobs)
     memory = _n_bytes(max_memory)
-    chunks = _scanned(_strings(texts), word_kind(tokens), end_of_text, n_jobs)
+    scanned = _scanned(_strings(texts), word_kind(tokens), end_of_text, n_jobs)
     if folder is not None:
-        found = count_in_streams(chunks, (shortest, longest), place := Path(folder), n_jobs=n_jobs)
+        with scanned as chunks:
+            found = count_in_streams(chunks, (shortest, longest), place := Path(folder), n_jobs=n_jobs)
         rounded, shares = _words_per_text(found.n_words, found.lengths)
         return NgramCounts(
             *found[:4], rounded, shares, found.words, found.keys, (shortest, longest), tokens, place
         )
-    ids, starts, words, n_words = _numbered_words(chunks)
+    with scanned as chunks:
+        ids, starts, words, n_words = _numbered_words(chunks)
     _check_memory(len(ids), shortest, longest, memory)
     numbers = np.empty((longest, len(ids)), dtype=ids.dtype)
     numbers[0] = ids
@@ -231,9 +234,11 @@ def _strings(texts: Iterable[str]) -> Iterator[str]:
         yield text
 
 
-def _scanned(texts: Iterable[str], kind: WordKind, end_of_text: str, n_jobs: int) -> Iterator[ScannedChunk]:
-    """Scan chunks in threads and yield them in order, without reading far ahead."""
-    return map_in_order(partial(scan, kind=kind, end_of_text=end_of_text), chunked(texts), n_jobs)
+def _scanned(
+    texts: Iterable[str], kind: WordKind, end_of_text: str, n_jobs: int
+) -> AbstractContextManager[Iterator[ScannedChunk]]:
+    """Scan chunks in threads, and give them in order, without reading far ahead."""
+    return mapped_in_order(partial(scan, kind=kind, end_of_text=end_of_text), chunked(texts), n_jobs)
 
 
 def _numbered_words(

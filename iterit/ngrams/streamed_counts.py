@@ -5,6 +5,7 @@ depend on where they are held. In memory are the different words, and about 60 b
 """
 
 from collections.abc import Iterable, Iterator
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import NamedTuple
 
@@ -17,7 +18,7 @@ from iterit.ngrams.gram_numbers import LARGEST_INT32, Integers
 from iterit.ngrams.gram_rows import distinct_per_text, move_together, room_of_texts
 from iterit.ngrams.scattered_pairs import KEYS_PER_PART, number_scattered_pairs
 from iterit.ngrams.tokenizer import ScannedChunk
-from iterit.threads import map_in_order
+from iterit.threads import mapped_in_order
 
 TOKENS_AT_ONCE = 1 << 20
 """Words of the texts whose rows are gathered at once, about."""
@@ -98,8 +99,12 @@ def count_in_streams(
     indptr = np.zeros(len(starts), dtype=np.int64)
     kind = np.int32 if sizes.sum() <= LARGEST_INT32 else np.int64
     row = n_kept = 0
-    with AppendedArray(folder, kind) as indices, AppendedArray(folder, np.int32) as counts:
-        for stops, own, times in _blocks(numbers, starts, shortest, sizes, tokens_at_once, n_jobs):
+    with (
+        AppendedArray(folder, kind) as indices,
+        AppendedArray(folder, np.int32) as counts,
+        _blocks(numbers, starts, shortest, sizes, tokens_at_once, n_jobs) as blocks,
+    ):
+        for stops, own, times in blocks:
             indptr[row + 1 : row + 1 + len(stops)] = stops + n_kept
             indices.append(own)
             counts.append(times)
@@ -154,8 +159,8 @@ def _blocks(
     sizes: npt.NDArray[np.int64],
     tokens_at_once: int,
     n_jobs: int,
-) -> Iterator[tuple[npt.NDArray[np.int64], Integers, npt.NDArray[np.int32]]]:
-    """Yield the rows of some texts after the other: where each ends, columns, counts."""
+) -> AbstractContextManager[Iterator[tuple[npt.NDArray[np.int64], Integers, npt.NDArray[np.int32]]]]:
+    """Give the rows of some texts after the other: where each ends, columns, counts."""
     offsets = np.concatenate([[0], np.cumsum(sizes)[:-1]])
     kind = np.int32 if sizes.sum() <= LARGEST_INT32 else np.int64
     cuts = np.searchsorted(starts, np.arange(0, starts[-1], tokens_at_once), side="left")
@@ -173,4 +178,4 @@ def _blocks(
         n_kept = move_together(room, indices, counts, indptr)
         return indptr[1:], indices[:n_kept], counts[:n_kept]
 
-    yield from map_in_order(rows, range(len(cuts) - 1), n_jobs)
+    return mapped_in_order(rows, range(len(cuts) - 1), n_jobs)

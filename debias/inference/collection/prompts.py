@@ -76,7 +76,8 @@ def prompted_rows(
         return _fitted(engine, task, opening, batch, label_tokens, too_long == "truncate", first_row)
 
     # While the engine answers some rows, the next are tokenised; they are read in the caller's own thread.
-    with ThreadPoolExecutor(1) as ahead:
+    ahead, is_left = ThreadPoolExecutor(1), False
+    try:
         source, n_rows = iter(rows), 0
         waiting: Future[list[Prompted]] | None = None
         while True:
@@ -95,6 +96,12 @@ def prompted_rows(
             if not coming:
                 return
             waiting = coming
+    except GeneratorExit:
+        is_left = True
+        raise
+    finally:
+        # A generator that is left may be collected while another thread starts: to wait would be for ever.
+        ahead.shutdown(wait=not is_left, cancel_futures=True)
 
 
 def _read(source: Iterator[TextRow], at_once: int) -> tuple[list[TextRow], Exception | None]:

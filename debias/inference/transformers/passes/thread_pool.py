@@ -46,6 +46,7 @@ def map_in_threads(function: Callable[[Item], Result], items: Sequence[Item]) ->
     # The number of threads is each thread's own; torch also keeps one for threads to come.
     pool = ThreadPoolExecutor(min(n_threads, len(items)), initializer=partial(torch.set_num_threads, 1))
     waiting: deque[Future[Result]] = deque()
+    is_left = False
     try:
         for item in items:
             if len(waiting) >= 2 * n_threads:
@@ -53,6 +54,10 @@ def map_in_threads(function: Callable[[Item], Result], items: Sequence[Item]) ->
             waiting.append(pool.submit(torch.no_grad()(function), item))
         while waiting:
             yield waiting.popleft().result()
+    except GeneratorExit:
+        is_left = True
+        raise
     finally:
-        pool.shutdown(cancel_futures=True)
+        # A generator that is left may be collected while another thread starts: to wait would be for ever.
+        pool.shutdown(wait=not is_left, cancel_futures=True)
         torch.set_num_threads(n_threads)

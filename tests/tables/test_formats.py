@@ -1080,6 +1080,7 @@ def test_missing_and_empty_files_are_refused_in_every_format(tmp_path, format):
         ProbabilityTable.read(write_text(tmp_path, ""), format=format)
 
 
+@pytest.mark.filterwarnings("ignore::debias.errors.ExcludedRowsWarning")  # a column that numbers the rows
 @pytest.mark.parametrize("format", sorted(READERS))
 @given(content=st.binary(min_size=1, max_size=200))
 @settings(max_examples=40, deadline=None)

@@ -6,13 +6,14 @@ Only texts are shortened: never the instruction, the demonstrations, the questio
 import re
 from bisect import bisect_left
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from itertools import islice
 from typing import NamedTuple
 
 from debias.errors import ContextLengthError, param
 from debias.inference.collection.collected_rows import TextRow
 from debias.inference.engine import Engine
+from debias.inference.generator_threads import generator_threads
 from debias.inference.labels import check_labels
 from debias.inference.texts.tasks import Demonstration, Task
 
@@ -76,8 +77,7 @@ def prompted_rows(
         return _fitted(engine, task, opening, batch, label_tokens, too_long == "truncate", first_row)
 
     # While the engine answers some rows, the next are tokenised; they are read in the caller's own thread.
-    ahead, is_left = ThreadPoolExecutor(1), False
-    try:
+    with generator_threads(1) as ahead:
         source, n_rows = iter(rows), 0
         waiting: Future[list[Prompted]] | None = None
         while True:
@@ -96,12 +96,6 @@ def prompted_rows(
             if not coming:
                 return
             waiting = coming
-    except GeneratorExit:
-        is_left = True
-        raise
-    finally:
-        # A generator that is left may be collected while another thread starts: to wait would be for ever.
-        ahead.shutdown(wait=not is_left, cancel_futures=True)
 
 
 def _read(source: Iterator[TextRow], at_once: int) -> tuple[list[TextRow], Exception | None]:

@@ -6,11 +6,13 @@ Batches know nothing of each other, so that each core may have one of its own.
 
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from functools import partial
 from typing import TypeVar
 
 import torch
+
+from debias.inference.generator_threads import generator_threads
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -44,20 +46,15 @@ def map_in_threads(function: Callable[[Item], Result], items: Sequence[Item]) ->
             yield from map(function, items)
         return
     # The number of threads is each thread's own; torch also keeps one for threads to come.
-    pool = ThreadPoolExecutor(min(n_threads, len(items)), initializer=partial(torch.set_num_threads, 1))
+    single = partial(torch.set_num_threads, 1)
     waiting: deque[Future[Result]] = deque()
-    is_left = False
     try:
-        for item in items:
-            if len(waiting) >= 2 * n_threads:
+        with generator_threads(min(n_threads, len(items)), single) as pool:
+            for item in items:
+                if len(waiting) >= 2 * n_threads:
+                    yield waiting.popleft().result()
+                waiting.append(pool.submit(torch.no_grad()(function), item))
+            while waiting:
                 yield waiting.popleft().result()
-            waiting.append(pool.submit(torch.no_grad()(function), item))
-        while waiting:
-            yield waiting.popleft().result()
-    except GeneratorExit:
-        is_left = True
-        raise
     finally:
-        # A generator that is left may be collected while another thread starts: to wait would be for ever.
-        pool.shutdown(wait=not is_left, cancel_futures=True)
         torch.set_num_threads(n_threads)

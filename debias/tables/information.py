@@ -41,11 +41,14 @@ def common_rows(probabilities: FloatArray) -> list[IndexArray]:
     >>> [rows.tolist() for rows in common_rows(P)]
     [[0, 2]]
     """
-    _, kind, times = np.unique(
-        np.round(probabilities, _DECIMALS), axis=0, return_inverse=True, return_counts=True
-    )
-    is_common = times >= max(2, _MANY * len(probabilities))
-    return [np.flatnonzero(kind.ravel() == one) for one in np.flatnonzero(is_common)]
+    rounded, least = np.round(probabilities, _DECIMALS), max(2, _MANY * len(probabilities))
+    rows = np.arange(len(rounded))
+    for axis in (None, 0):  # by the first column, which leaves few rows, if any; then by all
+        columns = rounded[rows, 0] if axis is None else rounded[rows]
+        _, kind, times = np.unique(columns, axis=axis, return_inverse=True, return_counts=True)
+        kind = kind.ravel()
+        rows, kind = rows[times[kind] >= least], kind[times[kind] >= least]
+    return [rows[kind == one] for one in np.unique(kind)]
 
 
 def check_information(

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, fields
 from numbers import Integral, Real
 from typing import Any, Self, Union, get_args, get_origin, get_type_hints
 
-from debias.errors import ParameterError
+from debias.errors import ParameterError, in_python
 
 
 def setting(
@@ -143,7 +143,7 @@ def check_positive_integer(name: str, value: object, or_none: bool = False) -> N
     """
     is_positive = isinstance(value, Integral) and not isinstance(value, bool) and int(value) >= 1
     if not (is_positive or (or_none and value is None)):
-        allowed = f"a positive integer{' or None' if or_none else ''}"
+        allowed = f"a positive integer{in_python(' or None') if or_none else ''}"
         raise ParameterError(parameter=name, allowed=allowed, received=value)
 
 
@@ -196,4 +196,4 @@ def _allowed(kind: Any, rule: Any) -> str:
             words += f" of at most {most:g}"
     if rule["excluded"]:
         words += f" other than {', '.join(map(repr, rule['excluded']))}"
-    return f"{words} or None" if type(None) in _kinds(kind) else words
+    return words + in_python(" or None") if type(None) in _kinds(kind) else words

@@ -16,7 +16,7 @@ import typer
 from typer.core import TyperGroup
 
 from debias.console.option_groups import takes_settings
-from debias.console.process.program_start import INTERRUPTED
+from debias.console.process.program_start import INTERRUPTED, NOTHING_KEPT
 from debias.console.process.stop_signals import comes_of_ctrl_c, stopped_like_ctrl_c
 from debias.console.several_values import command_class
 from debias.console.streams import discard_output, is_closed_pipe, prepare_streams
@@ -102,7 +102,7 @@ class OneLineErrors(TyperGroup):
         try:
             return super().make_context(*words, **more)
         except KeyboardInterrupt as error:
-            say(f"{self.program}: interrupted: nothing was written.")
+            say(f"{self.program}: interrupted: {NOTHING_KEPT}.")
             raise typer.Exit(INTERRUPTED) from error
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
@@ -193,6 +193,7 @@ class OneLineErrors(TyperGroup):
                 name, options = ctx.invoked_subcommand or "", self._options(ctx)
                 if isinstance(error, _UsageError):
                     path = " ".join(filter(None, (self.program, name)))
+                    # typer's words for what a value is not, less the prefix of the library that it asks
                     said = error.format_message().replace(": Value error, ", ": ").strip()
                     stop = "" if said.endswith((".", "?")) else "."
                     sentence = f"{said}{stop} Try: {path} --help"
@@ -246,7 +247,7 @@ def make_program(
     *,
     summary: str,
     start: str,
-    kept: str = "nothing was written",
+    kept: str = NOTHING_KEPT,
 ) -> typer.Typer:
     """Return a program that has these commands, ``--version`` and ``--debug``.
 

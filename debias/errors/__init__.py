@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Self
 
 from debias.errors.wording import bounded, rendered, with_places
+from debias.errors.wording import in_python as in_python
 from debias.errors.wording import other_row as other_row
 from debias.errors.wording import param as param
 from debias.errors.wording import shortened as shortened
@@ -151,10 +152,7 @@ class DebiasError(Exception):
         got = "" if self.received is NOTHING else f", got {shortened(self.received)}"
         if self.problem is None:
             subject = "" if self.parameter is None else names.get(self.parameter, self.parameter)
-            allowed = self.allowed and self.allowed.replace(
-                " or None", "" if subject in names.values() else " or None"
-            )
-            return f"{subject} must be {allowed}{got}".strip() if allowed else subject
+            return f"{subject} must be {self.allowed}{got}".strip() if self.allowed else subject
         return self.problem
 
     def __str__(self) -> str:

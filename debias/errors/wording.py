@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 
 _REFERENCE = re.compile("\x00([^\x00\x01]*)(?:\x01([^\x00]*))?\x00")
 _ROW = re.compile("\x02([0-9]+)\x02")
+_IN_PYTHON = re.compile("\x03([^\x03]*)\x03")
 _LONGEST = 200
 _LONGEST_PROBLEM = 2000
 _TOO_LONG = rf"{{{_LONGEST - 1},}}"
@@ -41,6 +42,18 @@ def param(name: str, value: str | bool | None = None) -> str:
     return f"\x00{name}\x00" if value is None else f"\x00{name}\x01{value}\x00"
 
 
+def in_python(words: str) -> str:
+    """Return words that are omitted where a sentence is rendered for a command line.
+
+    Examples
+    --------
+    >>> allowed = f"a positive integer{in_python(' or None')}"
+    >>> rendered(allowed), rendered(allowed, {"limit": "--limit"})
+    ('a positive integer or None', 'a positive integer')
+    """
+    return f"\x03{words}\x03"
+
+
 def other_row(row: int) -> str:
     """Return a reference to a second row, for the sentences of an error.
 
@@ -71,6 +84,7 @@ def rendered(text: str, options: Mapping[str, str] | None = None) -> str:
     >>> rendered(f"pass {param('classes')}", {"classes": "--classes"})
     'pass --classes'
     """
+    text = _IN_PYTHON.sub("" if options else r"\1", text)
     return visible(_ROW.sub(r"row \1", _REFERENCE.sub(_referrer(options or {}), text)))
 
 

@@ -15,6 +15,8 @@ from debias.console.process.stop_signals import comes_of_ctrl_c, stopped_like_ct
 
 INTERRUPTED = 130
 BAD_OUTPUT = 2
+NOTHING_KEPT = "nothing was written"
+"""What an interrupted program says where nobody knows more."""
 
 
 def start(program: str, commands: str) -> NoReturn:
@@ -45,7 +47,7 @@ def start(program: str, commands: str) -> NoReturn:
     except BaseException as error:
         if not comes_of_ctrl_c(error):
             raise
-        print(f"{program}: interrupted: nothing was written.", file=sys.stderr)
+        print(f"{program}: interrupted: {NOTHING_KEPT}.", file=sys.stderr)
         code = INTERRUPTED
     finally:  # from here on nothing is lost: another Ctrl-C ends the process at once
         signal.signal(signal.SIGINT, lambda number, frame: os._exit(INTERRUPTED))

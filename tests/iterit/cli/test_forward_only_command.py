@@ -1,6 +1,5 @@
 """iterit train --optimizer mezo | sparse-mezo, as people type it: rounds, resumption, refusals."""
 
-import json
 import shutil
 from pathlib import Path
 
@@ -9,7 +8,6 @@ import torch
 from safetensors.torch import load_file
 
 from tests.support.commands import run_iterit as run
-from tests.support.small_runs import rows
 
 pytestmark = pytest.mark.filterwarnings(
     "ignore::UserWarning", "ignore::FutureWarning", "ignore::ResourceWarning"
@@ -18,13 +16,6 @@ TRAIN = (
     "train", "your.jsonl", "--ratio", 0.2, "--max-ifd", 5, "--batch-size", 4, "--gradient-accumulation", 1,
     "--device", "cpu", "--rounds", 2, "--save-steps", 1, "--learning-rate", 1e-2,
 )  # fmt: skip
-
-
-@pytest.fixture
-def here(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    Path("your.jsonl").write_text("\n".join(map(json.dumps, rows())))
-    return tmp_path
 
 
 def moved(model, folder):

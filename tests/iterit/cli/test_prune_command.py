@@ -1,6 +1,5 @@
 """iterit prune, train --pruned and recover, as people type them."""
 
-import json
 import shutil
 from pathlib import Path
 
@@ -41,13 +40,6 @@ def written(tmp_path_factory):
     assert "24" in out
     assert "--keep-first 0" in out
     return folder
-
-
-@pytest.fixture
-def here(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    Path("your.jsonl").write_text("\n".join(map(json.dumps, rows())))
-    return tmp_path
 
 
 def run_of(written, score_on, *more):

@@ -1,6 +1,5 @@
 """``iterit train`` into a folder that has a run: rounds are added, other settings said or refused."""
 
-import json
 from pathlib import Path
 
 import pytest
@@ -11,7 +10,6 @@ from debias.errors import ParameterError, ResumeError, StorageError
 from iterit.cli import app
 from tests.support.commands import refusal
 from tests.support.commands import run_iterit as run
-from tests.support.small_runs import rows
 
 pytestmark = pytest.mark.filterwarnings(
     "ignore::UserWarning", "ignore::FutureWarning", "ignore::ResourceWarning"
@@ -20,13 +18,6 @@ TRAIN = (
     "train", "your.jsonl", "--ratio", 0.2, "--full", "--max-ifd", 50, "--batch-size", 8,
     "--gradient-accumulation", 1, "--out", "run",
 )  # fmt: skip
-
-
-@pytest.fixture
-def here(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    Path("your.jsonl").write_text("\n".join(map(json.dumps, rows())))
-    return tmp_path
 
 
 def test_a_run_is_continued_repeated_and_kept_from_other_training(here, model):

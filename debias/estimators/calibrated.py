@@ -221,7 +221,11 @@ class CalibratedDebiaser(SemiSupervisedDebiaser):
         check_base(self.base)
         if self.family == LOG_BIAS:
             return LogBiasDebiaser(
-                objective=goal, n_starts=self.n_starts, pair_searches=PAIR_SEARCHES, random_state=seed
+                objective=goal,
+                n_starts=self.n_starts,
+                pair_searches=PAIR_SEARCHES,
+                tolerance=self.tolerance,
+                random_state=seed,
             )
         return EnsembleDebiaser(
             family=self._family(),

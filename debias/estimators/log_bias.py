@@ -23,7 +23,9 @@ from debias.search.constraints import Goal
 from debias.search.goals.class_order import goal_by_column
 from debias.search.goals.goal_scaling import scaled_goal
 from debias.search.log_bias.log_bias_descent import descend_log_bias
+from debias.search.log_bias.near_biases import near_biases
 from debias.search.problem import build_problem, goal_of
+from debias.search.proof.near_ties import NearTies, extremes, highest_of, tie_of
 from debias.search.result import SearchResult
 from debias.search.search_settings import SearchSettings
 from debias.tables.class_columns import ClassColumns, FloatArray, IndexArray
@@ -50,6 +52,8 @@ class LogBiasDebiaser(BaseDebiaser):
         Class labels in the order of the columns, for arrays whose labels are names.
     random_state : int, RandomState or None, default=0
         Seed of the random starts.
+    tolerance : float, default=0.0
+        As in :class:`~debias.estimators.debiasers.EnsembleDebiaser`, of the log-biases that were met.
 
     Attributes
     ----------
@@ -79,6 +83,7 @@ class LogBiasDebiaser(BaseDebiaser):
     pair_searches: int | None = None
     classes: Sequence[object] | None = None
     random_state: RandomState = 0
+    tolerance: float = 0.0
 
     def learn(  # noqa: D102
         self,
@@ -87,7 +92,7 @@ class LogBiasDebiaser(BaseDebiaser):
         sample_weight: npt.ArrayLike | None = None,
         unlabelled: FloatArray | None = None,
     ) -> FittedCorrection:
-        SearchSettings(n_starts=self.n_starts)
+        SearchSettings(n_starts=self.n_starts, tolerance=self.tolerance)
         objective = goal_of(self.objective)
         objective = goal_by_column(objective, match.classes.tolist(), match.columns)
         given = match.y
@@ -102,18 +107,27 @@ class LogBiasDebiaser(BaseDebiaser):
             seed_of(self.random_state),
             pair_searches=self.pair_searches,
         )
-        # What was found is a family of its own: the identity and one correction per changed class.
-        factors = np.exp(found.biases).tolist()
-        family = Family([IDENTITY, *(Scaled(IDENTITY, factor) for factor in factors if factor < 1)])
-        changed = np.array([factor < 1 for factor in factors])
+        highest = highest_of(objective, found.objective, self.tolerance)
+        near, n_evaluations = [found.biases], found.n_evaluations
+        if not found.interrupted and objective.is_feasible(found.objective):
+            near, n_more = near_biases(
+                probabilities, probabilities, match.y, objective, found.biases, highest
+            )
+            n_evaluations += n_more
+        family, choices = _family_of(near)
         problem = build_problem(probabilities, match.y, family, objective)
         support = np.bincount(given[counted], minlength=problem.n_classes)
         if support.min() < FEW_ROWS:
             warn_of_few_rows(match.by_column, support)
-        identity = problem.candidate(problem.identity_choice)
-        best = problem.candidate(np.where(changed, np.cumsum(changed), 0))
-        best = best if best.beats(identity) else identity
-        result = SearchResult(best, found.n_evaluations, found.seconds, found.interrupted)
+        identity, best = (problem.candidate(choice) for choice in (problem.identity_choice, choices[0]))
+        if not best.beats(identity):
+            best = identity
+        ties: NearTies | None = None
+        if len(choices) > 1 or (problem.objective.is_feasible(best.objective) and not found.interrupted):
+            tied = dict.fromkeys([best.choice, *map(tuple, choices[1:].tolist())])
+            ties = extremes([tie_of(problem, choice) for choice in tied], highest, self.tolerance)
+            best = problem.candidate(ties.rows[0].choice)
+        result = SearchResult(best, n_evaluations, found.seconds, found.interrupted, near=ties)
         by_column = [family[index] for index in best.choice]
         fitted = FittedCorrection.of(
             match,
@@ -137,3 +151,13 @@ class LogBiasDebiaser(BaseDebiaser):
         goal = goal_of(self.objective)
         found = descend_log_bias(probabilities, probabilities, y, goal, _FOLD_STARTS, seed, pair_searches=0)
         return predictor(scale([IDENTITY] * probabilities.shape[1], np.exp(found.biases)))
+
+
+def _family_of(biases: Sequence[FloatArray]) -> tuple[Family, IndexArray]:
+    """Return a family of the identity and every factor that was found, and the choices in it."""
+    factors = np.exp(np.array(biases))
+    places = {1.0: 0} | {
+        factor: at for at, factor in enumerate(dict.fromkeys(factors[factors < 1].tolist()), 1)
+    }
+    family = Family([IDENTITY, *(Scaled(IDENTITY, factor) for factor in list(places)[1:])])
+    return family, np.array([[places[min(factor, 1.0)] for factor in row] for row in factors.tolist()])

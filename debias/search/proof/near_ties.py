@@ -14,7 +14,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from debias.console.number_formats import fixed
-from debias.search.constraints import INFEASIBLE, Constrained
+from debias.search.constraints import INFEASIBLE, Constrained, Goal
 from debias.search.counting.sweeps import sweepers
 from debias.search.objective import IndexArray, Objective
 from debias.search.pareto import ParetoFronts
@@ -181,10 +181,7 @@ def near_ties(
     """
     if not problem.objective.is_feasible(best.objective):
         return None
-    within, complete = tolerance or WITHIN, False
-    highest = best.objective + within + TOLERANCE
-    if isinstance(problem.objective, Constrained):
-        highest = min(highest, INFEASIBLE / 2 + best.objective / 2)
+    complete, highest = False, highest_of(problem.objective, best.objective, tolerance)
     choices = {best.choice: None}
     if proof is not None:
         proof.arrange(best)
@@ -195,12 +192,48 @@ def near_ties(
         choices |= dict.fromkeys(candidate.choice for candidate in met)
         choices |= dict.fromkeys([] if fronts is None else _lowest(problem, fronts))
         choices |= dict.fromkeys(_around(problem, best, highest))
-    ties = [_tie(problem, choice) for choice in choices]
+    return extremes([tie_of(problem, choice) for choice in choices], highest, tolerance, complete)
+
+
+def highest_of(objective: Goal, best: float, tolerance: float = 0.0) -> float:
+    """Return the objective that near-ties may have, at most: within bounds, where there are any."""
+    highest = best + (tolerance or WITHIN) + TOLERANCE
+    return min(highest, INFEASIBLE / 2 + best / 2) if isinstance(objective, Constrained) else highest
+
+
+def extremes(
+    ties: Sequence[NearTie], highest: float, tolerance: float = 0.0, complete: bool = False
+) -> NearTies:
+    """Return the choice to take of some, and those that are best in a measure.
+
+    Parameters
+    ----------
+    ties : sequence of NearTie
+        The best choice first.
+    highest : float
+        Objective that a near-tie may have, at most.
+    tolerance : float, default=0.0
+        As in :func:`near_ties`.
+    complete : bool, default=False
+        Whether these are all that exist.
+
+    Returns
+    -------
+    NearTies
+
+    Examples
+    --------
+    >>> ties = [NearTie(0.5, 0.6, 0.5, 0.1, 0.4, 1, (0, 1)), NearTie(0.501, 0.7, 0.6, 0.2, 0.4, 2, (1, 1))]
+    >>> [row.accuracy for row in extremes(ties, 0.502).rows]
+    [0.6, 0.7]
+    >>> [row.accuracy for row in extremes(ties, 0.502, tolerance=0.002).rows]  # the higher balanced accuracy
+    [0.7, 0.6]
+    """
     taken, *others = ties
     if tolerance:
         allowed = [tie for tie in ties if tie.objective <= highest]
         taken = max(allowed, key=lambda tie: (tie.balanced_accuracy, -tie.objective, -tie.n_changed))
-        others = ties
+        others = list(ties)
     near = [taken, *(tie for tie in others if tie.objective <= highest)]
     rows = [taken]
     for name, pick in MEASURES.items():
@@ -208,10 +241,10 @@ def near_ties(
         if all(abs(getattr(tie, name) - extreme) > TOLERANCE for tie in rows):
             equal = [tie for tie in near if abs(getattr(tie, name) - extreme) <= TOLERANCE]
             rows.append(min(equal, key=lambda tie: (tie.objective, tie.n_changed)))
-    return NearTies(tuple(dict.fromkeys(rows)), within, complete)
+    return NearTies(tuple(dict.fromkeys(rows)), tolerance or WITHIN, complete)
 
 
-def _tie(problem: Problem, choice: Sequence[int]) -> NearTie:
+def tie_of(problem: Problem, choice: Sequence[int]) -> NearTie:
     """Return what a choice reaches."""
     counts = problem.counts(choice)
     present = counts.support > 0

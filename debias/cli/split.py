@@ -43,7 +43,7 @@ def split(
         raise ParameterError(
             parameter="test_out", allowed=f"another file than {param('opt_out')}", received=str(test_out)
         )
-    rows = reading.read(table)
+    rows = reading.read(table, sum_to_one=False)
     labels_of(rows)
     opt, test = rows.split(_size(test_size), seed)
     opt.write(opt_out)

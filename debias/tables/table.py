@@ -17,7 +17,7 @@ from debias.console.notebooks.card import card
 from debias.console.number_formats import counted, percent
 from debias.errors import TableError, param
 from debias.rows.row_files import ending_of
-from debias.tables.checks import check_parts, names_and_values
+from debias.tables.checks import check_parts, check_probabilities, names_and_values
 from debias.tables.class_columns import FloatArray, IndexArray
 from debias.tables.formats.cells.plain_text import on_its_line
 from debias.tables.formats.file_formats import infer_format, read_parts, write_parts
@@ -268,6 +268,19 @@ class ProbabilityTable:
         """
         return self.of_checked(check_parts(self._parts.take(np.arange(len(self))), normalise=True))
 
+    def check_sums(self) -> None:
+        """Raise TableError, with the row, unless every row sums to 1 as it must for a fit.
+
+        Examples
+        --------
+        >>> ProbabilityTable([[0.2, 0.8], [0.2, 0.3]]).check_sums()
+        Traceback (most recent call last):
+        debias.errors.TableError: row 1: the class probabilities of a row must sum to 1, got 0.5; if every
+        column is a class, divide each row by its sum (normalise=True where a table is read); else omit the
+        columns that are none.
+        """
+        check_probabilities(self.to_numpy(), self.classes, sum_to_one=True)
+
     def split(
         self, test_size: float | int = 0.5, seed: int = 0
     ) -> tuple["ProbabilityTable", "ProbabilityTable"]:
@@ -317,6 +330,7 @@ class ProbabilityTable:
         format: str | None = None,
         *,
         normalise: bool = False,
+        sum_to_one: bool = False,
         **options: Any,
     ) -> "ProbabilityTable":
         """Read a table from a file.
@@ -329,6 +343,8 @@ class ProbabilityTable:
             Default: inferred from the suffix, else from the content.
         normalise : bool, default=False
             Divide each row by its sum.
+        sum_to_one : bool, default=False
+            Refuse rows that do not sum to 1, as a fit does, with their lines in the file.
         **options
             Passed to the reader of the format, such as ``classes=``, ``labels=`` or ``encoding=``, see
             :mod:`debias.tables.formats`.
@@ -348,6 +364,8 @@ class ProbabilityTable:
         """
         try:
             table = cls.of_checked(check_parts(read_parts(path, format, **options), normalise))
+            if sum_to_one:
+                table.check_sums()
         except TableError as error:
             placed = error.at(file=os.fspath(path))
             raise (on_its_line(placed) if _has_a_line_a_row(Path(path), format) else placed) from error

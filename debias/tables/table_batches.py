@@ -25,6 +25,7 @@ def read_batches(
     format: str | None = None,
     *,
     normalise: bool = False,
+    sum_to_one: bool = False,
     n_rows: int = BATCH_ROWS,
     **options: Any,
 ) -> Iterator[ProbabilityTable]:
@@ -36,7 +37,7 @@ def read_batches(
 
     Parameters
     ----------
-    path, format, normalise, **options
+    path, format, normalise, sum_to_one, **options
         As in :meth:`ProbabilityTable.read`.
     n_rows : int
         Rows of a batch, at most.
@@ -62,7 +63,7 @@ def read_batches(
     """
     header = None if options else _own_header(Path(path), format)
     if header is None:
-        yield ProbabilityTable.read(path, format, normalise=normalise, **options)
+        yield ProbabilityTable.read(path, format, normalise=normalise, sum_to_one=sum_to_one, **options)
         return
     checksums, n_read = Checksums(), 0
     for batch in _arrow_batches(Path(path), n_rows):
@@ -70,11 +71,14 @@ def read_batches(
         checksums.add(parts)
         try:
             checked = check_parts(parts, normalise)
+            # ids are unique in the file; each batch need only know that they were given
+            table = ProbabilityTable.of_checked(replace(checked, ids_given=header["ids_given"]))
+            if sum_to_one:
+                table.check_sums()
         except TableError as error:
             row = None if error.row is None else error.row + n_read
             raise error.in_row(row).at(file=os.fspath(path)) from error
-        # ids are unique in the file; each batch need only know that they were given
-        yield ProbabilityTable.of_checked(replace(checked, ids_given=header["ids_given"]))
+        yield table
         n_read += batch.num_rows
     check_digests(Path(path), header, checksums)
 

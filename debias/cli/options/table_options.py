@@ -67,8 +67,8 @@ class TableOptions(Settings):
     )
     filter: str | None = _reading("Filter of lm-evaluation-harness whose samples are read.")
 
-    def read(self, path: Path) -> "ProbabilityTable":
-        """Read a table.
+    def read(self, path: Path, sum_to_one: bool = True) -> "ProbabilityTable":
+        """Read a table, whose rows must sum to 1 where anything is computed from them.
 
         Raises
         ------
@@ -77,13 +77,15 @@ class TableOptions(Settings):
         """
         from debias.tables.table import ProbabilityTable
 
-        return ProbabilityTable.read(path, self.format, normalise=self.normalise, **self._given())
+        return ProbabilityTable.read(
+            path, self.format, normalise=self.normalise, sum_to_one=sum_to_one, **self._given()
+        )
 
     def read_batches(self, path: Path) -> "Iterator[ProbabilityTable]":
         """Read a table a batch of rows at a time where its format allows that; errors as of ``read``."""
         from debias.tables.table_batches import read_batches
 
-        return read_batches(path, self.format, normalise=self.normalise, **self._given())
+        return read_batches(path, self.format, normalise=self.normalise, sum_to_one=True, **self._given())
 
     def _given(self) -> dict[str, Any]:
         """Return the options of a reader that were given."""

@@ -279,7 +279,7 @@ def compare_tables(
     OverlapError
         The tables of a pair share rows.
     TableError
-        A table has no labels, or the classes of a pair differ.
+        A table has no labels or rows that do not sum to 1, or the classes of a pair differ.
     ParameterError
         A method is unknown or not among those chosen, there is no pair, or names are not one each.
     KeyboardInterrupt

@@ -97,7 +97,7 @@ def check_pair(opt: ProbabilityTable, test: ProbabilityTable) -> None:
     OverlapError
         The tables share rows.
     TableError
-        A table has no labels, or the classes differ.
+        A table has no labels or rows that do not sum to 1, or the classes differ.
     """
     check_disjoint(opt, test)
     if set(opt.classes) != set(test.classes):
@@ -108,6 +108,7 @@ def check_pair(opt: ProbabilityTable, test: ProbabilityTable) -> None:
         )
     for table in (opt, test):
         _ = table.label_indices  # an unlabelled table is refused with what to do about it
+        table.check_sums()
 
 
 def measure(

@@ -1,4 +1,4 @@
-"""A row whose probabilities do not sum to 1 is refused before anything is computed, with its place in the file."""
+"""A row that does not sum to 1 is refused before anything is computed, with its place in the file."""
 
 import numpy as np
 import pytest
@@ -19,7 +19,8 @@ COMMANDS = {
     "certify, opt rows": ("certify", "correction.json", "good.csv", "--opt", "odd.csv"),
     "report": ("report", "odd.csv", "--correction", "correction.json", "--out", "new.html"),
     "report, fitted rows": (
-        "report", "good.csv", "--correction", "correction.json", "--fitted-on", "odd.csv", "--out", "new.html",
+        "report", "good.csv", "--correction", "correction.json",
+        "--fitted-on", "odd.csv", "--out", "new.html",
     ),
     "watch": ("watch", "odd.csv", "--correction", "correction.json"),
     "compare, opt rows": ("compare", "odd.csv", "--test", "good.csv"),

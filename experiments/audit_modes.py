@@ -46,7 +46,7 @@ from iterit.training.audits.audit_settings import AuditSettings
 from iterit.training.audits.picks_audit import audit, within_budget
 from iterit.training.audits.planted_picks import planted_scores, planted_shares
 from iterit.training.audits.subset_runs import SubsetRuns
-from iterit.training.query_steps import trained_on
+from iterit.training.queries.query_steps import trained_on
 from iterit.training.trainer_setup import TrainingSettings, trainable_folder
 
 OWN = RESULTS.parents[1] / "data" / "instructions.jsonl"

@@ -20,9 +20,13 @@ from debias.corrections.families import Family
 from debias.inference.texts.demonstrations import draw_demonstrations
 from debias.inference.texts.sources import load_split
 from debias.inference.texts.tasks import load_task
+from debias.metrics.confusion import cobias_of_accuracies
+from debias.search.objective import Objective, confusion_counts
 
 STARTED = time.perf_counter()
 RESULTS = Path(__file__).resolve().parent / "results"
+FIGURES = ["accuracy", "cobias", "balanced accuracy", "worst class", "z"]
+"""What :func:`figures` returns."""
 DIGITS = {"z": 6, "z uncorrected": 6, "seconds": 2}
 
 
@@ -126,3 +130,18 @@ def some_complexity(n: int, settings: dict[str, Any]) -> np.ndarray:
 def most_memory() -> float:
     """Return the peak memory of this process, in GiB."""
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+
+
+def figures(y: np.ndarray, predicted: np.ndarray, n_classes: int) -> dict[str, float]:
+    """Return what predictions of test rows are worth."""
+    counts = confusion_counts(y, predicted, n_classes)
+    present = counts.support > 0
+    accuracies = counts.correct[present] / counts.support[present]
+    values = [
+        (predicted == y).mean(),
+        cobias_of_accuracies(accuracies),
+        accuracies.mean(),
+        accuracies.min(),
+        Objective()(*counts[:3]),
+    ]
+    return dict(zip(FIGURES, map(float, values), strict=True))

@@ -16,32 +16,23 @@ import time
 import warnings
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
-from common import RESULTS, machine, markdown, most_memory, read, rounded, settings_of
+from common import (
+    FIGURES,
+    RESULTS,
+    figures,
+    machine,
+    markdown,
+    most_memory,
+    read,
+    rounded,
+    settings_of,
+)
 
 from debias.errors import FewRowsWarning
 from debias.estimators.tuning.debiaser import Debiaser
-from debias.metrics.confusion import cobias_of_accuracies
-from debias.search.objective import Objective, confusion_counts
 
 DEFAULT = "auto"
-COLUMNS = ["accuracy", "cobias", "balanced accuracy", "worst class", "z"]
-
-
-def figures(y: np.ndarray, predicted: np.ndarray, n_classes: int) -> dict[str, float]:
-    """Return what predictions of test rows are worth."""
-    counts = confusion_counts(y, predicted, n_classes)
-    present = counts.support > 0
-    accuracies = counts.correct[present] / counts.support[present]
-    values = [
-        (predicted == y).mean(),
-        cobias_of_accuracies(accuracies),
-        accuracies.mean(),
-        accuracies.min(),
-        Objective()(*counts[:3]),
-    ]
-    return dict(zip(COLUMNS, map(float, values), strict=True))
 
 
 def fit(folder: Path, task: str, method: str, settings: dict) -> dict:
@@ -80,9 +71,9 @@ def main() -> None:
             header, row = done.stdout.strip().splitlines()
             rows.append(dict(zip(header.split(","), row.split(","), strict=True)))
             print(*rows[-1].values(), flush=True)
-    table = pd.DataFrame(rows).astype(dict.fromkeys([*COLUMNS, "seconds", "GiB"], float))
+    table = pd.DataFrame(rows).astype(dict.fromkeys([*FIGURES, "seconds", "GiB"], float))
     table.to_csv(RESULTS / "default_fit.csv", index=False, float_format="%.6f")
-    means = table.groupby("method", sort=False)[COLUMNS].mean()
+    means = table.groupby("method", sort=False)[FIGURES].mean()
     default = table[table["method"] == DEFAULT].set_index("task")
     beaten = [
         f"{task} by {', '.join(better)}"
@@ -105,12 +96,12 @@ def main() -> None:
         "",
         "Means over the tables:",
         "",
-        markdown(rounded(means, dict.fromkeys(COLUMNS, 3))),
+        markdown(rounded(means, dict.fromkeys(FIGURES, 3))),
         "",
         "The default, table by table:",
         "",
         markdown(
-            rounded(default.drop(columns="method"), dict.fromkeys(COLUMNS, 3) | {"seconds": 1, "GiB": 2})
+            rounded(default.drop(columns="method"), dict.fromkeys(FIGURES, 3) | {"seconds": 1, "GiB": 2})
         ),
         "",
         f"Beaten in both accuracy and COBias by another method here: {'; '.join(beaten) or 'nowhere'}.",

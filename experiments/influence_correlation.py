@@ -33,7 +33,7 @@ from iterit.records.instruction_records import Records, read_records
 from iterit.scoring.answer_losses import answer_losses
 from iterit.scoring.loss_drop import loss_drop
 from iterit.templates.named_templates import template_for
-from iterit.training.query_steps import QuerySteps, trained_on
+from iterit.training.queries.query_steps import QuerySteps, trained_on
 
 SETTINGS = settings_of(__file__)
 ADAPTER = "adapter"

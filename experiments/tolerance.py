@@ -15,8 +15,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from common import RESULTS, machine, markdown, read, rounded, settings_of
-from default_fit import COLUMNS, figures
+from common import FIGURES, RESULTS, figures, machine, markdown, read, rounded, settings_of
 from sklearn.model_selection import StratifiedKFold
 
 from debias.errors import FewRowsWarning
@@ -54,7 +53,7 @@ def main() -> None:
     ]
     frame = pd.DataFrame(rows)
     rounded(frame).to_csv(RESULTS / "tolerance.csv", index=False)
-    means = frame.groupby(["rows", "tolerance"])[COLUMNS].mean().round(4).reset_index()
+    means = frame.groupby(["rows", "tolerance"])[FIGURES].mean().round(4).reset_index()
     text = (
         "# What the tolerance for near-ties is worth\n\nThe calibrated method; of the log-biases whose"
         " objective is within the tolerance of the best, the one with the highest balanced accuracy is"

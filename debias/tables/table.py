@@ -16,11 +16,10 @@ import pandas as pd
 from debias.console.notebooks.card import card
 from debias.console.number_formats import counted, percent
 from debias.errors import TableError, param
-from debias.rows.row_files import ending_of
 from debias.tables.checks import check_parts, check_probabilities, names_and_values
 from debias.tables.class_columns import FloatArray, IndexArray
 from debias.tables.formats.cells.plain_text import on_its_line
-from debias.tables.formats.file_formats import infer_format, read_parts, write_parts
+from debias.tables.formats.file_formats import has_a_line_a_row, read_parts, write_parts
 from debias.tables.labels.second_labels import warn_of_second_labels
 from debias.tables.splitting import choose_test_groups, groups_of_texts
 from debias.tables.table_parts import TableParts
@@ -269,16 +268,7 @@ class ProbabilityTable:
         return self.of_checked(check_parts(self._parts.take(np.arange(len(self))), normalise=True))
 
     def check_sums(self) -> None:
-        """Raise TableError, with the row, unless every row sums to 1 as it must for a fit.
-
-        Examples
-        --------
-        >>> ProbabilityTable([[0.2, 0.8], [0.2, 0.3]]).check_sums()
-        Traceback (most recent call last):
-        debias.errors.TableError: row 1: the class probabilities of a row must sum to 1, got 0.5; if every
-        column is a class, divide each row by its sum (normalise=True where a table is read); else omit the
-        columns that are none.
-        """
+        """Raise TableError, with the row, unless every row sums to 1 as it must for a fit."""
         check_probabilities(self.to_numpy(), self.classes, sum_to_one=True)
 
     def split(
@@ -368,7 +358,7 @@ class ProbabilityTable:
                 table.check_sums()
         except TableError as error:
             placed = error.at(file=os.fspath(path))
-            raise (on_its_line(placed) if _has_a_line_a_row(Path(path), format) else placed) from error
+            raise (on_its_line(placed) if has_a_line_a_row(Path(path), format) else placed) from error
         table._warn_of_second_labels(os.fspath(path))
         return table
 
@@ -397,11 +387,6 @@ class ProbabilityTable:
             The format or an option is not known.
         """
         write_parts(path, self._parts, format, **options)
-
-
-def _has_a_line_a_row(path: Path, format: str | None) -> bool:
-    """Tell whether lines are rows; samples of lm-evaluation-harness may have several lines for a row."""
-    return ending_of(path) != ".jsonl" or (format or infer_format(path)) == "json"
 
 
 def _series(values: Any, name: str) -> pd.Series | None:

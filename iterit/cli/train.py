@@ -55,6 +55,10 @@ class ScorerOptions(TemplateOptions):
         metavar="NAME",
     )
 
+    query: Path | None = setting(
+        None, "Examples of what the model is to learn, for --mode influence or representation."
+    )
+
     def dtype(self, training: TrainingSettings) -> str:
         """Return the number format in which records are scored."""
         return "bfloat16" if training.bf16 and self.score_dtype == "auto" else self.score_dtype
@@ -101,6 +105,7 @@ def train(
     by_vectors = picks.needs_vectors(rules.mode, rules.diversity)
     records = reading.read(files)
     make_folder(out)
+    query = None if scorer.query is None else reading.others(scorer.query)
     vectors = picks.vectors(records, tokens=rules.tokens) if by_vectors else None
     with warnings.catch_warnings(action="ignore", category=ExcludedRowsWarning):  # reading them said it
         iterit = IterIT(
@@ -113,6 +118,7 @@ def train(
             epochs_per_round=training.epochs_per_round,
             cache=out / "scores",
             embeddings=vectors,
+            query=query,
             seed=training.seed,
             quotas=most,
             floors=least,

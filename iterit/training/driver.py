@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from iterit.rounds.examples import examples_of, with_left_scores
-from iterit.rounds.round import RowPicker, RowScorer, run_round, training_order
+from iterit.rounds.round import RowScorer, run_round, training_order
 from iterit.rounds.round_settings import RoundSettings
 from iterit.rounds.round_state import RoundState, first_state
 from iterit.row_numbers import RowArray
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from iterit.templates.encoding import EncodedRecords
     from iterit.training.packing.pack_plan import PackPlan
     from iterit.training.proxy.proxy_scores import ProxyScorer
+    from iterit.training.queries.query_signals import QuerySignals
 
 
 @dataclass
@@ -46,7 +47,8 @@ class RoundDriver:
     settings : RoundSettings
     rescorer : Rescorer
     pick : callable
-        Picks from candidates, in the first process; see :data:`iterit.rounds.round.RowPicker`.
+        Picks from candidates, in the first process; see :data:`iterit.rounds.round.RowPicker`. What
+        `signals` returns comes last.
     state : RoundState
     identity : dict
         Settings that decide the picks, JSON-able; a checkpoint with others is refused.
@@ -66,6 +68,8 @@ class RoundDriver:
         take part and the settings, it returns facts for the history.
     score_left : callable, optional
         Returns diversity and score of rows that were left out, in the first process, for these examples.
+    signals : QuerySignals, optional
+        Asks the model about the candidates and a query, before they are picked from.
 
     Attributes
     ----------
@@ -78,7 +82,7 @@ class RoundDriver:
     encoded: "EncodedRecords"
     settings: RoundSettings
     rescorer: Rescorer
-    pick: RowPicker
+    pick: Callable[..., pd.DataFrame]
     state: RoundState
     identity: dict[str, object] = field(default_factory=dict)
     facts: dict[str, object] = field(default_factory=dict)
@@ -89,6 +93,7 @@ class RoundDriver:
     excerpts: Callable[[RowArray], pd.DataFrame] | None = None
     comparison: "Callable[[Trainer, RowArray, RoundSettings], dict[str, float]] | None" = None
     score_left: Callable[[RowArray], pd.DataFrame] | None = None
+    signals: "QuerySignals | None" = None
     history: History = field(default_factory=list)
     examples: pd.DataFrame = field(default_factory=pd.DataFrame)
     _training_since: float | None = None
@@ -175,7 +180,8 @@ class RoundDriver:
         seconds_before, tokens_before = spent.seconds, spent.tokens
 
         def pick_once(candidates: RowArray, newest: pd.DataFrame, number: int) -> pd.DataFrame:
-            return in_first(lambda: self.pick(candidates, newest, number))
+            asked = [] if self.signals is None else [self.signals(trainer, candidates, spent)]
+            return in_first(lambda: self.pick(candidates, newest, number, *asked))
 
         number = self.state.round
         sources = self.records["source"].to_numpy(dtype=object) if self.settings.floors else None

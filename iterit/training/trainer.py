@@ -7,25 +7,24 @@ imported when a trainer is given rounds, not with this file.
 
 import hashlib
 import warnings
-from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import fields
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
 
-from debias.errors import ExcludedRowsWarning, ParameterError
+from debias.errors import ExcludedRowsWarning, ParameterError, param
 from debias.settings import check_positive_integer
-from iterit.records.instruction_records import Records, read_records
-from iterit.records.rows_in_memory import is_iterable, is_path
+from iterit.records.instruction_records import Records
 from iterit.rounds.examples import excerpt_of
 from iterit.rounds.round_settings import RoundSettings
 from iterit.rounds.round_state import answer_tokens, fall_of_losses, first_state, n_picks_of
 from iterit.row_numbers import RowArray, row_numbers
 from iterit.training.saving.run_facts import shortened_argument, training_facts
+from iterit.training.trainer_inputs import RecordsLike, engine_of, records_of
 from iterit.training.trainer_parts import tokenizer_of
 
 if TYPE_CHECKING:
@@ -38,12 +37,12 @@ if TYPE_CHECKING:
     from iterit.training.driver import RoundDriver
     from iterit.training.packing.pack_plan import PackPlan
     from iterit.training.proxy.proxy_scores import ProxyScorer
+    from iterit.training.queries.query_signals import QuerySignals
 
-RecordsLike = Records | str | Path | Sequence[str | Path] | Iterable[Mapping[str, object]]
-"""Records, paths of their files, or rows."""
-
-NOT_IN_ROUNDS = ("influence", "representation")
-"""Modes that need a query."""
+Signals = dict[str, Any]
+"""What a selection is given beside scores and n-grams."""
+QUERY_MODES = ("influence", "representation")
+"""Modes that pick by a query."""
 ROUND_0_OF_LEARNABLE: dict[str, object] = {"mode": "length_neutral", "diversity": None}
 """Settings of the first round, in which no record has two losses."""
 LATER_SETTINGS = ("match_length", "diversity", "low_quantile", "high_quantile", "floors")
@@ -86,7 +85,9 @@ class IterIT:
         `diversity`, `low_quantile`, `high_quantile`, `window`, `update_ratio`, `above_share`,
         `stale_share`, `confidence`, `missed_share` and `check_share`: see
         :class:`iterit.rounds.round_settings.RoundSettings`. `proxy_engine` is an engine with a small model
-        that scores round 0, once its rank correlation with the trainer's model is printed. The window
+        that scores round 0, once its rank correlation with the trainer's model is printed. `query`, given
+        like `records`, is some tens of examples of what the model is to learn, for the modes "influence"
+        and "representation": each round asks the model as it is then, in float32. The window
         "published" also appends the tokenizer's end-of-text token to each answer before its n-grams are
         counted, as the published code does.
 
@@ -130,10 +131,12 @@ class IterIT:
         **settings: object,
     ) -> None:
         check_positive_integer("epochs_per_round", epochs_per_round)
-        self.records = _records_of(records)
+        self.records = records_of(records)
+        query = settings.pop("query", None)
+        self.query = None if query is None else records_of(query, "query")
         n_rows = len(self.records)
         self.rows = np.arange(n_rows) if rows is None else np.unique(row_numbers(rows, n_rows))
-        self.proxy_engine = _engine_of(settings.pop("proxy_engine", None))
+        self.proxy_engine = engine_of(settings.pop("proxy_engine", None))
         self.settings = RoundSettings.of(n_picks=n_picks_of(ratio, len(self.rows)), **settings)
         self.ratio, self.template, self.max_tokens = ratio, template, max_tokens
         self.engine, self.score_dtype = engine, score_dtype
@@ -175,7 +178,7 @@ class IterIT:
         from iterit.training.trainer_callback import install
 
         check_trainer(trainer, self.epochs_per_round)
-        if self.engine is None:
+        if self.engine is None or self.query is not None:
             refuse_scattered(trainer)
         template = template_for(tokenizer_of(trainer), self.template)
         limit = self.max_tokens or getattr(trainer.args, "max_length", None) or context_of(trainer)
@@ -212,6 +215,7 @@ class IterIT:
             packing=packing,
             excerpts=self._excerpts,
             score_left=lambda rows: self._score_left(rows),
+            signals=self._signals(encoded, template, limit),
         )
         if self.rounds.proxy is not None:
             self.rounds.identity["proxy"] = self.rounds.proxy.fingerprint
@@ -251,7 +255,22 @@ class IterIT:
 
         return ProxyScorer(self.proxy_engine, score_rows, lengths)
 
-    def _pick(self, candidates: RowArray, newest: pd.DataFrame, number: int) -> pd.DataFrame:
+    def _signals(
+        self, encoded: "EncodedRecords", template: "Template", limit: int | None
+    ) -> "QuerySignals | None":
+        """Return what asks the model about the query in each round."""
+        if self.query is None:
+            return None
+        from iterit.training.queries.query_signals import QuerySignals
+
+        return QuerySignals(
+            self.settings.mode, self.records, self.query, encoded, template, limit, self.settings.seed,
+            self.show_progress,
+        )  # fmt: skip
+
+    def _pick(
+        self, candidates: RowArray, newest: pd.DataFrame, number: int, signals: Signals | None = None
+    ) -> pd.DataFrame:
         """Pick from candidates; n-grams are counted once, when they are first needed."""
         from iterit.ngrams.ngram_counts import count_ngrams
         from iterit.selection.orders.left_out import scores_of_left_out
@@ -263,7 +282,7 @@ class IterIT:
                 self.records.responses, tokens=self.settings.tokens, end_of_text=self._appended
             )
         settings: dict[str, Any] = dict(self.settings.selection)
-        given = dict(self._given)
+        given = self._given | (signals or {})
         if self.settings.mode == "banded":
             settings |= {"low_quantile": 0.0, "high_quantile": 1.0}  # the candidates are those of the band
         elif self.settings.mode == "learnable":
@@ -288,7 +307,8 @@ class IterIT:
         )
         self._score_left = partial(
             scores_of_left_out, how=SelectionSettings.of(**settings), counts=self._counts,
-            candidates=candidates, picked=selection.rows, ifd=newest["ifd"], values=given.get("values"),
+            candidates=candidates, picked=selection.rows, ifd=newest["ifd"],
+            values=given.get("values", np.full(len(newest), np.nan) if "similarities" in given else None),
         )  # fmt: skip
         selection.table.attrs["n_compromises"] = sum(selection.compromises.values())
         return selection.table
@@ -302,20 +322,21 @@ class IterIT:
         if "embeddings" in needs and "embeddings" not in self._given:
             problem = f"the mode {self.settings.mode!r} compares records by embeddings, which are missing"
             raise ParameterError(problem, parameter="embeddings")
-        if self.settings.mode in NOT_IN_ROUNDS:
+        asks = self.settings.mode in QUERY_MODES
+        if asks and self.query is None:
             raise ParameterError(
-                f"the mode {self.settings.mode!r} is not for rounds: its query would be asked anew of each"
-                " round's model, by gradients or vectors of all records",
-                parameter="mode",
-                received=self.settings.mode,
-                fix="pick once, by `iterit select` or iterit.select, and train on what was picked",
+                f"{param('mode', self.settings.mode)} picks by examples of what the model is to learn",
+                parameter="query",
+                received=None,
+                fix=f"pass some tens of them as {param('query')}",
             )
-        if self.settings.mode == "learnable" and self.proxy_engine is not None:
-            problem = (
-                "the mode 'learnable' compares losses of the model that is trained with earlier ones of it"
-            )
+        if self.query is not None and not asks:
+            modes = " and ".join(param("mode", mode) for mode in QUERY_MODES)
+            problem = f"{param('query')} is for {modes} only"
+            raise ParameterError(problem, parameter="query", received=self.query, fix="omit it")
+        if (asks or self.settings.mode == "learnable") and self.proxy_engine is not None:
             raise ParameterError(
-                problem,
+                f"the mode {self.settings.mode!r} asks the model that is trained; a proxy cannot answer",
                 parameter="proxy_engine",
                 received=self.proxy_engine,
                 fix="omit it, or use another mode",
@@ -324,7 +345,6 @@ class IterIT:
 
     def _identity(self, template: "Template", limit: int | None) -> dict[str, object]:
         """Return what decides the picks, for checkpoints; later settings only where they are used."""
-        said = hashlib.sha256("".join(self.records.digests).encode()).hexdigest()[:16]
         later = {one.name: one.default for one in fields(RoundSettings) if one.name in LATER_SETTINGS}
         bounds = ("confidence", "missed_share", "check_share")  # earlier checkpoints know none
         unused = bounds if self.settings.window != "bounded" else ()
@@ -340,12 +360,13 @@ class IterIT:
             **settings,
             "selection": {name: shortened_argument(value) for name, value in self._given.items()},
             "epochs_per_round": self.epochs_per_round,
-            "records": said,
+            "records": _said(self.records),
             "rows": hashlib.sha256(self.rows.tobytes()).hexdigest()[:16],
             "template": template.fingerprint,
             "max_tokens": limit,
             "score_dtype": self.score_dtype,
             "scored_by": "trainer" if self.engine is None else type(self.engine).__name__,
+            **({} if self.query is None else {"query": _said(self.query)}),
         }
 
     def _described(self, encoded: "EncodedRecords") -> pd.DataFrame:
@@ -369,31 +390,6 @@ class IterIT:
         return known | training_facts(trainer, n_items)
 
 
-def _records_of(records: RecordsLike) -> Records:
-    """Read records, or make them of rows; say what is excluded and what is not read."""
-    made = records if isinstance(records, Records) else _made_of(records)
-    for note in made.notes():
-        warnings.warn(note, ExcludedRowsWarning, stacklevel=3)
-    return made
-
-
-def _made_of(records: object) -> Records:
-    """Make records of paths or of rows."""
-    listed = [records] if is_path(records) else records if isinstance(records, list | tuple) else []
-    n_paths = sum(map(is_path, listed))
-    if n_paths and n_paths == len(listed):
-        return read_records(cast("Sequence[str | Path]", listed))
-    if n_paths or not is_iterable(records):
-        allowed = "Records, paths of their files, or rows, and not paths beside rows"
-        raise ParameterError(parameter="records", received=records, allowed=allowed)
-    return Records.from_rows(cast("Iterable[Mapping[str, object]]", records))
-
-
-def _engine_of(engine: object) -> "Engine | None":
-    """Refuse what scores nothing."""
-    from debias.inference.engine import Engine
-
-    if not isinstance(engine, Engine | None):
-        allowed = "an engine, such as TransformersEngine('a-small-model'), or omitted"
-        raise ParameterError(parameter="proxy_engine", received=engine, allowed=allowed)
-    return engine
+def _said(records: Records) -> str:
+    """Return a digest of what records say."""
+    return hashlib.sha256("".join(records.digests).encode()).hexdigest()[:16]

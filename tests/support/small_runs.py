@@ -12,7 +12,7 @@ from typing import Any
 import torch
 import transformers
 
-from iterit.training.trainer import IterIT
+from iterit.training.trainer import QUERY_MODES, IterIT
 from tests.support.tiny_models import byte_tokenizer, tiny_model
 
 WORDS = ["Who", "wrote", "the", "book", "How", "many", "planets", "are", "there", "in", "Nile", "good", "bad"]
@@ -108,8 +108,8 @@ class KillAt(transformers.TrainerCallback):
             os.kill(os.getpid(), signal.SIGKILL)
 
 
-def main(folder: str, step: str = "-1", where: str = "nowhere") -> None:
-    """Train, or resume a killed run, and write picks and weights."""
+def main(folder: str, step: str = "-1", where: str = "nowhere", mode: str = "published") -> None:
+    """Train, or resume a killed run, and write picks and weights; a mode that picks by a query has one."""
     warnings.simplefilter("ignore")
     torch.set_num_threads(1)
     processes = int(os.environ.get("WORLD_SIZE", "1"))
@@ -117,7 +117,8 @@ def main(folder: str, step: str = "-1", where: str = "nowhere") -> None:
         trainer = trainer_of(folder, model_of("qwen2"), ddp_backend="gloo", per_device_train_batch_size=2)
     else:
         trainer = trainer_of(folder, model_of(), save_total_limit=1)
-    rounds = rounds_in(trainer, cache=Path(folder) / "scores")
+    query = rows(60)[-4:] if mode in QUERY_MODES else None
+    rounds = rounds_in(trainer, cache=Path(folder) / "scores", mode=mode, query=query)
     trainer.add_callback(KillAt(trainer, int(step), where))
     from iterit.training.saving.whole_checkpoints import last_whole_checkpoint
 

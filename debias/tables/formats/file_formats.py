@@ -227,3 +227,8 @@ def write_atomically(path: str | os.PathLike[str], write: Callable[[Path], objec
             write(temporary)
     except (OSError, UnicodeEncodeError) as error:
         raise TableError(f"cannot be written: {error}", file=target) from error
+
+
+def has_a_line_a_row(path: Path, format: str | None) -> bool:
+    """Tell whether lines are rows; samples of lm-evaluation-harness may have several lines for a row."""
+    return ending_of(path) != ".jsonl" or (format or infer_format(path)) == "json"

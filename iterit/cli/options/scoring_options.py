@@ -109,7 +109,7 @@ class ScoringOptions(TemplateOptions):
         from iterit.scoring.answer_losses import answer_losses
         from iterit.scoring.loss_drop import loss_drop
         from iterit.scoring.representations import query_similarities, record_vectors
-        from iterit.training.query_steps import trained_on
+        from iterit.training.queries.query_steps import trained_on
 
         if engine.engine != "transformers":
             raise ParameterError(

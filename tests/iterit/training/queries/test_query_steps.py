@@ -11,7 +11,7 @@ from iterit.records.instruction_records import Records
 from iterit.scoring.answer_losses import answer_losses
 from iterit.scoring.loss_drop import loss_drop
 from iterit.templates.named_templates import template_for
-from iterit.training.query_steps import trained_on
+from iterit.training.queries.query_steps import trained_on
 from tests.support.refusals import refused
 from tests.support.small_runs import rows
 from tests.support.small_templates import CHATML, STRICT, chat_tokenizer

@@ -4,6 +4,7 @@ Adding a log-bias to the logarithm of a probability multiplies the probability b
 ratios of factors matter, so the largest is 1 and every corrected value stays in [0, 1].
 """
 
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -98,6 +99,7 @@ class LogBiasDebiaser(BaseDebiaser):
         given = match.y
         match, probabilities, counted, parts, _ = weighted_rows(match, probabilities, sample_weight)
         objective = scaled_goal(objective, parts)
+        started = time.perf_counter()
         found = descend_log_bias(
             probabilities,
             probabilities,
@@ -108,12 +110,15 @@ class LogBiasDebiaser(BaseDebiaser):
             pair_searches=self.pair_searches,
         )
         highest = highest_of(objective, found.objective, self.tolerance)
-        near, n_evaluations = [found.biases], found.n_evaluations
-        if not found.interrupted and objective.is_feasible(found.objective):
-            near, n_more = near_biases(
-                probabilities, probabilities, match.y, objective, found.biases, highest
-            )
-            n_evaluations += n_more
+        near, n_more, interrupted = [found.biases], 0, found.interrupted
+        if not interrupted and objective.is_feasible(found.objective):
+            try:
+                near, n_more = near_biases(
+                    probabilities, probabilities, match.y, objective, found.biases, highest
+                )
+            except KeyboardInterrupt:  # what the descent found is kept
+                interrupted = True
+        seconds = time.perf_counter() - started
         family, choices = _family_of(near)
         problem = build_problem(probabilities, match.y, family, objective)
         support = np.bincount(given[counted], minlength=problem.n_classes)
@@ -123,11 +128,11 @@ class LogBiasDebiaser(BaseDebiaser):
         if not best.beats(identity):
             best = identity
         ties: NearTies | None = None
-        if len(choices) > 1 or (problem.objective.is_feasible(best.objective) and not found.interrupted):
+        if not interrupted and problem.objective.is_feasible(best.objective):
             tied = dict.fromkeys([best.choice, *map(tuple, choices[1:].tolist())])
             ties = extremes([tie_of(problem, choice) for choice in tied], highest, self.tolerance)
             best = problem.candidate(ties.rows[0].choice)
-        result = SearchResult(best, n_evaluations, found.seconds, found.interrupted, near=ties)
+        result = SearchResult(best, found.n_evaluations + n_more, seconds, interrupted, near=ties)
         by_column = [family[index] for index in best.choice]
         fitted = FittedCorrection.of(
             match,

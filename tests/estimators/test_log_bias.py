@@ -222,3 +222,18 @@ def test_interrupted_it_keeps_the_best_and_says_so(biased, monkeypatch):
     assert calls
     assert debiaser.interrupted_
     assert debiaser.objective_value_ < debiaser.baseline_objective_value_
+
+
+def test_interrupted_while_it_looks_for_near_ties_it_keeps_what_was_found(biased, monkeypatch):
+    from debias.estimators import log_bias
+
+    whole = LogBiasDebiaser(n_starts=2).fit(*biased)
+
+    def interrupted(*arguments):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(log_bias, "near_biases", interrupted)
+    with pytest.warns(InterruptedWarning):
+        debiaser = LogBiasDebiaser(n_starts=2).fit(*biased)
+    assert debiaser.interrupted_ and debiaser.near_ties_ is None
+    assert debiaser.objective_value_ == whole.objective_value_

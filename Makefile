@@ -31,7 +31,7 @@ export NUMBA_CACHE_DIR = $(CURDIR)/.numba-cache/$(DEPENDENCIES)
 KERNELS := $(shell grep -rl --include='*.py' 'import compiled' debias iterit) debias/compilation.py
 NUMBA_STAMP := .numba-cache/$(DEPENDENCIES)/.stamp
 
-.PHONY: install demo test coverage test-slow test-packaging test-vllm test-harness test-ray drill fuzz lint format types docs docs-check docs-write experiments test-browser check clean
+.PHONY: install demo test coverage test-slow test-packaging test-vllm test-harness test-ray drill fuzz lint format types docs docs-check docs-write experiments test-browser audit check clean
 
 ifeq ($(VENV),)
 $(error DEPENDENCIES must be pinned, lowest or newest, got $(DEPENDENCIES))
@@ -157,8 +157,14 @@ docs-write: install
 	$(BIN)/python -m tests.test_docs
 	$(BIN)/python -m tests.pages.test_notebooks
 
+# Known vulnerabilities of what is installed, asked of the database of the Python Packaging Authority: needs the internet.
+audit: install
+	$(PYTHON) -m venv .venv-audit
+	.venv-audit/bin/$(PIP_INSTALL) pip-audit
+	.venv-audit/bin/pip-audit --progress-spinner off --path "$$($(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')"
+
 # What continuous integration runs.
 check: lint types test
 
 clean:
-	rm -rf .venv .venv-lowest .venv-newest $(VLLM_VENV) $(HARNESS_VENV) $(RAY_VENV) .numba-cache build dist demo-output site .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage
+	rm -rf .venv .venv-audit .venv-lowest .venv-newest $(VLLM_VENV) $(HARNESS_VENV) $(RAY_VENV) .numba-cache build dist demo-output site .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage

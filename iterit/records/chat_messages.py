@@ -162,6 +162,8 @@ def _carrying(message: Message, fields: Fields) -> Message:
     carried: dict[str, object] = {name: _thought(fields, name) for name in THOUGHTS}
     carried |= {name: fields.first(name) for name in _NAMES}
     others = {name: value for name, value in carried.items() if not is_empty(value)}
+    if "name" in others and message.role != "tool":  # hardly a template says who speaks
+        fields.give_back("name")
     return replace(message, is_trained=_is_trained(fields, message.role), others=others)
 
 

@@ -229,6 +229,10 @@ def _check_meaning(fields: Fields, messages: Sequence[Message], kind: str) -> No
         if flag(value) is not None and not is_class:
             problem = f"{name} is {value}, which says whether the answer is wanted"
             raise RefusedRow("preference label", f"{problem}; rename the field if it is a class")
+    for name in ("chosen", "rejected"):
+        if isinstance(left.get(name), bool):
+            problem = f"{name} is {left[name]}, which says whether the answer is wanted"
+            raise RefusedRow("preference label", problem)
 
 
 def _check_turns(messages: Sequence[Message]) -> None:

@@ -1,10 +1,11 @@
 """Refuses trainers with which rounds are impossible, before anything is scored."""
 
 import math
+import warnings
 
 from transformers import Trainer
 
-from debias.errors import ParameterError
+from debias.errors import DebiasWarning, ParameterError
 from debias.inference.models.causality import check_causal
 from iterit.training.trainer_parts import model_of
 
@@ -35,8 +36,22 @@ def check_trainer(trainer: Trainer, epochs_per_round: int = 1) -> None:
     if hasattr(trainer, "rounds"):
         raise ParameterError("the trainer already has rounds", parameter="trainer", fix="make a new trainer")
     check_training(trainer, epochs_per_round)
+    _note_order(trainer)
     if not (trainer.is_fsdp_enabled or trainer.is_deepspeed_enabled):  # they hold only parts of the weights
         check_causal(model_of(trainer))
+
+
+def _note_order(trainer: Trainer) -> None:
+    """Warn of an order of rows that was asked for, and that rounds have of their own."""
+    given = trainer.args
+    order = getattr(given, "train_sampling_strategy", "random")
+    if order != "random" or getattr(given, "group_by_length", False):  # the name in earlier releases
+        asked = f"train_sampling_strategy={order!r}" if order != "random" else "group_by_length"
+        warnings.warn(
+            f"a round trains its picks in an order of its own, and {asked} is not followed.",
+            DebiasWarning,
+            stacklevel=4,
+        )
 
 
 def check_training(trainer: Trainer, epochs_per_round: int = 1) -> None:

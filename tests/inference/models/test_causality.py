@@ -45,6 +45,14 @@ def test_others_are_refused_wherever_they_would_score(name):
             TransformersEngine(model, byte_tokenizer())
 
 
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_bert_is_found_out_in_low_precision(dtype):
+    torch.manual_seed(0)
+    config = transformers.BertConfig(**BERT.to_dict() | {"initializer_range": 0.3})
+    with refused(ModelError, received="BertLMHeadModel"):
+        check_causal(transformers.BertLMHeadModel(config).to(dtype))
+
+
 def test_bert_as_a_decoder_is_causal():
     torch.manual_seed(0)
     check_causal(

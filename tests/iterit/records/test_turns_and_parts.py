@@ -167,3 +167,15 @@ def test_a_turn_with_an_empty_input_asks_its_instruction():
     ]
     both = {"conversation": [{"instruction": "q", "input": "x", "output": "a"}]}
     assert reasons(both) == {"unknown role": 1}
+
+
+def test_who_speaks_is_named_as_not_read_but_of_a_tool():
+    turns = [ASKED | {"name": "Ann"}, SAID, {"role": "tool", "content": "3", "name": "weather"}, SAID]
+    records = Records.from_rows([{"messages": turns}])
+    assert records.unread_counts == {"messages.name": 1}
+    assert records[0].messages[2].others == {"name": "weather"}
+
+
+@pytest.mark.parametrize("mark", [{"chosen": False}, {"chosen": True}, {"rejected": True}])
+def test_a_mark_of_preference_refuses_the_row(mark):
+    assert reasons({"prompt": "q", "response": "a"} | mark) == {"preference label": 1}

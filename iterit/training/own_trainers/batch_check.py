@@ -162,8 +162,9 @@ class BatchCheck:
             )
         if not self._has_labels and self._unseen_loss:
             warnings.warn(
-                f"{self._unseen_loss} computes its loss outside the model, so whether it trains the answers"
-                " alone is not checked: labels of -100 must not count.",
+                f"{self._unseen_loss} gives the model no labels: its loss is computed elsewhere, if at all,"
+                " and whether it trains the answers alone is not checked; labels of"
+                f" {IGNORED} must not count.",
                 DebiasWarning,
                 stacklevel=4,
             )

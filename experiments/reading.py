@@ -364,6 +364,15 @@ def text_files(cases: Path | None) -> Iterator[Instance]:
         "tsv": "text\tlabel\nsame\tWorld\nsame\tSports\nother\tWorld\n",
     }.items():
         yield Instance(kind, suffix, lambda f, s=suffix, t=text: said_of_twins(write(f, f"t.{s}", t)), True)
+    kind = "texts: objects in place of a text"
+    for name, value in {"object": {"en": "a"}, "messages": [{"role": "user"}], "lists": [["a"]]}.items():
+        line = json.dumps({"text": value, "label": "World"})
+        yield Instance(
+            kind,
+            name,
+            lambda f, t=line: load_split(Task("mine", NAMES), "opt", data=write(f, "t.jsonl", t)),
+            REFUSED,
+        )
     kind = "task file of a wrong shape"
     for name, text in {
         "deep": "labels = " + "[" * 3000 + "]" * 3000,
@@ -507,6 +516,42 @@ def record_meaning(cases: Path | None) -> Iterator[Instance]:
             ({"messages": [asked | {"content": "<image>a"}, said], "images": ["a.png"]}, REFUSED),
             ({"messages": [asked, said], "label": False}, REFUSED),
             ({"prompt": "a", "chosen": "b", "rejected": "c"}, REFUSED),
+        ],
+        "records: answers within a prompt": [
+            ({"prompt": [asked, said, more[0]], "completion": [more[1]]},
+             ["user: a", "assistant: b", "user: c", "assistant: d*"]),
+            ({"prompt": [asked], "completion": [said]}, two),
+            ({"prompt": [asked, said], "completion": []}, REFUSED),
+        ],
+        "records: preferences after earlier turns": [
+            ({"messages": [asked, said, more[0]], "chosen": said, "rejected": more[1]}, REFUSED),
+            ({"prompt": [asked, said, more[0]], "chosen": [said], "rejected": [more[1]]}, REFUSED),
+            ({"prompt": "a", "response": "b", "chosen": False}, REFUSED),
+        ],
+        "records: pairs of a role and a text": [
+            ({"conversations": [["user", "a"], ["assistant", "b"]]}, two),
+            ({"conversations": ["human", "a", "gpt", "b"]}, two),
+            ({"instruction": "c", "output": "d", "history": [["user", "a"], ["bot", "b"]]}, four),
+            ({"conversations": [["user", "a"], ["c", "d"]]},
+             ["user: user", "assistant: a*", "user: c", "assistant: d*"]),
+        ],
+        "records: parts of messages": [
+            ({"messages": [asked, said | {"content": [{"type": "text", "text": "b", "train": False}]}]},
+             REFUSED),
+            ({"messages": [asked, said | {"content": [{"type": "text", "text": "b", "weight": 0}]}]},
+             REFUSED),
+            ({"messages": [asked, said | {"content": [{"type": "text", "text": "b", "weight": 1}]}]}, two),
+        ],
+        "records: objects of missing values": [
+            ({"messages": [asked, said | {"tool_calls": [{"name": None, "arguments": None}]}]}, two),
+            ({"messages": [asked, said], "image": {"bytes": None, "path": None}}, two),
+            ({"messages": [asked, said | {"thinking": [], "reasoning_content": " "}]}, two),
+            ({"messages": [asked, said], "tools": [None]}, two),
+        ],
+        "records: bytes of another encoding": [
+            ({"question": "a", "answer": b"\xff"}, REFUSED),
+            ({"question": "gr\xf6\xdfer".encode("latin-1"), "answer": "b"}, REFUSED),
+            ({"question": b"a", "answer": b"b"}, two),
         ],
         "records: answers that are no text": [
             ({"question": "a", "answer": 2}, ["user: a", "assistant: 2*"]),

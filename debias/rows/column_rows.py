@@ -3,7 +3,8 @@
 import csv
 import io
 import re
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Hashable, Iterable, Iterator
 from contextlib import contextmanager
 from itertools import count, repeat
 from pathlib import Path
@@ -47,11 +48,12 @@ def read_delimited(open_file: Open, delimiter: str | None, file: object) -> Iter
     """
     with open_file() as stream, _long_fields():
         text = io.TextIOWrapper(stream, encoding="utf-8", errors="surrogateescape", newline="")
-        header = text.readline(LONGEST_ROW)
-        n_before = 0
+        header, n_before = text.readline(LONGEST_ROW), 0
+        while header and not header.strip():
+            header, n_before = text.readline(LONGEST_ROW), n_before + 1
         named, is_named = named_delimiter(header)
         if is_named and delimiter is None:
-            delimiter, header, n_before = named, text.readline(LONGEST_ROW), 1
+            delimiter, header, n_before = named, text.readline(LONGEST_ROW), n_before + 1
         delimiter = delimiter or likely_delimiter(header)
         taken: list[str] = []
         lines = csv.reader(_with_first(header, text, taken), delimiter=delimiter, strict=True)
@@ -68,7 +70,7 @@ def read_delimited(open_file: Open, delimiter: str | None, file: object) -> Iter
                 continue
             if names is None:
                 names = cells or []
-                if not names or len(set(names)) < len(names):
+                if not names or repeated_name(names) is not None:
                     raise RecordsError("the first line must name each column once", received=names, file=file)
             elif cells is None:
                 return
@@ -133,6 +135,7 @@ def read_batches(file: Path) -> "Iterator[pa.RecordBatch]":
     try:
         if file.suffix.lower() == ".parquet":
             with ParquetFile(file) as table:
+                _check_names(table.schema_arrow.names, file)
                 yield from table.iter_batches(batch_size=_BATCH_ROWS)
             return
         with pa.memory_map(str(file)) as source:
@@ -142,10 +145,13 @@ def read_batches(file: Path) -> "Iterator[pa.RecordBatch]":
             source.seek(0)
             try:
                 reader = pa.ipc.open_file(source)
+                _check_names(reader.schema.names, file)
                 batches = map(reader.get_batch, range(reader.num_record_batches))
             except pa.ArrowInvalid:
                 source.seek(0)
-                batches = iter(pa.ipc.open_stream(source))
+                stream = pa.ipc.open_stream(source)
+                _check_names(stream.schema.names, file)
+                batches = iter(stream)
             for batch in batches:
                 batch.validate(full=True)
                 for start in range(0, len(batch), _BATCH_ROWS):
@@ -153,6 +159,24 @@ def read_batches(file: Path) -> "Iterator[pa.RecordBatch]":
     except (pa.ArrowException, MemoryError, RecursionError, OverflowError) as error:
         problem = f"the file cannot be read as {file.suffix[1:]}: {str(error)[:200]}"
         raise RecordsError(problem, file=file, fix="get the file again") from error
+
+
+def _check_names(names: list[str], file: Path) -> None:
+    """Raise RecordsError where two columns have one name: a row could keep only one of them."""
+    if (name := repeated_name(names)) is not None:
+        fix = "rename one of them, or write the file without it"
+        raise RecordsError("two columns have this name", received=name, column=name, file=file, fix=fix)
+
+
+def repeated_name(names: Iterable[Hashable]) -> Hashable | None:
+    """Return the first name that comes a second time, None where each is another.
+
+    Examples
+    --------
+    >>> repeated_name(["text", "label", "text"]), repeated_name(["text", "label"])
+    ('text', None)
+    """
+    return next((name for name, number in Counter(names).items() if number > 1), None)
 
 
 def read_columns(file: Path) -> Iterator[RawRow]:

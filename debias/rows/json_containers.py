@@ -20,6 +20,7 @@ _ABOUT = _FORM | {
     "timestamp", "title", "total", "type", "updated", "url",
 }  # fmt: skip
 """Fields beside the rows of a whole file that say something of the file."""
+_SAVE_ROWS = "save the rows alone, as a list, or write one object per line (.jsonl)"
 
 
 def rows_of_object(value: Mapping[str, Any], is_line: bool = False) -> Iterator[Any] | None:
@@ -36,7 +37,8 @@ def rows_of_object(value: Mapping[str, Any], is_line: bool = False) -> Iterator[
     Raises
     ------
     RecordsError
-        It has rows in a field such as "data", and fields beside them that are not known to be of the file.
+        It has rows in a field such as "data", and fields beside them that are not known to be of the file;
+        or it may be one conversation of pairs as well as many of one pair.
 
     Examples
     --------
@@ -64,13 +66,17 @@ def rows_of_object(value: Mapping[str, Any], is_line: bool = False) -> Iterator[
     if lists and len(lists) == len(value) and len(set(map(len, lists.values()))) == 1:
         if is_line or any(map(_has_messages, lists.values())):
             return None
+        if len(lists) == 1 and all(map(_is_pair, *lists.values())):
+            name = next(iter(lists))
+            problem = f"the object may be one row with {len(lists[name])} pairs in {name!r}, or as many rows"
+            raise RecordsError(problem, received=name, fix=_SAVE_ROWS)
         return (dict(zip(value, row, strict=True)) for row in zip(*lists.values(), strict=True))
     if wrapper is not None and not is_line:
         names = ", ".join(map(shortened, beside[:3]))
         raise RecordsError(
             f"the object may be one row, or hold rows in {wrapper!r}: beside them is {names}",
             received=beside,
-            fix="save the rows alone, as a list, or write one object per line (.jsonl)",
+            fix=_SAVE_ROWS,
         )
     if not value or not all(isinstance(inner, Mapping) and inner for inner in value.values()):
         return None
@@ -78,6 +84,11 @@ def rows_of_object(value: Mapping[str, Any], is_line: bool = False) -> Iterator[
     if all(str(key).isdecimal() for key in keys) and all(list(inner) == keys for inner in value.values()):
         return ({name: inner[key] for name, inner in value.items()} for key in keys)
     return None if is_line else ({"id": key, **inner} for key, inner in value.items())
+
+
+def _is_pair(value: object) -> bool:
+    """Tell whether a value is two texts: a question with its answer, or a row of two."""
+    return isinstance(value, list) and len(value) == 2 and _are(str, value)
 
 
 def _of_cells(names: list[Any], cells: list[Any]) -> Any:

@@ -15,6 +15,8 @@ from debias.rows.json_containers import rows_of_object
 
 LONGEST_ROW = 2**25
 """Characters of a row, or of a field of a table."""
+RAW_BYTES = "base64"
+"""The only field of an object that stands for bytes that are no text in UTF-8."""
 _LONGEST_WHOLE = 2**27
 _MOST_VALUES = 2**23
 _SPACE = " \t\r\n"
@@ -52,6 +54,7 @@ def row_of_text(number: int, text: str) -> RawRow:
     >>> row_of_text(7, '{"n": 1}'), row_of_text(8, "[" * 10**5).refused
     (RawRow(line=7, text='{"n": 1}', value={'n': 1}, refused=''), 'not JSON')
     """
+    text = text.removeprefix("\ufeff")  # files that were joined have one at the beginning of each
     if len(text) > LONGEST_ROW or n_values(text) > _MOST_VALUES:
         return RawRow(number, as_unicode(text[:LONGEST_ROW]), None, "too large")
     try:
@@ -72,12 +75,16 @@ def row_of_value(number: int, value: object) -> RawRow:
 
 
 def to_json(value: object) -> str:
-    """Return a row as a JSON text; values that JSON does not have (dates, bytes) become strings.
+    r"""Return a row as a JSON text; values that JSON does not have (dates, bytes in UTF-8) become strings.
+
+    Other bytes become an object, so that no one takes their base64 for a text.
 
     Examples
     --------
     >>> to_json({"output": "Größe", "n": 1})
     '{"output": "Größe", "n": 1}'
+    >>> to_json([b"no", b"\xff"])
+    '["no", {"base64": "/w=="}]'
     """
     text = _WRITER.encode(value)
     try:
@@ -95,7 +102,7 @@ def _plain(value: object) -> object:
         try:
             return value.decode()
         except UnicodeDecodeError:
-            return codecs.encode(value, "base64").decode().replace("\n", "")
+            return {RAW_BYTES: codecs.encode(value, "base64").decode().replace("\n", "")}
     return value.tolist() if hasattr(value, "tolist") else str(value)
 
 

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple, cast
 
 from debias.errors import RecordsError
-from debias.rows.column_rows import read_columns, read_delimited
+from debias.rows.column_rows import read_columns, read_delimited, repeated_name
 from debias.rows.json_rows import RawRow, read_json
 
 LINES = (".jsonl", ".ndjson")
@@ -74,7 +74,8 @@ def find_files(path: str | os.PathLike[str]) -> list[RowFile]:
     found = [one for one in matching if not one.name.startswith(_HIDDEN[1:])]
     if not found:
         raise RecordsError("no file matches the pattern", file=path, fix="check the pattern")
-    return [file for one in found for file in find_files(one)]
+    files = [file for one in found for file in find_files(one)]
+    return list({os.path.abspath(file.path): file for file in files}.values())  # ** matches folders, too
 
 
 def _files_in(folder: Path) -> list[RowFile]:
@@ -162,8 +163,18 @@ def read_rows(path: str | os.PathLike[str]) -> Iterator[RawRow]:
 
 
 def readable(paths: Sequence[str | os.PathLike[str]]) -> list[RowFile]:
-    """Return the files that some paths mean, see :func:`find_files`."""
-    return [file for path in paths for file in find_files(path)]
+    """Return the files that some paths mean, see :func:`find_files`.
+
+    Raises
+    ------
+    RecordsError
+        As there, or a file is meant twice: its rows would count twice.
+    """
+    found = [file for path in paths for file in find_files(path)]
+    if (again := repeated_name(os.path.abspath(file.path) for file in found)) is not None:
+        raise RecordsError("the file is named twice, and its rows would count twice", file=again,
+                           fix="name it once")  # fmt: skip
+    return found
 
 
 def _open(file: Path) -> BinaryIO:

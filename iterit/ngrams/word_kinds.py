@@ -25,6 +25,7 @@ CHARACTERS_PER_WORD = {
 }  # fmt: skip
 """Scripts without spaces between words: how many characters say as much as a word of English, about."""
 
+_INVISIBLE = re.compile("[\u00ad\u2060\ufeff]")  # soft hyphen, word joiner, byte order mark: within words
 JOINING_CHARACTERS = r"[\p{L}\p{N}\p{Pc}]"
 EXTENDING_CHARACTERS = r"[\p{M}\u200c\u200d]"
 ALONE_CHARACTERS = "[" + "".join(rf"\p{{Script={name}}}" for name in CHARACTERS_PER_WORD) + "]"
@@ -66,9 +67,9 @@ def word_kind(name: str) -> WordKind:
         - "published": lower case, runs of two or more characters of ``\w``, as in scikit-learn's
           CountVectorizer (``(?u)\b\w\w+\b``) and so in the published code.
         - "unicode": the same words where words are written with spaces, in NFKC and case-folded, but
-          marks stay with their letters (Hindi, Arabic, accents), and in scripts without spaces between
-          words (Chinese, Japanese, Thai, ...) each character is a word. A text without any word, such
-          as "B", "5" or an emoji, is cut into its characters.
+          marks stay with their letters (Hindi, Arabic, accents), soft hyphens are omitted, and in scripts
+          without spaces between words (Chinese, Japanese, Thai, ...) each character is a word. A text
+          without any word, such as "B", "5" or an emoji, is cut into its characters.
         - "every": as "unicode", and words of one letter or digit are words everywhere.
 
     Raises
@@ -109,7 +110,7 @@ def characters(text: str) -> list[str]:
 def _fold(text: str) -> str:
     if text.isascii():
         return text.lower()
-    return unicodedata.normalize("NFKC", text).casefold()
+    return unicodedata.normalize("NFKC", _INVISIBLE.sub("", text)).casefold()
 
 
 def _every_character() -> str:

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from debias.rows.json_rows import to_json
-from iterit.records.row_fields import Fields, RefusedRow, parsed, written
+from iterit.records.row_fields import Fields, RefusedRow, flag, is_empty, parsed, written
 
 _ROLES = {
     name: role
@@ -105,7 +105,31 @@ def read_turns(turns: object, unread: set[str]) -> tuple[Message, ...]:
         raise RefusedRow("wrong type", f"messages are {type(turns).__name__}")
     if len(turns) > 1 and len(turns) % 2 == 0 and all(isinstance(turn, str) for turn in turns):
         turns = [turns[place : place + 2] for place in range(0, len(turns), 2)]
-    return tuple(message for turn in turns for message in _messages(turn, unread))
+    return tuple(message for turn in with_roles(turns) for message in _messages(turn, unread))
+
+
+def with_roles(turns: Sequence[object]) -> Sequence[object]:
+    """Return turns as they are, or as messages where each is a pair of a role and a text.
+
+    Pairs of a question and its answer do not all begin with the name of a role.
+
+    Examples
+    --------
+    >>> with_roles([["user", "Hi"], ["bot", "Hello"]])
+    [{'role': 'user', 'content': 'Hi'}, {'role': 'bot', 'content': 'Hello'}]
+    >>> with_roles([["user", "Hi"], ["Who?", "Me"]])
+    [['user', 'Hi'], ['Who?', 'Me']]
+    """
+    pairs = [turn for turn in turns if isinstance(turn, list | tuple) and len(turn) == 2]
+    roles = {_role(pair[0]) for pair in pairs}
+    if len(pairs) < len(turns) or None in roles or not {"user", "assistant"} <= roles:
+        return turns
+    return [dict(zip(("role", "content"), pair, strict=True)) for pair in pairs]
+
+
+def _role(said: object) -> str | None:
+    """Return the role that a name means; None where it is none."""
+    return _ROLES.get(said.strip().lower()) if isinstance(said, str) else None
 
 
 def _messages(turn: object, unread: set[str]) -> list[Message]:
@@ -119,10 +143,10 @@ def _messages(turn: object, unread: set[str]) -> list[Message]:
     said = fields.first("role", "from")
     if said is None and not ({"role", "from"} & {str(name).lower() for name in turn}):
         return _named_by_role(fields, unread)
-    role = _ROLES.get(said.strip().lower()) if isinstance(said, str) else None
+    role = _role(said)
     if role is None:
         raise RefusedRow("unknown role", repr(said))
-    content = _content(fields)
+    content = _content(fields, role, unread)
     calls = _calls(fields.first("tool_calls"), fields.first("function_call"))
     if role == "call":
         if not (calls := _calls(content)):
@@ -135,9 +159,20 @@ def _messages(turn: object, unread: set[str]) -> list[Message]:
 
 def _carrying(message: Message, fields: Fields) -> Message:
     """Return a message with whether it is trained, and with thoughts and names."""
-    carried = {name: fields.first(name) for name in (*THOUGHTS, *_NAMES)}
-    others = {name: value for name, value in carried.items() if value not in (None, "")}
+    carried: dict[str, object] = {name: _thought(fields, name) for name in THOUGHTS}
+    carried |= {name: fields.first(name) for name in _NAMES}
+    others = {name: value for name, value in carried.items() if not is_empty(value)}
+    if "name" in others and message.role != "tool":  # hardly a template says who speaks
+        fields.give_back("name")
     return replace(message, is_trained=_is_trained(fields, message.role), others=others)
+
+
+def _thought(fields: Fields, name: str) -> str | None:
+    """Return a thought; a switch of that name is none, and stays unread."""
+    if isinstance(value := fields.first(name), bool):
+        fields.give_back(name)
+        return None
+    return None if is_empty(value) else written(value, name)
 
 
 def _note_unread(fields: Fields, messages: Sequence[Message], unread: set[str]) -> None:
@@ -180,6 +215,8 @@ def _named_by_role(fields: Fields, unread: set[str]) -> list[Message]:
         for name in (name for name, one in _ROLES.items() if one == role and name in fields)
         if (text := fields.text(name)) is not None and (text.strip() or role in ("user", "assistant"))
     ]
+    filled = {message.role for message in found if message.content.strip()}
+    found = [one for one in found if one.content.strip() or one.role not in filled]
     if [message.role for message in found if message.role != "system"] != ["user", "assistant"]:
         raise RefusedRow("unknown role", "a message without a role")
     calls = _calls(fields.first("tool_calls"), fields.first("function_call"))
@@ -188,15 +225,15 @@ def _named_by_role(fields: Fields, unread: set[str]) -> list[Message]:
     return found
 
 
-def _content(fields: Fields) -> str:
+def _content(fields: Fields, role: str, unread: set[str]) -> str:
     """Return the text of a message, which may be a list of parts."""
     content = fields.first("content", "value", "text")
     if isinstance(content, list | tuple):
-        return "".join(map(_part, content))
+        return "".join(_part(part, role, unread) for part in content)
     return written(content, "the content of a message") or ""
 
 
-def _part(part: object) -> str:
+def _part(part: object, role: str, unread: set[str]) -> str:
     """Return the text of one part of a message that is a list of parts."""
     if isinstance(part, str):
         return part
@@ -204,6 +241,13 @@ def _part(part: object) -> str:
         if part.get("type") in _MEDIA:
             raise RefusedRow("has images or other media", str(part["type"]))
         if part.get("type") in _TEXT_PARTS and isinstance(part.get("text"), str):
+            for name in part.keys() - {"type", "text"}:
+                if name in _TRAINED and role == "assistant" and flag(part[name]) is False:
+                    raise RefusedRow(
+                        "wrong type", f"a part of an answer has {name}: it is trained as a whole"
+                    )
+                if not is_empty(part[name]):
+                    unread.add(f"messages.content.{name}")
             return str(part["text"])
     raise RefusedRow("wrong type", "a part of a message is not a text")
 
@@ -213,12 +257,13 @@ def _calls(*given: object) -> tuple[Mapping[str, object], ...]:
     calls = []
     for value in map(parsed, given):
         for call in value if isinstance(value, list | tuple) else [value]:
-            if call in (None, ""):
+            if is_empty(call):
                 continue
             function = call.get("function", call) if isinstance(call, Mapping) else call
             if not isinstance(function, Mapping) or not isinstance(function.get("name"), str):
                 raise _no_call(call)
-            inner = {**function, "arguments": parsed(function.get("arguments", {}))}
+            arguments = parsed(function.get("arguments"))
+            inner = {**function, "arguments": {} if arguments in (None, "") else arguments}
             name = call.get("id") if isinstance(call, Mapping) and function is not call else None
             kept = {"id": name} if name else {}
             calls.append({**kept, "type": "function", "function": inner})
@@ -236,11 +281,11 @@ def _is_trained(fields: Fields, role: str) -> bool:
         value = fields.first(name)
         if value is None:
             continue
-        if value not in (0, 1):
+        if (is_kept := flag(value)) is None:
             raise RefusedRow("wrong type", f"{name} of a message must be 0 or 1, got {value!r}")
         if role == "assistant":
-            kept = kept and bool(value)
-        elif value:
+            kept = kept and is_kept
+        elif is_kept:
             fields.give_back(name)
     return kept
 
@@ -259,9 +304,8 @@ def read_tools(value: object) -> tuple[dict[str, object], ...]:
     ({'type': 'function', 'function': {'name': 'weather'}},)
     """
     value = parsed(value)
-    if value in (None, ""):
-        return ()
-    tools = [parsed(tool) for tool in (value if isinstance(value, list | tuple) else [value])]
+    listed = value if isinstance(value, list | tuple) else [value]
+    tools = [parsed(tool) for tool in listed if not is_empty(tool)]
     if not all(isinstance(tool, Mapping) for tool in tools):
         raise RefusedRow("wrong type", f"tools must be a list of objects, got {value!r}")
     return tuple(

@@ -8,12 +8,14 @@ import json
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 from debias.errors import ParameterError, RecordsError, param
 from debias.files.atomic_file import atomic_path
 from debias.settings import check_choice
 from iterit.records.instruction_records import Records
+from iterit.records.record_formats import parse_row
+from iterit.records.row_fields import RefusedRow
 
 TRAINERS = ("axolotl", "llama-factory")
 INFO = "dataset_info.json"
@@ -74,7 +76,8 @@ def shape_of(row: Mapping[str, object]) -> Shape:
         return Shape("alpaca", {meaning: name for meaning, name in known.items() if name in row})
     for question, answer in _PAIRS:
         if isinstance(row.get(question), str) and isinstance(row.get(answer), str):
-            return Shape("qa", {"prompt": question, "response": answer})
+            known = {"prompt": question, "response": answer}
+            return Shape("qa", known | {name: name for name in ("system", "history") if name in filled})
     raise ValueError(f"its fields are {', '.join(map(str, row))}"[:200])
 
 
@@ -100,6 +103,29 @@ def _shape_of_chat(chat: str, row: Mapping[str, object]) -> Shape:
     return Shape("messages", {"messages": chat}, role, content, names)
 
 
+def _check_same(row: Mapping[str, object], shape: Shape, format: str) -> None:
+    """Raise ValueError where the fields that an entry names do not say all that the row says."""
+    named = {name: row.get(name) for name in shape.columns.values()}
+    for name in named if shape.kind != "messages" else ():
+        if not isinstance(named[name], str | None) and name != shape.columns.get("history"):
+            raise ValueError(f"its {name} is {type(named[name]).__name__} and no text")
+    if not isinstance(named.get(shape.columns.get("history", "")), list | None):
+        raise ValueError("its history is no list")
+    if (chat := shape.columns.get("messages")) is not None:
+        turns = cast("list[dict[str, object]]", row[chat])
+        named[chat] = [{name: turn.get(name) for name in (shape.role, shape.content)} for turn in turns]
+    try:
+        said = parse_row(named)
+    except RefusedRow as refusal:
+        raise ValueError(f"without its other fields it has {refusal.reason}") from refusal
+    whole = parse_row(row, format)
+    if (said.messages, said.tools) != (whole.messages, whole.tools):
+        others = sorted(set(row) - set(named) - set(whole.unread))
+        raise ValueError(
+            f"it says more than {', '.join(named)}: {', '.join(others) or 'fields of messages'}"[:200]
+        )
+
+
 def common_shape(records: Records) -> Shape:
     """Return the shape that all records have; a field that only some have counts.
 
@@ -110,8 +136,10 @@ def common_shape(records: Records) -> Shape:
     """
     found: Shape | None = None
     for row in range(len(records)):
+        original = records.original(row)
         try:
-            own = shape_of(records.original(row))
+            own = shape_of(original)
+            _check_same(original, own, records.format)
         except ValueError as error:
             raise _no_entry(row, str(error)) from error
         if found is None:

@@ -9,8 +9,10 @@ from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from debias.errors import RecordsError, param
 from debias.rows.json_rows import RawRow
@@ -92,7 +94,10 @@ def read_picks(path: str | Path, pool: Records, picks_as: str = "auto") -> FileP
         readings = {"rows": lambda: _by_row(numbers, pool), "ids": lambda: _by_id(numbers, "id", pool)}
     else:
         readings = _readings_of(_values_of(file), pool)
-    found = _decided(file, pool, readings, picks_as)
+    try:
+        found = _decided(file, pool, readings, picks_as)
+    except RecordsError as error:
+        raise error.at(file=file) from error
     if not len(found.rows):
         raise RecordsError(
             f"none of its {found.n_unknown:,} picks is in the pool of {len(pool):,} records",
@@ -153,10 +158,12 @@ def _numbers_of(file: Path) -> list[object] | None:
         return None
     try:
         if ending == ".npy":
-            return list(np.load(file, allow_pickle=False).ravel().tolist())
+            return _listed(np.load(file, allow_pickle=False), file)
         if ending == ".txt":
             lines = file.read_text(encoding="utf-8-sig").split()
             return [int(one) if one.lstrip("-").isdecimal() else one for one in lines]
+    except RecordsError:
+        raise
     except (ValueError, EOFError, OSError) as error:
         if isinstance(error, FileNotFoundError):
             raise RecordsError("there is no such file", file=file) from error
@@ -164,6 +171,16 @@ def _numbers_of(file: Path) -> list[object] | None:
     values = _values_of(file)
     plain = [one for one in values if isinstance(one, int | str) and not isinstance(one, bool)]
     return list(plain) if plain and len(plain) == len(values) else None
+
+
+def _listed(array: npt.NDArray[Any], file: Path) -> list[object]:
+    """Return the values of an array of one column or row."""
+    if array.size != max(array.shape, default=1):
+        problem = f"an array of picks must have one column, got the shape {array.shape}"
+        raise RecordsError(
+            problem, received=array.shape, file=file, fix="save the column of row numbers alone"
+        )
+    return list(array.ravel().tolist())
 
 
 def _values_of(file: Path) -> list[object]:
@@ -245,6 +262,12 @@ def _by_row(values: Sequence[object], pool: Records) -> list[int] | None:
         if number >= len(pool):
             return None
         found.append(number)
+    if len(found) == len(pool) > 2 and set(found) <= {0, 1}:
+        raise RecordsError(
+            f"it has a 0 or 1 for each of the {len(pool):,} records, which is a mask and no row numbers",
+            received="a mask",
+            fix="write the numbers of the rows that have a 1, such as numpy.flatnonzero(mask)",
+        )
     return found
 
 

@@ -8,7 +8,14 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from iterit.records.chat_messages import Message, in_training, read_tools, read_turns, refuse_media
+from iterit.records.chat_messages import (
+    Message,
+    in_training,
+    read_tools,
+    read_turns,
+    refuse_media,
+    with_roles,
+)
 from iterit.records.row_fields import Fields, RefusedRow, flag, parsed, written
 
 FORMATS = ("auto", "alpaca", "sharegpt", "messages", "qa")
@@ -92,7 +99,7 @@ def parse_row(row: object, format: str = "auto", source_field: str | None = None
     try:
         return _content(fields, format, source_field)
     except RefusedRow as refusal:
-        if refusal.reason in ("no answer", "unknown fields") and "rejected" in fields:
+        if refusal.reason in ("no answer", "unknown fields", "wrong type") and "rejected" in fields:
             raise RefusedRow("preference pair", refusal.detail) from refusal
         raise
 
@@ -171,6 +178,8 @@ def _history(fields: Fields) -> list[Message]:
     turns = parsed(fields.first("history"))
     if turns in (None, ""):
         return []
+    if isinstance(turns, list) and (messages := with_roles(turns)) is not turns:
+        return list(read_turns(messages, set()))
     if not isinstance(turns, list) or not all(isinstance(turn, list) and len(turn) == 2 for turn in turns):
         raise RefusedRow("wrong type", f"history must be a list of pairs, got {turns!r}")
     return [
@@ -189,10 +198,11 @@ def _alpaca(fields: Fields) -> Content:
 
 
 def _question_and_answer(fields: Fields, unread: set[str]) -> Content:
-    """Read a question and its answer, each a text or a list of messages."""
+    """Read a question and its answer, each a text or a list of messages; answers within it are context."""
     question, answer = fields.first(*_QUESTIONS), fields.first(*_ANSWERS)
     if isinstance(question, list) and isinstance(answer, list):
-        return Content(_with_system(fields, (*read_turns(question, unread), *read_turns(answer, unread))))
+        asked = [replace(m, is_trained=False) if m.is_answer else m for m in read_turns(question, unread)]
+        return Content(_with_system(fields, (*asked, *read_turns(answer, unread))))
     return Content(_answered(fields, fields.text(*_QUESTIONS) or "", fields.text(*_ANSWERS)))
 
 
@@ -208,6 +218,8 @@ def _check_meaning(fields: Fields, messages: Sequence[Message], kind: str) -> No
     """Refuse a row whose texts alone do not say what it means."""
     refuse_media(fields, messages)
     left = fields.left
+    if {"chosen", "rejected"} <= left.keys() and not (messages and messages[-1].role == "assistant"):
+        raise RefusedRow("preference pair", "the last question has the answers chosen and rejected")
     for name in _KEPT_OUT:
         if flag(left.get(name)) is False:
             raise RefusedRow("no answer to train", f"{name} of the row is {left[name]}")
@@ -217,6 +229,10 @@ def _check_meaning(fields: Fields, messages: Sequence[Message], kind: str) -> No
         if flag(value) is not None and not is_class:
             problem = f"{name} is {value}, which says whether the answer is wanted"
             raise RefusedRow("preference label", f"{problem}; rename the field if it is a class")
+    for name in ("chosen", "rejected"):
+        if isinstance(left.get(name), bool):
+            problem = f"{name} is {left[name]}, which says whether the answer is wanted"
+            raise RefusedRow("preference label", problem)
 
 
 def _check_turns(messages: Sequence[Message]) -> None:

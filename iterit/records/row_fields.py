@@ -7,7 +7,7 @@ import ast
 from collections.abc import Mapping, Sequence
 
 from debias.rows.bounded_json import parse_json
-from debias.rows.json_rows import as_unicode
+from debias.rows.json_rows import RAW_BYTES, as_unicode
 
 _MOST_BRACKETS = 2000
 _LONGEST_DETAIL = 200
@@ -51,16 +51,16 @@ class Fields:
         self._others: list[str] = []
         for name in sorted(row, key=lambda name: str(name) != _plain(name)):  # a plain spelling comes first
             self._add(_plain(name), str(name), row[name])
-        self._left = {name for name, value in self._values.items() if not _is_empty(value)}
+        self._left = {name for name, value in self._values.items() if not is_empty(value)}
 
     def _add(self, plain: str, name: str, value: object) -> None:
         """Add a field; of two spellings of a name, the first with a text counts, and the other is unread."""
         kept = self._values.get(plain)
-        if plain not in self._names or (_is_empty(kept) and not _is_empty(value)):
+        if plain not in self._names or (is_empty(kept) and not is_empty(value)):
             self._names[plain] = name
             if not missing(value):
                 self._values[plain] = value
-        elif not _is_empty(value) and value != kept:
+        elif not is_empty(value) and value != kept:
             self._others.append(name)
 
     def __contains__(self, name: str) -> bool:
@@ -69,7 +69,7 @@ class Fields:
 
     def is_filled(self, name: str) -> bool:
         """Tell whether a field has a value that is not empty."""
-        return not _is_empty(self._values.get(name))
+        return not is_empty(self._values.get(name))
 
     def _first(self, names: Sequence[str]) -> str:
         """Return the name of the first of some fields that is not empty, else of the first with a value."""
@@ -119,10 +119,21 @@ def missing(value: object) -> bool:
     return value is None or (isinstance(value, float) and value != value)
 
 
-def _is_empty(value: object) -> bool:
+def is_empty(value: object) -> bool:
+    """Tell whether a value says nothing: missing, white space, or a list or object of nothing else.
+
+    Tables have an object of missing values where a row has no object.
+
+    Examples
+    --------
+    >>> is_empty(" "), is_empty([None]), is_empty({"name": None, "arguments": ""}), is_empty(0)
+    (True, True, True, False)
+    """
     if isinstance(value, str):
         return not value.strip()
-    return missing(value) or (isinstance(value, Sequence | Mapping) and not value)
+    if isinstance(value, Mapping):
+        return all(map(is_empty, value.values()))
+    return missing(value) or (isinstance(value, Sequence) and all(map(is_empty, value)))
 
 
 def _plain(name: object) -> str:
@@ -135,12 +146,14 @@ def written(value: object, name: str) -> str | None:
     Raises
     ------
     RefusedRow
-        It is neither a text nor a number or boolean.
+        It is neither a text nor a number or boolean, or bytes in another encoding than UTF-8.
     """
     if missing(value):
         return None
     if isinstance(value, str | int | float):
         return str(value)
+    if isinstance(value, Mapping) and value.keys() == {RAW_BYTES}:
+        raise RefusedRow("not Unicode", f"{name} is bytes that are no text in UTF-8")
     raise RefusedRow("wrong type", f"{name} is {type(value).__name__}")
 
 

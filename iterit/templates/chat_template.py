@@ -4,10 +4,11 @@ What the template leaves out of a record (tools, thoughts, a role it does not kn
 """
 
 import os
+import warnings
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from debias.errors import ParameterError, RecordsError, param
+from debias.errors import DebiasWarning, ParameterError, RecordsError, param
 from iterit.records.chat_messages import Message
 from iterit.records.instruction_records import Record
 from iterit.templates.rendered_texts import ChatMessages, RenderedTexts, Tools
@@ -57,6 +58,13 @@ class ChatTemplate(Template):
         after = done[done.index(_MARK) + len(_MARK) :]
         self.ending = after.rstrip()
         self._n_trailing = len(after) - len(self.ending)
+        if not (self.ending or self._tail):
+            warnings.warn(
+                "the tokenizer's chat template puts no token after an answer, so training does not teach the"
+                f" model to end one; add its end-of-text token to the template, or use {_ALPACA}.",
+                DebiasWarning,
+                stacklevel=4,
+            )
         self._find_leading(done)
 
     def _render(self, messages: ChatMessages, is_asking: bool = False, tools: Tools = ()) -> str:

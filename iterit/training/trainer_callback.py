@@ -131,12 +131,9 @@ class IterITTrainer(_Base):
         return self.args.max_steps if self.args.max_steps > 0 else int(steps * self.args.num_train_epochs)
 
     def training_step(self, model: object, inputs: Any, *args: object, **more: object) -> Any:
-        """Train a batch, once it was seen to hold picks as they are."""
-        self.batch_check.begin_batch(inputs)
-        try:
+        """Train a batch, once it was seen to hold picks as they are, and while the model receives those."""
+        with self.batch_check.batch(model, inputs):
             return super().training_step(model, inputs, *args, **more)
-        finally:
-            self.batch_check.end_batch()
 
     def compute_loss(self, model: object, inputs: Any, *args: object, **more: object) -> Any:
         """Compute the loss of a batch; a training step of a user's own may have changed it."""

@@ -8,6 +8,7 @@ import pytest
 from debias.errors import RecordsError, TableError, TaskError
 from debias.inference.texts.sources import load_split
 from debias.inference.texts.tasks import Task
+from debias.rows.json_containers import rows_of_object
 from debias.rows.row_files import read_rows
 from debias.tables.table import ProbabilityTable
 from iterit.records.instruction_records import Records
@@ -109,3 +110,15 @@ def test_a_frame_as_a_mapping_is_its_rows():
     frame = pd.DataFrame({"question": ["a", "b"], "answer": ["c", "d"]})
     for shape in ("dict", "list", "split", "tight", "records", "index"):
         assert Records.from_rows(frame.to_dict(shape)).responses == ["c", "d"], shape
+
+
+def test_one_conversation_of_pairs_may_be_many_rows():
+    pairs = {"conversation": [["a", "b"], ["c", "d"]]}
+    with refused(RecordsError, received="conversation", fix=str):
+        rows_of_object(pairs)
+    assert rows_of_object(pairs, is_line=True) is None
+    assert rows_of_object(pairs | {"id": "x"}) is None
+    assert list(rows_of_object({"conversation": [["a", "b"], ["c", "d", "e", "f"]]})) == [
+        {"conversation": ["a", "b"]},
+        {"conversation": ["c", "d", "e", "f"]},
+    ]

@@ -177,7 +177,15 @@ def test_bytes_that_are_a_text_are_one(tmp_path):
     pa.parquet.write_table(
         pa.table({"text": ["é".encode()], "image": [b"\x89PNG\xff"]}), tmp_path / "a.parquet"
     )
-    assert values(tmp_path / "a.parquet") == [{"text": "é", "image": "iVBOR/8="}]
+    assert values(tmp_path / "a.parquet") == [{"text": "é", "image": {"base64": "iVBOR/8="}}]
+
+
+@pytest.mark.parametrize("before", ["\n", "\r\n \r\n", "\nsep=;\n"])
+def test_empty_lines_before_the_header_are_counted(tmp_path, before):
+    text = f"{before}a;b\n1;2\n"
+    (tmp_path / "a.csv").write_bytes(text.encode())
+    (row,) = read_rows(tmp_path / "a.csv")
+    assert (row.line, row.value) == (text.count("\n"), {"a": "1", "b": "2"})
 
 
 def test_rows_of_a_csv_have_the_line_where_they_begin():

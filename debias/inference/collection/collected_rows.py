@@ -252,7 +252,10 @@ def _parsed(
                 raise TaskError(
                     f"the row has no such column; it has {list(map(str, item))}", row=number, column=column
                 )
-        text = render(item, task.text_columns, task.text_template, task.list_separator)
+        try:
+            text = render(item, task.text_columns, task.text_template, task.list_separator)
+        except TaskError as error:
+            raise error.at(row=number) from error
         id_, label = item.get(task.id_column or "id"), item.get(task.label_column)
     elif isinstance(item, tuple | list) and 2 <= len(item) <= 3:
         id_, text, label = item if len(item) == 3 else (None, *item)

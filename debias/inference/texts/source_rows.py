@@ -174,22 +174,44 @@ def _pieces(where: str, template: str) -> list[tuple[str, str | None]]:
 def render(row: Mapping[str, Any], columns: Sequence[str], template: str, list_separator: str) -> str:
     r"""Make one text out of the columns of a row.
 
+    Raises
+    ------
+    TaskError
+        A cell holds an object, or a list of objects or lists.
+
     Examples
     --------
     >>> render({"a": ["x", "y"], "b": "z"}, ["a", "b"], "{a}\n{b}?", "===")
     'x===y\nz?'
+    >>> render({"a": {"en": "x"}}, ["a"], "", " ")
+    Traceback (most recent call last):
+    debias.errors.TaskError: column 'a': it must be a text, a number or a list of texts, got {'en': 'x'}; ...
     """
-    values = {column: _as_text(row[column], list_separator) for column in columns}
+    values = {column: _as_text(row[column], list_separator, column) for column in columns}
     if not template:
         return values[columns[0]]
     pieces = _pieces("template", template)
     return "".join(literal + (values[name] if name is not None else "") for literal, name in pieces)
 
 
-def _as_text(value: Any, separator: str) -> str:
-    """Text of one cell: lists and arrays joined, a missing value empty."""
+def is_missing(value: Any) -> bool:
+    """Tell whether a cell has no value: None or NaN.
+
+    Examples
+    --------
+    >>> is_missing(None), is_missing(float("nan")), is_missing(""), is_missing([])
+    (True, True, False, False)
+    """
+    return value is None or (isinstance(value, float) and value != value)
+
+
+def _as_text(value: Any, separator: str, column: str) -> str:
+    """Text of one cell: the items of lists and arrays joined; a missing value is empty."""
     if isinstance(value, str):
         return value
-    if isinstance(value, Iterable) and not isinstance(value, Mapping):
-        return separator.join(map(str, value))
-    return "" if value is None or value != value else str(value)
+    items = list(value) if isinstance(value, Iterable) and not isinstance(value, Mapping | bytes) else [value]
+    if any(isinstance(one, Mapping | list | tuple | bytes) for one in items):
+        problem = f"it must be a text, a number or a list of texts, got {shortened(value)}"
+        fix = "name a column with texts, or take a field of the object by rename in the task file"
+        raise TaskError(problem, received=value, column=column, fix=fix)
+    return separator.join(str(one) for one in items if not is_missing(one))

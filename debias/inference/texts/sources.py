@@ -4,15 +4,17 @@ Sources are the StaICC wheel, local files of rows of any kind, and the Hugging F
 """
 
 import hashlib
+import warnings
 from collections.abc import Hashable, Mapping
+from copy import copy
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 
-from debias.errors import MissingDependencyError, RecordsError, TaskError, param, shortened
-from debias.inference.texts.source_rows import Source, render
+from debias.errors import DebiasWarning, MissingDependencyError, RecordsError, TaskError, param, shortened
+from debias.inference.texts.source_rows import Source, is_missing, render
 from debias.inference.texts.staicc import read_staicc
 from debias.inference.texts.task_labels import read_task_labels
 from debias.inference.texts.tasks import Task, load_task
@@ -23,6 +25,9 @@ from debias.tables.formats.cells.plain_text import on_its_line
 from debias.tables.labels.label_reading import did_you_mean
 from debias.tables.labels.second_labels import warn_of_second_labels
 from debias.tables.splitting import plain_text
+
+_FILES = "files"
+"""Attribute of a frame: the files of its rows, and how many each has."""
 
 
 class LabelledTexts(NamedTuple):
@@ -97,7 +102,7 @@ def load_split(
     try:
         rows = _extract(task, source, frame, require_labels, labels)
     except TaskError as error:
-        raise on_its_line(error) from error
+        raise on_its_line(_in_its_file(error, frame)) from error
     if rows.empty:
         raise TaskError(
             f"split {split!r} of task {task.name!r} has no rows (part {source.part})", file=source.path
@@ -147,15 +152,35 @@ def _read(source: Source) -> pd.DataFrame:
 def _read_file(path: Path) -> pd.DataFrame:
     """Read local files; labels and ids keep the form they have in them."""
     try:
-        rows = [_checked(file.path, row) for file in find_files(path) for row in read_rows(file.path)]
+        parts = [
+            (file.path, [_checked(file.path, row) for row in read_rows(file.path)])
+            for file in find_files(path)
+        ]
     except RecordsError as error:
         raise TaskError(
             _problem(error), parameter="data", received=error.received, allowed=error.allowed,
             fix=error.fix, file=error.file, row=error.row, line=error.line,
         ) from error  # fmt: skip
+    rows = [row for _, part in parts for row in part]
     if not rows:
         raise TaskError("it has no rows", parameter="data", file=path)
-    return pd.DataFrame(rows, dtype=object)
+    frame = pd.DataFrame(rows, dtype=object)
+    frame.attrs[_FILES] = [(str(file), len(part)) for file, part in parts]
+    return frame
+
+
+def _in_its_file(error: TaskError, frame: pd.DataFrame) -> TaskError:
+    """Return an error on a row of several files with the file and the row there."""
+    row = error.row
+    for file, n_rows in frame.attrs.get(_FILES, ()):
+        if row is None:
+            break
+        if row < n_rows:
+            placed = copy(error)
+            placed.file = placed.row = None
+            return placed.at(file=file, row=row)
+        row -= n_rows
+    return error
 
 
 def _problem(error: RecordsError) -> str:
@@ -235,6 +260,7 @@ def _extract(
         fix = f"set {key} in the task file{unlabelled if key == 'label_column' else ''}"
         raise _no_column(source, frame, missing[0], key, fix)
     records = frame.to_dict("records")
+    _note_gaps(task, source, frame)
     out = pd.DataFrame({"text": [_text(task, source, n, row) for n, row in enumerate(records)]}, dtype=object)
     if task.label_column in frame:
         out["label"] = _labels(task, source, frame[task.label_column].tolist(), reading)
@@ -246,11 +272,34 @@ def _extract(
     return out
 
 
+def _note_gaps(task: Task, source: Source, frame: pd.DataFrame) -> None:
+    """Warn of rows that lack some of several texts, and of a column of ids that is not there."""
+    notes = []
+    for column in task.text_columns if len(task.text_columns) > 1 else ():
+        gaps = [
+            row
+            for row, value in enumerate(frame[column])
+            if is_missing(value) or (isinstance(value, str) and not value.strip())
+        ]
+        if gaps:
+            rows = "1 row has" if len(gaps) == 1 else f"{len(gaps):,} rows have"
+            notes.append(
+                f"{rows} nothing in the column {column!r}, such as row {gaps[0]}: it is empty in prompts"
+            )
+    if task.id_column and task.id_column not in frame:
+        notes.append(f"there is no column {task.id_column!r}, which the task names for ids: texts give them")
+    for note in notes:
+        warnings.warn(f"{source.path}: {note}.", DebiasWarning, stacklevel=4)
+
+
 def _text(task: Task, source: Source, row: int, record: dict[Hashable, Any]) -> str:
     """Text of one row; an empty one is refused."""
-    text = render(
-        {str(k): v for k, v in record.items()}, task.text_columns, task.text_template, task.list_separator
-    )
+    try:
+        text = render(
+            {str(k): v for k, v in record.items()}, task.text_columns, task.text_template, task.list_separator
+        )
+    except TaskError as error:
+        raise error.at(file=source.path, row=row) from error
     if not text.strip():
         raise TaskError("the text is empty", file=source.path, row=row, fix="omit the row, or give it a text")
     try:
@@ -274,15 +323,15 @@ def _labels(task: Task, source: Source, values: list[Any], reading: str | None) 
 def _ids(task: Task, source: Source, frame: pd.DataFrame, texts: "pd.Series[str]") -> list[str]:
     """Ids of all rows: the task's column, the row in the wheel's file, or a digest of the text."""
     if task.id_column and task.id_column in frame:
-        ids = frame[task.id_column].astype(str).tolist()
-        if len(set(ids)) < len(ids):
-            repeated = frame[task.id_column].astype(str).value_counts().index[0]
-            raise TaskError(
-                f"ids must be unique, got {shortened(repeated)} more than once",
-                file=source.path,
-                received=repeated,
-            )
-        return ids
+        first: dict[str, int] = {}
+        for row, value in enumerate(frame[task.id_column]):
+            problem = "the id is missing" if is_missing(value) else ""
+            if not problem and first.setdefault(str(value), row) != row:
+                problem = f"ids must be unique, got {shortened(str(value))} more than once"
+            if problem:
+                received = None if is_missing(value) else str(value)
+                raise TaskError(problem, received=received, file=source.path, row=row, column=task.id_column)
+        return list(first)
     if source.kind == "staicc":
         return [f"{source.path}-{row}" for row in frame["row"]]
     return [hashlib.sha256(text.encode()).hexdigest()[:16] for text in texts]

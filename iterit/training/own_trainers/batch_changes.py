@@ -68,6 +68,54 @@ def changes(batch: object, examples: Sequence[Example], n_known: int) -> str:
     return ""
 
 
+def places_of(batch: Mapping[str, Any], examples: Sequence[Example]) -> set[int] | None:
+    """Return which of some records the rows of a batch are; a batch may be a part of what was joined.
+
+    Parameters
+    ----------
+    batch : mapping of str to tensor
+        With labels, and with input_ids, or with vectors in their place.
+    examples : sequence of dict
+
+    Returns
+    -------
+    set of int or None
+        None where a row that is trained is none of the records.
+
+    Examples
+    --------
+    >>> records = [{"input_ids": [5, 6], "labels": [-100, 6]}, {"input_ids": [7, 8], "labels": [-100, 8]}]
+    >>> tokens, labels = torch.tensor([[7, 8, 0]]), torch.tensor([[-100, 8, -100]])
+    >>> places_of({"input_ids": tokens, "labels": labels}, records)
+    {1}
+    >>> places_of({"input_ids": tokens, "labels": tokens}, records) is None
+    True
+    """
+    labels = torch.as_tensor(batch["labels"]).cpu()
+    tokens, mask = batch.get("input_ids"), batch.get("attention_mask")
+    if labels.dim() != 2 or (tokens is not None and torch.as_tensor(tokens).shape != labels.shape):
+        return None
+    rows = [None] * len(labels) if tokens is None else torch.as_tensor(tokens).tolist()
+    is_seen = mask is not None and torch.as_tensor(mask).shape == labels.shape
+    masks = (torch.as_tensor(mask) != 0).tolist() if is_seen else [None] * len(labels)
+    found = set()
+    for row, own, seen in zip(rows, labels.tolist(), masks, strict=True):
+        if not _n_trained(own):
+            continue
+        place = next((n for n, one in enumerate(examples) if _is_part(row, own, seen, one)), None)
+        if place is None:
+            return None
+        found.add(place)
+    return found
+
+
+def _is_part(tokens: list[int] | None, labels: list[int], seen: list[bool] | None, example: Example) -> bool:
+    """Tell whether a row is a record; of a row of vectors the labels tell."""
+    if tokens is None:
+        return _trained(labels) == _trained(example["labels"])
+    return _is_of((tokens, labels), seen, example)
+
+
 def is_joined(batch: Mapping[str, Any], n_examples: int) -> bool:
     """Tell whether records are joined: the batch has not a row for each of them."""
     shape = torch.as_tensor(batch["input_ids"]).shape
@@ -95,6 +143,11 @@ def _is_of(row: tuple[list[int], list[int]], seen: list[bool] | None, example: E
         (tokens[begin : begin + len(wanted[0])], labels[begin : begin + len(wanted[0])]) == wanted
         for begin in {0, padding}
     )
+
+
+def _trained(labels: Sequence[int]) -> list[int]:
+    """Return the labels that count in the loss."""
+    return [label for label in labels if label != IGNORED]
 
 
 def _n_trained(labels: Sequence[int]) -> int:

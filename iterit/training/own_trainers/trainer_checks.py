@@ -1,10 +1,12 @@
 """Refuses trainers with which rounds are impossible, before anything is scored."""
 
 import math
+import warnings
 
 from transformers import Trainer
 
-from debias.errors import ParameterError
+from debias.errors import DebiasWarning, ParameterError
+from debias.inference.models.causality import check_causal
 from iterit.training.trainer_parts import model_of
 
 _KNOWN_HOMES = ("transformers", "trl", "iterit")
@@ -23,6 +25,8 @@ def check_trainer(trainer: Trainer, epochs_per_round: int = 1) -> None:
     ------
     ParameterError
         The message names the argument.
+    ModelError
+        The trainer's model is no causal language model.
     """
     if not isinstance(trainer, Trainer):
         allowed = "a transformers.Trainer or SFTTrainer"
@@ -32,6 +36,22 @@ def check_trainer(trainer: Trainer, epochs_per_round: int = 1) -> None:
     if hasattr(trainer, "rounds"):
         raise ParameterError("the trainer already has rounds", parameter="trainer", fix="make a new trainer")
     check_training(trainer, epochs_per_round)
+    _note_order(trainer)
+    if not (trainer.is_fsdp_enabled or trainer.is_deepspeed_enabled):  # they hold only parts of the weights
+        check_causal(model_of(trainer))
+
+
+def _note_order(trainer: Trainer) -> None:
+    """Warn of an order of rows that was asked for, and that rounds have of their own."""
+    given = trainer.args
+    order = getattr(given, "train_sampling_strategy", "random")
+    if order != "random" or getattr(given, "group_by_length", False):  # the name in earlier releases
+        asked = f"train_sampling_strategy={order!r}" if order != "random" else "group_by_length"
+        warnings.warn(
+            f"a round trains its picks in an order of its own, and {asked} is not followed.",
+            DebiasWarning,
+            stacklevel=4,
+        )
 
 
 def check_training(trainer: Trainer, epochs_per_round: int = 1) -> None:
@@ -132,12 +152,27 @@ def check_steps(trainer: Trainer, n_items: int, epochs_per_round: int = 1) -> No
         raise ParameterError(parameter="max_steps", received=given.max_steps, allowed=allowed)
 
 
+def own_method(trainer: Trainer, name: str) -> str | None:
+    """Return the class of a user that has a method of its own, None where there is none.
+
+    Unlike for methods that rounds replace, a class of this project before it does not matter.
+    """
+    if name in vars(trainer):
+        return "the trainer"
+    owners = (kind for kind in type(trainer).__mro__ if name in vars(kind))
+    return next((kind.__name__ for kind in owners if not _is_known(kind)), None)
+
+
+def _is_known(kind: type) -> bool:
+    return kind.__module__.split(".")[0] in _KNOWN_HOMES
+
+
 def _owner(trainer: Trainer, name: str) -> str | None:
     """Return the class that has its own way to load training data, None where it is a known one."""
     if name in vars(trainer):
         return "the trainer"
     owner = next(kind for kind in type(trainer).__mro__ if name in vars(kind))
-    return None if owner.__module__.split(".")[0] in _KNOWN_HOMES else owner.__name__
+    return None if _is_known(owner) else owner.__name__
 
 
 def steps_per_epoch(trainer: Trainer, n_items: int) -> int:

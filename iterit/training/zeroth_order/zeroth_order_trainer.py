@@ -18,6 +18,7 @@ from debias.inference.zeroth_order.perturbed_forward import PerturbedForward
 from debias.inference.zeroth_order.run_log import RunHeader, RunLog, check_same, read_run, replay
 from debias.inference.zeroth_order.trained_part import TrainedPart, weights_digest
 from debias.inference.zeroth_order.zeroth_order_settings import EPSILON, SPARSITY
+from iterit.training.own_trainers.trainer_checks import own_method
 from iterit.training.rescoring import refuse_scattered
 from iterit.training.trainer_parts import model_of
 from iterit.training.zeroth_order.answer_rows import answer_rows
@@ -170,8 +171,8 @@ class ZerothOrderTrainer(_Base):
 
     def _is_plain(self) -> bool:
         """Whether the loss is the mean over answer tokens."""
-        own = type(self).compute_loss is Trainer.compute_loss
-        return own and self.compute_loss_func is None and self.label_smoother is None
+        is_plain = own_method(cast(Trainer, self), "compute_loss") is None  # rounds only look at batches
+        return is_plain and self.compute_loss_func is None and self.label_smoother is None
 
     def _trainers_loss(self, inputs: Any, n_items: Any) -> float:
         """Compute a loss of another kind as the Trainer does, in evaluation mode."""

@@ -11,7 +11,13 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from debias.errors import MissingDependencyError, ParameterError, SecondLabelWarning, TaskError
+from debias.errors import (
+    DebiasWarning,
+    MissingDependencyError,
+    ParameterError,
+    SecondLabelWarning,
+    TaskError,
+)
 from debias.inference.texts.source_rows import Source, render
 from debias.inference.texts.sources import load_split
 from debias.inference.texts.staicc import DIGESTS, RefusingUnpickler, read_staicc, wheel_folder
@@ -268,3 +274,62 @@ def test_a_column_that_is_not_there_is_said_in_a_line(tmp_path, names):
     with refused(TaskError, column="text", parameter="text_columns", fix=str, mentions="'txet'") as caught:
         load_split(MOOD, "opt", data=path)
     assert len(str(caught.value)) < 1000
+
+
+PAIR = Task("pair", labels=["no", "yes"], text_columns=["a", "b"], text_template="{a} / {b}")
+
+
+@pytest.mark.parametrize(
+    "text", [{"en": "fine"}, [{"role": "user", "content": "fine"}], [["fine"]], {"base64": "/w=="}]
+)
+def test_a_text_that_is_an_object_is_refused(tmp_path, text):
+    path = tmp_path / "rows.jsonl"
+    path.write_text(
+        json.dumps({"text": "dull", "label": 0}) + "\n\n" + json.dumps({"text": text, "label": 1})
+    )
+    with refused(TaskError, file=str(path), row=1, line=3, column="text", received=text, fix=str):
+        load_split(MOOD, "opt", data=path)
+
+
+def test_a_gap_in_a_list_is_no_text(tmp_path):
+    (tmp_path / "rows.jsonl").write_text('{"text": ["fine", null, "day"], "label": 1}')
+    assert load_split(MOOD, "opt", data=tmp_path / "rows.jsonl").texts == ["fine day"]
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("rows.csv", "a,b,label\nx,y,no\nx,,yes\nz, ,yes\n"),
+        (
+            "rows.jsonl",
+            '{"a": 1, "b": 2, "label": "no"}\n{"a": "x", "label": "yes"}\n{"a": 2, "b": NaN, "label": "yes"}',
+        ),
+    ],
+)
+def test_rows_that_lack_one_of_several_texts_are_said(tmp_path, name, content):
+    (tmp_path / name).write_text(content)
+    with pytest.warns(DebiasWarning, match="2 rows have nothing in the column 'b', such as row 1"):
+        assert len(load_split(PAIR, "opt", data=tmp_path / name).texts) == 3
+
+
+def test_ids_that_the_task_names_are_there(tmp_path):
+    task = Task("mood", labels=["bad", "good"], id_column="uid")
+    path = tmp_path / "rows.jsonl"
+    path.write_text('{"text": "fine", "label": 1, "uid": 7}\n{"text": "dull", "label": 0}')
+    with refused(TaskError, file=str(path), row=1, line=2, column="uid"):
+        load_split(task, "opt", data=path)
+    path.write_text('{"text": "fine", "label": 1}')
+    with pytest.warns(DebiasWarning, match="no column 'uid'"):
+        assert load_split(task, "opt", data=path).texts == ["fine"]
+
+
+@pytest.mark.parametrize("given", ["", "*.csv"])
+def test_an_error_in_one_of_several_files_names_it(tmp_path, given):
+    (tmp_path / "a.csv").write_text("text,label\nx,good\ny,bad\n")
+    for content, column in (('text,label\n"z\nw",good\n ,bad\n', None), ("text,label\nz,\n", "label")):
+        (tmp_path / "b.csv").write_text(content)
+        lines = content.count("\n")
+        with refused(
+            TaskError, file=str(tmp_path / "b.csv"), row=1 if column is None else 0, line=lines, column=column
+        ):
+            load_split(MOOD, "opt", data=tmp_path / given)

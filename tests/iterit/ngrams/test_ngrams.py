@@ -238,3 +238,11 @@ def test_texts_rows_and_columns_that_are_not_there():
         weigh(counts, [0.5])
     with refused(ParameterError, parameter="rows", received=1):
         weigh(counts, [0, 1])
+
+
+@pytest.mark.parametrize("mark", ["\u00ad", "\u2060", "\ufeff"])
+@pytest.mark.parametrize("tokens", ["unicode", "every"])
+def test_characters_that_no_one_sees_do_not_cut_words(mark, tokens):
+    found = count_ngrams([f"co{mark}operate is{mark}land", "cooperate island"], tokens=tokens)
+    assert (found.matrix[0] != found.matrix[1]).nnz == 0
+    assert count_ngrams([mark], tokens=tokens).matrix.nnz == 0

@@ -173,3 +173,47 @@ def test_the_command_writes_the_entry_and_datasets_reads_the_records(tmp_path, m
     data = datasets.load_dataset("json", data_files=entry.get("path", entry.get("file_name")), split="train")
     assert len(data) == 6
     assert set(data.column_names) == set(rows[0])
+
+
+CHAT = MESSAGES[0]["messages"]
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        {"question": "q", "answer": "a", "system_prompt": "Be kind."},
+        {"instruction": "q", "output": "a", "system_prompt": "Be kind."},
+        {"instruction": "q", "output": "", "response": "a"},
+        {"instruction": "q", "output": None, "Output": "a"},
+        {"instruction": "q", "input": "", "context": "c", "output": "a"},
+        {"instruction": "q", "output": 2},
+        {"instruction": "q", "output": "a", "history": '[["b", "c"]]'},
+        {"messages": CHAT, "system_prompt": "Be kind."},
+        {"messages": [CHAT[0], CHAT[1] | {"thinking": "Hm."}]},
+        {"messages": [CHAT[0], {"role": "assistant", "content": "", "value": "Hello"}]},
+    ],
+)
+@pytest.mark.parametrize("trainer", ["axolotl", "llama-factory"])
+def test_a_row_that_says_more_than_the_fields_of_the_entry_is_refused(tmp_path, row, trainer):
+    records = Records.from_rows([row])
+    assert len(records) == 1
+    with refused(RecordsError, row=0, fix=str):
+        write_entry(records, tmp_path / "p.jsonl", trainer)
+    assert not list(tmp_path.iterdir())
+
+
+def test_system_and_history_beside_a_question_are_named(tmp_path):
+    row = {"question": "q", "answer": "a", "system": "Be kind.", "history": [["b", "c"]], "id": 7}
+    shape = common_shape(Records.from_rows([row]))
+    assert llama_factory_entry(shape, "p.jsonl")["columns"] == {
+        "prompt": "question", "response": "answer", "system": "system", "history": "history",
+    }  # fmt: skip
+    with refused(ParameterError, parameter="for", received="axolotl"):
+        axolotl_entry(shape, "p.jsonl")
+
+
+def test_the_format_that_was_named_counts(tmp_path):
+    both = {"instruction": "i", "output": "o", "question": "q", "answer": "a"}
+    common_shape(Records.from_rows([both]))
+    with refused(RecordsError, row=0):
+        common_shape(Records.from_rows([both], format="qa"))

@@ -141,3 +141,28 @@ def test_what_cannot_be_read_is_refused(tmp_path):
     np.save(objects, np.array([{"a": 1}], dtype=object), allow_pickle=True)
     with refused(RecordsError, file=str(objects)):
         read_picks(objects, POOL)
+
+
+def test_an_array_of_picks_has_one_column(tmp_path):
+    for name, array in (("a", [[3], [5]]), ("b", [[3, 5]]), ("c", [3.0, 5.0])):
+        np.save(tmp_path / f"{name}.npy", np.array(array))
+        assert read_picks(tmp_path / f"{name}.npy", POOL).rows.tolist() == [3, 5]
+    for name, array in (("d", [[3, 1], [5, 2]]), ("e", [[[3, 1]], [[5, 2]]])):
+        np.save(tmp_path / f"{name}.npy", np.array(array))
+        with refused(RecordsError, file=str(tmp_path / f"{name}.npy"), received=np.shape(array), fix=str):
+            read_picks(tmp_path / f"{name}.npy", POOL)
+
+
+@pytest.mark.parametrize("ending", [".npy", ".txt", ".json"])
+def test_a_mask_is_no_list_of_rows(tmp_path, ending):
+    mask = [int(n in (2, 5)) for n in range(len(POOL))]
+    path = tmp_path / f"mask{ending}"
+    if ending == ".npy":
+        np.save(path, mask)
+    else:
+        path.write_text(str(mask) if ending == ".json" else " ".join(map(str, mask)))
+    for picks_as in ("auto", "rows"):
+        with refused(RecordsError, file=str(path), received="a mask", fix=str):
+            read_picks(path, POOL, picks_as)
+    np.save(tmp_path / "two.npy", [1, 0])
+    assert read_picks(tmp_path / "two.npy", POOL, "rows").rows.tolist() == [1, 0]

@@ -245,6 +245,30 @@ def test_one_object_per_line_may_be_called_json(tmp_path):
     assert len(read_records(tmp_path / "lines.json")) == 2
 
 
+def test_a_file_counts_once_however_it_is_named(tmp_path):
+    (tmp_path / "more").mkdir()
+    for place in (tmp_path / "a.jsonl", tmp_path / "more" / "b.jsonl"):
+        write_rows(place, [SAME["question"]])
+    assert read_records(str(tmp_path / "**")).sources == ["a.jsonl", "b.jsonl"]
+    for again in (
+        tmp_path / "a.jsonl",
+        str(tmp_path / "*.jsonl"),
+        tmp_path,
+        tmp_path / "more" / ".." / "a.jsonl",
+    ):
+        with refused(RecordsError, file=str(tmp_path / "a.jsonl"), fix=str):
+            read_records([tmp_path / "a.jsonl", again])
+
+
+def test_files_that_were_joined_keep_their_rows(tmp_path):
+    line = b"\xef\xbb\xbf" + json.dumps(SAME["question"]).encode() + b"\n"
+    (tmp_path / "a.jsonl").write_bytes(line * 2)
+    records = read_records(tmp_path / "a.jsonl")
+    records.write(tmp_path / "b.jsonl")
+    assert [records.original(row) for row in (0, 1)] == [SAME["question"]] * 2
+    assert read_records(tmp_path / "b.jsonl").digests == records.digests
+
+
 def test_a_data_frame_with_gaps(tmp_path):
     frame = pd.DataFrame([SAME["alpaca"], {"instruction": "b", "output": "c", "score": 0.5}])
     records = Records.from_rows(frame, source="frame")

@@ -1,5 +1,6 @@
 """Templates: answers lie where the offsets say, the same in scoring and training, for every kind of chat."""
 
+import copy
 from typing import Any
 
 import numpy as np
@@ -8,7 +9,7 @@ import transformers
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from debias.errors import ParameterError, RecordsError
+from debias.errors import DebiasWarning, ParameterError, RecordsError
 from iterit.records.chat_messages import Message
 from iterit.records.instruction_records import Record, Records
 from iterit.templates.encoding import Encoded, EncodedRecords, Span
@@ -383,3 +384,14 @@ def test_tokenizers_that_cannot_be_used_are_refused():
 
 def test_labels_of_nothing_are_all_ignored():
     assert Encoded(np.array([3, 4], np.int32), ()).labels == [-100, -100]
+
+
+def test_a_template_that_ends_no_answer_is_said():
+    plain = "{% for m in messages %}{{ m.role + ': ' + m.content + '\n' }}{% endfor %}"
+    opened = plain + "{% if add_generation_prompt %}assistant: {% endif %}"
+    tokenizer = copy.deepcopy(byte_tokenizer())
+    tokenizer.chat_template = opened
+    with pytest.warns(DebiasWarning, match="no token after an answer"):
+        template_for(tokenizer)
+    tokenizer.chat_template = opened.replace("+ '\n'", "+ '<end>\n'")
+    template_for(tokenizer)

@@ -12,6 +12,7 @@ import numpy as np
 import torch
 
 from debias.inference.labels import chain_tree, label_tree
+from debias.inference.models.causality import check_causal
 from debias.inference.transformers.passes.forward import Forward
 from debias.inference.transformers.passes.model_pass import Capabilities, decoder_of
 from debias.inference.transformers.passes.packing import Row
@@ -45,7 +46,13 @@ def find_capabilities(model: "PreTrainedModel") -> tuple[Capabilities, dict[str,
     capabilities : Capabilities
     reasons : dict
         For each shortcut that is not used, why.
+
+    Raises
+    ------
+    ModelError
+        The model is no causal language model.
     """
+    check_causal(model)
     config = model.config.get_text_config()
     plain = Capabilities(window=_window(config), batches=not _length_dependent(config))
     reasons: dict[str, str] = {}

@@ -7,7 +7,7 @@ import torch
 import transformers
 from torch.utils.data import DataLoader
 
-from debias.errors import ParameterError, ResumeError
+from debias.errors import DebiasWarning, ParameterError, ResumeError
 from iterit.training.saving.same_settings import check_same_training
 from iterit.training.trainer import IterIT
 from tests.support.refusals import refused
@@ -206,3 +206,13 @@ def test_a_fact_that_an_older_checkpoint_lacks_is_not_compared():
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         check_same_training({"learning_rate": 0.1}, {"learning_rate": 0.1, "optim": "sgd"}, "run")
+
+
+def test_an_order_that_rounds_do_not_follow_is_said(tmp_path):
+    known = transformers.TrainingArguments.__dataclass_fields__
+    grouped = {"train_sampling_strategy": "group_by_length"}
+    trainer = trainer_of(
+        tmp_path, model_of(), **grouped if "train_sampling_strategy" in known else {"group_by_length": True}
+    )
+    with pytest.warns(DebiasWarning, match="group_by_length"):
+        rounds_in(trainer)

@@ -36,7 +36,8 @@ def apply(
 
     Columns and classes are matched by name. Columns written: id, text and label where the table has
     them, uncorrected, prediction, and p_CLASS, the corrected values divided by their sum. A table that
-    debias collect wrote is read in batches, so it may have any number of rows.
+    debias collect wrote may have any number of rows, and so may Parquet with a column per class and others
+    called id, label, text or label_mass: they are read in batches. Other tables are read whole.
 
     Example: debias apply test.parquet --correction correction.json --out predictions.csv
     """

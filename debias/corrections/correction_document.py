@@ -109,7 +109,7 @@ def labels_of(document: Document) -> list[str] | list[int]:
     Raises
     ------
     CorrectionFileError
-        They are not all texts or all integers, or not all different.
+        They are not all texts or all integers, not all different, or NumPy would make others of them.
     """
     entries = document["classes"]
     if not isinstance(entries, list) or len(entries) < 2:
@@ -120,6 +120,10 @@ def labels_of(document: Document) -> list[str] | list[int]:
         raise CorrectionFileError(
             parameter="label", allowed="different texts or different integers", received=labels
         )
+    for label in labels:
+        if label.endswith("\0") if isinstance(label, str) else not -(2**63) <= label < 2**63:
+            allowed = "a text without a zero byte at its end, which NumPy drops, or an integer of 64 bits"
+            raise CorrectionFileError(parameter="label", allowed=allowed, received=label)
     return labels
 
 

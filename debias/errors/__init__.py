@@ -16,6 +16,7 @@ from debias.errors.wording import other_row as other_row
 from debias.errors.wording import param as param
 from debias.errors.wording import shortened as shortened
 from debias.errors.wording import visible as visible
+from debias.errors.wording import visible_json as visible_json
 
 
 class _Nothing:

@@ -110,6 +110,28 @@ def visible(text: str) -> str:
     return _STEERING.sub(lambda found: ascii(found[0])[1:-1], text)
 
 
+def visible_json(text: str) -> str:
+    r"""Return a JSON text that holds the same data and steers no terminal or editor that shows it.
+
+    Parameters
+    ----------
+    text : str
+        JSON, not only of ASCII.
+
+    Returns
+    -------
+    str
+        What :func:`visible` replaces is written as JSON writes it, halves of surrogate pairs, too, which
+        UTF-8 cannot write.
+
+    Examples
+    --------
+    >>> visible_json('{"Wörld\u202e": 1}')
+    '{"Wörld\\u202e": 1}'
+    """
+    return _STEERING.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
+
+
 def shortened(value: object) -> str:
     """Return a value as code, at most 200 characters of it.
 

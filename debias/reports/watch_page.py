@@ -3,6 +3,7 @@
 import json
 
 from debias.console.number_formats import at_least, at_most, percent, span
+from debias.errors import visible_json
 from debias.guarantees.watching.watched import HEADER, ClassWatch, Watched
 from debias.pages.environment import page_environment
 
@@ -26,7 +27,7 @@ def watch_json(watched: Watched) -> str:
     >>> json.loads(watch_json(Watched(90, 0, 100, 0.95, 0.02, (), ())))["verdict"]
     'holds'
     """
-    return json.dumps(watched.to_dict(), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+    return visible_json(json.dumps(watched.to_dict(), indent=2, ensure_ascii=False, allow_nan=False)) + "\n"
 
 
 def watch_html(watched: Watched, name: str) -> str:

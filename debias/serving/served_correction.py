@@ -1,6 +1,6 @@
 """A saved correction, read and applied with NumPy alone: the same answers as of the fitted estimator."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from os import PathLike
@@ -100,17 +100,18 @@ class ServedCorrection:
         """Return rows of valid probabilities, columns as the classes."""
         names = None
         if type(probabilities) is not np.ndarray:  # what comes most often is not asked for names
-            names = getattr(probabilities, "columns", None)  # those of a frame, whichever library made it
+            # those of a frame, whichever library made it; a table of Arrow has its arrays in `columns`
+            names = getattr(probabilities, "column_names", getattr(probabilities, "columns", None))
             if isinstance(probabilities, Mapping):
                 names = probabilities.keys()
         if names is not None and not self._are_counted(list(names)):
             order = self._order_of(list(names))
-            probabilities = np.column_stack([np.asarray(probabilities[name]) for name in order])
-        try:
-            values = np.asarray(probabilities, dtype=np.float64)
-        except (TypeError, ValueError) as error:
-            problem = f"class probabilities must be numbers in rows of equal length; {str(error)[:200]}"
-            raise TableError(problem) from error
+            given = probabilities
+            values = _numbers(
+                lambda: np.column_stack([_real(given[name]).astype(np.float64) for name in order])
+            )
+        else:
+            values = _numbers(lambda: _real(probabilities))
         if values.ndim != 2 or values.shape[1] != len(self.classes):
             raise TableError(
                 parameter="probabilities",
@@ -128,8 +129,29 @@ class ServedCorrection:
         by_text = {str(name): name for name in names}
         wanted = [str(label) for label in self.classes]
         if len(names) != len(wanted) or set(by_text) != set(wanted):
-            raise TableError(parameter="the columns", allowed=f"the classes {wanted}", received=[*by_text])
+            raise TableError(
+                parameter="the columns", allowed=f"the classes {wanted}", received=[*map(str, names)]
+            )
         return [by_text[text] for text in wanted]
+
+
+def _numbers(convert: Callable[[], Any]) -> FloatArray:
+    """Return an array of numbers, or say that rows are none."""
+    try:
+        return np.asarray(convert(), dtype=np.float64)
+    except (TypeError, ValueError, OverflowError) as error:
+        problem = f"class probabilities must be numbers in rows of equal length; {str(error)[:200]}"
+        raise TableError(problem) from error
+
+
+def _real(given: Any) -> npt.NDArray[Any]:
+    """Return an array without an imaginary part, a unit of time or a mask, which a conversion would drop."""
+    values = np.asanyarray(given)
+    if values.dtype.kind in "cmM":
+        raise TypeError(f"got values of the type {values.dtype}")
+    if type(values) is np.ndarray or not np.ma.is_masked(values):
+        return values
+    return np.asarray(np.ma.filled(values.astype(np.float64), np.nan))
 
 
 def load(path: str | PathLike[str]) -> ServedCorrection:

@@ -6,15 +6,20 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from debias.errors import TableError
 from debias.tables.checks import check_parts
-from debias.tables.formats.arrow_files import DAMAGE, damaged, refuse_oversized
+from debias.tables.formats.arrow_files import DAMAGE, arrow_batches, parts_of_others, refuse_oversized
 from debias.tables.formats.checksums import Checksums
 from debias.tables.formats.file_formats import infer_format
-from debias.tables.formats.parquet_table import check_digests, header_in, own_parts
+from debias.tables.formats.named_columns import ROW_NUMBERS, ColumnChoice
+from debias.tables.formats.parquet_table import CLASS_PREFIX, check_digests, header_in, own_parts
+from debias.tables.labels.class_headers import ROLES, role_of_column
 from debias.tables.table import ProbabilityTable
 
 BATCH_ROWS = 1 << 16
@@ -31,9 +36,10 @@ def read_batches(
 ) -> Iterator[ProbabilityTable]:
     """Read a table, a batch of rows at a time where its format allows that.
 
-    Tables of the project's own format come in batches; their checksums are compared when all rows were
-    read, so that what was made of the batches must be thrown away where the last step fails. Tables of other
-    formats come whole: what their labels and numbers mean is decided from all rows.
+    Parquet comes in batches: tables of the project, and those of others whose columns are what they are
+    called. Checksums and ids are compared when all rows were read, so that what was made of the batches must
+    be thrown away where the last step fails; ids of others take eight bytes a row until then. Other tables
+    come whole: what their labels and numbers mean is decided from all rows.
 
     Parameters
     ----------
@@ -62,12 +68,30 @@ def read_batches(
     [2, 1]
     """
     header = None if options else _own_header(Path(path), format)
-    if header is None:
+    classes = None
+    if header is None and not options and not normalise:
+        classes = _plain_classes(Path(path), format, n_rows)
+    if header is not None:
+        yield from _own_batches(Path(path), header, n_rows, normalise, sum_to_one)
+    elif classes is not None:
+        try:
+            yield from _plain_batches(Path(path), classes, n_rows, sum_to_one)
+        except TableError:
+            ProbabilityTable.read(
+                path, format, sum_to_one=sum_to_one
+            )  # which knows all rows, and their error
+            raise
+    else:
         yield ProbabilityTable.read(path, format, normalise=normalise, sum_to_one=sum_to_one, **options)
-        return
+
+
+def _own_batches(
+    path: Path, header: dict[str, Any], n_rows: int, normalise: bool, sum_to_one: bool
+) -> Iterator[ProbabilityTable]:
+    """Yield the rows of a table of the project."""
     checksums, n_read = Checksums(), 0
-    for batch in _arrow_batches(Path(path), n_rows):
-        parts = own_parts(Path(path), batch, header)
+    for batch in arrow_batches(path, n_rows):
+        parts = own_parts(path, batch, header)
         checksums.add(parts)
         try:
             checked = check_parts(parts, normalise)
@@ -80,7 +104,96 @@ def read_batches(
             raise error.in_row(row).at(file=os.fspath(path)) from error
         yield table
         n_read += batch.num_rows
-    check_digests(Path(path), header, checksums)
+    check_digests(path, header, checksums)
+
+
+def _plain_classes(path: Path, format: str | None, n_rows: int) -> list[str] | None:
+    """Return the classes of a Parquet file of others that is read in batches; None for other files.
+
+    The schema, and the different labels, decide all that is otherwise decided from all rows: other columns
+    than the classes are called "id", "label", "text" or "label_mass" and hold what these hold, and each label
+    is the name of a class.
+    """
+    try:
+        if not path.is_file() or (format or infer_format(path)) != "parquet":
+            return None
+        with pq.ParquetFile(path) as file:
+            refuse_oversized(path, file.metadata)
+            schema, is_small = file.schema_arrow, file.metadata.num_rows <= n_rows
+        if is_small or header_in(path, schema) is not None:
+            return None
+        classes = _classes_of(schema)
+        return classes if classes and ("label" not in schema.names or _are_labels(path, classes)) else None
+    except DAMAGE:
+        return None  # reading it whole says what is wrong
+
+
+def _classes_of(schema: pa.Schema) -> list[str] | None:
+    """Return the columns that are classes, if names and kinds of all columns tell."""
+    fields = [one for one in schema if not one.name.startswith("__index_level_")]
+    names = [one.name for one in fields]
+    roles = {one.name: one.type for one in fields if one.name in ROLES}
+    classes = [name for name in names if name not in roles]
+    unclear = (
+        len(classes) < 2
+        or len(set(names)) < len(names)
+        or names[0] in ROW_NUMBERS
+        or any(_may_be_else(name) for name in classes)
+        or not all(pa.types.is_floating(one.type) for one in fields if one.name in classes)
+        or not all(_holds(role, kind) for role, kind in roles.items())
+        or {"label", "text"} <= set(roles)  # whether a text has two labels is told from all rows
+    )
+    return None if unclear else classes
+
+
+def _may_be_else(name: str) -> bool:
+    """Whether a column may be no class, or a label that is called so the position of one."""
+    plain = name.strip().casefold()
+    is_number = plain.lstrip("+-").replace(".", "", 1).isdecimal()
+    role = role_of_column(name, ROLES)
+    return not plain or is_number or plain in ("true", "false") or bool(role) or name.startswith(CLASS_PREFIX)
+
+
+def _holds(role: str, kind: pa.DataType) -> bool:
+    """Whether a column is of the kind that its role has."""
+    is_text = bool(pa.types.is_string(kind) or pa.types.is_large_string(kind))
+    if role == "label_mass":
+        return bool(pa.types.is_floating(kind))
+    return is_text or (role == "id" and bool(pa.types.is_integer(kind)))
+
+
+def _are_labels(path: Path, classes: list[str]) -> bool:
+    """Whether every row has a label, which is the name of a class."""
+    found: set[object] = set()
+    for batch in arrow_batches(path, BATCH_ROWS, ["label"]):
+        found |= set(pc.unique(batch["label"]).to_pylist())
+        if not found <= set(classes):
+            return False
+    return True
+
+
+def _plain_batches(
+    path: Path, classes: list[str], n_rows: int, sum_to_one: bool
+) -> Iterator[ProbabilityTable]:
+    """Yield the rows of a file of others; only the first batch tells which columns are no classes."""
+    choice, n_read, digests = ColumnChoice(), 0, []
+    for batch in arrow_batches(path, n_rows):
+        parts = parts_of_others(path, batch, CLASS_PREFIX, choice)
+        given = parts.ids is not None
+        ids = parts.ids if given else [str(row) for row in range(n_read, n_read + batch.num_rows)]
+        table = ProbabilityTable.of_checked(check_parts(replace(parts, ids=ids, ids_given=given)))
+        if sum_to_one:
+            table.check_sums()
+        if given:
+            digests.append(pd.util.hash_array(table.ids.to_numpy(dtype=object)))
+        yield table
+        n_read += batch.num_rows
+        choice = ColumnChoice(classes=classes)
+    if digests:
+        found = np.concatenate(digests)
+        found.sort()
+        if (found[1:] == found[:-1]).any():
+            ProbabilityTable.read(path)  # refuses an id that is there twice; two ids may share a digest
 
 
 def _own_header(path: Path, format: str | None) -> dict[str, Any] | None:
@@ -94,15 +207,3 @@ def _own_header(path: Path, format: str | None) -> dict[str, Any] | None:
             return header if header is not None and "checksums" in header and file.metadata.num_rows else None
     except DAMAGE:
         return None  # reading it whole says what is wrong
-
-
-def _arrow_batches(path: Path, n_rows: int) -> Iterator[pa.Table]:
-    """Yield the rows of a Parquet file as valid tables."""
-    try:
-        with pq.ParquetFile(path, pre_buffer=False) as file:  # else what was read stays in memory
-            for batch in file.iter_batches(n_rows):
-                table = pa.Table.from_batches([batch])
-                table.validate(full=True)
-                yield table
-    except DAMAGE as error:
-        raise damaged(path, error) from error

@@ -73,9 +73,14 @@ def test_a_name_that_is_markup_is_shown_as_it_is(folder):
     works("fit", "odd.parquet", "--method", "weight", "--n-starts", 1, "--out", "odd.json")
     P = rng.dirichlet([9, 1], size=400)
     ProbabilityTable(P, classes=names).write("odd-new.parquet")
-    run("watch", "odd-new.parquet", "--correction", "odd.json", "--out", "odd.html")
+    arguments = ["--correction", "odd.json", "--out", "odd.html", "--out", "odd-watch.json"]
+    run("watch", "odd-new.parquet", *arguments)
     page = Path("odd.html").read_text()
     assert "<script>" not in page and "\u202e" not in page
+    for file in ("odd.json", "odd-watch.json"):
+        text = Path(file).read_text()
+        assert "\u202e" not in text and "\\u202eb" in text
+    assert json.loads(Path("odd-watch.json").read_text())["classes"][1]["class_name"] == names[1]
 
 
 @pytest.mark.parametrize(

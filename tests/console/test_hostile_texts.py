@@ -2,6 +2,7 @@
 
 import csv
 import io
+import json
 import tempfile
 from pathlib import Path
 
@@ -15,7 +16,7 @@ from debias.console.command_group import say
 from debias.console.frame_files import write_frame
 from debias.console.progress import counted_progress, say_at_once
 from debias.console.screen import print_lines, print_table
-from debias.errors import DebiasError, ParameterError, TableError
+from debias.errors import DebiasError, ParameterError, TableError, visible_json
 from debias.pages.markdown import escape, markdown_table
 from tests.support.hostile import STEERING, hostile_texts, visible_words, words_of_a_line
 
@@ -91,6 +92,13 @@ def test_a_terminal_gets_words_only(text, width):
     written = page.getvalue()
     assert not STEERING & set(written)
     assert "".join(written.split()).startswith(f"-{visible_words(text)}")
+
+
+@given(st.dictionaries(hostile_texts, hostile_texts))
+def test_json_holds_a_text_and_shows_no_steering(texts):
+    written = visible_json(json.dumps(texts, indent=1, ensure_ascii=False))
+    assert not STEERING & set(written)
+    assert json.loads(written.encode("utf-8")) == texts
 
 
 def test_errors_of_every_kind_show_no_steering():

@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
 
 from debias import CalibratedDebiaser, EnsembleDebiaser, LogBiasDebiaser, WeightDebiaser
@@ -88,11 +89,62 @@ def test_integer_labels_come_back_as_integers(tmp_path):
         ({"sun": [1.0], "rain": [0.0]}, {"parameter": "the columns", "received": ["sun", "rain"]}),
         (pd.DataFrame([[0.25] * 4], columns=["sun", "rain", "fog", "hail"]), {"parameter": "the columns"}),
         (np.empty((0, 4)), {}),
+        (dict(zip(NAMES, ([0.25, 0.25], [0.25], [0.25], [0.25]), strict=True)), {}),
+        (dict.fromkeys(NAMES, [0.25 + 1j]), {}),
+        (np.full((1, 4), 0.25 + 1j), {}),
+        (np.array([[1, 0, 0, 0]], dtype="timedelta64[s]"), {}),
+        ([[10**400, 0, 0, 0]], {}),
+        (np.ma.masked_array([[0.25] * 4], mask=[[0, 0, 1, 0]]), {"row": 0, "column": "fog"}),
+        (
+            pd.DataFrame([[0.25] * 5], columns=[*NAMES, "sun"]),
+            {"parameter": "the columns", "received": [*NAMES, "sun"]},
+        ),
     ],
 )
 def test_rows_that_are_no_distributions_are_refused(folder, pair, rows, fields):
     with refused(TableError, **fields):
         load(pair[1]).predict(rows)
+
+
+def test_columns_are_those_of_any_kind_of_frame(pair):
+    _, path = pair
+    served, turned = load(path), pd.DataFrame(P, columns=NAMES)[NAMES[::-1]]
+    table = pa.Table.from_pandas(turned)
+    for rows in (turned, turned.astype(object), table, table.to_batches()[0], turned.to_dict("list")):
+        assert np.array_equal(served.predict(rows), served.predict(P))
+
+
+@pytest.fixture
+def named(tmp_path):
+    """Return what writes a correction whose two labels are others than those of its fit."""
+    WeightDebiaser().fit(P[:, :2] / P[:, :2].sum(axis=1, keepdims=True), y % 2).save(tmp_path / "c.json")
+    document = json.loads((tmp_path / "c.json").read_text()) | {"checksum": None}
+
+    def write(labels):
+        for entry, label in zip(document["classes"], labels, strict=True):
+            entry["label"] = label
+        (tmp_path / "c.json").write_text(json.dumps(document))
+        return tmp_path / "c.json"
+
+    return write
+
+
+@pytest.mark.parametrize(
+    "labels",
+    [["", " "], ['say "no"', "a\nb"], ["a\u202eb", "\ud800"], ["a\0b", "a"], [2**63 - 1, -(2**63)]],
+)
+def test_labels_come_back_as_the_file_has_them(named, labels):
+    path = named(labels)
+    for found in (load(path).predict(np.eye(2)).tolist(), load_debiaser(path).predict(np.eye(2)).tolist()):
+        assert found == labels and set(map(type, found)) == {type(labels[0])}
+
+
+@pytest.mark.parametrize("labels", [["sun", "sun\0"], [1, 2**63], [2**80, -1]])
+def test_labels_that_numpy_would_change_are_refused(named, labels):
+    path = named(labels)
+    for read in (load, load_debiaser):
+        with refused(CorrectionFileError, parameter="label", file=str(path)):
+            read(path)
 
 
 def test_files_are_refused_as_the_estimators_refuse_them(tmp_path):

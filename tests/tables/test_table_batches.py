@@ -33,13 +33,114 @@ def test_batches_are_the_table_cut(table, tmp_path, n_rows):
         assert whole == getattr(table, name).tolist()
 
 
-@pytest.mark.parametrize("suffix", ["csv", "parquet"])
-def test_other_files_come_whole(table, tmp_path, suffix):
-    frame = table.probabilities.assign(label=table.labels)
+def assert_cut(batches, whole):
+    """Batches hold the rows of a table that was read whole."""
+    assert len(batches) > 1
+    assert np.array_equal(np.concatenate([batch.to_numpy() for batch in batches]), whole.to_numpy())
+    assert all(batch.classes == whole.classes for batch in batches)
+    for name in ("labels", "ids", "texts", "label_mass"):
+        values = [getattr(batch, name) for batch in batches]
+        if getattr(whole, name) is None:
+            assert values == [None] * len(values)
+        else:
+            assert [one for value in values for one in value] == getattr(whole, name).tolist()
+
+
+OTHERS = {
+    "classes alone": {},
+    "labels": {"label": np.array(["yes", "no"] * 11 + ["é"])},
+    "ids that are numbers": {"id": np.arange(100, 123)},
+    "ids and texts": {"id": [f"r{n}" for n in range(23)], "text": ["a", "b"] * 11 + ["é\n"]},
+    "label mass": {"label_mass": np.linspace(0.5, 1, 23)},
+}
+
+
+@pytest.mark.parametrize("columns", OTHERS.values(), ids=OTHERS)
+@pytest.mark.parametrize("kind", ["float64", "float32"])
+def test_parquet_of_others_comes_in_batches(table, tmp_path, columns, kind):
+    path = tmp_path / "t.parquet"
+    table.probabilities.astype(kind).assign(**columns).to_parquet(path, index=False)
+    assert_cut(list(read_batches(path, sum_to_one=True, n_rows=5)), ProbabilityTable.read(path))
+    (whole,) = read_batches(path, n_rows=23)
+    assert whole.equals(ProbabilityTable.read(path))
+
+
+UNCLEAR = {
+    "positions": {"label": [0, 1, 2] * 7 + [0, 1]},
+    "names in other capitals": {"label": ["No", "yes"] * 11 + ["no"]},
+    "blank labels": {"label": [""] * 23},
+    "two labels of a text": {"label": ["yes", "no"] * 11 + ["no"], "text": ["a"] * 23},
+    "another column": {"source": ["a"] * 23},
+}
+
+
+@pytest.mark.parametrize("columns", UNCLEAR.values(), ids=UNCLEAR)
+@pytest.mark.filterwarnings("ignore")
+def test_other_files_come_whole(table, tmp_path, columns):
+    """What all rows decide: what labels are, and which columns are classes."""
+    path = tmp_path / "t.parquet"
+    table.probabilities.assign(**columns).to_parquet(path)
+    try:
+        expected = ProbabilityTable.read(path)
+    except TableError as error:
+        with refused(TableError) as caught:
+            list(read_batches(path, n_rows=5))
+        assert str(caught.value) == str(error)
+    else:
+        (batch,) = read_batches(path, n_rows=5)
+        assert batch.equals(expected)
+
+
+@pytest.mark.parametrize("suffix", ["csv", "jsonl"])
+def test_files_of_text_come_whole(table, tmp_path, suffix):
     path = tmp_path / f"t.{suffix}"
-    frame.to_csv(path, index=False) if suffix == "csv" else frame.to_parquet(path)
+    if suffix == "csv":
+        table.probabilities.to_csv(path, index=False)
+    else:
+        table.probabilities.to_json(path, orient="records", lines=True)
     (batch,) = read_batches(path, n_rows=5)
     assert len(batch) == 23
+
+
+def changed(table, row, name, value):
+    frame = table.probabilities.assign(id=[f"r{n}" for n in range(23)], text="t")
+    frame[name] = frame[name].astype(object)
+    frame.loc[row, name] = value
+    return frame if name in ("id", "text") else frame.astype({name: float})
+
+
+@pytest.mark.parametrize(
+    ("row", "name", "value"),
+    [
+        (17, "yes", -0.5),
+        (17, "yes", np.nan),
+        (22, "é", 0.99999),
+        (17, "id", "r3"),
+        (17, "id", None),
+        (17, "text", None),
+    ],
+)
+def test_others_are_refused_as_in_a_whole_table(table, tmp_path, row, name, value):
+    path = tmp_path / "t.parquet"
+    changed(table, row, name, value).to_parquet(path, index=False)
+    with refused(TableError, row=row, file=str(path)) as of_whole:
+        ProbabilityTable.read(path, sum_to_one=True)
+    with refused(TableError, row=row, file=str(path)) as of_batches:
+        list(read_batches(path, sum_to_one=True, n_rows=5))
+    assert str(of_batches.value) == str(of_whole.value)
+
+
+@pytest.mark.parametrize("own", [True, False])
+def test_a_small_file_of_long_texts_fills_no_memory(table, tmp_path, own):
+    path = tmp_path / "t.parquet"
+    texts = ["x" * 2_000_000] * 23
+    if own:
+        ProbabilityTable(table.to_numpy(), classes=table.classes, texts=texts).write(path)
+    else:
+        table.probabilities.assign(text=texts).to_parquet(path, index=False, compression="zstd")
+    for read in (lambda: ProbabilityTable.read(path), lambda: list(read_batches(path, n_rows=20))):
+        with refused(TableError, column="text"):
+            read()
 
 
 def test_damage_is_refused_as_in_a_whole_table(table, tmp_path):

@@ -24,7 +24,7 @@ from debias.corrections.correction_document import (
 )
 from debias.corrections.explanations import ClassFacts, Moves
 from debias.corrections.families import FAMILY_NAMES, Family
-from debias.errors import CorrectionFileError
+from debias.errors import CorrectionFileError, visible_json
 from debias.estimators.few_labels.generalization import Expectation
 from debias.estimators.few_labels.one_standard_error import JudgedMethod, MethodSelection
 from debias.estimators.fitted.checked_entries import Entry, one_of, read_entry, value_of
@@ -93,7 +93,7 @@ def write_correction(fitted: FittedCorrection, path: str | PathLike[str], named_
     if fitted.family is not None:
         document["family"] = fitted.family
     document["checksum"] = checksum_of(document)
-    text = _readable(document)
+    text = visible_json(_readable(document))
     with atomic_path(path) as temporary:
         temporary.write_text(f"{text}\n", encoding="utf-8")
 

@@ -8,7 +8,7 @@ import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from debias.errors import EngineError, LabelError
+from debias.errors import EngineError, LabelError, ParameterError
 
 _LIKELY = math.log(0.25)
 """Log-probability above which a token that begins two labels decides between neither."""
@@ -86,6 +86,8 @@ def label_logprobs(
     LabelError
         Two of the tokens read as one label; a likely token begins two labels, which cannot be told
         apart.
+    ParameterError
+        `top` is no positive integer.
 
     Examples
     --------
@@ -94,6 +96,7 @@ def label_logprobs(
     >>> found.values, found.bounds
     ([-0.3, -2.0], [False, True])
     """
+    check_top(top)
     known = sorted(_checked(tokens), key=lambda token: -token.logprob)
     pieces = [(token.piece, token) for token in known]
     bound = _bound(known, top, drawn)
@@ -123,6 +126,26 @@ def label_logprobs(
         values.append(whole[0] if whole else max([bound, *(token.logprob for _, token in begun)]))
         bounds.append(not whole)
     return LabelLogprobs(values, bounds)
+
+
+def check_top(top: object) -> None:
+    """Refuse a number of tokens that gives no bound for a label that is not among them.
+
+    Raises
+    ------
+    ParameterError
+        It is no positive integer.
+
+    Examples
+    --------
+    >>> check_top(0)
+    Traceback (most recent call last):
+    debias.errors.ParameterError: top must be a positive integer, that of top_logprobs, got 0.
+    """
+    if isinstance(top, bool) or not isinstance(top, int) or top < 1:
+        raise ParameterError(
+            parameter="top", allowed="a positive integer, that of top_logprobs", received=top
+        )
 
 
 def _checked(tokens: Sequence[AnswerToken]) -> list[AnswerToken]:

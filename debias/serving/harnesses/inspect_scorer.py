@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from debias.errors import EngineError, LabelError, MissingDependencyError, ParameterError, TableError
-from debias.serving.harnesses.answer_tokens import AnswerToken
+from debias.serving.harnesses.answer_tokens import AnswerToken, check_top
 from debias.serving.harnesses.class_evenness import class_accuracies, cobias_of
 from debias.serving.harnesses.label_scores import read_correction
 from debias.serving.harnesses.scored_answers import decide_answer, words_of_classes
@@ -108,6 +108,7 @@ def corrected_answer(
     corrected : bool, default=True
         False scores the most probable label, for a comparison.
     """
+    check_top(top)
     served = read_correction(correction)
     given = words_of_classes(served.classes, words)
 

@@ -1,5 +1,6 @@
 """Reads Parquet files within bounds, and makes tables of those that others wrote: a column per class."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pyarrow as pa
@@ -36,31 +37,76 @@ def read_arrow(path: Path) -> pa.Table:
         The file is damaged, or has more in it than a table of its size can have.
     """
     try:
-        strings = [
-            field.name
-            for field in pq.read_schema(path)
-            if pa.types.is_string(field.type) or pa.types.is_large_string(field.type)
-        ]
+        strings = _strings(path)
         with pq.ParquetFile(path, read_dictionary=strings) as file:  # so that a repeated text is read once
             size = path.stat().st_size
             refuse_oversized(path, file.metadata)
             table = file.read()
-        for name in dict.fromkeys(strings):
-            n_bytes = sum(
-                pc.sum(pc.binary_length(chunk.dictionary).take(chunk.indices)).as_py() or 0
-                for chunk in table[name].chunks
-                if pa.types.is_dictionary(chunk.type)
-            )
-            if n_bytes > MOST_BYTES_PER_BYTE * size + SMALL:
-                raise TableError(f"states {n_bytes:,} bytes in {size:,}", file=path, column=name)
-            place = table.column_names.index(name)
-            table = table.set_column(place, name, table[name].cast(pa.large_string()))
-        table.validate(full=True)  # that strings are UTF-8, above all
-        return table
+        return _with_plain_texts(path, table, strings, size)
     except TableError:
         raise
     except DAMAGE as error:
         raise damaged(path, error) from error
+
+
+def arrow_batches(path: Path, n_rows: int, columns: list[str] | None = None) -> Iterator[pa.Table]:
+    """Yield the rows of a Parquet file as valid tables.
+
+    Parameters
+    ----------
+    path : Path
+    n_rows : int
+        Of a table, at most.
+    columns : list of str, optional
+        All by default.
+
+    Yields
+    ------
+    pyarrow.Table
+
+    Raises
+    ------
+    TableError
+        The file is damaged, or has more in it than a table of its size can have.
+    """
+    try:
+        strings, size = _strings(path), path.stat().st_size
+        # what was read would stay in memory with buffers that are filled before
+        with pq.ParquetFile(path, pre_buffer=False, read_dictionary=strings) as file:
+            for batch in file.iter_batches(n_rows, columns=columns):
+                table = pa.Table.from_batches([batch])
+                yield _with_plain_texts(path, table, strings, size)
+    except TableError:
+        raise
+    except DAMAGE as error:
+        raise damaged(path, error) from error
+
+
+def _strings(path: Path) -> list[str]:
+    """Return the columns of texts."""
+    return [
+        field.name
+        for field in pq.read_schema(path)
+        if pa.types.is_string(field.type) or pa.types.is_large_string(field.type)
+    ]
+
+
+def _with_plain_texts(path: Path, table: pa.Table, strings: list[str], size: int) -> pa.Table:
+    """Return a valid table whose texts, each read once, are written out, if they do not fill the memory."""
+    for name in dict.fromkeys(strings):
+        if name not in table.column_names:
+            continue
+        n_bytes = sum(
+            pc.sum(pc.binary_length(chunk.dictionary).take(chunk.indices)).as_py() or 0
+            for chunk in table[name].chunks
+            if pa.types.is_dictionary(chunk.type)
+        )
+        if n_bytes > MOST_BYTES_PER_BYTE * size + SMALL:
+            raise TableError(f"states {n_bytes:,} bytes in {size:,}", file=path, column=name)
+        place = table.column_names.index(name)
+        table = table.set_column(place, name, table[name].cast(pa.large_string()))
+    table.validate(full=True)  # that strings are UTF-8, above all
+    return table
 
 
 def refuse_oversized(path: Path, about: pq.FileMetaData) -> None:

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from debias.errors import EngineError, LabelError
+from debias.errors import EngineError, LabelError, ParameterError
 from debias.inference.openai.connection.server_answers import read_top
 from debias.inference.openai.label_words import found_words
 from debias.serving.harnesses.answer_tokens import AnswerToken, label_logprobs
@@ -84,3 +84,9 @@ def test_refusals():
         label_logprobs([AnswerToken("Bug", -1.1), AnswerToken("Bug", -2.0)], WORDS, top=2)
     with refused(LabelError, received=("Bug", "Bugs")):
         label_logprobs([AnswerToken("B", -0.1)], ["Bug", "Bugs"], top=1)
+
+
+@pytest.mark.parametrize("top", [0, -1, True, None, 2.0])
+def test_a_number_of_tokens_that_gives_no_bound_is_refused(top):
+    with refused(ParameterError, parameter="top", received=top):
+        label_logprobs([AnswerToken("Bug", -0.1)], WORDS, top)

@@ -207,13 +207,7 @@ def answer_ahead(
     n_prompts = sum(len(one["keys"]) for one in chunks)
     with counted_progress("prompts on Ray", n_prompts) as advance:
         for table in engine.run(LabelWorker, chunks, labels=questions.labels) if chunks else ():
-            shape = (len(table), len(questions.labels))
-            logprobs, bounds = (
-                np.asarray(table[name].combine_chunks().flatten().to_numpy(zero_copy_only=False)).reshape(
-                    shape
-                )
-                for name in ("logprobs", "is_bound")
-            )
+            logprobs, bounds = (np.array(table[name].to_pylist()) for name in ("logprobs", "is_bound"))
             values = questions.as_answers(LabelScores(logprobs, bounds), len(table))
             facts = json.loads(table["facts"][0].as_py())
             store.add(zip(table["key"].to_pylist(), values, strict=True), facts)

@@ -186,7 +186,7 @@ class BaseDebiaser(NotebookView, ColumnClassifier):
         self.classes_, self.columns_ = fitted.classes, fitted.columns
         self.n_features_in_ = len(fitted.classes)
         if named:
-            self.feature_names_in_ = self._by_column().astype(object)
+            self.feature_names_in_ = self.get_feature_names_out()  # text, as scikit-learn compares
         return self
 
     def expect(self, X: Rows, y: Labels) -> Expectation:

@@ -36,9 +36,16 @@ def read_arrow(path: Path) -> pa.Table:
         The file is damaged, or has more in it than a table of its size can have.
     """
     try:
+        schema = pq.read_schema(path)
+        for place, name in enumerate(schema.names):
+            if name in schema.names[:place]:
+                raise TableError(
+                    f"two columns are called {shortened(name)}; the columns are {shortened(schema.names)}",
+                    file=path,
+                )
         strings = [
             field.name
-            for field in pq.read_schema(path)
+            for field in schema
             if pa.types.is_string(field.type) or pa.types.is_large_string(field.type)
         ]
         with pq.ParquetFile(path, read_dictionary=strings) as file:  # so that a repeated text is read once

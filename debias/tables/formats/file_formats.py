@@ -30,6 +30,7 @@ from debias.tables.formats.json_records import read_json
 from debias.tables.formats.named_columns import ColumnChoice
 from debias.tables.formats.parquet_table import read_parquet, write_parquet
 from debias.tables.formats.published_text import is_published_text, read_published_text, write_published_text
+from debias.tables.labels.class_names import listed
 from debias.tables.table_parts import TableParts
 
 READERS: dict[str, Callable[..., TableParts]] = {
@@ -55,8 +56,11 @@ SUFFIXES = {
     ".jsonl": "json",
 }
 _COLUMNS = tuple(one.name for one in fields(ColumnChoice))
-KEYS = {"lm-eval": r'"resps"\s*:', "answers": r'"(logprobs|custom_id)"\s*:'}
-"""What only these formats have near the beginning of a JSON file."""
+KEYS = {
+    "lm-eval": (r'"resps"\s*:',),
+    "answers": (r'"(logprobs|custom_id)"\s*:', r'"(choices|response|error)"\s*:'),
+}
+"""What only these formats have, all of it, near the beginning of a JSON file."""
 
 
 def read_parts(path: str | os.PathLike[str], format: str | None = None, **options: Any) -> TableParts:
@@ -91,6 +95,8 @@ def read_parts(path: str | os.PathLike[str], format: str | None = None, **option
     name = format or infer_format(file)
     try:
         reader = _choose(READERS, name, options, n_fixed=1)
+        if options.get("classes") is not None:
+            options["classes"] = listed(options["classes"])
         if "choice" in inspect.signature(reader).parameters:
             chosen = {column: options.pop(column) for column in _COLUMNS if column in options}
             options["choice"] = ColumnChoice(**chosen)
@@ -165,7 +171,7 @@ def infer_format(path: Path) -> str:
     text = start.decode(encoding_of(start) or "utf-8", errors="replace")
     line = text.lstrip("\ufeff \r\n").split("\n")[0]
     if suffix in (".json", ".jsonl") or line.startswith(("{", "[")):
-        return next((name for name, key in KEYS.items() if re.search(key, text)), "json")
+        return next((name for name, keys in KEYS.items() if all(re.search(k, text) for k in keys)), "json")
     if is_published_text(line):
         return "text"
     if any(delimiter in line for delimiter in DELIMITERS):

@@ -142,3 +142,10 @@ def test_frames_of_other_libraries_are_fitted_by_their_names():
     masked = np.ma.array(VALUES, mask=np.arange(40).reshape(20, 2) == 6)
     with refused(TableError, row=3, column=0):
         WeightDebiaser().fit(masked, labels)
+
+
+@pytest.mark.parametrize("rows", [1, 4])
+def test_rows_of_one_class_are_refused_with_its_name(rows):
+    X = pd.DataFrame(VALUES[:rows], columns=["no", "yes"])
+    with refused(TableError, parameter="y", received=["yes"], fix=str, mentions="one class"):
+        WeightDebiaser().fit(X, ["yes"] * rows)

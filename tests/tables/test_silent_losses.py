@@ -255,7 +255,9 @@ def test_a_choice_is_never_called_like_another(tmp_path, classes):
 # Names that look alike.
 
 
-@pytest.mark.parametrize("alike", [("a", "a "), ("a b", "a\u00a0b"), (COMPOSED, DECOMPOSED)])
+@pytest.mark.parametrize(
+    "alike", [("a", "a "), ("a b", "a\u00a0b"), ("a", "a\u200b"), (COMPOSED, DECOMPOSED)]
+)
 def test_names_that_look_alike_are_refused_in_files_and_frames(tmp_path, alike):
     path = write(tmp_path / "t.csv", f"{alike[0]},{alike[1]},c\n.3,.3,.4\n")
     with refused(TableError, parameter="classes", received=list(alike), file=str(path), fix=str):
@@ -366,3 +368,20 @@ def test_two_columns_of_one_name_in_a_parquet_file_are_named(tmp_path):
     pq.write_table(pa.table(columns, names=["label", "label", "a", "b"]), tmp_path / "t.parquet")
     with refused(TableError, file=str, mentions="two columns are called 'label'"):
         ProbabilityTable.read(tmp_path / "t.parquet")
+
+
+@pytest.mark.parametrize("name", ["t", "t.csv", "t.xlsx", "t.json"])
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"PK\x03\x04" + bytes(9) + b"a,b",
+        b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1,",
+        b"\x93NUMPY,",
+        b"\n<!DOCTYPE html><table>a,b",
+        b'<?xml version="1.0"?><a b="1,2"/>',
+    ],
+)
+def test_files_that_are_often_taken_for_tables_are_named(tmp_path, name, content):
+    path = write(tmp_path / name, content)
+    with refused(TableError, file=str(path), parameter=None, fix=str, mentions="not a table"):
+        ProbabilityTable.read(path)

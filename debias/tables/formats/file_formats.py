@@ -55,6 +55,14 @@ SUFFIXES = {
     ".json": "json",
     ".jsonl": "json",
 }
+_OTHERS = {
+    b"PK\x03\x04": "a spreadsheet (.xlsx, .ods) or another zip archive",
+    b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1": "an old spreadsheet (.xls)",
+    b"\x93NUMPY": "an array of NumPy (.npy)",
+    b"\x89HDF\r\n": "an HDF5 file",
+    b"SQLite format 3": "a SQLite database",
+}
+"""How files begin that are often taken for tables."""
 _COLUMNS = tuple(one.name for one in fields(ColumnChoice))
 KEYS = {
     "lm-eval": (r'"resps"\s*:',),
@@ -161,6 +169,12 @@ def infer_format(path: Path) -> str:
     if start.startswith((b"ARROW1", b"FEA1")):
         fix = "save it as Parquet (pandas: to_parquet)"
         raise TableError("an Arrow or Feather file; tables are not read from these", file=path, fix=fix)
+    other = next((what for mark, what in _OTHERS.items() if start.startswith(mark)), None)
+    if other is None and re.match(rb"\s*<(!doctype|html|table|\?xml)", start, re.IGNORECASE):
+        other = "a page of HTML or XML"
+    if other is not None:
+        fix = "save it as CSV or Parquet, such as with DataFrame.to_csv"
+        raise TableError(f"{other}, not a table that can be read", file=path, fix=fix)
     if start.startswith(b"PAR1"):
         with path.open("rb") as file:
             if file.read(4) != b"PAR1":

@@ -6,8 +6,11 @@ from typing import Any
 
 from debias.errors import TableError
 
-ONLY_FORM = "They differ only in spaces, or in the Unicode form of letters"
+ONLY_FORM = "They differ only in spaces, in characters that are not seen, or in the Unicode form of letters"
 """What is said of names that look alike."""
+
+_SELECTORS = {chr(number) for number in range(0xFE00, 0xFE10)}
+"""They choose the form of the character before them."""
 
 
 def listed(classes: Any) -> list[Any]:
@@ -27,7 +30,7 @@ def listed(classes: Any) -> list[Any]:
 
 
 def look_alike(names: Iterable[object]) -> tuple[str, str] | None:
-    """Return two different names that only spaces, or the Unicode form of their letters, tell apart.
+    """Return two different names that look the same, but for spaces.
 
     Examples
     --------
@@ -45,9 +48,12 @@ def look_alike(names: Iterable[object]) -> tuple[str, str] | None:
 def appearance(name: str) -> str:
     r"""Return a name as it looks: single spaces, none around it, each letter with its marks as one.
 
+    Characters that no one sees are omitted.
+
     Examples
     --------
-    >>> appearance(" a\u00a0 b"), len("e\u0301"), len(appearance("e\u0301"))
-    ('a b', 2, 1)
+    >>> appearance(" a\u00a0 b"), len("e\u0301"), len(appearance("e\u0301")), appearance("a\u200b")
+    ('a b', 2, 1, 'a')
     """
-    return " ".join(unicodedata.normalize("NFC", name).split())
+    seen = (one for one in name if unicodedata.category(one) != "Cf" and one not in _SELECTORS)
+    return " ".join(unicodedata.normalize("NFC", "".join(seen)).split())

@@ -15,7 +15,7 @@ from sklearn.base import clone
 from sklearn.utils.validation import check_is_fitted
 
 from debias.corrections.explanations import explain_class
-from debias.errors import ParameterError, TableError, shortened
+from debias.errors import ParameterError
 from debias.estimators.column_classifier import (
     ColumnClassifier,
     LabelArray,
@@ -34,7 +34,7 @@ from debias.search.constraints import Goal
 from debias.search.goals.class_order import goal_by_column
 from debias.search.objective import Objective
 from debias.tables.class_columns import ClassColumns, FloatArray, IndexArray, fingerprint_of
-from debias.tables.information import check_information
+from debias.tables.information import check_information, check_labels
 
 
 class BaseDebiaser(NotebookView, ColumnClassifier):
@@ -132,17 +132,7 @@ class BaseDebiaser(NotebookView, ColumnClassifier):
     def _match(self, X: Rows, y: Labels | None) -> tuple[ClassColumns, FloatArray]:
         match, probabilities = super()._match(X, y)
         support = np.bincount(match.y, minlength=len(match.classes))
-        if self._uses_labels and np.count_nonzero(support) == 1:
-            only = match.by_column.tolist()[int(np.argmax(support))]
-            counted = (
-                f"all {len(match.y):,} labelled rows are" if len(match.y) > 1 else "the only labelled row is"
-            )
-            raise TableError(
-                f"{counted} of one class, {shortened(only)}",
-                parameter="y",
-                received=[only],
-                fix="add labelled rows of other classes",
-            )
+        check_labels(support, match.by_column)
         check_information(probabilities, match.by_column, support)
         return match, probabilities
 

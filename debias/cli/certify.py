@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from debias.cli.options.table_options import TABLE_HELP, TableOptions, labels_of
+from debias.cli.options.table_options import TABLE_HELP, TableOptions, labels_of, listed_words
 from debias.cli.printing.guarantee_tables import print_guarantee, print_seen
 from debias.console.output_files import check_output, write_or_rescue
 from debias.console.screen import print_lines
@@ -78,7 +78,7 @@ def certify(
 
 def _shares(given: str) -> dict[str, float]:
     """Return the shares that an option names."""
-    parts = [part.rpartition("=") for part in given.split(",")]
+    parts = [part.rpartition("=") for part in listed_words(given)]
     try:
         shares = {name.strip(): float(share) for name, equals, share in parts if equals}
     except ValueError:

@@ -34,7 +34,7 @@ from debias.search.constraints import Goal
 from debias.search.goals.class_order import goal_by_column
 from debias.search.objective import Objective
 from debias.tables.class_columns import ClassColumns, FloatArray, IndexArray, fingerprint_of
-from debias.tables.information import check_information
+from debias.tables.information import check_information, check_labels
 
 
 class BaseDebiaser(NotebookView, ColumnClassifier):
@@ -132,6 +132,7 @@ class BaseDebiaser(NotebookView, ColumnClassifier):
     def _match(self, X: Rows, y: Labels | None) -> tuple[ClassColumns, FloatArray]:
         match, probabilities = super()._match(X, y)
         support = np.bincount(match.y, minlength=len(match.classes))
+        check_labels(support, match.by_column)
         check_information(probabilities, match.by_column, support)
         return match, probabilities
 
@@ -186,7 +187,7 @@ class BaseDebiaser(NotebookView, ColumnClassifier):
         self.classes_, self.columns_ = fitted.classes, fitted.columns
         self.n_features_in_ = len(fitted.classes)
         if named:
-            self.feature_names_in_ = self._by_column().astype(object)
+            self.feature_names_in_ = self.get_feature_names_out()  # text, as scikit-learn compares
         return self
 
     def expect(self, X: Rows, y: Labels) -> Expectation:

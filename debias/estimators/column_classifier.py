@@ -15,6 +15,7 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, column_or_1d, validate_data
 
 from debias.errors import ParameterError, TableError, shortened
+from debias.metrics.sample_weights import check_weights
 from debias.tables.checks import check_probabilities
 from debias.tables.class_columns import (
     ClassColumns,
@@ -23,10 +24,11 @@ from debias.tables.class_columns import (
     check_names,
     has_names,
     match_classes,
+    with_names,
 )
 from debias.tables.labels.class_headers import refuse_extra_columns
 from debias.tables.labels.column_order import check_order
-from debias.tables.labels.label_reading import label_text, plain_labels
+from debias.tables.labels.label_reading import did_you_mean, label_text, plain_labels
 
 Rows: TypeAlias = npt.ArrayLike | pd.DataFrame
 """Class probabilities of shape (n_samples, n_classes)."""
@@ -80,6 +82,7 @@ class ColumnClassifier(ClassifierMixin, TransformerMixin, BaseEstimator):
             raise ParameterError(
                 f"{type(self).__name__} requires y to be passed, but the target y is None", parameter="y"
             )
+        X = with_names(X)
         if y is None:
             check_names(X)
             probabilities = validate_data(self, X, dtype=np.float64, ensure_all_finite=False)
@@ -112,6 +115,7 @@ class ColumnClassifier(ClassifierMixin, TransformerMixin, BaseEstimator):
     def _validated(self, X: Rows) -> FloatArray:
         """Return the probabilities of new rows, columns as when fitted."""
         check_is_fitted(self)
+        X = with_names(X)
         check_names(X)
         probabilities = validate_data(self, X, dtype=np.float64, ensure_all_finite=False, reset=False)
         names = getattr(self, "feature_names_in_", None)
@@ -143,9 +147,33 @@ class ColumnClassifier(ClassifierMixin, TransformerMixin, BaseEstimator):
         Raises
         ------
         TableError
-            A label is missing, or a row is not a distribution: the error has its row.
+            A label is missing or no class, or a row is not a distribution: the error has its row.
+        ParameterError
+            A weight is none.
         """
-        return float(super().score(X, plain_labels(y), sample_weight))
+        check_is_fitted(self)
+        labels = column_or_1d(plain_labels(y), warn=True)
+        self._refuse_unknown(labels)
+        if sample_weight is not None:
+            sample_weight = check_weights(sample_weight, len(labels))
+        return float(super().score(X, labels, sample_weight))
+
+    def _refuse_unknown(self, labels: LabelArray) -> None:
+        """Refuse labels that are no classes: they were numbered anew, or are of another kind."""
+        known = self.classes_.tolist()
+        same_kind = {"U": "text", "O": "text", "b": "truth"}
+        kinds = [same_kind.get(one.dtype.kind, "number") for one in (labels, self.classes_)]
+        unknown = ~np.isin(labels, known) if kinds[0] == kinds[1] else np.ones(len(labels), dtype=bool)
+        if unknown.any():
+            row = int(np.argmax(unknown))
+            label = labels.tolist()[row]
+            raise TableError(
+                f"the label {shortened(label)} is none of the classes {shortened(known)}",
+                parameter="y",
+                received=label,
+                row=row,
+                fix=did_you_mean(label, known) or "pass the labels as they were in the fit",
+            )
 
     def _by_column(self) -> LabelArray:
         """Return the class labels in the order of the columns."""

@@ -1,5 +1,6 @@
 """Parses JSON that may be hostile: nesting and half characters are refused before they cost memory or crash.
 
+A name that stands twice in an object is refused, too: :mod:`json` would keep the second value in silence.
 Every refusal is a ValueError, as those of :mod:`json` are, so that a caller names the file or row.
 """
 
@@ -8,6 +9,8 @@ import re
 from typing import Any
 
 import numpy as np
+
+from debias.errors import shortened
 
 MOST_LEVELS = 100
 """How deep lists and objects may stand within each other."""
@@ -37,6 +40,8 @@ def parse_json(text: str | bytes, most_levels: int = MOST_LEVELS) -> Any:
     ------
     ValueError
         The text is not JSON, is nested too deep, or has a number of too many digits.
+    RepeatedNameError
+        An object has a name twice; it is a ValueError, too.
     UnicodeError
         A string holds half a surrogate pair, which no file can keep; it is a ValueError, too.
 
@@ -47,6 +52,9 @@ def parse_json(text: str | bytes, most_levels: int = MOST_LEVELS) -> Any:
     >>> parse_json("[" * 1000)
     Traceback (most recent call last):
     ValueError: lists and objects are nested more than 100 levels deep
+    >>> parse_json('{"label": "a", "label": "b"}')
+    Traceback (most recent call last):
+    debias.rows.bounded_json.RepeatedNameError: an object has two values of 'label'
     >>> parse_json(r'["\ud800"]')
     Traceback (most recent call last):
     UnicodeError: a string holds half a surrogate pair, which is not a character
@@ -56,7 +64,7 @@ def parse_json(text: str | bytes, most_levels: int = MOST_LEVELS) -> Any:
     text = text.removeprefix("\ufeff")
     if _depth_exceeds(text, most_levels):
         raise ValueError(f"lists and objects are nested more than {most_levels} levels deep")
-    value = json.loads(text)
+    value = _DECODER.decode(text)
     if _HALF.search(text) and not _can_be_written(value):
         raise UnicodeError("a string holds half a surrogate pair, which is not a character")
     return value
@@ -75,7 +83,7 @@ def parse_rows(text: str) -> Any:
     Raises
     ------
     ValueError
-        The text is not JSON, or is nested so deep that it cannot be parsed.
+        The text is not JSON, has a name twice in an object, or is nested so deep that it cannot be parsed.
 
     Examples
     --------
@@ -83,9 +91,23 @@ def parse_rows(text: str) -> Any:
     {'data': [{'a': '\ud800'}, {'a': 1}]}
     """
     try:
-        return json.loads(text, parse_int=_integer) if _LONG.search(text) else json.loads(text)
+        return (_LONG_DECODER if _LONG.search(text) else _DECODER).decode(text)
     except RecursionError as error:
         raise ValueError("lists and objects are nested too deeply") from error
+
+
+class RepeatedNameError(ValueError):
+    """An object has two values of one name, of which only one could be kept."""
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Return an object whose names are all different."""
+    value = dict(pairs)
+    if len(value) < len(pairs):
+        names = [name for name, _ in pairs]
+        twice = next(name for name in names if names.count(name) > 1)
+        raise RepeatedNameError(f"an object has two values of {shortened(twice)}")
+    return value
 
 
 class _TooLong:
@@ -100,6 +122,10 @@ def _integer(digits: str) -> int | _TooLong:
         return int(digits)
     except ValueError:
         return _TooLong()
+
+
+_DECODER = json.JSONDecoder(object_pairs_hook=_object)
+_LONG_DECODER = json.JSONDecoder(object_pairs_hook=_object, parse_int=_integer)
 
 
 def _depth_exceeds(text: str, most_levels: int) -> bool:

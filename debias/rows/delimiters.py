@@ -38,7 +38,7 @@ def likely_delimiter(text: str) -> str:
     widths, first = {}, {}
     for delimiter in DELIMITERS:
         try:
-            rows = list(islice(filter(None, csv.reader(StringIO(text), delimiter=delimiter)), 2))
+            rows = list(islice(filter(None, csv.reader(StringIO(text, newline=""), delimiter=delimiter)), 2))
         except csv.Error:
             continue
         first[delimiter] = len(rows[0]) if rows else 0

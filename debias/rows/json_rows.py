@@ -10,7 +10,7 @@ from itertools import count
 from typing import BinaryIO, NamedTuple
 
 from debias.errors import RecordsError, shortened
-from debias.rows.bounded_json import parse_json, parse_rows
+from debias.rows.bounded_json import RepeatedNameError, parse_json, parse_rows
 from debias.rows.json_containers import rows_of_object
 
 LONGEST_ROW = 2**25
@@ -47,7 +47,7 @@ class RawRow(NamedTuple):
 
 
 def row_of_text(number: int, text: str) -> RawRow:
-    """Read one JSON text; one with bytes that are no UTF-8, or half a surrogate pair, is refused.
+    """Read one JSON text; one with a field twice, or with what is no Unicode, is refused.
 
     Examples
     --------
@@ -62,6 +62,8 @@ def row_of_text(number: int, text: str) -> RawRow:
         return RawRow(number, text, parse_json(text))
     except UnicodeError:
         return RawRow(number, as_unicode(text), None, "not Unicode")
+    except RepeatedNameError:
+        return RawRow(number, text, None, "a field twice")
     except ValueError:
         return RawRow(number, as_unicode(text), None, "not JSON")
 

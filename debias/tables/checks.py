@@ -15,8 +15,9 @@ import pandas as pd
 from debias.errors import TableError, other_row, param, shortened
 from debias.rows.probability_rows import SUM_TOLERANCE
 from debias.rows.probability_rows import check_probabilities as check_probabilities
-from debias.tables.class_columns import FloatArray, TextArray, has_names
+from debias.tables.class_columns import FloatArray, TextArray, check_names, has_names, with_names
 from debias.tables.labels.class_headers import refuse_extra_columns
+from debias.tables.labels.class_names import ONLY_FORM, listed, look_alike
 from debias.tables.labels.label_reading import did_you_mean, read_labels
 from debias.tables.table_parts import TableParts
 
@@ -51,7 +52,7 @@ def check_parts(
     >>> checked.labels.tolist(), checked.ids.tolist(), checked.label_mass.tolist()
     (['no'], ['0'], [0.4])
     """
-    values = _numbers(lambda: np.asarray(parts.probabilities, dtype=np.float64))
+    values = _numbers(lambda: np.asarray(parts.probabilities))
     classes = check_classes(parts.classes, values.shape[1] if values.ndim == 2 else 0)
     probabilities = check_probabilities(values, classes, normalise=normalise).copy()
     n_samples = len(probabilities)
@@ -94,7 +95,7 @@ def names_and_values(
     Parameters
     ----------
     probabilities : DataFrame or array-like of shape (n_samples, n_classes)
-        Class probabilities.
+        Class probabilities; a frame of polars or a table of pyarrow will do.
     classes : sequence of str, optional
         Names of the columns of an array; columns of a DataFrame to take, in this order.
     labels : sequence, optional
@@ -119,11 +120,17 @@ def names_and_values(
     >>> names_and_values(pd.DataFrame({"no": [0.4], "yes": [0.6]}), ["yes", "no"])
     (['yes', 'no'], array([[0.6, 0.4]]), ['no', 'yes'])
     """
-    frame = probabilities
+    frame = with_names(probabilities)
+    classes = None if classes is None else listed(classes)
     if not isinstance(frame, pd.DataFrame):
-        values = _numbers(lambda: np.asarray(frame, dtype=np.float64))
-        counted = range(values.shape[1] if values.ndim == 2 else 0)
-        return counted if classes is None else classes, values, None
+        values = _numbers(lambda: np.asarray(frame))
+        if values.ndim != 2:
+            raise TableError(
+                f"one row per sample and one column per class are needed, got the shape {values.shape}",
+                parameter="classes",
+                received=values.shape,
+            )
+        return range(values.shape[1]) if classes is None else classes, values, None
     as_found = None
     if classes is not None and has_names(frame):
         for name in classes:
@@ -135,8 +142,9 @@ def names_and_values(
                     received=name,
                     fix=did_you_mean(name, frame.columns),
                 )
-        as_found = [str(name) for name in frame.columns if name in list(classes)]
-        frame = frame[list(classes)]
+        as_found = [str(name) for name in frame.columns if name in classes]
+        frame = frame[list(dict.fromkeys(classes))]
+    check_names(frame)
     names = frame.columns if classes is None else classes
     values = _numbers(lambda: frame.to_numpy(dtype=np.float64, na_value=np.nan))
     if classes is None and has_names(frame):
@@ -146,10 +154,13 @@ def names_and_values(
     return names, values, as_found
 
 
-def _numbers(convert: Callable[[], FloatArray]) -> FloatArray:
+def _numbers(convert: Callable[[], npt.NDArray[Any]]) -> FloatArray:
     """Return an array of numbers, or say that it holds something else."""
     try:
-        return convert()
+        values = convert()
+        if values.dtype.kind == "c":
+            raise TypeError("these are complex")
+        return np.asarray(values, dtype=np.float64)
     except (TypeError, ValueError) as error:
         raise TableError(
             f"class probabilities must be numbers in rows of equal length; {str(error)[:200]}"
@@ -180,8 +191,7 @@ def check_classes(names: Iterable[object], n_columns: int) -> tuple[str, ...]:
     >>> check_classes([0, 1], 2)
     ('0', '1')
     """
-    if isinstance(names, str):
-        raise TableError(parameter="classes", allowed="a list of names", received=names)
+    names = listed(names)
     classes = tuple(str(name) for name in names)
     if len(classes) != n_columns:
         raise TableError(
@@ -193,6 +203,8 @@ def check_classes(names: Iterable[object], n_columns: int) -> tuple[str, ...]:
     if len(classes) < 2:
         raise TableError(parameter="classes", allowed="two or more names", received=list(classes))
     for column, (name, text) in enumerate(zip(names, classes, strict=True)):
+        if isinstance(name, bytes):
+            raise TableError(parameter="classes", allowed="text, not bytes", received=name)
         if name is None or name != name or not text.strip():
             raise TableError(
                 "the class has no name", parameter="classes", received=list(classes), column=column
@@ -204,6 +216,13 @@ def check_classes(names: Iterable[object], n_columns: int) -> tuple[str, ...]:
                 parameter="classes",
                 received=text,
             )
+    if alike := look_alike(classes):
+        raise TableError(
+            f"the classes {shortened(alike[0])} and {shortened(alike[1])} look the same",
+            parameter="classes",
+            received=list(alike),
+            fix=f"rename one. {ONLY_FORM}",
+        )
     return classes
 
 

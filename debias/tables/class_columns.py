@@ -16,6 +16,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from debias.errors import ParameterError, TableError, param, shortened
+from debias.tables.labels.class_names import look_alike
 from debias.tables.labels.label_reading import did_you_mean, label_text, plain_labels, read_labels
 
 FloatArray = npt.NDArray[np.float64]
@@ -90,6 +91,7 @@ def match_classes(X: Any, y: Any, classes: npt.ArrayLike | None = None) -> Class
     debias.errors.TableError: 1 different label ['Sports'] for 2 columns without names; pass a DataFrame with
     class columns, or classes=[...] in the order of the columns.
     """
+    X = with_names(X)
     check_names(X)
     labels = plain_labels(y)
     present = np.unique(labels)
@@ -118,8 +120,38 @@ def match_classes(X: Any, y: Any, classes: npt.ArrayLike | None = None) -> Class
     return ClassColumns(classes=columns[order], columns=order.astype(np.int64), y=indices)
 
 
+def with_names(X: Any) -> Any:
+    """Return rows so that nothing they say is lost: names of columns of any library, and what is masked.
+
+    Parameters
+    ----------
+    X : object
+        A frame of polars or a table of pyarrow becomes a DataFrame of pandas; masked cells become NaN.
+
+    Returns
+    -------
+    object
+        Anything else as it is.
+
+    Examples
+    --------
+    >>> import pyarrow
+    >>> with_names(pyarrow.table({"no": [0.4], "yes": [0.6]})).columns.tolist()
+    ['no', 'yes']
+    >>> with_names(np.ma.array([[0.4, 0.6]], mask=[[True, False]]))
+    array([[nan, 0.6]])
+    """
+    if isinstance(X, np.ma.MaskedArray):
+        return np.ma.filled(X.astype(np.float64), np.nan)
+    if not isinstance(X, pd.DataFrame) and hasattr(X, "__arrow_c_stream__") and hasattr(X, "columns"):
+        import pyarrow as pa
+
+        return pa.table(X).to_pandas()
+    return X
+
+
 def check_names(X: Any) -> None:
-    """Refuse a frame whose columns cannot be named one by one.
+    """Refuse a frame whose columns cannot be named one by one, or hold words.
 
     Parameters
     ----------
@@ -129,7 +161,8 @@ def check_names(X: Any) -> None:
     Raises
     ------
     TableError
-        The names have several levels, are of two kinds, or one is there twice.
+        The names have several levels, are of two kinds, one is missing, is there twice or looks like another,
+        or a cell is no number.
 
     Examples
     --------
@@ -148,11 +181,27 @@ def check_names(X: Any) -> None:
     elif X.columns.has_duplicates:
         twice = names[int(np.argmax(X.columns.duplicated()))]
         problem = f"two columns are called {shortened(twice)}; the columns are {shortened(names)}"
+    elif pd.isna(X.columns).any():
+        problem = f"a column has no name; the columns are {shortened(names)}"
+    elif alike := look_alike(names):
+        problem = f"the columns {shortened(alike[0])} and {shortened(alike[1])} look the same"
     elif any(texts) and not all(texts):
         problem = f"the columns {shortened(names)} have names of two kinds, text and others"
         fix = "make all of them text, such as X.columns = X.columns.astype(str)"
     if problem:
         raise TableError(problem, parameter="X", received=names, fix=fix)
+    for name in X.columns[[kind.kind in "UO" for kind in X.dtypes]]:
+        words = np.asarray(pd.to_numeric(X[name], errors="coerce").isna() & X[name].notna())
+        if words.any():
+            row = int(np.argmax(words))
+            raise TableError(
+                f"{shortened(X[name].iloc[row])} is not a number",
+                parameter="X",
+                received=X[name].iloc[row],
+                row=row,
+                column=name,
+                fix=f"drop the columns that are no classes (X.drop(columns={shortened(name)}))",
+            )
 
 
 def _column_labels(
@@ -166,7 +215,7 @@ def _column_labels(
     if classes is None:
         return _of_unnamed(present, n_columns) if named is None else _of_named(named, present)
     given = np.asarray(classes)
-    if given.shape != (n_columns,):
+    if given.shape != (n_columns,) or pd.isna(pd.Series(classes, dtype=object)).any():
         raise ParameterError(
             parameter="classes",
             allowed=f"a list of {n_columns} names, one for each column of X",
@@ -184,7 +233,8 @@ def _column_labels(
 
 def has_names(frame: pd.DataFrame) -> bool:
     """Whether columns have names of their own, rather than the numbers 0 .. n - 1 that pandas gives."""
-    return not (isinstance(frame.columns, pd.RangeIndex) and frame.columns.start == 0)
+    columns = frame.columns
+    return not (isinstance(columns, pd.RangeIndex) and columns.start == 0 and columns.step == 1)
 
 
 def _of_named(named: Sequence[object], present: npt.NDArray[Any]) -> npt.NDArray[Any]:

@@ -1,4 +1,4 @@
-"""Refuses class probabilities that say nothing of the classes, and warns of rows or columns that do not."""
+"""Refuses rows that say nothing of the classes, and warns of rows or columns of which that is so."""
 
 import warnings
 from collections.abc import Iterable
@@ -6,7 +6,7 @@ from collections.abc import Iterable
 import numpy as np
 import numpy.typing as npt
 
-from debias.errors import TableError
+from debias.errors import TableError, shortened
 from debias.tables.class_columns import FloatArray, IndexArray
 
 _SAME, _NOTHING = 1e-6, 1e-9
@@ -117,6 +117,37 @@ def check_information(
             " the class.",
             UserWarning,
             stacklevel=4,
+        )
+
+
+def check_labels(support: IndexArray, names: npt.NDArray[np.generic]) -> None:
+    """Refuse labels that are all of one class.
+
+    Parameters
+    ----------
+    support : ndarray of shape (n_classes,)
+        Labelled rows of each class.
+    names : ndarray of shape (n_classes,)
+        Class labels in the same order.
+
+    Raises
+    ------
+    TableError
+
+    Examples
+    --------
+    >>> check_labels(np.array([0, 5]), np.array(["no", "yes"]))
+    Traceback (most recent call last):
+    debias.errors.TableError: all 5 labelled rows are of one class, 'yes'; add labelled rows of other classes.
+    """
+    if np.count_nonzero(support) == 1:
+        only, n_rows = names.tolist()[int(np.argmax(support))], int(support.sum())
+        counted = f"all {n_rows:,} labelled rows are" if n_rows > 1 else "the only labelled row is"
+        raise TableError(
+            f"{counted} of one class, {shortened(only)}",
+            parameter="y",
+            received=[only],
+            fix="add labelled rows of other classes",
         )
 
 

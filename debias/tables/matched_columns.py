@@ -4,7 +4,8 @@ from collections.abc import Sequence
 
 import pandas as pd
 
-from debias.errors import TableError
+from debias.errors import TableError, shortened
+from debias.tables.labels.class_names import ONLY_FORM, look_alike
 from debias.tables.table import ProbabilityTable
 
 
@@ -36,6 +37,8 @@ def matched_columns(table: ProbabilityTable, classes: Sequence[str]) -> pd.DataF
     """
     wanted, given = list(classes), list(table.classes)
     if set(wanted) != set(given):
+        alike = look_alike([*wanted, *given])
+        said = f". {ONLY_FORM}: {shortened(alike[0])} and {shortened(alike[1])}" if alike else ""
         only = [
             f"only the {owner} has {_names(sorted(set(mine) - set(its)))}"
             for owner, mine, its in (("correction", wanted, given), ("table", given, wanted))
@@ -44,7 +47,7 @@ def matched_columns(table: ProbabilityTable, classes: Sequence[str]) -> pd.DataF
         raise TableError(
             f"the correction is for the classes {_names(wanted)}, the table has {_names(given)}: "
             f"{', '.join(only)}",
-            fix="fit on a table with these classes, or name its columns after them",
+            fix=f"fit on a table with these classes, or name its columns after them{said}",
         )
     return table.probabilities[wanted]
 

@@ -2,11 +2,13 @@
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
 
 from debias.errors import ParameterError, TableError
 from debias.estimators.baselines.references import Uncorrected
 from debias.estimators.debiasers import WeightDebiaser
+from debias.estimators.tuning.methods import load
 from debias.reports.correction_report import Report
 from tests.support.refusals import refused
 
@@ -71,3 +73,79 @@ def test_a_report_takes_what_a_fit_takes():
         Report.from_debiaser(debiaser, X)
     with refused(TableError, row=0, received="3"):
         Report.from_debiaser(debiaser, (X, ["3", *TEXTS[1:]]))
+
+
+@pytest.mark.parametrize(("cell", "column"), [("fine day", "text"), ("0,5", "1")])
+def test_a_cell_that_is_no_number_is_refused_by_row_and_column(cell, column):
+    X = pd.DataFrame(VALUES, columns=["1", "2"]).assign(**{column: 0.5}).astype(object)
+    X.loc[3, column] = cell
+    with refused(TableError, row=3, column=column, received=cell, fix=str):
+        WeightDebiaser().fit(X, TEXTS)
+    debiaser, frame = fitted(["1", "2"], TEXTS)
+    with refused(TableError, row=3, column=column, received=cell):
+        debiaser.predict(frame.astype(object).assign(**{column: X[column]}))
+
+
+@pytest.mark.parametrize(
+    ("labels", "others"),
+    [
+        ([1, 2, 1, 2], [0, 1, 0, 1]),
+        ([0, 1, 0, 1], ["0", "1", "0", "1"]),
+        ([0, 1, 0, 1], [False, True, False, True]),
+        (["a", "b", "a", "b"], [0, 1, 0, 1]),
+        (["a", "b", "a", "b"], ["a ", "b", "a", "b"]),
+    ],
+)
+def test_a_score_of_labels_that_are_no_classes_is_refused(labels, others):
+    debiaser = WeightDebiaser(n_weights=3, n_starts=1).fit(VALUES, labels * 5)
+    assert (
+        debiaser.score(VALUES, labels * 5) == debiaser.score(VALUES, np.array(labels * 5, dtype=object)) == 1
+    )
+    with refused(TableError, parameter="y", row=0, received=others[0], fix=str):
+        debiaser.score(VALUES, others * 5)
+
+
+@pytest.mark.parametrize("weights", [[-1.0] * 20, [float("nan")] * 20, [0.0] * 20, [1.0] * 19])
+def test_weights_of_a_score_are_checked_as_those_of_a_fit(weights):
+    debiaser, X = fitted(["1", "2"], TEXTS)
+    assert debiaser.score(X, TEXTS, [2.0] * 20) == 1.0
+    with refused(ParameterError, parameter="sample_weight"):
+        debiaser.score(X, TEXTS, weights)
+
+
+@pytest.mark.parametrize(
+    ("names", "labels"),
+    [
+        (["1", "2"], [int(text) for text in TEXTS]),
+        (["False", "True"], [text == "2" for text in TEXTS]),
+        (["01", "02"], [f"0{text}" for text in TEXTS]),
+        ([1, 2], [int(text) for text in TEXTS]),
+    ],
+)
+def test_a_saved_correction_predicts_the_frame_it_was_fitted_on(tmp_path, names, labels):
+    debiaser, X = fitted(names, labels)
+    debiaser.save(tmp_path / "c.json")
+    loaded = load(tmp_path / "c.json")
+    assert loaded.predict(X).tolist() == debiaser.predict(X).tolist() == labels
+    assert loaded.classes_.dtype.kind == debiaser.classes_.dtype.kind
+
+
+def test_frames_of_other_libraries_are_fitted_by_their_names():
+    table = pa.table({"b": VALUES[:, 0], "a": VALUES[:, 1]})
+    labels = ["b", "a"] * 10
+    debiaser = WeightDebiaser(n_weights=3, n_starts=1).fit(table, labels)
+    assert debiaser.predict(table).tolist() == labels
+    with pytest.raises(ValueError, match="order"):
+        debiaser.predict(table.select(["a", "b"]))
+    with refused(ParameterError, parameter="classes"):
+        WeightDebiaser(classes=["a", "b"]).fit(table, labels)
+    masked = np.ma.array(VALUES, mask=np.arange(40).reshape(20, 2) == 6)
+    with refused(TableError, row=3, column=0):
+        WeightDebiaser().fit(masked, labels)
+
+
+@pytest.mark.parametrize("rows", [1, 4])
+def test_rows_of_one_class_are_refused_with_its_name(rows):
+    X = pd.DataFrame(VALUES[:rows], columns=["no", "yes"])
+    with refused(TableError, parameter="y", received=["yes"], fix=str, mentions="one class"):
+        WeightDebiaser().fit(X, ["yes"] * rows)

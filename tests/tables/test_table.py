@@ -146,7 +146,7 @@ def bad(row, column, value):
             pd.DataFrame({"no": [0.5, None], "yes": [0.5, 0.5], "maybe": [0.0, 0.0]}),
             {"row": 1, "column": "no"},
         ),
-        (pd.DataFrame({"no": ["x"], "yes": [0.5], "maybe": [0.5]}), {"row": None}),
+        (pd.DataFrame({"no": ["x"], "yes": [0.5], "maybe": [0.5]}), {"row": 0, "column": "no"}),
     ],
 )
 def test_refused_probabilities_name_row_and_column(values, fields):

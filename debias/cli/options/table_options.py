@@ -1,6 +1,8 @@
 """The options that say how a table is read, and those that most commands share."""
 
+import csv
 from dataclasses import dataclass, fields
+from io import StringIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -44,7 +46,8 @@ class TableOptions(Settings):
 
     classes: str | None = setting(
         None,
-        "Class names in column order, for files that hold none; else the columns that are classes.",
+        "Class names in column order, for files that hold none; else the columns that are classes. Quote a "
+        "name that holds a comma.",
         metavar="NAME,NAME,...",
     )
     format: str | None = setting(
@@ -95,8 +98,20 @@ class TableOptions(Settings):
             if one.name not in ("format", "normalise") and getattr(self, one.name) is not None
         }
         if self.classes is not None:
-            given["classes"] = [one.strip() for one in self.classes.split(",")]
+            given["classes"] = listed_words(self.classes)
         return given
+
+
+def listed_words(text: str) -> list[str]:
+    """Return words that stand between commas; one that holds a comma is quoted, as in a CSV file.
+
+    Examples
+    --------
+    >>> listed_words("World, Sports"), listed_words('World,"Sci, Tech"')
+    (['World', 'Sports'], ['World', 'Sci, Tech'])
+    """
+    rows = csv.reader(StringIO(text, newline=""), skipinitialspace=True)
+    return [word.strip() for row in rows for word in row]
 
 
 def labels_of(table: "ProbabilityTable") -> "pd.Series[Any]":

@@ -83,10 +83,15 @@ def arrow_batches(path: Path, n_rows: int, columns: list[str] | None = None) -> 
 
 
 def _strings(path: Path) -> list[str]:
-    """Return the columns of texts."""
+    """Return the columns of texts, of a file in which no two columns share a name."""
+    schema = pq.read_schema(path)
+    for place, name in enumerate(schema.names):
+        if name in schema.names[:place]:
+            problem = f"two columns are called {shortened(name)}; the columns are {shortened(schema.names)}"
+            raise TableError(problem, file=path)
     return [
         field.name
-        for field in pq.read_schema(path)
+        for field in schema
         if pa.types.is_string(field.type) or pa.types.is_large_string(field.type)
     ]
 

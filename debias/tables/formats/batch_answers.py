@@ -6,6 +6,7 @@ most that any unnamed token can have, as a collection through a server gives it.
 """
 
 import math
+import unicodedata
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,19 +16,22 @@ import numpy as np
 
 from debias.errors import TableError, param, shortened
 from debias.tables.formats.json_records import read_rows
-from debias.tables.labels.label_reading import read_labels
+from debias.tables.labels.label_reading import did_you_mean, read_labels
 from debias.tables.table_parts import TableParts
 
 MOST_SHARED = 0.01
 """The most that a token may have which begins two classes, so that it can be left out."""
+
+_ROUNDING = 0.01
+"""How far above 1 the probabilities of tokens may sum, rounded or computed in half precision."""
 
 
 def read_batch_answers(
     path: Path,
     *,
     classes: Sequence[str] | None = None,
-    id_column: str = "custom_id",
-    label_column: str = "label",
+    id_column: str | None = None,
+    label_column: str | None = None,
     labels: str | None = None,
     encoding: str = "utf-8",
 ) -> TableParts:
@@ -39,8 +43,8 @@ def read_batch_answers(
         One answer a line, or a list of them.
     classes : sequence of str
         The words that were asked for, in the order wanted. Answers do not say which these are.
-    id_column, label_column : str
-        Fields of a line that hold its id and its label, where it has them.
+    id_column, label_column : str, optional
+        Fields of a line that hold its id and its label; default: "custom_id" and "label", where they are.
     labels : {"name", "position"}, optional
         What labels are: class names, or positions of classes from 0; default: whatever fits.
     encoding : str, default="utf-8"
@@ -54,7 +58,8 @@ def read_batch_answers(
     Raises
     ------
     TableError
-        `classes` is missing, two classes begin with the same token, or an answer has no log-probabilities.
+        `classes` is missing, two classes begin with the same token, an answer has no log-probabilities, or a
+        field that was named is in no line.
     """
     if classes is None:
         raise TableError(
@@ -64,11 +69,14 @@ def read_batch_answers(
             fix=f"pass {param('classes')}",
         )
     names = [str(name) for name in classes]
+    records = read_rows(path, encoding)
+    id_field = _field(path, records, "id_column", id_column, "custom_id")
+    label_field = _field(path, records, "label_column", label_column, "label")
     kept, failed = [], []
-    for row, record in enumerate(read_rows(path, encoding)):
+    for row, record in enumerate(records):
         body = _body(record)
         if body is None:
-            failed.append(str(record.get(id_column, row)))
+            failed.append(str(record.get(id_field, row)))
         else:
             kept.append((row, record, body))
     if not kept:
@@ -93,20 +101,34 @@ def read_batch_answers(
         )
     mass = values.sum(axis=1)
     rows = [row for row, _, _ in kept]
-    given = _complete(path, [record.get(label_column) for _, record, _ in kept], rows, "label", label_column)
+    given = _complete(path, [record.get(label_field) for _, record, _ in kept], rows, "label", label_field)
     places: Any = None
     try:
         if given is not None:
-            places = read_labels(given, names, labels, of_file=True, column=label_column)
+            places = read_labels(given, names, labels, of_file=True, column=label_field)
     except TableError as error:
         raise error.in_row(None if error.row is None else rows[error.row]).at(file=path) from error
     return TableParts(
         values / mass[:, None],
         names,
         labels=None if places is None else [names[place] for place in places],
-        ids=_complete(path, [record.get(id_column) for _, record, _ in kept], rows, "id", id_column),
+        ids=_complete(path, [record.get(id_field) for _, record, _ in kept], rows, "id", id_field),
         label_mass=mass,
         metadata={"format": "answers", "normalised": True},
+    )
+
+
+def _field(path: Path, records: list[dict[str, Any]], parameter: str, name: str | None, usual: str) -> str:
+    """Return the field that was asked for, which a line must have, or the usual one."""
+    fields = list(dict.fromkeys(field for record in records for field in record))
+    if name is None or name in fields:
+        return usual if name is None else name
+    raise TableError(
+        f"there is no field {shortened(name)}; the fields are {shortened(fields)}",
+        parameter=parameter,
+        received=name,
+        file=path,
+        fix=did_you_mean(name, fields),
     )
 
 
@@ -157,14 +179,24 @@ def _top_tokens(body: dict[str, Any], row: int) -> dict[str, float]:
             row=row,
             fix="ask for them: logprobs and top_logprobs of a chat completion, logprobs of a completion",
         ) from error
+    total = sum(tokens.values())
+    if total > 1 + _ROUNDING:
+        raise TableError(
+            f"the probabilities of its tokens sum to {total:.6g}, which is more than 1",
+            received=total,
+            row=row,
+            fix="omit the answer, or ask for it again",
+        )
     return tokens
 
 
 def _class_probabilities(tokens: dict[str, float], names: list[str], row: int) -> tuple[list[float], bool]:
     """Return a probability for each class, and whether any of them is more than a bound."""
     found = dict.fromkeys(names, 0.0)
+    plain = {name: _plain(name) for name in names}
     for token, probability in tokens.items():
-        begins = [name for name in names if token.strip() and name.strip().startswith(token.strip())]
+        begun = _plain(token)
+        begins = [name for name in names if begun and plain[name].startswith(begun)]
         if len(begins) > 1 and probability <= MOST_SHARED:
             continue
         if len(begins) > 1:
@@ -179,3 +211,8 @@ def _class_probabilities(tokens: dict[str, float], names: list[str], row: int) -
             found[name] += probability
     bound = min(min(tokens.values(), default=1.0), max(1 - sum(tokens.values()), 0.0) + 1e-5)
     return [found[name] or bound for name in names], any(found.values())
+
+
+def _plain(text: str) -> str:
+    """Return a token or name without outer spaces, each letter with its marks as one character."""
+    return unicodedata.normalize("NFC", text.strip())

@@ -5,6 +5,7 @@ file. Metadata does not fit into CSV and is lost; use Parquet to keep it.
 """
 
 import csv
+from contextlib import suppress
 from io import StringIO
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from debias.rows.delimiters import likely_delimiter, named_delimiter
 from debias.rows.row_files import ending_of
 from debias.tables.formats.cells.plain_text import decode, refuse_cut_end
 from debias.tables.formats.named_columns import ColumnChoice, parts_of_columns
+from debias.tables.labels.class_headers import TOLERANCE
 from debias.tables.table_parts import TableParts
 
 MOST_CELLS_PER_CHARACTER = 16
@@ -60,9 +62,16 @@ def read_csv(
     text = decode(path, encoding)
     named, n_before = named_delimiter(text)
     text, delimiter = text[n_before:], named if delimiter is None else delimiter
-    frame = _cells(path, text, _delimiter(path, text, delimiter), 1 + (n_before > 0))
+    delimiter, first_line = _delimiter(path, text, delimiter), 1 + (n_before > 0)
+    frame = _cells(path, text, delimiter, first_line)
+    if choice.classes is None:
+        _refuse_row_as_header(path, list(frame.columns))
     parts = parts_of_columns(path, frame, choice, decimal)
     refuse_cut_end(path, text, parts.probabilities)
+    if frame.iloc[:, -1].isin(["", None]).any():  # an empty cell, or none at all
+        short = _odd_row(path, text, delimiter, first_line)
+        if short is not None:
+            raise short
     return parts
 
 
@@ -139,7 +148,7 @@ def _delimiter(path: Path, text: str, given: str | None) -> str:
 def _cells(path: Path, text: str, delimiter: str, first_line: int) -> pd.DataFrame:
     """Return the cells as strings under the header, refusing rows that have more."""
     try:
-        width = len(next(csv.reader(StringIO(text.lstrip()), delimiter=delimiter)))
+        width = len(next(csv.reader(StringIO(text.lstrip(), newline=""), delimiter=delimiter)))
         if width * (text.count("\n") + text.count("\r")) > MOST_CELLS_PER_CHARACTER * len(text) + 2**20:
             raise TableError(f"rows are shorter than the header, which has {width:,} columns", file=path)
         rows = pd.read_csv(
@@ -161,16 +170,37 @@ def _cells(path: Path, text: str, delimiter: str, first_line: int) -> pd.DataFra
     return rows.iloc[1:].reset_index(drop=True).set_axis(header, axis=1)
 
 
+def _refuse_row_as_header(path: Path, header: list[str]) -> None:
+    """Refuse a first line that is a row of probabilities: it would be lost, and name the classes."""
+    numbers = []
+    for name in header:
+        with suppress(ValueError):
+            numbers.append(float(name.replace(",", ".")))
+    parts = [number for number in numbers if 0 < number < 1]
+    if len(parts) > 1 and abs(sum(parts) - 1) <= TOLERANCE:
+        raise TableError(
+            f"the first line is a row, not a header: {shortened(header)}",
+            received=header,
+            file=path,
+            line=1,
+            fix="write a first line that names the columns; if these are classes, list them in "
+            f"{param('classes')}",
+        )
+
+
 def _odd_row(path: Path, text: str, delimiter: str, first_line: int) -> TableError | None:
-    """Return the error of the first row that has too many cells, or whose quotation never ends."""
+    """Return the error of the first row with more or fewer cells, or whose quotation never ends."""
     reader = csv.reader(StringIO(text, newline=""), delimiter=delimiter, strict=True)
     header: list[str] = []
     begun, row = first_line, 0
     try:
         for cells in reader:
-            if header and len(cells) > len(header):
+            blank = len(cells) < 2 and not "".join(cells).strip()
+            if header and not blank and len(cells) != len(header):
                 fix = f"quote cells that hold {delimiter!r}, or omit what is too much"
-                if len(header) == 1 or header[0].startswith("#"):
+                if len(cells) < len(header):
+                    fix = f"complete the row: an empty cell has its {delimiter!r}, too"
+                elif len(header) == 1 or header[0].startswith("#"):
                     fix = "omit the lines above the header"
                 return TableError(
                     f"the row has {len(cells)} cells, the header {shortened(header)} has {len(header)}",
@@ -180,7 +210,7 @@ def _odd_row(path: Path, text: str, delimiter: str, first_line: int) -> TableErr
                     line=begun,
                     fix=fix,
                 )
-            row += bool(header and cells)
+            row += bool(header and not blank)
             header = header or cells
             begun = first_line + reader.line_num
     except csv.Error as error:

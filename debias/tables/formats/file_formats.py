@@ -30,6 +30,7 @@ from debias.tables.formats.json_records import read_json
 from debias.tables.formats.named_columns import ColumnChoice
 from debias.tables.formats.parquet_table import read_parquet, write_parquet
 from debias.tables.formats.published_text import is_published_text, read_published_text, write_published_text
+from debias.tables.labels.class_names import listed
 from debias.tables.table_parts import TableParts
 
 READERS: dict[str, Callable[..., TableParts]] = {
@@ -54,9 +55,20 @@ SUFFIXES = {
     ".json": "json",
     ".jsonl": "json",
 }
+_OTHERS = {
+    b"PK\x03\x04": "a spreadsheet (.xlsx, .ods) or another zip archive",
+    b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1": "an old spreadsheet (.xls)",
+    b"\x93NUMPY": "an array of NumPy (.npy)",
+    b"\x89HDF\r\n": "an HDF5 file",
+    b"SQLite format 3": "a SQLite database",
+}
+"""How files begin that are often taken for tables."""
 _COLUMNS = tuple(one.name for one in fields(ColumnChoice))
-KEYS = {"lm-eval": r'"resps"\s*:', "answers": r'"(logprobs|custom_id)"\s*:'}
-"""What only these formats have near the beginning of a JSON file."""
+KEYS = {
+    "lm-eval": (r'"resps"\s*:',),
+    "answers": (r'"(logprobs|custom_id)"\s*:', r'"(choices|response|error)"\s*:'),
+}
+"""What only these formats have, all of it, near the beginning of a JSON file."""
 
 
 def read_parts(path: str | os.PathLike[str], format: str | None = None, **options: Any) -> TableParts:
@@ -91,6 +103,8 @@ def read_parts(path: str | os.PathLike[str], format: str | None = None, **option
     name = format or infer_format(file)
     try:
         reader = _choose(READERS, name, options, n_fixed=1)
+        if options.get("classes") is not None:
+            options["classes"] = listed(options["classes"])
         if "choice" in inspect.signature(reader).parameters:
             chosen = {column: options.pop(column) for column in _COLUMNS if column in options}
             options["choice"] = ColumnChoice(**chosen)
@@ -155,6 +169,12 @@ def infer_format(path: Path) -> str:
     if start.startswith((b"ARROW1", b"FEA1")):
         fix = "save it as Parquet (pandas: to_parquet)"
         raise TableError("an Arrow or Feather file; tables are not read from these", file=path, fix=fix)
+    other = next((what for mark, what in _OTHERS.items() if start.startswith(mark)), None)
+    if other is None and re.match(rb"\s*<(!doctype|html|table|\?xml)", start, re.IGNORECASE):
+        other = "a page of HTML or XML"
+    if other is not None:
+        fix = "save it as CSV or Parquet, such as with DataFrame.to_csv"
+        raise TableError(f"{other}, not a table that can be read", file=path, fix=fix)
     if start.startswith(b"PAR1"):
         with path.open("rb") as file:
             if file.read(4) != b"PAR1":
@@ -165,7 +185,7 @@ def infer_format(path: Path) -> str:
     text = start.decode(encoding_of(start) or "utf-8", errors="replace")
     line = text.lstrip("\ufeff \r\n").split("\n")[0]
     if suffix in (".json", ".jsonl") or line.startswith(("{", "[")):
-        return next((name for name, key in KEYS.items() if re.search(key, text)), "json")
+        return next((name for name, keys in KEYS.items() if all(re.search(k, text) for k in keys)), "json")
     if is_published_text(line):
         return "text"
     if any(delimiter in line for delimiter in DELIMITERS):

@@ -262,11 +262,25 @@ def _class_order(samples: list[Sample], classes: Sequence[str] | None) -> tuple[
                 parameter="classes",
                 received=given,
             )
+        _refuse_moved(given or first, first, plain)
         wanted, names = first, given or first
     else:
         wanted = names = given
     orders_found = [[[*map(plain, s.choices or ())].index(plain(name)) for name in wanted] for s in samples]
     return names, np.array(orders_found)
+
+
+def _refuse_moved(names: list[str], choices: list[str], plain: Callable[[str], str]) -> None:
+    """Refuse names in the order of the choices, of which one is another choice."""
+    places = {plain(choice): place for place, choice in enumerate(choices)}
+    moved = [name for place, name in enumerate(names) if places.get(plain(name), place) != place]
+    if moved:
+        raise TableError(
+            f"class {shortened(moved[0])} is a choice at another place; the choices are {shortened(choices)}",
+            parameter="classes",
+            received=names,
+            fix="list the choices themselves, in any order, or other names in their order",
+        )
 
 
 def _how_to_compare(samples: list[Sample]) -> Callable[[str], str]:

@@ -1,15 +1,18 @@
 """Probability tables as JSON: records in a list or one a line, or columns, with the columns of a CSV file."""
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
-from debias.errors import RecordsError, TableError, shortened
+from debias.errors import RecordsError, TableError, param, shortened
 from debias.rows.bounded_json import parse_json
 from debias.rows.json_containers import rows_of_object
 from debias.tables.formats.cells.plain_text import decode
 from debias.tables.formats.named_columns import ColumnChoice, parts_of_columns
+from debias.tables.labels.class_headers import ROLES, TOLERANCE, role_of_column
 from debias.tables.table_parts import TableParts
 
 MOST_SPARSE = 4
@@ -41,9 +44,11 @@ def read_json(
     Raises
     ------
     TableError
-        The file is damaged, a field is missing, or a cell is no number.
+        The file is damaged, has a field twice in a row, a field is missing, or a cell is no number; or
+        an object of numbers could have its rows in columns, or its columns in rows.
     """
-    rows = read_rows(path, encoding)
+    named = [*(choice.classes or ()), *(name for name in vars(choice).values() if isinstance(name, str))]
+    rows = read_rows(path, encoding, named)
     n_cells = sum(map(len, rows))
     names = _names(rows)
     if len(rows) * len(names) > MOST_SPARSE * n_cells + 10_000:
@@ -53,13 +58,15 @@ def read_json(
     return parts_of_columns(path, frame, choice)
 
 
-def read_rows(path: Path, encoding: str = "utf-8") -> list[dict[str, Any]]:
+def read_rows(path: Path, encoding: str = "utf-8", named: Iterable[str] = ()) -> list[dict[str, Any]]:
     """Read the objects of a JSON or JSON Lines file.
 
     Parameters
     ----------
     path : Path
     encoding : str, default="utf-8"
+    named : iterable of str, optional
+        Names of columns, which tell whether an object has columns or rows.
 
     Returns
     -------
@@ -76,7 +83,8 @@ def read_rows(path: Path, encoding: str = "utf-8") -> list[dict[str, Any]]:
         rows = [_parsed(path, line, row) for row, line in enumerate(lines)]
     else:
         try:
-            rows = _rows_of(_parsed(path, text, 0 if len(lines) == 1 else None))
+            is_row = len(lines) == 1 and lines[0].lstrip().startswith("{")
+            rows = _rows_of(_parsed(path, text, 0 if is_row else None), set(named))
         except RecordsError as error:
             problem, received = error.problem, error.received
             raise TableError(problem, received=received, file=path, fix=error.fix) from error
@@ -98,12 +106,49 @@ def _parsed(path: Path, text: str, row: int | None = None) -> Any:
         raise TableError(f"not whole JSON ({error})", file=path, row=row) from error
 
 
-def _rows_of(content: Any) -> list[Any]:
+def _rows_of(content: Any, named: set[str]) -> list[Any]:
     """Return the rows of a list, or those that an object holds; it may be a row itself."""
     if isinstance(content, list):
         return content
-    rows = rows_of_object(content) if isinstance(content, dict) else None
+    if not isinstance(content, dict):
+        return [content]
+    if _has_rows_by_number(content, named):
+        return [{"id": name, **row} for name, row in content.items()]
+    rows = rows_of_object(content)
     return [content] if rows is None else list(rows)
+
+
+def _has_rows_by_number(content: dict[str, Any], named: set[str]) -> bool:
+    """Tell whether an object of objects has a row in each, whose classes are numbers, and not a column.
+
+    Pandas writes both alike, with ``orient="index"`` and by default: rows of probabilities sum to 1.
+    """
+    inner = list(content.values())
+    keys = list(inner[0]) if inner and isinstance(inner[0], dict) else []
+    alike = len(keys) > 1 and all(isinstance(one, dict) and list(one) == keys for one in inner)
+    if not alike or not all(key.isdecimal() for key in keys):
+        return False
+    if named & content.keys() or any(role_of_column(name, ROLES) for name in content):
+        return False
+    cells = [[one[key] for key in keys] for one in inner]
+    if not all(type(cell) in (int, float) for row in cells for cell in row):
+        return False
+    try:
+        values = np.array(cells, dtype=np.float64)
+    except OverflowError:
+        return False
+    by_row, by_column = ((np.abs(values.sum(axis=axis) - 1) <= TOLERANCE).all() for axis in (1, 0))
+    if named & set(keys) or (by_row and not by_column):
+        return True
+    if by_column and not by_row:
+        return False
+    raise TableError(
+        f"the object may hold columns {shortened(list(content)[:10])} or rows of these names, whose classes "
+        f"are {shortened(keys[:10])}",
+        parameter="classes",
+        received=keys[:10],
+        fix=f"name the classes in {param('classes')}, or save the rows as a list (pandas: orient='records')",
+    )
 
 
 def _names(rows: list[dict[str, Any]]) -> list[str]:

@@ -11,7 +11,13 @@ import pandas as pd
 from debias.errors import ExcludedRowsWarning, TableError, param, shortened
 from debias.tables.class_columns import FloatArray
 from debias.tables.formats.cells.numbers_in_cells import parse_columns
-from debias.tables.labels.class_headers import ROLES, find_role, refuse_extra_columns, without_prefix
+from debias.tables.labels.class_headers import (
+    ROLES,
+    find_role,
+    refuse_extra_columns,
+    with_prefix,
+    without_prefix,
+)
 from debias.tables.labels.label_reading import did_you_mean, read_labels
 from debias.tables.table_parts import TableParts
 
@@ -28,7 +34,8 @@ class ColumnChoice:
     Parameters
     ----------
     classes : sequence of str, optional
-        Columns that hold class probabilities, in the order wanted; default: all that are left.
+        Columns that hold class probabilities, in the order wanted; default: all that are left. Where none
+        is called so, columns called ``p_<class>``, as ``debias apply`` writes them, will do.
     id_column, label_column, text_column, label_mass_column : str, optional
         Columns that hold these; default: "id", "label", "text", "label_mass", in capitals or not, where
         they are there and `classes` does not name them.
@@ -76,7 +83,7 @@ def parts_of_columns(
     >>> parts_of_columns(Path("a.json"), frame, ColumnChoice()).labels
     ['yes', 'no']
     """
-    frame = _without_row_numbers(path, frame, choice)
+    frame = _without_row_numbers(path, _without_nothing(frame), choice)
     header = [str(name) for name in frame.columns]
     repeated = [name for column, name in enumerate(header) if name in header[:column]]
     if repeated:
@@ -85,9 +92,11 @@ def parts_of_columns(
         )
     classes = choice.classes
     columns = {role: _column(path, frame, role, choice) for role in ROLES}
-    names = (
-        [name for name in frame.columns if name not in columns.values()] if classes is None else list(classes)
-    )
+    if classes is None:
+        names = [name for name in frame.columns if name not in columns.values()]
+    else:
+        _check_choice(path, choice)
+        names = with_prefix(classes, header)
     _check_names(path, frame, names)
     values = {role: None if name is None else frame[name] for role, name in columns.items()}
     _say_unread_texts(path, frame, [*names, *columns.values()], columns["text"])
@@ -98,19 +107,29 @@ def parts_of_columns(
     label = None if values["label"] is None else _as_text(values["label"])
     if label is not None and not label.str.strip().any():
         label = None
+    found = None if label is None else label.tolist()
     if classes is None:
-        found = None if label is None else label.tolist()
         refuse_extra_columns(path, names, probabilities, found)
-        names = without_prefix(names, found)
-    as_found = None if classes is None else [name for name in frame.columns if name in names]
+    called = without_prefix(names, found) if classes is None or names == list(classes) else list(classes)
+    in_file = {name: called[place] for place, name in enumerate(names)}
+    as_found = None if classes is None else [in_file[name] for name in frame.columns if name in in_file]
     return TableParts(
         probabilities=probabilities,
-        classes=names,
-        labels=None if label is None else _labels(path, label, names, choice.labels, as_found),
+        classes=called,
+        labels=None if label is None else _labels(path, label, called, choice.labels, as_found),
         ids=None if values["id"] is None else _as_text(values["id"], missing=None),
         texts=values["text"],
         label_mass=None if mass is None else parsed[-1],
     )
+
+
+def _without_nothing(frame: pd.DataFrame) -> pd.DataFrame:
+    """Leave out columns that have neither a name nor a cell, as spreadsheets write them after the last."""
+    empty = [
+        str(name) == "" and all(cell == "" or cell is None for cell in frame.iloc[:, place].tolist())
+        for place, name in enumerate(frame.columns)
+    ]
+    return frame.loc[:, [not one for one in empty]] if any(empty) and len(frame) else frame
 
 
 def _without_row_numbers(path: Path, frame: pd.DataFrame, choice: ColumnChoice) -> pd.DataFrame:
@@ -127,6 +146,26 @@ def _without_row_numbers(path: Path, frame: pd.DataFrame, choice: ColumnChoice) 
         stacklevel=3,
     )
     return _without_row_numbers(path, frame.iloc[:, 1:], choice)
+
+
+def _check_choice(path: Path, choice: ColumnChoice) -> None:
+    """Refuse a class that is listed twice, and a column that shall be a class and something else."""
+    classes = list(choice.classes or ())
+    if len(set(classes)) < len(classes):
+        twice = next(name for name in classes if classes.count(name) > 1)
+        raise TableError(
+            f"class {shortened(twice)} is listed twice", parameter="classes", received=twice, file=path
+        )
+    for role in ROLES:
+        name = getattr(choice, f"{role}_column")
+        if name in classes:
+            raise TableError(
+                f"column {shortened(name)} is a class, and shall hold each row's {role}",
+                parameter=f"{role}_column",
+                received=name,
+                file=path,
+                fix=f"name it in one of {param('classes')} and {param(f'{role}_column')}",
+            )
 
 
 def _column(path: Path, frame: pd.DataFrame, role: str, choice: ColumnChoice) -> str | None:
@@ -235,12 +274,18 @@ def _labels(
 def _as_text(column: pd.Series, missing: str | None = "") -> pd.Series:
     """Return cells as text, so that a label or id is the same whatever kind of file it stood in."""
     texts = [
-        missing if cell is None or cell is pd.NA or cell != cell else _written(cell)
+        missing if cell is None or cell is pd.NA or cell != cell else cell_text(cell)
         for cell in column.tolist()
     ]
     return pd.Series(texts, dtype=object, name=column.name)
 
 
-def _written(cell: object) -> str:
-    """Return a cell as text; a whole float is written as an integer, as pandas makes one of a gap."""
+def cell_text(cell: object) -> str:
+    """Return a cell as text; a whole float is written as an integer, as pandas makes one of a gap.
+
+    Examples
+    --------
+    >>> cell_text(2.0), cell_text("2.0")
+    ('2', '2.0')
+    """
     return str(int(cell)) if isinstance(cell, float) and cell.is_integer() else str(cell)

@@ -82,6 +82,18 @@ def without_prefix(names: list[str], labels: Sequence[object] | None) -> list[st
     return short if set(labels) <= set(short) and not set(labels) & set(names) else names
 
 
+def with_prefix(classes: Sequence[str], header: Sequence[str]) -> list[str]:
+    """Return the columns of classes: those called so, or ``p_`` and so where there is none.
+
+    Examples
+    --------
+    >>> with_prefix(["no", "yes"], ["label", "p_no", "p_yes"]), with_prefix(["no", "yes"], ["p_no", "yes"])
+    (['p_no', 'p_yes'], ['no', 'yes'])
+    """
+    long = [f"p_{name}" for name in classes]
+    return long if set(long) <= set(header) and not set(classes) & set(header) else list(classes)
+
+
 def refuse_extra_columns(
     path: Path | None,
     names: Sequence[str],
@@ -143,6 +155,11 @@ def _extra_columns(
     for column, name in enumerate(names):
         if role_of_column(str(name), ROLES) and not _is_needed(sums, values[:, column]):
             yield [name], f"it is called like each row's {role_of_column(str(name), ROLES)}"
+    others = [column for column, name in enumerate(names) if not str(name).startswith("p_")]
+    if 0 < len(others) <= len(names) - 2:
+        rest = sums - values[:, others].sum(axis=1)
+        if (np.abs(rest - 1) <= TOLERANCE).all():
+            yield [names[column] for column in others], "the columns called p_... sum to 1 in each row"
     largest = min(_MOST_EXTRA, len(names) - 2)
     off = np.abs(sums - 1) > TOLERANCE
     if off.any():

@@ -13,6 +13,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from debias.errors import ParameterError, TableError, param, shortened
+from debias.tables.labels.class_names import ONLY_FORM, appearance
 
 READINGS = ("name", "position")
 """What a user can say that labels are."""
@@ -40,7 +41,8 @@ def plain_labels(y: Any) -> npt.NDArray[Any]:
     Raises
     ------
     TableError
-        A label is missing, text among numbers, or beyond 64 bits: the error has its row.
+        A label is missing, text or a truth value among numbers, bytes, or beyond 64 bits: the error has its
+        row.
 
     Examples
     --------
@@ -51,35 +53,57 @@ def plain_labels(y: Any) -> npt.NDArray[Any]:
     debias.errors.TableError: row 1: the label is missing; omit the row, or label it.
     """
     labels = np.asarray(y)
-    if labels.ndim == 1 and len(labels):
-        missing = pd.isna(np.array(y, dtype=object) if isinstance(y, (list, tuple)) else labels)
-        if missing.any():
-            raise TableError(
-                "the label is missing",
-                parameter="y",
-                row=int(np.argmax(missing)),
-                fix="omit the row, or label it",
-            )
+    as_given = np.array(y, dtype=object) if isinstance(y, (list, tuple)) and labels.size else labels
+    if labels.ndim in (1, 2) and labels.size:
+        masked = np.ma.getmaskarray(y) if isinstance(y, np.ma.MaskedArray) else False
+        _refuse_missing(pd.isna(as_given) | masked)
+    if labels.ndim == 1 and as_given.dtype.kind in "OS" and len(labels):
+        _refuse_kinds(as_given)
     if labels.dtype.kind == "f" and np.isfinite(labels).all() and (labels == np.round(labels)).all():
         return _as_integers(labels)
     if labels.dtype.kind == "u":
         return _as_integers(labels)
     if labels.dtype == object and labels.ndim == 1 and len(labels):
-        is_text = np.array([isinstance(label, str) for label in labels])
-        if is_text.any() and not is_text.all():
-            row = int(np.argmax(is_text != is_text[0]))
-            raise TableError(
-                f"{shortened(labels[row])} and {shortened(labels[0])} are labels of two kinds",
-                parameter="y",
-                received=labels[row],
-                row=row,
-                fix="write all labels in the same way",
-            )
-        if all(isinstance(label, (bool, np.bool_)) for label in labels):
+        if _kind(labels[0]) == "truth value":
             return labels.astype(bool)
         if all(_is_whole(label) for label in labels):
             return _as_integers(labels)
     return labels
+
+
+def _refuse_missing(missing: npt.NDArray[np.bool_]) -> None:
+    """Refuse labels of which one is missing, with its row."""
+    if missing.any():
+        row = int(np.argwhere(missing)[0, 0])
+        raise TableError("the label is missing", parameter="y", row=row, fix="omit the row, or label it")
+
+
+def _refuse_kinds(labels: npt.NDArray[Any]) -> None:
+    """Refuse labels of two kinds, and bytes."""
+    kinds = np.array([_kind(label) for label in labels])
+    if (kinds != kinds[0]).any():
+        row = int(np.argmax(kinds != kinds[0]))
+        raise TableError(
+            f"{shortened(labels[row])} and {shortened(labels[0])} are labels of two kinds",
+            parameter="y",
+            received=labels[row],
+            row=row,
+            fix="write all labels in the same way",
+        )
+    if kinds[0] == "bytes":
+        raise TableError(
+            f"{shortened(labels[0])} is bytes, not text",
+            parameter="y",
+            received=labels[0],
+            row=0,
+            fix="decode the labels, such as numpy.char.decode(labels)",
+        )
+
+
+def _kind(label: object) -> str:
+    """Return what a label is, as far as labels of two kinds never stand side by side."""
+    kinds = {str: "text", bool: "truth value", np.bool_: "truth value", bytes: "bytes"}
+    return next((name for kind, name in kinds.items() if isinstance(label, kind)), "other")
 
 
 def _as_integers(labels: npt.NDArray[Any]) -> npt.NDArray[np.int64]:
@@ -301,6 +325,10 @@ def did_you_mean(name: object, names: Iterable[object]) -> str | None:
     >>> did_you_mean("billing", ["Billing", "Bug"]), did_you_mean("x", ["Billing", "Bug"])
     ("did you mean 'Billing'?", None)
     """
-    plain = {str(one).strip().casefold(): str(one) for one in names}
+    texts = list(map(str, names))
+    alike = [one for one in texts if appearance(one) == appearance(str(name)) and one != str(name)]
+    if alike:
+        return f"did you mean {shortened(alike[0])}? {ONLY_FORM}"
+    plain = {one.strip().casefold(): one for one in texts}
     near = difflib.get_close_matches(str(name).strip().casefold(), plain, n=1)
     return f"did you mean {shortened(plain[near[0]])}?" if near else None

@@ -6,6 +6,7 @@ from typing import Any
 from debias.errors import TableError, param, shortened
 from debias.rows.row_files import read_rows
 from debias.tables.formats.cells.plain_text import on_its_line
+from debias.tables.formats.named_columns import cell_text
 from debias.tables.table import ProbabilityTable
 
 
@@ -48,7 +49,7 @@ def late_labels(
     for number, row in enumerate(read_rows(path)):
         value: Any = row.value if isinstance(row.value, dict) else {}
         name, label = value.get(id_field), value.get(label_field)
-        if name is None or label is None or label == "":
+        if name is None or label is None or not str(label).strip():
             why = f": it is {row.refused}" if row.refused else ""
             error = TableError(
                 f"a row needs {id_field!r} and {label_field!r}{why}",
@@ -57,13 +58,13 @@ def late_labels(
                 received=row.text[:200],
             )
             raise on_its_line(error)
-        if found.setdefault(str(name), str(label)) != str(label):
+        name, label = cell_text(name), cell_text(label)
+        if found.setdefault(name, label) != label:
             error = TableError(
-                f"the id {shortened(str(name))} has two labels, {shortened(found[str(name)])} and "
-                f"{shortened(str(label))}",
+                f"the id {shortened(name)} has two labels, {shortened(found[name])} and {shortened(label)}",
                 file=path,
                 row=number,
-                received=str(label),
+                received=label,
             )
             raise on_its_line(error)
     ids = table.ids.tolist()

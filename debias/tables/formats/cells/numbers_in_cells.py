@@ -136,6 +136,8 @@ def _number(cell: object, decimal: str) -> float:
         raise TypeError(cell)
     if not isinstance(cell, str):
         return float(cell)  # type: ignore[arg-type]
+    if "_" in cell:  # which Python reads as if it were not there
+        raise ValueError(cell)
     if decimal == ".":
         try:
             return float(cell)

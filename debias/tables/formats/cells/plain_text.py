@@ -185,7 +185,7 @@ def line_of_row(path: Path, row: int) -> int | None:
     begun, wanted = first, row + 1  # the header is a row, too
     try:
         for cells in reader:
-            if cells:
+            if len(cells) > 1 or "".join(cells).strip():
                 if not wanted:
                     return begun
                 wanted -= 1

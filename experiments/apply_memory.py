@@ -12,6 +12,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -33,9 +34,20 @@ finally:
 
 
 def write_rows(path: Path, n_rows: int, settings: dict) -> None:
-    """Write a table of random rows, block by block."""
+    """Write a table of random rows, block by block: as a collection does, or as pandas writes text."""
     rng = np.random.default_rng(settings["seed"])
     names = tuple(f"class {k}" for k in range(settings["n_classes"]))
+    if path.suffix != ".parquet":
+        with open(path, "w", encoding="utf-8") as file:
+            for first in range(0, n_rows, settings["block"]):
+                rows = np.arange(first, min(first + settings["block"], n_rows))
+                frame = pd.DataFrame(rng.dirichlet(np.ones(len(names)), len(rows)), columns=list(names))
+                frame.insert(0, "id", rows.astype(str))
+                if path.suffix == ".csv":
+                    frame.to_csv(file, index=False, header=first == 0)
+                else:
+                    frame.to_json(file, orient="records", lines=True, double_precision=15)
+        return
     with ParquetTableWriter(path) as writer:
         for first in range(0, n_rows, settings["block"]):
             rows = np.arange(first, min(first + settings["block"], n_rows))
@@ -54,8 +66,8 @@ def main() -> None:
     lines = []
     with tempfile.TemporaryDirectory() as folder:
         EnsembleDebiaser(search="descent").fit(P, rng.choice(names, 500)).save(f"{folder}/c.json")
-        for n_rows in settings["rows"]:
-            table = Path(folder, "rows.parquet")
+        for kind, n_rows in product(settings["kinds"], settings["rows"]):
+            table = Path(folder, f"rows.{kind}")
             write_rows(table, n_rows, settings)
             command = [
                 "apply",
@@ -71,8 +83,9 @@ def main() -> None:
             assert done.returncode == 0, done.stderr
             peak = int(done.stderr.split()[-1]) / 1024**2
             size = table.stat().st_size / 1024**2
-            lines.append([f"{n_rows:,}", round(size), round(peak, 2), round(n_rows / seconds)])
-    frame = pd.DataFrame(lines, columns=["rows", "table, MiB", "peak, GiB", "rows per second"])
+            table.unlink()
+            lines.append([kind, f"{n_rows:,}", round(size), round(peak, 2), round(n_rows / seconds)])
+    frame = pd.DataFrame(lines, columns=["format", "rows", "table, MiB", "peak, GiB", "rows per second"])
     frame.to_csv(RESULTS / "apply_memory.csv", index=False)
     text = "# Memory of `debias apply`\n\nSettings: `experiments/apply_memory.toml`. "
     text += f"{machine('pandas', 'pyarrow')}."

@@ -5,8 +5,8 @@ import pytest
 
 from debias.errors import TableError
 from debias.reports.comparison.comparison import compare_tables
+from debias.tables.batches.table_batches import BATCH_ROWS
 from debias.tables.table import ProbabilityTable
-from debias.tables.table_batches import BATCH_ROWS
 from tests.support.commands import process, refusal, works
 from tests.support.refusals import refused
 from tests.support.small_tables import skewed_table

@@ -1,14 +1,16 @@
 """Tables in batches: the same rows as of the whole table, damage refused, whatever the cuts."""
 
+import json
+
 import numpy as np
 import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 
 from debias.errors import TableError
+from debias.tables.batches.table_batches import read_batches
 from debias.tables.formats.parquet_table import SCHEMA_KEY
 from debias.tables.table import ProbabilityTable
-from debias.tables.table_batches import read_batches
 from tests.support.refusals import refused
 
 
@@ -46,6 +48,17 @@ def assert_cut(batches, whole):
             assert [one for value in values for one in value] == getattr(whole, name).tolist()
 
 
+def save(frame, path):
+    """Write a table as other programs do."""
+    if path.suffix == ".jsonl":
+        frame.to_json(path, orient="records", lines=True, force_ascii=False, double_precision=15)
+    elif path.suffix == ".parquet":
+        frame.to_parquet(path, index=False)
+    else:
+        frame.to_csv(path, index=False, sep="\t" if path.suffix == ".tsv" else ",")
+
+
+SUFFIXES = ["parquet", "csv", "tsv", "jsonl"]
 OTHERS = {
     "classes alone": {},
     "labels": {"label": np.array(["yes", "no"] * 11 + ["é"])},
@@ -57,9 +70,10 @@ OTHERS = {
 
 @pytest.mark.parametrize("columns", OTHERS.values(), ids=OTHERS)
 @pytest.mark.parametrize("kind", ["float64", "float32"])
-def test_parquet_of_others_comes_in_batches(table, tmp_path, columns, kind):
-    path = tmp_path / "t.parquet"
-    table.probabilities.astype(kind).assign(**columns).to_parquet(path, index=False)
+@pytest.mark.parametrize("suffix", SUFFIXES)
+def test_files_of_others_come_in_batches(table, tmp_path, columns, kind, suffix):
+    path = tmp_path / f"t.{suffix}"
+    save(table.probabilities.astype(kind).assign(**columns), path)
     assert_cut(list(read_batches(path, sum_to_one=True, n_rows=5)), ProbabilityTable.read(path))
     (whole,) = read_batches(path, n_rows=23)
     assert whole.equals(ProbabilityTable.read(path))
@@ -76,10 +90,11 @@ UNCLEAR = {
 
 @pytest.mark.parametrize("columns", UNCLEAR.values(), ids=UNCLEAR)
 @pytest.mark.filterwarnings("ignore")
-def test_other_files_come_whole(table, tmp_path, columns):
+@pytest.mark.parametrize("suffix", SUFFIXES)
+def test_other_files_come_whole(table, tmp_path, columns, suffix):
     """What all rows decide: what labels are, and which columns are classes."""
-    path = tmp_path / "t.parquet"
-    table.probabilities.assign(**columns).to_parquet(path)
+    path = tmp_path / f"t.{suffix}"
+    save(table.probabilities.assign(**columns), path)
     try:
         expected = ProbabilityTable.read(path)
     except TableError as error:
@@ -91,14 +106,9 @@ def test_other_files_come_whole(table, tmp_path, columns):
         assert batch.equals(expected)
 
 
-@pytest.mark.parametrize("suffix", ["csv", "jsonl"])
-def test_files_of_text_come_whole(table, tmp_path, suffix):
-    path = tmp_path / f"t.{suffix}"
-    if suffix == "csv":
-        table.probabilities.to_csv(path, index=False)
-    else:
-        table.probabilities.to_json(path, orient="records", lines=True)
-    (batch,) = read_batches(path, n_rows=5)
+def test_a_list_of_json_comes_whole(table, tmp_path):
+    table.probabilities.to_json(tmp_path / "t.json", orient="records")
+    (batch,) = read_batches(tmp_path / "t.json", n_rows=5)
     assert len(batch) == 23
 
 
@@ -120,14 +130,87 @@ def changed(table, row, name, value):
         (17, "text", None),
     ],
 )
-def test_others_are_refused_as_in_a_whole_table(table, tmp_path, row, name, value):
-    path = tmp_path / "t.parquet"
-    changed(table, row, name, value).to_parquet(path, index=False)
+@pytest.mark.parametrize("suffix", SUFFIXES)
+def test_others_are_refused_as_in_a_whole_table(table, tmp_path, row, name, value, suffix):
+    path = tmp_path / f"t.{suffix}"
+    save(changed(table, row, name, value), path)
+    if suffix in ("csv", "tsv") and value is None:
+        pytest.skip("an empty cell is an id or a text there")
     with refused(TableError, row=row, file=str(path)) as of_whole:
         ProbabilityTable.read(path, sum_to_one=True)
     with refused(TableError, row=row, file=str(path)) as of_batches:
         list(read_batches(path, sum_to_one=True, n_rows=5))
     assert str(of_batches.value) == str(of_whole.value)
+
+
+TEXTS = {
+    "a byte order mark": lambda text: "\ufeff" + text,
+    "line ends of Windows": lambda text: text.replace("\n", "\r\n"),
+    "blank lines": lambda text: text.replace("\n", "\n\n"),
+    "semicolons": lambda text: text.replace(",", ";"),
+    "semicolons and decimal commas": lambda text: text.replace(",", ";").replace(".", ","),
+    "a first line with the delimiter": lambda text: "sep=,\n" + text,
+    "a last line that is cut short": lambda text: text[:-4],
+    "a row that is too short": lambda text: text.replace("r20,", "", 1),
+    "a row that is too long": lambda text: text.replace("r20,", "r20,x,", 1),
+    "a quotation that never ends": lambda text: text.replace("r20,", '"r20,', 1),
+    "quoted line ends": lambda text: text.replace("r20,", '"r\n20",', 1),
+    "a cell that is no number": lambda text: text.replace(",0.", ",x0.", 50).replace(",x0.", ",0.", 49),
+    "a zero byte": lambda text: text.replace("r20", "r\0", 1),
+    "a header of other names": lambda text: text.replace("id,", "Id,", 1),
+    "no rows": lambda text: text.split("\n")[0] + "\n",
+}
+
+
+@pytest.mark.parametrize("change", TEXTS.values(), ids=TEXTS)
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-16"])
+@pytest.mark.filterwarnings("ignore")
+def test_texts_of_every_kind_say_the_same_in_batches(table, tmp_path, change, encoding):
+    frame = table.probabilities.assign(id=[f"r{n}" for n in range(23)])[["id", *table.classes]]
+    path = tmp_path / "t.csv"
+    path.write_bytes(change(frame.to_csv(index=False, lineterminator="\n")).encode(encoding))
+    try:
+        whole = ProbabilityTable.read(path, sum_to_one=True)
+    except TableError as error:
+        with refused(TableError) as caught:
+            list(read_batches(path, sum_to_one=True, n_rows=5))
+        assert str(caught.value) == str(error)
+        return
+    batches = list(read_batches(path, sum_to_one=True, n_rows=5))
+    assert np.array_equal(np.concatenate([batch.to_numpy() for batch in batches]), whole.to_numpy())
+    assert [one for batch in batches for one in batch.ids] == whole.ids.tolist()
+
+
+LINES = {
+    "fields in another order": lambda row: dict(reversed(row.items())),
+    "a field too many": lambda row: row | {"more": 1},
+    "a field too few": lambda row: {name: row[name] for name in list(row)[1:]},
+    "numbers as texts": lambda row: row | {"no": str(row["no"])},
+    "true for a number": lambda row: row | {"no": True},
+    "null for a number": lambda row: row | {"no": None},
+    "a list": lambda row: [*row.values()],
+    "an id that is a fraction": lambda row: row | {"id": 0.5},
+    "an id that is a list": lambda row: row | {"id": [1]},
+}
+
+
+@pytest.mark.parametrize("change", LINES.values(), ids=LINES)
+@pytest.mark.filterwarnings("ignore")
+def test_objects_of_every_kind_say_the_same_in_batches(table, tmp_path, change):
+    rows = table.probabilities.assign(id=[f"r{n}" for n in range(23)]).to_dict("records")
+    rows[17] = change(rows[17])
+    path = tmp_path / "t.jsonl"
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    try:
+        whole = ProbabilityTable.read(path)
+    except TableError as error:
+        with refused(TableError) as caught:
+            list(read_batches(path, n_rows=5))
+        assert str(caught.value) == str(error)
+        return
+    batches = list(read_batches(path, n_rows=5))
+    assert np.array_equal(np.concatenate([batch.to_numpy() for batch in batches]), whole.to_numpy())
+    assert [one for batch in batches for one in batch.ids] == whole.ids.tolist()
 
 
 @pytest.mark.parametrize("own", [True, False])

@@ -86,7 +86,7 @@ class TableOptions(Settings):
 
     def read_batches(self, path: Path) -> "Iterator[ProbabilityTable]":
         """Read a table a batch of rows at a time where its format allows that; errors as of ``read``."""
-        from debias.tables.table_batches import read_batches
+        from debias.tables.batches.table_batches import read_batches
 
         return read_batches(path, self.format, normalise=self.normalise, sum_to_one=True, **self._given())
 

@@ -1,0 +1,1 @@
+"""Tables read a batch of rows at a time."""

@@ -31,6 +31,8 @@ import debias  # noqa: E402
 from debias.errors import ParameterError  # noqa: E402
 from debias.serving import load  # noqa: E402
 from debias.serving.exports import logit_bias, plain_table, save_mlflow, to_onnx  # noqa: E402
+from debias.serving.harnesses import CorrectionFilter  # noqa: E402
+from debias.serving.vllm.answer_logits import AnswerCorrection  # noqa: E402
 from tests.support.conformance import Case, cases  # noqa: E402
 
 READER = ROOT / "tests" / "serving" / "exports" / "table_reader.mjs"
@@ -96,6 +98,35 @@ def javascript(case: Case, folder: Path) -> Decide:
     return decide
 
 
+def logarithms(rows: np.ndarray) -> np.ndarray:
+    """Return what a runtime sees that is given logarithms."""
+    with np.errstate(divide="ignore"):
+        return np.log(rows)
+
+
+def harness_filter(case: Case, folder: Path) -> Decide:
+    """Correct log-likelihoods as the filter of lm-evaluation-harness does, one list for all documents."""
+    filter_ = CorrectionFilter(load(case.file(folder)), [str(label) for label in case.classes])
+    labels, n_classes = np.array(case.classes), len(case.classes)
+
+    def decide(rows: np.ndarray) -> Any:
+        responses = [[(value, False)] for value in logarithms(rows).ravel().tolist()]
+        documents = [
+            document for row in range(len(rows)) for document in [{"row": row}] for _ in range(n_classes)
+        ]
+        values = [value for value, _ in filter_.apply(responses, documents)]
+        return labels[np.reshape(values, rows.shape).argmax(axis=1)]
+
+    return decide
+
+
+def vllm_core(case: Case, folder: Path) -> Decide:
+    """Correct logits of label tokens as both processors of vLLM do; a token of probability 0 is masked."""
+    correction = AnswerCorrection(load(case.file(folder)), list(range(len(case.classes))))
+    labels = np.array(case.classes)
+    return lambda rows: labels[correction.logits(logarithms(rows)).argmax(axis=1)]
+
+
 RUNTIMES = {
     "NumPy (debias.serving)": numpy_runtime,
     "estimator (debias.load)": estimator,
@@ -103,12 +134,16 @@ RUNTIMES = {
     "MLflow (pyfunc)": mlflow_runtime,
     "table in JavaScript (node)": javascript,
     "logit bias": biases,
+    "lm-evaluation-harness (filter)": harness_filter,
+    "vLLM (what both processors share)": vllm_core,
 }
+TIMED = (numpy_runtime, estimator, onnx_runtime, mlflow_runtime)
+"""Runtimes whose time is measured: the others have a process or a server around them."""
 
 
 def compare(make: Callable[[Case, Path], Decide], folder: Path) -> dict[str, int]:
     """Count the rows of all cases with the label of the definition."""
-    found = {"corrections": 0, "refused": 0, "rows": 0, "equal": 0, "tied": 0}
+    found = {"corrections": 0, "refused": 0, "rows": 0, "equal": 0, "tied": 0, "masked": 0}
     for case in cases():
         try:
             labels = make(case, folder)(case.rows)
@@ -122,6 +157,8 @@ def compare(make: Callable[[Case, Path], Decide], folder: Path) -> dict[str, int
         found["rows"] += len(equal)
         found["equal"] += int(equal.sum())
         found["tied"] += int((~equal & is_tied).sum())
+        masked = np.take_along_axis(case.rows, case.expected[:, None], axis=1)[:, 0] == 0
+        found["masked"] += int((~equal & ~is_tied & masked).sum())
     return found
 
 
@@ -158,7 +195,7 @@ def measure(
 def times_of(case: Case, folder: Path, settings: dict[str, Any]) -> pd.DataFrame:
     """Time one row and a batch of a case by every runtime in this process."""
     batch = np.resize(case.rows, (settings["rows"], case.rows.shape[1]))
-    made = {name: make for name, make in RUNTIMES.items() if make not in (javascript, biases)}
+    made = {name: make for name, make in RUNTIMES.items() if make in TIMED}
     runs = {runtime: make(case, folder) for runtime, make in made.items()} | {REFERENCE: logistic(case)}
     one, many = dict(measure(runs, batch[:1], settings)), dict(measure(runs, batch, settings))
     rows = [
@@ -201,7 +238,9 @@ def main() -> None:
 
 The {n_rows:,} conformance rows, of 2 to 150 classes and {len(cases())} corrections, with the labels of a
 literal evaluation in plain Python. *Refused* are corrections that are no logit bias. *Tied* rows are unequal,
-and have two corrected values that are equal but for a last digit: a logit bias takes either of them.
+and have two corrected values that are equal but for a last digit: what is given logarithms takes either of
+them. *Masked* rows are unequal where the definition decides on a class of probability 0: a server never
+names a token that it has masked.
 
 {markdown(equal)}
 

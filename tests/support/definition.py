@@ -5,7 +5,7 @@ JSON document of a correction. It also says how clear a decision is, since the l
 power or an exponential is not the same in every library.
 """
 
-from math import exp, isfinite, log
+from math import cos, exp, inf, isfinite, log
 
 SMALLEST = 1e-6
 CLEAR = 1e-9
@@ -145,3 +145,22 @@ def are_clear_ways(base, row):
                 return False
             node = tree["left" if value <= threshold else "right"][node]
     return True
+
+
+LAST_DIGITS = (0.0, 1e-12, -1e-12, 3e-12)
+
+
+def logarithms(row):
+    """Return what a runtime sees that is given logarithms in place of probabilities."""
+    return [log(p) if p > 0 else -inf for p in row]
+
+
+def literal_of_logs(document, logs):
+    """Return the column by the definition, None where the last digits of the logarithms decide."""
+    given = softmax(logs)
+    found = set()
+    for size in LAST_DIGITS:
+        # equal probabilities are changed alike
+        changed = [p * (1 + size * cos(1e6 * p)) for p in given]
+        found.add(evaluate(document, changed)[0])
+    return found.pop() if len(found) == 1 else None

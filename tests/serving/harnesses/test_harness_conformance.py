@@ -14,26 +14,10 @@ from debias.serving.harnesses import CorrectionFilter
 from debias.serving.harnesses.answer_tokens import AnswerToken
 from debias.serving.harnesses.scored_answers import decide_answer
 from tests.support.conformance import REFUSED, cases
-from tests.support.definition import evaluate, softmax
+from tests.support.definition import literal_of_logs, logarithms
 
-LAST_DIGITS = (0.0, 1e-12, -1e-12, 3e-12)
 LARGEST_SUM = 1.0099
 """More than that cannot be probabilities of tokens, and is not scored."""
-
-
-def logarithms(row):
-    return [math.log(p) if p > 0 else -math.inf for p in row]
-
-
-def literal(document, logs):
-    """Return the column by the definition, None where the last digits of the logarithms decide."""
-    given = softmax(logs)
-    found = set()
-    for size in LAST_DIGITS:
-        # equal probabilities are changed alike
-        changed = [p * (1 + size * math.cos(1e6 * p)) for p in given]
-        found.add(evaluate(document, changed)[0])
-    return found.pop() if len(found) == 1 else None
 
 
 def filtered(correction, classes, rows):
@@ -58,7 +42,7 @@ def test_every_row_has_the_label_of_the_definition(case, tmp_path):
     correction, classes = load(case.file(tmp_path)), [str(name) for name in case.classes]
     rows = [logarithms(row) for row in case.rows.tolist()]
     found = filtered(correction, classes, rows)
-    expected = [literal(case.document, row) for row in rows]
+    expected = [literal_of_logs(case.document, row) for row in rows]
     clear = np.array([one is not None for one in expected])
     assert found[clear].tolist() == [one for one in expected if one is not None]
     assert clear.mean() > 0.97

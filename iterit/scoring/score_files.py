@@ -166,7 +166,9 @@ def _read(path: Path) -> pd.DataFrame:
         ".csv": lambda: pd.read_csv(
             path, dtype=_TEXTS, keep_default_na=False, na_values={"ifd": ["", "nan"]}
         ),
-        ".jsonl": lambda: pd.read_json(path, lines=True, dtype=_TEXTS, convert_dates=False),
+        ".jsonl": lambda: pd.read_json(
+            path, lines=True, dtype=dict.fromkeys(_TEXTS, object), convert_dates=False
+        ),
     }
     try:
         with warnings.catch_warnings():

@@ -80,6 +80,7 @@ class IterITTrainer(_Base):
     batch_check: BatchCheck
     resumed_from: Path | None = None
     _first_step = 0
+    _begun_at = 0
 
     def __init__(self, *args: object, iterit: Rounds, **options: object) -> None:
         super().__init__(*args, **options)
@@ -142,7 +143,7 @@ class IterITTrainer(_Base):
 
     def log(self, logs: dict[str, float], *args: object, **more: object) -> None:
         """Log, but no training where nothing was left to train."""
-        begun = getattr(self, "_initial_global_step", 0)
+        begun = self._begun_at
         if "train_runtime" not in logs or self.state.global_step > begun or not begun:
             super().log(logs, *args, **more)
 
@@ -203,6 +204,7 @@ class RoundsCallback(TrainerCallback):
 
     def on_train_begin(self, args: "Args", state: "State", control: "Control", **more: object) -> None:
         """Begin, or resume the rounds of the checkpoint."""
+        self.trainer._begun_at = state.global_step
         if self.trainer.resumed_from is None:
             self.rounds.begin()
         else:

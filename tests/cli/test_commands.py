@@ -269,7 +269,7 @@ def test_warnings_are_one_line(folder):
         (["fit", "opt.parquet", "--out", "correction.txt"], "--out"),
         (["fit", "opt.parquet", "--out", "nowhere/correction.json"], "'nowhere'"),
         (["fit", "opt.parquet", "--no-such-option"], "--no-such-option"),
-        (["fit"], "table"),
+        (["fit"], "TABLE"),
         (["no-such-command"], "no-such-command"),
         (["apply", "test.parquet", "--correction", "absent.json"], "absent.json"),
         (["apply", "test.parquet", "--correction", "opt.parquet"], "opt.parquet"),
@@ -300,7 +300,7 @@ def test_bad_input_is_one_line_and_exit_code_2(folder, arguments, words):
     Path("folder.html").mkdir()
     Path("task.toml").write_text(TASK, encoding="utf-8")
     before = sorted(path.name for path in folder.iterdir())
-    assert words in refused(*arguments)
+    assert words.lower() in refused(*arguments).lower()  # releases of typer write TABLE or table
     assert sorted(path.name for path in folder.iterdir()) == before  # no half-written file is left
 
 

@@ -240,7 +240,8 @@ def test_researchers_get_scores_of_classes_and_confusion_matrices():
     expected = precision_score(truth, after, labels=["World", "Sports"], average=None)
     np.testing.assert_allclose(made.scores[("precision", "after")], expected)
     np.testing.assert_allclose(made.scores[("recall", "after")], made.by_class["after"])
-    np.testing.assert_allclose(made.scores["f1"].mean(), made.overall.loc["macro_f1", ["before", "after"]])
+    macro = made.overall.loc["macro_f1", ["before", "after"]].astype(float)
+    np.testing.assert_allclose(made.scores["f1"].mean(), macro)
     matrix = confusion_matrix(truth, after, labels=["World", "Sports"])
     np.testing.assert_array_equal(made.confusions["after"], matrix)
     for page in (" ".join(Page(made.to_html()).text), made.to_markdown()):

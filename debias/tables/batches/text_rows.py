@@ -81,9 +81,7 @@ def _frames(path: Path, n_rows: int) -> Iterator[pd.DataFrame]:
     ValueError
         A row has other cells than the first.
     """
-    rows: Iterator[list[Any]] = (
-        _csv_rows(path) if FORMATS[ending_of(path)] == "csv" else _json_rows(path)
-    )
+    rows: Iterator[list[Any]] = _csv_rows(path) if FORMATS[ending_of(path)] == "csv" else _json_rows(path)
     header = next(rows)
     while cells := list(islice(rows, n_rows)):
         yield pd.DataFrame(cells, columns=header, dtype=object)

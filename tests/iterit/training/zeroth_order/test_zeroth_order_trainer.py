@@ -21,17 +21,10 @@ from tests.support.small_runs import arguments, model_of, rounds_in
 from tests.support.tiny_models import byte_tokenizer
 
 EPSILON = 0.01
-pytestmark = pytest.mark.filterwarnings(
-    "ignore::UserWarning", "ignore::FutureWarning", "ignore::ResourceWarning"
-)
-
-
-@pytest.fixture(scope="module", autouse=True)
-def one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+pytestmark = [
+    pytest.mark.usefixtures("one_thread"),
+    pytest.mark.filterwarnings("ignore::UserWarning", "ignore::FutureWarning", "ignore::ResourceWarning"),
+]
 
 
 def examples(n=8):

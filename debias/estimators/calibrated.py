@@ -89,9 +89,11 @@ class CalibratedDebiaser(SemiSupervisedDebiaser):
 
     Parameters
     ----------
-    base : {"affine", "vector", "batch", "identity", "trees"}, default="affine"
-        ``"affine"``: a matrix and a bias per class; ``"vector"``: a slope and a bias per class (vector
-        scaling); ``"batch"``: batch calibration; ``"trees"``: boosted trees, not readable.
+    base : {"quadratic", "affine", "vector", "batch", "identity", "trees"}, default="quadratic"
+        ``"affine"``: a matrix and a bias per class; ``"quadratic"``: that, and products of two
+        log-probabilities where held-out labels are more likely with them, by more than a standard error;
+        ``"vector"``: a slope and a bias per class (vector scaling); ``"batch"``: batch calibration;
+        ``"trees"``: boosted trees, not readable.
     family : str or sequence of Correction, default="log-bias"
         What is searched on the posteriors of the base: a continuous factor per class, or
         ``"weights"``, ``"memberships"``, ``"ensemble"``, ``"wide"``, corrections of one's own, or
@@ -115,7 +117,8 @@ class CalibratedDebiaser(SemiSupervisedDebiaser):
     Attributes
     ----------
     base_ : Base
-        The fitted map; ``base_.matrix`` and ``base_.bias`` where it is linear.
+        The fitted map; ``base_.matrix`` and ``base_.bias`` where it is linear, and of a quadratic one
+        about the mean row.
     certificate_ : Certificate or None
         What is proved of the corrections, given the base; None for a log-bias.
     objective_value_ : float
@@ -126,7 +129,9 @@ class CalibratedDebiaser(SemiSupervisedDebiaser):
     Notes
     -----
     Affine map: logits W (x - mean) + c of log-probabilities x, pulled towards batch calibration (Zhou et
-    al. 2023) by strength (|W - I|^2 + |c - b|^2). Vector scaling: Guo et al. 2017.
+    al. 2023) by strength (|W - I|^2 + |c - b|^2). Quadratic map: + Q q, with q the products of standardised
+    log-probabilities, cut off at 3 standard deviations, pulled towards the affine map by a strength of its
+    own times |Q|^2. Vector scaling: Guo et al. 2017.
 
     Examples
     --------
@@ -140,7 +145,7 @@ class CalibratedDebiaser(SemiSupervisedDebiaser):
     (np.float64(0.73), 0.83)
     """
 
-    base: str = "affine"
+    base: str = "quadratic"
     family: str | Sequence[Correction] = LOG_BIAS
     n_weights: int = 30
     class_weight: str | None = None

@@ -17,6 +17,7 @@ from debias.console.number_formats import (
     span,
 )
 from debias.corrections.bases.linear_maps import LinearMap
+from debias.corrections.bases.quadratic_maps import QuadraticMap
 from debias.guarantees.guarantee import HEADER, NOT_THE_SAME, guarantee_cells
 from debias.pages.citation import MESSAGE, citation
 from debias.pages.environment import page_environment
@@ -100,9 +101,11 @@ def _accuracy_plot(report: Figures) -> Markup:
 
 def _base_plot(report: Figures) -> Markup | None:
     """Return the picture of a learnt map; the sentences beside it name its largest entries."""
-    if not isinstance(report.base, LinearMap) or len(report.classes) > WIDEST_MATRIX:
+    if not isinstance(report.base, (LinearMap, QuadraticMap)) or len(report.classes) > WIDEST_MATRIX:
         return None
     said = "How evidence for each class is moved to or from each other class."
+    if isinstance(report.base, QuadraticMap):
+        said = said[:-1] + ", from an average row."
     return inline_svg(plots.matrix_plot(report.base.moved_evidence(), report.classes), "base", said)
 
 

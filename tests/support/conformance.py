@@ -175,6 +175,15 @@ def linear(kind):
     return draw
 
 
+def quadratic(random, n):
+    """A quadratic base; the last class never varied."""
+    straight = linear("affine")(random, n)
+    straight["spread"] = [*(round(0.5 + 2 * random.random(), 6) for _ in range(n - 1)), 0.0]
+    curvature = [[round((random.random() - 0.5) / n, 6) for _ in range(n * (n + 1) // 2)] for _ in range(n)]
+    mean = [round(-4 * random.random(), 6) for _ in range(n)]
+    return {"kind": "quadratic", "strength": 1.0, "mean": mean, "curvature": curvature, "linear": straight}
+
+
 def drawn_trees(random, n):
     """A base of trees; with more than three classes, one has no rows."""
     columns = [k for k in range(n) if n < 4 or k != 1]
@@ -222,8 +231,10 @@ CASES = {
     "polished-5": (named(5), drawn_polish, None, 500),
     "batch-3": (named(3), unchanged, linear("batch"), 500),
     "batch-weights-14": (named(14), drawn_weight, linear("batch"), 500),
-    "vector-5": (named(5), drawn_factor, linear("vector"), 500),
-    "affine-6": (named(6), drawn_factor, linear("affine"), 600),
+    "vector-5": (named(5), drawn_factor, linear("vector"), 300),
+    "affine-6": (named(6), drawn_factor, linear("affine"), 400),
+    "quadratic-5": (named(5), drawn_factor, quadratic, 250),
+    "quadratic-12": (named(12), drawn_weight, quadratic, 150),
     "affine-ensemble-40": (named(40), drawn_ensemble, linear("affine"), 150),
     "trees-3": (named(3), drawn_weight, drawn_trees, 400),
     "trees-5": (named(5), drawn_factor, drawn_trees, 250),

@@ -8,6 +8,7 @@ power or an exponential is not the same in every library.
 from math import cos, exp, inf, isfinite, log
 
 SMALLEST = 1e-6
+REACH = 3.0
 CLEAR = 1e-9
 """Two values that differ by less, relatively, are too close where their last digits may differ."""
 
@@ -75,8 +76,26 @@ def posteriors(base, row):
         return placed
     if base["kind"] == "batch":
         return softmax([value + bias for value, bias in zip(x, base["bias"], strict=True)])
-    weighed = [[a * b for a, b in zip(line, x, strict=True)] for line in base["matrix"]]
-    return softmax([added(line) + bias for line, bias in zip(weighed, base["bias"], strict=True)])
+    if base["kind"] == "quadratic":
+        steps = [
+            min(max((value - mean) / spread, -REACH), REACH) if spread > 0 else 0.0
+            for value, mean, spread in zip(x, base["mean"], base["linear"]["spread"], strict=True)
+        ]
+        pairs = [steps[i] * steps[j] for i in range(len(x)) for j in range(i, len(x))]
+        straight, bent = (
+            mapped(base["linear"], x),
+            [added(line) for line in weighed(base["curvature"], pairs)],
+        )
+        return softmax([a + b for a, b in zip(straight, bent, strict=True)])
+    return softmax(mapped(base, x))
+
+
+def weighed(matrix, values):
+    return [[a * b for a, b in zip(line, values, strict=True)] for line in matrix]
+
+
+def mapped(base, x):
+    return [added(line) + bias for line, bias in zip(weighed(base["matrix"], x), base["bias"], strict=True)]
 
 
 def leaf(tree, x):

@@ -7,10 +7,12 @@ import numpy.typing as npt
 
 from debias.corrections.bases.base import Base, Identity
 from debias.corrections.bases.linear_maps import LinearMap
+from debias.corrections.bases.quadratic_maps import QuadraticMap
 from debias.corrections.bases.trees import Tree, TreeBase
 from debias.errors import CorrectionFileError
 
 _LINEAR = ("batch", "vector", "affine")
+_KINDS = ("identity", *_LINEAR, "quadratic", "trees")
 
 
 def base_from_dict(entry: object, n_classes: int) -> Base:
@@ -38,19 +40,22 @@ def base_from_dict(entry: object, n_classes: int) -> Base:
     >>> base_from_dict(entry, 2).kind
     'batch'
     """
-    if not isinstance(entry, Mapping) or entry.get("kind") not in ("identity", *_LINEAR, "trees"):
+    if not isinstance(entry, Mapping) or entry.get("kind") not in _KINDS:
         raise CorrectionFileError(parameter="base", allowed="a base that debias fit wrote", received=entry)
     kind = str(entry["kind"])
     if kind == "identity":
         return Identity()
     if kind in _LINEAR:
-        strength = entry.get("strength")
-        return LinearMap(
-            matrix=_numbers(entry, "matrix", (n_classes, n_classes)),
-            bias=_numbers(entry, "bias", (n_classes,)),
-            spread=_numbers(entry, "spread", (n_classes,)),
-            kind=kind,
-            strength=None if strength is None else float(_numbers(entry, "strength", ())),
+        return _linear_map(entry, n_classes)
+    if kind == "quadratic":
+        linear = entry.get("linear")
+        if not isinstance(linear, Mapping) or linear.get("kind") != "affine":
+            raise CorrectionFileError(parameter="linear", allowed="an affine map", received=linear)
+        return QuadraticMap(
+            linear=_linear_map(linear, n_classes),
+            mean=_numbers(entry, "mean", (n_classes,)),
+            curvature=_numbers(entry, "curvature", (n_classes, n_classes * (n_classes + 1) // 2)),
+            strength=float(_numbers(entry, "strength", ())),
         )
     columns = _indices(entry, "columns", None, n_classes)
     if entry.get("n_classes") != n_classes or len(set(columns.tolist())) != len(columns) or not len(columns):
@@ -68,6 +73,18 @@ def base_from_dict(entry: object, n_classes: int) -> Base:
         )
     trees = tuple(tuple(_tree(tree, n_classes) for tree in of_round) for of_round in rounds)
     return TreeBase(n_classes, columns, first, trees)
+
+
+def _linear_map(entry: Mapping[str, object], n_classes: int) -> LinearMap:
+    """Read a linear map whose kind was checked."""
+    strength = entry.get("strength")
+    return LinearMap(
+        matrix=_numbers(entry, "matrix", (n_classes, n_classes)),
+        bias=_numbers(entry, "bias", (n_classes,)),
+        spread=_numbers(entry, "spread", (n_classes,)),
+        kind=str(entry["kind"]),
+        strength=None if strength is None else float(_numbers(entry, "strength", ())),
+    )
 
 
 def _tree(entry: object, n_classes: int) -> Tree:

@@ -15,6 +15,24 @@ _AT_ONCE = 1 << 18
 """Products that are kept at once, two megabytes."""
 
 
+def row_sums(values: FloatArray, matrix: FloatArray) -> FloatArray:
+    """Return ``values @ matrix.T``, the sums of each row by itself.
+
+    A product of matrices would round a row differently in another batch.
+
+    Examples
+    --------
+    >>> row_sums(np.array([[1.0, 2.0]]), np.array([[1.0, 0.0], [1.0, 1.0]]))
+    array([[1., 3.]])
+    """
+    n_rows = max(1, _AT_ONCE // matrix.size)
+    parts = [
+        (values[first : first + n_rows, None, :] * matrix).sum(axis=2)
+        for first in range(0, len(values), n_rows)
+    ]
+    return np.asarray(parts[0] if len(parts) == 1 else np.concatenate(parts))
+
+
 @dataclass(frozen=True, eq=False)
 class LinearMap(Base):
     """A linear map of log-probabilities, then a softmax.
@@ -49,13 +67,7 @@ class LinearMap(Base):
         logs = log_probabilities(probabilities)
         if self.kind == "batch":
             return softmax(logs + self.bias[None])  # of the shape of one row: NumPy needs half the time
-        # Sums of each row by itself: a product of matrices would round it differently in another batch.
-        n_rows = max(1, _AT_ONCE // self.matrix.size)
-        parts = [
-            (logs[first : first + n_rows, None, :] * self.matrix).sum(axis=2)
-            for first in range(0, len(logs), n_rows)
-        ]
-        return softmax((parts[0] if len(parts) == 1 else np.concatenate(parts)) + self.bias)
+        return softmax(row_sums(logs, self.matrix) + self.bias)
 
     def moved_evidence(self) -> FloatArray:
         """Return what the map adds to the effect of a usual step, shape (n_classes, n_classes).
@@ -94,5 +106,6 @@ def batch_calibration(unlabelled: FloatArray) -> LinearMap:
     array([[0.5, 0.5]])
     """
     bias = -log_probabilities(unlabelled.mean(axis=0))
-    spread = log_probabilities(unlabelled).std(axis=0)
+    logs = log_probabilities(unlabelled)
+    spread = np.where(np.ptp(logs, axis=0) > 0, logs.std(axis=0), 0.0)  # equal numbers may have one of 1e-16
     return LinearMap(np.eye(unlabelled.shape[1]), bias - bias.mean(), spread, "batch")

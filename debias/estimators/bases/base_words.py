@@ -6,12 +6,14 @@ import numpy as np
 
 from debias.corrections.bases.base import Base, Identity
 from debias.corrections.bases.linear_maps import LinearMap
+from debias.corrections.bases.quadratic_maps import QuadraticMap
 
 NAMES = {
     "identity": "the probabilities of the model",
     "batch": "batch calibration",
     "vector": "vector scaling",
     "affine": "an affine map of the log-probabilities",
+    "quadratic": "a quadratic map of the log-probabilities",
     "trees": "boosted trees on the log-probabilities",
 }
 
@@ -31,8 +33,9 @@ def describe_base(base: Base, names: Sequence[object]) -> list[str]:
     Returns
     -------
     list of str
-        Nothing for the identity. The largest three entries of what an affine map moves are said as
-        factors of odds, see :meth:`~debias.corrections.bases.linear_maps.LinearMap.moved_evidence`.
+        Nothing for the identity. The largest three entries of what an affine map moves, or a quadratic
+        one from the mean row, are said as factors of odds, see
+        :meth:`~debias.corrections.bases.linear_maps.LinearMap.moved_evidence`.
 
     Examples
     --------
@@ -46,7 +49,12 @@ def describe_base(base: Base, names: Sequence[object]) -> list[str]:
     if isinstance(base, Identity):
         return []
     said = [f"The base is {NAMES[base.kind]}."]
-    if not isinstance(base, LinearMap):
+    if isinstance(base, QuadraticMap):
+        said = [
+            f"The base is {NAMES[base.kind]}: how much evidence for a class counts depends on what else is "
+            "likely; from an average row, as follows."
+        ]
+    elif not isinstance(base, LinearMap):
         return said
     if base.kind == "batch":
         factors = np.exp(base.bias - base.bias.max())

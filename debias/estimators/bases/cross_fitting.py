@@ -3,6 +3,7 @@
 Corrections are searched on these, since posteriors of the fitted rows themselves flatter the base.
 """
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -10,14 +11,17 @@ import numpy as np
 from debias.corrections.bases.base import Base, Identity
 from debias.corrections.bases.linear_maps import batch_calibration
 from debias.errors import ParameterError
-from debias.estimators.bases.map_fitting import STRENGTHS, LabelledRows, fit_map
+from debias.estimators.bases.map_fitting import CURVED_STRENGTHS, STRENGTHS, LabelledRows, Strength, fit_map
 from debias.estimators.bases.tree_growing import fit_trees
 from debias.estimators.few_labels.fold_dealing import deal
 from debias.tables.class_columns import FloatArray, IndexArray
 from debias.tables.information import common_rows
 
-BASES = ("identity", "batch", "vector", "affine", "trees")
+BASES = ("identity", "batch", "vector", "affine", "quadratic", "trees")
 """Names of the bases, from the simplest on."""
+
+MOST_CURVED = 20
+"""Classes up to which a map is curved: of more, the products of two are too many for the labels."""
 
 N_FOLDS, FEW_FOLDS, MANY_LABELS = 5, 3, 1000
 """Folds from :data:`MANY_LABELS` labelled rows on, and below."""
@@ -100,8 +104,8 @@ def cross_fit(
             posteriors[held_out] = trees.posteriors(rows.probabilities[held_out])
         return CrossFit(fit_trees(rows, seed), _same_for_common_rows(posteriors, rows))
     strength, posteriors = _choose_strength(kind, rows, unlabelled, fold)
-    base = fit_map(rows, unlabelled, kind, strength).map
-    return CrossFit(base, _same_for_common_rows(posteriors, rows))
+    fitted = fit_map(rows, unlabelled, kind, strength).map
+    return CrossFit(fitted, _same_for_common_rows(posteriors, rows))
 
 
 def _same_for_common_rows(posteriors: FloatArray, rows: LabelledRows) -> FloatArray:
@@ -116,30 +120,69 @@ def _same_for_common_rows(posteriors: FloatArray, rows: LabelledRows) -> FloatAr
 
 def _choose_strength(
     kind: str, rows: LabelledRows, unlabelled: FloatArray, fold: IndexArray
-) -> tuple[float, FloatArray]:
-    """Return the strength of the highest held-out log-likelihood, and the posteriors of the folds.
+) -> tuple[Strength, FloatArray]:
+    """Return the strengths of the highest held-out log-likelihood, and the posteriors of the folds.
 
-    Strengths fall until the likelihood has fallen twice in a row.
+    A map is curved only where that raises the likelihood by more than a standard error.
     """
-    best, posteriors = np.inf, batch_calibration(unlabelled).posteriors(rows.probabilities)
-    losses = [_loss(posteriors, rows)]
-    starts: list[FloatArray | None] = [None] * (int(fold.max()) + 1)
-    for strength in STRENGTHS:
-        mapped = np.empty_like(posteriors)
-        for k in range(len(starts)):
+    batch = batch_calibration(unlabelled).posteriors(rows.probabilities)
+    pulls = [Strength(one) for one in STRENGTHS]
+    linear = _walk(kind, rows, unlabelled, fold, pulls, _Walked(Strength(np.inf), batch, []))
+    if kind != "quadratic" or np.isinf(linear.strength.linear) or rows.probabilities.shape[1] > MOST_CURVED:
+        return linear.strength, linear.posteriors
+    pulls = [Strength(linear.strength.linear, one) for one in CURVED_STRENGTHS]
+    curved = _walk(kind, rows, unlabelled, fold, pulls, linear)
+    gained = _losses(linear.posteriors, rows) - _losses(curved.posteriors, rows)
+    weights = rows.weights / rows.weights.sum()
+    gain = gained @ weights
+    error = np.sqrt((gained - gain) ** 2 @ weights**2)
+    best = curved if gain > error else linear
+    return best.strength, best.posteriors
+
+
+class _Walked(NamedTuple):
+    """The best strengths so far, the posteriors of the folds, and a start per fold."""
+
+    strength: Strength
+    posteriors: FloatArray
+    starts: list[FloatArray | None]
+
+
+def _walk(
+    kind: str,
+    rows: LabelledRows,
+    unlabelled: FloatArray,
+    fold: IndexArray,
+    strengths: Sequence[Strength],
+    first: _Walked,
+) -> _Walked:
+    """Fit maps to the rows outside of each fold, one strength after the other, from the strongest on.
+
+    It ends where the likelihood of held-out labels has fallen twice in a row.
+    """
+    best, losses = first, [_loss(first.posteriors, rows)]
+    starts = first.starts or [None] * (int(fold.max()) + 1)
+    for strength in strengths:
+        mapped, fits = np.empty_like(first.posteriors), []
+        for k, start in enumerate(starts):
             held_out = fold == k
-            fitted = fit_map(rows.take(np.flatnonzero(~held_out)), unlabelled, kind, strength, starts[k])
-            starts[k] = fitted.change
-            mapped[held_out] = fitted.map.posteriors(rows.probabilities[held_out])
+            fits.append(fit_map(rows.take(np.flatnonzero(~held_out)), unlabelled, kind, strength, start))
+            mapped[held_out] = fits[-1].map.posteriors(rows.probabilities[held_out])
+        starts = [one.change for one in fits]
         losses.append(_loss(mapped, rows))
         if losses[-1] < min(losses[:-1]):
-            best, posteriors = strength, mapped
+            best = _Walked(strength, mapped, starts)
         elif len(losses) > 2 and losses[-1] > losses[-2] > losses[-3]:
             break
-    return best, posteriors
+    return best
+
+
+def _losses(posteriors: FloatArray, rows: LabelledRows) -> FloatArray:
+    """Return the negative log-likelihood of each label."""
+    own = np.maximum(posteriors[np.arange(len(rows.y)), rows.y], np.finfo(np.float64).tiny)
+    return np.asarray(-np.log(own))
 
 
 def _loss(posteriors: FloatArray, rows: LabelledRows) -> float:
     """Return the mean negative log-likelihood of the labels."""
-    own = np.maximum(posteriors[np.arange(len(rows.y)), rows.y], np.finfo(np.float64).tiny)
-    return float(-np.log(own) @ rows.weights / rows.weights.sum())
+    return float(_losses(posteriors, rows) @ rows.weights / rows.weights.sum())

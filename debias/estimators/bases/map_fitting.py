@@ -1,8 +1,10 @@
-"""Linear maps are fitted by penalised maximum likelihood, pulled towards batch calibration.
+"""Maps are fitted by penalised maximum likelihood, pulled towards batch calibration.
 
 With x the log-probabilities, minus their mean over all rows, and b the biases of batch calibration, the
 logits are W x + c, and what is minimised is minus the log-likelihood + strength (|W - I|^2 + |c - b|^2).
-As strength grows, the map becomes batch calibration, which needs no labels.
+As strength grows, the map becomes batch calibration, which needs no labels. A quadratic map has
+logits W x + c + Q q, with q the products of log-probabilities less their means, pulled by a strength of its
+own times |Q|^2: as that grows, it becomes the affine map.
 """
 
 from typing import Any, NamedTuple
@@ -13,10 +15,14 @@ from scipy.optimize import minimize
 
 from debias.corrections.bases.base import log_probabilities
 from debias.corrections.bases.linear_maps import LinearMap, batch_calibration
+from debias.corrections.bases.quadratic_maps import QuadraticMap, products_of
 from debias.tables.class_columns import FloatArray, IndexArray
 
 STRENGTHS = (1000.0, 100.0, 10.0, 1.0, 0.1)
 """Strengths that are tried, beside an infinite one, which is batch calibration."""
+
+CURVED_STRENGTHS = (100.0, 10.0, 1.0)
+"""Strengths of the pull of the curvature that are tried, beside an infinite one, which is the affine map."""
 
 _SETTINGS: Any = {"maxiter": 500, "maxcor": 20, "gtol": 1e-6, "ftol": 1e-10}
 
@@ -43,17 +49,32 @@ class LabelledRows(NamedTuple):
         return LabelledRows(self.probabilities[rows], self.y[rows], self.weights[rows])
 
 
+class Strength(NamedTuple):
+    """How strongly a map is pulled.
+
+    Attributes
+    ----------
+    linear : float
+        Weight of the pull of slopes and biases towards batch calibration; infinite for that itself.
+    curved : float
+        Weight of the pull of the curvature towards 0; infinite for a linear map.
+    """
+
+    linear: float
+    curved: float = np.inf
+
+
 class MapFit(NamedTuple):
     """A fitted map, and its parameters as a start for the next strength."""
 
-    map: LinearMap
+    map: LinearMap | QuadraticMap
     change: FloatArray
 
 
 def fit_map(
-    rows: LabelledRows, unlabelled: FloatArray, kind: str, strength: float, start: FloatArray | None = None
+    rows: LabelledRows, unlabelled: FloatArray, kind: str, strength: Strength, start: FloatArray | None = None
 ) -> MapFit:
-    """Fit a linear map of log-probabilities.
+    """Fit a map of log-probabilities.
 
     The problem is convex. Its parameters are changed to those in which the curvature of the
     likelihood is about one in every direction, so that L-BFGS needs some twenty steps.
@@ -64,12 +85,13 @@ def fit_map(
         What it is fitted on.
     unlabelled : ndarray of shape (n_rows, n_classes)
         Rows that batch calibration divides by; labelled rows may be among them.
-    kind : {"batch", "vector", "affine"}
-        What is learnt: nothing but batch calibration, a slope and a bias per class, or all.
-    strength : float
-        Weight of the pull towards batch calibration; infinite for batch calibration itself.
+    kind : {"batch", "vector", "affine", "quadratic"}
+        What is learnt: nothing but batch calibration, a slope and a bias per class, slopes of all
+        classes, or products of log-probabilities as well.
+    strength : Strength
+        Weights of the pulls.
     start : ndarray, optional
-        ``change`` of a fit of another strength.
+        ``change`` of a fit of another strength; it may have fewer columns.
 
     Returns
     -------
@@ -79,51 +101,69 @@ def fit_map(
     --------
     >>> P = np.array([[0.9, 0.1], [0.8, 0.2], [0.7, 0.3], [0.6, 0.4]])
     >>> rows = LabelledRows(P, np.array([0, 0, 1, 1]), np.ones(4))
-    >>> fit_map(rows, P, "affine", 0.1).map.posteriors(P).argmax(axis=1)
+    >>> fit_map(rows, P, "affine", Strength(0.1)).map.posteriors(P).argmax(axis=1)
     array([0, 0, 1, 1])
     """
     calibration = batch_calibration(unlabelled)
     n_classes = len(calibration.bias)
-    if kind == "batch" or np.isinf(strength):
+    if kind == "batch" or np.isinf(strength.linear):
         return MapFit(calibration, np.zeros((n_classes, n_classes + 1)))
-    mean = log_probabilities(unlabelled).mean(axis=0)
-    x = log_probabilities(rows.probabilities) - mean
-    offset = x + mean + calibration.bias
-    features = np.column_stack([x, np.ones(len(x))])
+    free = log_probabilities(unlabelled)
+    mean = free.mean(axis=0)
+    logs = log_probabilities(rows.probabilities)
+    offset = logs + calibration.bias
+    features = np.column_stack([logs - mean, np.ones(len(logs))])
+    pulls = np.full(features.shape[1], strength.linear)
+    is_curved = kind == "quadratic" and np.isfinite(strength.curved)
+    if is_curved:
+        centre = products_of(free, mean, calibration.spread).mean(axis=0)
+        features = np.column_stack([features, products_of(logs, mean, calibration.spread) - centre])
+        pulls = np.concatenate([pulls, np.full(len(centre), strength.curved)])
+    used = np.ones((n_classes, len(pulls)), dtype=bool)
+    if kind == "vector":
+        used[:, :n_classes] = np.eye(n_classes, dtype=bool)
     weights = rows.weights / rows.weights.sum()
-    pull = strength / rows.weights.sum()
-    is_own = np.column_stack([np.eye(n_classes, dtype=bool), np.ones(n_classes, dtype=bool)])
-    used = np.ones_like(is_own) if kind == "affine" else is_own
-    scale = _curvature_scale(features, weights, 2 * pull * n_classes, kind == "affine")
-    target = np.zeros_like(x)
-    target[np.arange(len(x)), rows.y] = 1.0
+    pulls /= rows.weights.sum()
+    scale = _curvature_scale(features, weights, 2 * n_classes * pulls, kind != "vector")
+    # A line per class from here on: NumPy takes the sum over classes of all rows at once.
+    offset, transposed = np.ascontiguousarray(offset.T), np.ascontiguousarray(features.T)
+    own = np.zeros_like(offset)
+    own[rows.y, np.arange(len(logs))] = weights
 
     def loss(parameters: FloatArray) -> tuple[float, FloatArray]:
         change = parameters.reshape(used.shape) @ scale * used
-        logits = offset + features @ change.T
-        top = logits.max(axis=1, keepdims=True)
+        logits = offset + change @ transposed
+        top = logits.max(axis=0)
         exponentials = np.exp(logits - top)
-        sums = exponentials.sum(axis=1, keepdims=True)
-        likelihood = ((logits * target).sum(axis=1) - (top + np.log(sums))[:, 0]) @ weights
-        residual = weights[:, None] * (exponentials / sums - target)
-        gradient = (residual.T @ features + 2 * pull * change) * used
-        return float(pull * (change**2).sum() - likelihood), (gradient @ scale.T).ravel()
+        sums = exponentials.sum(axis=0)
+        likelihood = np.vdot(own, logits) - (top + np.log(sums)) @ weights
+        residual = exponentials * (weights / sums) - own
+        gradient = (residual @ features + 2 * pulls * change) * used
+        return float((pulls * change**2).sum() - likelihood), (gradient @ scale.T).ravel()
 
-    first = np.zeros(used.shape) if start is None else solve_triangular(scale, start.T, trans=1, lower=True).T
+    first = np.zeros(used.shape)
+    if start is not None:
+        first[:, : start.shape[1]] = start
+        first = solve_triangular(scale, first.T, trans=1, lower=True).T
     found = minimize(loss, first.ravel(), jac=True, method="L-BFGS-B", options=_SETTINGS)
     change = found.x.reshape(used.shape) @ scale * used
-    matrix = np.eye(n_classes) + change[:, :-1]
-    bias = mean + calibration.bias + change[:, -1] - matrix @ mean
-    return MapFit(LinearMap(matrix, bias, calibration.spread, kind, strength), change)
+    matrix = np.eye(n_classes) + change[:, :n_classes]
+    bias = mean + calibration.bias + change[:, n_classes] - matrix @ mean
+    if not is_curved:
+        name = "affine" if kind == "quadratic" else kind
+        return MapFit(LinearMap(matrix, bias, calibration.spread, name, strength.linear), change)
+    curvature = change[:, n_classes + 1 :]
+    linear = LinearMap(matrix, bias - curvature @ centre, calibration.spread, "affine", strength.linear)
+    return MapFit(QuadraticMap(linear, mean, curvature, strength.curved), change)
 
 
-def _curvature_scale(features: FloatArray, weights: FloatArray, pull: float, whole: bool) -> FloatArray:
+def _curvature_scale(features: FloatArray, weights: FloatArray, pulls: FloatArray, whole: bool) -> FloatArray:
     """Return the triangular matrix that makes the curvature of the loss about one in all directions.
 
     A class has the curvature of the features, weighted by p (1 - p), about 1 / n_classes; where
     slopes of other classes are not learnt, only the diagonal counts.
     """
-    curvature = (features * weights[:, None]).T @ features + pull * np.eye(features.shape[1])
+    curvature = (features * weights[:, None]).T @ features + np.diag(pulls)
     if not whole:
         return np.diag(1 / np.sqrt(np.diag(curvature)))
     lower = cholesky(curvature, lower=True)

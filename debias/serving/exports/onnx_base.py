@@ -1,4 +1,4 @@
-"""Bases as ONNX nodes: linear maps of log-probabilities, and boosted trees, in standard operators.
+"""Bases as ONNX nodes: maps of log-probabilities, and boosted trees, in standard operators.
 
 Trees are walked level by level, all of them at once: a node is an integer, and what it asks is looked up.
 Their sum is a running one, in the order of the rounds, as everywhere.
@@ -8,6 +8,7 @@ import numpy as np
 
 from debias.corrections.bases.base import SMALLEST, Base, Identity
 from debias.corrections.bases.linear_maps import LinearMap
+from debias.corrections.bases.quadratic_maps import REACH, QuadraticMap
 from debias.corrections.bases.trees import TreeBase
 from debias.errors import ParameterError
 from debias.serving.exports.formulas import largest_on_the_left
@@ -40,6 +41,8 @@ def add_base(nodes: Nodes, base: Base, probabilities: str) -> str:
         return probabilities
     if isinstance(base, LinearMap):
         return _add_linear_map(nodes, base, probabilities)
+    if isinstance(base, QuadraticMap):
+        return _add_quadratic_map(nodes, base, probabilities)
     if isinstance(base, TreeBase):
         return _add_trees(nodes, base, probabilities)
     raise ParameterError(
@@ -59,6 +62,18 @@ def _add_linear_map(nodes: Nodes, base: LinearMap, probabilities: str) -> str:
     elif base.kind != "batch":
         logits = nodes("Mul", logits, nodes.constant(slopes))
     return nodes.softmax(nodes("Add", logits, nodes.constant(base.bias)))
+
+
+def _add_quadratic_map(nodes: Nodes, base: QuadraticMap, probabilities: str) -> str:
+    """Add a linear map, and the products of standardised log-probabilities beside it."""
+    logs = nodes("Log", nodes("Max", probabilities, nodes.constant(SMALLEST)))
+    spread = np.where(base.linear.spread > 0, base.linear.spread, np.inf)
+    steps = nodes("Div", nodes("Sub", logs, nodes.constant(base.mean)), nodes.constant(spread))
+    steps = nodes("Clip", steps, nodes.constant(-REACH), nodes.constant(REACH))
+    first, second = (nodes.columns(steps, side.tolist()) for side in np.triu_indices(len(base.mean)))
+    bent = nodes("MatMul", nodes("Mul", first, second), nodes.constant(base.curvature.T))
+    straight = nodes("MatMul", logs, nodes.constant(base.matrix.T))
+    return nodes.softmax(nodes("Add", nodes("Add", straight, nodes.constant(base.bias)), bent))
 
 
 def _add_trees(nodes: Nodes, base: TreeBase, probabilities: str) -> str:

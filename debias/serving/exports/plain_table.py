@@ -11,6 +11,7 @@ import numpy as np
 
 from debias.corrections.bases.base import SMALLEST, Base, Identity
 from debias.corrections.bases.linear_maps import LinearMap
+from debias.corrections.bases.quadratic_maps import REACH, QuadraticMap
 from debias.corrections.bases.trees import Tree, TreeBase
 from debias.corrections.correction_document import checksum_of
 from debias.errors import ParameterError
@@ -78,7 +79,7 @@ def _entry(formula: Formula) -> dict[str, Any]:
 
 
 def base_entry(base: Base) -> dict[str, Any]:
-    """Describe a base: ``none``, ``linear`` (with or without a matrix) or ``trees``.
+    """Describe a base: ``none``, ``linear`` (with or without a matrix), ``quadratic`` or ``trees``.
 
     Parameters
     ----------
@@ -89,9 +90,11 @@ def base_entry(base: Base) -> dict[str, Any]:
     -------
     dict
         Of ``linear``: logits are matrix @ log(max(p, smallest)) + bias, summed from the first column on, or
-        log(max(p, smallest)) + bias without a matrix; then a softmax. Of ``trees``: the logits of the
-        classes in ``columns`` are ``first`` and the value of one tree per class and round; then a softmax,
-        and 0 for other classes.
+        log(max(p, smallest)) + bias without a matrix; then a softmax. Of ``quadratic``: to these come
+        curvature @ products, of each pair of steps, (log(max(p, smallest)) - mean) / spread, at most
+        ``reach`` and at least minus that, 0 where the spread is; first the first class with itself and
+        with each later one. Of ``trees``: the logits of the classes in ``columns`` are ``first`` and the
+        value of one tree per class and round; then a softmax, and 0 for other classes.
 
     Raises
     ------
@@ -108,6 +111,10 @@ def base_entry(base: Base) -> dict[str, Any]:
     if isinstance(base, LinearMap):
         matrix = None if base.kind == "batch" else base.matrix.tolist()
         return {"kind": "linear", "smallest": SMALLEST, "matrix": matrix, "bias": base.bias.tolist()}
+    if isinstance(base, QuadraticMap):
+        numbers = {"mean": base.mean, "spread": base.linear.spread, "curvature": base.curvature}
+        own = {"kind": base.kind, "reach": REACH} | {name: value.tolist() for name, value in numbers.items()}
+        return base_entry(base.linear) | own
     if isinstance(base, TreeBase):
         trees = [[_tree_entry(tree) for tree in of_round] for of_round in base.trees]
         columns, first = base.columns.tolist(), base.first.tolist()

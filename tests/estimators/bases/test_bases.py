@@ -14,7 +14,7 @@ from debias.corrections.bases.linear_maps import LinearMap, batch_calibration
 from debias.errors import CorrectionFileError, ParameterError
 from debias.estimators.bases.base_words import describe_base
 from debias.estimators.bases.cross_fitting import BASES, FEW_FOLDS, cross_fit
-from debias.estimators.bases.map_fitting import STRENGTHS, LabelledRows, fit_map
+from debias.estimators.bases.map_fitting import STRENGTHS, LabelledRows, Strength, fit_map
 from debias.estimators.bases.tree_growing import _SETTINGS, fit_trees
 from debias.estimators.few_labels.fold_dealing import deal
 from tests.support.refusals import refused
@@ -28,6 +28,7 @@ def labelled(seed=0, n_samples=90, n_classes=3, weights=None):
 
 def slow_map(rows, unlabelled, kind, strength):
     """Minimise the literal loss over all entries of matrix and bias, by numbers alone."""
+    strength = strength.linear
     n_classes = rows.probabilities.shape[1]
     x = np.log(np.maximum(rows.probabilities, SMALLEST))
     mean = np.log(np.maximum(unlabelled, SMALLEST)).mean(axis=0)
@@ -52,7 +53,7 @@ def slow_map(rows, unlabelled, kind, strength):
 
 
 @pytest.mark.parametrize("kind", ["affine", "vector"])
-@pytest.mark.parametrize("strength", [0.3, 10.0])
+@pytest.mark.parametrize("strength", [Strength(0.3), Strength(10.0)])
 @pytest.mark.parametrize("weighted", [False, True])
 def test_a_fitted_map_is_where_the_loss_is_least(kind, strength, weighted):
     weights = np.random.default_rng(1).integers(1, 5, 90).astype(float) if weighted else None
@@ -65,7 +66,7 @@ def test_a_fitted_map_is_where_the_loss_is_least(kind, strength, weighted):
 
 def test_a_vector_map_learns_its_own_slopes_only():
     rows = labelled()
-    matrix = fit_map(rows, rows.probabilities, "vector", 1.0).map.matrix
+    matrix = fit_map(rows, rows.probabilities, "vector", Strength(1.0)).map.matrix
     assert (matrix[~np.eye(3, dtype=bool)] == 0).all()
     assert (np.diag(matrix) != 1).all()
 
@@ -78,17 +79,17 @@ def test_a_strong_pull_leaves_batch_calibration():
         (ratio := rows.probabilities / rows.probabilities.mean(axis=0)) / ratio.sum(axis=1, keepdims=True),
     )
     for strength, tolerance in [(np.inf, 0.0), (1e7, 1e-4)]:
-        found = fit_map(rows, rows.probabilities, "affine", strength).map
+        found = fit_map(rows, rows.probabilities, "affine", Strength(strength)).map
         np.testing.assert_allclose(found.matrix, np.eye(3), atol=tolerance)
         np.testing.assert_allclose(found.bias, calibration.bias, atol=tolerance)
 
 
 def test_a_start_changes_nothing():
     rows = labelled()
-    first = fit_map(rows, rows.probabilities, "affine", 10.0)
-    again = fit_map(rows, rows.probabilities, "affine", 1.0, first.change).map
+    first = fit_map(rows, rows.probabilities, "affine", Strength(10.0))
+    again = fit_map(rows, rows.probabilities, "affine", Strength(1.0), first.change).map
     np.testing.assert_allclose(
-        again.matrix, fit_map(rows, rows.probabilities, "affine", 1.0).map.matrix, atol=1e-3
+        again.matrix, fit_map(rows, rows.probabilities, "affine", Strength(1.0)).map.matrix, atol=1e-3
     )
 
 
@@ -125,7 +126,7 @@ def test_posteriors_are_of_bases_that_did_not_see_the_row(kind):
         if kind == "trees":
             base = fit_trees(train, 5)
         else:
-            base = fit_map(train, rows.probabilities, kind, found.base.strength).map
+            base = fit_map(train, rows.probabilities, kind, Strength(found.base.strength)).map
         np.testing.assert_allclose(
             found.posteriors[fold == k], base.posteriors(rows.probabilities[fold == k]), atol=1e-3
         )
@@ -139,7 +140,8 @@ def test_the_strength_has_the_best_held_out_likelihood():
     def loss(strength):
         own = np.empty(len(rows.y))
         for k in range(FEW_FOLDS):
-            base = fit_map(rows.take(np.flatnonzero(fold != k)), rows.probabilities, "affine", strength).map
+            train = rows.take(np.flatnonzero(fold != k))
+            base = fit_map(train, rows.probabilities, "affine", Strength(strength)).map
             posteriors = base.posteriors(rows.probabilities[fold == k])
             own[fold == k] = posteriors[np.arange(len(posteriors)), rows.y[fold == k]]
         return -np.log(own).mean()

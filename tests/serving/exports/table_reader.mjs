@@ -28,15 +28,28 @@ function leaf(tree, row) {
   return tree.value[node];
 }
 
+function linear(base, row) {
+  const logs = row.map((p) => Math.log(Math.max(p, base.smallest)));
+  const mapped =
+    base.matrix === null ? logs : base.matrix.map((line) => line.reduce((sum, slope, j) => sum + slope * logs[j], 0));
+  return mapped.map((value, k) => value + base.bias[k]);
+}
+
+function products(base, row) {
+  const steps = row.map((p, j) => {
+    const step = base.spread[j] > 0 ? (Math.log(Math.max(p, base.smallest)) - base.mean[j]) / base.spread[j] : 0;
+    return Math.min(Math.max(step, -base.reach), base.reach);
+  });
+  return steps.flatMap((step, i) => steps.slice(i).map((other) => step * other));
+}
+
 const BASES = {
   none: (base, row) => row,
-  linear: (base, row) => {
-    const logs = row.map((p) => Math.log(Math.max(p, base.smallest)));
-    const mapped =
-      base.matrix === null
-        ? logs
-        : base.matrix.map((line) => line.reduce((sum, slope, j) => sum + slope * logs[j], 0));
-    return softmax(mapped.map((value, k) => value + base.bias[k]));
+  linear: (base, row) => softmax(linear(base, row)),
+  quadratic: (base, row) => {
+    const pairs = products(base, row);
+    const bent = base.curvature.map((line) => line.reduce((sum, weight, j) => sum + weight * pairs[j], 0));
+    return softmax(linear(base, row).map((value, k) => value + bent[k]));
   },
   trees: (base, row) => {
     const logits = base.first.map((first, k) =>

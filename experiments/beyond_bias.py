@@ -81,7 +81,7 @@ def main() -> None:
     table = kept.table()
     page = f"""# Is anything beyond one bias per class needed?
 
-{machine("numpy", "scikit-learn", seconds=kept.seconds)}.
+{machine("numpy", "scikit-learn", seconds=kept.seconds, commits=kept.commits)}.
 Settings: `experiments/beyond_bias.toml`. Figures are of rows that nothing was fitted on; redraws of each
 of {len(tables)} tables: {settings["n_redraws"]}; starts: {settings["n_starts"]}. That such descents reach the
 proved optimum is measured in [proved_optima.md](proved_optima.md) and [search_quality.md](search_quality.md).

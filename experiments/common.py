@@ -35,10 +35,11 @@ def settings_of(script: str) -> dict[str, Any]:
     return tomllib.loads(Path(script).with_suffix(".toml").read_text(encoding="utf-8"))
 
 
-def machine(*packages: str, seconds: float | None = None) -> str:
+def machine(*packages: str, seconds: float | None = None, commits: str | None = None) -> str:
     """Name the processor, its cores, Python, versions of packages, the commit, and the seconds it took.
 
-    The seconds are those since the script was started, unless others are given.
+    The seconds are those since the script was started, and the commit is the present one, unless others
+    are given.
     """
     model = platform.processor() or platform.machine()
     if Path("/proc/cpuinfo").exists():
@@ -52,7 +53,7 @@ def machine(*packages: str, seconds: float | None = None) -> str:
         cores += f", {torch.get_num_threads()} threads"
     versions = [f"Python {platform.python_version()}", *(f"{name} {version(name)}" for name in packages)]
     took = time.perf_counter() - STARTED if seconds is None else seconds
-    return f"{model}, {cores}; {', '.join(versions)}; commit {commit()}; {took:,.0f} s"
+    return f"{model}, {cores}; {', '.join(versions)}; commit {commits or commit()}; {took:,.0f} s"
 
 
 def commit() -> str:

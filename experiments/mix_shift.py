@@ -139,7 +139,7 @@ def main() -> None:
     sections = {"accuracy": "Accuracy", "cobias": "COBias", "worst": "Worst class accuracy"}
     page = f"""# Another mix of classes
 
-{machine("numpy", "scikit-learn", seconds=kept.seconds)}. Settings:
+{machine("numpy", "scikit-learn", seconds=kept.seconds, commits=kept.commits)}. Settings:
 `experiments/mix_shift.toml`. Means over {len(pairs)} tables of {settings["n_redraws"]} redraws, in points.
 "Half" is a mix in which that class, by uncorrected accuracy, makes up half of the rows.
 

@@ -103,7 +103,7 @@ def main() -> None:
     table = kept.table()
     page = f"""# Ten labels, every label counted
 
-{machine("numpy", "scikit-learn", seconds=kept.seconds)}. Settings:
+{machine("numpy", "scikit-learn", seconds=kept.seconds, commits=kept.commits)}. Settings:
 `experiments/ten_labels.toml`. Means over {len(pairs)} tables of {settings["n_draws"]} draws each, on all
 test rows, in points; z has its own unit, lower is better. Labels are those fitted on, those of the dev split
 and those of the solved example in the prompt. p is of z, exact over tables: with six of them at least .031.

@@ -128,7 +128,7 @@ def main() -> None:
     table = measurements.table().set_index(measurements.keys).loc[measured].reset_index()
     page = f"""# Corrections used under another prompt or number format
 
-{machine("torch", "transformers", "numpy", seconds=measurements.seconds)}.
+{machine("torch", "transformers", "numpy", seconds=measurements.seconds, commits=measurements.commits)}.
 Settings: `experiments/transfer.toml`. SmolLM2-135M-Instruct, float32; "quantisation" rounds the weights of
 its layers to {own["bits"]} bits. Mean over tasks, in points; z is what the corrections minimise. p is exact,
 over tasks: few of them cannot give a small one.

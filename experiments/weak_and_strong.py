@@ -141,7 +141,7 @@ def main() -> None:
     covariance, p = association(table, settings)
     page = f"""# Which corrections weak and strong classes choose
 
-{machine("numpy", seconds=kept.seconds)}. Settings:
+{machine("numpy", seconds=kept.seconds, commits=kept.commits)}. Settings:
 `experiments/weak_and_strong.toml`. {table["table"].nunique()} tables, {settings["n_redraws"]} redraws each.
 A class is weak where its uncorrected accuracy is below the mean of its table's classes.
 

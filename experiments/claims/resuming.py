@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import pandas as pd
-from common import RESULTS
+from common import RESULTS, commit
 
 
 class Kept:
@@ -26,6 +26,7 @@ class Kept:
         self.path = RESULTS / f"{name}.csv"
         there = keep and self.path.exists()
         self._lines: list[dict[str, Any]] = pd.read_csv(self.path).to_dict("records") if there else []
+        self._commit = commit()
         self._seen = {self._key(line[key] for key in self.keys) for line in self._lines}
 
     @staticmethod
@@ -37,6 +38,12 @@ class Kept:
         """Seconds of all measurements, those of earlier runs included."""
         return sum(line["seconds"] for line in self._lines)
 
+    @property
+    def commits(self) -> str:
+        """Name the commits that the lines were measured on, the first one first."""
+        named = [line.get("commit") for line in self._lines]
+        return ", ".join(dict.fromkeys(one if isinstance(one, str) else "unknown" for one in named))
+
     def measure(self, key: Sequence[Any], measured: Callable[..., Any], *arguments: Any) -> None:
         """Measure and keep, unless that was done before; several lines share a key."""
         if self._key(key) in self._seen:
@@ -46,7 +53,8 @@ class Kept:
         lines = found if isinstance(found, list) else [found]
         seconds = (time.perf_counter() - started) / max(len(lines), 1)
         named = dict(zip(self.keys, key, strict=True))
-        self._lines += [named | line | {"seconds": round(seconds, 3)} for line in lines]
+        about = {"seconds": round(seconds, 3), "commit": self._commit}
+        self._lines += [named | line | about for line in lines]
         self._seen.add(self._key(key))
         if self.keep:
             self.table().to_csv(self.path, index=False, float_format="%.6f")

@@ -3,12 +3,13 @@
 import numpy as np
 import pandas as pd
 import pytest
+from scipy.special import softmax
 
 from debias.corrections.correction import Triangle, Weight
 from debias.corrections.explanations import explain_class
 from debias.corrections.families import Family, ensemble
 from debias.corrections.shapes import Gaussian, Scaled, Sigmoid
-from debias.estimators.debiasers import EnsembleDebiaser
+from debias.estimators.debiasers import EnsembleDebiaser, WeightDebiaser
 from debias.estimators.fitted.fitted_correction import FittedCorrection
 from debias.estimators.fitted.summary import describe_outcome
 from debias.search.objective import Objective
@@ -135,3 +136,18 @@ def test_claims_on_published_rows_are_true(task):
     for k, said in enumerate(debiaser.explain()["sentence"]):
         check_class_sentence(said, k, rows)
     check_summary(debiaser.summary(), rows)
+
+
+def test_a_summary_says_how_to_count_classes_that_are_never_predicted():
+    rng = np.random.default_rng(0)
+    y = np.repeat(range(5), [250, 15, 13, 12, 10])
+    P = softmax(rng.normal(size=(300, 5)) + 0.3 * np.eye(5)[y] + [3, 0, 0, 0, 0], axis=1)
+    advice = "give all classes the same weight: Objective(balanced_error=1), or --balanced-error 1."
+    predicted = {}
+    for objective in (Objective(), Objective(balanced_error=3)):
+        debiaser = WeightDebiaser(objective=objective).fit(P, y)
+        predicted[objective.balanced_error] = set(debiaser.predict(P).tolist())
+        assert (advice in debiaser.summary()) is (objective.balanced_error == 0)
+    assert predicted[0] < predicted[3] == set(range(5))
+    even = WeightDebiaser().fit(P[230:], y[230:])
+    assert set(even.predict(P[230:]).tolist()) == set(range(5)) and advice not in even.summary()

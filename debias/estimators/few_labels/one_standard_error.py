@@ -17,6 +17,9 @@ from debias.search.objective import Counts, FloatArray, IndexArray
 
 UNCORRECTED = "uncorrected"
 
+_TO_LEAVE_ALONE = 0.5
+"""Standard errors by which the uncorrected model may be worse than the best and still be chosen."""
+
 _OUT_OF_BOUNDS = 10.0
 """What a bound that is missed on held-out rows costs, per unit."""
 
@@ -170,7 +173,7 @@ def select_method(
     judged, chosen = [], None
     for name, one in worth.items():
         error = 0.0 if name == best else _standard_error(one, worth[best], y, times, support)
-        allowed = (0.5 if name == UNCORRECTED else 1.0) * error
+        allowed = (_TO_LEAVE_ALONE if name == UNCORRECTED else 1.0) * error
         if chosen is None and one.objective - worth[best].objective <= allowed:
             chosen = name
         present = support > 0

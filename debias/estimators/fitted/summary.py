@@ -186,10 +186,19 @@ def _judged_by(fitted: FittedCorrection) -> str:
 
 
 def _never_predicted(fitted: FittedCorrection) -> str:
-    """Name the classes that no fitted row is predicted as, or the only one that every row is."""
-    before, after = (fitted.counts(corrected).predicted for corrected in (False, True))
-    said = describe_never_predicted([str(name) for name in fitted.classes], before, after)
-    return f" {said}" if said else ""
+    """Name the classes that no fitted row is predicted as, and say what would count them more."""
+    before, after = (fitted.counts(corrected) for corrected in (False, True))
+    said = describe_never_predicted([str(name) for name in fitted.classes], before.predicted, after.predicted)
+    if not said:
+        return ""
+    goal = fitted.objective
+    weighed = isinstance(goal, Constrained) or goal.balanced_error or goal.worst_class or goal.macro_f1
+    if not weighed and ((after.predicted == 0) & (after.support > 0)).any():
+        said += (
+            " If classes that are not predicted matter, give all classes the same weight: "
+            "Objective(balanced_error=1), or --balanced-error 1."
+        )
+    return f" {said}"
 
 
 def _proved(fitted: FittedCorrection) -> str:

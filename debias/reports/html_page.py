@@ -75,6 +75,7 @@ def render_html(report: Figures) -> str:
         signed_span=signed_span,
         accuracy_plot=_accuracy_plot(report),
         base_plot=_base_plot(report),
+        base_is_curved=isinstance(report.base, QuadraticMap),
         cards=_cards(report),
         comparison_header=HEADER_OF_PLAIN,
         comparison_rows=[] if report.comparison is None else comparison_rows(report.comparison),
@@ -105,7 +106,7 @@ def _base_plot(report: Figures) -> Markup | None:
         return None
     said = "How evidence for each class is moved to or from each other class."
     if isinstance(report.base, QuadraticMap):
-        said = said[:-1] + ", from an average row."
+        said = said[:-1] + ", in an otherwise average row."
     return inline_svg(plots.matrix_plot(report.base.moved_evidence(), report.classes), "base", said)
 
 

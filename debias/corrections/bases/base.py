@@ -18,12 +18,14 @@ SMALLEST = 1e-6
 def log_probabilities(probabilities: FloatArray, smallest: float = SMALLEST) -> FloatArray:
     """Return the logarithms of probabilities, none below that of the smallest one, since 0 has none.
 
+    Rows lie one after the other in memory, however they came: NumPy adds in the order of the memory.
+
     Examples
     --------
     >>> log_probabilities(np.array([[1.0, 0.0]])).round(2)
     array([[  0.  , -13.82]])
     """
-    return np.asarray(np.log(np.maximum(probabilities, smallest)))
+    return np.ascontiguousarray(np.log(np.maximum(probabilities, smallest)))
 
 
 def softmax(logits: FloatArray) -> FloatArray:

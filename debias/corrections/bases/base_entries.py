@@ -7,10 +7,12 @@ import numpy.typing as npt
 
 from debias.corrections.bases.base import Base, Identity
 from debias.corrections.bases.linear_maps import LinearMap
-from debias.corrections.bases.quadratic_maps import QuadraticMap
+from debias.corrections.bases.quadratic_maps import FLAT, QuadraticMap
 from debias.corrections.bases.trees import Tree, TreeBase
 from debias.errors import CorrectionFileError
 
+_LARGEST = 1e100
+"""Largest size of a number: sums and products of a few of these are finite."""
 _LINEAR = ("batch", "vector", "affine")
 _KINDS = ("identity", *_LINEAR, "quadratic", "trees")
 
@@ -51,11 +53,16 @@ def base_from_dict(entry: object, n_classes: int) -> Base:
         linear = entry.get("linear")
         if not isinstance(linear, Mapping) or linear.get("kind") != "affine":
             raise CorrectionFileError(parameter="linear", allowed="an affine map", received=linear)
+        straight = _linear_map(linear, n_classes)
+        if ((straight.spread > 0) & (straight.spread < FLAT)).any():
+            raise CorrectionFileError(
+                parameter="spread", allowed=f"0, or at least {FLAT:g}", received=straight.spread.tolist()
+            )
         return QuadraticMap(
-            linear=_linear_map(linear, n_classes),
+            linear=straight,
             mean=_numbers(entry, "mean", (n_classes,)),
             curvature=_numbers(entry, "curvature", (n_classes, n_classes * (n_classes + 1) // 2)),
-            strength=float(_numbers(entry, "strength", ())),
+            strength=_strength(entry),
         )
     columns = _indices(entry, "columns", None, n_classes)
     if entry.get("n_classes") != n_classes or len(set(columns.tolist())) != len(columns) or not len(columns):
@@ -77,14 +84,24 @@ def base_from_dict(entry: object, n_classes: int) -> Base:
 
 def _linear_map(entry: Mapping[str, object], n_classes: int) -> LinearMap:
     """Read a linear map whose kind was checked."""
-    strength = entry.get("strength")
+    spread = _numbers(entry, "spread", (n_classes,))
+    if (spread < 0).any():
+        raise CorrectionFileError(parameter="spread", allowed="0 or more", received=spread.tolist())
     return LinearMap(
         matrix=_numbers(entry, "matrix", (n_classes, n_classes)),
         bias=_numbers(entry, "bias", (n_classes,)),
-        spread=_numbers(entry, "spread", (n_classes,)),
+        spread=spread,
         kind=str(entry["kind"]),
-        strength=None if strength is None else float(_numbers(entry, "strength", ())),
+        strength=None if entry.get("strength") is None else _strength(entry),
     )
+
+
+def _strength(entry: Mapping[str, object]) -> float:
+    """Read a strength, which pulls, and never pushes."""
+    strength = float(_numbers(entry, "strength", ()))
+    if strength < 0:
+        raise CorrectionFileError(parameter="strength", allowed="0 or more", received=strength)
+    return strength
 
 
 def _tree(entry: object, n_classes: int) -> Tree:
@@ -121,8 +138,8 @@ def _numbers(
         raise CorrectionFileError(parameter=name, allowed="numbers", received=entry[name])
     values = values.astype(np.float64)
     fits = values.ndim == 1 if shape is None else values.shape == shape
-    if not fits or not np.isfinite(values).all():
-        allowed = f"finite numbers of shape {'(n,)' if shape is None else shape}"
+    if not fits or not (np.abs(values) <= _LARGEST).all():
+        allowed = f"numbers up to {_LARGEST:g} of shape {'(n,)' if shape is None else shape}"
         raise CorrectionFileError(parameter=name, allowed=allowed, received=entry[name])
     return values
 

@@ -106,6 +106,5 @@ def batch_calibration(unlabelled: FloatArray) -> LinearMap:
     array([[0.5, 0.5]])
     """
     bias = -log_probabilities(unlabelled.mean(axis=0))
-    logs = log_probabilities(unlabelled)
-    spread = np.where(np.ptp(logs, axis=0) > 0, logs.std(axis=0), 0.0)  # equal numbers may have one of 1e-16
+    spread = log_probabilities(unlabelled).std(axis=0)
     return LinearMap(np.eye(unlabelled.shape[1]), bias - bias.mean(), spread, "batch")

@@ -13,6 +13,8 @@ from debias.corrections.bases.base import Base, log_probabilities, softmax
 from debias.corrections.bases.linear_maps import LinearMap, row_sums
 from debias.corrections.correction import FloatArray
 
+FLAT = 1e-4
+"""Standard deviation of a log-probability below which it is noise, such as rounding: it has no products."""
 REACH = 3.0
 """Standard deviations from the mean beyond which a log-probability bends a map no further."""
 
@@ -40,7 +42,8 @@ def products_of(logs: FloatArray, mean: FloatArray, spread: FloatArray) -> Float
     """
     steps = np.clip((logs - mean) / np.where(spread > 0, spread, np.inf), -REACH, REACH)
     first, second = np.triu_indices(logs.shape[1])
-    return np.asarray(steps[:, first] * steps[:, second])
+    # one after the other in memory, of one row and of many alike: else NumPy adds them in another order
+    return np.ascontiguousarray(steps[:, first] * steps[:, second])
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,7 +53,8 @@ class QuadraticMap(Base):
     Parameters
     ----------
     linear : LinearMap
-        What it is about the mean row, where all products are 0: its slopes are those of the map there.
+        What it is about the mean row, where all products are 0: its slopes are those of the map there. A
+        log-probability whose spread is less than :data:`FLAT` has none, and so no products.
     mean : ndarray of shape (n_classes,)
         Mean of each log-probability over the rows of the fit.
     curvature : ndarray of shape (n_classes, n_products)
@@ -89,16 +93,17 @@ class QuadraticMap(Base):
         """What is added to each logit."""
         return self.linear.bias
 
-    def moved_evidence(self) -> FloatArray:
-        """Return what the map adds to the effect of a usual step from the mean row.
+    def moved_evidence(self, up: bool = True) -> FloatArray:
+        """Return what the map adds to the effect of a usual step from the mean row, up or down.
 
         See :meth:`~debias.corrections.bases.linear_maps.LinearMap.moved_evidence`. Of the products, only
-        the square of the class that is a standard deviation higher is not 0. From other rows the effect
-        is another.
+        the square of the class that is a standard deviation higher, or lower, is not 0. From other rows
+        the effect is another.
         """
         first, second = np.triu_indices(len(self.mean))
         squares = self.curvature[:, first == second] * (self.linear.spread > 0)
-        return np.asarray(self.linear.moved_evidence() + squares - squares.mean(axis=0))
+        straight = self.linear.moved_evidence()
+        return np.asarray((straight if up else -straight) + squares - squares.mean(axis=0))
 
     def to_dict(self) -> dict[str, object]:
         """Describe the map as plain data: rows and columns in the order of the classes of the file."""

@@ -50,11 +50,9 @@ def describe_base(base: Base, names: Sequence[object]) -> list[str]:
         return []
     said = [f"The base is {NAMES[base.kind]}."]
     if isinstance(base, QuadraticMap):
-        said = [
-            f"The base is {NAMES[base.kind]}: how much evidence for a class counts depends on what else is "
-            "likely; from an average row, as follows."
-        ]
-    elif not isinstance(base, LinearMap):
+        said = [f"{said[0][:-1]}: how much evidence for a class counts depends on what else is likely."]
+        return said + _moved_both_ways(base, names)
+    if not isinstance(base, LinearMap):
         return said
     if base.kind == "batch":
         factors = np.exp(base.bias - base.bias.max())
@@ -75,12 +73,38 @@ def describe_base(base: Base, names: Sequence[object]) -> list[str]:
     return said
 
 
+def _moved_both_ways(base: QuadraticMap, names: Sequence[object]) -> list[str]:
+    """Say the largest effects of a usual step up from the mean row, and of one down."""
+    said, up, down = [], base.moved_evidence(), base.moved_evidence(up=False)
+    sizes = np.maximum(np.abs(up), np.abs(down))
+    for at in np.argsort(-sizes, axis=None, kind="stable")[:_LARGEST]:
+        to, source = np.unravel_index(at, sizes.shape)
+        if sizes[to, source] < 0.01:
+            continue
+        higher, lower = float(up[to, source]), float(down[to, source])
+        if higher * lower < 0:
+            what = _headline(names[source], names[to], higher > 0, to == source)
+        else:
+            counts = "for" if higher + lower > 0 else "against"
+            what = f"What is unusual for {names[source]}, high or low, counts {counts} {names[to]}"
+        said.append(
+            f"{what}: in an otherwise average row, a log-probability of {names[source]} that is a standard "
+            f"deviation higher multiplies the odds of {names[to]} against the average class by a further "
+            f"{np.exp(higher):.2f}, one that is as much lower by {np.exp(lower):.2f}."
+        )
+    return said
+
+
+def _headline(source: object, to: object, rises: bool, own: bool) -> str:
+    """Say what evidence for a class does to itself or to another class."""
+    if own:
+        return f"Evidence for {source} counts {'more' if rises else 'less'} than the model gives it"
+    return f"Evidence for {source} counts {'for' if rises else 'against'} {to}"
+
+
 def _moved(source: object, to: object, change: float, own: bool) -> str:
     """Say what the map adds to the effect of a usual step of evidence on the odds of a class."""
-    if own:
-        what = f"Evidence for {source} counts {'more' if change > 0 else 'less'} than the model gives it"
-    else:
-        what = f"Evidence for {source} counts {'for' if change > 0 else 'against'} {to}"
+    what = _headline(source, to, change > 0, own)
     return (
         f"{what}: where the log-probability of {source} is a standard deviation higher, the map multiplies "
         f"the odds of {to} against the average class by a further {np.exp(change):.2f}."

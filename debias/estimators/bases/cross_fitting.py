@@ -13,15 +13,15 @@ from debias.corrections.bases.linear_maps import batch_calibration
 from debias.errors import ParameterError
 from debias.estimators.bases.map_fitting import CURVED_STRENGTHS, STRENGTHS, LabelledRows, Strength, fit_map
 from debias.estimators.bases.tree_growing import fit_trees
-from debias.estimators.few_labels.fold_dealing import deal
+from debias.estimators.few_labels.fold_dealing import deal, groups_of
 from debias.tables.class_columns import FloatArray, IndexArray
 from debias.tables.information import common_rows
 
 BASES = ("identity", "batch", "vector", "affine", "quadratic", "trees")
 """Names of the bases, from the simplest on."""
 
-MOST_CURVED = 20
-"""Classes up to which a map is curved: of more, the products of two are too many for the labels."""
+LEAST_CURVED, MOST_CURVED = 100, 20
+"""Labelled rows from which on a map is curved, copies being one, and classes up to which it is."""
 
 N_FOLDS, FEW_FOLDS, MANY_LABELS = 5, 3, 1000
 """Folds from :data:`MANY_LABELS` labelled rows on, and below."""
@@ -94,8 +94,15 @@ def cross_fit(
     if kind == "batch":
         base = batch_calibration(unlabelled)
         return CrossFit(base, base.posteriors(rows.probabilities))
-    n_folds = min(FEW_FOLDS if quick or len(rows.y) < MANY_LABELS else N_FOLDS, len(rows.y))
-    fold = deal(rows.y, n_folds, [seed])
+    counted = rows.weights > 0
+    if not counted.all():
+        found = cross_fit(kind, rows.take(np.flatnonzero(counted)), unlabelled, seed, quick)
+        posteriors = found.base.posteriors(rows.probabilities)
+        posteriors[counted] = found.posteriors
+        return found._replace(posteriors=posteriors)
+    group, first = groups_of(rows.probabilities, rows.y)
+    n_folds = min(FEW_FOLDS if quick or len(first) < MANY_LABELS else N_FOLDS, len(first))
+    fold = deal(rows.y[first], n_folds, [seed])[group]
     if kind == "trees":
         posteriors = np.empty_like(rows.probabilities)
         for k in range(n_folds):
@@ -103,7 +110,9 @@ def cross_fit(
             trees = fit_trees(rows.take(train), seed)
             posteriors[held_out] = trees.posteriors(rows.probabilities[held_out])
         return CrossFit(fit_trees(rows, seed), _same_for_common_rows(posteriors, rows))
-    strength, posteriors = _choose_strength(kind, rows, unlabelled, fold)
+    if kind == "quadratic" and (len(first) < LEAST_CURVED or rows.probabilities.shape[1] > MOST_CURVED):
+        kind = "affine"
+    strength, posteriors = _choose_strength(kind, rows, unlabelled, fold, group)
     fitted = fit_map(rows, unlabelled, kind, strength).map
     return CrossFit(fitted, _same_for_common_rows(posteriors, rows))
 
@@ -119,23 +128,29 @@ def _same_for_common_rows(posteriors: FloatArray, rows: LabelledRows) -> FloatAr
 
 
 def _choose_strength(
-    kind: str, rows: LabelledRows, unlabelled: FloatArray, fold: IndexArray
+    kind: str, rows: LabelledRows, unlabelled: FloatArray, fold: IndexArray, group: IndexArray
 ) -> tuple[Strength, FloatArray]:
     """Return the strengths of the highest held-out log-likelihood, and the posteriors of the folds.
 
-    A map is curved only where that raises the likelihood by more than a standard error.
+    A map is curved only where that raises the likelihood by more than a standard error; copies of a row,
+    a group, are one row. Rows of classes that a fold leaves no row of say nothing of that: no map of the
+    other rows can be right on them.
     """
     batch = batch_calibration(unlabelled).posteriors(rows.probabilities)
     pulls = [Strength(one) for one in STRENGTHS]
     linear = _walk(kind, rows, unlabelled, fold, pulls, _Walked(Strength(np.inf), batch, []))
-    if kind != "quadratic" or np.isinf(linear.strength.linear) or rows.probabilities.shape[1] > MOST_CURVED:
+    if kind != "quadratic" or np.isinf(linear.strength.linear):
         return linear.strength, linear.posteriors
     pulls = [Strength(linear.strength.linear, one) for one in CURVED_STRENGTHS]
     curved = _walk(kind, rows, unlabelled, fold, pulls, linear)
     gained = _losses(linear.posteriors, rows) - _losses(curved.posteriors, rows)
-    weights = rows.weights / rows.weights.sum()
+    rows_of = np.zeros((int(fold.max()) + 1, rows.probabilities.shape[1]), dtype=np.int64)
+    np.add.at(rows_of, (fold, rows.y), 1)
+    elsewhere = rows_of.sum(axis=0)[rows.y] - rows_of[fold, rows.y]
+    weights = rows.weights * (elsewhere > 0)
+    weights /= weights.sum()
     gain = gained @ weights
-    error = np.sqrt((gained - gain) ** 2 @ weights**2)
+    error = np.sqrt((np.bincount(group, weights * (gained - gain)) ** 2).sum())
     best = curved if gain > error else linear
     return best.strength, best.posteriors
 

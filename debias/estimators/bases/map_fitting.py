@@ -15,7 +15,7 @@ from scipy.optimize import minimize
 
 from debias.corrections.bases.base import log_probabilities
 from debias.corrections.bases.linear_maps import LinearMap, batch_calibration
-from debias.corrections.bases.quadratic_maps import QuadraticMap, products_of
+from debias.corrections.bases.quadratic_maps import FLAT, QuadraticMap, products_of
 from debias.tables.class_columns import FloatArray, IndexArray
 
 STRENGTHS = (1000.0, 100.0, 10.0, 1.0, 0.1)
@@ -116,8 +116,9 @@ def fit_map(
     pulls = np.full(features.shape[1], strength.linear)
     is_curved = kind == "quadratic" and np.isfinite(strength.curved)
     if is_curved:
-        centre = products_of(free, mean, calibration.spread).mean(axis=0)
-        features = np.column_stack([features, products_of(logs, mean, calibration.spread) - centre])
+        spread = np.where(calibration.spread < FLAT, 0.0, calibration.spread)
+        centre = products_of(free, mean, spread).mean(axis=0)
+        features = np.column_stack([features, products_of(logs, mean, spread) - centre])
         pulls = np.concatenate([pulls, np.full(len(centre), strength.curved)])
     used = np.ones((n_classes, len(pulls)), dtype=bool)
     if kind == "vector":
@@ -153,7 +154,7 @@ def fit_map(
         name = "affine" if kind == "quadratic" else kind
         return MapFit(LinearMap(matrix, bias, calibration.spread, name, strength.linear), change)
     curvature = change[:, n_classes + 1 :]
-    linear = LinearMap(matrix, bias - curvature @ centre, calibration.spread, "affine", strength.linear)
+    linear = LinearMap(matrix, bias - curvature @ centre, spread, "affine", strength.linear)
     return MapFit(QuadraticMap(linear, mean, curvature, strength.curved), change)
 
 

@@ -4,7 +4,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from debias.tables.class_columns import IndexArray
+from debias.tables.class_columns import FloatArray, IndexArray
+from debias.tables.information import common_rows
 
 
 def deal(y: IndexArray, n_folds: int, seed: Sequence[int]) -> IndexArray:
@@ -35,3 +36,52 @@ def deal(y: IndexArray, n_folds: int, seed: Sequence[int]) -> IndexArray:
     fold = np.empty(len(y), dtype=np.int64)
     fold[ordered] = np.arange(len(y)) % n_folds
     return fold
+
+
+def deal_rows(probabilities: FloatArray, y: IndexArray, n_folds: int, seed: Sequence[int]) -> IndexArray:
+    """Return the fold of each row, as :func:`deal` does, where copies of a row share theirs.
+
+    A row that is also on the other side of a fold says how well it is remembered, not how well new rows are
+    predicted. Rows that a tenth of all are like are dealt out one by one: they would fill a fold.
+
+    Parameters
+    ----------
+    probabilities : ndarray of shape (n_samples, n_classes)
+        Class probabilities.
+    y, n_folds, seed
+        As in :func:`deal`. Copies have the same label, too.
+
+    Returns
+    -------
+    ndarray of int, shape (n_samples,)
+
+    Examples
+    --------
+    >>> P = np.array([[p, 1 - p] for p in np.linspace(0.1, 0.9, 12)])
+    >>> fold = deal_rows(np.tile(P, (3, 1)), np.tile(np.arange(12) % 2, 3), 3, [0])
+    >>> (fold == np.tile(deal(np.arange(12) % 2, 3, [0]), 3)).all()
+    np.True_
+    """
+    group, first = groups_of(probabilities, y)
+    return deal(y[first], n_folds, seed)[group]
+
+
+def groups_of(probabilities: FloatArray, y: IndexArray) -> tuple[IndexArray, IndexArray]:
+    """Return the group of each row, copies being one, and the first row of each group, in order.
+
+    Examples
+    --------
+    >>> P = np.array([[0.2, 0.8], [0.3, 0.7], *[[p, 1 - p] for p in np.linspace(0.4, 0.9, 25)], [0.2, 0.8]])
+    >>> group, first = groups_of(P, np.zeros(28, dtype=int))
+    >>> group[[0, 1, 27]].tolist(), len(first)
+    ([0, 1, 0], 27)
+    """
+    is_common = np.zeros(len(y), dtype=np.int64)
+    for rows in common_rows(probabilities):
+        is_common[rows] = 1 + rows
+    whole = np.column_stack([probabilities, y, is_common])
+    _, first, group = np.unique(whole, axis=0, return_index=True, return_inverse=True)
+    order = np.argsort(first)
+    rank = np.empty_like(order)
+    rank[order] = np.arange(len(order))
+    return rank[group.ravel()], first[order]

@@ -18,7 +18,7 @@ from threadpoolctl import threadpool_limits
 from debias.console.progress import progress_on_stderr
 from debias.corrections.correction import Correction
 from debias.corrections.decision_rule import correct, decide
-from debias.estimators.few_labels.fold_dealing import deal
+from debias.estimators.few_labels.fold_dealing import deal_rows
 from debias.metrics.confusion import cobias_of_accuracies
 from debias.search.constraints import Constrained, Goal
 from debias.search.objective import FloatArray, IndexArray
@@ -253,7 +253,9 @@ def hold_out(
 ) -> HeldOut:
     """Choose without each fold in turn, and predict all rows; other parameters as in `expect_change`."""
     n_folds = min(N_FOLDS, len(y))
-    folds = np.stack([deal(y, n_folds, [random_state, repeat]) for repeat in range(n_repeats)])
+    folds = np.stack(
+        [deal_rows(probabilities, y, n_folds, [random_state, repeat]) for repeat in range(n_repeats)]
+    )
     predicted = np.empty((n_repeats, n_folds, len(y)), dtype=np.int64)
     n_done = 0
 

@@ -1,6 +1,7 @@
 """Quadratic maps: beside a slow minimiser and a literal loop, chosen only where held-out labels say so."""
 
 import json
+import re
 
 import numpy as np
 import pytest
@@ -87,13 +88,17 @@ def test_a_strong_pull_of_the_curvature_leaves_the_affine_map():
     np.testing.assert_array_equal(same.matrix, straight.matrix)
 
 
-def test_a_row_is_mapped_alike_in_every_batch():
-    rows = curved_rows(0)
-    base = fit_map(rows, rows.probabilities, "quadratic", Strength(1.0, 1.0)).map
-    whole = base.posteriors(rows.probabilities)
-    alone = np.concatenate([base.posteriors(row[None]) for row in rows.probabilities[:50]])
-    np.testing.assert_array_equal(whole[:50], alone)
-    np.testing.assert_array_equal(base.posteriors(rows.probabilities[7:300]), whole[7:300])
+@pytest.mark.parametrize("n_classes", [2, 3, 4, 6, 14, 20])
+def test_a_row_is_mapped_alike_in_every_batch(n_classes):
+    """From four classes on, NumPy adds the products in another order where they lie otherwise in memory."""
+    rng = np.random.default_rng(0)
+    P = softmax(2 * rng.normal(size=(400, n_classes)), axis=1)
+    rows = LabelledRows(P, rng.integers(0, n_classes, 400), np.ones(400))
+    base = fit_map(rows, P, "quadratic", Strength(1.0, 1.0)).map
+    whole = base.posteriors(P)
+    np.testing.assert_array_equal(whole, np.concatenate([base.posteriors(row[None]) for row in P]))
+    np.testing.assert_array_equal(base.posteriors(P[7:300]), whole[7:300])
+    np.testing.assert_array_equal(base.posteriors(np.asfortranarray(P)), whole)
 
 
 def test_it_is_curved_where_held_out_labels_are_more_likely():
@@ -148,6 +153,7 @@ def test_certainties_and_a_class_that_never_varies_are_mapped():
     P = np.column_stack([rows.probabilities, np.full(len(rows.y), 1e-9)])
     found = cross_fit("quadratic", rows._replace(probabilities=P), P, 0)
     assert found.base.kind == "quadratic" and found.base.linear.spread[3] == 0
+    assert (found.base.curvature[:, [3, 6, 8, 9]] == 0).all()
     certain = np.eye(4)
     for values in (found.posteriors, found.base.posteriors(certain)):
         assert np.isfinite(values).all()
@@ -173,6 +179,10 @@ def test_a_file_keeps_it_and_a_damaged_one_is_refused(tmp_path):
         ("curvature", [[0.0] * 6] * 2, "curvature"),
         ("mean", [0.0, float("nan"), 0.0], "mean"),
         ("strength", None, "strength"),
+        ("strength", -5.0, "strength"),
+        ("curvature", [[1e308] * 6] * 3, "curvature"),
+        ("linear", {**entry["linear"], "spread": [-1.0, 1.0, 1.0]}, "spread"),
+        ("linear", {**entry["linear"], "spread": [1e-320, 1.0, 1.0]}, "spread"),
         ("linear", None, "linear"),
         ("linear", {**entry["linear"], "kind": "batch"}, "linear"),
         ("linear", {**entry["linear"], "matrix": [[1.0]]}, "matrix"),
@@ -184,17 +194,98 @@ def test_a_file_keeps_it_and_a_damaged_one_is_refused(tmp_path):
 
 def test_sentences_hold_for_a_step_from_the_mean_row():
     rng = np.random.default_rng(4)
-    linear = LinearMap(rng.normal(size=(3, 3)), rng.normal(size=3), np.array([0.2, 1.5, 0.7]), "affine", 1.0)
-    mean = np.log([0.01, 0.02, 0.005])
-    base = QuadraticMap(linear, mean, rng.normal(size=(3, 6)), 1.0)
-    moved = base.moved_evidence()
-    for source in range(3):
-        higher = mean + linear.spread[source] * np.eye(3)[source]
-        before, after = (np.log(base.posteriors(np.exp(logs)[None])[0]) for logs in (mean, higher))
-        without = higher - mean
-        gained = (after - after.mean()) - (before - before.mean()) - (without - without.mean())
-        np.testing.assert_allclose(moved[:, source], gained, atol=1e-9)
-    said = describe_base(base, ["a", "b", "c"])
-    assert "quadratic map" in said[0] and len(said) == 4
-    to, source = np.unravel_index(np.abs(moved).argmax(), moved.shape)
-    assert f"further {np.exp(moved[to, source]):.2f}." in said[1]
+    names, kinds = ["a", "b", "c"], set()
+    for curved in (0.05, 1.0, 5.0):
+        spread = np.array([0.2, 1.5, 0.7])
+        linear = LinearMap(np.eye(3) + rng.normal(size=(3, 3)), rng.normal(size=3), spread, "affine", 1.0)
+        mean = np.log([0.01, 0.02, 0.005])
+        base = QuadraticMap(linear, mean, curved * rng.normal(size=(3, 6)), 1.0)
+
+        def gained(source, sign, base=base, mean=mean, spread=spread):
+            """Log-odds against the average class, beyond those of the model, by a step of one class."""
+            moved = mean + sign * spread[source] * np.eye(3)[source]
+            before, after = (np.log(base.posteriors(np.exp(logs)[None])[0]) for logs in (mean, moved))
+            without = moved - mean
+            return (after - after.mean()) - (before - before.mean()) - (without - without.mean())
+
+        for source in range(3):
+            for up in (True, False):
+                found = base.moved_evidence(up)[:, source]
+                np.testing.assert_allclose(found, gained(source, 1 if up else -1), atol=1e-9)
+        first, *said = describe_base(base, names)
+        assert "quadratic map" in first and len(said) == 3
+        for sentence in said:
+            numbers = r"further ([\d.]+), one that is as much lower by ([\d.]+)\."
+            source, to, *factors = re.search(
+                rf"of (\w) that is .* odds of (\w) against .*{numbers}", sentence
+            ).groups()
+            effects = [gained(names.index(source), sign)[names.index(to)] for sign in (1, -1)]
+            assert [f"{np.exp(effect):.2f}" for effect in effects] == factors
+            rises, falls = effects[0] > 0, effects[1] > 0
+            if rises == falls:
+                word = "for" if rises else "against"
+                start = f"What is unusual for {source}, high or low, counts {word} {to}:"
+            elif source == to:
+                start = f"Evidence for {source} counts {'more' if rises else 'less'} than the model gives it:"
+            else:
+                start = f"Evidence for {source} counts {'for' if rises else 'against'} {to}:"
+            assert sentence.startswith(start)
+            kinds.add(start.split()[0])
+    assert kinds == {"What", "Evidence"}
+
+
+def test_rounding_of_a_column_that_does_not_vary_gets_no_products():
+    """What three others leave of 1 is .3 and a digit far behind, which float32 rounds away."""
+    rows = curved_rows(0)
+    rest = 0.7 * rows.probabilities
+    P = np.column_stack([rest, 1 - rest[:, 0] - rest[:, 1] - rest[:, 2]])
+    assert 0 < np.log(P[:, 3]).std() < 1e-12
+    found = cross_fit("quadratic", rows._replace(probabilities=P), P, 0).base
+    assert found.kind == "quadratic" and found.linear.spread[3] == 0
+    rounded = P.astype(np.float32).astype(np.float64)
+    np.testing.assert_allclose(found.posteriors(rounded), found.posteriors(P), atol=1e-4)
+
+
+@pytest.mark.parametrize("truth", ["linear", "curved"])
+@pytest.mark.parametrize("seed", range(3))
+def test_copies_of_a_row_count_as_its_weight(truth, seed):
+    """Copies on both sides of a fold would show how well rows are remembered."""
+    if truth == "curved":
+        once = curved_rows(seed, 400)
+    else:
+        rng = np.random.default_rng(seed)
+        P = softmax(rng.normal(size=(300, 6)), axis=1)
+        once = LabelledRows(P, (np.log(P) + rng.gumbel(size=P.shape)).argmax(axis=1), np.ones(300))
+    thrice = LabelledRows(np.tile(once.probabilities, (3, 1)), np.tile(once.y, 3), np.ones(3 * len(once.y)))
+    weighed = once._replace(weights=np.full(len(once.y), 3.0))
+    a = cross_fit("quadratic", thrice, thrice.probabilities, 0)
+    b = cross_fit("quadratic", weighed, once.probabilities, 0)
+    assert a.base.kind == b.base.kind and (a.base.kind == "quadratic") is (truth == "curved")
+    np.testing.assert_allclose(a.base.matrix, b.base.matrix, atol=1e-3)
+    np.testing.assert_allclose(a.posteriors[: len(once.y)], b.posteriors, atol=1e-3)
+
+
+@pytest.mark.parametrize("n_classes", [6, 14, 20])
+def test_it_is_never_curved_by_a_row_of_each_class_or_a_few(n_classes):
+    for seed in range(10):
+        rng = np.random.default_rng(seed)
+        for times in (1, 2, 4):
+            y = np.tile(np.arange(n_classes), times)
+            P = softmax(rng.normal(size=(len(y), n_classes)), axis=1)
+            base = cross_fit("quadratic", LabelledRows(P, y, np.ones(len(y))), P, seed).base
+            assert base.kind != "quadratic"
+
+
+def test_rows_of_weight_0_are_mapped_and_nothing_else():
+    rows = curved_rows(5)
+    weights = np.where(np.arange(len(rows.y)) % 3 == 0, 0.0, 1.0)
+    some = np.flatnonzero(weights)
+    whole = cross_fit("quadratic", rows._replace(weights=weights), rows.probabilities, 0)
+    alone = cross_fit("quadratic", rows.take(some), rows.probabilities, 0)
+    np.testing.assert_array_equal(whole.posteriors[some], alone.posteriors)
+    np.testing.assert_array_equal(whole.base.matrix, alone.base.matrix)
+    few = np.zeros(len(rows.y))
+    few[[np.argmax(rows.y == k) for k in range(3)]] = 1.0
+    assert np.isfinite(
+        cross_fit("affine", rows._replace(weights=few), rows.probabilities, 8).posteriors
+    ).all()

@@ -76,12 +76,14 @@ def groups_of(probabilities: FloatArray, y: IndexArray) -> tuple[IndexArray, Ind
     >>> group[[0, 1, 27]].tolist(), len(first)
     ([0, 1, 0], 27)
     """
-    is_common = np.zeros(len(y), dtype=np.int64)
+    leader = np.arange(len(y))
+    _, kind, times = np.unique(probabilities[:, 0], return_inverse=True, return_counts=True)
+    has_like = times[kind.ravel()] > 1  # by the first column, which leaves few rows, if any; then by all
     for rows in common_rows(probabilities):
-        is_common[rows] = 1 + rows
-    whole = np.column_stack([probabilities, y, is_common])
+        has_like[rows] = False
+    rows = np.flatnonzero(has_like)
+    whole = np.column_stack([probabilities[rows], y[rows]])
     _, first, group = np.unique(whole, axis=0, return_index=True, return_inverse=True)
-    order = np.argsort(first)
-    rank = np.empty_like(order)
-    rank[order] = np.arange(len(order))
-    return rank[group.ravel()], first[order]
+    leader[rows] = rows[first[group.ravel()]]
+    firsts = np.unique(leader)
+    return np.searchsorted(firsts, leader), firsts

@@ -16,7 +16,7 @@ import numpy as np
 from debias.errors import EngineError
 from debias.inference.engine import FloatArray
 from debias.inference.models.loading import first_line
-from debias.inference.vllm.vllm_requests import Request, reads_cache_safely
+from debias.inference.vllm.vllm_requests import Piece, Request, in_whole_prompts, reads_cache_safely
 from debias.inference.votes.sampling import Asked, OnAnswers, Sampling, runs
 
 if TYPE_CHECKING:
@@ -199,27 +199,51 @@ class Asker:
         """
         from vllm import SamplingParams
 
-        pieces = [(place, *run) for place, one in enumerate(asked) for run in runs(one.numbers)]
-        parameters = [
-            SamplingParams(
-                n=count,
-                seed=sampling.seed_of(asked[place].prompt, first),
-                temperature=sampling.temperature,
-                max_tokens=sampling.max_tokens,
-            )
-            for place, first, count in pieces
-        ]
+        pieces = [Piece(place, *run) for place, one in enumerate(asked) for run in runs(one.numbers)]
         found: list[dict[int, str]] = [{} for _ in asked]
-        outputs = self._generate([contexts[place] for place, _, _ in pieces], parameters, adapter)
-        for (place, first, count), output in zip(pieces, outputs, strict=True):
-            texts = {first + int(one.index): str(one.text) for one in output.outputs}
-            if sorted(texts) != list(range(first, first + count)):
-                raise EngineError(f"vLLM gave {len(texts)} answers of {count}", fix="make a new LLM")
-            found[place] |= texts
+        lengths = [len(tokens) for tokens in contexts]
+        for batch in in_whole_prompts(pieces, lengths, self._tokens_of_a_step(lengths)):
+            parameters = [
+                SamplingParams(
+                    n=count,
+                    seed=sampling.seed_of(asked[place].prompt, first),
+                    temperature=sampling.temperature,
+                    max_tokens=sampling.max_tokens,
+                )
+                for place, first, count in batch
+            ]
+            outputs = self._generate([contexts[piece.place] for piece in batch], parameters, adapter)
+            for (place, first, count), output in zip(batch, outputs, strict=True):
+                texts = {first + int(one.index): str(one.text) for one in output.outputs}
+                if sorted(texts) != list(range(first, first + count)):
+                    raise EngineError(f"vLLM gave {len(texts)} answers of {count}", fix="make a new LLM")
+                found[place] |= texts
         if on_answers is not None:
             for place, own in enumerate(found):
                 on_answers(place, own)
         return [[own[number] for number in one.numbers] for one, own in zip(asked, found, strict=True)]
+
+    def _tokens_of_a_step(self, lengths: Sequence[int]) -> int | None:
+        """Return the tokens that vLLM computes at once on a CPU, where prompts must be whole.
+
+        Raises
+        ------
+        EngineError
+            A prompt is longer.
+        """
+        config = self.llm.llm_engine.vllm_config
+        if config.device_config.device_type != "cpu":
+            return None
+        most = int(config.scheduler_config.max_num_batched_tokens)
+        if max(lengths, default=0) > most:
+            raise EngineError(
+                f"on a CPU, vLLM draws answers with seeds to prompts of up to {most:,} tokens, its "
+                f"max_num_batched_tokens, and one has {max(lengths):,}",
+                received=max(lengths),
+                allowed=f"prompts of up to {most:,} tokens",
+                fix=f"make the LLM with max_num_batched_tokens={max(lengths)} or more",
+            )
+        return most
 
     def _generate(
         self,

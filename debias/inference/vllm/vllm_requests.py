@@ -7,8 +7,9 @@ Nothing here needs vLLM.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from debias.inference.labels import LabelTree
 
@@ -108,6 +109,57 @@ def requests_by_label(context: Sequence[int], tree: LabelTree) -> list[Request]:
         prompt = (*context, *(tree.edges[edge][1] for edge in path))
         requests.extend(_split(prompt, path, edges, tree))
     return requests
+
+
+class Piece(NamedTuple):
+    """Consecutive answers to one prompt: its place, the number of the first answer, and how many."""
+
+    place: int
+    first: int
+    n_answers: int
+
+
+def in_whole_prompts(pieces: Iterable[Piece], lengths: Sequence[int], most: int | None) -> list[list[Piece]]:
+    """Divide pieces into batches whose prompts fit into one step of vLLM, however they are scheduled.
+
+    On a CPU, vLLM 0.32 ends in an error where a prompt is computed in parts and its answer has a seed: the
+    generators of torch cannot go back there.
+
+    Parameters
+    ----------
+    pieces : iterable of Piece
+    lengths : sequence of int
+        Tokens of the prompt of each place. Each answer computes its prompt.
+    most : int or None
+        Tokens of a step; None where no batch is too large. No prompt may be longer.
+
+    Returns
+    -------
+    list of lists of Piece
+        In order; a piece may be divided.
+
+    Examples
+    --------
+    >>> for batch in in_whole_prompts([Piece(0, 0, 3), Piece(1, 5, 2)], [40, 30], 100):
+    ...     print([tuple(piece) for piece in batch])
+    [(0, 0, 2)]
+    [(0, 2, 1), (1, 5, 2)]
+    """
+    if most is None:
+        return [list(pieces)]
+    batches: list[list[Piece]] = []
+    room = 0
+    for place, first, count in pieces:
+        taken = 0
+        while taken < count:
+            if room < lengths[place]:
+                batches.append([])
+                room = most
+            now = min(count - taken, room // max(lengths[place], 1))
+            batches[-1].append(Piece(place, first + taken, now))
+            room -= now * lengths[place]
+            taken += now
+    return batches
 
 
 def _split(

@@ -11,7 +11,9 @@ from debias.inference.labels import chain_tree, label_tree
 from debias.inference.vllm.vllm_asking import Ways, read_answer
 from debias.inference.vllm.vllm_requests import (
     MOST_SUCCESSORS,
+    Piece,
     Request,
+    in_whole_prompts,
     plan,
     reads_cache_safely,
     requests_by_label,
@@ -152,3 +154,25 @@ def test_an_answer_with_anything_missing_is_none(broken):
 def test_a_span_that_vllm_dropped_is_none():
     assert read_answer(ASKED, output(WHOLE), Ways()) is None
     assert read_answer(ASKED, output(WHOLE, span=np.array([[-3.0]])), Ways()) is None
+
+
+@given(
+    st.lists(
+        st.tuples(st.integers(1, 30), st.lists(st.tuples(st.integers(0, 50), st.integers(1, 40)), max_size=3))
+    ),
+    st.integers(30, 200),
+)
+def test_batches_hold_whole_prompts_and_every_answer_once_in_order(rows, most):
+    lengths = [length for length, _ in rows]
+    pieces = [Piece(place, first, count) for place, (_, runs) in enumerate(rows) for first, count in runs]
+
+    def answers(of):
+        return [(place, first + k) for place, first, count in of for k in range(count)]
+
+    batches = in_whole_prompts(pieces, lengths, most)
+    assert [one for batch in batches for one in answers(batch)] == answers(pieces)
+    sizes = [sum(count * lengths[place] for place, _, count in batch) for batch in batches]
+    assert all(0 < size <= most for size in sizes)
+    for batch, size in zip(batches[1:], sizes, strict=False):  # none could have begun a batch earlier
+        assert size + lengths[batch[0].place] > most
+    assert in_whole_prompts(pieces, lengths, None) == [pieces]

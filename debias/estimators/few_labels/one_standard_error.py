@@ -20,6 +20,9 @@ UNCORRECTED = "uncorrected"
 _TO_LEAVE_ALONE = 0.5
 """Standard errors by which the uncorrected model may be worse than the best and still be chosen."""
 
+_PULL = 4.0
+"""Rows of the overall accuracy that each class gets: with two rows of a class, 0 or 100 % is chance."""
+
 _OUT_OF_BOUNDS = 10.0
 """What a bound that is missed on held-out rows costs, per unit."""
 
@@ -33,7 +36,8 @@ class JudgedMethod:
     method : str
         Its name.
     objective : float
-        The objective of held-out predictions; with bounds, what is missed of them counts tenfold.
+        The objective of held-out predictions, class accuracies being pulled towards the overall one by
+        four rows; with bounds, what is missed of them counts tenfold.
     standard_error : float
         Of the difference to the best; 0 for the best itself.
     accuracy, balanced_accuracy, cobias, worst_class_accuracy : float
@@ -151,6 +155,10 @@ def select_method(
 
     Notes
     -----
+    Differences between the accuracies of classes of a few rows are chance, and would make COBias of any
+    classifier look large, least that of one that is never right. So each class accuracy is that of its rows
+    and of four more with the overall accuracy.
+
     The standard error of a difference of objectives is by the delta method: a row that is right moves
     the accuracy of its class, and so the objective, by a slope that is found by finite differences. Each
     class gets two more rows, of half a weight, on which one of the two methods is right and the
@@ -229,9 +237,14 @@ def _worth(
 
 def _value(goal: Goal, counts: Counts) -> float:
     """Return the objective, and what is missed of bounds tenfold."""
+    overall = counts.correct.sum() / counts.support.sum()
+    pulled = counts.support * (counts.correct + _PULL * overall) / (counts.support + _PULL)
+    smoothed = counts._replace(correct=pulled)
     if not isinstance(goal, Constrained):
-        return float(goal(*counts))
-    return float(goal.inner(*counts)) + _OUT_OF_BOUNDS * float(goal.violation(counts.correct, counts.support))
+        return float(goal(*smoothed))
+    return float(goal.inner(*smoothed)) + _OUT_OF_BOUNDS * float(
+        goal.violation(counts.correct, counts.support)
+    )
 
 
 def _slopes(goal: Goal, counts: Counts) -> FloatArray:

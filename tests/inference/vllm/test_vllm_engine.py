@@ -455,7 +455,7 @@ def test_the_program_ends_without_an_error(folder, tmp_path, ending):
     lines = done.stdout.splitlines()
     np.testing.assert_allclose(json.loads(lines[0]), [[-0.3, -7.55]], atol=0.25)  # of weights in bfloat16
     assert lines[1] == "float32"
-    assert lines[2:] == (["the engine is closed; make a new one"] if ending == "close" else [])
+    assert lines[2:] == (["the engine is closed; make a new one."] if ending == "close" else [])
     # On a busy machine vLLM kills workers that end slowly; Python then clears their shared memory and warns.
     for word in ("Traceback", "Error", "ERROR", "terminate called"):
         assert word not in done.stderr, done.stderr

@@ -81,7 +81,10 @@ def test_a_tolerance_buys_balanced_accuracy_for_no_more_than_it_allows(make, sst
     assert taken["balanced_accuracy"] > first["balanced_accuracy"]
     assert first["objective"] < taken["objective"] <= first["objective"] + 0.01 + 1e-9
     assert near.objective_value_ == pytest.approx(taken["objective"])
-    assert near.near_ties_["objective"].min() == pytest.approx(first["objective"])
+    ties = near.near_ties_
+    assert (ties["objective"] > first["objective"] - 1e-9).all()  # the best itself need not be an extreme
+    assert (ties["objective"] <= first["objective"] + 0.01 + 1e-9).all()
+    assert ties["cobias"].min() <= first["cobias"] + 1e-9 and ties["accuracy"].max() >= first["accuracy"]
     assert near.near_ties_.attrs == {"within": 0.01, "complete": False}
 
 

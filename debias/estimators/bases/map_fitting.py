@@ -10,6 +10,7 @@ own times |Q|^2: as that grows, it becomes the affine map.
 from typing import Any, NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 from scipy.linalg import cholesky, solve_triangular
 from scipy.optimize import minimize
 
@@ -76,8 +77,7 @@ def fit_map(
 ) -> MapFit:
     """Fit a map of log-probabilities.
 
-    The problem is convex. Its parameters are changed to those in which the curvature of the
-    likelihood is about one in every direction, so that L-BFGS needs some twenty steps.
+    The problem is convex.
 
     Parameters
     ----------
@@ -123,13 +123,37 @@ def fit_map(
     used = np.ones((n_classes, len(pulls)), dtype=bool)
     if kind == "vector":
         used[:, :n_classes] = np.eye(n_classes, dtype=bool)
+    change = _least_loss(features, offset, rows, pulls, used, start)
+    matrix = np.eye(n_classes) + change[:, :n_classes]
+    bias = mean + calibration.bias + change[:, n_classes] - matrix @ mean
+    if not is_curved:
+        name = "affine" if kind == "quadratic" else kind
+        return MapFit(LinearMap(matrix, bias, calibration.spread, name, strength.linear), change)
+    curvature = change[:, n_classes + 1 :]
+    linear = LinearMap(matrix, bias - curvature @ centre, spread, "affine", strength.linear)
+    return MapFit(QuadraticMap(linear, mean, curvature, strength.curved), change)
+
+
+def _least_loss(
+    features: FloatArray,
+    offset: FloatArray,
+    rows: LabelledRows,
+    pulls: FloatArray,
+    used: npt.NDArray[np.bool_],
+    start: FloatArray | None,
+) -> FloatArray:
+    """Return what is added to the logits `offset` for each feature, of shape (n_classes, n_features).
+
+    The curvature of the likelihood is about one in every direction of the parameters, so that L-BFGS
+    needs some twenty steps. Only entries that are `used` are learnt.
+    """
     weights = rows.weights / rows.weights.sum()
-    pulls /= rows.weights.sum()
-    scale = _curvature_scale(features, weights, 2 * n_classes * pulls, kind != "vector")
+    pulls = pulls / rows.weights.sum()
+    scale = _curvature_scale(features, weights, 2 * len(used) * pulls, bool(used.all()))
     # A line per class from here on: NumPy takes the sum over classes of all rows at once.
     offset, transposed = np.ascontiguousarray(offset.T), np.ascontiguousarray(features.T)
     own = np.zeros_like(offset)
-    own[rows.y, np.arange(len(logs))] = weights
+    own[rows.y, np.arange(len(features))] = weights
 
     def loss(parameters: FloatArray) -> tuple[float, FloatArray]:
         change = parameters.reshape(used.shape) @ scale * used
@@ -147,15 +171,7 @@ def fit_map(
         first[:, : start.shape[1]] = start
         first = solve_triangular(scale, first.T, trans=1, lower=True).T
     found = minimize(loss, first.ravel(), jac=True, method="L-BFGS-B", options=_SETTINGS)
-    change = found.x.reshape(used.shape) @ scale * used
-    matrix = np.eye(n_classes) + change[:, :n_classes]
-    bias = mean + calibration.bias + change[:, n_classes] - matrix @ mean
-    if not is_curved:
-        name = "affine" if kind == "quadratic" else kind
-        return MapFit(LinearMap(matrix, bias, calibration.spread, name, strength.linear), change)
-    curvature = change[:, n_classes + 1 :]
-    linear = LinearMap(matrix, bias - curvature @ centre, spread, "affine", strength.linear)
-    return MapFit(QuadraticMap(linear, mean, curvature, strength.curved), change)
+    return np.asarray(found.x.reshape(used.shape) @ scale * used)
 
 
 def _curvature_scale(features: FloatArray, weights: FloatArray, pulls: FloatArray, whole: bool) -> FloatArray:

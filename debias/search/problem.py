@@ -153,7 +153,7 @@ class Problem:
             objective=self.evaluate(indices) if objective is None else objective,
             n_changed=int((indices != self.identity).sum()),
             change=float(self.change[np.arange(self.n_classes), indices].sum()),
-            choice=tuple(int(index) for index in indices),
+            choice=tuple(indices.tolist()),
         )
 
 

@@ -110,14 +110,18 @@ def n_bytes_of_wins(problem: Problem) -> int:
     36864
     """
     n_pairs = problem.n_classes * (problem.n_classes - 1) // 2
-    return int(8 * n_pairs * problem.n_corrections**2 * _label_words(problem)[-1])
+    return 8 * n_pairs * problem.n_corrections**2 * n_words_of(problem)
+
+
+def n_words_of(problem: Problem) -> int:
+    """Return the words that hold one bit per sample; each label begins a word of its own."""
+    return int(_label_words(problem)[-1])
 
 
 def tables_fit(problem: Problem) -> bool:
     """Return whether the tables of an enumeration fit into the memory that they may take."""
     n_padded = _padded(problem.n_corrections)
-    n_words = int(_label_words(problem)[-1])
-    n_bytes = 8 * (problem.n_classes + 1) * problem.n_corrections * n_words * n_padded
+    n_bytes = 8 * (problem.n_classes + 1) * problem.n_corrections * n_words_of(problem) * n_padded
     return n_bytes_of_wins(problem) <= LARGEST_WINS and n_bytes <= LARGEST_TABLES
 
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from debias.search.constraints import INFEASIBLE, Goal
 from debias.search.counting import bit_tables, cost_kernels, rank_kernels, win_kernels
-from debias.search.counting.bit_tables import PairwiseWins, n_bytes_of_wins, wins_of
+from debias.search.counting.bit_tables import PairwiseWins, n_bytes_of_wins, n_words_of, wins_of
 from debias.search.counting.rank_kernels import RankScratch, RankTables, Rivals
 from debias.search.counting.score import costs_per_sample, tabulate
 from debias.search.counting.win_kernels import WinScratch
@@ -85,7 +85,7 @@ class Sweeper(ABC):
 def sweepers(
     problem: Problem, objectives: Sequence[Goal] | None = None, largest: int | None = None
 ) -> Callable[[], Sweeper]:
-    """Return what makes sweepers for a problem, one per thread.
+    """Return what makes sweepers for a problem, one per thread: on wins or on ranks, whichever is faster.
 
     Parameters
     ----------
@@ -101,7 +101,10 @@ def sweepers(
     callable
         Makes a sweeper.
     """
-    if n_bytes_of_wins(problem) > (bit_tables.LARGEST_WINS if largest is None else largest):
+    # A sweep of wins compares every class with every other in each word, one of ranks reads every sample
+    # once per class: with many classes and few samples of each, ranks are faster (results/sweep_rates.md).
+    few = problem.n_classes * n_words_of(problem) > problem.n_samples
+    if few or n_bytes_of_wins(problem) > (bit_tables.LARGEST_WINS if largest is None else largest):
         problem.columns.setflags(write=False)  # made here once, for all threads
         return lambda: RankSweeper(problem, objectives)
     wins = wins_of(problem)

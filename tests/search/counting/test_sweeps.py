@@ -9,7 +9,7 @@ from numba.core.caching import CacheImpl
 
 from debias.compilation import compiled
 from debias.corrections.families import ensemble, memberships, weights
-from debias.search.counting.bit_tables import build_wins, n_bytes_of_wins
+from debias.search.counting.bit_tables import build_wins, n_bytes_of_wins, n_words_of, wins_of
 from debias.search.counting.sweeps import RankSweeper, WinSweeper, sweepers
 from debias.search.objective import Objective
 from debias.search.problem import build_problem
@@ -28,8 +28,7 @@ from tests.support.small_problems import random_rows
 def test_single_and_pair_sweeps(seed, n_classes, pmi, steps, n_samples, on_wins):
     probabilities, y = random_rows(seed, n_samples=n_samples, n_classes=n_classes, steps=steps)
     problem = build_problem(probabilities, y, memberships() | weights(20), Objective(1.0, 2.7, pmi))
-    sweeper = sweepers(problem)() if on_wins else RankSweeper(problem)
-    assert isinstance(sweeper, WinSweeper if on_wins else RankSweeper)
+    sweeper = WinSweeper(problem, wins_of(problem)) if on_wins else RankSweeper(problem)
     rng = np.random.default_rng(seed)
     choice = rng.integers(0, problem.n_corrections, n_classes)
     i, j = rng.choice(n_classes, 2, replace=False)
@@ -51,7 +50,7 @@ def on_ranks(problem):
 
 
 def on_wins(problem):
-    return sweepers(problem)()
+    return WinSweeper(problem, wins_of(problem))
 
 
 @pytest.mark.parametrize("sweeper", [on_ranks, on_wins])
@@ -105,6 +104,30 @@ def test_wins_that_would_not_fit_are_not_built():
     assert needed == build_wins(problem).bits.nbytes
     assert isinstance(sweepers(problem, largest=needed)(), WinSweeper)
     assert isinstance(sweepers(problem, largest=needed - 1)(), RankSweeper)
+
+
+@settings(deadline=None, max_examples=20)
+@given(
+    seed=st.integers(0, 10_000),
+    n_classes=st.sampled_from([11, 40]),
+    n_samples=st.sampled_from([45, 700]),
+    n_steps=st.sampled_from([2, 9]),
+)
+def test_wins_and_ranks_are_equal_to_the_last_bit_and_ranks_are_taken_where_rows_are_few(
+    seed, n_classes, n_samples, n_steps
+):
+    """So which of the two is faster never changes a result."""
+    probabilities, y = random_rows(seed, n_samples=n_samples, n_classes=n_classes)
+    problem = build_problem(probabilities, y, weights(n_steps), Objective(1.0, 2.7, 0.2))
+    on_wins, on_ranks = WinSweeper(problem, wins_of(problem)), RankSweeper(problem)
+    rng = np.random.default_rng(seed)
+    choice = rng.integers(0, problem.n_corrections, n_classes)
+    i, j = rng.choice(n_classes, 2, replace=False)
+    for classes in [(j,), (i, j)]:
+        np.testing.assert_array_equal(on_wins.values(choice, *classes), on_ranks.values(choice, *classes))
+    few = n_classes * n_words_of(problem) > n_samples
+    assert few == (n_classes == 40 or n_samples == 45)
+    assert isinstance(sweepers(problem)(), RankSweeper if few else WinSweeper)
 
 
 def test_without_a_place_for_compiled_code_it_is_compiled_all_the_same(monkeypatch):

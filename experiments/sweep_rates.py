@@ -90,14 +90,14 @@ def main() -> None:
         )
         other = "wins" if taken == "ranks" else "ranks"
         lines.append(
-            f"- The search takes {taken} for {len(ratios[0])} sizes: there they are, against {other}, {spans}; "
-            "medians and ranges."
+            f"- The search takes {taken} for {len(ratios[0])} sizes. They are, against {other}, {spans}."
         )
     text = f"""# Sweeps on pairwise wins and on ranks
 
 Settings: `experiments/sweep_rates.toml`. {machine()}.
 
 {chr(10).join(lines)}
+- Figures are medians over sizes, with the lowest and the highest.
 
 {markdown(rounded(table))}
 """

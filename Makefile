@@ -149,9 +149,13 @@ docs: install
 docs-check: install
 	$(BIN)/python -m pytest tests/test_docs.py tests/pages
 
-# The site in headless Chromium, at three widths, light and dark: a minute or two.
-test-browser: install
+# Reports and the site in Chromium (of a wheel), at three widths, light and dark: a few minutes.
+test-browser: $(VENV)/.browser
 	$(TEST_ENVIRONMENT) $(BIN)/python -m pytest -m browser tests
+
+$(VENV)/.browser: $(STAMP)
+	$(BIN)/$(PIP_INSTALL) $(CONSTRAINTS_$(DEPENDENCIES)) --editable ".[browser]"
+	touch $@
 
 docs-write: install
 	$(BIN)/python -m tests.test_docs

@@ -9,14 +9,13 @@ import threading
 
 import pytest
 
+from tests.support.browser import browse, command_of, needs_browser, said
 from tests.support.paths import ROOT
 
-BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-OPTIONS = ("--headless=new", "--no-sandbox", "--disable-gpu", "--enable-logging=stderr", "--v=0")
 pytestmark = [
     pytest.mark.slow,
     pytest.mark.browser,
-    pytest.mark.skipif(BROWSER is None, reason="no Chromium: apt-get install chromium"),
+    needs_browser,
     pytest.mark.filterwarnings("ignore"),
 ]
 
@@ -62,16 +61,8 @@ def test_every_page_fits_is_legible_and_logs_no_error(site, tmp_path):
         threading.Thread(target=server.serve_forever, daemon=True).start()
         address = f"http://127.0.0.1:{server.server_port}/look.html"
         with open(tmp_path / "log", "w+") as log:
-            profile = f"--user-data-dir={tmp_path / 'profile'}"
-            command = [
-                BROWSER,
-                *OPTIONS,
-                profile,
-                "--window-size=1400,1000",
-                "--remote-debugging-port=0",
-                address,
-            ]
-            browser = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=log)
+            command = command_of(address, "--until=false", width=1400, height=1000)
+            browser = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=log, cwd=ROOT)
             try:
                 assert server.done.wait(900), "the browser sent nothing"
             finally:
@@ -79,16 +70,13 @@ def test_every_page_fits_is_legible_and_logs_no_error(site, tmp_path):
                 browser.wait(30)
                 server.shutdown()
             log.seek(0)
-            messages = [line for line in log if "CONSOLE" in line]
+            messages = said(log.read())
     assert not server.found, "\n".join(server.found)
     assert not messages, messages[:5]
 
 
 def test_the_search_works_from_a_folder(site, tmp_path):
     page = f"{(site / 'index.html').as_uri()}?q=frontier"
-    profile = f"--user-data-dir={tmp_path / 'profile'}"
-    command = [BROWSER, *OPTIONS, profile, "--virtual-time-budget=20000", "--dump-dom", page]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=180, check=True)
-    assert "md-search-result__item" in done.stdout
-    assert "frontier.html" in done.stdout
-    assert "CONSOLE" not in done.stderr, done.stderr[-2000:]
+    source, messages = browse(page, "--until=document.querySelector('.md-search-result__item')")
+    assert "frontier.html" in source
+    assert not messages

@@ -1,13 +1,19 @@
 """A page in Chromium: measured by a script that is added to a copy of it, photographed, and printed."""
 
+import importlib.util
 import json
 import re
-import shutil
 import subprocess
+import sys
 from html import unescape
 
-BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-_FIXED = ("--headless=new", "--no-sandbox", "--disable-gpu", "--hide-scrollbars")
+import pytest
+
+from tests.support.paths import ROOT
+
+needs_browser = pytest.mark.skipif(
+    importlib.util.find_spec("PySide6") is None, reason="needs Chromium from a wheel: make test-browser"
+)
 
 _MEASURE = """
 <script>
@@ -57,11 +63,23 @@ addEventListener("load", () => {
 """
 
 
-def browse(page, *options, width=1100, height=1600, dark=False):
-    """Open a page, and return what the browser prints."""
-    scheme = ("--blink-settings=preferredColorScheme=0",) if dark else ()
-    command = [str(BROWSER), *_FIXED, f"--window-size={width},{height}", *scheme, *options, page.as_uri()]
-    return subprocess.run(command, capture_output=True, text=True, timeout=300, check=True).stdout
+def command_of(address, *options, width=1100, height=1600, dark=False):
+    """Return the command that opens a page."""
+    size = [f"--width={width}", f"--height={height}", *(["--dark"] if dark else [])]
+    return [sys.executable, "-m", "tests.support.chromium", address, *size, *options]
+
+
+def browse(page, *options, **how):
+    """Open a page of a file; return its source, and what its console said."""
+    command = command_of(page if isinstance(page, str) else page.as_uri(), *options, **how)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False, cwd=ROOT)
+    assert done.returncode == 0, done.stderr[-2000:]
+    return done.stdout, said(done.stderr)
+
+
+def said(log):
+    """Return what the console said, of all that a browser writes."""
+    return [line for line in log.splitlines() if line.startswith("CONSOLE")]
 
 
 def measured(page, width, dark=False):
@@ -70,5 +88,6 @@ def measured(page, width, dark=False):
     """
     copy = page.with_name(f"{page.stem}-measured.html")
     copy.write_text(page.read_text().replace("</body>", f"{_MEASURE}</body>"))
-    source = browse(copy, "--dump-dom", width=width, dark=dark)
+    source, messages = browse(copy, "--until=document.querySelector('#measured')", width=width, dark=dark)
+    assert not messages
     return json.loads(unescape(re.search(r'<pre id="measured">(.*?)</pre>', source, re.DOTALL)[1]))

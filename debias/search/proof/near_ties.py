@@ -280,11 +280,17 @@ def _around(problem: Problem, best: Candidate, highest: float) -> list[tuple[int
     kept: dict[int, tuple[float, float, tuple[int, ...]]] = {}
     for move in moves:
         z, error, balanced = sweeper.all_values(np.array(best.choice), *move)
-        for at in np.argwhere(z <= highest):
-            index = tuple(at)
-            right = round((1 - error[index]) * problem.n_samples)
-            if right not in kept or (balanced[index], z[index]) < kept[right][:2]:
+        near = np.argwhere(z <= highest)
+        objectives, errors = z[z <= highest], balanced[z <= highest]
+        right = np.round((1 - error[z <= highest]) * problem.n_samples).astype(np.int64)
+        order = np.lexsort((objectives, errors, right))
+        firsts = order[
+            np.unique(right[order], return_index=True)[1]
+        ]  # the best for each number of right ones
+        for n_right, at in zip(right[firsts].tolist(), firsts, strict=True):
+            reached = float(errors[at]), float(objectives[at])
+            if n_right not in kept or reached < kept[n_right][:2]:
                 choice = np.array(best.choice)
-                choice[list(move)] = at
-                kept[right] = float(balanced[index]), float(z[index]), tuple(choice.tolist())
+                choice[list(move)] = near[at]
+                kept[n_right] = *reached, tuple(choice.tolist())
     return [choice for _, _, choice in kept.values()]

@@ -1,6 +1,6 @@
-"""A guarantee: what holds on rows to come with a stated confidence, from held-out rows.
+"""A guarantee: what holds on new rows with a stated confidence, from held-out rows.
 
-"Proved" is said of rows that were seen, "guaranteed" of rows to come.
+"Proved" is said of rows that were seen, "guaranteed" of new rows.
 """
 
 from collections.abc import Mapping
@@ -43,7 +43,7 @@ SAME = 1e-9
 
 @dataclass(frozen=True)
 class Guarantee:
-    """What holds on rows to come; every statement holds at once with the stated confidence.
+    """What holds on new rows; every statement holds at once with the stated confidence.
 
     Parameters
     ----------
@@ -54,7 +54,7 @@ class Guarantee:
     confidence : float, default=0.95
         Of all statements together, those on other candidates included.
     class_mix : tuple of float, optional
-        Shares of the classes among the rows to come, to state the accuracy at.
+        Shares of the classes among the new rows, to state the accuracy at.
     precision : float, default=0.05
         How close to the measured accuracies bounds should be, to say how many rows that takes.
     n_candidates : int, default=1
@@ -92,7 +92,7 @@ class Guarantee:
     yes    400      300      0.75  0.698  0.797            431
     >>> for sentence in guarantee.sentences():
     ...     print(sentence)
-    Guaranteed on rows to come, with 95 % confidence: every class accuracy is at least 69.8 %.
+    Guaranteed on new rows, with 95 % confidence: every class accuracy is at least 69.8 %.
     COBias is at most 15.9 points (7.0 on the held-out rows).
     Accuracy is between 74.2 and 83.1 % at the class mix of the held-out rows, and at least
     69.8 % at any other.
@@ -241,7 +241,7 @@ class Guarantee:
         worst = f"{at_least(self.worst_class_at_least)} %"
         measured = self.accuracies[~np.isnan(self.accuracies)]
         said = [
-            f"Guaranteed on rows to come, with {100 * self.confidence:g} % confidence: every class accuracy "
+            f"Guaranteed on new rows, with {100 * self.confidence:g} % confidence: every class accuracy "
             f"is at least {worst}.",
             f"COBias is at most {at_most(self.cobias_at_most)} points "
             f"({percent(most_cobias(measured, measured), unit=False)} on the held-out rows).",
@@ -286,7 +286,7 @@ class Guarantee:
 
     def _repr_html_(self) -> str:
         """Return a card for notebooks."""
-        title = f"Guarantee, of rows to come, with {100 * self.confidence:g} % confidence"
+        title = f"Guarantee, of new rows, with {100 * self.confidence:g} % confidence"
         return card(title, header=HEADER, rows=guarantee_cells(self), lines=self.sentences())
 
     def to_dict(self) -> dict[str, object]:

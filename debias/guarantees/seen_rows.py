@@ -23,7 +23,7 @@ from debias.guarantees.accuracy_bounds import (
 )
 
 COVERED = {"error", "cobias", "pmi", "smoothing"}
-"""Parameters of an objective whose loss on rows to come can be bounded; others must be 0 or None."""
+"""Parameters of an objective whose loss on new rows can be bounded; others must be 0 or None."""
 
 
 class FittedChoice(Protocol):
@@ -71,7 +71,7 @@ class FittedChoice(Protocol):
 
 @dataclass(frozen=True)
 class SeenGuarantee:
-    """What holds on rows to come, from the fitted rows alone.
+    """What holds on new rows, from the fitted rows alone.
 
     Attributes
     ----------
@@ -125,7 +125,7 @@ class SeenGuarantee:
     def sentences(self) -> list[str]:
         """Return one sentence for each statement, and what all of them assume."""
         return [
-            f"Guaranteed on rows to come from the fitted rows alone, with {100 * self.confidence:g} % "
+            f"Guaranteed on new rows from the fitted rows alone, with {100 * self.confidence:g} % "
             f"confidence: every class accuracy is at least {at_least(self.worst_class_at_least)} %, COBias "
             f"at most {at_most(self.cobias_at_most)} points.",
             "This is weak, since the rows chose the correction: held-out rows tell far more. It assumes rows "
@@ -134,7 +134,7 @@ class SeenGuarantee:
 
 
 def certify_seen(fitted: FittedChoice, confidence: float = 0.95) -> SeenGuarantee:
-    """Say what holds on rows to come, without held-out rows.
+    """Say what holds on new rows, without held-out rows.
 
     Parameters
     ----------
@@ -181,7 +181,7 @@ def certify_seen(fitted: FittedChoice, confidence: float = 0.95) -> SeenGuarante
 
 @dataclass(frozen=True)
 class Regret:
-    """How far the choice may be from the best of its family, on rows to come.
+    """How far the choice may be from the best of its family, on new rows.
 
     The loss is z without its information term: ``error * errors + cobias * COBias``, at the class mix of
     the fitted rows.
@@ -201,14 +201,14 @@ class Regret:
 
     Notes
     -----
-    Let f(c) be the loss on the fitted rows and F(c) that on rows to come, N' the classes with rows, n_j
+    Let f(c) be the loss on the fitted rows and F(c) that on new rows, N' the classes with rows, n_j
     their rows, M their sum and pi_j = n_j / M. One row of class j changes f by at most w_j / n_j, ``w_j =
     error pi_j + 2 cobias / N'``, as COBias(A) and COBias(B) differ by at most 2/N' times the sum of the
     differences of A_j and B_j. So McDiarmid's inequality applies with V = sum w_j^2 / n_j:
 
     1. f(c) is above E f(c) - sqrt(V (N ln R + ln(2/d)) / 2) for all R^N choices at once, except
        with a probability of d/2; and E f(c) is at least F(c), as COBias is convex.
-    2. For the best choice c* on rows to come, which does not depend on the fitted rows, f(c*) is at most
+    2. For the best choice c* on new rows, which does not depend on the fitted rows, f(c*) is at most
        E f(c*) + sqrt(V ln(2/d) / 2), except with a probability of d/2; and E f(c*) - F(c*) is at most
        cobias/N' sum n_j^(-1/2), since a_j differs from A_j by at most n_j^(-1/2) / 2 in the mean.
     3. f of the choice is at most f(c*) + gap + information, the latter being the weight of the information
@@ -228,7 +228,7 @@ class Regret:
 
     @property
     def at_most(self) -> float:
-        """The loss on rows to come is at most so far above that of the best choice."""
+        """The loss on new rows is at most so far above that of the best choice."""
         return self.gap + self.information + self.chance
 
     def sentence(self) -> str:
@@ -236,7 +236,7 @@ class Regret:
         term = f", {self.information:.3f} for its information term" if self.information else ""
         rows = counted(self.n_rows, "row")
         return (
-            f"Guaranteed on rows to come, with {100 * self.confidence:g} % confidence: the weighted sum of "
+            f"Guaranteed on new rows, with {100 * self.confidence:g} % confidence: the weighted sum of "
             f"error and COBias is at most {math.ceil(1000 * self.at_most) / 1000:.3f} above that of the best "
             f"of all {self.family_size}^{self.n_classes} choices ({self.gap:.3f} for the gap that was proved "
             f"on the fitted rows{term}, {self.chance:.3f} for what {rows} cannot tell)."
@@ -244,7 +244,7 @@ class Regret:
 
 
 def regret(fitted: FittedChoice, confidence: float = 0.95) -> Regret:
-    """Say how far a choice may be from the best of its family on rows to come; this takes a proof.
+    """Say how far a choice may be from the best of its family on new rows; this takes a proof.
 
     Parameters
     ----------

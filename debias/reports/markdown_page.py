@@ -98,11 +98,11 @@ def _by_class(report: Figures) -> str:
 
 
 def _guarantee(report: Figures) -> list[str]:
-    """Return what holds on rows to come, where it is known."""
+    """Return what holds on new rows, where it is known."""
     if report.guarantee is None:
         return []
     return [
-        "## Guaranteed on rows to come",
+        "## Guaranteed on new rows",
         markdown_table(list(HEADER), guarantee_cells(report.guarantee)),
         "\n".join(f"- {escape(sentence)}" for sentence in report.guarantee.sentences()),
         NOT_THE_SAME,
@@ -114,7 +114,7 @@ def _comparison(report: Figures) -> list[str]:
     if report.comparison is None:
         return []
     return [
-        "## Beside plain methods",
+        "## Compared with plain methods",
         escape(" ".join(report.comparison.verdict)),
         "In brackets: the difference from this correction, with its interval.",
         markdown_table(HEADER_OF_PLAIN, comparison_rows(report.comparison)),

@@ -174,7 +174,7 @@ def notes_on_rows(
 def guarantee_of(
     debiaser: BaseDebiaser, table: ProbabilityTable, fitted_on: ProbabilityTable | None, confidence: float
 ) -> Guarantee | None:
-    """Return what the rows of a report guarantee of rows to come; nothing where some were fitted on.
+    """Return what the rows of a report guarantee of new rows; nothing where some were fitted on.
 
     Parameters
     ----------

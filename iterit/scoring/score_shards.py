@@ -211,7 +211,7 @@ def merge_scores(shards: Iterable[str | os.PathLike[str]], out: str | os.PathLik
     if not paths:
         raise ParameterError(parameter="shards", allowed="the files of all shards", received=paths)
     if target.suffix.lower() not in FRAME_FORMATS or target.resolve() in {one.resolve() for one in paths}:
-        allowed = f"another file than a shard, that ends in {' or '.join(FRAME_FORMATS)}"
+        allowed = f"a different file from the shards that ends in {' or '.join(FRAME_FORMATS)}"
         raise ParameterError(parameter="out", allowed=allowed, received=str(out))
     read = {path: _read(path) for path in paths}
     check_complete(paths, [tuple(read[path][0]["shard"]) for path in paths])

@@ -17,14 +17,16 @@ if TYPE_CHECKING:
 
 def bench_engine(
     task: Annotated[
-        str, typer.Argument(help="A task whose prompts are asked, or a TOML file of your own.")
+        str, typer.Argument(help="Task whose prompts are used: a name or your own TOML file.")
     ] = "trec",
     *,
-    split: Annotated[str, typer.Option(help="Which rows of the task.")] = "opt",
-    data: Annotated[Path | None, typer.Option(help="Rows from this file instead.")] = None,
-    prompts: Annotated[int, typer.Option(min=1, help="Prompts to ask.")] = 200,
-    shots: Annotated[int, typer.Option(min=0, help="Solved examples in each prompt.")] = 1,
-    rounds: Annotated[int, typer.Option(min=1, help="Timed passes, after one that is not timed.")] = 3,
+    split: Annotated[str, typer.Option(help="Split of the task.")] = "opt",
+    data: Annotated[Path | None, typer.Option(help="Read the rows from this file instead.")] = None,
+    prompts: Annotated[int, typer.Option(min=1, help="Number of prompts.")] = 200,
+    shots: Annotated[int, typer.Option(min=0, help="Number of solved examples in each prompt.")] = 1,
+    rounds: Annotated[
+        int, typer.Option(min=1, help="Number of timed passes, after one that is not timed.")
+    ] = 3,
     seed: Seed = 0,
     engine: Annotated[
         EngineSettings,
@@ -33,12 +35,12 @@ def bench_engine(
             *("adapter", "context_length", "base_url", "style", "concurrency"),
         ),
     ],
-    out: Annotated[Path | None, typer.Option(help="Write all figures as JSON, too.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Also write all figures to this file, as JSON.")] = None,
 ) -> None:
-    """Measure an engine: prompts and tokens a second, padding, memory, and the share of the peak.
+    """Benchmark an engine: prompts and tokens per second, padding, memory, and share of the peak.
 
-    The peak is that of plain matrix products of the model's widths, on this machine, in the same run. A
-    server is asked every prompt anew, and counts that.
+    The peak is the speed of plain matrix products of the model's widths, on this machine, in the same run.
+    A server gets every prompt again in each pass, and counts it each time.
 
     Example: debias bench-engine agnews --prompts 200 --dtype bfloat16
     """

@@ -1,6 +1,6 @@
 """The card of a correction: where it comes from, what each class gets, what is proved, what is guaranteed.
 
-"Proved" is said of the rows that it was fitted on, "guaranteed" of rows to come.
+"Proved" is said of the rows that it was fitted on, "guaranteed" of new rows.
 """
 
 from collections.abc import Mapping
@@ -35,7 +35,7 @@ class CorrectionCard:
     classes : tuple of tuple of str
         A row per class, see :data:`HEADER`.
     proved, guaranteed : str
-        Of the fitted rows, and of rows to come.
+        Of the fitted rows, and of new rows.
     near_ties : str
         How much choices differ that are nearly as good; empty where they were not kept.
     refit : tuple of str
@@ -147,7 +147,7 @@ def _proved(fitted: FittedCorrection) -> str:
 
 
 def _guaranteed(fitted: FittedCorrection) -> str:
-    """Say what holds on rows to come."""
+    """Say what holds on new rows."""
     if fitted.guarantee is None:
         return "nothing yet: certify it on labelled rows that nothing was chosen on"
     return " ".join(fitted.guarantee.sentences())
@@ -158,7 +158,7 @@ def _when_to_refit(fitted: FittedCorrection) -> list[str]:
     said = [
         "when the model, its weights, the tokenizer, the template or the demonstrations change",
         "when a class is added, removed or asked for by another word",
-        "when debias watch says expired: rows to come are no longer like the fitted ones",
+        "when debias watch says expired: new rows are no longer like the fitted ones",
     ]
     if fitted.interrupted:
         said.append("when there is time: Ctrl-C ended the search")

@@ -275,7 +275,7 @@ def _read_selection(entry: Entry | None) -> MethodSelection | None:
 
 
 def _read_guarantee(entry: object, names: np.ndarray[Any, np.dtype[np.generic]]) -> Guarantee | None:
-    """Read what is guaranteed on rows to come, if anything."""
+    """Read what is guaranteed on new rows, if anything."""
     guarantee = None if entry is None else Guarantee.from_dict(entry)
     if guarantee is not None and guarantee.classes != (expected := tuple(str(name) for name in names)):
         raise CorrectionFileError(

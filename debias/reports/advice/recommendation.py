@@ -81,7 +81,7 @@ def recommend(
     blockers : sequence of str
         Clauses on why the figures decide nothing: rows that were fitted on, bounds that are not kept.
     guarantee : Guarantee, optional
-        What holds on rows to come.
+        What holds on new rows.
     rival : Rival, optional
         A plain method that is better.
 
@@ -171,7 +171,7 @@ def _beside(by_class: pd.DataFrame, guarantee: Guarantee | None, rival: Rival | 
         least = at_least(guarantee.worst_class_at_least)
         worst = float(by_class["before"].min())
         sentence = (
-            f"On rows to come, every class is right at least {least} % of the time, with"
+            f"On new rows, every class is right at least {least} % of the time, with"
             f" {100 * guarantee.confidence:g} % confidence"
         )
         if guarantee.worst_class_at_least <= worst:

@@ -61,7 +61,7 @@ class MethodSettings(Settings):
     seed: int = 0
     metric: str = setting(
         "balanced-accuracy",
-        "What the row of coordinate-wise class weights maximises.",
+        "Metric that the coordinate-wise class weights maximise.",
         one_of=("balanced-accuracy", "accuracy", "macro-f1"),
     )
     model: AskedModel | None = None

@@ -225,7 +225,7 @@ def describe_other_mixes(debiaser: BaseDebiaser, rows: ProbabilityTable | Mixes)
     >>> X = np.array([[0.6, 0.4], [0.9, 0.1], [0.65, 0.35], [0.8, 0.2]] * 25)
     >>> debiaser = WeightDebiaser().fit(X, [1, 0] * 50)
     >>> describe_other_mixes(debiaser, ProbabilityTable([[0.3, 0.7], [0.8, 0.2]] * 50))
-    ["The model's own predictions have another mix of classes than on the opt rows (a test at the 1 %
+    ["The model's own predictions have a different class mix from the opt rows (a test at the 1 %
     level): 0 50.0 % (100.0 % there), 1 50.0 % (0.0 % there). The classes, the texts or the model have
     changed: label some of these rows to see what the correction does to them."]
     """

@@ -130,9 +130,9 @@ def certify(
     Guaranteed on new rows, with 95 % confidence: every class accuracy is at least ... %.
     >>> certify(debiaser, (X[:300], y[:300]))
     Traceback (most recent call last):
-    debias.errors.OverlapError: 150 of the 300 held-out rows have the very probabilities of rows that the
-    correction was fitted on, rows 0, 2, 4, ...; remove them, or pass opt=..., whose ids or texts tell rows
-    apart.
+    debias.errors.OverlapError: 150 of the 300 held-out rows (rows 0, 2, 4, ...) have exactly the same
+    probabilities as rows that the correction was fitted on; remove them, or pass opt=..., whose ids or
+    texts distinguish rows.
     """
     check_confidence(confidence)
     rows = _Rows.of(debiaser, held_out)
@@ -262,7 +262,7 @@ def _codes(labels: Any, names: tuple[str, ...]) -> IndexArray:
     if len(codes) and codes.min() < 0:
         row = int(np.argmin(codes))
         raise TableError(
-            f"the label {shortened(texts[row])} is no class of the correction, which has "
+            f"the label {shortened(texts[row])} is not a class of the correction, whose classes are "
             f"{shortened(list(names))}",
             received=texts[row],
             row=row,
@@ -306,10 +306,10 @@ def _check_unseen(classifier: Classifier, rows: _Rows, opt: ProbabilityTable | N
     if len(shared):
         shown = f"{', '.join(map(str, shared[:3]))}{', ...' if len(shared) > 3 else ''}"
         raise OverlapError(
-            f"{len(shared):,} of the {len(rows.y):,} held-out rows have the very probabilities of rows that "
-            f"the correction was fitted on, rows {shown}",
+            f"{len(shared):,} of the {len(rows.y):,} held-out rows (rows {shown}) have exactly the same "
+            "probabilities as rows that the correction was fitted on",
             received=shared.tolist(),
-            fix=f"remove them, or pass {param('opt', '...')}, whose ids or texts tell rows apart",
+            fix=f"remove them, or pass {param('opt', '...')}, whose ids or texts distinguish rows",
         )
     return "table" if opt is not None else "digests"
 

@@ -30,8 +30,8 @@ ASSUMED = (
     "and that nothing was chosen on the held-out rows."
 )
 NOT_THE_SAME = (
-    "The intervals of the other tables promise less: each is about one figure, and a bootstrap holds with "
-    "its confidence only about."
+    "The intervals in the other tables promise less: each covers a single figure, and the confidence of a "
+    "bootstrap is only approximate."
 )
 """What readers of a report must know, since it shows both."""
 HEADER = ("class", "held-out rows", "correct, %", "at least, %", "at most, %", "rows needed")
@@ -94,11 +94,12 @@ class Guarantee:
     ...     print(sentence)
     Guaranteed on new rows, with 95 % confidence: every class accuracy is at least 69.8 %.
     COBias is at most 15.9 points (7.0 on the held-out rows).
-    Accuracy is between 74.2 and 83.1 % at the class mix of the held-out rows, and at least
-    69.8 % at any other.
+    Accuracy is between 74.2 and 83.1 % at the class mix of the held-out rows, and at least 69.8 % at any
+    other.
     Bounds of ±5 points take about 431 held-out rows of yes (400 so far).
-    This assumes rows like these, drawn independently given their class, from the same model and prompt,
-    and that nothing was chosen on the held-out rows. Whether these rows were fitted on was not checked.
+    This assumes rows like these, drawn independently given their class, from the same model and prompt, and
+    that nothing was chosen on the held-out rows. It was not checked whether the correction was fitted on
+    these rows.
     """
 
     classes: tuple[str, ...]
@@ -255,7 +256,7 @@ class Guarantee:
             said.append(f"At the class mix {mix}, accuracy is between {at_least(low)} and {at_most(high)} %.")
         if self.n_candidates > 1:
             said.append(
-                f"This holds for all {self.n_candidates} candidates at once, so the best may be taken."
+                f"This holds for all {self.n_candidates} candidates at once, so you may choose the best one."
             )
         return [*said, *self._on_labels(), f"{ASSUMED}{self._cautions()}"]
 
@@ -276,17 +277,17 @@ class Guarantee:
         said = []
         unseen = [name for name, rows in zip(self.classes, self.n, strict=True) if not rows]
         if unseen:
-            said.append(f"No held-out row is of {listed(unseen)}, so anything may be true there.")
+            said.append(f"There are no held-out rows of {listed(unseen)}, so nothing is guaranteed there.")
         if self.n_repeated:
             rows, verb = counted(self.n_repeated, "row"), "repeats" if self.n_repeated == 1 else "repeat"
-            said.append(f"{rows} {verb} another held-out row, so the rows are not quite independent.")
+            said.append(f"{rows} {verb} another held-out row, so the rows are not fully independent.")
         if self.checked == "nothing":
-            said.append("Whether these rows were fitted on was not checked.")
+            said.append("It was not checked whether the correction was fitted on these rows.")
         return "".join(f" {sentence}" for sentence in said)
 
     def _repr_html_(self) -> str:
         """Return a card for notebooks."""
-        title = f"Guarantee, of new rows, with {100 * self.confidence:g} % confidence"
+        title = f"Guarantee for new rows, with {100 * self.confidence:g} % confidence"
         return card(title, header=HEADER, rows=guarantee_cells(self), lines=self.sentences())
 
     def to_dict(self) -> dict[str, object]:

@@ -128,8 +128,8 @@ class SeenGuarantee:
             f"Guaranteed on new rows from the fitted rows alone, with {100 * self.confidence:g} % "
             f"confidence: every class accuracy is at least {at_least(self.worst_class_at_least)} %, COBias "
             f"at most {at_most(self.cobias_at_most)} points.",
-            "This is weak, since the rows chose the correction: held-out rows tell far more. It assumes rows "
-            "like these, drawn independently given their class.",
+            "This is weak, because the correction was chosen on these rows: held-out rows say far more. It "
+            "assumes rows like these, drawn independently given their class.",
         ]
 
 
@@ -236,10 +236,10 @@ class Regret:
         term = f", {self.information:.3f} for its information term" if self.information else ""
         rows = counted(self.n_rows, "row")
         return (
-            f"Guaranteed on new rows, with {100 * self.confidence:g} % confidence: the weighted sum of "
-            f"error and COBias is at most {math.ceil(1000 * self.at_most) / 1000:.3f} above that of the best "
-            f"of all {self.family_size}^{self.n_classes} choices ({self.gap:.3f} for the gap that was proved "
-            f"on the fitted rows{term}, {self.chance:.3f} for what {rows} cannot tell)."
+            f"Guaranteed on new rows, with {100 * self.confidence:g} % confidence: the weighted sum of error "
+            f"and COBias is at most {math.ceil(1000 * self.at_most) / 1000:.3f} above that of the best of "
+            f"all {self.family_size}^{self.n_classes} choices ({self.gap:.3f} for the gap that was proved on "
+            f"the fitted rows{term}, {self.chance:.3f} for the chance in {rows})."
         )
 
 
@@ -276,8 +276,8 @@ def regret(fitted: FittedChoice, confidence: float = 0.95) -> Regret:
     (0.0, 0.195)
     >>> regret(WeightDebiaser(search="annealing-3/6").fit(X, y).fitted_)
     Traceback (most recent call last):
-    debias.errors.ParameterError: nothing is proved of this choice, so its distance from the best is unknown;
-    use search='auto' or 'exact', and no row picked by hand.
+    debias.errors.ParameterError: nothing is proved about this choice, so its distance from the best is
+    unknown; use search='auto' or 'exact', and do not pick a row by hand.
     """
     check_confidence(confidence)
     _check_covered(fitted)
@@ -286,21 +286,23 @@ def regret(fitted: FittedChoice, confidence: float = 0.95) -> Regret:
     others = [value for name, value in weights_of.items() if name not in COVERED]
     if not set(weights_of) >= COVERED or any(value is not None and value != 0 for value in others):
         raise ParameterError(
-            "the distance from the best is known for error, COBias and information only, without bounds",
+            "the distance from the best is known only for an objective of error, COBias and information, "
+            "without bounds",
             parameter="objective",
             received=objective,
         )
     if fitted.settings_tried > 1:
         raise ParameterError(
-            "the rows chose the objective, so the distance from the best of another is unknown",
+            "the objective was chosen on these rows, so the distance from the best choice under another "
+            "objective is unknown",
             parameter="settings",
             received=fitted.settings_tried,
         )
     if certificate is None or not math.isfinite(certificate.lower_bound):
         raise ParameterError(
-            "nothing is proved of this choice, so its distance from the best is unknown",
+            "nothing is proved about this choice, so its distance from the best is unknown",
             parameter="search",
-            fix="use search='auto' or 'exact', and no row picked by hand",
+            fix="use search='auto' or 'exact', and do not pick a row by hand",
         )
     counts, d = fitted.counts(), 1 - confidence
     n = counts[2][counts[2] > 0].astype(np.float64)
@@ -342,8 +344,8 @@ def _check_covered(fitted: FittedChoice) -> None:
     """Refuse what a bound over all choices does not cover."""
     if not fitted.family_size:
         raise ParameterError(
-            "a bound over all choices takes a finite family that was fixed before the rows were seen: not a "
-            "continuous one (log-bias, polish), nor one over a map that was fitted on the same rows, nor "
+            "a bound over all choices requires a finite family that was fixed before the rows were seen: "
+            "not a continuous one (log-bias, polish), nor one on top of a map fitted on the same rows, nor "
             "one that an old file does not name",
             parameter="fitted",
             fix="certify it on held-out rows",

@@ -73,7 +73,7 @@ def test_a_base_is_named(folder):
 @pytest.mark.parametrize("method", ["batch", "uncorrected"])
 def test_where_nothing_was_searched_for_no_search_is_blamed(folder, method):
     works("fit", "opt.parquet", "--method", method, "--out", "plain.json")
-    assert "the base alone decides" in flat(works("show", "plain.json").stdout)
+    assert "only the base is used" in flat(works("show", "plain.json").stdout)
 
 
 @pytest.mark.parametrize("path", OLD, ids=lambda path: path.stem)

@@ -56,7 +56,7 @@ MethodOption = Annotated[
     typer.Option(
         help="auto: the simplest method within one standard error of the best on held-out rows; batch: "
         "calibration without labels; weight (DNIP), fuzzy (FuRud), ensemble (DCS) or wide: a function "
-        "per class; log-bias: a factor per class; vector or calibrated: a learned map of "
+        "per class; log-bias: a factor per class; vector or calibrated: a learnt map of "
         "log-probabilities, then a factor per class."
     ),
 ]

@@ -306,8 +306,8 @@ def _read_own(description: Entry, family: Sequence[Correction] | None) -> Correc
     """Look up a correction of the user's own in `family`."""
     if family is None:
         raise CorrectionFileError(
-            f"the correction {description.get('label', description.get('id'))!r} is a function of your own, "
-            "which a file cannot hold",
+            f"the correction {description.get('label', description.get('id'))!r} is a custom function, "
+            "which cannot be stored in a file",
             parameter="family",
             fix="load it in Python with the family it was fitted with, load(path, family=...)",
         )

@@ -256,7 +256,7 @@ def _extract(
     missing = [column for column in wanted if column not in frame]
     if missing:
         key = "label_column" if missing[0] == task.label_column else "text_columns"
-        unlabelled = f", or pass {param('unlabelled', True)} where the rows have no labels"
+        unlabelled = f", or pass {param('unlabelled', True)} if the rows have no labels"
         fix = f"set {key} in the task file{unlabelled if key == 'label_column' else ''}"
         raise _no_column(source, frame, missing[0], key, fix)
     records = frame.to_dict("records")
@@ -287,7 +287,10 @@ def _note_gaps(task: Task, source: Source, frame: pd.DataFrame) -> None:
                 f"{rows} nothing in the column {column!r}, such as row {gaps[0]}: it is empty in prompts"
             )
     if task.id_column and task.id_column not in frame:
-        notes.append(f"there is no column {task.id_column!r}, which the task names for ids: texts give them")
+        notes.append(
+            f"there is no column {task.id_column!r}, which the task names as the id column: ids "
+            "are derived from the texts"
+        )
     for note in notes:
         warnings.warn(f"{source.path}: {note}.", DebiasWarning, stacklevel=4)
 
@@ -305,7 +308,7 @@ def _text(task: Task, source: Source, row: int, record: dict[Hashable, Any]) -> 
     try:
         text.encode()
     except UnicodeEncodeError as error:
-        problem = "the text has half of a surrogate pair, which no tokenizer accepts"
+        problem = "the text contains an unpaired surrogate, which no tokenizer accepts"
         raise TaskError(problem, file=source.path, row=row, fix="omit the row, or repair it") from error
     return text
 

@@ -113,7 +113,7 @@ def start_llm(
         return LLM(**arguments)
     except Exception as error:
         raise ModelError(
-            f"vLLM cannot load model {str(model)!r}: {first_line(error)}; what it printed above may say more",
+            f"vLLM cannot load model {str(model)!r}: {first_line(error)}; its output above may say more",
             parameter="model",
             received=str(model),
             fix=f"pass {MODEL_NAMES}",
@@ -200,7 +200,7 @@ def check_llm(llm: "LLM") -> None:
         )
     if config.is_encoder_decoder:
         raise ParameterError(
-            f"model {config.model!r} is an encoder-decoder, and only causal models are scored",
+            f"model {config.model!r} is an encoder-decoder, but only causal models can be scored",
             parameter="model",
             received=config.model,
         )

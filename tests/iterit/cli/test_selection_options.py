@@ -51,7 +51,7 @@ def test_lengths_match_without_a_model_by_its_tokenizer_and_in_words_without_one
     assert abs(np.median(picked) - np.median(every)) < every.std()
     code, out, err = run(*words, "--model", "no/such/model")
     assert code == 0, err
-    assert "Lengths are in words" in out
+    assert "Lengths are measured in words" in out
 
 
 def test_a_floor_and_a_quota(here):

@@ -149,7 +149,7 @@ def _refuse_row(expected: int, path: Path, row: NumberedRow, last: Path) -> None
     """Raise for a row that is missing, or there twice."""
     if row.number < expected:
         raise TableError(
-            f"row {row.number} (id {row.prompted.row.id!r}) is in {last}, too",
+            f"row {row.number} (id {row.prompted.row.id!r}) is also in {last}",
             file=path,
             row=row.number,
             received=row.number,

@@ -93,13 +93,15 @@ def _checked_url(url: object) -> str:
         parts, host, secret = None, None, False
     if secret or "@" in str(url):
         raise ParameterError(
-            "base_url holds a user or password",
+            "base_url contains a user name or password",
             parameter="base_url",
             fix=f"put the key into an environment variable, and pass its name as {param('api_key_variable')}",
         )
     if parts and (parts.query or parts.fragment):
         raise ParameterError(
-            "base_url has a query, which may hold a key", parameter="base_url", fix="pass the address alone"
+            "base_url has a query, which may contain a key",
+            parameter="base_url",
+            fix="pass the address alone",
         )
     if not isinstance(url, str) or not parts or parts.scheme not in ("http", "https") or not host:
         raise ParameterError(

@@ -262,8 +262,8 @@ def _read(path: Path) -> tuple[dict[str, Any], pd.DataFrame]:
         table = pq.read_table(path, partitioning=None)
         raw = (table.schema.metadata or {}).get(KEY)
         if raw is None:
-            fix = "shards are what iterit score --shard i/n writes"
-            raise TableError("the file is no shard of scores", file=path, fix=fix)
+            fix = "shards are written by iterit score --shard i/n"
+            raise TableError("the file is not a shard of scores", file=path, fix=fix)
         header = dict(parse_json(raw))
         Shard.of(tuple(header["shard"]))
         frame = table.to_pandas()
@@ -284,7 +284,7 @@ def _check_rows(rows: Any, files: Sequence[Path], n_rows: int) -> None:
     if len(twice):
         place = int(twice[0])
         raise TableError(
-            f"the row is in {files[place]}, too",
+            f"the row is also in {files[place]}",
             file=files[place + 1],
             row=int(rows[place]),
             received=int(rows[place]),

@@ -109,7 +109,7 @@ def test_the_report_says_why_not(tables, debiaser):
     assert fresh.recommendation.answer == "Use it"
     strict = WeightDebiaser(objective=Constrained(max_cobias=0.02)).fit(opt.probabilities, opt.labels)
     missed = Report.from_debiaser(strict, test, n_resamples=10)
-    assert "does not keep its bounds on these rows" in missed.recommendation.because
+    assert "does not satisfy its bounds on these rows" in missed.recommendation.because
     same = Report(["a", "b"], ["a", "a"], ["a", "a"])
     assert "changes no prediction of these 2 rows" in same.recommendation.sentence
     for made in (seen, fresh, missed):

@@ -161,7 +161,8 @@ class IterITTrainer(_Base):
         if warmup >= num_training_steps:
             warnings.warn(
                 f"the warm-up takes {warmup:,} steps, but there are only {num_training_steps:,}: the learning"
-                f" rate never reaches {self.args.learning_rate:g}; use fewer warmup_steps, or a share below 1",
+                f" rate never reaches {self.args.learning_rate:g}; use fewer warmup_steps, or a share"
+                " below 1",
                 stacklevel=2,
             )
         schedule = super().create_scheduler(num_training_steps + 1, optimizer)

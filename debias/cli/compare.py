@@ -100,7 +100,7 @@ def compare(
     if len(opt) != len(test):
         raise ParameterError(
             parameter="test",
-            allowed=f"as many tables as to fit on, {len(opt)}",
+            allowed=f"as many tables as there are to fit on, {len(opt)}",
             received=[str(t) for t in test],
         )
     outputs = out or []

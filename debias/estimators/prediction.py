@@ -70,7 +70,7 @@ def matched_probabilities(debiaser: BaseDebiaser, table: ProbabilityTable) -> pd
     >>> matched_probabilities(debiaser, ProbabilityTable([[0.2, 0.8]], classes=["no", "maybe"]))
     Traceback (most recent call last):
         ...
-    debias.errors.TableError: the correction is for the classes 'yes', 'no', the table has 'no',
+    debias.errors.TableError: the correction is for the classes 'yes', 'no', but the table has 'no',
     'maybe': only the correction has 'yes', only the table has 'maybe'; ...
     """
     return matched_columns(table, correction_classes(debiaser))
@@ -236,7 +236,7 @@ def describe_other_mixes(debiaser: BaseDebiaser, rows: ProbabilityTable | Mixes)
     if ours.labels is not None:
         said = describe_other_mix(names, ours.labels, counts.support * weight, "labels")
         if said:
-            return [f"{said} Accuracy depends on the mix; class accuracies and COBias need not."]
+            return [f"{said} Accuracy depends on the class mix; class accuracies and COBias need not."]
     said = describe_other_mix(names, ours.predicted, counts.predicted * weight, "model's own predictions")
     if not said:
         return []

@@ -230,7 +230,7 @@ def findings(report: "RoundsTables") -> list[str]:
             " audit measures it."
         )
     if n_refused := report.number("n_refused"):
-        said.append(f"{counted(n_refused, 'row')} of the files were rejected and are not used.")
+        said.append(f"{counted(n_refused, 'row')} of the files were refused and are not used.")
     unscored = report.kept.state.newest().loc[report.kept.state.rows]
     counts = unscored.loc[unscored["ifd"].isna(), "status"].value_counts()
     said.extend(f"{counted(n, 'record')} without a score: {status}." for status, n in counts.items())

@@ -164,7 +164,8 @@ def check_precision(settings: TrainingSettings) -> None:
         return
     if not (is_torch_bf16_gpu_available() or is_torch_xla_available()):
         raise ParameterError(
-            f"{param('bf16', True)} needs an accelerator that computes in bfloat16, and there is none here",
+            f"{param('bf16', True)} needs an accelerator that computes in bfloat16, but this machine has "
+            "none",
             parameter="bf16",
             received=True,
             allowed="False on this machine",

@@ -91,17 +91,17 @@ def figures(speed: "EngineSpeed") -> list[tuple[str, str]]:
     """
     rows = [
         ("prompts per second", f"{speed.prompts_per_second:,.1f}"),
-        ("seconds of a pass", f"{speed.seconds:.2f} ({speed.fastest:.2f} to {speed.slowest:.2f})"),
+        ("seconds per pass", f"{speed.seconds:.2f} ({speed.fastest:.2f} to {speed.slowest:.2f})"),
     ]
     if speed.tokens_per_second is not None:
-        rows.append(("tokens of prompts per second", f"{speed.tokens_per_second:,.0f}"))
+        rows.append(("prompt tokens per second", f"{speed.tokens_per_second:,.0f}"))
     if speed.token_counts is not None and speed.padding is not None and speed.prompt_tokens is not None:
         share = speed.token_counts.tokens / speed.prompt_tokens
-        rows.append(("tokens computed, of those of prompts", f"{share:.1%}"))
-        rows.append(("padding, of what was computed", f"{speed.padding:.1%}"))
+        rows.append(("tokens computed, share of prompt tokens", f"{share:.1%}"))
+        rows.append(("padding, share of computed tokens", f"{speed.padding:.1%}"))
     if speed.achieved is not None and speed.peak is not None and speed.share_of_peak is not None:
-        rows.append(("arithmetic of the model's matrices", f"{speed.achieved:,.0f} GFLOP/s"))
-        rows.append(("plain matrix products here", f"{speed.peak:,.0f} GFLOP/s"))
+        rows.append(("speed of the model's matrix products", f"{speed.achieved:,.0f} GFLOP/s"))
+        rows.append(("speed of plain matrix products", f"{speed.peak:,.0f} GFLOP/s"))
         rows.append(("share of that peak", f"{speed.share_of_peak:.1%}"))
-    rows.append(("greatest memory", f"{speed.memory:,.0f} MB"))
+    rows.append(("peak memory", f"{speed.memory:,.0f} MB"))
     return rows

@@ -168,7 +168,7 @@ def divide(task: Any, rows: TuneRows, share: float, seed: int) -> Divided:
             f"{len(labelled.texts)} labelled rows are too few for training, correction and evaluation",
             parameter="limit",
             received=len(labelled.texts),
-            fix=f"give more rows, or {param('test_data')}",
+            fix=f"pass more rows, or {param('test_data')}",
         )
     return Divided(labelled, sorted(order[n_correcting:]), sorted(order[:n_correcting]), test)
 

@@ -99,7 +99,7 @@ def find_server_capabilities(
         if chat:
             return chat
     raise EngineError(
-        f"the server cannot be asked for probabilities ({param('style', repr(style))}): "
+        f"the server cannot provide probabilities ({param('style', repr(style))}): "
         + "; ".join(dict.fromkeys(refusals)),
         parameter="style",
         received=style,

@@ -133,7 +133,7 @@ def _find_source(task: Task, split: str, data: str | Path | Source | None) -> So
             parameter="split",
             received=split,
             fix=(
-                f"give a local file with the columns {', '.join([*task.text_columns, task.label_column])} "
+                f"pass a local file with the columns {', '.join([*task.text_columns, task.label_column])} "
                 f"(data=...), or add [sources.{split}] to a task file of your own"
             ),
         )
@@ -211,7 +211,7 @@ def _read_hub(source: Source) -> pd.DataFrame:
         raise TaskError(
             f"the Hugging Face data set {source.path!r} cannot be loaded: {error}",
             received=source.path,
-            fix="check the name and the connection, or give a local file",
+            fix="check the name and the connection, or pass a local file",
         ) from error
     frame: pd.DataFrame = data.to_pandas()
     return frame
@@ -304,7 +304,7 @@ def _text(task: Task, source: Source, row: int, record: dict[Hashable, Any]) -> 
     except TaskError as error:
         raise error.at(file=source.path, row=row) from error
     if not text.strip():
-        raise TaskError("the text is empty", file=source.path, row=row, fix="omit the row, or give it a text")
+        raise TaskError("the text is empty", file=source.path, row=row, fix="omit the row, or add a text")
     try:
         text.encode()
     except UnicodeEncodeError as error:

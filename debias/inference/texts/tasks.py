@@ -268,7 +268,7 @@ def load_task(name_or_path: "str | Path | Task") -> Task:
                 parameter="task",
                 received=str(name_or_path),
                 fix=(
-                    f"choose one of {', '.join(task_names())}, or give the path of a TOML file that ends in "
+                    f"choose one of {', '.join(task_names())}, or pass the path of a TOML file that ends in "
                     ".toml"
                 ),
             )

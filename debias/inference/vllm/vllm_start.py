@@ -193,7 +193,7 @@ def check_llm(llm: "LLM") -> None:
     config = llm.llm_engine.model_config
     if config.runner_type != "generate":
         raise ParameterError(
-            f"the LLM was built with runner={config.runner_type!r}, which gives no log-probabilities",
+            f"the LLM was built with runner={config.runner_type!r}, which provides no log-probabilities",
             parameter="model",
             received=config.runner_type,
             fix="build it with runner='generate'",

@@ -199,7 +199,7 @@ def _sum_of_biases(correction: ServedCorrection) -> FloatArray:
     slope = formulas[0].numbers[1]
     for label, formula in zip(correction.classes, formulas, strict=True):
         if formula.numbers[1] != slope:
-            problem = f"slopes differ ({slope:g} and {formula.numbers[1]:g}), so this is no logit bias"
+            problem = f"slopes differ ({slope:g} and {formula.numbers[1]:g}), so this is not a logit bias"
             raise _refusal(problem, label)
     weights = np.array([formula.numbers[0] for formula in formulas])
     factors = np.array([formula.factor for formula in formulas])
@@ -231,7 +231,9 @@ def _common_slope(base: LinearMap, labels: Sequence[object]) -> float:
     uneven = (np.abs(moved - moved[:, :1]) > _SAME).any(axis=1) | (np.abs(slopes - slopes[0]) > _SAME)
     if uneven.any() or slopes[0] <= 0:
         label = labels[int(np.argmax(uneven))]
-        raise _refusal("the base gives log-probabilities different slopes, so this is no logit bias", label)
+        raise _refusal(
+            "the base gives log-probabilities different slopes, so this is not a logit bias", label
+        )
     return float(slopes[0])
 
 

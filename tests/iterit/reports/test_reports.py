@@ -178,7 +178,7 @@ def test_a_report_says_what_is_unwelcome(kept):
         "1 pick outside the bounds",
         "1 row beyond the windows",
         "50.0 % of the hard rows were not hard before",
-        "3 rows of the files were rejected",
+        "3 rows of the files were refused",
         "1 record without a score: empty",
     ):
         assert words in text

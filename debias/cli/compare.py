@@ -67,7 +67,7 @@ class RowChoice(Settings):
 
 @several_values("--test")
 def compare(
-    opt: Annotated[list[Path], typer.Argument(help=f"{TABLE_HELP} Used for fitting; may be repeated.")],
+    opt: Annotated[list[Path], typer.Argument(help=f"{TABLE_HELP} Rows to fit on; one table or more.")],
     *,
     test: Annotated[
         list[Path],

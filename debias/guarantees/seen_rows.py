@@ -239,7 +239,7 @@ class Regret:
             f"Guaranteed on new rows, with {100 * self.confidence:g} % confidence: the weighted sum of error "
             f"and COBias is at most {math.ceil(1000 * self.at_most) / 1000:.3f} above that of the best of "
             f"all {self.family_size}^{self.n_classes} choices ({self.gap:.3f} for the gap that was proved on "
-            f"the fitted rows{term}, {self.chance:.3f} for the chance in {rows})."
+            f"the fitted rows{term}, {self.chance:.3f} for the sampling error of {rows})."
         )
 
 

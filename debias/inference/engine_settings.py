@@ -40,7 +40,7 @@ class EngineSettings(Settings):
     {'dtype': 'float32'}
     >>> EngineSettings(engine="vllm", device="cpu")
     Traceback (most recent call last):
-    debias.errors.ParameterError: device is a setting of engine='transformers' only; omit it.
+    debias.errors.ParameterError: device only applies to engine='transformers'; omit it.
     >>> EngineSettings(engine="openai", model="my-model")
     Traceback (most recent call last):
     debias.errors.ParameterError: engine='openai' needs base_url; pass the address of the server, such as ...
@@ -77,7 +77,7 @@ class EngineSettings(Settings):
     adapter: str | None = setting(None, "Folder of a LoRA adapter (vllm).")
     context_length: int | None = setting(
         None,
-        "Maximum number of tokens of a prompt with its label, if this cannot be detected (vllm, openai).",
+        "Maximum number of tokens of a prompt with its label, if this is unknown (vllm, openai).",
         least=1,
     )
     base_url: str | None = setting(

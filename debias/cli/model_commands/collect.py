@@ -58,7 +58,7 @@ def collect(
         list[str],
         typer.Argument(
             metavar="TASK",
-            help="agnews, dbpedia, ddi, pubmedqa, rte, sst5, trec, or your own TOML file; may be repeated.",
+            help="agnews, dbpedia, ddi, pubmedqa, rte, sst5, trec, or your own TOML file; one or more.",
         ),
     ],
     *,

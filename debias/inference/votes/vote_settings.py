@@ -57,7 +57,7 @@ class VoteSettings(Settings):
     debias.errors.ParameterError: temperature=0.0 gives the same answer 8 times; pass ...
     >>> VoteSettings(matching="exact")
     Traceback (most recent call last):
-    debias.errors.ParameterError: matching is a setting of votes only; pass votes=8 or omit it.
+    debias.errors.ParameterError: matching only applies to votes; pass votes=8 or omit it.
     """
 
     votes: int | None = setting(

@@ -59,7 +59,8 @@ class TemplateOptions(Settings):
 
     template: str = setting(
         "auto",
-        "chat: the chat template of the tokenizer; alpaca: the plain Alpaca template.",
+        "chat: the chat template of the tokenizer; alpaca: the plain Alpaca template; auto: chat if the "
+        "tokenizer has one.",
         one_of=("auto", "chat", "alpaca"),
     )
     max_tokens: int | None = setting(

@@ -158,7 +158,7 @@ class SignalOptions(Settings):
         >>> SignalOptions(query=Path("task.jsonl")).check("influence")
         >>> SignalOptions().check("influence")
         Traceback (most recent call last):
-        debias.errors.ParameterError: mode=influence picks by query or values, ...
+        debias.errors.ParameterError: mode=influence needs query or values, but none was ...
         """
         may = _SIGNALS.get(mode, ())
         given = [one.name for one in fields(self) if getattr(self, one.name) is not None]

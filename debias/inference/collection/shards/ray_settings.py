@@ -32,7 +32,7 @@ class RaySettings(Settings):
     4
     >>> RaySettings(ray_workers=4)
     Traceback (most recent call last):
-    debias.errors.ParameterError: ray_workers is a setting of ray only; omit it, or pass ray='auto'.
+    debias.errors.ParameterError: ray_workers only applies to ray; omit it, or pass ray='auto'.
     """
 
     ray: str | None = setting(

@@ -95,8 +95,7 @@ class Guarantee:
     Guaranteed on new rows, with 95 % confidence: every class accuracy is at least 69.8 %.
     COBias is at most 15.9 points (7.0 on the held-out rows).
     Accuracy is between 74.2 and 83.1 % at the class mix of the held-out rows, and at least 69.8 % at any
-    other.
-    Bounds of ±5 points take about 431 held-out rows of yes (400 so far).
+    other. Bounds of ±5 points take about 431 held-out rows of yes (400 so far).
     This assumes rows like these, drawn independently given their class, from the same model and prompt, and
     that nothing was chosen on the held-out rows. It was not checked whether the correction was fitted on
     these rows.

@@ -243,8 +243,7 @@ class ServerConnection:
                 size += len(part)
                 if size > largest:
                     raise EngineError(
-                        f"{call.subject}: the answer is larger than {largest >> 20} MiB, more than any "
-                        "valid answer",
+                        f"{call.subject}: the answer is too large, more than {largest >> 20} MiB",
                         parameter="base_url",
                         received=self.settings.base_url,
                         fix=f"check that {param('base_url')} is the address of a model server",
@@ -328,8 +327,7 @@ def require_client() -> None:
         import tenacity  # noqa: F401
     except ImportError as error:
         raise MissingDependencyError(
-            f"querying servers requires httpx2 and tenacity ({error})",
-            fix='run: pip install "debias-iterit[openai]"',
+            f"servers need httpx2 and tenacity ({error})", fix='run: pip install "debias-iterit[openai]"'
         ) from None
 
 

@@ -253,7 +253,7 @@ def test_the_page_on_guarantees_lists_every_option_and_its_commands_and_python_w
         done = CliRunner().invoke(app, shlex.split(line.removeprefix("$ "))[1:])
         assert done.exit_code == 0, f"{line}: {done.stderr[-2000:]}"
     exec("\n".join(blocks("python", page)), {})
-    assert "Guaranteed on rows to come" in capsys.readouterr().out
+    assert "Guaranteed on new rows" in capsys.readouterr().out
 
 
 def test_the_page_on_watching_lists_every_check_and_exit_code_and_its_python_works(capsys):

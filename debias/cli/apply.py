@@ -21,23 +21,25 @@ def apply(
     table: Annotated[Path, typer.Argument(help=f"{TABLE_HELP} Labels are not needed.")],
     *,
     correction: CorrectionFile = Path("correction.json"),
-    out: Annotated[Path, typer.Option(help="Predictions, one row each: .parquet, .csv or .jsonl.")] = Path(
-        "predictions.parquet"
-    ),
+    out: Annotated[
+        Path, typer.Option(help="Where to write the predictions: .parquet, .csv or .jsonl.")
+    ] = Path("predictions.parquet"),
     spreadsheet_safe: Annotated[
         bool,
         typer.Option(
-            "--spreadsheet-safe", help="In a .csv, put an apostrophe before texts that begin like a formula."
+            "--spreadsheet-safe",
+            help="In a .csv file, prefix texts that look like formulas with an apostrophe.",
         ),
     ] = False,
     reading: TableOptions,
 ) -> None:
     """Predict the rows of a table with a correction.
 
-    Columns and classes are matched by name. Columns written: id, text and label where the table has
-    them, uncorrected, prediction, and p_CLASS, the corrected values divided by their sum. A table that
-    debias collect wrote may have any number of rows, and so may Parquet with a column per class and others
-    called id, label, text or label_mass: they are read in batches. Other tables are read whole.
+    Columns and classes are matched by name. The output has the columns id, text and label (if the table
+    has them), uncorrected, prediction, and p_CLASS: the corrected values divided by their sum. Tables
+    written by debias collect may have any number of rows, and so may Parquet files with one column per
+    class and no others but id, label, text and label_mass: they are read in batches. Other tables are
+    read as a whole.
 
     Example: debias apply test.parquet --correction correction.json --out predictions.csv
     """

@@ -1,4 +1,4 @@
-"""``debias certify``: what holds on rows to come, from labelled rows that nothing was chosen on."""
+"""``debias certify``: what holds on new rows, from labelled rows that nothing was chosen on."""
 
 from pathlib import Path
 from typing import Annotated
@@ -16,34 +16,41 @@ def certify(
     correction: Annotated[Path, typer.Argument(help="Correction that `debias fit` wrote.")],
     held_out: Annotated[
         Path | None,
-        typer.Argument(help=f"{TABLE_HELP} With labels. Without it, what the fitted rows alone guarantee."),
+        typer.Argument(
+            help=f"{TABLE_HELP} Must have labels. If omitted, the guarantee rests on the fitted rows alone."
+        ),
     ] = None,
     *,
     opt: Annotated[
         Path | None,
-        typer.Option(help="Table the correction was fitted on: shared rows are then found by ids and texts."),
-    ] = None,
-    confidence: Annotated[float, typer.Option(help="Of all statements together.")] = 0.95,
-    class_mix: Annotated[
-        str | None,
         typer.Option(
-            metavar="CLASS=SHARE,...", help="Class mix of the rows to come, to state the accuracy at."
+            help="Table that the correction was fitted on; used to find shared rows by id and text."
         ),
     ] = None,
+    confidence: Annotated[float, typer.Option(help="Joint confidence level of all statements.")] = 0.95,
+    class_mix: Annotated[
+        str | None,
+        typer.Option(metavar="CLASS=SHARE,...", help="Class mix of new rows at which to bound the accuracy."),
+    ] = None,
     precision: Annotated[
-        float, typer.Option(help="How close bounds should be, to say how many held-out rows that takes.")
+        float,
+        typer.Option(
+            help="Desired half-width of the bounds; the output says how many held-out rows it takes."
+        ),
     ] = 0.05,
     out: Annotated[
         Path | None,
-        typer.Option(help="Where to write the correction with its guarantee; default: over it."),
+        typer.Option(
+            help="Where to write the correction with its guarantee; overwrites the input by default."
+        ),
     ] = None,
     reading: TableOptions,
 ) -> None:
-    """Guarantee class accuracies, COBias and accuracy on rows to come, with a stated confidence.
+    """Guarantee class accuracies, COBias and accuracy on new rows, with a stated confidence.
 
     The rows must be labelled, and nothing may have been fitted or chosen on them: rows that the
-    correction was fitted on are refused. Without a table, it prints what the fitted rows alone guarantee,
-    which is weak, and writes nothing.
+    correction was fitted on are rejected. Without a table, the command prints what the fitted rows alone
+    guarantee, which is weak, and writes nothing.
 
     Example: debias certify correction.json held_out.parquet
 
@@ -84,6 +91,6 @@ def _shares(given: str) -> dict[str, float]:
     except ValueError:
         shares = {}
     if len(shares) != len(parts):
-        allowed = "CLASS=SHARE, separated by commas, each class once"
+        allowed = "CLASS=SHARE pairs separated by commas, each class once"
         raise ParameterError(parameter="class_mix", allowed=allowed, received=given)
     return shares

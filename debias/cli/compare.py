@@ -36,13 +36,14 @@ class RowChoice(Settings):
 
     methods: str | None = setting(
         None,
-        "The rows by key, such as batch,logistic,ensemble; by default all quick ones whose needs are met.",
+        "Methods to compare, by key, such as batch,logistic,ensemble; by default all fast ones whose "
+        "requirements are met.",
         metavar="NAME,...",
     )
     against: str | None = setting(
-        None, "The row that differences are from; what is recommended by default.", metavar="NAME"
+        None, "Reference method for the differences; the recommended one by default.", metavar="NAME"
     )
-    all: bool = setting(False, "Slow rows, too: the longer published annealing.")
+    all: bool = setting(False, "Include slow methods: the longer published annealing.")
     metric: str = setting(
         "balanced-accuracy",
         "What the row of coordinate-wise class weights maximises.",
@@ -50,13 +51,13 @@ class RowChoice(Settings):
     )
     task: str | None = setting(
         None,
-        "Ask the model of the tables, too, for the rows that need it: contextual and domain-context "
-        "calibration, and a linear probe. Name or TOML file of their task, as for `debias collect`.",
+        "Also run the methods that query the model of the tables: contextual and domain-context "
+        "calibration, and a linear probe. Name or TOML file of the task, as for `debias collect`.",
         metavar="TASK",
         panel=_MODEL,
     )
     shots_data: Path | None = setting(
-        None, "File that the solved examples of the prompts were drawn from.", panel=_MODEL
+        None, "File that the solved examples in the prompts were drawn from.", panel=_MODEL
     )
 
     def names(self) -> list[str] | None:
@@ -66,14 +67,14 @@ class RowChoice(Settings):
 
 @several_values("--test")
 def compare(
-    opt: Annotated[list[Path], typer.Argument(help=f"{TABLE_HELP} Rows to fit on; or several tables.")],
+    opt: Annotated[list[Path], typer.Argument(help=f"{TABLE_HELP} Rows to fit on; one table or more.")],
     *,
     test: Annotated[
         list[Path],
-        typer.Option(help="Table of other labelled rows to measure on; one for each table to fit on."),
+        typer.Option(help="Table of other labelled rows to evaluate on; one for each table to fit on."),
     ],
     out: Annotated[
-        list[Path] | None, typer.Option(help="Write the figures as .csv, .md or .html as well; repeatable.")
+        list[Path] | None, typer.Option(help="Also write the figures as .csv, .md or .html; may be repeated.")
     ] = None,
     rows: RowChoice,
     engine: EngineSettings,
@@ -87,10 +88,10 @@ def compare(
 ) -> None:
     """Compare corrections with baselines on held-out rows, and say who wins.
 
-    Each row learns from the same opt rows and is measured on the same test rows: calibrations without
+    Every method learns from the same opt rows and is evaluated on the same test rows: calibrations without
     labels, scalings, logistic regression, boosted trees, class weights, the published search, the corrections
-    of this project, and a classifier of the texts where the tables have them. Tables that share rows are
-    refused. A row that fails says why. Ctrl-C keeps what was measured, and the file says what is missing.
+    of this project, and a text classifier if the tables have texts. Tables that share rows are rejected. If a
+    method fails, its row says why. Ctrl-C keeps the results so far, and the file lists what is missing.
 
     Example: debias compare opt.parquet --test test.parquet --out comparison.html
 
@@ -99,7 +100,7 @@ def compare(
     if len(opt) != len(test):
         raise ParameterError(
             parameter="test",
-            allowed=f"as many tables as to fit on, {len(opt)}",
+            allowed=f"as many tables as there are to fit on, {len(opt)}",
             received=[str(t) for t in test],
         )
     outputs = out or []
@@ -147,7 +148,7 @@ def compare(
     print_lines([f"Wrote {path}." for path in outputs])
     if missing:
         kept = f"is kept in {outputs[0]}" if outputs else "is kept above"
-        raise Interrupted(f"what was measured {kept}; {missing.removesuffix('.')}")
+        raise Interrupted(f"what was measured so far {kept}; {missing.removesuffix('.')}")
 
 
 @contextmanager
@@ -158,10 +159,10 @@ def _asked(
     if rows.task is None:
         if engine != EngineSettings() or rows.shots_data is not None:
             raise ParameterError(
-                f"a model is asked only where {param('task')} is given",
+                f"the model is only used with {param('task')}",
                 parameter="task",
                 received=None,
-                fix="name the task of the tables, or omit the options of the model",
+                fix="pass the task of the tables, or omit the options of the model",
             )
         yield None
         return
@@ -170,7 +171,7 @@ def _asked(
 
     if len(tables) > 1:
         raise ParameterError(
-            parameter="task", allowed="omitted where several tables are fitted on", received=rows.task
+            parameter="task", allowed="omitted if there are several tables to fit on", received=rows.task
         )
     with open_engine(engine) as opened:
         yield PromptedModel.of_table(opened, rows.task, tables[0], rows.shots_data)

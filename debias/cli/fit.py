@@ -27,9 +27,9 @@ if TYPE_CHECKING:
 
 
 def fit(
-    table: Annotated[Path, typer.Argument(help=f"{TABLE_HELP} With labels.")],
+    table: Annotated[Path, typer.Argument(help=f"{TABLE_HELP} Must have labels.")],
     *,
-    out: Annotated[Path, typer.Option(help="Where to write the correction, readable JSON.")] = Path(
+    out: Annotated[Path, typer.Option(help="Where to write the correction, as readable JSON.")] = Path(
         "correction.json"
     ),
     method: MethodOption = Method.auto,
@@ -39,13 +39,19 @@ def fit(
         bool,
         typer.Option(
             "--weights-only",
-            help="Only weigh classes, so that any server takes it as a logit bias, and say what that loses.",
+            help="Only use class weights, which any server accepts as a logit bias, and report what that "
+            "costs.",
         ),
     ] = False,
-    n_weights: Annotated[int | None, typer.Option(help="Steps of the weight scale; 30 by default.")] = None,
+    n_weights: Annotated[
+        int | None, typer.Option(help="Number of steps in the weight scale; 30 by default.")
+    ] = None,
     search: SearchOptions,
     polish: Annotated[
-        bool, typer.Option("--polish", help="Then multiply by a continuous factor per class (log-bias).")
+        bool,
+        typer.Option(
+            "--polish", help="After the search, multiply by a continuous factor per class (log-bias)."
+        ),
     ] = False,
     tuning: TuningOptions,
     seed: Seed = 0,
@@ -53,9 +59,9 @@ def fit(
 ) -> None:
     """Fit a correction on labelled rows: by default the simplest one that is as good as the best.
 
-    Never fit on the rows you test on. Ctrl-C keeps the best choice met so far, and the file says how
-    good it is proved to be. Where no choice that was met keeps all bounds, the closest is written and
-    the exit code is 3.
+    Never fit on the rows you test on. Ctrl-C keeps the best choice found so far, and the file says how
+    good it is proved to be. If no choice found satisfies all bounds, the closest one is written and the
+    exit code is 3.
 
     Example: debias fit opt.parquet --out correction.json
 
@@ -68,7 +74,7 @@ def fit(
     check_output(out, (".json",), (table,))
     if tuning.choose_settings and polish:
         raise ParameterError(
-            f"{param('choose_settings', True)} and {param('polish', True)} exclude each other",
+            f"{param('choose_settings', True)} cannot be combined with {param('polish', True)}",
             parameter="polish",
             received=True,
             fix="omit one of them",
@@ -88,7 +94,7 @@ def fit(
         debiaser = make_debiaser(method, make_goal(weights, bounds), search, n_weights, seed, polish)
     remember(debiaser.fit(rows.probabilities, labels), rows)
     write_or_rescue(out, debiaser.save)
-    kept = f"the best choice met is kept in {out}"
+    kept = f"the best choice found so far was saved to {out}"
     with keeping(kept):
         if isinstance(debiaser, EnsembleDebiaserCV):
             print_settings(debiaser)
@@ -100,7 +106,7 @@ def fit(
             from debias.estimators.tuning.weights_only import against_ensemble
 
             print_lines([against_ensemble(debiaser, rows.probabilities, labels).describe()])
-        print_lines([f"Wrote {out}. Judge it on other rows: debias report."])
+        print_lines([f"Wrote {out}. Evaluate it on other rows with debias report."])
     if debiaser.interrupted_:
         raise Interrupted(kept)
     if not debiaser.feasible_:
@@ -124,7 +130,7 @@ def _weights(method: Method, tuning: TuningOptions) -> Method:
 
     if tuning.choose_settings:
         raise ParameterError(
-            f"{param('choose_settings', True)} and {param('weights_only', True)} exclude each other",
+            f"{param('choose_settings', True)} cannot be combined with {param('weights_only', True)}",
             parameter="weights_only",
             received=True,
             fix=f"use {param('method', 'weight')} instead of {param('weights_only', True)}",
@@ -165,7 +171,7 @@ def print_selection(debiaser: "BaseDebiaser") -> None:
         for one in selection.judged
     ]
     print_table(
-        f"Methods from the simplest on, on held-out rows of {selection.n_folds} folds",
+        f"Methods from simplest to most complex, on held-out rows of {selection.n_folds} folds",
         ["method", "objective", "to the best", "accuracy, %", "balanced", "COBias", "worst class", ""],
         rows,
     )

@@ -35,9 +35,9 @@ PICKED = Path("picked.json")
 class FrontierFiles(Settings):
     """What is written, and which row is picked."""
 
-    plot: Path | None = setting(None, "Write a plot, .png or .svg.")
-    out: Path | None = setting(None, "Write all rows, .csv.")
-    pick: int | None = setting(None, "Write the correction of this row.", metavar="ROW", least=0)
+    plot: Path | None = setting(None, "Write a plot to this .png or .svg file.")
+    out: Path | None = setting(None, "Write all rows to this .csv file.")
+    pick: int | None = setting(None, "Write the correction in this row.", metavar="ROW", least=0)
     correction: Path | None = setting(None, "Where to write the picked correction; picked.json by default.")
 
     def __post_init__(self) -> None:
@@ -67,24 +67,25 @@ class FrontierFiles(Settings):
 
 
 def frontier(
-    table: Annotated[Path, typer.Argument(help=f"{TABLE_HELP} With labels, to fit on.")],
+    table: Annotated[Path, typer.Argument(help=f"{TABLE_HELP} Must have labels; used for fitting.")],
     *,
     test: Annotated[
-        Path | None, typer.Option(help="Table of other labelled rows: shows what each choice reaches there.")
+        Path | None,
+        typer.Option(help="Table of other labelled rows on which to evaluate each choice as well."),
     ] = None,
     method: FamilyMethodOption = FamilyMethod.ensemble,
     n_weights: WeightSteps = N_WEIGHTS,
     complete: Annotated[
-        bool, typer.Option("--complete", help="Evaluate every choice, so that no trade-off is missing.")
+        bool, typer.Option("--complete", help="Evaluate every choice, so that no trade-off is missed.")
     ] = False,
     files: FrontierFiles,
     search: Annotated[SearchOptions, Only("time_limit", "n_starts", "n_jobs")],
     seed: Seed = 0,
     reading: TableOptions,
 ) -> None:
-    """Show every trade-off of accuracy and COBias that no other choice beats in both.
+    """Show all trade-offs between accuracy and COBias that no other choice beats in both.
 
-    Pick the row that suits you; a row picked by its figures on a test table is fitted to that table.
+    Pick the row that suits you. A row picked by its test figures is fitted to the test table.
 
     Example: debias frontier opt.parquet --plot frontier.png
 
@@ -104,7 +105,7 @@ def frontier(
     remember(debiaser.fit(rows.probabilities, labels), rows)
     picked = None if files.pick is None else debiaser.pick(files.pick)
     tradeoffs = tradeoffs_of(debiaser, measured)
-    title = f"{table.name}: {len(rows):,} labelled rows, fitted on"
+    title = f"{table.name}: {len(rows):,} labelled rows used for fitting"
     if test is not None and measured is not None:
         title += f"; measured on {test.name}: {len(measured):,} rows, too"
     if files.plot is not None:  # files first: who reads the output may go
@@ -122,7 +123,7 @@ def frontier(
         use = f"Wrote {files.picked}. Use it: debias apply --correction {files.picked}"
         print_lines(["", picked.summary(), use])
     if debiaser.interrupted_:
-        raise Interrupted("the trade-offs met so far are shown")
+        raise Interrupted("showing the trade-offs found so far")
 
 
 def print_frontier(tradeoffs: "Tradeoffs", title: str, pick: int | None = None) -> None:
@@ -181,26 +182,29 @@ def describe(tradeoffs: "Tradeoffs", out: Path | None = None, pick: int | None =
 
     n_rows = len(tradeoffs.rows)
     if tradeoffs.complete:
-        said = [f"Complete: every choice was evaluated, and these {counted(n_rows, 'row')} are all."]
+        said = [f"Complete: every choice was evaluated, and there are only these {counted(n_rows, 'row')}."]
     else:
         said = [
-            f"Not complete: the search met {counted(n_rows, 'row')}, and better ones may exist. "
-            "--complete evaluates every choice."
+            f"Not complete: the search found {counted(n_rows, 'row')}, and better ones may exist. --complete "
+            "evaluates every choice."
         ]
     if n_rows == 1 and tradeoffs.uncorrected_row is not None:
-        none = "No choice" if tradeoffs.complete else "No choice that was met"
+        none = "No choice" if tradeoffs.complete else "None of the choices found"
         said.append(f"{none} is more accurate or more even than the uncorrected model.")
     elif n_rows == 1:
-        said.append("One choice is the best in accuracy and in COBias: there is nothing to trade.")
+        said.append("One choice is the best in both accuracy and COBias: there is no trade-off.")
     if tradeoffs.dominating_row is not None:
         said.append(
-            f"Row {tradeoffs.dominating_row} dominates most: of the rows that are more accurate and more "
-            "even than the uncorrected model, the product of its two gains is the largest."
+            f"Row {tradeoffs.dominating_row} dominates most: among the rows that are more accurate and more "
+            "even than the uncorrected model, it has the largest product of the two gains."
         )
     elif n_rows > 1:
         said.append("No row is both more accurate and more even than the uncorrected model.")
     if tradeoffs.chosen_row is None:
-        said.append("The choice of the default objective is not a row: it weighs mutual information, too.")
+        said.append(
+            "The choice of the default objective is not one of the rows, because it also weighs "
+            "mutual information."
+        )
     n_useless = int((tradeoffs.rows["accuracy"] < tradeoffs.chance).sum())
     n_shown = len(tradeoffs.shown([] if pick is None else [pick]))
     if n_shown < n_rows:

@@ -12,25 +12,28 @@ from debias.console.screen import print_lines, print_table
 
 
 def report(
-    table: Annotated[Path, typer.Argument(help=f"{TABLE_HELP} With labels.")],
+    table: Annotated[Path, typer.Argument(help=f"{TABLE_HELP} Must have labels.")],
     *,
     correction: CorrectionFile = Path("correction.json"),
-    out: Annotated[Path, typer.Option(help="The report: .html (one page that loads nothing) or .md.")] = Path(
-        "report.html"
-    ),
+    out: Annotated[
+        Path, typer.Option(help="Where to write the report: .html (one self-contained page) or .md.")
+    ] = Path("report.html"),
     fitted_on: Annotated[
         Path | None,
-        typer.Option(help="Table the correction was fitted on: the report then warns of shared rows."),
+        typer.Option(
+            help="Table that the correction was fitted on; the report then warns about shared rows."
+        ),
     ] = None,
     compare: Annotated[
         bool,
-        typer.Option(
-            "--compare", help="Also fit plain methods on the rows of --fitted-on, and show them beside it."
-        ),
+        typer.Option("--compare", help="Also fit plain methods on the rows of --fitted-on, for comparison."),
     ] = False,
     n_examples: Annotated[
         int,
-        typer.Option(min=0, help="Texts of moved rows to show, of each outcome; none by default."),
+        typer.Option(
+            min=0,
+            help="Number of example texts to show for each outcome of a changed prediction; none by default.",
+        ),
     ] = 0,
     title: Annotated[str, typer.Option(help="Heading of the report.")] = (
         "Class accuracies before and after correction"
@@ -63,6 +66,6 @@ def report(
     write_or_rescue(out, made.write)
     print_report(made, f"{table.name}: class accuracies", f"{table.name}: overall")
     if made.comparison is not None:
-        print_table("Beside plain methods", HEADER, comparison_rows(made.comparison))
+        print_table("Compared with plain methods", HEADER, comparison_rows(made.comparison))
         print_lines([*made.comparison.verdict, ""])
     print_lines([made.headline, made.recommendation.sentence, f"Wrote {out}."])

@@ -14,11 +14,11 @@ SUFFIXES = (".parquet", ".csv")
 
 
 def split(
-    table: Annotated[Path, typer.Argument(help=f"{TABLE_HELP} With labels.")],
+    table: Annotated[Path, typer.Argument(help=f"{TABLE_HELP} Must have labels.")],
     *,
     test_size: Annotated[
         str,
-        typer.Option(metavar="SHARE|N", help="Share of the different texts to test on, or their number."),
+        typer.Option(metavar="SHARE|N", help="Share or number of distinct texts to test on."),
     ] = "0.5",
     opt_out: Annotated[Path, typer.Option(help="Where to write the rows to fit on.")] = Path("opt.parquet"),
     test_out: Annotated[Path, typer.Option(help="Where to write the rows to test on.")] = Path(
@@ -27,11 +27,11 @@ def split(
     seed: Seed = 0,
     reading: TableOptions,
 ) -> None:
-    """Divide the rows of a table at random into rows to fit on and rows to test on.
+    """Randomly split a table into rows to fit on and rows to test on.
 
-    Every class is divided the same way. Rows with the same text, but for case and white space, stay
-    together, so that no text is on both sides. A class with a single text is fitted, not tested. Both
-    tables are written as .parquet, which keeps everything, or as .csv.
+    The split is stratified by class. Rows whose texts differ only in case and white space stay together,
+    so that no text is on both sides. A class with a single text goes to the rows to fit on. Both tables
+    are written as .parquet, which keeps everything, or as .csv.
 
     Example: debias split table.csv
 
@@ -41,7 +41,7 @@ def split(
         check_output(path, SUFFIXES, (table,), parameter)
     if opt_out.resolve() == test_out.resolve():
         raise ParameterError(
-            parameter="test_out", allowed=f"another file than {param('opt_out')}", received=str(test_out)
+            parameter="test_out", allowed=f"a different file from {param('opt_out')}", received=str(test_out)
         )
     rows = reading.read(table, sum_to_one=False)
     labels_of(rows)

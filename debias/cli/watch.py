@@ -12,29 +12,29 @@ from debias.console.screen import print_lines
 
 
 def watch(
-    table: Annotated[Path, typer.Argument(help=f"{TABLE_HELP} New rows; labels are used where it has them.")],
+    table: Annotated[Path, typer.Argument(help=f"{TABLE_HELP} New rows; labels are used if present.")],
     *,
     correction: CorrectionFile = Path("correction.json"),
     labels_from: Annotated[
         Path | None,
-        typer.Option(help="Labels of some of these rows, chosen at random: a file with `id` and `label`."),
+        typer.Option(help="File with `id` and `label` of a random sample of these rows."),
     ] = None,
     confidence: Annotated[
-        float, typer.Option(help="That nothing is found if nothing has changed, all checks together.")
+        float, typer.Option(help="Probability that no check finds a shift if nothing has changed.")
     ] = 0.95,
     least_shift: Annotated[
-        float, typer.Option(help="Shifts below it are never found, however many rows show them.")
+        float, typer.Option(help="Smaller shifts are never reported, however many rows show them.")
     ] = 0.02,
     out: Annotated[
-        list[Path] | None, typer.Option(help="Write the judgement as .json or .html; may be repeated.")
+        list[Path] | None, typer.Option(help="Write the result as .json or .html; may be repeated.")
     ] = None,
     reading: TableOptions,
 ) -> None:
-    """Tell from new rows whether a correction still holds.
+    """Check on new rows whether a correction still holds.
 
     New rows are compared with those that the correction was fitted on, and with the held-out rows of
-    `debias certify`. Exit codes: 0 it holds; 4 only the mix of the classes has changed, so class
-    accuracies still hold; 5 it has expired; 2 bad input.
+    `debias certify`. Exit codes: 0, it holds; 4, only the class mix has changed, so class
+    accuracies still hold; 5, it has expired; 2, bad input.
 
     Example: debias watch new.parquet --correction correction.json --out watch.html
 

@@ -29,10 +29,10 @@ OUT_OF_BOUNDS = 3
 
 _CLOSE = 0.8
 _FIXES = {
-    (errno.EROFS,): "choose a place that can be written",
-    (errno.EACCES, errno.EPERM): "allow access to it, or choose another place",
-    (errno.ENOSPC, errno.EDQUOT): "free some space, or choose another place",
-    (errno.EEXIST, errno.ENOTDIR, errno.EISDIR): "choose another name, or remove what has this one",
+    (errno.EROFS,): "choose a writable location",
+    (errno.EACCES, errno.EPERM): "grant access to it, or choose another location",
+    (errno.ENOSPC, errno.EDQUOT): "free some space, or choose another location",
+    (errno.EEXIST, errno.ENOTDIR, errno.EISDIR): "choose another name, or remove the existing file",
     (errno.ENOENT,): "check the name, or create the folder first",
 }
 """What to do about errors of the system."""
@@ -290,7 +290,8 @@ def make_program(
             ),
         ] = False,
         debug: Annotated[
-            bool, typer.Option("--debug", help="Show the traceback of an error (before the command's name).")
+            bool,
+            typer.Option("--debug", help="Show the traceback of an error; goes before the command name."),
         ] = False,
     ) -> None: ...
 

@@ -51,7 +51,7 @@ def check_output(
     elif not path.parent.is_dir():
         allowed = f"a file in an existing folder, and {str(path.parent)!r} does not exist"
     elif any(path.resolve() == source.resolve() for source in inputs):
-        allowed = "another file than an input of the command"
+        allowed = "different from the input files of the command"
     if allowed is not None:
         raise ParameterError(parameter=parameter, allowed=allowed, received=str(path))
     if is_tried:
@@ -120,7 +120,7 @@ def _no_place(path: str | os.PathLike[str], problem: str, error: OSError, parame
         f"{problem} ({error.strerror or error})",
         parameter=parameter,
         file=path,
-        fix=f"choose another {param(parameter)}, or correct that",
+        fix=f"choose another {param(parameter)}, or fix the cause",
     )
 
 

@@ -122,7 +122,7 @@ def _lines() -> Iterator[Progress]:
         wait = FIRST_LINE
         while not over.wait(wait):
             passed = time.perf_counter() - started
-            done = "done; the next step is under way" if share >= 1 else f"{math.floor(100 * share)}% done"
+            done = "done; the next step is running" if share >= 1 else f"{math.floor(100 * share)}% done"
             _write(f"{doing}, {done} after {passed:.0f} seconds. {promise}")
             wait = passed if sys.stderr.isatty() else min(passed, LOG_SECONDS)
 

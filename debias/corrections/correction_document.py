@@ -74,14 +74,16 @@ def read_document(path: str | PathLike[str]) -> Document:
         raise CorrectionFileError(f"this is not JSON ({error})", fix=written_by) from error
     if not isinstance(document, dict) or document.get("format") != FORMAT:
         raise CorrectionFileError(
-            f'this is not a correction, whose "format" is {FORMAT!r}', parameter="format", fix=written_by
+            f'this is not a correction file, whose "format" must be {FORMAT!r}',
+            parameter="format",
+            fix=written_by,
         )
     if document.get("schema_version") not in READABLE_VERSIONS:
         raise CorrectionFileError(
             parameter="schema_version",
             received=document.get("schema_version"),
             allowed=" or ".join(map(str, READABLE_VERSIONS)),
-            fix="fit again, or install the release that wrote it",
+            fix="refit the correction, or install the release that wrote it",
         )
     later = document["schema_version"] >= 3  # and a checksum counts, whatever became of the version
     written = document["checksum"] if later else document.get("checksum")

@@ -184,7 +184,7 @@ def _now(facts: ClassFacts, explained: bool = False) -> str:
     """Say for how many rows the class is predicted; and for how many before, unless that was said."""
     before, after, belong = facts.predicted_before, facts.predicted_after, facts.support
     if after == facts.n_rows > 0:
-        now = "every row is predicted as it"
+        now = "it is predicted for every row"
     elif not after:
         now = "it is never predicted"
     else:

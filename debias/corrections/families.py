@@ -85,7 +85,7 @@ class Family(Sequence[Correction]):
                     f"{numbered.name!r}",
                     parameter="id",
                     received=numbered.id,
-                    fix="give one of them another id",
+                    fix="give one of them a different id",
                 )
         self._corrections = tuple(kept.values())
         self.ids = np.array(list(kept), dtype=np.int64)

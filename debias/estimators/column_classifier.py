@@ -96,7 +96,7 @@ class ColumnClassifier(ClassifierMixin, TransformerMixin, BaseEstimator):
         header = _header(X)
         if header is not None and self.classes is None and len(probabilities):
             found = None if y is None else np.asarray(y).tolist()
-            fix = "drop the columns that are no classes, from the rows to predict, too"
+            fix = "drop the columns that are not classes, from the rows to predict as well"
             refuse_extra_columns(None, list(map(str, header)), probabilities, found, fix)
         check_probabilities(probabilities, names, sum_to_one=True)
         frame = X if isinstance(X, pd.DataFrame) else pd.DataFrame(probabilities)
@@ -168,11 +168,11 @@ class ColumnClassifier(ClassifierMixin, TransformerMixin, BaseEstimator):
             row = int(np.argmax(unknown))
             label = labels.tolist()[row]
             raise TableError(
-                f"the label {shortened(label)} is none of the classes {shortened(known)}",
+                f"the label {shortened(label)} is not one of the classes {shortened(known)}",
                 parameter="y",
                 received=label,
                 row=row,
-                fix=did_you_mean(label, known) or "pass the labels as they were in the fit",
+                fix=did_you_mean(label, known) or "pass labels in the same form as in fit",
             )
 
     def _by_column(self) -> LabelArray:

@@ -70,7 +70,7 @@ def matched_probabilities(debiaser: BaseDebiaser, table: ProbabilityTable) -> pd
     >>> matched_probabilities(debiaser, ProbabilityTable([[0.2, 0.8]], classes=["no", "maybe"]))
     Traceback (most recent call last):
         ...
-    debias.errors.TableError: the correction is for the classes 'yes', 'no', the table has 'no',
+    debias.errors.TableError: the correction is for the classes 'yes', 'no', but the table has 'no',
     'maybe': only the correction has 'yes', only the table has 'maybe'; ...
     """
     return matched_columns(table, correction_classes(debiaser))
@@ -225,7 +225,7 @@ def describe_other_mixes(debiaser: BaseDebiaser, rows: ProbabilityTable | Mixes)
     >>> X = np.array([[0.6, 0.4], [0.9, 0.1], [0.65, 0.35], [0.8, 0.2]] * 25)
     >>> debiaser = WeightDebiaser().fit(X, [1, 0] * 50)
     >>> describe_other_mixes(debiaser, ProbabilityTable([[0.3, 0.7], [0.8, 0.2]] * 50))
-    ["The model's own predictions have another mix of classes than on the opt rows (a test at the 1 %
+    ["The model's own predictions have a different class mix from the opt rows (a test at the 1 %
     level): 0 50.0 % (100.0 % there), 1 50.0 % (0.0 % there). The classes, the texts or the model have
     changed: label some of these rows to see what the correction does to them."]
     """
@@ -236,7 +236,7 @@ def describe_other_mixes(debiaser: BaseDebiaser, rows: ProbabilityTable | Mixes)
     if ours.labels is not None:
         said = describe_other_mix(names, ours.labels, counts.support * weight, "labels")
         if said:
-            return [f"{said} Accuracy depends on the mix; class accuracies and COBias need not."]
+            return [f"{said} Accuracy depends on the class mix; class accuracies and COBias need not."]
     said = describe_other_mix(names, ours.predicted, counts.predicted * weight, "model's own predictions")
     if not said:
         return []

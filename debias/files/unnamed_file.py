@@ -31,7 +31,7 @@ def storing(folder: str | os.PathLike[str]) -> Iterator[None]:
     Traceback (most recent call last):
         ...
     debias.errors.StorageError: /no/such/folder: no file can be written there (No such file or directory); \
-name a folder that can be written, on a disk with room.
+choose a writable folder on a disk with enough space.
     """
     try:
         yield
@@ -43,7 +43,7 @@ name a folder that can be written, on a disk with room.
             parameter="folder",
             received=str(folder),
             file=folder,
-            fix="name a folder that can be written, on a disk with room",
+            fix="choose a writable folder on a disk with enough space",
         ) from error
 
 

@@ -1,1 +1,1 @@
-"""Guarantees: what holds on rows to come, with a stated confidence."""
+"""Guarantees: what holds on new rows, with a stated confidence."""

@@ -1,4 +1,4 @@
-"""Certifies a classifier on held-out rows: what holds on rows to come, if none of these was fitted on."""
+"""Certifies a classifier on held-out rows: what holds on new rows, if none of these was fitted on."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -83,7 +83,7 @@ def certify(
     opt: ProbabilityTable | None = None,
     keep: bool = False,
 ) -> Guarantee:
-    """Say what holds on rows to come, from labelled rows that nothing was chosen on.
+    """Say what holds on new rows, from labelled rows that nothing was chosen on.
 
     Parameters
     ----------
@@ -94,7 +94,7 @@ def certify(
     confidence : float, default=0.95
         Of all statements together.
     class_mix : mapping of class to share, or sequence of shares by column, optional
-        The class mix of the rows to come, if known: the accuracy is then stated at it, too.
+        The class mix of the new rows, if known: the accuracy is then stated at it, too.
     precision : float, default=0.05
         How close bounds should be to the measured accuracies, to say how many rows that takes.
     opt : ProbabilityTable, optional
@@ -127,12 +127,12 @@ def certify(
     >>> debiaser = EnsembleDebiaser().fit(X[::2], y[::2])
     >>> guarantee = certify(debiaser, (X[1::2], y[1::2]))
     >>> print(guarantee.sentences()[0])
-    Guaranteed on rows to come, with 95 % confidence: every class accuracy is at least ... %.
+    Guaranteed on new rows, with 95 % confidence: every class accuracy is at least ... %.
     >>> certify(debiaser, (X[:300], y[:300]))
     Traceback (most recent call last):
-    debias.errors.OverlapError: 150 of the 300 held-out rows have the very probabilities of rows that the
-    correction was fitted on, rows 0, 2, 4, ...; remove them, or pass opt=..., whose ids or texts tell rows
-    apart.
+    debias.errors.OverlapError: 150 of the 300 held-out rows (rows 0, 2, 4, ...) have exactly the same
+    probabilities as rows that the correction was fitted on; remove them, or pass opt=..., whose ids or
+    texts distinguish rows.
     """
     check_confidence(confidence)
     rows = _Rows.of(debiaser, held_out)
@@ -262,7 +262,7 @@ def _codes(labels: Any, names: tuple[str, ...]) -> IndexArray:
     if len(codes) and codes.min() < 0:
         row = int(np.argmin(codes))
         raise TableError(
-            f"the label {shortened(texts[row])} is no class of the correction, which has "
+            f"the label {shortened(texts[row])} is not a class of the correction, whose classes are "
             f"{shortened(list(names))}",
             received=texts[row],
             row=row,
@@ -306,10 +306,10 @@ def _check_unseen(classifier: Classifier, rows: _Rows, opt: ProbabilityTable | N
     if len(shared):
         shown = f"{', '.join(map(str, shared[:3]))}{', ...' if len(shared) > 3 else ''}"
         raise OverlapError(
-            f"{len(shared):,} of the {len(rows.y):,} held-out rows have the very probabilities of rows that "
-            f"the correction was fitted on, rows {shown}",
+            f"{len(shared):,} of the {len(rows.y):,} held-out rows (rows {shown}) have exactly the same "
+            "probabilities as rows that the correction was fitted on",
             received=shared.tolist(),
-            fix=f"remove them, or pass {param('opt', '...')}, whose ids or texts tell rows apart",
+            fix=f"remove them, or pass {param('opt', '...')}, whose ids or texts distinguish rows",
         )
     return "table" if opt is not None else "digests"
 

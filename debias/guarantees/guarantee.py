@@ -1,6 +1,6 @@
-"""A guarantee: what holds on rows to come with a stated confidence, from held-out rows.
+"""A guarantee: what holds on new rows with a stated confidence, from held-out rows.
 
-"Proved" is said of rows that were seen, "guaranteed" of rows to come.
+"Proved" is said of rows that were seen, "guaranteed" of new rows.
 """
 
 from collections.abc import Mapping
@@ -30,8 +30,8 @@ ASSUMED = (
     "and that nothing was chosen on the held-out rows."
 )
 NOT_THE_SAME = (
-    "The intervals of the other tables promise less: each is about one figure, and a bootstrap holds with "
-    "its confidence only about."
+    "The intervals in the other tables promise less: each covers a single figure, and the confidence of a "
+    "bootstrap is only approximate."
 )
 """What readers of a report must know, since it shows both."""
 HEADER = ("class", "held-out rows", "correct, %", "at least, %", "at most, %", "rows needed")
@@ -43,7 +43,7 @@ SAME = 1e-9
 
 @dataclass(frozen=True)
 class Guarantee:
-    """What holds on rows to come; every statement holds at once with the stated confidence.
+    """What holds on new rows; every statement holds at once with the stated confidence.
 
     Parameters
     ----------
@@ -54,7 +54,7 @@ class Guarantee:
     confidence : float, default=0.95
         Of all statements together, those on other candidates included.
     class_mix : tuple of float, optional
-        Shares of the classes among the rows to come, to state the accuracy at.
+        Shares of the classes among the new rows, to state the accuracy at.
     precision : float, default=0.05
         How close to the measured accuracies bounds should be, to say how many rows that takes.
     n_candidates : int, default=1
@@ -92,13 +92,13 @@ class Guarantee:
     yes    400      300      0.75  0.698  0.797            431
     >>> for sentence in guarantee.sentences():
     ...     print(sentence)
-    Guaranteed on rows to come, with 95 % confidence: every class accuracy is at least 69.8 %.
+    Guaranteed on new rows, with 95 % confidence: every class accuracy is at least 69.8 %.
     COBias is at most 15.9 points (7.0 on the held-out rows).
-    Accuracy is between 74.2 and 83.1 % at the class mix of the held-out rows, and at least
-    69.8 % at any other.
-    Bounds of ±5 points take about 431 held-out rows of yes (400 so far).
-    This assumes rows like these, drawn independently given their class, from the same model and prompt,
-    and that nothing was chosen on the held-out rows. Whether these rows were fitted on was not checked.
+    Accuracy is between 74.2 and 83.1 % at the class mix of the held-out rows, and at least 69.8 % at any
+    other. Bounds of ±5 points take about 431 held-out rows of yes (400 so far).
+    This assumes rows like these, drawn independently given their class, from the same model and prompt, and
+    that nothing was chosen on the held-out rows. It was not checked whether the correction was fitted on
+    these rows.
     """
 
     classes: tuple[str, ...]
@@ -241,7 +241,7 @@ class Guarantee:
         worst = f"{at_least(self.worst_class_at_least)} %"
         measured = self.accuracies[~np.isnan(self.accuracies)]
         said = [
-            f"Guaranteed on rows to come, with {100 * self.confidence:g} % confidence: every class accuracy "
+            f"Guaranteed on new rows, with {100 * self.confidence:g} % confidence: every class accuracy "
             f"is at least {worst}.",
             f"COBias is at most {at_most(self.cobias_at_most)} points "
             f"({percent(most_cobias(measured, measured), unit=False)} on the held-out rows).",
@@ -255,7 +255,7 @@ class Guarantee:
             said.append(f"At the class mix {mix}, accuracy is between {at_least(low)} and {at_most(high)} %.")
         if self.n_candidates > 1:
             said.append(
-                f"This holds for all {self.n_candidates} candidates at once, so the best may be taken."
+                f"This holds for all {self.n_candidates} candidates at once, so you may choose the best one."
             )
         return [*said, *self._on_labels(), f"{ASSUMED}{self._cautions()}"]
 
@@ -276,17 +276,17 @@ class Guarantee:
         said = []
         unseen = [name for name, rows in zip(self.classes, self.n, strict=True) if not rows]
         if unseen:
-            said.append(f"No held-out row is of {listed(unseen)}, so anything may be true there.")
+            said.append(f"There are no held-out rows of {listed(unseen)}, so nothing is guaranteed there.")
         if self.n_repeated:
             rows, verb = counted(self.n_repeated, "row"), "repeats" if self.n_repeated == 1 else "repeat"
-            said.append(f"{rows} {verb} another held-out row, so the rows are not quite independent.")
+            said.append(f"{rows} {verb} another held-out row, so the rows are not fully independent.")
         if self.checked == "nothing":
-            said.append("Whether these rows were fitted on was not checked.")
+            said.append("It was not checked whether the correction was fitted on these rows.")
         return "".join(f" {sentence}" for sentence in said)
 
     def _repr_html_(self) -> str:
         """Return a card for notebooks."""
-        title = f"Guarantee, of rows to come, with {100 * self.confidence:g} % confidence"
+        title = f"Guarantee for new rows, with {100 * self.confidence:g} % confidence"
         return card(title, header=HEADER, rows=guarantee_cells(self), lines=self.sentences())
 
     def to_dict(self) -> dict[str, object]:

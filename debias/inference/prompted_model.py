@@ -78,7 +78,7 @@ class PromptedModel:
                 parameter="shots_data",
                 allowed="the labelled rows that the demonstrations were drawn from",
                 received=None if shots_data is None else str(shots_data),
-                fix=f"row {missing[0]!r} is not there: pass {param('shots_data')}" if missing else None,
+                fix=f"row {missing[0]!r} was not found: pass {param('shots_data')}" if missing else None,
             )
         shown = [Demonstration(pool.texts[places[one]], pool.labels[places[one]], one) for one in ids]
         return cls(engine, task, tuple(shown))

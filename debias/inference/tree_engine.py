@@ -161,8 +161,8 @@ class TreeEngine(Engine):
             needed = len(context) + n_following
             if needed > limit:
                 raise ContextLengthError(
-                    f"a prompt needs {needed} tokens with what follows it, and the model has {limit};"
-                    f" it begins {prompt[:60]!r}",
+                    f"a prompt needs {needed} tokens including its continuation, but the model has room for "
+                    f"{limit}; it begins {prompt[:60]!r}",
                     received=needed,
                     fix=f"shorten it, or collect with {param('too_long', repr('truncate'))}",
                 )

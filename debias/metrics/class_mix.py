@@ -108,8 +108,8 @@ def describe_other_mix(names: Sequence[str], ours: Mix, fitted: Mix, what: str) 
     --------
     >>> fitted, ours = np.array([600, 300, 100]), np.array([20, 60, 20])
     >>> describe_other_mix(["yes", "no", "maybe"], ours, fitted, "labels")
-    'The labels have another mix of classes than on the opt rows (a test at the 1 % level): yes 20.0 %
-    (60.0 % there), no 60.0 % (30.0 % there), maybe 20.0 % (10.0 % there).'
+    'The labels have a different class mix from the opt rows (a test at the 1 % level): yes 20.0 % (60.0 %
+    there), no 60.0 % (30.0 % there), maybe 20.0 % (10.0 % there).'
     """
     if not is_other_mix(ours, fitted):
         return ""
@@ -117,6 +117,6 @@ def describe_other_mix(names: Sequence[str], ours: Mix, fitted: Mix, what: str) 
     most = np.argsort(-np.abs(here - there), kind="stable")[:3]
     changes = [f"{names[k]} {percent(here[k])} ({percent(there[k])} there)" for k in most]
     return (
-        f"The {what} have another mix of classes than on the opt rows (a test at the {100 * LEVEL:g} % "
-        f"level): {', '.join(changes)}."
+        f"The {what} have a different class mix from the opt rows (a test at the {100 * LEVEL:g} % level): "
+        f"{', '.join(changes)}."
     )

@@ -13,7 +13,10 @@ MOST_ROWS = 1_000_000
 """The rows that weighted rows may stand for, where there are not more rows than that anyway."""
 
 _LARGEST_DENOMINATOR = 10_000
-_SUM = f"whole weights that sum to at most {MOST_ROWS:,}, or fractions that a small factor makes such"
+_SUM = (
+    f"whole weights that sum to at most {MOST_ROWS:,}, or fractions that a small factor turns into such "
+    "weights"
+)
 
 
 class RowCounts(NamedTuple):

@@ -126,7 +126,8 @@ class Report(Figures):
         """
         if compare and fitted_on is None:
             raise ParameterError(
-                f"plain methods learn from the rows that were fitted on: give {param('fitted_on')}",
+                "plain methods learn from the rows that the correction was fitted on: pass "
+                f"{param('fitted_on')}",
                 parameter="fitted_on",
                 received=None,
             )

@@ -49,7 +49,7 @@ class CorrectionDetails:
     model : str, optional
         The model that gave the probabilities: its name and revision.
     guarantee : Guarantee, optional
-        What holds on rows to come.
+        What holds on new rows.
     base : Base, optional
         The map that comes before the corrections; the probabilities are then its posteriors.
     blockers : sequence of str

@@ -104,7 +104,7 @@ def _base_plot(report: Figures) -> Markup | None:
     """Return the picture of a learnt map; the sentences beside it name its largest entries."""
     if not isinstance(report.base, (LinearMap, QuadraticMap)) or len(report.classes) > WIDEST_MATRIX:
         return None
-    said = "How evidence for each class is moved to or from each other class."
+    said = "How evidence for each class is moved to or from every other class."
     if isinstance(report.base, QuadraticMap):
         said = said[:-1] + ", in an otherwise average row."
     return inline_svg(plots.matrix_plot(report.base.moved_evidence(), report.classes), "base", said)

@@ -45,8 +45,8 @@ def render_markdown(report: Figures) -> str:
         NOT_SOCIAL_BIAS,
         "## Overall",
         _overall(report),
-        f"All values on a scale of 0 to 100, with {100 * report.level:g} % intervals; COBias is the mean gap "
-        "between two class accuracies, lower is better.",
+        f"All values are on a scale of 0 to 100, with {100 * report.level:g} % intervals; COBias is the "
+        "mean gap between two class accuracies, lower is better.",
         "## By class",
         _by_class(report),
         *_guarantee(report),
@@ -98,11 +98,11 @@ def _by_class(report: Figures) -> str:
 
 
 def _guarantee(report: Figures) -> list[str]:
-    """Return what holds on rows to come, where it is known."""
+    """Return what holds on new rows, where it is known."""
     if report.guarantee is None:
         return []
     return [
-        "## Guaranteed on rows to come",
+        "## Guaranteed on new rows",
         markdown_table(list(HEADER), guarantee_cells(report.guarantee)),
         "\n".join(f"- {escape(sentence)}" for sentence in report.guarantee.sentences()),
         NOT_THE_SAME,
@@ -114,7 +114,7 @@ def _comparison(report: Figures) -> list[str]:
     if report.comparison is None:
         return []
     return [
-        "## Beside plain methods",
+        "## Compared with plain methods",
         escape(" ".join(report.comparison.verdict)),
         "In brackets: the difference from this correction, with its interval.",
         markdown_table(HEADER_OF_PLAIN, comparison_rows(report.comparison)),
@@ -142,7 +142,7 @@ def _near_ties(report: Figures) -> list[str]:
     within = f"{report.near_ties.attrs['within']:g}"
     return [
         f"Near-ties: other choices whose objective is within {within} of the best on the fitted rows, and "
-        "what they reach there. With few labels, any of them may be the better one on new rows.",
+        "what they reach there. With few labels, any of them may be better on new rows.",
         markdown_table(NEAR_TIES, rows),
     ]
 
@@ -154,7 +154,7 @@ def _sentences(report: Figures) -> list[str]:
         return []
     return [
         "## Why",
-        "Numbers in these sentences are of the rows that the correction was fitted on.",
+        "The numbers in these sentences refer to the rows that the correction was fitted on.",
         "\n".join(f"- {escape(sentence)}" for sentence in known),
     ]
 

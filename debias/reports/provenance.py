@@ -174,7 +174,7 @@ def notes_on_rows(
 def guarantee_of(
     debiaser: BaseDebiaser, table: ProbabilityTable, fitted_on: ProbabilityTable | None, confidence: float
 ) -> Guarantee | None:
-    """Return what the rows of a report guarantee of rows to come; nothing where some were fitted on.
+    """Return what the rows of a report guarantee of new rows; nothing where some were fitted on.
 
     Parameters
     ----------
@@ -226,9 +226,9 @@ def blockers_of(debiaser: BaseDebiaser, table: ProbabilityTable, guarantee: Guar
         which = "these rows" if is_fitted_on(debiaser, table) else "some of these rows"
         return [f"it was fitted on {which}, which flatters it: report on rows that it has not seen"]
     if not debiaser.feasible_:
-        return ["it does not keep the bounds that were asked for, as no choice that was met does"]
+        return ["it does not satisfy the requested bounds, as no choice found does"]
     unmet = _unmet_bounds(debiaser, table)
-    return [f"it does not keep its bounds on these rows: {'; '.join(unmet)}"] if unmet else []
+    return [f"it does not satisfy its bounds on these rows: {'; '.join(unmet)}"] if unmet else []
 
 
 def _unmet_bounds(debiaser: BaseDebiaser, table: ProbabilityTable) -> list[str] | None:
@@ -255,8 +255,10 @@ def _notes_on_bounds(debiaser: BaseDebiaser, table: ProbabilityTable) -> list[Fi
     if unmet is None:
         return []
     if not unmet:
-        return [Finding("note", f"The bounds are kept on these rows, too: {debiaser.objective_.describe()}.")]
-    return [Finding("warning", f"Kept on the fitted rows, but not on these: {'; '.join(unmet)}.")]
+        return [
+            Finding("note", f"The bounds are also satisfied on these rows: {debiaser.objective_.describe()}.")
+        ]
+    return [Finding("warning", f"Satisfied on the fitted rows, but not on these: {'; '.join(unmet)}.")]
 
 
 def _notes_on_overlap(
@@ -266,7 +268,10 @@ def _notes_on_overlap(
     notes = []
     if not is_fitted_on(debiaser, fitted_on):
         notes.append(
-            Finding("warning", "The table given as the fitted rows is not what the correction was fitted on.")
+            Finding(
+                "warning",
+                "The table given as the fitted rows is not the one that the correction was fitted on.",
+            )
         )
     try:
         check_disjoint(fitted_on, table)

@@ -123,7 +123,7 @@ class Tradeoffs:
         if "test_accuracy" in self.rows:  # those that are best on the test table are looked for most
             measured = self.rows[["test_accuracy", "test_cobias"]].to_numpy() * 100
             wanted += [int(measured[:, 0].argmax()), int(measured[:, 1].argmin())]
-        label = "frontier (every choice)" if self.complete else "frontier (of the choices met)"
+        label = "frontier (every choice)" if self.complete else "frontier (of the choices found)"
         first = [*wanted, *self.shown(wanted)]
         draw_frontier(axes, rows, self._marked(picked), label=label, first=first, measured=measured)
 

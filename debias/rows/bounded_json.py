@@ -54,10 +54,10 @@ def parse_json(text: str | bytes, most_levels: int = MOST_LEVELS) -> Any:
     ValueError: lists and objects are nested more than 100 levels deep
     >>> parse_json('{"label": "a", "label": "b"}')
     Traceback (most recent call last):
-    debias.rows.bounded_json.RepeatedNameError: an object has two values of 'label'
+    debias.rows.bounded_json.RepeatedNameError: an object has two values for 'label'
     >>> parse_json(r'["\ud800"]')
     Traceback (most recent call last):
-    UnicodeError: a string holds half a surrogate pair, which is not a character
+    UnicodeError: a string contains an unpaired surrogate, which is not a character
     """
     if isinstance(text, bytes):
         text = text.decode("utf-8")
@@ -66,7 +66,7 @@ def parse_json(text: str | bytes, most_levels: int = MOST_LEVELS) -> Any:
         raise ValueError(f"lists and objects are nested more than {most_levels} levels deep")
     value = _DECODER.decode(text)
     if _HALF.search(text) and not _can_be_written(value):
-        raise UnicodeError("a string holds half a surrogate pair, which is not a character")
+        raise UnicodeError("a string contains an unpaired surrogate, which is not a character")
     return value
 
 
@@ -106,7 +106,7 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if len(value) < len(pairs):
         names = [name for name, _ in pairs]
         twice = next(name for name in names if names.count(name) > 1)
-        raise RepeatedNameError(f"an object has two values of {shortened(twice)}")
+        raise RepeatedNameError(f"an object has two values for {shortened(twice)}")
     return value
 
 

@@ -54,7 +54,8 @@ def rows_of_object(value: Mapping[str, Any], is_line: bool = False) -> Iterator[
     True
     >>> rows_of_object({"text": "a", "data": [{"a": 1}]})
     Traceback (most recent call last):
-    debias.errors.RecordsError: the object may be one row, or hold rows in 'data': beside them is 'text'; ...
+    debias.errors.RecordsError: the object may be one row, or hold rows in 'data': next to them is 'text';
+    save the rows ...
     """
     lists = {name: column for name, column in value.items() if isinstance(column, list)}
     if {"columns", "data"} <= set(lists) and set(value) <= _SPLIT and _are(list, value["data"]):
@@ -74,7 +75,7 @@ def rows_of_object(value: Mapping[str, Any], is_line: bool = False) -> Iterator[
     if wrapper is not None and not is_line:
         names = ", ".join(map(shortened, beside[:3]))
         raise RecordsError(
-            f"the object may be one row, or hold rows in {wrapper!r}: beside them is {names}",
+            f"the object may be one row, or hold rows in {wrapper!r}: next to them is {names}",
             received=beside,
             fix=_SAVE_ROWS,
         )

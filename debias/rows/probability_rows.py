@@ -104,7 +104,7 @@ def _how_to_mend(values: FloatArray, by_sum: bool = False) -> str:
         divide = f", or divide each row by its sum ({param('normalise', True)} where a table is read)"
         return f"correct the row or omit it, since most rows sum to 1{divide if by_sum else ''}"
     normalised = f"divide each row by its sum ({param('normalise', True)} where a table is read)"
-    return f"if every column is a class, {normalised}; else omit the columns that are none"
+    return f"if every column is a class, {normalised}; otherwise omit the columns that are not classes"
 
 
 def _fine(values: FloatArray) -> bool:

@@ -149,7 +149,7 @@ def read_rows(path: str | os.PathLike[str]) -> Iterator[RawRow]:
             parameter="the file name's ending", received=file.suffix, allowed=allowed, file=file
         )
     if not file.is_file():
-        raise RecordsError("this is no file", file=file)
+        raise RecordsError("this is not a file", file=file)
     try:
         if ending in COLUMNS:
             yield from read_columns(file)
@@ -172,8 +172,8 @@ def readable(paths: Sequence[str | os.PathLike[str]]) -> list[RowFile]:
     """
     found = [file for path in paths for file in find_files(path)]
     if (again := repeated_name(os.path.abspath(file.path) for file in found)) is not None:
-        raise RecordsError("the file is named twice, and its rows would count twice", file=again,
-                           fix="name it once")  # fmt: skip
+        raise RecordsError("the file is listed twice, so its rows would count twice", file=again,
+                           fix="list it once")  # fmt: skip
     return found
 
 
@@ -239,8 +239,8 @@ class _Unpacked(io.RawIOBase):
         content = self.stream.read(len(buffer))
         self.room -= len(content)
         if self.room < 0:
-            problem = f"the file becomes more than {_MOST_UNPACKED} times as large when it is unpacked"
-            raise RecordsError(problem, file=self.file, fix="unpack it first, if it can be trusted")
+            problem = f"the file would become more than {_MOST_UNPACKED} times as large when unpacked"
+            raise RecordsError(problem, file=self.file, fix="unpack it first, if you trust it")
         buffer[: len(content)] = content
         return len(content)
 

@@ -84,14 +84,14 @@ class Certificate:
         Examples
         --------
         >>> Certificate("optimal", 2, 1000.25, 1000.25, 9216).proved
-        'no choice keeps the bounds; this one is the closest'
+        'no choice satisfies the bounds; this one is the closest'
         >>> Certificate("heuristic", 0, 0.5, 0.25, 9216, interrupted=True).proved
         'only that the best possible objective lies between 0.250000 and 0.500000, a gap of 0.250000;
-        this is the best choice met until the search was stopped'
+        this is the best choice found until the search was stopped'
         """
         proved = self._proved_out_of_bounds() if self.objective >= INFEASIBLE else self._proved_in_bounds()
         if self.given_up:
-            best = "the proved optimum" if self.status == "optimal" else "the best choice met"
+            best = "the proved optimum" if self.status == "optimal" else "the best choice found"
             by = fixed(self.given_up, 6)
             proved += f"; the choice taken is within {by} of {best}, with the highest balanced accuracy there"
         return f"{proved}; the time limit ended the proof" if self.limit == "time" else proved
@@ -105,20 +105,22 @@ class Certificate:
         )
         if self.status == "radius":
             return f"no better choice differs in {self._classes()}; {between}"
-        return f"only that {between}; this is the best choice met{self._until()}"
+        return f"only that {between}; this is the best choice found{self._until()}"
 
     def _proved_out_of_bounds(self) -> str:
         """Say it without the placeholder that stands for an objective out of bounds."""
         if self.status == "optimal":
-            return "no choice keeps the bounds; this one is the closest"
+            return "no choice satisfies the bounds; this one is the closest"
         if self.status == "radius":
             if self.none_in_bounds:
-                return f"no choice keeps the bounds, and none that differs in {self._classes()} comes closer"
+                return (
+                    f"no choice satisfies the bounds, and none that differs in {self._classes()} comes closer"
+                )
             closer = f"no choice that differs in {self._classes()} comes closer to the bounds"
-            return f"{closer}; whether any keeps them is open"
+            return f"{closer}; it is open whether any satisfies them"
         if self.none_in_bounds:
-            return f"no choice keeps the bounds; this is the closest met{self._until()}, not proved"
-        return f"nothing; no choice met{self._until()} keeps the bounds, this one is the closest"
+            return f"no choice satisfies the bounds; this is the closest found{self._until()}, not proved"
+        return f"nothing; no choice found{self._until()} satisfies the bounds, this one is the closest"
 
     def _classes(self) -> str:
         return "one class" if self.radius == 1 else f"up to {self.radius} classes"

@@ -258,7 +258,7 @@ class Constrained(BaseEstimator):
         """
         if isinstance(self.min_accuracy, str):
             raise ParameterError(
-                f"{param('min_accuracy')} is a number only for given rows",
+                f"{param('min_accuracy')} has a numeric value only for given rows",
                 parameter="min_accuracy",
                 received=self.min_accuracy,
                 fix="call resolve(counts of the uncorrected model) first",

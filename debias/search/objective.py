@@ -306,7 +306,9 @@ class Objective(BaseEstimator):
         if self.costs is not None:
             if cost is None:
                 raise ParameterError(
-                    parameter="cost", allowed="given: counts by class do not tell costs", received=None
+                    parameter="cost",
+                    allowed="given, because counts by class do not determine costs",
+                    received=None,
                 )
             z = z + cost
         return float(z) if np.ndim(z) == 0 else z

@@ -39,13 +39,13 @@ class SearchSettings(Settings):
     """
 
     search: str = setting("auto", "How to search.", one_of=SEARCHES)
-    n_starts: int = setting(32, "Random starts of the descent.", least=1)
-    time_limit: float | None = setting(None, "Most seconds for the proof.", above=0)
-    n_jobs: int | None = setting(None, "Threads; -1 for all.", excluded=(0,))
+    n_starts: int = setting(32, "Number of random starts of the descent.", least=1)
+    time_limit: float | None = setting(None, "Time limit for the proof, in seconds.", above=0)
+    n_jobs: int | None = setting(None, "Number of threads; -1 uses all cores.", excluded=(0,))
     tolerance: float = setting(
         0.0,
-        "Take the choice with the highest balanced accuracy whose objective is at most this much above the "
-        "best.",
+        "Among the choices whose objective is at most this much above the best, take the one with the "
+        "highest balanced accuracy.",
         metavar="NUMBER",
         least=0,
         most=10,

@@ -50,7 +50,7 @@ _RATE, _LONG, _PER_WORD = 4e10, 10.0, 50.0
 """Choices times rows that a core evaluates in a second, roughly; the seconds from which a run is announced;
 the choices times rows that take as long as a word of bits."""
 
-COMPILES = "The search is compiled for this machine first, once: about 20 seconds."
+COMPILES = "The search is first compiled for this machine, which takes about 20 seconds, once."
 _announced = threading.Event()
 
 

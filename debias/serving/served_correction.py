@@ -194,8 +194,8 @@ def load(path: str | PathLike[str]) -> ServedCorrection:
 
 def _refuse_own(description: dict[str, object]) -> Correction:
     raise CorrectionFileError(
-        f"the correction {description.get('label', description.get('id'))!r} is a function of your own, "
-        "which a file cannot hold",
+        f"the correction {description.get('label', description.get('id'))!r} is a custom function, which "
+        "cannot be stored in a file",
         parameter="correction",
         fix="serve it in Python, with debias.load(path, family=...)",
     )

@@ -233,7 +233,7 @@ def one_per_row(values: npt.ArrayLike, column: str, n_samples: int, missing: boo
     --------
     >>> one_per_row(["a", None], "label", 2)
     Traceback (most recent call last):
-    debias.errors.TableError: row 1, column 'label': the value is missing; omit the row, or give it its label.
+    debias.errors.TableError: row 1, column 'label': the value is missing; omit the row, or add its label.
     """
     shape = np.shape(values)
     if isinstance(values, str) or shape != (n_samples,):
@@ -251,7 +251,7 @@ def one_per_row(values: npt.ArrayLike, column: str, n_samples: int, missing: boo
             "the value is missing",
             row=int(np.argmax(pd.isna(array))),
             column=column,
-            fix=f"omit the row, or give it its {column}",
+            fix=f"omit the row, or add its {column}",
         )
     return array
 

@@ -200,7 +200,7 @@ def check_names(X: Any) -> None:
                 received=X[name].iloc[row],
                 row=row,
                 column=name,
-                fix=f"drop the columns that are no classes (X.drop(columns={shortened(name)}))",
+                fix=f"drop the columns that are not classes (X.drop(columns={shortened(name)}))",
             )
 
 
@@ -223,7 +223,7 @@ def _column_labels(
         )
     if named is not None and any(a != b and a in named for a, b in zip(given.tolist(), named, strict=True)):
         raise ParameterError(
-            f"the classes {given.tolist()} have another order than the columns {named}",
+            f"the classes {given.tolist()} are in a different order from the columns {named}",
             parameter="classes",
             received=given.tolist(),
             fix=f"omit {param('classes')}, since the columns have names, or reorder them",

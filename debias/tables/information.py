@@ -16,8 +16,8 @@ _MANY = 0.1
 _MOST, _MORE_THAN_A_FEW = 0.5, 20
 _LONGEST = 200
 _FIX = (
-    "collect it with another model or server, or with other labels: a server lists few tokens, and none of "
-    "them may have been a label"
+    "collect it with another model or server, or with other labels: a server returns few tokens, and perhaps "
+    "none of them was a label"
 )
 
 
@@ -95,16 +95,16 @@ def check_information(
         )
     if n_even >= _MANY * n_rows:
         warnings.warn(
-            f"{n_even:,} of {n_rows:,} rows give all classes the same probability: they say nothing of the "
-            "class.",
+            f"{n_even:,} of {n_rows:,} rows give all classes the same probability: they say nothing about "
+            "the class.",
             UserWarning,
             stacklevel=4,
         )
     same = max(common_rows(probabilities), key=len, default=np.array([], dtype=np.int64))
     if len(same) > max(_MOST * n_rows, _MORE_THAN_A_FEW) and not _are_same(probabilities[same[0]], axis=0):
         warnings.warn(
-            f"{len(same):,} of {n_rows:,} rows are the same, and so get one class:"
-            f" {_described(probabilities[same[0]], classes)}.",
+            f"{len(same):,} of {n_rows:,} rows are the same, and so get the same class: "
+            f"{_described(probabilities[same[0]], classes)}.",
             UserWarning,
             stacklevel=4,
         )
@@ -113,8 +113,8 @@ def check_information(
     if constant.any():
         names = ", ".join(name for name, is_constant in zip(classes, constant, strict=True) if is_constant)
         warnings.warn(
-            f"the probability of {names[:_LONGEST]} is the same in all {n_rows:,} rows: it says nothing of"
-            " the class.",
+            f"the probability of {names[:_LONGEST]} is the same in all {n_rows:,} rows: it says nothing "
+            "about the class.",
             UserWarning,
             stacklevel=4,
         )

@@ -45,7 +45,7 @@ def matched_columns(table: ProbabilityTable, classes: Sequence[str]) -> pd.DataF
             if set(mine) - set(its)
         ]
         raise TableError(
-            f"the correction is for the classes {_names(wanted)}, the table has {_names(given)}: "
+            f"the correction is for the classes {_names(wanted)}, but the table has {_names(given)}: "
             f"{', '.join(only)}",
             fix=f"fit on a table with these classes, or name its columns after them{said}",
         )

@@ -72,5 +72,5 @@ def remove_overlap(opt: ProbabilityTable, test: ProbabilityTable) -> Probability
     """
     left = np.setdiff1d(np.arange(len(opt)), shared_rows(opt._parts, test._parts))
     if not len(left):
-        raise TableError(f"each of the {len(opt)} opt rows also stands in the test set: nothing is left")
+        raise TableError(f"each of the {len(opt)} opt rows is also in the test set: nothing is left")
     return opt.take(left)

@@ -104,10 +104,10 @@ def choose_test_groups(strata: IndexArray, test_size: float | int, seed: int) ->
             fix="collect more rows",
         )
     if not least <= n_test <= most:
-        many = f"{least:,} or more and at most {most:,}" if least < most else f"{least:,}"
+        many = f"from {least:,} to {most:,}" if least < most else f"{least:,}"
         raise ParameterError(
-            f"{param('test_size', repr(test_size))} puts {n_test:,} of {n_groups:,} different texts into the "
-            f"test set; {many} can be there, so that each class with two texts is on either side",
+            f"{param('test_size', repr(test_size))} puts {n_test:,} of {n_groups:,} different texts into "
+            f"the test set; {many} are possible if each class with two texts is to be on both sides",
             parameter="test_size",
             received=test_size,
             fix=f"choose another {param('test_size')}, or collect more rows",

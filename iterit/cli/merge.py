@@ -17,15 +17,14 @@ def merge(
         typer.Argument(metavar="SHARD...", help="The files of all shards, in any order: .parquet."),
     ],
     *,
-    out: Annotated[Path, typer.Option(help="The scores, one row each: .parquet, .csv or .jsonl.")] = Path(
+    out: Annotated[Path, typer.Option(help="Where to write the scores: .parquet, .csv or .jsonl.")] = Path(
         "scores.parquet"
     ),
 ) -> None:
     """Merge the shards that iterit score --shard wrote into one file of scores.
 
-    The file is the one, byte by byte, that a single run makes. A shard or a row that is missing or there
-    twice is refused and named, and so are shards that were made with another model, other settings or
-    other records.
+    The file is byte for byte the one that a single run writes. Missing or duplicate shards and rows are
+    reported as errors, as are shards made with different models, settings or records.
 
     Example: iterit merge part-1.parquet part-2.parquet part-3.parquet part-4.parquet --out scores.parquet
     """

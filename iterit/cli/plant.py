@@ -15,15 +15,16 @@ def plant(
     files: Files,
     *,
     out: Annotated[
-        Path, typer.Option(help="The planted pool: .jsonl, .json or .parquet, as conversations.")
+        Path,
+        typer.Option(help="Where to write the planted pool, as conversations: .jsonl, .json or .parquet."),
     ] = Path("planted.jsonl"),
     planting: PlantingSettings,
     reading: RecordOptions,
 ) -> None:
     """Plant records of known worth in a copy of a pool: wrong answers, near copies, other languages.
 
-    Let any tool pick from the copy; then iterit audit PICKS --pool planted.jsonl shows what it took. The
-    field "planted" of each record says what it is: keep it from the tool.
+    Let any tool pick from the copy; iterit audit PICKS --pool planted.jsonl then shows what it picked. The
+    field "planted" says what kind each record is: do not let the tool see it.
 
     Example: iterit plant your.jsonl --out planted.jsonl
     """

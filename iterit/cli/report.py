@@ -13,23 +13,26 @@ if TYPE_CHECKING:
 
 
 def report(
-    run: Annotated[Path, typer.Argument(help="Folder of a run, also while it trains, or a checkpoint.")],
+    run: Annotated[
+        Path, typer.Argument(help="Folder of a run, which may still be training, or a checkpoint.")
+    ],
     *,
-    out: Annotated[Path, typer.Option(help="The report: .html (one page that loads nothing) or .md.")] = Path(
-        "report.html"
-    ),
+    out: Annotated[
+        Path, typer.Option(help="Where to write the report: .html (one self-contained page) or .md.")
+    ] = Path("report.html"),
     audit: Annotated[
         Path | None,
         typer.Option(
-            help="Folder of tables that `iterit audit --tables` wrote; by default one in the run's folder."
+            help="Folder of tables written by `iterit audit --tables`; by default one in the folder of the "
+            "run."
         ),
     ] = None,
     title: Annotated[str, typer.Option(help="Heading of the report.")] = "Rounds of picked instructions",
     price_per_hour: Annotated[
-        float | None, typer.Option(help="Price of an hour of the machine; adds the cost of each part.")
+        float | None, typer.Option(help="Price of the machine per hour; adds the cost of each part.")
     ] = None,
 ) -> None:
-    """Report a run: picks and their overlap, moves of scores, lengths, sources, loss, time and cost.
+    """Report on a run: picks and their overlap, score changes, lengths, sources, loss, time and cost.
 
     Example: iterit report iterit-run --out report.html
     """

@@ -25,14 +25,14 @@ def score(
     files: Files,
     *,
     engine: Annotated[ScoringEngine, Only("engine", "model", "dtype", "device")],
-    out: Annotated[Path, typer.Option(help="The scores, one row each: .parquet, .csv or .jsonl.")] = Path(
+    out: Annotated[Path, typer.Option(help="Where to write the scores: .parquet, .csv or .jsonl.")] = Path(
         "scores.parquet"
     ),
     shard: Annotated[
         str | None,
         typer.Option(
             metavar="I/N",
-            help="Score one part of N, on this machine; iterit merge makes one file of all parts.",
+            help="Score part I of N on this machine; iterit merge combines the parts into one file.",
         ),
     ] = None,
     cluster: RaySettings,
@@ -41,8 +41,9 @@ def score(
 ) -> None:
     """Score how hard each record is for a model (IFD).
 
-    Columns written: row, ifd, conditional and direct (mean negative log-likelihoods of the answer, in
-    nats), n_tokens, status, source and digest (of the record). A rerun resumes where a stopped run ended.
+    The output has the columns row, ifd, conditional and direct (mean negative log-likelihoods of the
+    answer, in nats), n_tokens, status, source and digest (of the record). Rerun the same command to resume
+    after an interruption.
 
     Example: iterit score alpaca.jsonl --model demo --out scores.parquet
 
@@ -56,10 +57,10 @@ def score(
 
     if part is not None and cluster.ray is not None:
         raise ParameterError(
-            f"{param('shard')} and {param('ray')} exclude each other",
+            f"{param('shard')} cannot be combined with {param('ray')}",
             parameter="ray",
             received=cluster.ray,
-            fix="omit one of them: a cluster deals the chunks to its workers itself",
+            fix="omit one of them: a cluster distributes the chunks among its workers itself",
         )
     records = reading.read(files)
     if part is not None:
@@ -71,7 +72,7 @@ def score(
         print_lines(
             [
                 f"{out}: shard {part}, {len(scored.scores):,} of {len(records):,} records.",
-                "It is no file of scores yet: iterit merge makes one of all shards.",
+                "This is not a file of scores yet: combine all shards with iterit merge.",
             ]
         )
         return
@@ -101,4 +102,4 @@ def print_hardest(scores: "pd.DataFrame", records: "Records", n_shown: int = 3) 
         answer = " ".join(records[int(str(row))].messages[-1].content.split())
         lines.append(f"{ifd:.3f}  row {row}: {answer[:80]}")
     if lines:
-        print_lines(["Hardest answers that a question still helps with:", *lines])
+        print_lines(["Hardest answers for which the question still helps:", *lines])

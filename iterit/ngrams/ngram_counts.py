@@ -271,7 +271,7 @@ def _check_memory(n_tokens: int, shortest: int, longest: int, memory: int) -> No
             f" words may need {needed:,}",
             parameter="max_memory",
             received=memory,
-            fix=f"name a {param('folder')} for files, allow more memory, or count fewer or shorter n-grams",
+            fix=f"pass a {param('folder')} for files, allow more memory, or count fewer or shorter n-grams",
         )
 
 

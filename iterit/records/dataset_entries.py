@@ -85,7 +85,7 @@ def _shape_of_chat(chat: str, row: Mapping[str, object]) -> Shape:
     """Return the shape of a row with messages."""
     turns = row[chat]
     if not isinstance(turns, list) or not all(isinstance(turn, dict) for turn in turns):
-        raise ValueError(f"its {chat} are no list of objects")
+        raise ValueError(f"its {chat} are not a list of objects")
     role, content = ("from", "value") if any("from" in turn for turn in turns) else ("role", "content")
     if "system" in row:
         raise ValueError("its system text is beside the messages")
@@ -108,9 +108,9 @@ def _check_same(row: Mapping[str, object], shape: Shape, format: str) -> None:
     named = {name: row.get(name) for name in shape.columns.values()}
     for name in named if shape.kind != "messages" else ():
         if not isinstance(named[name], str | None) and name != shape.columns.get("history"):
-            raise ValueError(f"its {name} is {type(named[name]).__name__} and no text")
+            raise ValueError(f"its {name} is {type(named[name]).__name__} and not text")
     if not isinstance(named.get(shape.columns.get("history", "")), list | None):
-        raise ValueError("its history is no list")
+        raise ValueError("its history is not a list")
     if (chat := shape.columns.get("messages")) is not None:
         turns = cast("list[dict[str, object]]", row[chat])
         named[chat] = [{name: turn.get(name) for name in (shape.role, shape.content)} for turn in turns]
@@ -145,7 +145,7 @@ def common_shape(records: Records) -> Shape:
         if found is None:
             found = own
         elif (own.kind, own.role, own.content) != (found.kind, found.role, found.content):
-            raise _no_entry(row, f"it is of the kind {own.kind}, and those before it are {found.kind}")
+            raise _no_entry(row, f"it is of the kind {own.kind}, but those before it are {found.kind}")
         for known, new in ((found.columns, own.columns), (found.names, own.names)):
             other = [name for name in new if name in known and known[name] != new[name]]
             if other:

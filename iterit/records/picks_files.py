@@ -103,7 +103,7 @@ def read_picks(path: str | Path, pool: Records, picks_as: str = "auto") -> FileP
             f"none of its {found.n_unknown:,} picks is in the pool of {len(pool):,} records",
             file=file,
             received=found.reading,
-            fix="name the pool that the tool picked from",
+            fix="pass the pool that the tool picked from",
         )
     return found
 
@@ -127,7 +127,7 @@ def _decided(file: Path, pool: Records, readings: dict[str, Reader], picks_as: s
             f" row number must be an integer from 0 to {len(pool) - 1:,}",
             file=file,
             received=picks_as,
-            fix=f"check the pool, or say {param('picks_as')}={'|'.join(READINGS[1:])}",
+            fix=f"check the pool, or pass {param('picks_as')}={'|'.join(READINGS[1:])}",
         )
     if len({tuple(places) for places in found.values()}) > 1:
         most = max(sum(place >= 0 for place in places) for places in found.values())
@@ -142,7 +142,7 @@ def _decided(file: Path, pool: Records, readings: dict[str, Reader], picks_as: s
                 f"it can be read as {' and as '.join(found)}, which are different records",
                 file=file,
                 received=list(found),
-                fix=f"say which: {param('picks_as', next(iter(found)))}",
+                fix=f"pass {param('picks_as', next(iter(found)))}",
             )
         found = whole
     reading, places = next(iter(found.items()))
@@ -264,7 +264,7 @@ def _by_row(values: Sequence[object], pool: Records) -> list[int] | None:
         found.append(number)
     if len(found) == len(pool) > 2 and set(found) <= {0, 1}:
         raise RecordsError(
-            f"it has a 0 or 1 for each of the {len(pool):,} records, which is a mask and no row numbers",
+            f"it has a 0 or 1 for each of the {len(pool):,} records, which is a mask, not row numbers",
             received="a mask",
             fix="write the numbers of the rows that have a 1, such as numpy.flatnonzero(mask)",
         )

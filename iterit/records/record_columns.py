@@ -133,7 +133,7 @@ def _counted(shapeless: "Counter[str] | None", reason: str, file: str) -> "Count
     shapeless[reason] += 1
     if shapeless.total() >= _MOST_SHAPELESS:
         raise RecordsError(
-            f"none of the first {_MOST_SHAPELESS:,} rows is like a record: {counts_told(shapeless)}",
+            f"none of the first {_MOST_SHAPELESS:,} rows looks like a record: {counts_told(shapeless)}",
             file=file,
             received=dict(shapeless),
             fix=FIX_OF_ROWS,

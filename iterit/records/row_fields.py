@@ -153,7 +153,7 @@ def written(value: object, name: str) -> str | None:
     if isinstance(value, str | int | float):
         return str(value)
     if isinstance(value, Mapping) and value.keys() == {RAW_BYTES}:
-        raise RefusedRow("not Unicode", f"{name} is bytes that are no text in UTF-8")
+        raise RefusedRow("not Unicode", f"{name} is bytes that are not valid UTF-8")
     raise RefusedRow("wrong type", f"{name} is {type(value).__name__}")
 
 

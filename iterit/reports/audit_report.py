@@ -174,8 +174,8 @@ class AuditReport:
             for name, row in planted.iterrows()
         ]
         note = (
-            "Records of known worth were planted in a copy of the pool."
-            " Good picks take few with a wrong answer."
+            "Records of known worth were planted in a copy of the pool. Good picks include few with a wrong "
+            "answer."
         )
         return Section("Planted records", note, ["picks", "records", *map(str, planted.columns[1:])], rows)
 
@@ -194,8 +194,8 @@ class AuditReport:
         n_subsets = self.result.datamodel["n_subsets"].iloc[0]
         return Section(
             "Do scores predict what is learnt?",
-            "Rank correlation, over random subsets, of the sum of the scores with what training the subset"
-            f" took off the held-out loss ({n_subsets} subsets; linear datamodel score).",
+            "Rank correlation, over random subsets, between the sum of the scores and how much training on "
+            f"the subset lowered the held-out loss ({n_subsets} subsets; linear datamodel score).",
             ["score", "loss", "correlation", "interval"],
             rows,
         )
@@ -212,8 +212,8 @@ class AuditReport:
         ]
         return Section(
             "Cost",
-            "A token that is trained counts as three tokens of forward passes. Seconds are those of this"
-            " machine, from the rates measured here.",
+            "A trained token counts as three tokens of forward passes. Seconds are for this machine, from "
+            "the rates measured here.",
             ["part", "passes of a record", "tokens", "forward tokens", "seconds"],
             rows,
         )
@@ -233,9 +233,10 @@ def _task(table: pd.DataFrame, confidence: float) -> Section:
     ]  # fmt: skip
     first = table.iloc[0]
     note = (
-        f"{first['n_rows']:,} rows of {first['task']}, classified by each trained model, in points of 100;"
-        f" means over {counted(int(first['n_seeds']), 'seed')}. A gain is positive where picks are better:"
-        f" for COBias, lower. {100 * confidence:g} % intervals cover other rows and other draws."
+        f"{first['n_rows']:,} rows of {first['task']}, classified by each trained model, in percentage "
+        f"points; means over {counted(int(first['n_seeds']), 'seed')}. A gain is positive if picks are "
+        f"better, which for COBias means lower. {100 * confidence:g} % intervals cover other rows and other "
+        "draws."
     )
     header = ["picks", "figure", "untrained", "picks", "random, same lengths", "gain", "interval", "verdict"]
     return Section(f"Accuracy on {first['task']}", note, header, rows)

@@ -93,17 +93,20 @@ def findings_of(
         said += [_more_random(result, name)]
         if (overlap := result.facts["overlap"][name]) > OVERLAP:  # type: ignore[index]
             said.append(
-                f"{percent(overlap)} of the random draws for {name} are picks themselves: few other records"
-                " are as long, and a difference is hard to see."
+                f"{percent(overlap)} of the random records for {name} are picks themselves: few other "
+                "records are as long, so a difference is hard to see."
             )
         copies = result.description.loc[name, "n_copies"] / result.description.loc[name, "n_records"]
         if copies > COPIES:
             said.append(f"{percent(float(copies))} of {name} are copies of other picks, exact or near.")
         if n_short := result.facts["n_unusable"][name]:  # type: ignore[index]
-            said.append(f"{counted(n_short, 'pick')} of {name} have no answer that fits, and were left out.")
+            said.append(
+                f"{counted(n_short, 'pick')} of {name} have no answer that fits the context, and "
+                "were excluded."
+            )
         if n_unknown and n_unknown.get(name):
             said.append(
-                f"{counted(n_unknown[name], 'pick')} of {name} are not in the pool and were left out."
+                f"{counted(n_unknown[name], 'pick')} of {name} are not in the pool and were excluded."
             )
     if task is not None:
         said += [_task(own) for _, own in task.groupby("picks", sort=False)]
@@ -161,6 +164,7 @@ def _planted(planted: pd.DataFrame) -> list[str]:
         own = planted[kind].iloc[1:].sort_values(kind="stable")
         words = ", ".join(f"{percent(float(share))} of {name}" for name, share in own.items())
         said.append(
-            f"In the planted pool, picks are {kind}s: {words}; chance gives {percent(planted[kind].iloc[0])}."
+            f"In the planted pool, {kind}s make up {words}; by chance it would be "
+            f"{percent(planted[kind].iloc[0])}."
         )
     return said

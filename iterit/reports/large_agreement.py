@@ -30,9 +30,9 @@ def agreement_sections(report: "RoundsTables") -> list[Section]:
     if not rows:
         return []
     note = (
-        "IFD of a sample by the pruned model and by the whole one, each with the adapter as the round began:"
-        " Spearman's rank correlation with its 95 % interval, and how many records both would pick of the"
-        " sample."
+        "IFD of a sample by the pruned model and by the whole one, each with the adapter at the start of the "
+        "round: Spearman's rank correlation with its 95 % interval, and how many records of the sample both "
+        "would pick."
     )
     header = ["round", "records", "rank correlation", "95 %", "shared picks", "share"]
     return [Section("Small and large model", note, header, rows)]

@@ -84,9 +84,9 @@ def _steps_section(report: "RoundsTables") -> Section:
     facts = report.kept.facts
     share = float(str(facts.get("share_not_touched", 0)))
     note = (
-        "Trained by forward passes alone: a step is a seed, a projected gradient and a learning rate, 16"
-        f" bytes, and the list of them with the base model is the trained model. {percent(share)} of the"
-        " weights are not touched."
+        "Trained with forward passes only. A step is 16 bytes (a seed, a projected gradient and a learning "
+        f"rate); the list of steps and the base model together are the trained model. {percent(share)} of "
+        "the weights are not touched."
     )
     return _section("Steps without gradients", note, report.steps.set_index("round"), _STEPS)
 
@@ -104,8 +104,8 @@ def sections_of(report: "RoundsTables") -> list[Section]:
         _section("Rounds", _window_note(report), report.rounds, _ROUNDS),
         _section(
             "Changes of scores",
-            f"IFD of rows that were scored again, compared with their score before. Hard rows have the"
-            f" highest IFD below the bound ({bound}); there are as many of them as picks.",
+            "IFD of rescored rows, compared with their previous scores. Hard rows have the highest IFD "
+            f"below the bound ({bound}); there are as many of them as picks.",
             report.scores.iloc[1:],
             _SCORES,
         ),
@@ -153,19 +153,20 @@ def _examples_section(report: "RoundsTables") -> Section:
             decimal(2)(example["diversity"]),
             decimal(3)(example["score"]),
         ]
-        kind = "picked" if example["is_picked"] else "left out"
+        kind = "picked" if example["is_picked"] else "not picked"
         numbers = [whole(example["row"]), whole(example["words"])]
         rows.append(
             [str(example["round"]), kind, *numbers, *measures, example["question"], example["answer"]]
         )
     note = (
-        "Some picks of each round, each with a record below it that was scored and left out, its answer as"
-        f" nearly as long as there is one. The score of the mode, {report.settings.mode}, decides: of a pick"
-        " when it was picked; of a record left out after all picks, as if it came next. A dash: it could not"
-        " be picked, or the mode's score of it was not computed. Texts are cut."
+        "Some picks of each round. Below each is a scored record that was not picked, with an answer as "
+        f"close in length as possible. The score of the mode, {report.settings.mode}, decides: for a pick, "
+        "at the time it was picked; for a record that was not picked, after all picks, as if it came next. A "
+        "dash means that the record could not be picked, or that its score was not computed. Texts are "
+        "truncated."
     )
     header = ["round", "kind", "record", "words", "IFD", "diversity", "score", "question", "answer"]
-    return Section("Picked and left out", note, header, rows, n_texts=2)
+    return Section("Picked and not picked", note, header, rows, n_texts=2)
 
 
 def headline(report: "RoundsTables") -> str:
@@ -186,7 +187,7 @@ def _window_note(report: "RoundsTables") -> str:
     """Say which records a later round scores."""
     rules = report.settings
     if rules.window == "published":
-        return "Round 0 scores all records; later rounds score those that were the hardest in round 0."
+        return "Round 0 scores all records; later rounds score those that were hardest in round 0."
     if rules.window == "bounded":
         return (
             "Round 0 scores all records, and so do later rounds until enough moves of scores are known. Then"
@@ -213,11 +214,11 @@ def findings(report: "RoundsTables") -> list[str]:
             " favours long answers. The modes length_neutral and length_debiased favour them less."
         )
     if n_completed := int(rounds["n_completed"].sum()):
-        said.append(f"{counted(n_completed, 'pick')} outside the bounds completed the rounds.")
+        said.append(f"{counted(n_completed, 'pick')} outside the bounds were needed to complete the rounds.")
     if n_widened := int(rounds["n_widened"].sum()):
         said.append(
-            f"{counted(n_widened, 'row')} beyond the windows were scored:"
-            " the windows held too few candidates."
+            f"{counted(n_widened, 'row')} beyond the windows were scored, because the windows contained too "
+            "few candidates."
         )
     said += _of_bounds(report) + _of_proxy(report)
     if len(rounds) > 1:
@@ -229,7 +230,7 @@ def findings(report: "RoundsTables") -> list[str]:
             " audit measures it."
         )
     if n_refused := report.number("n_refused"):
-        said.append(f"{counted(n_refused, 'row')} of the files were refused and take no part.")
+        said.append(f"{counted(n_refused, 'row')} of the files were refused and are not used.")
     unscored = report.kept.state.newest().loc[report.kept.state.rows]
     counts = unscored.loc[unscored["ifd"].isna(), "status"].value_counts()
     said.extend(f"{counted(n, 'record')} without a score: {status}." for status, n in counts.items())

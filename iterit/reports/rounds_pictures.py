@@ -52,7 +52,7 @@ def pictures_of(report: "RoundsTables") -> dict[str, list[Picture]]:
     moves = report.moves.assign(change=lambda table: table["after"] - table["before"]).dropna()
     changes = {f"round {n}": own["change"].to_numpy(np.float64) for n, own in moves.groupby("round")}
     if changes:
-        caption = "Change of the IFD by the training of a round: 0 is no change."
+        caption = "Change of the IFD through the training of a round; 0 means no change."
         said = "Change of IFD by round"
         found["Changes of scores"] = [_spread_picture(changes, "moves", "change of IFD", said, caption)]
     words = report.kept.records["words"]
@@ -142,7 +142,7 @@ def _overlap_picture(shared: pd.DataFrame) -> Picture:
     svg = inline_svg(figure, "overlap", f"Share of picks that rounds have in common. {said}.")
     omitted = len(shared) - len(names)
     more = f" {omitted} rounds are omitted." if omitted else ""
-    return Picture(svg, f"Overlap: the share of a round's picks, in %, that another round has, too.{more}")
+    return Picture(svg, f"Overlap: the share of a round's picks, in %, that another round also picked.{more}")
 
 
 def _thinned(values: Sequence[int], most: int) -> list[int]:

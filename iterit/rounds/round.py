@@ -147,8 +147,8 @@ def _completed(table: pd.DataFrame, newest: pd.DataFrame, settings: RoundSetting
     rows = rows[np.lexsort((-ifd[rows], gap[rows]))][:missing]
     if len(rows) < missing:
         raise ParameterError(
-            f"a round picks {settings.n_picks} records, and only {len(table) + len(rows)} of {len(newest)}"
-            " have an IFD",
+            f"a round picks {settings.n_picks} records, but only {len(table) + len(rows)} of {len(newest)} "
+            "have an IFD",
             parameter="ratio",
             received=settings.n_picks,
             fix="use a smaller ratio, or records whose answers fit into the context",

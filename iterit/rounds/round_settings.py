@@ -57,29 +57,30 @@ class RoundSettings(SelectionSettings):
     debias.errors.ParameterError: window must be one of 'top', 'published', 'bounded', got 'middle'.
     """
 
-    max_ifd: float = setting(1.0, "Exclude records with this IFD or a higher one.")
+    max_ifd: float = setting(1.0, "Exclude records with this IFD or higher.")
     n_picks: int = setting(1, "", least=1)
     window: str = setting(
         "top",
-        "Records that later rounds score again: top (by the newest scores), published (fixed) or bounded (all"
-        " that could be among the hardest).",
+        "Records that later rounds rescore: top (by the newest scores), published (fixed) or bounded (all "
+        "that could be among the hardest).",
         one_of=("top", "published", "bounded"),
     )
-    update_ratio: float = setting(3.0, "Records to score again for each record to pick.", least=1)
+    update_ratio: float = setting(3.0, "Number of records to rescore per record to pick.", least=1)
     above_share: float = setting(
-        0.1, "Share of the records scored again that have an IFD of --max-ifd or above.", least=0
+        0.1, "Share of the rescored records that have an IFD of --max-ifd or above.", least=0
     )
-    stale_share: float = setting(
-        0.1, "Share of the records scored again that have the oldest scores.", least=0
-    )
+    stale_share: float = setting(0.1, "Share of the rescored records that have the oldest scores.", least=0)
     confidence: float = setting(
-        0.95, "Confidence of the bounds of --window bounded, and of what they missed.", above=0, most=0.9999
+        0.95,
+        "Confidence level of the bounds of --window bounded, and of the share they missed.",
+        above=0,
+        most=0.9999,
     )
     missed_share: float = setting(
         0.05, "Share of the hardest records that --window bounded may miss.", above=0, most=1
     )
     check_share: float = setting(
-        0.02, "Share of the records that --window bounded scores in any case, to check it.", above=0, most=1
+        0.02, "Share of the records that --window bounded always scores, as a check.", above=0, most=1
     )
 
     def __post_init__(self) -> None:
@@ -89,14 +90,14 @@ class RoundSettings(SelectionSettings):
                 f"above_share is {self.above_share:g} and stale_share is {self.stale_share:g}",
                 parameter="above_share",
                 received=self.above_share,
-                fix="make their sum less than 1, so that a part of the window is left to the hardest rows",
+                fix="make their sum less than 1, so that part of the window is left for the hardest rows",
             )
         others = {"match_length": self.match_length, "floors": self.floors, "mode": self.mode == "banded"}
         if self.window == "bounded" and any(others.values()):
             name = next(name for name, used in others.items() if used)
             raise ParameterError(
-                f"the window 'bounded' holds the hardest records of all, and {name} is"
-                f" {getattr(self, name)!r}, which picks others",
+                f"the window 'bounded' contains only the hardest records, but {name} is "
+                f"{getattr(self, name)!r}, which picks others",
                 parameter="window",
                 received="bounded",
                 fix="use the window 'top'",

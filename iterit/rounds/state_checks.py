@@ -70,7 +70,7 @@ def impossible_examples(examples: pd.DataFrame, state: RoundState) -> str:
     if any(str(kind) != EXAMPLE_COLUMNS[str(name)] for name, kind in numbers.dtypes.items()):
         return "its examples have columns of other types"
     if not (examples["row"].isin(state.rows).all() and examples["round"].between(0, state.round - 1).all()):
-        return "its examples have a row or a round that is none"
+        return "its examples have an invalid row or round"
     texts = [*examples["question"], *examples["answer"]]
     is_short = all(isinstance(text, str) and len(text) <= LONGEST_EXCERPT for text in texts)
     return "" if is_short else "its examples have texts that are too long, or none"

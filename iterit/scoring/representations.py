@@ -82,7 +82,7 @@ def record_vectors(
     template = template or template_of(engine)
     if not takes_tokens(engine, template):
         raise ParameterError(
-            "the template has another tokenizer than the engine",
+            "the template and the engine have different tokenizers",
             parameter="template",
             received=template.name,
             fix="omit it, or make it with the engine's tokenizer",

@@ -82,8 +82,8 @@ class ScoreCache:
                 path.parent.mkdir(parents=True, exist_ok=True)
             if not path.exists() and any(path.parent.glob("*-*.parquet")):
                 warnings.warn(
-                    f"{path.parent} holds scores in the format of an earlier version, which are not read:"
-                    " its texts are scored again; delete its .parquet and .json files",
+                    f"{path.parent} contains scores in the format of an earlier version, which are not "
+                    "read: its texts will be scored again; delete its .parquet and .json files",
                     stacklevel=3,
                 )
         self._store = AnswerStore(path)

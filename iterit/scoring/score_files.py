@@ -93,14 +93,14 @@ def read_scores(path: Path, records: "Records") -> pd.DataFrame:
     twice = newest.index[newest["digest"].duplicated()]
     if len(twice):
         row = int(twice[0])
-        problem = "the record has another score in an earlier row: these are scores of two models"
+        problem = "the record has a different score in an earlier row: these are scores of two models"
         raise TableError(problem, file=path, row=row, received=table["ifd"][row], fix="use one of them")
     found = newest.set_index("digest").reindex(records.digests)
     missing = found["status"].isna().to_numpy().nonzero()[0]
     if len(missing):
         raise TableError(
-            f"it has no score of {len(missing):,} of {len(records):,} records, the first of them in row"
-            f" {missing[0]}: these are scores of other records",
+            f"it has no score for {len(missing):,} of {len(records):,} records, the first of them in row "
+            f"{missing[0]}: these are scores of other records",
             received=len(missing),
             file=path,
             fix=f"score these files with iterit score, or omit {param('scores')}",
@@ -150,12 +150,12 @@ def read_values(path: Path, records: "Records") -> NDArray[np.float64]:
     own = pd.DataFrame({"name": names, "value": value}).drop_duplicates()
     twice = own.index[own["name"].duplicated()]
     if len(twice):
-        row, problem = int(twice[0]), "the record has another value in an earlier row"
+        row, problem = int(twice[0]), "the record has a different value in an earlier row"
         raise TableError(problem, file=path, row=row, column=key, received=value[row])
     wanted = records.digests if key == "digest" else range(len(records))
     found = own.set_index("name")["value"].reindex(wanted).to_numpy(dtype=np.float64)
     if not np.isfinite(found).any():
-        raise TableError(f"it has no value of any of the {len(records):,} records", file=path, column=key)
+        raise TableError(f"it has no value for any of the {len(records):,} records", file=path, column=key)
     return found
 
 

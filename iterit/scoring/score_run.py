@@ -133,7 +133,7 @@ def encoded_items(
         given = template.encode_all(records, rows)
     elif given.fingerprint != template.fingerprint:
         raise ParameterError(
-            "the tokens were made by another template",
+            "the tokens were made by a different template",
             parameter="encoded",
             fix="make them with encode_all of this template",
         )

@@ -211,7 +211,7 @@ def merge_scores(shards: Iterable[str | os.PathLike[str]], out: str | os.PathLik
     if not paths:
         raise ParameterError(parameter="shards", allowed="the files of all shards", received=paths)
     if target.suffix.lower() not in FRAME_FORMATS or target.resolve() in {one.resolve() for one in paths}:
-        allowed = f"another file than a shard, that ends in {' or '.join(FRAME_FORMATS)}"
+        allowed = f"a different file from the shards that ends in {' or '.join(FRAME_FORMATS)}"
         raise ParameterError(parameter="out", allowed=allowed, received=str(out))
     read = {path: _read(path) for path in paths}
     check_complete(paths, [tuple(read[path][0]["shard"]) for path in paths])
@@ -262,8 +262,8 @@ def _read(path: Path) -> tuple[dict[str, Any], pd.DataFrame]:
         table = pq.read_table(path, partitioning=None)
         raw = (table.schema.metadata or {}).get(KEY)
         if raw is None:
-            fix = "shards are what iterit score --shard i/n writes"
-            raise TableError("the file is no shard of scores", file=path, fix=fix)
+            fix = "shards are written by iterit score --shard i/n"
+            raise TableError("the file is not a shard of scores", file=path, fix=fix)
         header = dict(parse_json(raw))
         Shard.of(tuple(header["shard"]))
         frame = table.to_pandas()
@@ -284,7 +284,7 @@ def _check_rows(rows: Any, files: Sequence[Path], n_rows: int) -> None:
     if len(twice):
         place = int(twice[0])
         raise TableError(
-            f"the row is in {files[place]}, too",
+            f"the row is also in {files[place]}",
             file=files[place + 1],
             row=int(rows[place]),
             received=int(rows[place]),

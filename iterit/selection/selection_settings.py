@@ -55,33 +55,36 @@ class SelectionSettings(Settings):
 
     mode: str = setting("published", "What the picks maximise.", one_of=tuple(MODES))
     decay: float = setting(
-        0.1, "Factor of a pick on the weights of its n-grams: 0.1, or 0 for one domain.", least=0, most=1
+        0.1,
+        "Factor by which a pick multiplies the weights of its n-grams: 0.1, or 0 for a single domain.",
+        least=0,
+        most=1,
     )
     min_ifd: float | None = setting(None, "Exclude records with a lower IFD.")
-    max_ifd: float | None = setting(1.0, "Exclude records with this IFD or a higher one.")
+    max_ifd: float | None = setting(1.0, "Exclude records with this IFD or higher.")
     tokens: str = setting(
         "unicode",
-        "How answers are cut into words: unicode (every script), or published (words of two or more "
-        "letters between spaces).",
+        "How answers are split into words: unicode (any script), or published (words of two or more letters "
+        "between spaces).",
         one_of=("unicode", "published"),
     )
-    quotas: Mapping[str, float] | None = setting(None, "The most picks of a source.")
-    seed: int = setting(0, "Seed of everything that is drawn at random.", least=0)
+    quotas: Mapping[str, float] | None = setting(None, "The maximum number of picks from a source.")
+    seed: int = setting(0, "Random seed.", least=0)
     match_length: bool = setting(
-        False, "Pick within strata of answer tokens, so that picks are as long as the records."
+        False, "Pick within strata of answer tokens, so that picks have the same lengths as all records."
     )
     diversity: str | None = setting(
         None,
-        "What records are compared by, for the modes banded, influence and learnable.",
+        "How records are compared, for the modes banded, influence and learnable.",
         one_of=DIVERSITIES,
     )
     low_quantile: float = setting(
-        0.25, "For --mode banded: quantile of the IFDs at which the band begins.", least=0, most=1
+        0.25, "For --mode banded: IFD quantile at which the band begins.", least=0, most=1
     )
     high_quantile: float = setting(
-        0.75, "For --mode banded: quantile of the IFDs at which the band ends.", least=0, most=1
+        0.75, "For --mode banded: IFD quantile at which the band ends.", least=0, most=1
     )
-    floors: Mapping[str, float] | None = setting(None, "The least picks of a source.")
+    floors: Mapping[str, float] | None = setting(None, "The minimum number of picks from a source.")
 
     def __post_init__(self) -> None:
         super().__post_init__()

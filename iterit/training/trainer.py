@@ -336,7 +336,7 @@ class IterIT:
             raise ParameterError(problem, parameter="query", received=self.query, fix="omit it")
         if (asks or self.settings.mode == "learnable") and self.proxy_engine is not None:
             raise ParameterError(
-                f"the mode {self.settings.mode!r} asks the model that is trained; a proxy cannot answer",
+                f"the mode {self.settings.mode!r} needs the model that is trained; a proxy cannot replace it",
                 parameter="proxy_engine",
                 received=self.proxy_engine,
                 fix="omit it, or use another mode",

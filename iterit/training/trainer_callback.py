@@ -160,8 +160,9 @@ class IterITTrainer(_Base):
             return super().create_scheduler(num_training_steps, optimizer)
         if warmup >= num_training_steps:
             warnings.warn(
-                f"the warm-up takes {warmup:,} steps, and there are {num_training_steps:,}: the learning rate"
-                f" never gets to {self.args.learning_rate:g}; use fewer warmup_steps, or a share below 1",
+                f"the warm-up takes {warmup:,} steps, but there are only {num_training_steps:,}: the learning"
+                f" rate never reaches {self.args.learning_rate:g}; use fewer warmup_steps, or a share"
+                " below 1",
                 stacklevel=2,
             )
         schedule = super().create_scheduler(num_training_steps + 1, optimizer)

@@ -72,28 +72,36 @@ class TrainingSettings(Settings):
     debias.errors.ParameterError: rounds must be a positive integer, got 0.
     """
 
-    rounds: int = setting(3, "How often to score, pick and train.", least=1)
-    epochs_per_round: int = setting(1, "Passes over the picks of a round.", least=1)
+    rounds: int = setting(3, "Number of rounds of scoring, picking and training.", least=1)
+    epochs_per_round: int = setting(1, "Number of epochs over the picks of a round.", least=1)
     lora: bool = setting(True, "Train an adapter, or all weights.", option="--lora/--full")
     lora_rank: int = setting(16, "Rank of the adapter.", least=1)
     learning_rate: float | None = setting(
-        None, "By default 2e-4 for an adapter and 2e-5 for all weights.", above=0
+        None, "Learning rate; by default 2e-4 for an adapter and 2e-5 for all weights.", above=0
     )
-    warmup_share: float = setting(0.03, "Share of the steps in which the rate rises.", least=0, most=0.99)
-    batch_size: int = setting(4, "Records per process and batch.", least=1)
-    gradient_accumulation: int = setting(8, "Batches per step.", least=1)
+    warmup_share: float = setting(
+        0.03, "Share of the steps used for learning rate warm-up.", least=0, most=0.99
+    )
+    batch_size: int = setting(4, "Batch size per process.", least=1)
+    gradient_accumulation: int = setting(8, "Number of batches per step.", least=1)
     bf16: bool = setting(False, "Train in mixed precision, and score in bfloat16.")
-    save_steps: int | None = setting(None, "Steps between checkpoints; one per epoch by default.", least=1)
+    save_steps: int | None = setting(
+        None, "Number of steps between checkpoints; by default there is one per epoch.", least=1
+    )
     device: str = setting("auto", "auto, cpu, cuda, cuda:1, ... (transformers).")
-    seed: int = setting(0, "Seed of everything that is drawn at random.", least=0)
+    seed: int = setting(0, "Random seed.", least=0)
     optimizer: str = setting(
-        "adamw", "adamw; or forward passes alone: mezo on all weights, sparse-mezo.", one_of=OPTIMIZERS
+        "adamw",
+        "adamw, or an optimizer that needs forward passes only: mezo (all weights) or sparse-mezo.",
+        one_of=OPTIMIZERS,
     )
     sparsity: float = setting(
-        0.75, "Share of the weights that sparse-mezo does NOT touch.", least=0, most=0.9999
+        0.75, "Share of the weights that sparse-mezo does NOT change.", least=0, most=0.9999
     )
     epsilon: float | None = setting(
-        None, "How far weights move to measure a loss; 1e-2 for an adapter, 1e-3 else.", above=0
+        None,
+        "Size of the perturbation used to measure the loss; by default 1e-2 for an adapter, 1e-3 otherwise.",
+        above=0,
     )
 
     @property
@@ -156,7 +164,8 @@ def check_precision(settings: TrainingSettings) -> None:
         return
     if not (is_torch_bf16_gpu_available() or is_torch_xla_available()):
         raise ParameterError(
-            f"{param('bf16', True)} needs an accelerator that computes in bfloat16, and there is none here",
+            f"{param('bf16', True)} needs an accelerator that computes in bfloat16, but this machine has "
+            "none",
             parameter="bf16",
             received=True,
             allowed="False on this machine",

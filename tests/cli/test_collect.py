@@ -82,7 +82,7 @@ def test_answers_are_looked_up_unless_their_folder_is_gone(reviews, model):
     Path("elsewhere").mkdir()
     assert run(*words[:-1], "--out", "elsewhere/third.parquet")[0] == 0
     code, out, _ = run(*words, "--out", "fourth.parquet", "--reuse", "elsewhere")
-    assert code == 0 and "other runs were used for 30 rows." in out
+    assert code == 0 and "other runs were reused for 30 rows." in out
 
 
 @pytest.mark.parametrize(
@@ -198,8 +198,8 @@ def test_bounds_are_said():
         metadata={"bounds": {"rows": 1, "labels": {"0": 1}}, "reused_rows": 1},
     )
     lines = " ".join(describe_collection(table, Path("opt.parquet")))
-    assert "In 1 row a label" in lines
-    assert "(by class: 0 1)" in lines and "other runs were used for 1 row." in lines
+    assert "In 1 row, a label" in lines
+    assert "(by class: 0 1)" in lines and "other runs were reused for 1 row." in lines
 
 
 def not_in_the_background() -> None:

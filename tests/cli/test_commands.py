@@ -61,12 +61,12 @@ def test_the_documented_way(folder, monkeypatch):
 
 def test_another_class_mix_is_said(folder):
     works("fit", "opt.parquet", "--n-starts", 2)
-    assert "another mix" not in works("apply", "test.parquet").stdout
+    assert "different class mix" not in works("apply", "test.parquet").stdout
     test = ProbabilityTable.read("test.parquet")
     test.take(np.flatnonzero(test.labels == "yes")).write("yes.parquet")
     works("report", "yes.parquet", "--out", "report.md")
-    assert "labels have another mix of classes" in " ".join(works("apply", "yes.parquet").stdout.split())
-    assert "labels have another mix of classes" in Path("report.md").read_text(encoding="utf-8")
+    assert "labels have a different class mix" in " ".join(works("apply", "yes.parquet").stdout.split())
+    assert "labels have a different class mix" in Path("report.md").read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize("suffix", ["parquet", "csv", "jsonl"])
@@ -200,7 +200,7 @@ def test_no_less_accurate_than_the_uncorrected_model(folder):
 def test_bounds_that_cannot_be_kept_are_said(folder):
     result = run("fit", "opt.parquet", "--max-cobias", "0", "--min-accuracy", "0.99")
     assert result.exit_code == 3
-    assert "no choice of corrections keeps all bounds" in result.stderr
+    assert "no choice of corrections satisfies all bounds" in result.stderr
     out = " ".join(result.stdout.split())
     assert "OUT OF BOUNDS" in out
     assert str(load("correction.json").objective_value_)[:5] not in out
@@ -449,7 +449,7 @@ def test_ctrl_c_ends_with_130_and_says_what_is_kept(folder):
     last = errors.splitlines()[-1]
     assert last.startswith("debias: interrupted: ")
     kept = (folder / "correction.json").exists()
-    assert kept == ("is kept in correction.json" in last)
+    assert kept == ("was saved to correction.json" in last)
     if kept:
         assert json.loads((folder / "correction.json").read_text(encoding="utf-8"))["n_labels"] == 3000
 

@@ -76,7 +76,7 @@ def test_the_complete_frontier_is_the_enumerated_one(folder):
     assert len(expected) > 3
     written = pd.read_csv("f.csv")
     np.testing.assert_allclose(written[["accuracy", "cobias"]].to_numpy()[::-1], expected)
-    assert f"these {len(expected)} rows are all." in said
+    assert f"there are only these {len(expected)} rows." in said
     assert written["row"].tolist() == list(range(len(expected)))
     assert (written["accuracy"].diff().dropna() < 0).all()
     assert (written["cobias"].diff().dropna() < 0).all()
@@ -182,7 +182,7 @@ def test_nothing_to_choose_is_said(folder):
     said = works("good.parquet", "--plot", "f.png")
     assert "No choice is more accurate or more even than the uncorrected model." in said
     ProbabilityTable([[0.9, 0.1], [0.8, 0.2], [0.6, 0.4]], [0, 0, 1]).write("one.parquet")
-    assert "there is nothing to trade" in works("one.parquet")
+    assert "there is no trade-off" in works("one.parquet")
 
 
 def test_what_is_not_shown_and_not_complete_is_said(folder):
@@ -193,7 +193,7 @@ def test_what_is_not_shown_and_not_complete_is_said(folder):
     assert "--complete evaluates every choice" in said
     noisy_table(3000).write("long.parquet")
     said = works("long.parquet")
-    n_rows = int(re.search(r"these (\d+) rows are all", said)[1])
+    n_rows = int(re.search(r"only these (\d+) rows", said)[1])
     assert n_rows > 25
     n_shown = int(re.search(rf"(\d+) of {n_rows} rows are shown.*; --out frontier.csv writes all", said)[1])
     assert 15 <= n_shown <= 23

@@ -19,12 +19,12 @@ def fitted(folder):
 def test_options_add_what_they_name(fitted):
     plain = works("report", "test.parquet", "--n-resamples", 20)
     page = Path("report.html").read_text()
-    assert "Beside plain methods" not in plain.stdout + page and "Examples" not in page
+    assert "Compared with plain methods" not in plain.stdout + page and "Examples" not in page
     options = ["--fitted-on", "opt.parquet", "--compare", "--n-examples", 1, "--n-resamples", 20]
     more = works("report", "test.parquet", *options, "--out", "report.md")
     page = Path("report.md").read_text()
-    assert "Beside plain methods" in more.stdout and "this correction" in more.stdout
-    assert "Beside plain methods" in page and "| became right | text " in page
+    assert "Compared with plain methods" in more.stdout and "this correction" in more.stdout
+    assert "Compared with plain methods" in page and "| became right | text " in page
     for out in (plain.stdout, more.stdout):
         assert "Use it" in out or "Do not use it" in out
 

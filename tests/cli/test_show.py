@@ -60,7 +60,7 @@ def test_the_card_has_what_is_known(folder):
 def test_a_picked_row_says_that_a_person_picked_it(folder):
     works("frontier", "opt.parquet", "--method", "weight", "--pick", 0)
     out = flat(works("show", "picked.json").stdout)
-    assert "row 0 of the frontier, picked by hand" in out and "Proved, of the fitted rows: nothing" in out
+    assert "row 0 of the frontier, picked by hand" in out and "Proved for the fitted rows: nothing" in out
     assert json.loads(works("show", "picked.json", "--json").stdout)["picked_row"] == 0
 
 
@@ -73,7 +73,7 @@ def test_a_base_is_named(folder):
 @pytest.mark.parametrize("method", ["batch", "uncorrected"])
 def test_where_nothing_was_searched_for_no_search_is_blamed(folder, method):
     works("fit", "opt.parquet", "--method", method, "--out", "plain.json")
-    assert "the base alone decides" in flat(works("show", "plain.json").stdout)
+    assert "only the base is used" in flat(works("show", "plain.json").stdout)
 
 
 @pytest.mark.parametrize("path", OLD, ids=lambda path: path.stem)

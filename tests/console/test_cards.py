@@ -93,7 +93,7 @@ def test_a_debiaser_shows_its_card_once_it_is_fitted_and_text_where_that_is_aske
     for one in (fitted, unfitted):
         bundle = one._repr_mimebundle_()
         assert bundle["text/plain"] == repr(one)
-        assert ("Proved, of the fitted rows" in bundle["text/html"]) == (one is fitted)
+        assert ("Proved for the fitted rows" in bundle["text/html"]) == (one is fitted)
         assert "sk-" in bundle["text/html"]
     with config_context(display="text"):
         assert "text/html" not in fitted._repr_mimebundle_()

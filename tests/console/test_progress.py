@@ -167,7 +167,9 @@ def interrupted_fit(folder, *arguments):
     running.send_signal(signal.SIGINT)
     out, errors = running.communicate(timeout=120)
     assert running.returncode == 130, errors
-    assert errors.splitlines()[-1].startswith("debias: interrupted: the best choice met is kept in ")
+    assert errors.splitlines()[-1].startswith(
+        "debias: interrupted: the best choice found so far was saved to "
+    )
     return out, json.loads((folder / "correction.json").read_text(encoding="utf-8"))
 
 

@@ -69,11 +69,13 @@ def test_another_mix_is_said_of_labels_else_of_predictions():
     share, before = (
         f"{100 * np.mean(one == 'yes'):.1f} %" for one in (table.labels[mostly_yes], table.labels)
     )
-    assert said.startswith("The labels have another mix") and f"yes {share} ({before} there)" in said
+    assert (
+        said.startswith("The labels have a different class mix") and f"yes {share} ({before} there)" in said
+    )
     columns = list(table.classes)
     unlabelled = ProbabilityTable(table.probabilities.to_numpy()[mostly_yes], classes=columns)
     (said,) = describe_other_mixes(debiaser, unlabelled)
-    assert said.startswith("The model's own predictions have another mix")
+    assert said.startswith("The model's own predictions have a different class mix")
     leaning = (table.probabilities.to_numpy() + [0.5, 0, 0]) / 1.5
     (said,) = describe_other_mixes(debiaser, ProbabilityTable(leaning, table.labels, classes=columns))
     assert said.endswith("The labels have not: the texts or the model have changed.")

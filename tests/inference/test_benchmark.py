@@ -81,7 +81,7 @@ def test_the_command_prints_and_writes_its_figures(tmp_path, demo_loaded_once):
         app, ["bench-engine", "trec", "--prompts", "2", "--rounds", "1", "--out", str(out)]
     )
     assert result.exit_code == 0, result.output
-    for words in ("prompts per second", "share of that peak", "padding, of what was computed"):
+    for words in ("prompts per second", "share of that peak", "padding, share of computed tokens"):
         assert words in result.output
     found = json.loads(out.read_text())
     assert found["n_prompts"] == 2 and 0 <= found["padding"] < 1

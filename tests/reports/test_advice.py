@@ -89,7 +89,7 @@ def test_the_answer_follows_from_figures_guarantee_and_rival(verdicts, moved, bl
         assert "logistic is better" in made.sentence and made.sentence.endswith("use that.")
     beside = " ".join(made.beside)
     shown = decided
-    assert ("rows to come" in beside) == (shown and guarantee is not None)
+    assert ("new rows" in beside) == (shown and guarantee is not None)
     assert ("plain method" in beside) == (shown and rival is not None)
     if shown and guarantee is not None:
         assert re.search(r"at least (\S+) %", beside)[1] == f"{np.floor(1000 * guarantee.low.min()) / 10:.1f}"
@@ -109,7 +109,7 @@ def test_the_report_says_why_not(tables, debiaser):
     assert fresh.recommendation.answer == "Use it"
     strict = WeightDebiaser(objective=Constrained(max_cobias=0.02)).fit(opt.probabilities, opt.labels)
     missed = Report.from_debiaser(strict, test, n_resamples=10)
-    assert "does not keep its bounds on these rows" in missed.recommendation.because
+    assert "does not satisfy its bounds on these rows" in missed.recommendation.because
     same = Report(["a", "b"], ["a", "a"], ["a", "a"])
     assert "changes no prediction of these 2 rows" in same.recommendation.sentence
     for made in (seen, fresh, missed):
@@ -130,7 +130,7 @@ def test_plain_methods_stand_beside_the_very_correction(tables, debiaser):
     assert [row[0] for row in rows] == list(frame.index)
     made = Report.from_debiaser(debiaser, test, fitted_on=opt, compare=True, n_resamples=30)
     for page in (made.to_html(), made.to_markdown()):
-        assert "Beside plain methods" in page and "logistic regression" in page
+        assert "Compared with plain methods" in page and "logistic regression" in page
     with refused(ParameterError, parameter="fitted_on"):
         Report.from_debiaser(debiaser, test, compare=True)
     with refused(ParameterError, parameter="fitted_on"):

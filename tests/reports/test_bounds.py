@@ -27,7 +27,7 @@ def test_the_page_names_bounds_and_whether_they_are_kept_on_other_rows(tables):
     assert settings["bounds"] == "COBias at most 30 points, accuracy at least 20 %"
     assert settings["objective weights"]["error"] == 1.0
     texts = [finding.text for finding in notes_on_rows(debiaser, test)]
-    assert texts[-1] == f"The bounds are kept on these rows, too: {settings['bounds']}."
+    assert texts[-1] == f"The bounds are also satisfied on these rows: {settings['bounds']}."
     page = Report.from_debiaser(debiaser, test, n_resamples=10).to_markdown()
     assert settings["bounds"] in page
     assert "too:" not in "".join(finding.text for finding in notes_on_rows(debiaser, opt))
@@ -41,7 +41,7 @@ def test_bounds_missed_on_other_rows_are_a_warning(tables):
     first, second = ((predicted[test.labels == name] == name).mean() for name in test.classes)
     last = notes_on_rows(debiaser, test)[-1]
     assert last.kind == "warning"
-    assert last.text.startswith("Kept on the fitted rows, but not on these: COBias at most 2 points (")
+    assert last.text.startswith("Satisfied on the fitted rows, but not on these: COBias at most 2 points (")
     reached = float(re.search(r"\((.*) is reached", last.text)[1])
     assert reached == pytest.approx(100 * abs(first - second), abs=0.05)
     assert reached > 2

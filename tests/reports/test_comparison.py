@@ -160,8 +160,8 @@ def test_a_method_that_fails_is_a_row_with_its_reason(tables):
     for page in (comparison_markdown(compared, "t"), comparison_html(compared, "t")):
         assert "no answer" in page
     notes = compare(*tables, ["texts", "states", "uncorrected"], n_resamples=5)["note"]
-    assert notes["TF-IDF logistic regression"].startswith("failed: it reads the texts")
-    assert "asks the model" in notes["linear probe"]
+    assert notes["TF-IDF logistic regression"].startswith("failed: it needs the texts")
+    assert "needs the model" in notes["linear probe"]
     alone = compare_tables([tables], methods, against="broken", n_resamples=20)
     assert alone.frames["table 1"]["accuracy_difference"].isna().all()
     assert not any("difference" in section.title for section in sections(alone))
@@ -228,7 +228,7 @@ def test_several_tables_have_means_deviations_and_one_file():
     assert whole["table"].tolist() == ["one"] * 3 + ["two"] * 3 + ["mean"] * 3
     titles = [section.title for section in sections(compared)]
     assert titles[0] == "Mean of 2 tables, with deviation"
-    assert compared.verdict[0].startswith("In the mean of 2 tables, ")
+    assert compared.verdict[0].startswith("On average over 2 tables, ")
     for name, frame in frames.items():
         assert (
             compared.verdicts[name]
@@ -309,7 +309,7 @@ def test_a_class_without_test_rows_is_said():
     opt = ProbabilityTable([[0.6, 0.4], [0.3, 0.7]] * 20, [0, 1] * 20, ids=[f"o{i}" for i in range(40)])
     test = ProbabilityTable([[0.55, 0.45]] * 5, [0] * 5, ids=[f"t{i}" for i in range(5)])
     compared = compare_tables([(opt, test)], ["uncorrected", "weight"], settings=QUICK, n_resamples=20)
-    assert any(note.startswith("No test row of 1 in table 1") for note in compared.notes)
+    assert any(note.startswith("No test rows of 1 in table 1") for note in compared.notes)
     assert compared.frames["table 1"].loc["uncorrected", "accuracy"] == 1
     comparison_html(compared, "t")
 
@@ -349,7 +349,7 @@ def test_the_page_lists_every_row_and_its_python_runs(capsys):
         assert f"| `{method.key}` | {method.name} | {method.needs} | " in page
     (block,) = re.findall(r"^```python\n(.*?)^```", page, re.M | re.S)
     exec(compile(block, "compare.md", "exec"), {})
-    assert "In the mean of 2 tables, highest accuracy: " in capsys.readouterr().out
+    assert "On average over 2 tables, highest accuracy: " in capsys.readouterr().out
 
 
 class Stopped(MajorityClass):

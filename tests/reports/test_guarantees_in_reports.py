@@ -37,7 +37,7 @@ def test_every_page_has_each_sentence_and_every_bound(fitted_on_is_known, debias
     expected = certify(debiaser, test, confidence=0.9, opt=fitted_on)
     assert report.guarantee == expected
     for page in (words(report.to_html()), words(report.to_markdown())):
-        assert "Guaranteed on rows to come" in page
+        assert "Guaranteed on new rows" in page
         for sentence in [*expected.sentences(), NOT_THE_SAME]:
             assert sentence in page
 

@@ -186,7 +186,7 @@ def test_shared_rows_and_wrong_opt_tables_are_noticed():
     report = Report.from_debiaser(debiaser, test, fitted_on=opt)
     assert kinds_with(report, "share 50 of the 300 opt rows") == ["warning"]
     other = Report.from_debiaser(debiaser, test, fitted_on=table.take(slice(0, 200)))
-    assert kinds_with(other, "is not what the correction was fitted on") == ["warning"]
+    assert kinds_with(other, "is not the one that the correction was fitted on") == ["warning"]
     assert kinds_with(Report.from_debiaser(debiaser, test), "opt rows") == []
 
 

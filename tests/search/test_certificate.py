@@ -53,7 +53,7 @@ def test_the_placeholder_of_what_is_out_of_bounds_is_never_said(status, out, kno
     said = str(Certificate(status, RADIUS_OF[status], objective, lower, 10, 0.1, interrupted))
     assert said.startswith("proved: ")
     assert "1000" not in said
-    assert ("no choice keeps the bounds" in said) == bool(out and (known or status == "optimal"))
+    assert ("no choice satisfies the bounds" in said) == bool(out and (known or status == "optimal"))
     assert ("gap of 0.250000" in said) == (not out and status != "optimal")
     assert ("up to 2 classes" in said) == (status == "radius")
 

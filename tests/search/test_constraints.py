@@ -227,7 +227,7 @@ def test_predictions_keep_the_bounds(kind, rows):
 def test_out_of_bounds_is_said_everywhere_and_no_placeholder_is_shown(rows, tmp_path):
     X, y = rows
     debiaser = EnsembleDebiaser(n_starts=2, objective=Constrained(0.05, 0.99))
-    with pytest.warns(UserWarning, match="no choice of corrections keeps all bounds") as caught:
+    with pytest.warns(UserWarning, match="no choice of corrections satisfies all bounds") as caught:
         debiaser.fit(X, y)
     assert not debiaser.feasible_
     assert debiaser.improved_

@@ -126,7 +126,7 @@ def check_class_sentence(text, k, rows):
     if one.claims("no labelled row belongs to it, so nothing is known about it, and ", "no labelled row"):
         assert belong == 0
     one.claims("now ", "now")
-    if one.claims("every row is predicted as it", "always predicted"):
+    if one.claims("it is predicted for every row", "always predicted"):
         assert after == rows.n
     elif one.claims("it is never predicted", "never predicted"):
         assert after == 0

@@ -53,7 +53,7 @@ def test_an_order_that_no_one_stated_is_refused_where_it_is_surely_another(label
 def test_a_stated_order_and_a_weak_finding_are_warned_of():
     probabilities, y = model()
     shifted = probabilities[:, [1, 0, 2, 3]]
-    expected = r"\['b', 'a', 'c', 'd'\] in place of \['a', 'b', 'c', 'd'\]"
+    expected = r"\['b', 'a', 'c', 'd'\] instead of \['a', 'b', 'c', 'd'\]"
     with pytest.warns(ColumnOrderWarning, match=expected):
         fit(shifted, NAMES[y], classes=NAMES)
     with pytest.warns(ColumnOrderWarning, match=expected):

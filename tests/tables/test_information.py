@@ -41,7 +41,7 @@ def test_rows_that_differ_by_what_float32_rounds_are_refused(debiaser, scale):
 def test_rows_of_which_half_are_the_same_are_named():
     values = RNG.dirichlet([1, 1, 1], size=60)
     values[20:55] = [0.7, 0.2, 0.1]
-    with pytest.warns(UserWarning, match="35 of 60 rows are the same, and so get one class: a 0.7"):
+    with pytest.warns(UserWarning, match="35 of 60 rows are the same, and so get the same class: a 0.7"):
         WeightDebiaser(n_starts=1).fit(frame(values), Y)
 
 

@@ -17,14 +17,16 @@ if TYPE_CHECKING:
 
 def bench_engine(
     task: Annotated[
-        str, typer.Argument(help="A task whose prompts are asked, or a TOML file of your own.")
+        str, typer.Argument(help="Task whose prompts are used: a name or your own TOML file.")
     ] = "trec",
     *,
-    split: Annotated[str, typer.Option(help="Which rows of the task.")] = "opt",
-    data: Annotated[Path | None, typer.Option(help="Rows from this file instead.")] = None,
-    prompts: Annotated[int, typer.Option(min=1, help="Prompts to ask.")] = 200,
-    shots: Annotated[int, typer.Option(min=0, help="Solved examples in each prompt.")] = 1,
-    rounds: Annotated[int, typer.Option(min=1, help="Timed passes, after one that is not timed.")] = 3,
+    split: Annotated[str, typer.Option(help="Split of the task.")] = "opt",
+    data: Annotated[Path | None, typer.Option(help="Read the rows from this file instead.")] = None,
+    prompts: Annotated[int, typer.Option(min=1, help="Number of prompts.")] = 200,
+    shots: Annotated[int, typer.Option(min=0, help="Number of solved examples in each prompt.")] = 1,
+    rounds: Annotated[
+        int, typer.Option(min=1, help="Number of timed passes, after one that is not timed.")
+    ] = 3,
     seed: Seed = 0,
     engine: Annotated[
         EngineSettings,
@@ -33,12 +35,12 @@ def bench_engine(
             *("adapter", "context_length", "base_url", "style", "concurrency"),
         ),
     ],
-    out: Annotated[Path | None, typer.Option(help="Write all figures as JSON, too.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Also write all figures to this file, as JSON.")] = None,
 ) -> None:
-    """Measure an engine: prompts and tokens a second, padding, memory, and the share of the peak.
+    """Benchmark an engine: prompts and tokens per second, padding, memory, and share of the peak.
 
-    The peak is that of plain matrix products of the model's widths, on this machine, in the same run. A
-    server is asked every prompt anew, and counts that.
+    The peak is the speed of plain matrix products of the model's widths, on this machine, in the same run.
+    A server gets every prompt again in each pass, and counts it each time.
 
     Example: debias bench-engine agnews --prompts 200 --dtype bfloat16
     """
@@ -89,17 +91,17 @@ def figures(speed: "EngineSpeed") -> list[tuple[str, str]]:
     """
     rows = [
         ("prompts per second", f"{speed.prompts_per_second:,.1f}"),
-        ("seconds of a pass", f"{speed.seconds:.2f} ({speed.fastest:.2f} to {speed.slowest:.2f})"),
+        ("seconds per pass", f"{speed.seconds:.2f} ({speed.fastest:.2f} to {speed.slowest:.2f})"),
     ]
     if speed.tokens_per_second is not None:
-        rows.append(("tokens of prompts per second", f"{speed.tokens_per_second:,.0f}"))
+        rows.append(("prompt tokens per second", f"{speed.tokens_per_second:,.0f}"))
     if speed.token_counts is not None and speed.padding is not None and speed.prompt_tokens is not None:
         share = speed.token_counts.tokens / speed.prompt_tokens
-        rows.append(("tokens computed, of those of prompts", f"{share:.1%}"))
-        rows.append(("padding, of what was computed", f"{speed.padding:.1%}"))
+        rows.append(("tokens computed, share of prompt tokens", f"{share:.1%}"))
+        rows.append(("padding, share of computed tokens", f"{speed.padding:.1%}"))
     if speed.achieved is not None and speed.peak is not None and speed.share_of_peak is not None:
-        rows.append(("arithmetic of the model's matrices", f"{speed.achieved:,.0f} GFLOP/s"))
-        rows.append(("plain matrix products here", f"{speed.peak:,.0f} GFLOP/s"))
+        rows.append(("speed of the model's matrix products", f"{speed.achieved:,.0f} GFLOP/s"))
+        rows.append(("speed of plain matrix products", f"{speed.peak:,.0f} GFLOP/s"))
         rows.append(("share of that peak", f"{speed.share_of_peak:.1%}"))
-    rows.append(("greatest memory", f"{speed.memory:,.0f} MB"))
+    rows.append(("peak memory", f"{speed.memory:,.0f} MB"))
     return rows

@@ -38,15 +38,18 @@ PER_CLASS = "per-class"
 class RowOptions(Settings):
     """Which rows are asked about, and where their solved examples come from."""
 
-    split: str = setting("opt", "Which rows of the task.")
+    split: str = setting("opt", "Split of the task.")
     data: Path | None = setting(
         None,
-        "Rows from this file instead: .csv, .tsv, .json, .jsonl, .parquet or .arrow; or a folder of them.",
+        "Read the rows from this file instead (.csv, .tsv, .json, .jsonl, .parquet or .arrow), or from a "
+        "folder of such files.",
     )
-    shots_split: str = setting("opt", "Split the examples are drawn from; drawn rows leave it.")
-    shots_data: Path | None = setting(None, "File the examples are drawn from instead.")
-    limit: int | None = setting(None, "Rows to take at random; all by default.")
-    unlabelled: bool = setting(False, "The rows have no labels, though the task names their column.")
+    shots_split: str = setting(
+        "opt", "Split from which the examples are drawn; drawn rows are removed from it."
+    )
+    shots_data: Path | None = setting(None, "Draw the examples from this file instead.")
+    limit: int | None = setting(None, "Number of rows to sample; all by default.")
+    unlabelled: bool = setting(False, "The rows have no labels, although the task names a label column.")
     labels: str | None = LABELS
 
 
@@ -55,7 +58,7 @@ def collect(
         list[str],
         typer.Argument(
             metavar="TASK",
-            help="agnews, dbpedia, ddi, pubmedqa, rte, sst5, trec, or a TOML file of your own; or several.",
+            help="agnews, dbpedia, ddi, pubmedqa, rte, sst5, trec, or your own TOML file; one or more.",
         ),
     ],
     *,
@@ -64,43 +67,46 @@ def collect(
         list[str] | None,
         typer.Option(
             metavar="N|per-class,...",
-            help="Solved examples in the prompt: N, or one per class; 1 by default. Several, with commas: a "
-            "table each.",
+            help="Number of solved examples in the prompt, or per-class for one of each class; 1 by "
+            "default. Several values, separated by commas, give one table each.",
         ),
     ] = None,
     seed: Seed = 0,
     seeds: Annotated[
         list[str] | None,
-        typer.Option(metavar="N,...", help="Several seeds, with commas: a table each, zero-shot once."),
+        typer.Option(
+            metavar="N,...",
+            help="Several seeds, separated by commas, one table each; zero-shot tables are collected once.",
+        ),
     ] = None,
     out: Annotated[
         Path | None,
         typer.Option(
-            help="Where to write the table; SPLIT.parquet by default. For several tables a folder; the "
+            help="Where to write the table; SPLIT.parquet by default. For several tables, a folder; the "
             "current one by default."
         ),
     ] = None,
     collection: Annotated[CollectionSettings, Only("too_long", "keep")],
     reuse: Annotated[
         list[Path] | None,
-        typer.Option(help="A table, or folder of tables, whose answers are used too; repeatable."),
+        typer.Option(help="A table, or a folder of tables, whose answers are reused; may be repeated."),
     ] = None,
     shard: Annotated[
         str | None,
         typer.Option(
             metavar="I/N",
-            help="Collect one part of N, on this machine; debias merge makes one table of all parts.",
+            help="Collect part I of N on this machine; debias merge combines the parts into one table.",
         ),
     ] = None,
     votes: VoteSettings,
     engine: EngineSettings,
     cluster: RaySettings,
 ) -> None:
-    """Collect the class probabilities that a model gives to texts.
+    """Collect the class probabilities that a model assigns to texts.
 
-    A table is collected once; everything after it runs without the model. Stopped by Ctrl-C, a full
-    disk or a crash, the same command resumes where it stopped; no prompt is sent twice, and a finished
-    table is read back, not collected again.
+    A table is collected once; everything after that runs without the model. After Ctrl-C, a full disk or
+    a crash, rerun the same command to resume where it stopped: no prompt is sent twice, and a complete
+    table is read, not collected again.
 
     Example: debias collect agnews --split opt --shots per-class --limit 1000 --out opt.parquet
 
@@ -118,7 +124,7 @@ def collect(
     chosen = [seed] if seeds is None else [_number("seeds", word) for word in _words(seeds)]
     if seeds is not None and seed != 0:
         raise ParameterError(
-            f"{param('seed')} and {param('seeds')} exclude each other",
+            f"{param('seed')} cannot be combined with {param('seeds')}",
             parameter="seeds",
             received=chosen,
             fix="omit one of them",
@@ -143,10 +149,10 @@ def collect(
         check_output(target, (".parquet",), is_tried=False)
         if shard is not None and cluster.ray is not None:
             raise ParameterError(
-                f"{param('shard')} and {param('ray')} exclude each other",
+                f"{param('shard')} cannot be combined with {param('ray')}",
                 parameter="ray",
                 received=cluster.ray,
-                fix="omit one of them: a cluster deals the chunks to its workers itself",
+                fix="omit one of them: a cluster distributes the chunks among its workers itself",
             )
         _collect_one((engine, cluster), tasks[0], rows, n_shots[0], seed, how, target)
     elif shard is not None:
@@ -154,7 +160,7 @@ def collect(
             "shards are parts of one table, and this command makes several",
             parameter="shard",
             received=shard,
-            fix=f"give one task, one number of {param('shots')} and one {param('seed')}",
+            fix=f"pass one task, one value of {param('shots')} and one {param('seed')}",
         )
     else:
         _collect_several((engine, cluster), tasks, rows, n_shots, chosen, how, out or Path())
@@ -206,7 +212,7 @@ def _collect_one(
     prompts["shard"] = how.shard
     finished = read_finished(**prompts, request=request, keep=how.keep)
     if finished is not None:
-        say_at_once(f"{target} is finished: it is read back, and no model is asked.")
+        say_at_once(f"{target} is already complete: it was read, and the model was not used.")
         print_lines(_described(finished, target, how))
         return
     RunFolder.beside(followed(target)).try_out()
@@ -251,7 +257,7 @@ def _collect_several(
     request = engine_request(settings[0]) | _votes_request(how)
     finished = read_planned(planned, request=request, too_long=how.too_long, keep=how.keep)
     if finished is not None:
-        say_at_once("All tables are finished: they are read back, and no model is asked.")
+        say_at_once("All tables are already complete: they were read, and the model was not used.")
         print_tables(finished, folder)
         return
     with open_engine_or_cluster(*settings) as engine:

@@ -20,9 +20,8 @@ def merge(
 ) -> None:
     """Merge the shards that debias collect --shard wrote into one table.
 
-    The table is the one, byte by byte, that a single run makes. A shard or a row that is missing or there
-    twice is refused and named, and so are shards that were made with other settings, of other rows or by
-    another model.
+    The table is byte for byte the one that a single run writes. Missing or duplicate shards and rows are
+    reported as errors, as are shards made with different settings, rows or models.
 
     Example: debias merge part-1.parquet part-2.parquet part-3.parquet part-4.parquet --out opt.parquet
     """

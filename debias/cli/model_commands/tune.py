@@ -37,13 +37,15 @@ WAYS = ("zero-shot", "correction alone", "tuned", "tuned + correction")
 class TuneRows(Settings):
     """Labelled rows, and held-out rows to judge on."""
 
-    data: Path | None = setting(None, "Labelled rows from this file; the opt split of the task by default.")
+    data: Path | None = setting(None, "File of labelled rows; the opt split of the task by default.")
     test_data: Path | None = setting(
-        None, "Held-out rows from this file. By default the task's test split, or 30 % of the labelled rows."
+        None, "File of held-out rows; by default the test split of the task, or 30 % of the labelled rows."
     )
-    limit: int | None = setting(None, "Labelled rows to take at random; all by default.", least=1)
-    test_limit: int | None = setting(None, "Held-out rows to take at random; all by default.", least=1)
-    shots: int = setting(0, "Solved examples in the prompt; drawn rows leave the labelled ones.", least=0)
+    limit: int | None = setting(None, "Number of labelled rows to sample; all by default.", least=1)
+    test_limit: int | None = setting(None, "Number of held-out rows to sample; all by default.", least=1)
+    shots: int = setting(
+        0, "Number of solved examples in the prompt; drawn rows are removed from the labelled ones.", least=0
+    )
     labels: str | None = LABELS
 
 
@@ -51,14 +53,16 @@ class TuneRows(Settings):
 class TuneOptions(Settings):
     """What is trained, and what the correction gets."""
 
-    balanced: bool = setting(False, "Let each class count alike in the loss, however many rows it has.")
+    balanced: bool = setting(
+        False, "Give every class the same weight in the loss, regardless of its number of rows."
+    )
     lora_rank: int | None = setting(
-        None, "Train a LoRA adapter of this rank; all weights by default.", least=1
+        None, "Train a LoRA adapter of this rank; by default, all weights are trained.", least=1
     )
     correction_share: float = setting(
-        0.3, "Share of the labelled rows that only the correction sees.", above=0, most=0.9
+        0.3, "Share of the labelled rows reserved for the correction.", above=0, most=0.9
     )
-    save_model: bool = setting(False, "Write the trained model, or its adapter, into the folder model.")
+    save_model: bool = setting(False, "Save the trained model, or its adapter, to the folder 'model'.")
 
 
 class Divided(NamedTuple):
@@ -71,25 +75,23 @@ class Divided(NamedTuple):
 
 
 def tune(
-    task: Annotated[
-        str, typer.Argument(metavar="TASK", help="A task such as sst5, or a TOML file of your own.")
-    ],
+    task: Annotated[str, typer.Argument(metavar="TASK", help="A task such as sst5, or your own TOML file.")],
     *,
     rows: TuneRows,
     out: Annotated[
-        Path, typer.Option(help="Folder of the run: its steps, tables, corrections and the report.")
+        Path, typer.Option(help="Output folder for the steps, tables, corrections and report.")
     ] = Path("tuned"),
     training: ZerothOrderSettings,
     how: TuneOptions,
     method: MethodOption = Method.auto,
     engine: Annotated[EngineSettings, Only("model", "tokenizer", "scoring", "device", "batch_tokens")],
 ) -> None:
-    """Train a prompted classifier without gradients, and correct it: one report over both.
+    """Train a prompted classifier without gradients and correct it, with one report on both.
 
-    Two forward passes a step, in the memory of inference: cross-entropy over the labels, by MeZO or Sparse
-    MeZO, of which --sparsity is the share of the weights NOT touched. The correction is fitted on labelled
-    rows that were not trained. Stopped by Ctrl-C or a crash, the same command resumes at the step it had
-    reached; with more --steps it goes further.
+    Each step takes two forward passes and no more memory than inference. The loss is the cross-entropy
+    over the labels; the optimizer is MeZO or Sparse MeZO, whose --sparsity is the share of the weights NOT
+    changed. The correction is fitted on labelled rows that were not used for training. After Ctrl-C or a
+    crash, rerun the same command to resume at the last step; pass more --steps to train further.
 
     Example: debias tune sst5 --optimizer sparse-mezo --steps 500 --limit 1000 --out tuned
 
@@ -103,7 +105,7 @@ def tune(
     divided = divide(chosen, rows, how.correction_share, training.seed)
     make_folder(out)
     model = _open(engine, how, training.seed)
-    with keeping(f"the steps so far are kept in {out}; rerun the same command to resume"):
+    with keeping(f"the steps so far were saved to {out}; rerun the same command to resume"):
         trained = _training(model, chosen, divided, training, how, out)
         before = _tables(model, chosen, divided, out, "untuned", every=True)
         _train(trained)
@@ -160,15 +162,13 @@ def divide(task: Any, rows: TuneRows, share: float, seed: int) -> Divided:
         )
     n_correcting = round(share * len(order))
     if labelled.labels is None or test.labels is None:
-        raise ParameterError(
-            "rows have no labels", parameter="data", fix="name files whose rows are labelled"
-        )
+        raise ParameterError("rows have no labels", parameter="data", fix="pass files with labelled rows")
     if min(n_correcting, len(order) - n_correcting, len(test.texts)) < 1:
         raise ParameterError(
-            f"{len(labelled.texts)} labelled rows are too few to train, to correct and to judge on",
+            f"{len(labelled.texts)} labelled rows are too few for training, correction and evaluation",
             parameter="limit",
             received=len(labelled.texts),
-            fix=f"give more rows, or {param('test_data')}",
+            fix=f"pass more rows, or {param('test_data')}",
         )
     return Divided(labelled, sorted(order[n_correcting:]), sorted(order[:n_correcting]), test)
 
@@ -185,7 +185,7 @@ def _check_apart(labelled: "Sequence[str]", test: "Sequence[str]") -> None:
             f" held-out row {shared[0][0]}, and labelled row {shared[0][1]}",
             parameter="test_data",
             received=[row for row, _ in shared],
-            fix="name rows that are neither trained nor corrected on",
+            fix="pass rows that are used for neither training nor correction",
         )
 
 
@@ -194,7 +194,7 @@ def _open(settings: EngineSettings, how: TuneOptions, seed: int) -> "Transformer
     from debias.inference.models.new_adapter import with_seeded_adapter
     from debias.inference.transformers.transformers_engine import TransformersEngine
 
-    say_at_once(f"loading {settings.model} in float32, in which small steps do not vanish ...")
+    say_at_once(f"loading {settings.model} in float32, so that small steps are not lost to rounding ...")
     given: dict[str, Any] = {"scoring": settings.scoring, "max_batch_tokens": settings.batch_tokens}
     engine = TransformersEngine(
         settings.model, settings.tokenizer, dtype="float32", device=settings.device, **given
@@ -264,8 +264,8 @@ def _train(training: "ClassTraining") -> None:
     settings, begun = training.settings, training.begin()
     part = training.training.running.part
     say_at_once(
-        f"{settings.optimizer} on {part.n_weights:,} weights, learning rate {training.rate:.3g};"
-        f" {settings.untouched:.0%} of the weights are not touched"
+        f"{settings.optimizer} on {part.n_weights:,} weights, learning rate {training.rate:.3g}; "
+        f"{settings.untouched:.0%} of the weights are left untouched"
         + (f"; resuming at step {begun:,}" if begun else "")
     )
     with counted_progress("steps", max(settings.steps - begun, 0)) as advance:

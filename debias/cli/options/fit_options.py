@@ -47,20 +47,20 @@ class Method(StrEnum):
 FamilyMethodOption = Annotated[
     FamilyMethod,
     typer.Option(
-        help="Weights (DNIP), fuzzy memberships (FuRud), either per class (DCS), or wide: weights from 1 "
-        "to 1/1000 with slopes, and memberships that never fall."
+        help="weight: weights (DNIP); fuzzy: fuzzy memberships (FuRud); ensemble: either of them for each "
+        "class (DCS); wide: weights from 1 to 1/1000 with slopes, and memberships that never decrease."
     ),
 ]
 MethodOption = Annotated[
     Method,
     typer.Option(
         help="auto: the simplest method within one standard error of the best on held-out rows; batch: "
-        "calibration without labels; weight (DNIP), fuzzy (FuRud), ensemble (DCS) or wide: a function per "
-        "class; log-bias: a factor per class; vector or calibrated: a learnt map of log-probabilities, "
-        "then a factor per class."
+        "calibration without labels; weight (DNIP), fuzzy (FuRud), ensemble (DCS) or wide: a function "
+        "per class; log-bias: a factor per class; vector or calibrated: a learnt map of "
+        "log-probabilities, then a factor per class."
     ),
 ]
-WeightSteps = Annotated[int, typer.Option(help="Steps of the weight scale.")]
+WeightSteps = Annotated[int, typer.Option(help="Number of steps in the weight scale.")]
 
 
 @dataclass(frozen=True)
@@ -69,13 +69,15 @@ class SearchOptions(SearchSettings):
 
     search: str = setting(
         "auto",
-        "auto: a descent, then the best proof that a fixed amount of work allows; exact: until the optimum "
-        "is proved; enumerate: every choice; descent: no proof; or a published schedule as a baseline: "
-        "annealing-3/6, annealing-150/300.",
+        "auto: a descent, then the best proof that a fixed amount of work allows; exact: search until the "
+        "optimum is proved; enumerate: evaluate every choice; descent: no proof; or a published schedule as "
+        "a baseline: annealing-3/6, annealing-150/300.",
         metavar="NAME",
         one_of=SEARCHES,
     )
-    n_jobs: int | None = setting(-1, "Threads; -1 for all cores. The answer is the same.", option="--jobs")
+    n_jobs: int | None = setting(
+        -1, "Number of threads; -1 uses all cores. The result does not depend on it.", option="--jobs"
+    )
 
 
 @dataclass(frozen=True)
@@ -87,20 +89,23 @@ class WeightOptions(Settings):
         None, "Weight of COBias, the mean gap between two class accuracies; 1 by default."
     )
     pmi: float | None = setting(
-        None, "Weight of the mutual information of prediction and label; 0.2 by default."
+        None, "Weight of the mutual information between prediction and label; 0.2 by default."
     )
-    smoothing: float | None = setting(None, "Smoothing of counts in that information; 4000 by default.")
+    smoothing: float | None = setting(
+        None, "Smoothing of the counts in the mutual information; 4000 by default."
+    )
 
     worst_class: float | None = setting(
-        None, "Weight of the error of the worst class, 1 less its accuracy; 0 by default."
+        None, "Weight of the error of the worst class (1 minus its accuracy); 0 by default."
     )
     balanced_error: float | None = setting(
-        None, "Weight of the mean error of the classes, 1 less the balanced accuracy; 0 by default."
+        None, "Weight of the mean error of the classes (1 minus the balanced accuracy); 0 by default."
     )
-    macro_f1: float | None = setting(None, "Weight of what the macro F1 lacks of 1; 0 by default.")
+    macro_f1: float | None = setting(None, "Weight of 1 minus the macro F1; 0 by default.")
     costs: Path | None = setting(
         None,
-        'What mistakes cost, added per row: JSON by label, {"true": {"predicted": cost}}; others cost 0.',
+        'Costs of mistakes, added per row: JSON by label, {"true": {"predicted": cost}}; mistakes not '
+        "listed cost 0.",
         metavar="FILE",
     )
 
@@ -116,25 +121,26 @@ class BoundOptions(Settings):
 
     max_cobias: float | None = setting(
         None,
-        "Bound: COBias at most this, 0.1 for 10 points. Without weights, the error is minimised.",
+        "Bound: COBias is at most this (0.1 is 10 points). If no weights are given, the error is minimised.",
         metavar="SHARE",
     )
     min_accuracy: str | None = setting(
         None,
-        'Bound: accuracy at least this, or "uncorrected". Alone, without weights, COBias is minimised.',
+        'Bound: accuracy is at least this, or at least that of the "uncorrected" model. If it is the only '
+        "bound and no weights are given, COBias is minimised.",
         metavar="SHARE",
     )
     min_class_accuracy: float | None = setting(
-        None, "Bound: accuracy of every class at least this.", metavar="SHARE"
+        None, "Bound: the accuracy of every class is at least this.", metavar="SHARE"
     )
 
     no_class_worse_than: str | None = setting(
         None,
-        'Bound: no class less accurate than the "uncorrected" model, or than "batch" calibration.',
+        'Bound: no class is less accurate than with the "uncorrected" model, or with "batch" calibration.',
         metavar="MODEL",
     )
     margin: float | None = setting(
-        None, "By how much a class may be less accurate all the same.", metavar="SHARE"
+        None, "Tolerance of --no-class-worse-than: how much less accurate a class may be.", metavar="SHARE"
     )
 
     def given(self) -> dict[str, float | str]:

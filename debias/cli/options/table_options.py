@@ -18,18 +18,18 @@ if TYPE_CHECKING:
     from debias.tables.table import ProbabilityTable
 
 TABLE_HELP = (
-    "Table of class probabilities: Parquet, CSV, JSON, published text format, saved answers of a server, "
-    "or samples of lm-evaluation-harness."
+    "Table of class probabilities: Parquet, CSV, JSON, the published text format, saved server answers, or "
+    "lm-evaluation-harness samples."
 )
 
 CorrectionFile = Annotated[Path, typer.Option(help="Correction that `debias fit` wrote.")]
-Seed = Annotated[int, typer.Option(min=0, max=2**32 - 1, help="Seed of everything random.")]
+Seed = Annotated[int, typer.Option(min=0, max=2**32 - 1, help="Random seed.")]
 Level = Annotated[float, typer.Option(help="Confidence level of the intervals.")]
-Resamples = Annotated[int, typer.Option(help="Bootstrap resamples.")]
+Resamples = Annotated[int, typer.Option(help="Number of bootstrap resamples.")]
 LABELS = setting(
     None,
-    "What labels are, where numbers could be both: name, of a class (0 and 1 for False and True, too), or "
-    "position from 0, of a class as the file or the task orders them.",
+    "How to read labels that are numbers, where both readings are possible: name (class names; 0 and 1 may "
+    "also stand for False and True) or position (counted from 0, in the class order of the file or task).",
     one_of=("name", "position"),
     metavar="name|position",
 )
@@ -46,8 +46,8 @@ class TableOptions(Settings):
 
     classes: str | None = setting(
         None,
-        "Class names in column order, for files that hold none; else the columns that are classes. Quote a "
-        "name that holds a comma.",
+        "Class names in column order, for files without class names; otherwise, the columns to use as "
+        "classes. Quote a name that contains a comma.",
         metavar="NAME,NAME,...",
     )
     format: str | None = setting(
@@ -57,18 +57,18 @@ class TableOptions(Settings):
     )
     labels: str | None = LABELS
     normalise: bool = setting(False, "Divide each row by its sum.")
-    id_column: str | None = _reading("Column that holds the ids.")
-    label_column: str | None = _reading("Column that holds the labels.")
-    text_column: str | None = _reading("Column that holds the texts.")
-    label_mass_column: str | None = _reading("Column that holds the label mass.")
-    delimiter: str | None = _reading("What stands between two columns of a CSV file.", "CHARACTER")
-    decimal: str | None = _reading("Decimal point or comma of a CSV file: '.' or ','.", "CHARACTER")
-    encoding: str | None = _reading("Encoding of a file of text, such as latin-1.")
-    text_field: str | None = _reading("Field of the documents of lm-evaluation-harness that holds the text.")
+    id_column: str | None = _reading("Column with the ids.")
+    label_column: str | None = _reading("Column with the labels.")
+    text_column: str | None = _reading("Column with the texts.")
+    label_mass_column: str | None = _reading("Column with the label mass.")
+    delimiter: str | None = _reading("Column separator of a CSV file.", "CHARACTER")
+    decimal: str | None = _reading("Decimal separator of a CSV file: '.' or ','.", "CHARACTER")
+    encoding: str | None = _reading("Encoding of a text file, such as latin-1.")
+    text_field: str | None = _reading("Field of lm-evaluation-harness documents that contains the text.")
     targets: str | None = _reading(
-        "Whether the targets of lm-evaluation-harness are an index or a choice.", "index|choice"
+        "Whether lm-evaluation-harness targets are indices or choices.", "index|choice"
     )
-    filter: str | None = _reading("Filter of lm-evaluation-harness whose samples are read.")
+    filter: str | None = _reading("lm-evaluation-harness filter whose samples are read.")
 
     def read(self, path: Path, sum_to_one: bool = True) -> "ProbabilityTable":
         """Read a table, whose rows must sum to 1 where anything is computed from them.

@@ -31,13 +31,13 @@ class TuningOptions(Settings):
     )
     rule: str | None = setting(
         None,
-        "How they are ranked: accuracy-minus-cobias (the default), accuracy-cobias (published), "
+        "How the settings are ranked: accuracy-minus-cobias (the default), accuracy-cobias (published), "
         "balanced-accuracy, worst-class-accuracy, one-standard-error.",
         metavar="NAME",
     )
     cv: str | None = setting(
         None,
-        "Folds; 5 by default. holdout: the published 95 / 5 split.",
+        "Number of folds, 5 by default; holdout: the published 95 / 5 split.",
         metavar="N|holdout",
         option="--folds",
     )
@@ -95,7 +95,7 @@ def make_chooser(
     fixed = [name for name in (*weights.given(), *bounds.given()) if name not in smoothing]
     if fixed:
         raise ParameterError(
-            f"{param('choose_settings', True)} chooses the weights itself, within no bounds",
+            f"{param('choose_settings', True)} chooses the weights itself and accepts no bounds",
             parameter="choose_settings",
             received=True,
             fix=f"omit {', '.join(map(param, fixed))}",
@@ -141,7 +141,7 @@ def print_settings(debiaser: "EnsembleDebiaserCV") -> None:
     )
     print_lines(
         [
-            f"{debiaser.n_cv_evaluations_:,} choices were counted, each for all weights. Labels used: "
+            f"{debiaser.n_cv_evaluations_:,} choices were evaluated, each for all weights. Labels used: "
             f"{debiaser.n_labels_:,}, those of the held-out rows included."
         ]
     )

@@ -36,27 +36,29 @@ def describe_collection(table: "ProbabilityTable", path: Path) -> list[str]:
         which = (
             "All rows give" if n_even == len(table) else f"{n_even:,} of {counted(len(table), 'row')} give"
         )
-        lines.insert(0, f"{which} every class the same probability: they say nothing of the classes.")
+        lines.insert(
+            0, f"{which} every class the same probability: they carry no information about the classes."
+        )
     facts = table.metadata
     mass = facts.get("label_mass", {})
     if facts.get("votes"):
         lines += _describe_votes(facts["votes"], len(table))
     elif mass:
         lines.append(
-            f"The labels together got {percent(mass['mean'])} of the probability on average; "
+            f"Together, the labels got {percent(mass['mean'])} of the probability on average; "
             f"{counted(mass['rows_below'], 'row')} gave them less than {percent(mass['threshold'])}."
         )
     bounds = facts.get("bounds", {})
     if bounds.get("rows"):
         by_class = ", ".join(f"{name} {count:,}" for name, count in bounds["labels"].items())
         lines.append(
-            f"In {counted(bounds['rows'], 'row')} a label was not among the tokens that the server returns: "
-            f"its probability is an upper bound there (by class: {by_class})."
+            f"In {counted(bounds['rows'], 'row')}, a label was not among the tokens that the server "
+            f"returned: its probability is an upper bound there (by class: {by_class})."
         )
     if facts.get("truncated", {}).get("rows"):
-        lines.append(f"The text was shortened in {counted(facts['truncated']['rows'], 'row')}.")
+        lines.append(f"The text was truncated in {counted(facts['truncated']['rows'], 'row')}.")
     if facts.get("reused_rows"):
-        lines.append(f"Answers of other runs were used for {counted(facts['reused_rows'], 'row')}.")
+        lines.append(f"Answers from other runs were reused for {counted(facts['reused_rows'], 'row')}.")
     if table.labels is not None:
         accuracies = uncorrected_by_class(table)
         shares = ", ".join(f"{name} {percent(value)}" for name, value in accuracies.items())
@@ -87,7 +89,7 @@ def describe_shard(n_rows: int, path: Path) -> list[str]:
     of_all = counted(written.n_rows_of_all, "row")
     return [
         f"{path}: shard {written.shard}, {n_rows:,} of {of_all}.",
-        "It is no table yet: debias merge makes one of all shards.",
+        "This is not a table yet: combine all shards with debias merge.",
     ]
 
 
@@ -110,7 +112,7 @@ def _describe_votes(votes: Mapping[str, Any], n_rows: int) -> list[str]:
         )
     if votes["unmatched_texts"]:
         shown = ", ".join(f"{text!r} {count:,}" for text, count in list(votes["unmatched_texts"].items())[:5])
-        lines.append(f"The most frequent answers that match none: {shown}.")
+        lines.append(f"The most frequent answers that match no label: {shown}.")
     return lines
 
 

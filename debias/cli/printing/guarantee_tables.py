@@ -21,7 +21,7 @@ def print_guarantee(guarantee: "Guarantee", name: str) -> None:
     """
     from debias.guarantees.guarantee import HEADER, guarantee_cells
 
-    title = f"{name}: class accuracies guaranteed on rows to come, all with {100 * guarantee.confidence:g} %"
+    title = f"{name}: class accuracies guaranteed on new rows, all with {100 * guarantee.confidence:g} %"
     print_table(f"{title} confidence", HEADER, guarantee_cells(guarantee))
     print_lines(guarantee.sentences())
 
@@ -43,7 +43,7 @@ def print_seen(fitted: "FittedCorrection", confidence: float) -> None:
     try:
         print_lines([regret(fitted, confidence).sentence()])
     except ParameterError as error:
-        print_lines([f"How far the best choice may be is not guaranteed: {error.problem}."])
+        print_lines([f"The distance from the best choice is not guaranteed: {error.problem}."])
     print_lines(_describe_label_noise(fitted))
 
 
@@ -63,6 +63,6 @@ def _describe_label_noise(fitted: "FittedCorrection") -> list[str]:
         return []
     labels = f"{counted(n_wrong, 'label')} of the {counted(int(support.sum()), 'fitted row')}"
     return [
-        f"Proved of the fitted rows: whichever {labels} may be wrong, the objective of this choice is at "
+        f"Proved for the fitted rows: whichever {labels} may be wrong, the objective of this choice is at "
         f"most {math.ceil(1000 * distance) / 1000:.3f} above the best one with the true labels."
     ]

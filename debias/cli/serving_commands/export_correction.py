@@ -41,19 +41,21 @@ class LabelOptions(Settings):
 
     tokenizer: str | None = setting(
         None,
-        "For logit-bias: the model whose tokenizer it is, a folder, a .gguf file, or demo.",
+        "For logit-bias: the tokenizer, given as a model name, a folder, a .gguf file, or demo.",
         metavar="NAME",
     )
     task: str | None = setting(
         None,
-        "For logit-bias: the task that was collected, whose label words and prompt count; without it the "
-        "class names, after a space.",
+        "For logit-bias: the task that was collected, which defines the label words and the prompt; by "
+        "default the class names, after a space.",
     )
     in_chat: bool = setting(
-        False, "For logit-bias: label words begin an answer of a chat, without a space before them."
+        False, "For logit-bias: label words start a chat answer, without a leading space."
     )
     only_labels: bool = setting(
-        False, "For logit-bias: raise all labels as far as servers allow, so that nothing else is answered."
+        False,
+        "For logit-bias: raise all labels as far as servers allow, so that the model answers with "
+        "nothing else.",
     )
 
     def refuse_without(self, target: Target) -> None:
@@ -69,7 +71,7 @@ class LabelOptions(Settings):
         for name in ("tokenizer", "task", "in_chat", "only_labels"):
             if getattr(self, name):
                 raise ParameterError(
-                    f"{param(name)} is for {param('to', 'logit-bias')}",
+                    f"{param(name)} requires {param('to', 'logit-bias')}",
                     parameter=name,
                     received=getattr(self, name),
                     fix="omit it",
@@ -82,9 +84,9 @@ def export(
     to: Annotated[
         Target,
         typer.Option(
-            help="logit-bias: JSON of token ids and biases, for any server that takes logit_bias; onnx: a "
-            "graph of standard operators; mlflow: a pyfunc model as code; table: all numbers as JSON, for a "
-            "reader in another language."
+            help="logit-bias: JSON of token ids and biases, for any server that accepts logit_bias; onnx: a "
+            "graph of standard operators; mlflow: a pyfunc model as code; table: all numbers as JSON, "
+            "for use in other languages."
         ),
     ],
     out: Annotated[
@@ -96,10 +98,10 @@ def export(
     ] = None,
     tokens: LabelOptions,
 ) -> None:
-    """Export a correction to where the model is served.
+    """Export a correction for use where the model is served.
 
-    ONNX, MLflow and the table give every row the label that `debias apply` gives. A logit bias does so for
-    corrections that only weigh classes: debias fit --weights-only makes one.
+    ONNX, MLflow and the table give every row the same label as `debias apply`. A logit bias does so only for
+    corrections made of class weights, such as those of debias fit --weights-only.
 
     Example: debias export correction.json --to onnx
 
@@ -169,9 +171,9 @@ def _label_tokens(classes: Sequence[object], tokens: LabelOptions) -> list[Seque
         if set(by_name) != set(names):
             raise ParameterError(
                 parameter="task",
-                allowed=f"a task of the classes {names}",
+                allowed=f"a task with the classes {names}",
                 received=list(by_name),
-                fix="name the task that was collected",
+                fix="pass the task that was collected",
             )
         prompt, words = task.prompt("text"), [by_name[name] for name in names]
     if tokens.in_chat:

@@ -15,12 +15,12 @@ if TYPE_CHECKING:
 def show(
     correction: Annotated[Path, typer.Argument(help="Correction that `debias fit` wrote.")],
     *,
-    as_json: Annotated[bool, typer.Option("--json", help="Print the card as JSON, for programs.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the card as JSON.")] = False,
 ) -> None:
-    """Show the card of a correction: model, prompt, rows, what each class gets, what holds and how surely.
+    """Show the card of a correction: model, prompt, rows, the correction of each class, and what holds.
 
-    It reads the file alone. What is proved is about the rows that it was fitted on; what is guaranteed is
-    about rows to come, and is there once `debias certify` has written it.
+    Only the file is read. What is proved holds for the fitted rows; what is guaranteed holds for new rows,
+    and is available once `debias certify` has written it.
 
     Example: debias show correction.json
     """
@@ -48,8 +48,8 @@ def print_card(card: "CorrectionCard", name: str) -> None:
     print_lines([card.summary, ""])
     print_lines([f"{fact}: {value}" for fact, value in card.facts])
     print_table(f"{name}: what each class gets", HEADER, card.classes, n_names=2)
-    print_lines([f"Proved, of the fitted rows: {card.proved}.", ""])
+    print_lines([f"Proved for the fitted rows: {card.proved}.", ""])
     guaranteed = card.guaranteed.removesuffix(".")
-    print_lines([f"On rows to come: {guaranteed}.", *(["", card.near_ties] if card.near_ties else []), ""])
+    print_lines([f"On new rows: {guaranteed}.", *(["", card.near_ties] if card.near_ties else []), ""])
     print_lines(["Fit it again:"])
     print_lines(card.refit, bullet="- ")

@@ -127,6 +127,6 @@ def _figure_class() -> type["Figure"]:
     except ImportError as error:
         raise MissingDependencyError(
             f"plots need matplotlib, which cannot be imported ({error})",
-            fix="run: pip install matplotlib, or write the report as .md, which has no plots",
+            fix="run: pip install matplotlib, or write the report as .md, which contains no plots",
         ) from error
     return Figure

@@ -46,7 +46,7 @@ def domain_context_inputs(texts: Sequence[str], n_inputs: int = 20, seed: int = 
     """
     words = [word for text in texts for word in text.split()]
     if not words:
-        raise ParameterError(parameter="texts", allowed="texts with words", received=list(texts))
+        raise ParameterError(parameter="texts", allowed="non-empty texts", received=list(texts))
     if n_inputs < 1:
         raise ParameterError(parameter="n_inputs", allowed="a positive integer", received=n_inputs)
     length = max(1, round(len(words) / len(texts)))
@@ -147,7 +147,8 @@ def _prior(probabilities: FloatArray, match: ClassColumns) -> FloatArray:
     if empty.any():
         names = ", ".join(str(name) for name in match.by_column[empty])
         warnings.warn(
-            f"no row gives any probability to {names}, which stays as it is, since 0 cannot divide.",
+            f"no row gives any probability to {names}, which is left unchanged, since it would be divided "
+            "by 0.",
             UserWarning,
             stacklevel=4,
         )

@@ -72,8 +72,8 @@ class PriorMatching(FactorBaseline):
         logarithms[wanted], gap = _matched(probabilities[:, wanted], self.target_[wanted])
         if gap > _CLOSE:
             warnings.warn(
-                f"no factors bring the mean probabilities to the prior: {100 * gap:.0f} points are missing, "
-                "since rows give all their probability to one class.",
+                f"no factors match the mean probabilities to the prior: {100 * gap:.0f} points are missing, "
+                "because some rows give all their probability to one class.",
                 UserWarning,
                 stacklevel=3,
             )

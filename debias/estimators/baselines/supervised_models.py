@@ -35,7 +35,7 @@ class SupervisedBaseline(Baseline):
         check_class_weight(self.class_weight)
         x = logarithms(probabilities, self.smallest)
         if len(np.unique(match.y)) < 2:
-            raise TableError(f"the labels hold one class only; {type(self).__name__} needs two or more")
+            raise TableError(f"the labels contain only one class; {type(self).__name__} needs two or more")
         self.model_ = self._model().fit(x, match.y)
 
     def _corrected(self, probabilities: FloatArray) -> FloatArray:

@@ -63,7 +63,7 @@ def describe_base(base: Base, names: Sequence[object]) -> list[str]:
         k = int(np.argmax(np.abs(np.log(np.maximum(np.abs(slopes), 1e-9)))))
         return [
             *said,
-            f"Evidence for {names[k]} counts {slopes[k]:.2f} times, the largest change of a slope.",
+            f"The slope changes most for {names[k]}: evidence for it is multiplied by {slopes[k]:.2f}.",
         ]
     moved = base.moved_evidence()
     for at in np.argsort(-np.abs(moved), axis=None, kind="stable")[:_LARGEST]:

@@ -1,6 +1,6 @@
 """The card of a correction: where it comes from, what each class gets, what is proved, what is guaranteed.
 
-"Proved" is said of the rows that it was fitted on, "guaranteed" of rows to come.
+"Proved" is said of the rows that it was fitted on, "guaranteed" of new rows.
 """
 
 from collections.abc import Mapping
@@ -19,7 +19,7 @@ from debias.search.constraints import Constrained
 
 HEADER = ("class", "correction", "fitted rows", "correct before, %", "after, %", "guaranteed, %")
 """Columns of :attr:`CorrectionCard.classes`."""
-NOT_RECORDED = "not recorded: it was fitted without a table that names them"
+NOT_RECORDED = "not recorded: the fitted table did not name them"
 _SHOWN = 16
 
 
@@ -35,7 +35,7 @@ class CorrectionCard:
     classes : tuple of tuple of str
         A row per class, see :data:`HEADER`.
     proved, guaranteed : str
-        Of the fitted rows, and of rows to come.
+        Of the fitted rows, and of new rows.
     near_ties : str
         How much choices differ that are nearly as good; empty where they were not kept.
     refit : tuple of str
@@ -72,7 +72,8 @@ def card_of(fitted: FittedCorrection) -> CorrectionCard:
     >>> X = np.array([[0.6, 0.4], [0.7, 0.3], [0.9, 0.1], [0.8, 0.2]])
     >>> card = card_of(WeightDebiaser(n_weights=10).fit(X, [1, 0, 0, 1]).fitted_)
     >>> card.classes[0][:3], card.guaranteed
-    (('0', 'weight 4/10', '2'), 'nothing yet: certify it on labelled rows that nothing was chosen on')
+    (('0', 'weight 4/10', '2'), 'nothing yet: certify it on labelled rows on which nothing was fitted or
+    chosen')
     """
     origin = {} if fitted.reference is None else dict(fitted.reference.origin)
     return CorrectionCard(
@@ -116,7 +117,7 @@ def _method(fitted: FittedCorrection) -> str:
     said += f", search {fitted.search}"
     if fitted.picked_row is not None:
         said += f"; row {fitted.picked_row} of the frontier, picked by hand"
-    return said + ("; shrunk, as few labels require" if fitted.shrunk else "")
+    return said + ("; shrunk, because there were few labels" if fitted.shrunk else "")
 
 
 def _class_rows(fitted: FittedCorrection) -> list[tuple[str, ...]]:
@@ -140,16 +141,16 @@ def _proved(fitted: FittedCorrection) -> str:
     if fitted.certificate is not None:
         return f"{fitted.certificate.proved}{came_later(fitted)}"
     if fitted.picked_row is not None:
-        return "nothing: a person picked the choice from the frontier"
+        return "nothing: the choice was picked from the frontier by hand"
     if fitted.family == NO_CORRECTION:
-        return "nothing: the base alone decides, no correction was searched for"
+        return "nothing: only the base is used, and no correction was searched for"
     return f"nothing: the search {fitted.search!r} proves nothing"
 
 
 def _guaranteed(fitted: FittedCorrection) -> str:
-    """Say what holds on rows to come."""
+    """Say what holds on new rows."""
     if fitted.guarantee is None:
-        return "nothing yet: certify it on labelled rows that nothing was chosen on"
+        return "nothing yet: certify it on labelled rows on which nothing was fitted or chosen"
     return " ".join(fitted.guarantee.sentences())
 
 
@@ -157,15 +158,15 @@ def _when_to_refit(fitted: FittedCorrection) -> list[str]:
     """Say when the correction should be fitted again."""
     said = [
         "when the model, its weights, the tokenizer, the template or the demonstrations change",
-        "when a class is added, removed or asked for by another word",
-        "when debias watch says expired: rows to come are no longer like the fitted ones",
+        "when a class is added, removed or renamed in the prompt",
+        "when debias watch says expired: new rows are no longer like the fitted ones",
     ]
     if fitted.interrupted:
-        said.append("when there is time: Ctrl-C ended the search")
+        said.append("when there is more time: Ctrl-C ended the search")
     elif fitted.certificate is not None and fitted.certificate.limit == "time":
         said.append("with more time: the limit ended the proof before the optimum was proved")
     if not fitted.feasible:
-        said.append("with looser bounds, or from more corrections: the bounds are not kept")
+        said.append("with looser bounds, or from more corrections: the bounds are not satisfied")
     if fitted.n_labels < FEW_LABELS:
         said.append(f"when more rows are labelled: {counted(fitted.n_labels, 'label')} are few")
     return said

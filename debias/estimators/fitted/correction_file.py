@@ -275,7 +275,7 @@ def _read_selection(entry: Entry | None) -> MethodSelection | None:
 
 
 def _read_guarantee(entry: object, names: np.ndarray[Any, np.dtype[np.generic]]) -> Guarantee | None:
-    """Read what is guaranteed on rows to come, if anything."""
+    """Read what is guaranteed on new rows, if anything."""
     guarantee = None if entry is None else Guarantee.from_dict(entry)
     if guarantee is not None and guarantee.classes != (expected := tuple(str(name) for name in names)):
         raise CorrectionFileError(
@@ -306,8 +306,8 @@ def _read_own(description: Entry, family: Sequence[Correction] | None) -> Correc
     """Look up a correction of the user's own in `family`."""
     if family is None:
         raise CorrectionFileError(
-            f"the correction {description.get('label', description.get('id'))!r} is a function of your own, "
-            "which a file cannot hold",
+            f"the correction {description.get('label', description.get('id'))!r} is a custom function, "
+            "which cannot be stored in a file",
             parameter="family",
             fix="load it in Python with the family it was fitted with, load(path, family=...)",
         )

@@ -103,7 +103,7 @@ class FittedCorrection:
     guarantee : Guarantee or None
         What :func:`~debias.guarantees.certification.certify` found on held-out rows, if it is kept.
     reference : Reference or None
-        How the fitted rows were distributed, to tell whether rows to come are like them.
+        How the fitted rows were distributed, to tell whether new rows are like them.
     """
 
     method: str

@@ -35,7 +35,7 @@ class NotebookView:
             return shown
         known = card_of(fitted)
         held = [known.guaranteed] if fitted.guarantee is None else fitted.guarantee.sentences()[:2]
-        lines = [f"Proved, of the fitted rows: {known.proved}.", f"On rows to come: {' '.join(held)}"]
+        lines = [f"Proved for the fitted rows: {known.proved}.", f"On new rows: {' '.join(held)}"]
         return shown + card(known.summary, header=HEADER, rows=known.classes, lines=lines)
 
     def plot_frontier(self, ax: "Axes | None" = None) -> "Axes":

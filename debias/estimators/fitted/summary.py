@@ -97,13 +97,13 @@ def describe_infeasible(fitted: FittedCorrection) -> str:
     ...     warnings.simplefilter("ignore")
     ...     debiaser = debiaser.fit([[0.6, 0.4], [0.6, 0.4], [0.7, 0.3]], [1, 0, 0])
     >>> print(describe_infeasible(debiaser.fitted_))
-    it is proved that no choice of corrections keeps all bounds on these 3 rows: accuracy at least 80 %
+    it is proved that no choice of corrections satisfies all bounds on these 3 rows: accuracy at least 80 %
     (66.7 is reached). The closest has accuracy 66.7 %, COBias 100.0 points and worst class accuracy
     0.0 %; loosen the bound, or choose from more corrections.
     """
-    none = "no choice of corrections was found that keeps"
+    none = "no choice of corrections was found that satisfies"
     if _none_in_bounds(fitted):
-        none = "it is proved that no choice of corrections keeps"
+        none = "it is proved that no choice of corrections satisfies"
     unmet, figures = _unmet(fitted), _figures(fitted.counts())
     return (
         f"{none} all bounds on these {fitted.n_labels:,} rows: {'; '.join(unmet)}. The closest has accuracy "
@@ -122,7 +122,7 @@ def warn_of_outcome(fitted: FittedCorrection) -> None:
         What was kept instead.
     """
     if fitted.interrupted:
-        sentence = "the search was interrupted; the best choice met so far is kept."
+        sentence = "the search was interrupted; the best choice found so far is kept."
         warnings.warn(sentence, InterruptedWarning, stacklevel=3)
     if not fitted.feasible:
         warnings.warn(describe_infeasible(fitted), InfeasibleWarning, stacklevel=3)

@@ -242,5 +242,5 @@ class EnsembleDebiaserCV(BaseDebiaser):
         return (
             f"Of {len(self.cv_results_):,} settings the best on {folds} by the rule {rule} is: "
             f"{self.best_setting_}. {describe_outcome(self.fitted_)} Choosing and fitting used all "
-            f"{self.n_labels_:,} labels: judge the correction on other rows."
+            f"{self.n_labels_:,} labels: evaluate the correction on other rows."
         )

@@ -78,13 +78,13 @@ def make_folds(
     for train, dev in folds:
         n_shared, n_classes = len(np.intersect1d(train, dev)), len(np.unique(y[train]))
         if n_shared:
-            raise ParameterError(f"cv: {n_shared:,} rows are train and dev rows at once", parameter="cv")
+            raise ParameterError(f"cv: {n_shared:,} rows are both train and dev rows", parameter="cv")
         if n_classes < 2 or not len(dev):
             raise TableError(
                 f"a fold has {len(train):,} train rows of {n_classes} classes and {len(dev):,} dev rows",
                 parameter="cv",
                 received=cv,
-                allowed="train rows of two classes or more, and a dev row or more",
+                allowed="train rows of at least two classes, and at least one dev row",
                 fix="use fewer folds, or more rows",
             )
     return folds
@@ -94,14 +94,14 @@ def _stratified(y: IndexArray, labels: Sequence[object], n_folds: int, random_st
     """Deal the shuffled rows of each class to the folds; warn of classes that are too small."""
     support = np.bincount(y, minlength=len(labels))
     if n_folds < 2 or support.max() < n_folds:
-        allowed = f"an integer from 2 to {support.max():,}, the rows of the largest class"
+        allowed = f"an integer from 2 to {support.max():,}, the number of rows of the largest class"
         raise ParameterError(parameter="cv", allowed=allowed, received=n_folds)
     few = [
         f"{labels[k]} ({support[k]})" for k in np.flatnonzero((support > 0) & (support < n_folds)).tolist()
     ]
     if few:
         warnings.warn(
-            f"fewer rows than the {n_folds} folds: {', '.join(few)}. Some folds cannot judge "
+            f"fewer rows than the {n_folds} folds: {', '.join(few)}. Some folds cannot evaluate "
             f"{'this class' if len(few) == 1 else 'these classes'}; label more rows, or use fewer folds.",
             UserWarning,
             stacklevel=4,
@@ -125,5 +125,5 @@ def _as_given(y: IndexArray, cv: Splitter) -> list[Fold]:
     rows = np.arange(len(y))
     folds = [(rows[np.asarray(train)], rows[np.asarray(dev)]) for train, dev in pairs]
     if not folds:
-        raise ParameterError(parameter="cv", allowed="a splitter with one fold or more", received=cv)
+        raise ParameterError(parameter="cv", allowed="a splitter with at least one fold", received=cv)
     return folds

@@ -55,15 +55,15 @@ class AgainstEnsemble:
         >>> weights = JudgedMethod("weight", 0.62, 0.01, 0.70, 0.68, 0.12, 0.5)
         >>> ensemble = JudgedMethod("ensemble", 0.60, 0.0, 0.71, 0.70, 0.10, 0.5)
         >>> print(AgainstEnsemble(weights, ensemble, 500, 5, 1, 0.01).describe())
-        Weights alone against the ensemble, cross-validated on the 500 labelled rows: accuracy -1.0 points,
-        COBias +2.0, objective +0.020 (± 0.010).
+        Weights alone compared with the ensemble, cross-validated on the 500 labelled rows: accuracy -1.0
+        points, COBias +2.0, objective +0.020 (± 0.010).
         """
         accuracy = self.weights.accuracy - self.ensemble.accuracy
         cobias = self.weights.cobias - self.ensemble.cobias
         objective = self.weights.objective - self.ensemble.objective
         return (
-            f"Weights alone against the ensemble, cross-validated on the {self.n_labels:,} labelled rows: "
-            f"accuracy {100 * accuracy + 0:+.1f} points, COBias {100 * cobias + 0:+.1f}, objective "
+            f"Weights alone compared with the ensemble, cross-validated on the {self.n_labels:,} labelled "
+            f"rows: accuracy {100 * accuracy + 0:+.1f} points, COBias {100 * cobias + 0:+.1f}, objective "
             f"{objective + 0:+.3f} (± {self.standard_error:.3f})."
         )
 

@@ -1,1 +1,1 @@
-"""Whether a correction is still right: rows to come are compared with those it was fitted on."""
+"""Whether a correction is still right: new rows are compared with those it was fitted on."""

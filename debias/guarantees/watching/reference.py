@@ -1,7 +1,7 @@
-"""The reference: how the rows of a fit were distributed, for comparison with rows to come.
+"""The reference: how the rows of a fit were distributed, for comparison with new rows.
 
 It holds the model's own probabilities and predictions, never corrected ones: nothing was chosen to
-make these look good, so rows to come from the same source are distributed in the same way.
+make these look good, so new rows from the same source are distributed in the same way.
 """
 
 from collections.abc import Mapping

@@ -21,12 +21,13 @@ HEADER = ("check", "class", "shift, points", "p", "corrected p", "found")
 """Names of the columns of :meth:`Watched.cells`."""
 _MEANING: dict[Verdict, str] = {
     "holds": "Holds: no check found that these rows differ from those that the correction was fitted on.",
-    "mix shifted": "Mix shifted: these rows differ from those that the correction was fitted on, but another "
-    "mix of the same classes would look like them. If that is all, class accuracies and COBias still hold, "
-    "and only the accuracy is another one; labels of some rows would tell.",
-    "expired": "Expired: these rows differ from those that the correction was fitted on by more than the mix "
-    "of classes, so nothing that was measured or guaranteed before is known to hold. Collect labels, and fit "
-    "again.",
+    "mix shifted": "Mix shifted: these rows differ from those that the correction was fitted on, but a "
+    "different mix of the same classes would explain it. If nothing else has changed, class "
+    "accuracies and COBias still hold, and only the accuracy differs; labels for some rows "
+    "would show whether this is so.",
+    "expired": "Expired: these rows differ from those that the correction was fitted on by more than the "
+    "class mix, so nothing that was measured or guaranteed before is known to hold. Collect "
+    "labels and fit again.",
 }
 
 
@@ -183,7 +184,7 @@ class Watched:
         said = [_MEANING[self.verdict]]
         said += [
             f"The {one.name} changed from {one.fitted} to {one.now}"
-            + ("." if one.ends else ", which alone ends nothing.")
+            + ("." if one.ends else ", which alone does not make the correction expire.")
             for one in self.changed
         ]
         said += self._on_checks()
@@ -216,7 +217,7 @@ class Watched:
             if one.share_low is not None and one.share_high is not None:
                 span = f", between {percent(one.share_low, unit=False)} and {percent(one.share_high)}"
             parts.append(f"{one.class_name} {percent(one.share)} ({percent(one.fitted_share)} before{span})")
-        return [f"The mix that explains them best: {'; '.join(parts)}."]
+        return [f"The class mix that explains them best: {'; '.join(parts)}."]
 
     def _on_accuracy(self) -> list[str]:
         """Compare what labelled rows show with what is guaranteed."""
@@ -229,14 +230,14 @@ class Watched:
         for one in broken:
             assert one.guaranteed is not None and one.accuracy_high is not None
             said.append(
-                f"At least {at_least(one.guaranteed)} % of {one.class_name} was guaranteed to be right; it "
-                f"is at most {at_most(one.accuracy_high)} % here."
+                f"At least {at_least(one.guaranteed)} % of {one.class_name} was guaranteed to be classified "
+                f"correctly; here it is at most {at_most(one.accuracy_high)} %."
             )
         open_ones = len(judged) - len(broken) - len(kept)
         if judged and not broken:
             said.append(
                 f"The guarantee is met for {counted(len(kept), 'class')}"
-                + (f"; for {open_ones} more, so few labels do not tell." if open_ones else ".")
+                + (f"; for {open_ones} more, there are too few labels to tell." if open_ones else ".")
             )
         return said
 
@@ -245,7 +246,7 @@ class Watched:
         wrong = signed(1 - self.confidence).removeprefix("+")
         return (
             f"{counted(len(self.checks), 'check')} of {counted(self.n_rows, 'row')} against "
-            f"{self.n_reference:,}: if nothing has changed, at most {wrong} % of such runs find something. "
+            f"{self.n_reference:,}: if nothing has changed, at most {wrong} % of such runs report a change. "
             f"Shifts below {percent(self.least_shift, unit=False)} points are not counted."
         )
 

@@ -196,9 +196,9 @@ def _kept(correction: Any) -> tuple[Reference, Guarantee | None]:
     reference = getattr(fitted, "reference", None)
     if reference is None:
         raise ParameterError(
-            "the correction does not say how the rows were distributed that it was fitted on",
+            "the correction does not record the distribution of the rows that it was fitted on",
             parameter="correction",
-            fix="fit it again: releases before this one did not keep that",
+            fix="fit it again: earlier releases did not record it",
         )
     return reference, getattr(fitted, "guarantee", None)
 
@@ -233,7 +233,7 @@ def _codes(labels: Any, names: Sequence[str]) -> IndexArray:
     if len(unknown):
         row = int(unknown[0])
         raise TableError(
-            f"the label {str(values[row])!r} is no class of the correction; it has {list(names)}",
+            f"the label {str(values[row])!r} is not a class of the correction, which has {list(names)}",
             received=str(values[row]),
             row=row,
         )
@@ -291,29 +291,32 @@ def _notes(
     n_fitted = 0 if digests is None else len(digests.shared(new.probabilities))
     if n_fitted:
         said.append(
-            f"{counted(n_fitted, 'row')} have the very probabilities of rows that the correction was "
-            "fitted on, which show nothing new."
+            f"{counted(n_fitted, 'row')} have exactly the same probabilities as rows that the correction was "
+            "fitted on, and show nothing new."
         )
     if min(n, reference.n_rows) < FEW_ROWS:
         said.append(
-            f"With {counted(n, 'new row')} and {reference.n_rows:,} fitted ones only large shifts are found."
+            f"With {counted(n, 'new row')} and {reference.n_rows:,} fitted rows, only large shifts can be "
+            "found."
         )
     repeated = int(pd.DataFrame(new.probabilities).duplicated().sum())
     if repeated > n // 20:
         said.append(
-            f"{counted(repeated, 'row')} repeat the probabilities of another: rows that are not independent "
-            "raise false alarms."
+            f"{counted(repeated, 'row')} repeat the probabilities of another row: rows that are not "
+            "independent cause false alarms."
         )
     absent = [k for k in range(reference.n_classes) if reference.by_class and not reference.support[k]]
     if absent:
         said.append(
-            f"{counted(len(absent), 'class')} had no fitted row, and nothing is known of their rows: rows of "
-            "these classes look like a change."
+            f"{counted(len(absent), 'class')} had no fitted rows, so nothing is known about them: new rows "
+            "of these classes look like a change."
         )
     if reference.origin and not origin_facts(metadata):
-        said.append("These rows do not say from which model and template they are.")
+        said.append("These rows do not record which model and template they come from.")
     if guarantee is None:
-        said.append("The correction has no guarantee to compare with: debias certify makes one.")
+        said.append("The correction has no guarantee to compare with: debias certify adds one.")
     elif guarantee.confusion is None:
-        said.append("The guarantee is of an earlier release: certify again to compare corrected predictions.")
+        said.append(
+            "The guarantee was made by an earlier release: certify again to compare corrected predictions."
+        )
     return said

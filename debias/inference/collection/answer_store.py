@@ -118,7 +118,7 @@ class AnswerStore:
         ).fetchone()
         if version != _VERSION and (version or n_tables):
             raise ResumeError(
-                f"the file is not a store of answers of version {_VERSION}",
+                f"the file is not an answer store of version {_VERSION}",
                 file=self.path,
                 fix="move it away, or upgrade debias-iterit if a later version made it",
             )
@@ -305,15 +305,15 @@ def storage_errors(place: Path | None) -> Iterator[None]:
         raise ResumeError(
             f"the file is damaged ({error})",
             file=place,
-            fix="delete it and rerun: its prompts are asked again",
+            fix="delete it and rerun: its prompts will be sent again",
         ) from error
 
 
 def _storage_error(place: Path | None, is_full: bool, reason: str) -> StorageError:
     """Return an error that says how to resume."""
     if is_full:
-        problem = "no space is left there, or a limit on the size of files or a quota is reached"
+        problem = "no space is left there, or a file size limit or quota has been reached"
         fix = "free some space and rerun to resume"
     else:
-        problem, fix = f"it cannot be written or read ({reason})", "correct that and rerun to resume"
+        problem, fix = f"it cannot be written or read ({reason})", "fix the cause and rerun to resume"
     return StorageError(problem, file=place, fix=fix)

@@ -167,7 +167,7 @@ def listed_rows(
                 f"there are {len(column)} {name} for {len(values)} texts",
                 parameter=name,
                 received=len(column),
-                fix=f"give one for each text, or omit {name}",
+                fix=f"pass one per text, or omit {name}",
             )
     names = None if labels is None else read_task_labels(task, labels, label_map={})
     rows = (
@@ -289,7 +289,7 @@ def _checked(
         for row, first in zip(batch, earlier, strict=True):
             if shown and plain_text(row.text) in shown:
                 raise OverlapError(
-                    "the text is also a demonstration, so its prompt would hold its own answer",
+                    "the text is also a demonstration, so its prompt would contain its own answer",
                     row=number,
                     column="text",
                     fix="omit such rows, as draw_demonstrations does",

@@ -138,7 +138,7 @@ def collect(
     target = None if out is None else checked_target(out)
     if chosen.part is not None and isinstance(engine, RayEngine):
         raise ParameterError(
-            "a Ray cluster deals the chunks to its workers itself",
+            "a Ray cluster distributes the chunks among its workers itself",
             parameter="shard",
             received=chosen.shard,
             fix=f"omit {param('shard')}",

@@ -73,34 +73,38 @@ class CollectionSettings(Settings):
     """
 
     too_long: str = setting(
-        "error", "Prompts longer than the context: stop, or shorten the text.", one_of=("error", "truncate")
+        "error",
+        "If a prompt is longer than the context: raise an error, or truncate the text.",
+        one_of=("error", "truncate"),
     )
-    low_mass: float = setting(0.5, "Count rows whose labels got less probability than this.", least=0, most=1)
-    chunk_size: int = setting(256, "Prompts that are answered between two saves.", least=1)
+    low_mass: float = setting(
+        0.5, "Count the rows whose labels got less probability than this.", least=0, most=1
+    )
+    chunk_size: int = setting(256, "Number of prompts answered between two saves.", least=1)
     seed: int | None = setting(None, "The seed that the demonstrations were drawn with.")
     metadata: Mapping[str, object] | None = setting(None, "Facts to record.")
     reuse: Paths = setting((), "A table, or a folder of tables, whose answers are reused.")
-    keep: bool = setting(True, "Keep the folder of answers (OUT.run): other runs use them.")
+    keep: bool = setting(True, "Keep the folder of answers (OUT.run), which other runs can reuse.")
     progress: bool | str = setting(True, "Show a progress bar.")
     shard: str | tuple[int, int] | None = setting(None, "Collect one part of several.")
-    votes: VoteSettings | int | None = setting(None, "Ask for sampled answers.", least=1)
+    votes: VoteSettings | int | None = setting(None, "Collect sampled answers.", least=1)
 
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.part is not None and self.reuse:
             raise ParameterError(
-                f"{param('shard')} and {param('reuse')} exclude each other: with other answers at hand, a"
-                " shard would not ask the same prompts together as one run",
+                f"{param('shard')} cannot be combined with {param('reuse')}: given other answers, a shard "
+                "would not batch the same prompts as a single run",
                 parameter="reuse",
                 received=self.reuse,
                 fix=f"omit {param('reuse')}",
             )
         if self.part is not None and self.votes is not None:
             raise ParameterError(
-                f"{param('shard')} and {param('votes')} exclude each other: a shard holds probabilities",
+                f"{param('shard')} cannot be combined with {param('votes')}: a shard contains probabilities",
                 parameter="votes",
                 received=self.votes,
-                fix=f"omit {param('shard')}, and split the rows beforehand",
+                fix=f"omit {param('shard')}, and split the rows yourself",
             )
 
     @property

@@ -289,12 +289,12 @@ def _check_choices(choices: Mapping[str, Sequence[Any]]) -> None:
             raise ParameterError(parameter=name, allowed="a list of at least one", received=values)
         repeated = [value for number, value in enumerate(values) if value in values[:number]]
         if repeated:
-            names = ", and each task file a name of its own (name = ...)" if name == "tasks" else ""
+            names = ", and give each task file a different name (name = ...)" if name == "tasks" else ""
             raise ParameterError(
                 f"{name} has {repeated[0]!r} twice",
                 parameter=name,
                 received=repeated[0],
-                fix=f"give each once{names}",
+                fix=f"pass each once{names}",
             )
 
 

@@ -123,9 +123,9 @@ def _fitted(
     if too_long and not shorten:
         first = too_long[0]
         raise ContextLengthError(
-            f"the prompt has {lengths[first]} tokens, and the model has {limit} for it"
-            f" ({engine.context_length} less {label_tokens} for the label);"
-            f" {len(too_long)} of {len(rows)} prompts are too long",
+            f"the prompt has {lengths[first]} tokens, but the model has room for {limit} "
+            f"({engine.context_length} minus {label_tokens} for the label); {len(too_long)} of {len(rows)} "
+            "prompts are too long",
             row=first_row + first,
             received=lengths[first],
             fix=f"shorten the texts, use fewer demonstrations, or pass {param('too_long', repr('truncate'))}",

@@ -309,8 +309,8 @@ class Questions:
         if wrong.any():
             row, label = np.argwhere(wrong)[0]
             raise EngineError(
-                f"the engine answered {logprobs[row, label]} about label {self.labels[label]!r} of prompt"
-                f" {row} of {n_prompts}, which is not a log-probability",
+                f"the engine returned {logprobs[row, label]} for label {self.labels[label]!r} of prompt "
+                f"{row} of {n_prompts}, which is not a log-probability",
                 parameter="logprobs",
                 received=float(logprobs[row, label]),
                 column=self.labels[label],

@@ -98,7 +98,7 @@ class RunFolder:
         if self.store.exists() or not self.path.exists():
             return
         if not self.path.is_dir():
-            problem = "there is a file where the folder of the run must be"
+            problem = "a file exists where the folder of the run should be"
         else:
             refuse_old_format(self.path)
             if not {one.name for one in self.path.iterdir()} - {LOCK, OWNER, _TABLE}:
@@ -221,7 +221,7 @@ def refuse_old_format(path: Path) -> None:
         raise ResumeError(
             "the answers are in the format of an earlier version",
             file=path,
-            fix="delete the folder to ask them again; a finished table needs no folder",
+            fix="delete the folder to collect them again; a complete table does not need it",
         )
 
 
@@ -245,7 +245,7 @@ def refuse_other_settings(place: Path, before: Mapping[str, object], now: Mappin
     )
     out = f"choose another {param('out')}"
     if all(key.startswith("data.") for key in different):
-        out += " (in the same folder, answered rows are not asked again)"
+        out += " (in the same folder, answered rows are not collected again)"
     raise ResumeError(
         f"it was made with other settings: {named}",
         file=place,

@@ -87,7 +87,7 @@ def read_adapter(path: str | Path) -> Adapter:
     try:
         rank = _rank(json.loads((folder / CONFIG).read_text(encoding="utf-8")))
     except (OSError, ValueError, TypeError, AttributeError) as error:
-        raise _unreadable(path, f"{CONFIG} is not that of a LoRA adapter ({error})") from error
+        raise _unreadable(path, f"{CONFIG} is not the configuration of a LoRA adapter ({error})") from error
     digest = hashlib.sha256()
     for name in names:
         digest.update(f"{name}\0".encode())

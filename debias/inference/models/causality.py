@@ -34,7 +34,7 @@ def check_causal(model: "PreTrainedModel") -> None:
     problem = _fault(model)
     if problem:
         raise ModelError(
-            f"{type(model).__name__} is no causal language model: {problem}",
+            f"{type(model).__name__} is not a causal language model: {problem}",
             parameter="model",
             received=type(model).__name__,
             fix="use a model that writes text from left to right, such as those of AutoModelForCausalLM",
@@ -52,13 +52,13 @@ def _fault(model: "PreTrainedModel") -> str:
         with torch.no_grad():
             answers = model(input_ids=texts)
     except (AttributeError, IndexError, RuntimeError, TypeError, ValueError) as error:
-        return f"it takes no tokens alone ({(str(error).strip().splitlines() or [''])[0][:200]})"
+        return f"it cannot be called with tokens alone ({(str(error).strip().splitlines() or [''])[0][:200]})"
     finally:
         model.train(training)
     logits = getattr(answers, "logits", None)
     if not torch.is_tensor(logits) or logits.dim() != 3 or logits.shape[1] != texts.shape[1]:
         shape = tuple(logits.shape) if torch.is_tensor(logits) else "none"
-        return f"it does not answer each of {texts.shape[1]} tokens with logits, got {shape}"
+        return f"it does not return logits for each of {texts.shape[1]} tokens, got {shape}"
     values = logits[:, :_N_SAME].float()
     gap, spread = float((values[0] - values[1]).abs().max()), float(values.std())
     if not gap <= _TOLERANCES.get(logits.dtype, 1e-3) * spread:

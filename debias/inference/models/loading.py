@@ -18,9 +18,7 @@ if TYPE_CHECKING:
 
 DEMO_FILE = "SmolLM2-135M-Instruct.Q4_1.gguf"
 DTYPES = ("auto", "float32", "bfloat16", "float16")
-MODEL_NAMES = (
-    "'demo', a GGUF file, a folder with a config.json, or a name on the Hugging Face hub that can be reached"
-)
+MODEL_NAMES = "'demo', a GGUF file, a folder with a config.json, or a reachable name on the Hugging Face hub"
 
 
 def load_model(
@@ -112,7 +110,7 @@ def load_tokenizer(name: str | Path) -> "PreTrainedTokenizerBase":
             f"tokenizer {str(name)!r} cannot be loaded: {first_line(error)}",
             parameter="tokenizer",
             received=str(name),
-            fix="pass 'demo', a folder, or a name on the Hugging Face hub that can be reached",
+            fix="pass 'demo', a folder, or a reachable name on the Hugging Face hub",
         ) from error
 
 
@@ -156,7 +154,7 @@ def _device(device: str) -> str:
         ) from error
     if place.type == "cuda" and not torch.cuda.is_available():
         raise ParameterError(
-            f"{param('device', repr(device))} needs a CUDA device, and none is available",
+            f"{param('device', repr(device))} needs a CUDA device, but none is available",
             parameter="device",
             received=device,
             fix="use 'cpu'",

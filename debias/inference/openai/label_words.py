@@ -48,7 +48,8 @@ def find_text(top: TopTokens, text: str, keeps_spaces: bool = True) -> float | N
     """
     if "\N{REPLACEMENT CHARACTER}" in text:
         raise LabelError(
-            f"a label's token ends within a letter ({text!r}), and the server does not name ids of tokens",
+            f"a token of a label ends in the middle of a character ({text!r}), and the server does not name "
+            "ids of tokens",
             received=text,
             fix="use other words as labels, or a server that echoes prompts",
         )
@@ -102,7 +103,7 @@ def check_chat_labels(labels: Sequence[str], tokens: Tokenization | None, scorin
     words = [label.strip() for label in labels]
     if len(set(words)) < len(words):
         raise LabelError(
-            f"labels {words} are not all different without their outer spaces",
+            f"labels {words} are not distinct after stripping spaces",
             received=words,
             fix="rename one",
         )
@@ -119,7 +120,7 @@ def check_chat_labels(labels: Sequence[str], tokens: Tokenization | None, scorin
     long = [word for word, ids in zip(words, own, strict=True) if len(ids) > 1]
     if long and scoring == "label":
         raise LabelError(
-            f"labels {long} have several tokens, and a chat returns the first one only",
+            f"labels {long} have several tokens, but a chat returns only the first one",
             received=long,
             fix=f"pass {param('scoring', repr('first-token'))}, use labels of one token, or a server with "
             "completions",

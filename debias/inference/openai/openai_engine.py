@@ -123,7 +123,8 @@ class OpenAIEngine(Engine):
     array([[-0.5, -6.5]])
     >>> OpenAIEngine("https://user:secret@example.org/v1", "my-model")
     Traceback (most recent call last):
-    debias.errors.ParameterError: base_url holds a user or password; put the key into an environment ...
+    debias.errors.ParameterError: base_url contains a user name or password; put the key into an environment
+    ...
     """
 
     def __init__(
@@ -140,7 +141,7 @@ class OpenAIEngine(Engine):
     ) -> None:
         if not isinstance(model, str) or not model.strip():
             raise ParameterError(
-                parameter="model", allowed="the name that the server has for the model", received=model
+                parameter="model", allowed="the name of the model on the server", received=model
             )
         check_choice("style", style, _STYLES)
         check_choice("scoring", scoring, SCORINGS)
@@ -382,5 +383,5 @@ def _refuse_empty(prompts: Sequence[str]) -> None:
     """Raise for an empty prompt: servers refuse it."""
     if "" in prompts:
         raise ParameterError(
-            parameter=f"prompts[{list(prompts).index('')}]", allowed="a text that is not empty", received=""
+            parameter=f"prompts[{list(prompts).index('')}]", allowed="a non-empty text", received=""
         )

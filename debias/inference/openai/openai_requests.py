@@ -319,10 +319,10 @@ def same_model(asked: str, answered: object) -> str | None:
     if ends[0] == ends[1] or _VERSION.fullmatch(answered.removeprefix(asked)):
         return answered
     raise EngineError(
-        f"model {asked!r} was asked for, and {answered!r} answered",
+        f"model {asked!r} was requested, but {answered!r} answered",
         parameter="model",
         received=asked,
-        fix=f"pass {param('model', repr(answered))} if that is the one",
+        fix=f"pass {param('model', repr(answered))} if that is the intended model",
     )
 
 
@@ -347,7 +347,7 @@ def _check_count(content: object, prompts: Sequence[Prompt]) -> None:
         return
     sent = sum(map(len, prompts))
     if count != sent:
-        raise WrongAnswerError(f"{sent} tokens were sent, and the server counts {count}")
+        raise WrongAnswerError(f"{sent} tokens were sent, but the server counts {count}")
 
 
 def _echoed(choice: Mapping[str, object], prompt: Prompt, generated: int) -> list[Token]:

@@ -168,7 +168,7 @@ class ServedAnswers:
                 said = min(requests.fingerprints, default=None)
                 return replace(requests, wrong_retries=None), way, replace(listed, system_fingerprint=said)
         raise EngineError(
-            f"the server writes no answers ({param('style', repr(self._served.style))}): "
+            f"the server generates no answers ({param('style', repr(self._served.style))}): "
             + "; ".join(dict.fromkeys(refusals)),
             parameter="style",
             received=self._served.style,

@@ -52,8 +52,8 @@ def embed_all(connection: ServerConnection, model: str, texts: Sequence[str]) ->
     lengths = sorted({vectors.shape[1] for vectors in found})
     if len(lengths) > 1:
         raise EngineError(
-            f"the server gave vectors of {' and '.join(map(str, lengths))} numbers, and one model has one"
-            " length",
+            f"the server returned vectors of {' and '.join(map(str, lengths))} numbers, but the vectors of "
+            "one model have one length",
             received=lengths,
             fix="check whether its model was changed in between",
         )

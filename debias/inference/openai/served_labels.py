@@ -63,8 +63,8 @@ class ServedLabels:
             if joined is not None and joined - alone != 1:
                 added = "no token" if joined <= alone else f"{joined - alone} tokens"
                 raise LabelError(
-                    f"without the model's tokenizer a label must be one token, and {label!r} adds {added} to"
-                    " the prompt",
+                    f"without the model's tokenizer a label must be one token, but {label!r} adds {added} "
+                    "to the prompt",
                     received=label,
                     fix=f"pass {param('tokenizer')} (its name or folder), or use labels of one token",
                 )
@@ -173,7 +173,7 @@ class ServedLabels:
             asked = prompt + tokenization.decode_after(context, before) if before else prompt
             if tokenization.encode([asked])[0] != place:
                 raise EngineError(
-                    "the server takes no token ids, and no text leads to a label's tokens after "
+                    "the server accepts no token ids, and no text produces a label's tokens after "
                     f"{asked[-40:]!r}",
                     fix=f"pass {param('style', repr('echo'))}, or use labels of one token",
                 )
@@ -189,8 +189,8 @@ class ServedLabels:
         needed = len(context) + max(map(len, tokens))
         if needed > self.context_length:
             raise ContextLengthError(
-                f"{self.requests.subject} needs {needed} tokens with what follows it, and the model has "
-                f"{self.context_length}",
+                f"{self.requests.subject} needs {needed} tokens including its continuation, but the model "
+                f"has {self.context_length}",
                 received=needed,
                 fix=f"shorten it, or collect with {param('too_long', repr('truncate'))}",
             )
@@ -211,8 +211,8 @@ class ServedLabels:
         values = [token.logprob for token in tokens if token.logprob is not None]
         if len(values) < len(tokens):
             raise EngineError(
-                f"{self.requests.subject}: the first token of a text has no probability, so a prompt needs a "
-                "token of its own"
+                f"{self.requests.subject}: the first token of a text has no probability, so a prompt needs "
+                "at least one token"
             )
         return values
 

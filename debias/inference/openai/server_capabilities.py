@@ -19,7 +19,7 @@ from debias.inference.tokenization import Tokenization
 Answer = TypeVar("Answer")
 Question = ParamSpec("Question")
 _TEXT = "Question: What is the capital of France?\nAnswer:"
-LOOK = "the first look at the server"
+LOOK = "the first request to the server"
 """The subject of the requests that find out what a server can do."""
 _OTHER_TOKENIZER = "pass the tokenizer of the served model"
 # Two computations of one number may differ by what 16-bit models round, and not by more.
@@ -99,7 +99,7 @@ def find_server_capabilities(
         if chat:
             return chat
     raise EngineError(
-        f"the server cannot be asked for probabilities ({param('style', repr(style))}): "
+        f"the server cannot provide probabilities ({param('style', repr(style))}): "
         + "; ".join(dict.fromkeys(refusals)),
         parameter="style",
         received=style,
@@ -131,7 +131,7 @@ def _by_ids(requests: Requests, tokenizer: Tokenization, expected: TopTokens) ->
     count = _tried([], requests.prompt_tokens, _TEXT)
     if count is not None and count != len(ids):
         raise EngineError(
-            f"the server makes {count} tokens of a text, and tokenizer makes {len(ids)}",
+            f"the server splits a text into {count} tokens, but the tokenizer into {len(ids)}",
             parameter="tokenizer",
             fix=_OTHER_TOKENIZER,
         )
@@ -142,8 +142,8 @@ def _by_ids(requests: Requests, tokenizer: Tokenization, expected: TopTokens) ->
     first, second = expected.tokens[0], answer.tokens[0]
     if not _near(first.logprob, second.logprob):
         raise EngineError(
-            "the server's answers to a text and to the ids that tokenizer makes of it differ"
-            f" (log-probabilities {first.logprob} and {second.logprob})",
+            f"the server's answers to a text and to its token ids differ (log-probabilities {first.logprob} "
+            f"and {second.logprob})",
             parameter="tokenizer",
             fix=_OTHER_TOKENIZER,
         )

@@ -75,7 +75,7 @@ def draw_demonstrations(
             f"shots is {shots!r}, which leaves none of the {len(texts)} rows",
             parameter="shots",
             received=shots,
-            fix="give more rows",
+            fix="pass more rows",
         )
     return shown, remaining
 
@@ -99,7 +99,9 @@ def _draw(
         )
     if shots > len(classes):
         raise ParameterError(
-            parameter="shots", allowed=f"at most {len(classes)}, the rows to draw from", received=shots
+            parameter="shots",
+            allowed=f"at most {len(classes)}, the number of rows to draw from",
+            received=shots,
         )
     return [int(i) for i in generator.choice(len(classes), size=int(shots), replace=False)]
 

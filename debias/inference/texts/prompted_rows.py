@@ -131,7 +131,7 @@ def prompt_rows(
             raise ParameterError(
                 "demonstrations need labelled rows",
                 parameter="shots_data",
-                fix="name a file or split that has labels",
+                fix="use a file or split with labels",
             )
         shown, _ = draw_demonstrations(task, pool.texts, pool.labels, shots, seed=seed, ids=pool.ids)
     return _take(rows, _allowed_rows(rows, shown), shown, limit, seed)
@@ -143,7 +143,7 @@ def _allowed_rows(rows: LabelledTexts, shown: Sequence[Demonstration]) -> list[i
     allowed = [row for row, text in enumerate(rows.texts) if plain_text(text) not in texts]
     if not allowed:
         raise ParameterError(
-            "each row is a demonstration: no row is left", parameter="shots", fix="choose fewer shots"
+            "every row is a demonstration, so none is left", parameter="shots", fix="choose fewer shots"
         )
     return allowed
 

@@ -212,6 +212,6 @@ def _as_text(value: Any, separator: str, column: str) -> str:
     items = list(value) if isinstance(value, Iterable) and not isinstance(value, Mapping | bytes) else [value]
     if any(isinstance(one, Mapping | list | tuple | bytes) for one in items):
         problem = f"it must be a text, a number or a list of texts, got {shortened(value)}"
-        fix = "name a column with texts, or take a field of the object by rename in the task file"
+        fix = "name a column with texts, or extract a field of the object with rename in the task file"
         raise TaskError(problem, received=value, column=column, fix=fix)
     return separator.join(str(one) for one in items if not is_missing(one))

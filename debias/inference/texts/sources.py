@@ -133,7 +133,7 @@ def _find_source(task: Task, split: str, data: str | Path | Source | None) -> So
             parameter="split",
             received=split,
             fix=(
-                f"give a local file with the columns {', '.join([*task.text_columns, task.label_column])} "
+                f"pass a local file with the columns {', '.join([*task.text_columns, task.label_column])} "
                 f"(data=...), or add [sources.{split}] to a task file of your own"
             ),
         )
@@ -211,7 +211,7 @@ def _read_hub(source: Source) -> pd.DataFrame:
         raise TaskError(
             f"the Hugging Face data set {source.path!r} cannot be loaded: {error}",
             received=source.path,
-            fix="check the name and the connection, or give a local file",
+            fix="check the name and the connection, or pass a local file",
         ) from error
     frame: pd.DataFrame = data.to_pandas()
     return frame
@@ -256,7 +256,7 @@ def _extract(
     missing = [column for column in wanted if column not in frame]
     if missing:
         key = "label_column" if missing[0] == task.label_column else "text_columns"
-        unlabelled = f", or pass {param('unlabelled', True)} where the rows have no labels"
+        unlabelled = f", or pass {param('unlabelled', True)} if the rows have no labels"
         fix = f"set {key} in the task file{unlabelled if key == 'label_column' else ''}"
         raise _no_column(source, frame, missing[0], key, fix)
     records = frame.to_dict("records")
@@ -287,7 +287,10 @@ def _note_gaps(task: Task, source: Source, frame: pd.DataFrame) -> None:
                 f"{rows} nothing in the column {column!r}, such as row {gaps[0]}: it is empty in prompts"
             )
     if task.id_column and task.id_column not in frame:
-        notes.append(f"there is no column {task.id_column!r}, which the task names for ids: texts give them")
+        notes.append(
+            f"there is no column {task.id_column!r}, which the task names as the id column: ids "
+            "are derived from the texts"
+        )
     for note in notes:
         warnings.warn(f"{source.path}: {note}.", DebiasWarning, stacklevel=4)
 
@@ -301,11 +304,11 @@ def _text(task: Task, source: Source, row: int, record: dict[Hashable, Any]) -> 
     except TaskError as error:
         raise error.at(file=source.path, row=row) from error
     if not text.strip():
-        raise TaskError("the text is empty", file=source.path, row=row, fix="omit the row, or give it a text")
+        raise TaskError("the text is empty", file=source.path, row=row, fix="omit the row, or add a text")
     try:
         text.encode()
     except UnicodeEncodeError as error:
-        problem = "the text has half of a surrogate pair, which no tokenizer accepts"
+        problem = "the text contains an unpaired surrogate, which no tokenizer accepts"
         raise TaskError(problem, file=source.path, row=row, fix="omit the row, or repair it") from error
     return text
 

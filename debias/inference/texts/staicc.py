@@ -32,13 +32,14 @@ class RefusingUnpickler(pickle.Unpickler):
     [('text', 1)]
     >>> RefusingUnpickler(io.BytesIO(pickle.dumps(print))).load()
     Traceback (most recent call last):
-    debias.errors.TaskError: the file asks for builtins.print; only plain lists, strings and numbers are read.
+    debias.errors.TaskError: the file refers to builtins.print; only plain lists, strings and numbers are
+    read.
     """
 
     def find_class(self, module_name: str, global_name: str) -> Any:
         """Refuse."""
         asked = f"{module_name}.{global_name}"
-        problem = f"the file asks for {asked}; only plain lists, strings and numbers are read"
+        problem = f"the file refers to {asked}; only plain lists, strings and numbers are read"
         raise TaskError(problem, received=asked)
 
 

@@ -71,7 +71,7 @@ def read_task_labels(
         fields = {
             name: getattr(error, name) for name in ("problem", "parameter", "received", "column", "fix")
         }
-        fields["fix"] = fields["fix"] or f"say in label_map which class {shortened(error.received)} is"
+        fields["fix"] = fields["fix"] or f"map {shortened(error.received)} to a class in label_map"
         raise TaskError(row=None if error.row is None else rest[error.row], **fields) from error
     for row, column in zip(rest, columns, strict=True):
         mapped[row] = task.class_names[column]

@@ -268,7 +268,7 @@ def load_task(name_or_path: "str | Path | Task") -> Task:
                 parameter="task",
                 received=str(name_or_path),
                 fix=(
-                    f"choose one of {', '.join(task_names())}, or give the path of a TOML file that ends in "
+                    f"choose one of {', '.join(task_names())}, or pass the path of a TOML file that ends in "
                     ".toml"
                 ),
             )
@@ -312,7 +312,7 @@ def _read_task(path: Path) -> Task:
     except FileNotFoundError as error:
         raise TaskError("the task file does not exist", file=path, fix="check the path") from error
     except RecursionError as error:
-        raise TaskError("the task file is nested too deep", file=path) from error
+        raise TaskError("the task file is nested too deeply", file=path) from error
     except TaskError:
         raise
     except (ValueError, OSError) as error:  # TOML, UTF-8, a number of too many digits

@@ -302,9 +302,9 @@ def _check_fits(number: int, n_tokens: int, limit: int) -> None:
     """Raise ContextLengthError for a sequence that does not fit."""
     if n_tokens > limit:
         raise ContextLengthError(
-            f"sequences[{number}] has {n_tokens} tokens, and the model has {limit}",
+            f"sequences[{number}] has {n_tokens} tokens, but the model has room for {limit}",
             received=n_tokens,
-            fix="cut it",
+            fix="truncate it",
         )
 
 

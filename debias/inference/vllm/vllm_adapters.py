@@ -45,7 +45,7 @@ def load_adapter(llm: "LLM", adapter: Adapter) -> None:
     if room is None or adapter.rank > room.max_lora_rank:
         most = "no adapters" if room is None else f"adapters up to rank {room.max_lora_rank}"
         raise ParameterError(
-            f"adapter {str(adapter.path)!r} has rank {adapter.rank}, and the LLM was built for {most}",
+            f"adapter {str(adapter.path)!r} has rank {adapter.rank}, but the LLM was built for {most}",
             parameter="adapter",
             received=adapter.rank,
             fix=f"build it with {param('enable_lora', True)}, max_lora_rank={adapter.rank} or more",
@@ -63,7 +63,7 @@ def load_adapter(llm: "LLM", adapter: Adapter) -> None:
     if adapter.current() is not adapter:
         llm.llm_engine.remove_lora(adapter.number)
         raise EngineError(
-            f"adapter {str(adapter.path)!r} was written to while it was read",
+            f"adapter {str(adapter.path)!r} changed while it was read",
             parameter="adapter",
             received=str(adapter.path),
             fix="use it when it is complete",

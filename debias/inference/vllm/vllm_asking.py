@@ -237,8 +237,8 @@ class Asker:
         most = int(config.scheduler_config.max_num_batched_tokens)
         if max(lengths, default=0) > most:
             raise EngineError(
-                f"on a CPU, vLLM draws answers with seeds to prompts of up to {most:,} tokens, its "
-                f"max_num_batched_tokens, and one has {max(lengths):,}",
+                f"on a CPU, vLLM can sample answers with seeds only for prompts of up to {most:,} tokens "
+                f"(max_num_batched_tokens), but one has {max(lengths):,}",
                 received=max(lengths),
                 allowed=f"prompts of up to {most:,} tokens",
                 fix=f"make the LLM with max_num_batched_tokens={max(lengths)} or more",
@@ -254,8 +254,8 @@ class Asker:
         """Let vLLM compute, and leave nothing behind in its queue when that fails."""
         if self.llm.llm_engine.has_unfinished_requests():
             raise EngineError(
-                "the LLM has requests of others that are not finished",
-                fix="let them finish (llm.wait_for_completion()) before it is asked for probabilities",
+                "the LLM has unfinished requests from elsewhere",
+                fix="let them finish (llm.wait_for_completion()) before requesting probabilities",
             )
         prompts = [{"prompt_token_ids": list(tokens)} for tokens in texts]
         try:
@@ -263,7 +263,7 @@ class Asker:
         except Exception as error:
             self._drop_unfinished()
             raise EngineError(
-                f"vLLM gave no answer: {_named_line(error)}; what it printed may say more",
+                f"vLLM gave no answer: {_named_line(error)}; its output may say more",
                 fix="if its engine has died, make a new one",
             ) from error
         except BaseException:

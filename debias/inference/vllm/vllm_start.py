@@ -113,7 +113,7 @@ def start_llm(
         return LLM(**arguments)
     except Exception as error:
         raise ModelError(
-            f"vLLM cannot load model {str(model)!r}: {first_line(error)}; what it printed above may say more",
+            f"vLLM cannot load model {str(model)!r}: {first_line(error)}; its output above may say more",
             parameter="model",
             received=str(model),
             fix=f"pass {MODEL_NAMES}",
@@ -193,14 +193,14 @@ def check_llm(llm: "LLM") -> None:
     config = llm.llm_engine.model_config
     if config.runner_type != "generate":
         raise ParameterError(
-            f"the LLM was built with runner={config.runner_type!r}, which gives no log-probabilities",
+            f"the LLM was built with runner={config.runner_type!r}, which provides no log-probabilities",
             parameter="model",
             received=config.runner_type,
             fix="build it with runner='generate'",
         )
     if config.is_encoder_decoder:
         raise ParameterError(
-            f"model {config.model!r} is an encoder-decoder, and only causal models are scored",
+            f"model {config.model!r} is an encoder-decoder, but only causal models can be scored",
             parameter="model",
             received=config.model,
         )

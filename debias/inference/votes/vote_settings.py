@@ -57,25 +57,34 @@ class VoteSettings(Settings):
     debias.errors.ParameterError: temperature=0.0 gives the same answer 8 times; pass ...
     >>> VoteSettings(matching="exact")
     Traceback (most recent call last):
-    debias.errors.ParameterError: matching is a setting of votes only; pass votes=8 or omit it.
+    debias.errors.ParameterError: matching only applies to votes; pass votes=8 or omit it.
     """
 
     votes: int | None = setting(
-        None, "Ask for this many answers, not for probabilities.", least=1, most=1024, panel=_PANEL
+        None,
+        "Collect this many sampled answers per row instead of probabilities.",
+        least=1,
+        most=1024,
+        panel=_PANEL,
     )
     vote_by: str = setting(
         "samples",
-        "The same prompt several times, or demonstrations and named labels in several orders.",
+        "samples: the same prompt several times; orders: the demonstrations and the labels in the "
+        "instruction in several orders.",
         one_of=("samples", "orders"),
         panel=_PANEL,
     )
     temperature: float | None = setting(
-        None, "Of the answers; 1 by default for samples, 0 for orders.", least=0, most=100, panel=_PANEL
+        None,
+        "Sampling temperature; by default 1 for samples and 0 for orders.",
+        least=0,
+        most=100,
+        panel=_PANEL,
     )
-    vote_seed: int = setting(0, "Seed of the answers or of the orders.", least=0, panel=_PANEL)
+    vote_seed: int = setting(0, "Random seed of the answers or orders.", least=0, panel=_PANEL)
     answer_tokens: int | None = setting(
         None,
-        f"Tokens of an answer; by default {TOKENS_MORE} more than the longest label has, or "
+        f"Maximum number of tokens of an answer; by default {TOKENS_MORE} more than the longest label, or "
         f"{DEFAULT_TOKENS} if that is unknown.",
         least=1,
         most=4096,
@@ -83,13 +92,14 @@ class VoteSettings(Settings):
     )
     matching: str = setting(
         "beginning",
-        "When an answer is a vote: it is the label, its first line is, that is so without case and marks, or "
-        "it begins with the label.",
+        "When an answer counts as a vote: exact: it equals the label; first-line: its first line does; "
+        "normalised: its first line does, ignoring case and punctuation; beginning: it begins with the "
+        "label.",
         one_of=MATCHINGS,
         panel=_PANEL,
     )
     smoothing: float = setting(
-        0.5, "Votes that each class has before any is counted (Dirichlet).", above=0, most=1e6, panel=_PANEL
+        0.5, "Votes added to each class before counting (Dirichlet prior).", above=0, most=1e6, panel=_PANEL
     )
 
     def __post_init__(self) -> None:
@@ -98,7 +108,7 @@ class VoteSettings(Settings):
             for one in fields(self):
                 if getattr(self, one.name) != one.default:
                     raise ParameterError(
-                        f"{param(one.name)} is a setting of votes only",
+                        f"{param(one.name)} only applies to votes",
                         parameter=one.name,
                         received=getattr(self, one.name),
                         fix=f"pass {param('votes', '8')} or omit it",

@@ -178,7 +178,7 @@ class VotingEngine(Engine):
     def continuation_logprobs(self, prompts: Sequence[str], continuations: Sequence[str]) -> NoReturn:
         """Raise EngineError: votes say nothing of texts."""
         raise EngineError(
-            "votes say how often a model answers with a label, and nothing of other texts",
+            "votes say how often a model answers with a label, and nothing about other texts",
             parameter="engine",
             received=type(self).__name__,
             fix="use the engine itself",

@@ -146,8 +146,8 @@ class ForwardTraining:
                     f"the loss of step {len(self.log.steps)} is not finite",
                     parameter="learning_rate",
                     received=(above, below),
-                    fix=f"use a smaller {param('learning_rate')} or {param('epsilon')};"
-                    " the steps before are kept",
+                    fix=f"use a smaller {param('learning_rate')} or {param('epsilon')}; the earlier steps "
+                    "are kept",
                 )
             units += round((above - below) * _UNIT)
             total += (above + below) / 2

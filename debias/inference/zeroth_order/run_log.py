@@ -220,7 +220,7 @@ def read_run(path: str | Path) -> RunSteps:
                 f"step {number} is damaged: it has no numbers",
                 received=tuple(step),
                 file=path,
-                fix="take the file from a copy, or train again",
+                fix="restore the file from a backup, or train again",
             )
     return RunSteps(header, steps, len(body) - kept)
 
@@ -236,7 +236,7 @@ def _header_of(line: bytes, path: str | Path) -> RunHeader:
             raise ValueError("it does not match its own digest")
         if version != VERSION:
             raise ResumeError(
-                f"the run is written in version {version} of its format, and this release reads {VERSION}",
+                f"the run is written in version {version} of its format, but this release reads {VERSION}",
                 received=version,
                 file=path,
                 fix="read it with the release that wrote it",
@@ -250,7 +250,7 @@ def _header_of(line: bytes, path: str | Path) -> RunHeader:
             parameter="run",
             received=str(path),
             file=path,
-            fix="take the file from a copy, or train again",
+            fix="restore the file from a backup, or train again",
         ) from error
 
 
@@ -263,12 +263,12 @@ def check_same(found: RunHeader, wanted: RunHeader, path: str | Path) -> None:
         The parameter is the one that differs.
     """
     names = {
-        "base": ("model", "the run was begun from another base model"),
+        "base": ("model", "the run started from a different base model"),
         "noise": ("run", "the run was written where directions are made of other numbers"),
-        "epsilon": ("epsilon", "the run was begun with another epsilon"),
-        "sparsity": ("sparsity", "the run was begun with another sparsity, the share NOT touched"),
-        "decay": ("weight_decay", "the run was begun with another weight decay"),
-        "thresholds": ("sparsity", "the run trains other tensors, or touches others of their weights"),
+        "epsilon": ("epsilon", "the run started with a different epsilon"),
+        "sparsity": ("sparsity", "the run started with a different sparsity (the share NOT changed)"),
+        "decay": ("weight_decay", "the run started with a different weight decay"),
+        "thresholds": ("sparsity", "the run trains other tensors, or other weights in them"),
     }
     for name, (parameter, problem) in names.items():
         given, asked = getattr(found, name), getattr(wanted, name)
@@ -279,7 +279,7 @@ def check_same(found: RunHeader, wanted: RunHeader, path: str | Path) -> None:
                 received=asked,
                 allowed=str(given),
                 file=path,
-                fix="use what the run was begun with, or another folder",
+                fix="use the settings that the run started with, or another folder",
             )
 
 

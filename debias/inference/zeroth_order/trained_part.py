@@ -79,7 +79,8 @@ class TrainedPart:
         for name, one in chosen.items():
             if one.dtype != torch.float32:
                 raise ParameterError(
-                    f"{name} is in {str(one.dtype).removeprefix('torch.')}, in which small steps vanish",
+                    f"{name} is in {str(one.dtype).removeprefix('torch.')}, in which small steps are lost "
+                    "to rounding",
                     parameter="dtype",
                     received=str(one.dtype).removeprefix("torch."),
                     allowed="float32 for what is trained; frozen weights may have any format",

@@ -51,22 +51,24 @@ class ZerothOrderSettings(Settings):
     """
 
     optimizer: str = setting(
-        "sparse-mezo", "Which weights a step moves: the smallest of each tensor, or all.", one_of=OPTIMIZERS
+        "sparse-mezo",
+        "sparse-mezo: a step moves the smallest weights of each tensor; mezo: it moves all weights.",
+        one_of=OPTIMIZERS,
     )
-    steps: int = setting(200, "Steps, each of two forward passes over a batch.", least=1)
-    batch_size: int = setting(16, "Rows of a step.", least=1)
+    steps: int = setting(200, "Number of steps, each of two forward passes over a batch.", least=1)
+    batch_size: int = setting(16, "Number of rows per step.", least=1)
     micro_batch: int | None = setting(
-        None, "Rows that go through the model together; all of a step by default.", least=1
+        None, "Number of rows in one forward pass; all rows of a step by default.", least=1
     )
     learning_rate: float | None = setting(
-        None, "Constant; by default half of the best one for the measured curvature.", above=0
+        None, "Constant learning rate; by default half of the best one for the measured curvature.", above=0
     )
-    epsilon: float = setting(EPSILON, "How far weights are moved to measure the loss.", above=0)
+    epsilon: float = setting(EPSILON, "Size of the perturbation used to measure the loss.", above=0)
     sparsity: float = setting(
-        SPARSITY, "Share of the weights that sparse-mezo does NOT touch.", least=0, most=0.9999
+        SPARSITY, "Share of the weights that sparse-mezo does NOT change.", least=0, most=0.9999
     )
-    weight_decay: float = setting(0.0, "Weight decay; none on biases and norms.", least=0)
-    seed: int = setting(0, "Seed of everything that is drawn at random.", least=0)
+    weight_decay: float = setting(0.0, "Weight decay; not applied to biases and norms.", least=0)
+    seed: int = setting(0, "Random seed.", least=0)
 
     @property
     def untouched(self) -> float:

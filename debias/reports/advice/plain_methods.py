@@ -104,7 +104,7 @@ def rival_of(comparison: Comparison) -> Rival | None:
     as_right = [name for name in others if (accuracies.loc[name, mine.index] >= mine - _LEAST).all()]
     if as_right:
         best = str(accuracies.loc[as_right].mean(axis=1).idxmax())
-        return Rival(best, "gets every class at least as often right")
+        return Rival(best, "is at least as accurate for every class")
     better = beaten_by(frame, comparison.against)
     rows = {name: frame.loc[name].to_dict() for name in better}
     clear = [

@@ -81,7 +81,7 @@ def recommend(
     blockers : sequence of str
         Clauses on why the figures decide nothing: rows that were fitted on, bounds that are not kept.
     guarantee : Guarantee, optional
-        What holds on rows to come.
+        What holds on new rows.
     rival : Rival, optional
         A plain method that is better.
 
@@ -120,8 +120,8 @@ def recommend(
     if losses:
         return Recommendation("Do not use it", _clauses(overall, losses), beside)
     why = (
-        f"these {counted(n_rows, 'row')} show no clear change of COBias, of the worst class or of accuracy;"
-        " more labelled rows may show one"
+        f"these {counted(n_rows, 'row')} show no clear change in COBias, in the worst class or in accuracy; "
+        "more labelled rows may show one"
     )
     return Recommendation("Do not use it", why, beside)
 
@@ -145,13 +145,13 @@ def _clause(overall: pd.DataFrame, metric: str) -> str:
 
 def _trade(overall: pd.DataFrame, gains: list[str], losses: list[str]) -> str:
     """Say what is to be weighed against what."""
-    wanted = "even classes count" if set(gains) & set(_EVENNESS) else "accuracy counts"
+    wanted = "even classes matter" if set(gains) & set(_EVENNESS) else "accuracy matters"
     if "accuracy" in losses:
         than = "accuracy"
     elif "accuracy" in gains:
         than = "even classes"
     else:
-        wanted, than = "the one kind of evenness counts", "the other"
+        wanted, than = "one kind of evenness matters", "the other"
     return f"{wanted} more than {than}: {_clauses(overall, gains)}, but {_clauses(overall, losses)}"
 
 
@@ -171,19 +171,19 @@ def _beside(by_class: pd.DataFrame, guarantee: Guarantee | None, rival: Rival | 
         least = at_least(guarantee.worst_class_at_least)
         worst = float(by_class["before"].min())
         sentence = (
-            f"On rows to come, every class is right at least {least} % of the time, with"
-            f" {100 * guarantee.confidence:g} % confidence"
+            f"On new rows, every class is classified correctly at least {least} % of the time, with "
+            f"{100 * guarantee.confidence:g} % confidence"
         )
         if guarantee.worst_class_at_least <= worst:
             sentence += (
-                f"; that is not yet more than the {percent(worst)} that the worst class has here without"
-                " the correction, and more held-out rows would say more"
+                f"; that is not yet more than the {percent(worst)} that the worst class reaches here without "
+                "the correction, and more held-out rows could show more"
             )
         said.append(f"{sentence}.")
     if rival is not None:
         name = f"{rival.name[:1].upper()}{rival.name[1:]}"
         said.append(
-            f"{name} {rival.because} on the same rows, though by no more than chance may give: it is a plain"
-            " method that would do as well."
+            f"{name} {rival.because} on the same rows, though by no more than chance could explain: it is a "
+            "plain method that would do as well."
         )
     return tuple(said)

@@ -61,7 +61,7 @@ class MethodSettings(Settings):
     seed: int = 0
     metric: str = setting(
         "balanced-accuracy",
-        "What the row of coordinate-wise class weights maximises.",
+        "Metric that the coordinate-wise class weights maximise.",
         one_of=("balanced-accuracy", "accuracy", "macro-f1"),
     )
     model: AskedModel | None = None
@@ -75,7 +75,7 @@ class MethodSettings(Settings):
             There is none.
         """
         if self.model is None:
-            raise ParameterError("it asks the model, and none is given", parameter="model", received=None)
+            raise ParameterError("it needs the model, and none was given", parameter="model", received=None)
         return self.model
 
 
@@ -85,7 +85,7 @@ def _probabilities(table: ProbabilityTable, classes: Sequence[str], settings: Me
 
 def _texts(table: ProbabilityTable, classes: Sequence[str], settings: MethodSettings) -> list[str]:
     if table.texts is None:
-        raise TableError("it reads the texts, and the table has none", parameter="texts")
+        raise TableError("it needs the texts, and the table has none", parameter="texts")
     return [str(text) for text in table.texts]
 
 
@@ -273,6 +273,6 @@ def choose_methods(names: Sequence[str] | None = None, slow: bool = False) -> li
                 parameter="methods",
                 allowed=f"some of {', '.join(method.key for method in METHODS)}",
                 received=name,
-                fix=f"write them with commas in between, as in {param('methods', 'batch,ensemble')}",
+                fix=f"separate them by commas, as in {param('methods', 'batch,ensemble')}",
             )
     return [method for method in METHODS if method.key in names or method.name in names]

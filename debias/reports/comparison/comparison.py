@@ -107,7 +107,7 @@ class Comparison:
             support = pd.Series(table.truth).value_counts()
             absent = [one for place, one in enumerate(table.classes) if place not in support.index]
             if absent:
-                found.append(f"No test row of {', '.join(absent)} in {table.name}: no figure includes such.")
+                found.append(f"No test rows of {', '.join(absent)} in {table.name}: no figure covers them.")
         if len({table.rows for table in self.tables}) < len(self.tables):
             found.append(
                 "Tables with the same test rows are resampled together in the intervals of the mean."

@@ -23,8 +23,8 @@ _SHORT = {
 _WIDEST = 14
 """Most classes that are columns."""
 _LEGEND = (
-    "All figures but z on a scale of 0 to 100; COBias is the mean gap between two class accuracies, lower is "
-    "better, as is z, the objective per row; seconds are those of the fit."
+    "All figures except z are on a scale of 0 to 100. COBias is the mean gap between two class accuracies, "
+    "and z is the objective per row; lower is better for both. Seconds are the time of the fit."
 )
 
 

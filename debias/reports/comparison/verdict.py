@@ -68,14 +68,15 @@ def verdict(
     +5.0 to +15.0); lowest COBias: logistic regression (10.0, −10.0 points against ensemble (DCS), interval
     −15.0 to −5.0); highest worst class accuracy: logistic regression (70.0, +20.0 points against ensemble
     (DCS), interval +15.0 to +25.0).
-    Every class is at least as right with logistic regression as with ensemble (DCS): use it.
+    Every class is classified at least as accurately with logistic regression as with ensemble (DCS): use
+    logistic regression.
     """
     measured = figures[figures["accuracy"].notna()]
     rivals = measured[measured["group"] != "reader"]
     if not len(rivals):
-        return ["Nothing was measured that reads the probabilities alone."]
+        return ["No method that uses only the probabilities was measured."]
     ours = our_method(rivals, against)
-    where = "On these rows" if tables is None else f"In the mean of {len(tables)} tables"
+    where = "On these rows" if tables is None else f"On average over {len(tables)} tables"
     clauses = [_leader(rivals, axis, words, against) for axis, words in AXES.items()]
     sentences = [f"{where}, {'; '.join(clauses)}."]
     sentences.append(_advice(rivals, class_accuracies, ours, tables))
@@ -170,7 +171,7 @@ def _difference(row: pd.Series, axis: str) -> str:
 def _interval(row: pd.Series, axis: str) -> str:
     low, high = row[f"{axis}_difference_low"], row[f"{axis}_difference_high"]
     if low <= 0 <= high:
-        return f", no difference that the rows can show: interval {signed_span(low, high)}"
+        return f", a difference that these rows cannot confirm: interval {signed_span(low, high)}"
     return f", interval {signed_span(low, high)}"
 
 
@@ -199,7 +200,7 @@ def _advice(
     if plain:
         best = class_accuracies.loc[plain].mean(axis=1).idxmax()
         of = "" if tables is None else " of every table"
-        return f"Every class{of} is at least as right with {best} as with {ours}: use it."
+        return f"Every class{of} is classified at least as accurately with {best} as with {ours}: use {best}."
     if tables is not None:
         on = {name: beaten_by(frame[frame["group"] != "reader"], ours) for name, frame in tables.items()}
         lost = [f"{name} (by {listed(by, most=3)})" for name, by in on.items() if by]
@@ -210,7 +211,7 @@ def _advice(
     by = beaten_by(figures, ours)
     if by:
         return f"In accuracy and COBias together, {ours} is beaten by {listed(by, most=3)}."
-    return f"In accuracy and COBias together, {ours} is beaten by no row that reads only the probabilities."
+    return f"In accuracy and COBias together, {ours} is beaten by no row that uses only the probabilities."
 
 
 def _more_than_probabilities(
@@ -226,5 +227,5 @@ def _more_than_probabilities(
         return f"{reached}."
     beside = f"{ours}: {_points(measured, ours, 'accuracy')} and {_points(measured, ours, 'cobias')}"
     if _at_least_as_right(class_accuracies, best, ours):
-        return f"{reached} ({beside}) and every class is at least as right: where it can be had, use it."
+        return f"{reached} ({beside}) and is at least as accurate for every class: use it if you can."
     return f"{reached} ({beside})."

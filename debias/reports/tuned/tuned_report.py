@@ -115,9 +115,9 @@ class TunedReport:
             return "No step was taken."
         sizes = steps["projected"].abs()
         return (
-            f"{len(steps):,} steps of 16 bytes: a seed, a projected gradient and a learning rate. With the"
-            f" base model they are the trained weights, bit for bit. Projected gradients have a mean size of"
-            f" {sizes.mean():.4g}, {sizes.max():.4g} at most."
+            f"{len(steps):,} steps of 16 bytes: a seed, a projected gradient and a learning rate. Together "
+            "with the base model, they reproduce the trained weights bit for bit. Projected gradients have a "
+            f"mean size of {sizes.mean():.4g}, {sizes.max():.4g} at most."
         )
 
     def sections(self) -> list[tuple[str, str, list[str], list[list[str]]]]:

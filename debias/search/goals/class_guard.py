@@ -49,7 +49,7 @@ def known_references(given: References, references: Sequence[float] | None) -> F
     """
     if references is None:
         raise ParameterError(
-            f"{param('no_class_worse_than')} stands for numbers only on given rows",
+            f"{param('no_class_worse_than')} has numeric values only for given rows",
             parameter="no_class_worse_than",
             received=given,
             fix="call resolve(counts of the uncorrected model) first",

@@ -116,6 +116,6 @@ def _position(name: str, label: object, classes: list[object]) -> int:
     by_label = {str(one): k for k, one in enumerate(classes)} | {one: k for k, one in enumerate(classes)}
     if label not in by_label:
         raise ParameterError(
-            f"{label!r} in {name} is no class", parameter=name, received=label, allowed=f"one of {classes}"
+            f"{label!r} in {name} is not a class", parameter=name, received=label, allowed=f"one of {classes}"
         )
     return by_label[label]

@@ -124,7 +124,7 @@ def descend_log_bias(
         isinstance(pair_searches, bool) or not isinstance(pair_searches, Integral) or pair_searches < 0
     ):
         raise ParameterError(
-            parameter="pair_searches", allowed="an integer from 0 on, or None", received=pair_searches
+            parameter="pair_searches", allowed="a non-negative integer, or None", received=pair_searches
         )
     problem = LogBiasProblem(values, fallback_probabilities, y, objective)
     rng = np.random.default_rng(random_state)

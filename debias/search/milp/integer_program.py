@@ -313,7 +313,8 @@ def _linear(objective: Objective) -> Objective:
     if objective.costs is not None:
         raise ParameterError(
             parameter="costs",
-            allowed="None: the integer program knows which rows are right, not what wrong ones are taken for",
+            allowed="None: the integer program knows which rows are right, not which class the wrong ones "
+            "are assigned to",
             received=objective.costs,
             fix="use the exact search",
         )

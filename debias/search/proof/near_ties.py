@@ -108,7 +108,7 @@ class NearTies:
         taken = self.rows[0]
         best = {name: pick(getattr(row, name) for row in self.rows) for name, pick in MEASURES.items()}
         said = {name: (fixed(100 * best[name], 1), fixed(100 * getattr(taken, name), 1)) for name in best}
-        which = "all choices" if self.complete else "the choices met"
+        which = "all choices" if self.complete else "the choices found"
         accuracy, balanced = said["accuracy"], said["balanced_accuracy"]
         worst, cobias = said["worst_class_accuracy"], said["cobias"]
         return (

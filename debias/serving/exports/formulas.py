@@ -92,7 +92,7 @@ def formula_of(correction: Correction) -> Formula:
         factor, correction = correction.factor, correction.correction
     if type(correction) not in _READERS:
         raise ParameterError(
-            f"the correction {correction.name!r} is of a class of its own, which no export can describe",
+            f"the correction {correction.name!r} is of a custom class, which no export can describe",
             parameter="correction",
             received=type(correction).__name__,
             fix="apply it in Python",

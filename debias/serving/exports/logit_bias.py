@@ -24,7 +24,7 @@ LARGEST = 100.0
 
 _SAME = 1e-12
 _OTHERS = (
-    "fit with `debias fit --weights-only`, serve it by the logits processor for vLLM, or correct saved "
+    "fit with `debias fit --weights-only`, serve it with the logits processor for vLLM, or correct saved "
     "probabilities with `debias apply`"
 )
 
@@ -64,12 +64,12 @@ class LogitBias:
         if self.clipped:
             names = ", ".join(map(str, self.clipped))
             said.append(
-                f"Biases reach from -{LARGEST:g} to {LARGEST:g}, which is too little: the correction would "
+                f"Biases are limited to the range from -{LARGEST:g} to {LARGEST:g}, but the correction would "
                 f"lower {names} further."
             )
         if self.longer:
             names = ", ".join(map(str, self.longer))
-            said.append(f"Of more than one token, decided by the first: {names}.")
+            said.append(f"Labels of more than one token, of which only the first decides: {names}.")
         if self.reaches_below:
             said.append(
                 f"Where the correction names a class of a probability below {SMALLEST:g}, which it takes for "
@@ -195,11 +195,11 @@ def _sum_of_biases(correction: ServedCorrection) -> FloatArray:
     for label, formula in zip(correction.classes, formulas, strict=True):
         if formula.kind != POWER:
             what = "a membership function" if formula.kind == POINTS else "a curve"
-            raise _refusal(f"the correction is {what}, not a weight, so it is no logit bias", label)
+            raise _refusal(f"the correction is {what}, not a weight, so it cannot be a logit bias", label)
     slope = formulas[0].numbers[1]
     for label, formula in zip(correction.classes, formulas, strict=True):
         if formula.numbers[1] != slope:
-            problem = f"slopes differ ({slope:g} and {formula.numbers[1]:g}), so this is no logit bias"
+            problem = f"slopes differ ({slope:g} and {formula.numbers[1]:g}), so this is not a logit bias"
             raise _refusal(problem, label)
     weights = np.array([formula.numbers[0] for formula in formulas])
     factors = np.array([formula.factor for formula in formulas])
@@ -207,7 +207,7 @@ def _sum_of_biases(correction: ServedCorrection) -> FloatArray:
     if isinstance(correction.base, Identity):
         return np.asarray(own)
     if not isinstance(correction.base, LinearMap):
-        raise _refusal(f"the base {correction.base.kind!r} is no sum of biases", None)
+        raise _refusal(f"the base {correction.base.kind!r} is not a sum of biases", None)
     return np.asarray((own + correction.base.bias) / _common_slope(correction.base, correction.classes))
 
 
@@ -231,7 +231,9 @@ def _common_slope(base: LinearMap, labels: Sequence[object]) -> float:
     uneven = (np.abs(moved - moved[:, :1]) > _SAME).any(axis=1) | (np.abs(slopes - slopes[0]) > _SAME)
     if uneven.any() or slopes[0] <= 0:
         label = labels[int(np.argmax(uneven))]
-        raise _refusal("the base gives log-probabilities different slopes, so this is no logit bias", label)
+        raise _refusal(
+            "the base gives log-probabilities different slopes, so this is not a logit bias", label
+        )
     return float(slopes[0])
 
 
@@ -256,7 +258,7 @@ def _bias_of_two(correction: ServedCorrection) -> FloatArray:
 
     if names_first(low) or not names_first(high):
         label = correction.classes[int(names_first(low))]
-        raise _refusal(f"class {label!r} is never named, which no finite bias can do", label)
+        raise _refusal(f"class {label!r} is never predicted, which no finite bias can achieve", label)
     while low < (middle := (low + high) / 2) < high:
         low, high = (low, middle) if names_first(middle) else (middle, high)
     return np.array([log1p(-low) - log(high), 0.0])

@@ -117,7 +117,7 @@ def save_mlflow(correction: str | PathLike[str], folder: str | PathLike[str]) ->
     """
     target, served = Path(folder), load(correction)
     if target.exists() or not target.parent.is_dir():
-        allowed = "the name of a folder that does not exist, in one that does"
+        allowed = "a new folder in an existing one"
         raise ParameterError(parameter="folder", allowed=allowed, received=str(folder))
     mlflow = _mlflow()
     import pandas as pd

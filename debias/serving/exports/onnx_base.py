@@ -46,7 +46,7 @@ def add_base(nodes: Nodes, base: Base, probabilities: str) -> str:
     if isinstance(base, TreeBase):
         return _add_trees(nodes, base, probabilities)
     raise ParameterError(
-        f"the base {base.kind!r} is of a class of its own, which ONNX cannot describe",
+        f"the base {base.kind!r} is of a custom class, which ONNX cannot describe",
         parameter="base",
         received=type(base).__name__,
         fix="apply it in Python",

@@ -120,7 +120,7 @@ def base_entry(base: Base) -> dict[str, Any]:
         columns, first = base.columns.tolist(), base.first.tolist()
         return {"kind": "trees", "columns": columns, "first": first, "trees": trees}
     raise ParameterError(
-        f"the base {base.kind!r} is of a class of its own, which no export can describe",
+        f"the base {base.kind!r} is of a custom class, which no export can describe",
         parameter="base",
         received=type(base).__name__,
         fix="apply it in Python",

@@ -57,7 +57,7 @@ class CorrectionFilter:
                 parameter="choices",
                 allowed="the choices that the task has in doc_to_choice, or the field that holds them",
                 received=choices,
-                fix="give them to the filter, or use debias.serving.harnesses.ClassificationTask",
+                fix="pass them to the filter, or use debias.serving.harnesses.ClassificationTask",
             )
         self.correction = read_correction(correction)
         self.choices = choices

@@ -79,7 +79,7 @@ def group_by_document(
                 " one per choice, or two with acc_mutual_info, as the documents before it",
                 parameter="choices",
                 received=group.names,
-                fix="give the choices that the task has in doc_to_choice, in the same order",
+                fix="pass the choices that the task has in doc_to_choice, in the same order",
                 row=row,
             )
     return groups

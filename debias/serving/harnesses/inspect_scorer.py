@@ -43,11 +43,12 @@ def _accuracies(scores: list[SampleScore], class_key: str | None) -> Any:
         key = "target" if class_key is None else class_key
         if held is None or key not in held:
             raise ParameterError(
-                f"sample {one.sample_id!r} does not say its class",
+                f"sample {one.sample_id!r} does not state its class",
                 parameter="class_key",
                 received=class_key,
                 allowed="a key that the metadata of every sample has",
-                fix="use corrected_answer, or name in class_key what in a sample's metadata is its class",
+                fix="use corrected_answer, or set class_key to the metadata key of a sample that holds its "
+                "class",
             )
         answers.append((str(held[key]), _to_float(one.score.value)))
     return class_accuracies(answers)
@@ -116,7 +117,7 @@ def corrected_answer(
         by_class, label = _classes_and_target(state, target.text, given)
         if label not in given:
             raise TableError(
-                f"sample {state.sample_id!r} has a target that is no class of the correction",
+                f"sample {state.sample_id!r} has a target that is not a class of the correction",
                 parameter="target",
                 received=label,
                 allowed=f"one of {list(given)}",
@@ -153,7 +154,7 @@ def _classes_and_target(
     positions = {choice.original_position: choice.value.strip() for choice in state.choices}
     if set(by_class) != set(words) or len(by_class) != len(letters):
         raise TableError(
-            f"sample {state.sample_id!r} has other choices than the classes of the correction",
+            f"sample {state.sample_id!r} has choices that are not the classes of the correction",
             parameter="choices",
             received=[choice.value for choice in state.choices],
             allowed=f"the classes {list(words)} in any order",

@@ -84,7 +84,7 @@ def columns_of(
             "the choices {} are not the classes of the correction, {}".format(*listed),
             parameter="choices",
             received=written,
-            fix="name the choices as the classes, or say in classes which choice is which class",
+            fix="name the choices like the classes, or map the choices to classes with classes",
             row=row,
         )
     return np.array([place[name] for name in own], dtype=np.int64)

@@ -107,7 +107,7 @@ class ClassificationTask(_Base):
             label = names[target] if isinstance(target, int) and 0 <= target < len(names) else target
             if label not in names:
                 raise ParameterError(
-                    parameter="doc_to_target", allowed=f"one of {names} or its place", received=target
+                    parameter="doc_to_target", allowed=f"one of {names} or its position", received=target
                 )
             predicted = names[int(np.argmax([value for value, _ in results[: len(names)]]))]
             found |= dict.fromkeys(wanted, (label.strip(), predicted.strip()))

@@ -103,11 +103,11 @@ def prepare(offer: Offer, tokenizer: Any) -> AnswerCorrection:
     wanted = offer.tokenizer or _fitted_tokenizer(served)
     if wanted is not None and wanted != (found := tokenizer_digest(tokenizer)):
         raise ModelError(
-            f"the correction was fitted with the tokenizer {wanted}, the model that is served has {found}",
+            f"the correction was fitted with the tokenizer {wanted}, but the served model has {found}",
             parameter="tokenizer",
             received=found,
             file=offer.file,
-            fix="collect a table from the model that is served, and fit again",
+            fix="collect a table from the served model, and fit again",
         )
     return AnswerCorrection(served, tokens)
 

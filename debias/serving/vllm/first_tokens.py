@@ -64,7 +64,7 @@ def first_tokens(tokenizer: Any, words: Sequence[str]) -> tuple[int, ...]:
     for word in words:
         token = _first_token(tokenizer, word)
         if token is None:
-            raise LabelError(f"label {word!r} adds no token of its own to a prompt", received=word)
+            raise LabelError(f"label {word!r} adds no token to a prompt", received=word)
         if token in found:
             raise LabelError(
                 f"labels {found[token]!r} and {word!r} share their first token {token}, which therefore"

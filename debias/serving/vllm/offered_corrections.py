@@ -137,7 +137,7 @@ def read_offers(environment: Mapping[str, str] | None = None) -> Offers:
             fix="set this environment variable before vLLM is started",
         )
     if not by_name or "none" in by_name:
-        allowed = "one correction or more, none of them named 'none'"
+        allowed = "at least one correction, none of them named 'none'"
         raise ParameterError(parameter=OFFERED, allowed=allowed, received=[*by_name], file=path)
     default = environment.get(DEFAULT) or None
     if default is not None and default not in by_name:

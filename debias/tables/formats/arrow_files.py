@@ -163,8 +163,8 @@ def parts_of_others(path: Path, table: pa.Table, prefix: str, choice: ColumnChoi
     ours = [name for name in table.column_names if name.startswith(prefix)]
     if ours and choice.classes is None:
         raise TableError(
-            f"the columns {shortened(ours)} are called as in a table of this project, but what it said about "
-            "its rows is lost",
+            f"the columns {shortened(ours)} are named as in a table of this project, but its metadata are "
+            "lost",
             file=path,
             fix=f"name the columns after the classes, without {prefix}, or pass {param('classes')}",
         )

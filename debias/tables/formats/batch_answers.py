@@ -83,7 +83,7 @@ def read_batch_answers(
         raise TableError("every request failed", file=path, received=failed)
     if failed:
         warnings.warn(
-            f"{path}: {len(failed)} of {len(failed) + len(kept)} requests failed and are left out: "
+            f"{path}: {len(failed)} of {len(failed) + len(kept)} requests failed and were omitted: "
             f"{shortened(failed)}",
             stacklevel=2,
         )
@@ -185,7 +185,7 @@ def _top_tokens(body: dict[str, Any], row: int) -> dict[str, float]:
             f"the probabilities of its tokens sum to {total:.6g}, which is more than 1",
             received=total,
             row=row,
-            fix="omit the answer, or ask for it again",
+            fix="omit the answer, or request it again",
         )
     return tokens
 

@@ -197,11 +197,11 @@ def _odd_row(path: Path, text: str, delimiter: str, first_line: int) -> TableErr
         for cells in reader:
             blank = len(cells) < 2 and not "".join(cells).strip()
             if header and not blank and len(cells) != len(header):
-                fix = f"quote cells that hold {delimiter!r}, or omit what is too much"
+                fix = f"quote cells that hold {delimiter!r}, or remove the extra cells"
                 if len(cells) < len(header):
-                    fix = f"complete the row: an empty cell has its {delimiter!r}, too"
+                    fix = f"complete the row: an empty cell needs its {delimiter!r}, too"
                 elif len(header) == 1 or header[0].startswith("#"):
-                    fix = "omit the lines above the header"
+                    fix = "remove the lines above the header"
                 return TableError(
                     f"the row has {len(cells)} cells, the header {shortened(header)} has {len(header)}",
                     received=cells,

@@ -178,7 +178,7 @@ def infer_format(path: Path) -> str:
     if start.startswith(b"PAR1"):
         with path.open("rb") as file:
             if file.read(4) != b"PAR1":
-                raise TableError("a packed Parquet file", file=path, fix="unpack it first")
+                raise TableError("a compressed Parquet file", file=path, fix="decompress it first")
         return "parquet"
     if suffix in SUFFIXES and suffix not in (".txt", ".json", ".jsonl"):
         return SUFFIXES[suffix]
@@ -191,7 +191,7 @@ def infer_format(path: Path) -> str:
     if any(delimiter in line for delimiter in DELIMITERS):
         return "csv"
     raise TableError(
-        "the format cannot be told", file=path, fix=f"pass {param('format')}, one of {sorted(READERS)}"
+        "the format cannot be determined", file=path, fix=f"pass {param('format')}, one of {sorted(READERS)}"
     )
 
 

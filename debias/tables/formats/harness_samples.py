@@ -124,12 +124,12 @@ def _records(path: Path, filter: str | None) -> list[tuple[int, dict[str, Any]]]
             record = parse_json(line)
         except ValueError as error:
             raise TableError(
-                f"the line is no whole JSON ({error}); the file is cut short or damaged", row=row
+                f"the line is not complete JSON ({error}); the file is cut short or damaged", row=row
             ) from error
         missing = [key for key in ("resps", "target") if not isinstance(record, dict) or key not in record]
         if missing:
             raise TableError(
-                f"the line has no {missing[0]!r}; it is no logged sample of lm-evaluation-harness", row=row
+                f"the line has no {missing[0]!r}; it is not a logged sample of lm-evaluation-harness", row=row
             )
         records.append((row, record))
     wanted = records[0][1].get("filter") if filter is None else filter
@@ -215,11 +215,11 @@ def _log_likelihood(row: int, choice: int, response: Any) -> float:
         if isinstance(value, str):
             raise _generated(row, response) from error
         raise TableError(
-            f"choice {choice}: {shortened(response)} holds no log-likelihood", row=row, received=response
+            f"choice {choice}: {shortened(response)} contains no log-likelihood", row=row, received=response
         ) from error
     if isinstance(value, bool) or np.isnan(number) or number > LARGEST_LOG_LIKELIHOOD:
         raise TableError(
-            f"choice {choice}: {number} is no log-likelihood; allowed are values up to 0",
+            f"choice {choice}: {number} is not a log-likelihood, which is at most 0",
             row=row,
             received=number,
         )
@@ -247,8 +247,8 @@ def _class_order(samples: list[Sample], classes: Sequence[str] | None) -> tuple[
     if not by_name or len(orders) > 1:
         if shuffled:
             raise TableError(
-                "the same choices stand in different orders, and other documents have other choices: no "
-                "column can stand for one class",
+                "the same choices appear in different orders, and other documents have other choices: no "
+                "column can represent one class",
                 received=sorted(map(list, next(seen for seen in orders.values() if len(seen) > 1)))[:2],
                 fix="keep the documents that share their choices",
             )
@@ -257,8 +257,7 @@ def _class_order(samples: list[Sample], classes: Sequence[str] | None) -> tuple[
     if given is None or set(map(plain, given)) != set(map(plain, first)):
         if given is not None and shuffled:
             raise TableError(
-                f"the choices stand in different orders, so that classes must be their names "
-                f"{shortened(first)}",
+                f"the choices appear in different orders, so classes must be their names {shortened(first)}",
                 parameter="classes",
                 received=given,
             )
@@ -276,7 +275,8 @@ def _refuse_moved(names: list[str], choices: list[str], plain: Callable[[str], s
     moved = [name for place, name in enumerate(names) if places.get(plain(name), place) != place]
     if moved:
         raise TableError(
-            f"class {shortened(moved[0])} is a choice at another place; the choices are {shortened(choices)}",
+            f"class {shortened(moved[0])} is a choice at a different position; the choices are "
+            f"{shortened(choices)}",
             parameter="classes",
             received=names,
             fix="list the choices themselves, in any order, or other names in their order",
@@ -302,7 +302,7 @@ def _label_positions(samples: list[Sample], targets: str) -> list[int]:
     by_choice = [_as_choice(sample) for sample in samples]
     if targets == "auto" and None not in by_index and None not in by_choice and by_index != by_choice:
         raise TableError(
-            f"the target {shortened(samples[0].record['target'])} is a position and a choice",
+            f"the target {shortened(samples[0].record['target'])} could be a position or a choice",
             parameter="targets",
             received=samples[0].record["target"],
             row=samples[0].row,
@@ -315,8 +315,8 @@ def _label_positions(samples: list[Sample], targets: str) -> list[int]:
         sample = samples[positions.index(None)]
         choices = sample.choices or [str(position) for position in range(len(sample.log_likelihoods))]
         raise TableError(
-            f"the target {shortened(sample.record['target'])} is none of the choices {shortened(choices)}"
-            "; a table needs one right choice per sample",
+            f"the target {shortened(sample.record['target'])} is not one of the choices "
+            f"{shortened(choices)}; a table needs one right choice per sample",
             received=sample.record["target"],
             row=sample.row,
         )

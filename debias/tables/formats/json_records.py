@@ -103,7 +103,7 @@ def _parsed(path: Path, text: str, row: int | None = None) -> Any:
     try:
         return parse_json(text)
     except ValueError as error:
-        raise TableError(f"not whole JSON ({error})", file=path, row=row) from error
+        raise TableError(f"not complete JSON ({error})", file=path, row=row) from error
 
 
 def _rows_of(content: Any, named: set[str]) -> list[Any]:

@@ -141,7 +141,7 @@ def _without_row_numbers(path: Path, frame: pd.DataFrame, choice: ColumnChoice) 
     if numbers.isna().any() or numbers.duplicated().any() or (numbers % 1 != 0).any():
         return frame
     warnings.warn(
-        f"{path}: the first column, {first!r}, numbers the rows: it is not read.",
+        f"{path}: the first column, {first!r}, contains row numbers and is not read.",
         ExcludedRowsWarning,
         stacklevel=3,
     )
@@ -160,11 +160,11 @@ def _check_choice(path: Path, choice: ColumnChoice) -> None:
         name = getattr(choice, f"{role}_column")
         if name in classes:
             raise TableError(
-                f"column {shortened(name)} is a class, and shall hold each row's {role}",
+                f"column {shortened(name)} is a class, but should also hold each row's {role}",
                 parameter=f"{role}_column",
                 received=name,
                 file=path,
-                fix=f"name it in one of {param('classes')} and {param(f'{role}_column')}",
+                fix=f"name it in only one of {param('classes')} and {param(f'{role}_column')}",
             )
 
 
@@ -218,7 +218,9 @@ def _numbers(
         cells = frame[error.column].astype(str) if error.column in frame.columns else None
         none = cells is not None and pd.to_numeric(cells, errors="coerce").isna().all()
         if classes is None and none and error.parameter is None:
-            error.fix = f"if it is no class, name the class columns in {param('classes')}, and this one in "
+            error.fix = (
+                f"if it is not a class, name the class columns in {param('classes')}, and this one in "
+            )
             error.fix += f"{param('text_column')} or {param('label_column')} if it holds these"
         raise error.at() from error
 
@@ -243,8 +245,8 @@ def _check_names(path: Path, frame: pd.DataFrame, names: list[str]) -> None:
     if "" in names:
         position = list(frame.columns).index("")
         raise TableError(
-            f"column {position} has no name; if it numbers the rows, leave it out (pandas: "
-            "to_csv(..., index=False))",
+            f"column {position} has no name; if it contains row numbers, omit it (pandas: to_csv(..., "
+            "index=False))",
             fix=f"name it, or name the class columns ({param('classes')})",
             file=path,
         )

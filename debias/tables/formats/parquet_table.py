@@ -166,7 +166,7 @@ def read_parquet(
     given = [name for name, value in vars(choice).items() if value is not None]
     if given:
         raise ParameterError(
-            "the file says itself what its columns are",
+            "the file itself states what its columns are",
             file=path,
             parameter=given[0],
             received=getattr(choice, given[0]),
@@ -232,11 +232,11 @@ def check_digests(path: Path, header: dict[str, Any], checksums: Checksums) -> N
     stated, found = header["checksums"], checksums.digests({key: header[key] for key in _KEPT})
     wrong = sorted(name for name in {*stated, *found} if stated.get(name) != found.get(name))
     if wrong:
-        what = "what the file says about its rows" if wrong[0] == ABOUT else wrong[0]
+        what = "the metadata" if wrong[0] == ABOUT else wrong[0]
         raise TableError(
             f"damaged after it was written: the checksum of {what} is wrong",
             file=path,
-            fix="write it again, or take a copy",
+            fix="write it again, or restore a backup",
         )
 
 
@@ -251,7 +251,7 @@ def _check_sums(path: Path, parts: TableParts) -> None:
             f" {float(parts.probabilities[row].sum())!r}",
             file=path,
             row=row,
-            fix="write it again, or take a copy",
+            fix="write it again, or restore a backup",
         )
 
 
@@ -290,7 +290,7 @@ def header_in(path: Path, schema: pa.Schema) -> dict[str, Any] | None:
         raise TableError(f"the description in the Parquet schema is damaged ({error})", file=path) from error
     if version != SCHEMA_VERSION:
         raise TableError(
-            f"written in version {shortened(version)} of the format, this package reads version "
+            f"written in version {shortened(version)} of the format, but this package reads version "
             f"{SCHEMA_VERSION}",
             file=path,
             fix="upgrade debias-iterit or write the table again",

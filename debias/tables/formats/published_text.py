@@ -76,9 +76,8 @@ def read_published_text(
     for row, cells in enumerate(rows):
         if len(cells) != width or width < N_LEADING + 2:
             raise TableError(
-                f"{len(cells)} columns in place of {max(width, N_LEADING + 2)} (index, "
-                "label, argmax, and one per class, two or more); the file is cut short or of another "
-                "format",
+                f"{len(cells)} columns instead of {max(width, N_LEADING + 2)} (index, label, argmax, and "
+                "one per class, two or more); the file is cut short or has a different format",
                 file=path,
                 row=row,
             )
@@ -134,7 +133,7 @@ def _positions(path: Path, name: str, cells: Sequence[str], n_classes: int) -> l
     for row, cell in enumerate(cells):
         if not (cell.isdecimal() and len(cell) < 10 and int(cell) < n_classes):
             raise TableError(
-                f"{shortened(cell)} is no class; allowed are 0 .. {n_classes - 1}",
+                f"{shortened(cell)} is not a class; allowed are 0 .. {n_classes - 1}",
                 received=cell,
                 file=path,
                 row=row,
@@ -150,8 +149,8 @@ def _check_argmax(path: Path, argmax: list[int], probabilities: np.ndarray) -> N
     if wrong.any():
         row = int(np.argmax(wrong))
         raise TableError(
-            f"{argmax[row]}, but the largest probability stands at {int(probabilities[row].argmax())}"
-            "; the columns may be in another order",
+            f"{argmax[row]}, but the largest probability is at {int(probabilities[row].argmax())}; the "
+            "columns may be in another order",
             file=path,
             row=row,
             column="argmax",

@@ -63,7 +63,7 @@ def find_role(path: Path, frame: pd.DataFrame, role: str, classes: Sequence[str]
             file=path,
             parameter=f"{role}_column",
             column=named[0],
-            fix=f"call it {role!r} if it is none, or name the class columns in {param('classes')}",
+            fix=f"call it {role!r} if it is not a class, or name the class columns in {param('classes')}",
         )
     return str(named[0])
 
@@ -127,17 +127,17 @@ def refuse_extra_columns(
     --------
     >>> refuse_extra_columns(Path("t.csv"), ["no", "yes", "entropy"], np.array([[0.2, 0.8, 0.5]]), None)
     Traceback (most recent call last):
-    debias.errors.TableError: t.csv: columns ['entropy'] seem to be no classes: each row sums to 1 without
-    them; name the class columns in classes, or leave the others out of the file; if one of these holds the
+    debias.errors.TableError: t.csv: columns ['entropy'] do not seem to be classes: each row sums to 1 without
+    them; name the class columns in classes, or remove the others from the file; if one of these holds the
     labels, name it in label_column.
     """
     found = next(_extra_columns(names, values[:_SCREENED], labels), None)
     if found is not None:
         extra, why = found
         holds = f"; if one of these holds the labels, name it in {param('label_column')}"
-        of_file = f"name the class columns in {param('classes')}, or leave the others out of the file"
+        of_file = f"name the class columns in {param('classes')}, or remove the others from the file"
         raise TableError(
-            f"columns {shortened(extra)} seem to be no classes: {why}",
+            f"columns {shortened(extra)} do not seem to be classes: {why}",
             parameter="classes",
             received=list(names),
             file=path,

@@ -83,8 +83,8 @@ def check_order(
     better[order] = names
     moved = int(np.argmax(order != np.arange(len(order))))
     problem = (
-        f"another order of the columns fits the labels far better: {shortened(better.tolist())} in place of "
-        f"{shortened(names.tolist())}, since column {order[moved]} is high where the label is "
+        f"a different order of the columns fits the labels far better: {shortened(better.tolist())} instead "
+        f"of {shortened(names.tolist())}, since column {order[moved]} is high where the label is "
         f"{names.tolist()[moved]!r}"
     )
     if found.sure and not stated:
@@ -92,9 +92,9 @@ def check_order(
             problem,
             parameter="classes",
             received=names.tolist(),
-            fix=f"sort the columns by label (tools such as BaggingClassifier drop their names), or pass the"
-            f" order that is right: {param('classes', shortened(better.tolist()))}, or"
-            f" {param('classes', shortened(names.tolist()))} if the model is that wrong",
+            fix="sort the columns by label (tools such as BaggingClassifier drop their names), or pass the "
+            f"correct order: {param('classes', shortened(better.tolist()))}, or "
+            f"{param('classes', shortened(names.tolist()))} if the model is that wrong",
         )
     advice = f"pass {param('classes')} in that order"
     if by_header:

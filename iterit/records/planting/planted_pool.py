@@ -51,11 +51,11 @@ class PlantingSettings(Settings):
     {'swapped answer': 0.1, 'near copy': 0.1, 'another language': 0.1, 'wrong sum': 0.05}
     """
 
-    swapped: float = setting(0.1, "Share of records whose answers are exchanged.", least=0, most=0.5)
-    copies: float = setting(0.1, "Share of records that become near copies of others.", least=0, most=0.25)
+    swapped: float = setting(0.1, "Share of records whose answers are swapped.", least=0, most=0.5)
+    copies: float = setting(0.1, "Share of records replaced by near copies of others.", least=0, most=0.25)
     foreign: float = setting(0.1, "Share of records in another language.", least=0, most=0.25)
     sums: float = setting(0.05, "Share of records with a wrong sum.", least=0, most=0.2)
-    seed: int = setting(0, "Seed of everything that is drawn at random.", least=0)
+    seed: int = setting(0, "Random seed.", least=0)
 
     @property
     def shares(self) -> dict[str, float]:

@@ -39,21 +39,27 @@ class AuditSettings(Settings):
     """
 
     n_seeds: int = setting(
-        5, "Pairs of runs: on picks, and on a random draw of the same lengths.", least=2, option="--seeds"
+        5,
+        "Number of pairs of runs: one on picks, one on random records of the same lengths.",
+        least=2,
+        option="--seeds",
     )
-    answer_tokens: int = setting(6000, "Most answer tokens that a run trains.", least=1)
+    answer_tokens: int = setting(6000, "Maximum number of answer tokens that a run trains on.", least=1)
     n_held_out: int = setting(
-        200, "Held-out records, where they are drawn from the pool.", least=2, option="--n-held-out"
+        200, "Number of held-out records, if they are sampled from the pool.", least=2, option="--n-held-out"
     )
     n_more_random: int = setting(
-        1, "Runs that spend the cost of selection on more random records.", least=0, option="--more-random"
+        1,
+        "Number of runs that spend the cost of selection on more random records.",
+        least=0,
+        option="--more-random",
     )
     n_subsets: int = setting(
         0,
-        "Random subsets for the datamodel score of each way to score; 60 are enough.",
+        "Number of random subsets for the datamodel score of each scoring method; 60 are enough.",
         option="--subsets",
         least=0,
     )
-    subset_size: int = setting(100, "Records of each of these subsets.", least=1)
-    confidence: float = setting(0.95, "Confidence of the intervals.", above=0.5, most=0.999)
-    seed: int = setting(0, "Seed of everything that is drawn at random.", least=0)
+    subset_size: int = setting(100, "Number of records in each of these subsets.", least=1)
+    confidence: float = setting(0.95, "Confidence level of the intervals.", above=0.5, most=0.999)
+    seed: int = setting(0, "Random seed.", least=0)

@@ -158,13 +158,13 @@ class BatchCheck:
         """Refuse a batch of which a part was not trained; say where that cannot be known."""
         if self._has_labels and self._untrained:
             raise self._other_batch(
-                f"the trainer gives the model {len(self._untrained)} of its picks not at all"
+                f"the trainer does not give the model {len(self._untrained)} of its picks"
             )
         if not self._has_labels and self._unseen_loss:
             warnings.warn(
-                f"{self._unseen_loss} gives the model no labels: its loss is computed elsewhere, if at all,"
-                " and whether it trains the answers alone is not checked; labels of"
-                f" {IGNORED} must not count.",
+                f"{self._unseen_loss} gives the model no labels: its loss is computed elsewhere, if at all, "
+                f"and it is not checked whether only the answers are trained; labels of {IGNORED} must not "
+                "count.",
                 DebiasWarning,
                 stacklevel=4,
             )

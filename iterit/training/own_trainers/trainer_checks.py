@@ -48,7 +48,7 @@ def _note_order(trainer: Trainer) -> None:
     if order != "random" or getattr(given, "group_by_length", False):  # the name in earlier releases
         asked = f"train_sampling_strategy={order!r}" if order != "random" else "group_by_length"
         warnings.warn(
-            f"a round trains its picks in an order of its own, and {asked} is not followed.",
+            f"a round trains its picks in its own order, so {asked} is ignored.",
             DebiasWarning,
             stacklevel=4,
         )
@@ -70,7 +70,7 @@ def check_training(trainer: Trainer, epochs_per_round: int = 1) -> None:
     for name in _LOADING:
         if (owner := _owner(trainer, name)) is not None:
             raise ParameterError(
-                f"{owner} has a {name} of its own, and a round trains its picks alone, in their order",
+                f"{owner} has its own {name}, but a round trains only its picks, in their order",
                 parameter=name,
                 received=owner,
                 allowed="that of the Trainer",

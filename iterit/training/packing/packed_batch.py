@@ -130,7 +130,7 @@ def check_apart(
         if float((together - alone).float().abs().max()) <= tolerance * float(alone.float().std()):
             return
     except (RuntimeError, TypeError, ValueError) as error:
-        problem = f"cannot be asked with positions: {(str(error).splitlines() or [''])[0][:200]}"
+        problem = f"cannot be called with positions: {(str(error).splitlines() or [''])[0][:200]}"
     finally:
         model.train(was_training)
     raise ParameterError(

@@ -98,9 +98,8 @@ class ProxyScorer:
             say_at_once(f"proxy {self.name}: {found}")
             if found.is_low:
                 warnings.warn(
-                    f"the proxy {self.name} ranks records otherwise than the model that is trained may:"
-                    f" {found}; the lower end should be {LOW_AGREEMENT:g} or more, and round 0 picks by the"
-                    " proxy",
+                    f"the proxy {self.name} may rank records differently from the trained model: {found}; "
+                    f"the lower end should be {LOW_AGREEMENT:g} or more, since round 0 picks by the proxy",
                     stacklevel=2,
                 )
         facts = {

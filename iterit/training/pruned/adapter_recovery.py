@@ -209,7 +209,9 @@ def manifest_for(adapter: str | Path, pruned: str | Path | None = None) -> Manif
         manifest = read_manifest(pruned)
         for folder in beside:
             if read_manifest(folder).cut != manifest.cut:
-                raise _mismatch(adapter, f"it was trained on another pruned model than {pruned}", str(pruned))
+                raise _mismatch(
+                    adapter, f"it was trained on a different pruned model from {pruned}", str(pruned)
+                )
         return manifest
     if not beside:
         raise ModelError(

@@ -142,7 +142,7 @@ def layers_of(model: "PreTrainedModel") -> "list[nn.Module]":
         for name, module in projections_of(layer).items():
             if type(module) is not nn.Linear:
                 raise ModelError(
-                    f"{name} of layer {number} is no plain matrix, and cannot be cut",
+                    f"{name} of layer {number} is not a plain matrix, so it cannot be cut",
                     parameter="model",
                     received=type(module).__name__,
                     allowed="a model without an adapter whose weights are not quantised",
@@ -150,7 +150,7 @@ def layers_of(model: "PreTrainedModel") -> "list[nn.Module]":
                 )
             if tuple(module.weight.shape) != sizes.shape(name):
                 raise ModelError(
-                    f"{name} of layer {number} has another shape than the configuration says",
+                    f"{name} of layer {number} does not have the shape that the configuration says",
                     parameter="model",
                     received=tuple(module.weight.shape),
                     allowed=str(sizes.shape(name)),

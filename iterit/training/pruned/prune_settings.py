@@ -43,19 +43,20 @@ class PruneSettings(Settings):
 
     rule: str = setting(
         "weights",
-        "Keep the parts with the largest weights, with the largest products of given texts, or random ones.",
+        "Which parts to keep: those with the largest weights, those with the largest products of weights "
+        "and activations on the given texts, or random ones.",
         one_of=RULES,
     )
-    share: float = setting(0.5, "Share of the neurons of a layer to prune.", least=0, most=0.99)
+    share: float = setting(0.5, "Share of the neurons in a layer to prune.", least=0, most=0.99)
     head_share: float | None = setting(
         None,
-        "Share of the heads of keys and values to prune, with their queries; that of the neurons by default.",
+        "Share of the key-value heads to prune, with their queries; that of the neurons by default.",
         least=0,
         most=0.99,
     )
-    keep_first: int = setting(4, "Layers at the beginning that are kept whole.", least=0)
-    keep_last: int = setting(2, "Layers at the end that are kept whole.", least=0)
-    seed: int = setting(0, "Seed of the rule random.", least=0)
+    keep_first: int = setting(4, "Number of layers at the beginning that are kept whole.", least=0)
+    keep_last: int = setting(2, "Number of layers at the end that are kept whole.", least=0)
+    seed: int = setting(0, "Random seed of --rule random.", least=0)
 
     @property
     def shares(self) -> tuple[float, float]:
@@ -117,10 +118,10 @@ class AlignmentSettings(Settings):
     debias.errors.ParameterError: epochs must be a positive integer, got 0.
     """
 
-    learning_rate: float = setting(5e-5, "Learning rate on the text of --align.", above=0)
-    epochs: int = setting(1, "Passes over the text of --align.", least=1)
-    block_tokens: int = setting(512, "Tokens of a block of text.", least=2)
-    batch_size: int = setting(4, "Blocks per process and batch.", least=1)
-    gradient_accumulation: int = setting(4, "Batches per step.", least=1)
+    learning_rate: float = setting(5e-5, "Learning rate for the text of --align.", above=0)
+    epochs: int = setting(1, "Number of epochs over the text of --align.", least=1)
+    block_tokens: int = setting(512, "Number of tokens in a block of text.", least=2)
+    batch_size: int = setting(4, "Batch size per process, in blocks.", least=1)
+    gradient_accumulation: int = setting(4, "Number of batches per step.", least=1)
     bf16: bool = setting(False, "Train in mixed precision.")
     device: str = setting("auto", "auto or cpu.", one_of=("auto", "cpu"))

@@ -117,7 +117,7 @@ def read_manifest(folder: str | Path) -> Manifest:
         content = json.loads(file.read_bytes())
         digest = content.pop("digest")
         if content.get("version") != _VERSION:
-            raise ValueError(f"its version is {content.get('version')!r}, and this release reads {_VERSION}")
+            raise ValueError(f"its version is {content.get('version')!r}, but this release reads {_VERSION}")
         if digest != _digest(content):
             raise ValueError("its content does not match its digest")
         return _manifest_of(content)
@@ -163,7 +163,7 @@ def _manifest_of(content: dict[str, Any]) -> Manifest:
         for one in content["kept"]
     )
     if len(kept) != sizes.n_layers:
-        raise ValueError(f"it has {len(kept)} layers in place of {sizes.n_layers}")
+        raise ValueError(f"it has {len(kept)} layers instead of {sizes.n_layers}")
     return Manifest(
         base=str(content["base"]),
         fingerprint=str(content["fingerprint"]),
@@ -178,7 +178,7 @@ def _manifest_of(content: dict[str, Any]) -> Manifest:
 def _checked(indices: object, count: int) -> tuple[int, ...]:
     """Return indices that are ascending and below a count."""
     if not isinstance(indices, list) or not indices or not all(type(one) is int for one in indices):
-        raise ValueError("what is kept is no list of integers")
+        raise ValueError("what is kept is not a list of integers")
     if (
         indices[0] < 0
         or indices[-1] >= count

@@ -175,7 +175,7 @@ def _facts_of(path: Path, folder: str | Path) -> dict[str, Any]:
         raise damaged(path, f"it is damaged: {str(error)[:200]}") from error
     version = content.get("version") if isinstance(content, dict) else None
     if version != _VERSION or isinstance(version, bool):
-        problem = f"its version is {shortened(version)}, and this release reads version {_VERSION}"
+        problem = f"its version is {shortened(version)}, but this release reads version {_VERSION}"
         raise ResumeError(problem, file=path, received=version)
     if text != _signed(text.rpartition(_SIGNATURE)[0] + _END):
         raise damaged(path, "it is not the file that was written")

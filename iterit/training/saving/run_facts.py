@@ -109,5 +109,5 @@ def difference_told(name: str, before: object, now: object) -> str:
     if name in _DIGESTS:
         return f"{_DIGESTS[name]} changed"
     if name == "n_picks":
-        return f"a round had {before} picks and has {now}, by {param('ratio')} and the records there are"
+        return f"a round had {before} picks and has {now}, given {param('ratio')} and the number of records"
     return f"{name} was {before!r} and is {now!r}"

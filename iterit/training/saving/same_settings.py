@@ -15,10 +15,10 @@ _TRAINING = (
 )  # fmt: skip
 """Facts that decide how picks are trained, beside all arguments of training."""
 _REFUSED = {
-    "steps_per_epoch": "its rounds have another number of steps",
-    "optim": "its optimiser is another",
-    "n_parameters": "its model has another number of weights",
-    "n_trained_parameters": "its optimiser is of other weights",
+    "steps_per_epoch": "its rounds have a different number of steps",
+    "optim": "its optimiser is a different one",
+    "n_parameters": "its model has a different number of weights",
+    "n_trained_parameters": "its optimiser belongs to other weights",
 }
 """What no checkpoint can resume with."""
 _KEPT = ("learning_rate", "weight_decay", "adam_beta1", "adam_beta2", "adam_epsilon", "optim_args")
@@ -83,7 +83,8 @@ def check_same_training(
     --------
     >>> check_same_training({"optim": "mezo"}, {"optim": "adamw_torch"}, "run")
     Traceback (most recent call last):
-    debias.errors.ResumeError: run: its optimiser is another: optim was 'mezo' and is 'adamw_torch'; ...
+    debias.errors.ResumeError: run: its optimiser is a different one: optim was 'mezo' and is 'adamw_torch';
+    use ...
     """
     was, is_now = _training(kept), _training(json.loads(json.dumps(now)))
     names = [name for name in was if name in is_now and was[name] != is_now[name]]

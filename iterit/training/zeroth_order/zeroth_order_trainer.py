@@ -77,7 +77,7 @@ class ZerothOrderTrainer(_Base):
         refuse_scattered(cast(Trainer, self))
         if self.args.n_gpu > 1:
             raise ParameterError(
-                "one process holds several GPUs, which compute with copies of the model",
+                "one process uses several GPUs, which compute with copies of the model",
                 parameter="n_gpu",
                 received=self.args.n_gpu,
                 fix="start one process for each GPU, by torchrun or accelerate launch",

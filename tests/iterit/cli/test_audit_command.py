@@ -59,7 +59,7 @@ def test_a_task_is_measured_after_each_run(here, model):
     words = ("audit", "picks.json", *POOL, *AUDIT, "--model", model, "--more-random", 0, "--out", "a.md")
     code, out, errors = run(*words, *task, "--tables", "tables")
     assert code == 0, errors
-    assert "Each run classifies 8 rows of mood, too." in errors
+    assert "Each run also classifies 8 rows of mood." in errors
     assert "On mood, after training picks.json" in " ".join(out.split())
     assert "## Accuracy on mood" in Path("a.md").read_text()
     table = pd.read_csv("tables/task.csv")

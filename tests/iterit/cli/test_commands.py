@@ -213,7 +213,10 @@ def test_all_weights_can_be_trained_and_every_setting_reaches_the_run(here, mode
         (["select", "your.jsonl", "--ratio", "2"], "ratio"),
         (["select", "your.jsonl", "--mode", "best"], "best"),
         (["select", "your.jsonl", "--mode", "facility_location", "--embeddings", "./no"], "'./no'"),
-        (["select", "your.jsonl", "--embeddings", "demo"], "--embeddings is for --mode facility_location"),
+        (
+            ["select", "your.jsonl", "--embeddings", "demo"],
+            "--embeddings only applies to --mode facility_location",
+        ),
         (["train", "your.jsonl", "--engine", "vllm", "--full"], "--engine vllm"),
         (["train", "your.jsonl", "--max-characters", "0"], "max"),
         (["select", "your.jsonl", "--out", "your.jsonl"], "--out"),

@@ -37,7 +37,7 @@ def test_values_of_any_tool_by_row_or_digest_decide(here):
     values.head(22).assign(value=[1.0, *[-1.0] * 20, np.nan]).to_csv("values.csv", index=False)
     code, out, err = run(*SELECT, "--mode", "influence", "--values", "values.csv")
     assert code == 0, err
-    assert "19 picks, for want of better ones: value of 0 or below." in out
+    assert "19 picks made for lack of better ones: value of 0 or below." in out
     assert "19 records were excluded: no value." in out
 
 
@@ -51,7 +51,7 @@ def test_lengths_match_without_a_model_by_its_tokenizer_and_in_words_without_one
     assert abs(np.median(picked) - np.median(every)) < every.std()
     code, out, err = run(*words, "--model", "no/such/model")
     assert code == 0, err
-    assert "Lengths are in words" in out
+    assert "Lengths are measured in words" in out
 
 
 def test_a_floor_and_a_quota(here):

@@ -102,7 +102,7 @@ def test_what_weakens_an_audit_is_said():
         findings_of(made("better", "better", overlap=0.5, copies=9, unusable=3), n_unknown={"mine": 2})
     )
     for words in (
-        "50.0 % of the random draws",
+        "50.0 % of the random records",
         "9.0 % of mine are copies",
         "3 picks of mine have no answer",
         "2 picks of mine are not",
@@ -114,7 +114,7 @@ def test_what_weakens_an_audit_is_said():
         index=["pool", "mine"],
     )  # fmt: skip
     said = " ".join(findings_of(made("better", "better"), planted))
-    assert "swapped answers: 40.0 % of mine; chance gives 10.0 %" in said
+    assert "swapped answers make up 40.0 % of mine; by chance it would be 10.0 %" in said
 
 
 def test_pages_hold_every_table_and_several_groups_have_one_headline(tmp_path):

@@ -84,7 +84,7 @@ def merge(shards: Iterable[str | os.PathLike[str]], out: str | os.PathLike[str])
     if not paths:
         raise ParameterError(parameter="shards", allowed="the files of all shards", received=paths)
     if any(path.resolve() == target.resolve() for path in paths):
-        raise ParameterError(parameter="out", allowed="another file than a shard", received=str(out))
+        raise ParameterError(parameter="out", allowed="a different file from the shards", received=str(out))
     headers = {path: read_shard_header(path) for path in paths}
     check_complete(paths, [tuple(headers[path]["shard"]) for path in paths])
     check_same({path: _compared(header) for path, header in headers.items()})
@@ -149,7 +149,7 @@ def _refuse_row(expected: int, path: Path, row: NumberedRow, last: Path) -> None
     """Raise for a row that is missing, or there twice."""
     if row.number < expected:
         raise TableError(
-            f"row {row.number} (id {row.prompted.row.id!r}) is in {last}, too",
+            f"row {row.number} (id {row.prompted.row.id!r}) is also in {last}",
             file=path,
             row=row.number,
             received=row.number,

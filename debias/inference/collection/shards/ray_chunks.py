@@ -81,7 +81,7 @@ class RayEngine(Engine):
 
     def __init__(self, settings: EngineSettings, cluster: RaySettings) -> None:
         if settings.engine == "openai":
-            allowed, fix = "transformers or vllm", f"omit {param('ray')}: one machine asks a server"
+            allowed, fix = "transformers or vllm", f"omit {param('ray')}: a single machine queries the server"
             raise ParameterError(parameter="engine", allowed=allowed, received="openai", fix=fix)
         self._ray, self.cluster, self.settings = _ray(cluster), cluster, asdict(settings)
         try:

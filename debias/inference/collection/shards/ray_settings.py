@@ -32,24 +32,24 @@ class RaySettings(Settings):
     4
     >>> RaySettings(ray_workers=4)
     Traceback (most recent call last):
-    debias.errors.ParameterError: ray_workers is a setting of ray only; omit it, or pass ray='auto'.
+    debias.errors.ParameterError: ray_workers only applies to ray; omit it, or pass ray='auto'.
     """
 
     ray: str | None = setting(
         None,
-        "Let the workers of a Ray cluster ask: its address, auto, or local.",
+        "Run on the workers of a Ray cluster: its address, auto or local.",
         metavar="ADDRESS",
         panel=_PANEL,
     )
-    ray_workers: int = setting(1, "Workers, each with an engine of its own.", least=1, panel=_PANEL)
-    ray_gpus: float = setting(0.0, "GPUs of each worker.", least=0, panel=_PANEL)
+    ray_workers: int = setting(1, "Number of workers, each with its own engine.", least=1, panel=_PANEL)
+    ray_gpus: float = setting(0.0, "Number of GPUs per worker.", least=0, panel=_PANEL)
 
     def __post_init__(self) -> None:
         super().__post_init__()
         for name, usual in (("ray_workers", 1), ("ray_gpus", 0)):
             if self.ray is None and getattr(self, name) != usual:
                 raise ParameterError(
-                    f"{param(name)} is a setting of {param('ray')} only",
+                    f"{param(name)} only applies to {param('ray')}",
                     parameter=name,
                     received=getattr(self, name),
                     fix=f"omit it, or pass {param('ray', repr('auto'))}",

@@ -40,7 +40,7 @@ def check_complete(paths: Sequence[Path], shards: Sequence[tuple[int, int]]) -> 
             parameter="shards",
             received=shard[1],
             allowed=f"shards of {usual}",
-            fix="merge shards of one number only",
+            fix="merge only shards with the same total",
         )
     first: dict[int, Path] = {}
     for path, (index, count) in zip(paths, shards, strict=True):

@@ -214,7 +214,7 @@ def read_shard_header(path: Path) -> dict[str, Any]:
     raw = (schema.metadata or {}).get(SHARD_KEY)
     if raw is None:
         raise TableError(
-            "the file is no shard", file=path, fix="shards are what debias collect --shard i/n writes"
+            "the file is not a shard", file=path, fix="shards are written by debias collect --shard i/n"
         )
     try:
         header = dict(parse_json(raw))
@@ -225,10 +225,11 @@ def read_shard_header(path: Path) -> dict[str, Any]:
             raise ValueError("its digest is wrong")
         Shard.of(tuple(header["shard"]))
     except (ValueError, TypeError, KeyError) as error:
-        raise TableError(f"what the shard says about itself is damaged ({error})", file=path) from error
+        raise TableError(f"the metadata of the shard are damaged ({error})", file=path) from error
     if header["version"] != VERSION:
         raise TableError(
-            f"written in version {header['version']!r} of the format, this package reads version {VERSION}",
+            f"written in version {header['version']!r} of the format, but this package reads version "
+            f"{VERSION}",
             file=path,
             fix="upgrade debias-iterit",
         )

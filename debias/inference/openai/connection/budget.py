@@ -9,7 +9,7 @@ from collections import Counter
 
 from debias.errors import SpendLimitError, param
 
-_KEPT = "what was answered is kept: raise the cap and run again"
+_KEPT = "the answers so far are kept: raise the cap and rerun"
 
 
 class Budget:
@@ -46,7 +46,7 @@ class Budget:
     (2, 95)
     >>> budget.reserve(6)
     Traceback (most recent call last):
-    debias.errors.SpendLimitError: max_tokens=100 is reached: 95 tokens are spent, and ...
+    debias.errors.SpendLimitError: max_tokens=100 is reached: 95 tokens were spent, and the next ...
     """
 
     def __init__(self, max_requests: int | None = None, max_tokens: int | None = None) -> None:
@@ -84,8 +84,8 @@ class Budget:
                 if self._reserved:
                     return False
                 raise SpendLimitError(
-                    f"{param('max_tokens', str(self.max_tokens))} is reached: {self.tokens} tokens are spent,"
-                    f" and the next request may cost {tokens}",
+                    f"{param('max_tokens', str(self.max_tokens))} is reached: {self.tokens} tokens were "
+                    f"spent, and the next request may cost {tokens}",
                     parameter="max_tokens",
                     received=self.max_tokens,
                     fix=_KEPT,

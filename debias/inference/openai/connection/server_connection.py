@@ -243,10 +243,10 @@ class ServerConnection:
                 size += len(part)
                 if size > largest:
                     raise EngineError(
-                        f"{call.subject}: the answer is larger than {largest >> 20} MiB, more than it can be",
+                        f"{call.subject}: the answer is too large, more than {largest >> 20} MiB",
                         parameter="base_url",
                         received=self.settings.base_url,
-                        fix=f"check that {param('base_url')} is the address of a server of models",
+                        fix=f"check that {param('base_url')} is the address of a model server",
                     )
                 parts.append(part)
                 if time.monotonic() > deadline:
@@ -297,7 +297,7 @@ class ServerConnection:
                     f"{self.settings.longest_wait:g}",
                     parameter="longest_wait",
                     received=self.settings.longest_wait,
-                    fix="run again later",
+                    fix="rerun later",
                 )
             if status == 429:
                 self.rate_limit.hold(wait)
@@ -327,7 +327,7 @@ def require_client() -> None:
         import tenacity  # noqa: F401
     except ImportError as error:
         raise MissingDependencyError(
-            f"httpx2 and tenacity ask servers ({error})", fix='run: pip install "debias-iterit[openai]"'
+            f"servers need httpx2 and tenacity ({error})", fix='run: pip install "debias-iterit[openai]"'
         ) from None
 
 
@@ -338,7 +338,7 @@ def _unpacking(encoding: str) -> Callable[[bytes, int], bytes]:
     if encoding.strip().lower() in ("gzip", "x-gzip"):
         return zlib.decompressobj(16 + zlib.MAX_WBITS).decompress
     raise EngineError(
-        f"the answer is packed as {encoding[:_SHOWN]!r}, and gzip was asked for",
+        f"the answer is compressed as {encoding[:_SHOWN]!r}, but gzip was requested",
         parameter="base_url",
         received=encoding[:_SHOWN],
     )

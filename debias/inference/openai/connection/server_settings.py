@@ -50,13 +50,15 @@ class ServerSettings(Settings):
 
     base_url: str
     api_key_variable: str | None = DEFAULT_VARIABLE
-    timeout: float = setting(120.0, "Seconds for one request.", above=0, most=_DAY)
-    retries: int = setting(6, "How often a request is sent again.", least=0)
-    longest_wait: float = setting(120.0, "Most seconds between two attempts.", above=0, most=_DAY)
-    concurrency: int = setting(8, "Most simultaneous requests.", least=1)
-    requests_per_minute: float | None = setting(None, "Most requests per minute.", above=0)
-    max_requests: int | None = setting(None, "Stop before more requests than this.", least=1)
-    max_tokens: int | None = setting(None, "Stop before more tokens than this.", least=1)
+    timeout: float = setting(120.0, "Timeout of a request in seconds.", above=0, most=_DAY)
+    retries: int = setting(6, "Number of times a request is retried.", least=0)
+    longest_wait: float = setting(
+        120.0, "Maximum number of seconds between two attempts.", above=0, most=_DAY
+    )
+    concurrency: int = setting(8, "Maximum number of simultaneous requests.", least=1)
+    requests_per_minute: float | None = setting(None, "Maximum number of requests per minute.", above=0)
+    max_requests: int | None = setting(None, "Stop before this number of requests is exceeded.", least=1)
+    max_tokens: int | None = setting(None, "Stop before this number of tokens is exceeded.", least=1)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "base_url", _checked_url(self.base_url))
@@ -91,13 +93,15 @@ def _checked_url(url: object) -> str:
         parts, host, secret = None, None, False
     if secret or "@" in str(url):
         raise ParameterError(
-            "base_url holds a user or password",
+            "base_url contains a user name or password",
             parameter="base_url",
             fix=f"put the key into an environment variable, and pass its name as {param('api_key_variable')}",
         )
     if parts and (parts.query or parts.fragment):
         raise ParameterError(
-            "base_url has a query, which may hold a key", parameter="base_url", fix="pass the address alone"
+            "base_url has a query, which may contain a key",
+            parameter="base_url",
+            fix="pass the address alone",
         )
     if not isinstance(url, str) or not parts or parts.scheme not in ("http", "https") or not host:
         raise ParameterError(

@@ -75,8 +75,8 @@ class SmallAndLarge:
             )
             if found.is_low:
                 warnings.warn(
-                    f"the small model ranks records otherwise than the large one may: {found}; the lower end"
-                    f" should be {LOW_AGREEMENT:g} or more, or the large one should score",
+                    f"the small model may rank records differently from the large one: {found}; the lower "
+                    f"end should be {LOW_AGREEMENT:g} or more, or the large one should score",
                     stacklevel=2,
                 )
         return {

@@ -181,7 +181,7 @@ def test_no_round_trains_at_rate_0_and_a_single_step_is_said(tmp_path, schedule)
 def test_a_warm_up_that_never_ends_is_said(tmp_path):
     trainer = trainer_of(tmp_path, model_of(), warmup_steps=100, num_train_epochs=1, save_strategy="no")
     rounds_in(trainer)
-    with pytest.warns(UserWarning, match="the warm-up takes 100 steps, and there are 2"):
+    with pytest.warns(UserWarning, match="the warm-up takes 100 steps, but there are only 2"):
         trainer.train()
 
 

@@ -238,7 +238,7 @@ CHANGES = {
     "a size of zero": lambda content: content["sizes"].update(width=0),
     "another size": lambda content: content["sizes"].update(height=1),
     "no base": lambda content: content.pop("base"),
-    "kept is no list": lambda content: content.update(kept=3),
+    "kept is not a list": lambda content: content.update(kept=3),
 }
 
 

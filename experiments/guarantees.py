@@ -1,4 +1,4 @@
-"""Measures how often guarantees on rows to come fail, and how wide they are beside a bootstrap.
+"""Measures how often guarantees on new rows fail, and how wide they are beside a bootstrap.
 
 Run it from the repository root (about five minutes on two cores):
 
@@ -262,7 +262,7 @@ def report(table: pd.DataFrame, refused: list[str], settings: dict) -> str:
     ]
     misses = table.groupby("rows")[["every class accuracy", "COBias", *NOT_CLAIMED]].mean()
     kept = int((failed[statements] <= most).to_numpy().sum())
-    return f"""# Guarantees on rows to come
+    return f"""# Guarantees on new rows
 
 Settings: `experiments/guarantees.toml`; {settings["n_redraws"]:,} redraws of opt and held-out rows for
 each of {len(failed)} populations, confidence {settings["confidence"]:g}. {machine("numpy", "scipy")}.

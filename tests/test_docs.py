@@ -322,7 +322,7 @@ def test_the_page_on_methods_lists_every_method_and_its_commands_and_python_work
         done = CliRunner().invoke(app, shlex.split(line.removeprefix("$ "))[1:])
         assert done.exit_code == 0, f"{line}: {done.stderr[-2000:]}"
     exec("\n".join(blocks("python", page)), {})
-    assert "methods, cross-validated" in capsys.readouterr().out
+    assert "methods compared by cross-validation" in capsys.readouterr().out
 
 
 @pytest.mark.filterwarnings("ignore::UserWarning", "ignore::FutureWarning", "ignore::ResourceWarning")

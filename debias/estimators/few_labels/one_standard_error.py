@@ -93,17 +93,17 @@ class MethodSelection:
         >>> judged = [JudgedMethod(name, z, se, 0.5, 0.4, c, 0.3)
         ...           for name, z, se, c in [("batch", 0.62, 0.03, 0.2), ("ensemble", 0.6, 0.0, 0.15)]]
         >>> print(MethodSelection(tuple(judged), "batch", "ensemble", 5, 1).describe())
-        Of 2 methods, cross-validated, 'batch' is the simplest within one standard error of the best:
-        objective 0.620 on held-out rows. Given up for that: 'ensemble' with objective 0.600, accuracy +0.0
-        points, COBias -5.0.
+        Of 2 methods compared by cross-validation, 'batch' is the simplest within one standard error of the
+        best: objective 0.620 on held-out rows. Given up for that: 'ensemble' with objective 0.600, accuracy
+        +0.0 points, COBias -5.0.
         """
         chosen, best = self.of(self.chosen), self.of(self.best)
         value = fixed(chosen.objective, 3)
+        compared = f"Of {len(self.judged)} methods compared by cross-validation,"
         if self.for_bounds:
             return (
-                f"Of {len(self.judged)} methods, cross-validated, {chosen.method!r} was taken for the "
-                f"bounds: simpler or better ones do not keep them on these rows. Objective {value} on "
-                "held-out rows."
+                f"{compared} {chosen.method!r} was taken for the bounds: simpler or better ones do not satisfy "
+                f"them on these rows. Objective {value} on held-out rows."
             )
         if chosen == best:
             simpler = self.judged[: self.judged.index(best)]
@@ -111,16 +111,12 @@ class MethodSelection:
             if simpler:
                 nearest = min(simpler, key=lambda one: one.objective)
                 why = f"; the best simpler one, {nearest.method!r}, has {fixed(nearest.objective, 3)}"
-            return (
-                f"Of {len(self.judged)} methods, cross-validated, {best.method!r} is the best: objective "
-                f"{value} on held-out rows{why}."
-            )
+            return f"{compared} {best.method!r} is the best: objective {value} on held-out rows{why}."
         accuracy, cobias = best.accuracy - chosen.accuracy, best.cobias - chosen.cobias
         return (
-            f"Of {len(self.judged)} methods, cross-validated, {chosen.method!r} is the simplest within one "
-            f"standard error of the best: objective {value} on held-out rows. Given up for that: "
-            f"{best.method!r} with objective {fixed(best.objective, 3)}, accuracy {100 * accuracy:+.1f} "
-            f"points, COBias {100 * cobias:+.1f}."
+            f"{compared} {chosen.method!r} is the simplest within one standard error of the best: objective "
+            f"{value} on held-out rows. Given up for that: {best.method!r} with objective "
+            f"{fixed(best.objective, 3)}, accuracy {100 * accuracy:+.1f} points, COBias {100 * cobias:+.1f}."
         )
 
 

@@ -102,8 +102,8 @@ class MethodSelection:
         compared = f"Of {len(self.judged)} methods compared by cross-validation,"
         if self.for_bounds:
             return (
-                f"{compared} {chosen.method!r} was taken for the bounds: simpler or better ones do not satisfy "
-                f"them on these rows. Objective {value} on held-out rows."
+                f"{compared} {chosen.method!r} was taken for the bounds: simpler or better ones do not "
+                f"satisfy them on these rows. Objective {value} on held-out rows."
             )
         if chosen == best:
             simpler = self.judged[: self.judged.index(best)]

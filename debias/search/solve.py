@@ -226,7 +226,7 @@ def _search_exactly(
     if automatic:
         return boxes.run(best, time_limit, n_threads, show, PROOF_WORK if time_limit is None else None)
     # A bound that rules out little costs more than it saves: COBias alone can always be even.
-    found = boxes.run(best, time_limit, n_threads, show, 2 * complete / _PER_WORD)
+    found = boxes.run(best, time_limit, n_threads, show, 0.5 * complete / _PER_WORD)
     return evaluate_all(found.best) if found.certificate.limit == "work" else found
 
 

@@ -48,7 +48,7 @@ def score_complexity(
         Which records; all if omitted.
     cache : str or path-like, optional
         Folder in which scores are kept: what is there is not computed again, and an interruption
-        loses at most what a slow processor scores in half a minute, or one record that takes longer.
+        loses at most what a slow processor scores in two minutes, or one record that takes longer.
     step : int, optional
         Training step of the model, which scores are kept under, too. The engine's fingerprint
         notices changed weights by samples of them; a step leaves no doubt.

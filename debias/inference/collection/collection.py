@@ -52,7 +52,7 @@ def collect(
     With ``out``, answers are kept in the folder ``out + ".run"`` as they come, so that a run that was
     killed, at whatever moment, resumes where it stopped and makes the same file, byte by byte. An
     engine whose answers come one by one loses none; a model on this machine computes the current chunk
-    again, which is as much as a slow processor does in half a minute. A
+    again, which is as much as a slow processor does in two minutes. A
     table that is already there, made with the same settings, is read back without the model.
 
     No prompt is sent twice: equal ones are asked once, and answers of this run or of another one in

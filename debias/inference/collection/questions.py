@@ -1,7 +1,7 @@
 """Rows with their answers, in order: looked up where they are known, asked where they are not.
 
 The engine is asked when ``chunk_size`` different prompts are missing, or so many that a slow processor
-takes half a minute for them: they are saved together. Which prompts are asked together depends on what
+takes two minutes for them: they are saved together. Which prompts are asked together depends on what
 was answered and saved before, never on the time or on where a run stopped: so the numbers do not either.
 """
 

@@ -90,7 +90,7 @@ class VoteQuestions:
             yield self._answered(block, ballots, known, set(found))
 
     def _blocks(self, rows: Iterable[Prompted], chunk_size: int) -> Iterator[list[Prompted]]:
-        """Yield rows that are asked together: a chunk, or what a slow processor does in half a minute."""
+        """Yield rows that are asked together: a chunk, or what a slow processor does in two minutes."""
         per_byte = self._engine.operations_per_token() / BYTES_PER_TOKEN
         most = MOST_OPERATIONS / self._engine.sampling.max_tokens
         block: list[Prompted] = []

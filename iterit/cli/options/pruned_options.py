@@ -131,7 +131,7 @@ class PrunedOptions(Settings):
         if self.pruned is None:
             return []
         shutil.copyfile(self.pruned / "pruned.json", adapter / "pruned.json")
-        return [
-            "This is an adapter of the small model. To convert it for the large one: iterit recover "
-            f"{adapter}"
+        return [  # the command has a line of its own, so that it can be copied
+            "This is an adapter of the small model. To convert it for the large one:",
+            f"iterit recover {adapter}",
         ]

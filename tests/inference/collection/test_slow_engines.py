@@ -60,7 +60,7 @@ def test_an_engine_is_asked_in_equal_pieces_however_quick_it_is():
 
 
 @pytest.mark.parametrize(
-    ("operations", "least", "most"), [(0.0, 200, 200), (2 * 135e6, 5, 20), (2 * 7e9, 1, 2)]
+    ("operations", "least", "most"), [(0.0, 200, 200), (2 * 135e6, 20, 80), (2 * 7e9, 1, 2)]
 )
 def test_a_chunk_is_cut_where_a_slow_processor_would_take_long(operations, least, most):
     engine = Whole(operations=operations)

@@ -38,6 +38,8 @@ from debias.search.search_settings import SearchSettings
 ENUMERATION_WORK = 2e11
 """Choices, times the rows that each costs, up to which ``"auto"`` evaluates every choice: about a second
 on two cores."""
+LAST_ENUMERATION_WORK = 1e12
+"""The same where bounds have proved nothing: about six seconds."""
 PROOF_WORK = 1.6e10
 """Work, in words of bits that are counted, up to which it proves an optimum: about ten seconds on two
 cores."""
@@ -223,11 +225,14 @@ def _search_exactly(
         most_work = PROOF_WORK * _PER_WORD if automatic and time_limit is None else None
         return proof.run(best, True, time_limit, n_threads, show, most_work)
     boxes = BoxSearch(proof.problem, proof.tables, proof.terms)
-    if automatic:
-        return boxes.run(best, time_limit, n_threads, show, PROOF_WORK if time_limit is None else None)
-    # A bound that rules out little costs more than it saves: COBias alone can always be even.
-    found = boxes.run(best, time_limit, n_threads, show, 0.5 * complete / _PER_WORD)
-    return evaluate_all(found.best) if found.certificate.limit == "work" else found
+    by_work = automatic and time_limit is None
+    most_work = PROOF_WORK if by_work else np.inf
+    is_enumerable = not automatic or (by_work and complete <= LAST_ENUMERATION_WORK)
+    if is_enumerable:
+        # A bound that rules out little costs more than it saves: COBias alone can always be even.
+        most_work = min(most_work, 0.5 * complete / _PER_WORD)
+    found = boxes.run(best, time_limit, n_threads, show, most_work if np.isfinite(most_work) else None)
+    return evaluate_all(found.best) if is_enumerable and found.certificate.limit == "work" else found
 
 
 def _with_frontier(problem: Problem, found: SearchResult, seed: int) -> SearchResult:

@@ -42,9 +42,10 @@ def assert_same(one, two):
 
 LIMITS = {
     "enumerated": {"ENUMERATION_WORK": 1e15},
-    "pruned": {"ENUMERATION_WORK": 0, "PROOF_WORK": 1e15},
-    "cut off": {"ENUMERATION_WORK": 0, "PROOF_WORK": 1e5, "RADIUS_WORK": 1e8},
-    "radius": {"ENUMERATION_WORK": 0, "PROOF_WORK": 0, "RADIUS_WORK": 1e8},
+    "pruned": {"ENUMERATION_WORK": 0, "LAST_ENUMERATION_WORK": 0, "PROOF_WORK": 1e15},
+    "evaluated at last": {"ENUMERATION_WORK": 0, "PROOF_WORK": 0},
+    "cut off": {"ENUMERATION_WORK": 0, "LAST_ENUMERATION_WORK": 0, "PROOF_WORK": 1e5, "RADIUS_WORK": 1e8},
+    "radius": {"ENUMERATION_WORK": 0, "LAST_ENUMERATION_WORK": 0, "PROOF_WORK": 0, "RADIUS_WORK": 1e8},
 }
 
 
@@ -61,7 +62,7 @@ def test_the_answer_does_not_depend_on_load_or_threads(limits, monkeypatch):
     with both_cores_busy():
         for n_jobs in (1, 2, 8):
             assert_same(alone, solve(problem, SearchSettings(n_starts=4, n_jobs=n_jobs)))
-    proved = "PROOF_WORK" not in limits or limits["PROOF_WORK"] == 1e15
+    proved = "RADIUS_WORK" not in limits
     assert alone.certificate.status == ("optimal" if proved else "radius")
     assert alone.certificate.limit == ("" if proved else "work")
     assert alone.certificate.lower_bound <= alone.best.objective

@@ -128,6 +128,16 @@ def some_complexity(n: int, settings: dict[str, Any]) -> np.ndarray:
     return random.uniform(settings["lowest"], settings["highest"], size=n)
 
 
+def random_table(n_classes: int, n_rows: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return random class probabilities and labels; each class has a bias, and a bonus on its own rows."""
+    rng = np.random.default_rng(seed)
+    y = np.concatenate([np.arange(n_classes), rng.integers(0, n_classes, n_rows - n_classes)])
+    logits = 1.5 * rng.normal(size=(n_rows, n_classes)) + 2 * rng.normal(size=n_classes)
+    logits[np.arange(n_rows), y] += 2.5
+    probabilities = np.exp(logits)
+    return probabilities / probabilities.sum(axis=1, keepdims=True), y
+
+
 def most_memory() -> float:
     """Return the peak memory of this process, in GiB."""
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20

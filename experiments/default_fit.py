@@ -43,10 +43,10 @@ def fit(folder: Path, task: str, method: str, settings: dict) -> dict:
     (X, y), (X_test, y_test) = (
         read(folder / f"{task}_shot1_seed0" / f"{side}.txt") for side in ("opt", "test")
     )
-    objective = Objective(balanced_error=1.0) if method == BALANCED else None
+    is_balanced = method == BALANCED
     debiaser = Debiaser(
-        method=method.split(",")[0],
-        objective=objective,
+        method=DEFAULT if is_balanced else method,
+        objective=Objective(balanced_error=1.0) if is_balanced else None,
         n_jobs=settings["n_jobs"],
         random_state=settings["seed"],
     )

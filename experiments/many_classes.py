@@ -13,25 +13,14 @@ Writes experiments/results/many_classes.csv and .md.
 import multiprocessing
 import time
 
-import numpy as np
 import pandas as pd
-from common import RESULTS, machine, markdown, most_memory, rounded, settings_of
+from common import RESULTS, machine, markdown, most_memory, random_table, rounded, settings_of
 
 from debias.corrections.families import ensemble
 from debias.search.descent.iterated_local_search import iterated_local_search
 from debias.search.objective import Objective
 from debias.search.problem import build_problem
 from debias.search.proof.radius import look_around
-
-
-def random_table(n_classes: int, n_rows: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """Return random class probabilities and labels."""
-    rng = np.random.default_rng(seed)
-    y = np.concatenate([np.arange(n_classes), rng.integers(0, n_classes, n_rows - n_classes)])
-    logits = 1.5 * rng.normal(size=(n_rows, n_classes)) + 2 * rng.normal(size=n_classes)
-    logits[np.arange(n_rows), y] += 2.5
-    probabilities = np.exp(logits)
-    return probabilities / probabilities.sum(axis=1, keepdims=True), y
 
 
 def measure(size: dict, settings: dict) -> dict:

@@ -14,26 +14,15 @@ import time
 
 import numpy as np
 import pandas as pd
-from common import RESULTS, machine, markdown, rounded, settings_of
+from common import RESULTS, machine, markdown, random_table, rounded, settings_of
 
 from debias.corrections.families import weights
 from debias.search.counting.bit_tables import n_bytes_of_wins, wins_of
 from debias.search.counting.sweeps import RankSweeper, Sweeper, WinSweeper, sweepers
 from debias.search.objective import Objective
-from debias.search.problem import Problem, build_problem
+from debias.search.problem import build_problem
 
 KINDS = ("one class", "a pair")
-
-
-def random_problem(n_classes: int, n_rows: int, n_steps: int, seed: int) -> Problem:
-    """Return a problem with random class probabilities."""
-    rng = np.random.default_rng(seed)
-    y = np.concatenate([np.arange(n_classes), rng.integers(0, n_classes, n_rows - n_classes)])
-    logits = rng.normal(size=(n_rows, n_classes)) + 1.2 * rng.normal(size=n_classes)
-    logits[np.arange(n_rows), y] += 2.2
-    probabilities = np.exp(logits)
-    probabilities /= probabilities.sum(axis=1, keepdims=True)
-    return build_problem(probabilities, y, weights(n_steps), Objective())
 
 
 def microseconds(sweeper: Sweeper, kind: str, n_sweeps: int) -> float:
@@ -50,7 +39,8 @@ def microseconds(sweeper: Sweeper, kind: str, n_sweeps: int) -> float:
 
 def measure(n_classes: int, n_rows: int, n_steps: int, settings: dict) -> dict | None:
     """Return the figures of one size; None where the wins are too large."""
-    problem = random_problem(n_classes, n_rows, n_steps, settings["seed"])
+    rows = random_table(n_classes, n_rows, settings["seed"])
+    problem = build_problem(*rows, weights(n_steps), Objective())
     if n_bytes_of_wins(problem) > settings["largest_mib"] << 20:
         return None
     on_wins, on_ranks = WinSweeper(problem, wins_of(problem)), RankSweeper(problem)

@@ -39,7 +39,7 @@ class LabelScores:
 
 MOST_OPERATIONS = 2.4e12
 """What two current cores compute in ten seconds and a slow one in two minutes: answers that need more are
-kept in between. Fewer at a time would cost speed: with a quarter, scoring takes 15 % longer."""
+kept in between. Fewer at a time would cost speed: with a quarter, scoring takes 14 % longer."""
 
 SCORINGS = ("label", "first-token")
 """Whether a label's probability is that of all its tokens, or of the first one alone."""

@@ -39,7 +39,7 @@ ENUMERATION_WORK = 2e11
 """Choices, times the rows that each costs, up to which ``"auto"`` evaluates every choice: about a second
 on two cores."""
 LAST_ENUMERATION_WORK = 1e12
-"""The same where bounds have proved nothing: about six seconds."""
+"""The same after bounds that proved nothing: about six seconds."""
 PROOF_WORK = 1.6e10
 """Work, in words of bits that are counted, up to which it proves an optimum: about ten seconds on two
 cores."""
@@ -52,7 +52,7 @@ _RATE, _LONG, _PER_WORD = 4e10, 10.0, 50.0
 """Choices times rows that a core evaluates in a second, roughly; the seconds from which a run is announced;
 the choices times rows that take as long as a word of bits."""
 
-COMPILES = "The search is first compiled for this machine, which takes about 20 seconds, once."
+COMPILES = "The search is first compiled for this machine, which takes about half a minute, once."
 _announced = threading.Event()
 
 
@@ -226,12 +226,11 @@ def _search_exactly(
         return proof.run(best, True, time_limit, n_threads, show, most_work)
     boxes = BoxSearch(proof.problem, proof.tables, proof.terms)
     by_work = automatic and time_limit is None
-    most_work = PROOF_WORK if by_work else np.inf
     is_enumerable = not automatic or (by_work and complete <= LAST_ENUMERATION_WORK)
-    if is_enumerable:
-        # A bound that rules out little costs more than it saves: COBias alone can always be even.
-        most_work = min(most_work, 0.5 * complete / _PER_WORD)
-    found = boxes.run(best, time_limit, n_threads, show, most_work if np.isfinite(most_work) else None)
+    # A bound that rules out little costs more than it saves (COBias alone can always be even): where every
+    # choice can be evaluated after it, it gets half the work of that.
+    limits = [PROOF_WORK] * by_work + [0.5 * complete / _PER_WORD] * is_enumerable
+    found = boxes.run(best, time_limit, n_threads, show, min(limits, default=None))
     return evaluate_all(found.best) if is_enumerable and found.certificate.limit == "work" else found
 
 

@@ -280,15 +280,13 @@ def _around(problem: Problem, best: Candidate, highest: float) -> list[tuple[int
     kept: dict[int, tuple[float, float, tuple[int, ...]]] = {}
     for move in moves:
         z, error, balanced = sweeper.all_values(np.array(best.choice), *move)
-        near = np.argwhere(z <= highest)
-        objectives, errors = z[z <= highest], balanced[z <= highest]
-        right = np.round((1 - error[z <= highest]) * problem.n_samples).astype(np.int64)
-        order = np.lexsort((objectives, errors, right))
-        firsts = order[
-            np.unique(right[order], return_index=True)[1]
-        ]  # the best for each number of right ones
+        is_near = z <= highest
+        near, objectives, balanced_errors = np.argwhere(is_near), z[is_near], balanced[is_near]
+        right = np.rint((1 - error[is_near]) * problem.n_samples).astype(np.int64)
+        order = np.lexsort((objectives, balanced_errors, right))
+        firsts = order[np.unique(right[order], return_index=True)[1]]  # one for each number of right samples
         for n_right, at in zip(right[firsts].tolist(), firsts, strict=True):
-            reached = float(errors[at]), float(objectives[at])
+            reached = float(balanced_errors[at]), float(objectives[at])
             if n_right not in kept or reached < kept[n_right][:2]:
                 choice = np.array(best.choice)
                 choice[list(move)] = near[at]

@@ -61,7 +61,7 @@ class ScorerOptions(TemplateOptions):
 
     def dtype(self, training: TrainingSettings) -> str:
         """Return the number format in which records are scored."""
-        return "bfloat16" if training.bf16 and self.score_dtype == "auto" else self.score_dtype
+        return "bfloat16" if training.mixed_precision and self.score_dtype == "auto" else self.score_dtype
 
 
 def train(

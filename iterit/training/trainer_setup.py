@@ -41,9 +41,10 @@ class TrainingSettings(Settings):
         Records per process and batch.
     gradient_accumulation : int, default=8
         Batches per step.
-    bf16 : bool, default=False
-        Whether to train in mixed precision. Weights that are trained stay in float32; frozen weights
-        below an adapter are then kept in bfloat16, in half the memory.
+    bf16 : bool, optional
+        Whether to train in mixed precision: by default where an adapter is trained by gradients on a device
+        that computes in bfloat16. Weights that are trained stay in float32; frozen weights below an adapter
+        are then kept in bfloat16, in half the memory.
     save_steps : int, optional
         Steps between checkpoints; one checkpoint per epoch by default.
     device : str, default="auto"
@@ -84,7 +85,11 @@ class TrainingSettings(Settings):
     )
     batch_size: int = setting(4, "Batch size per process.", least=1)
     gradient_accumulation: int = setting(8, "Number of batches per step.", least=1)
-    bf16: bool = setting(False, "Train in mixed precision, and score in bfloat16.")
+    bf16: bool | None = setting(
+        None,
+        "Train in mixed precision, and score in bfloat16; by default if an adapter is trained and the device"
+        " computes in bfloat16.",
+    )
     save_steps: int | None = setting(
         None, "Number of steps between checkpoints; by default there is one per epoch.", least=1
     )
@@ -108,6 +113,13 @@ class TrainingSettings(Settings):
     def by_gradients(self) -> bool:
         """Whether training computes gradients."""
         return self.optimizer == "adamw"
+
+    @property
+    def mixed_precision(self) -> bool:
+        """Whether to train in mixed precision, given or default."""
+        if self.bf16 is None:
+            return self.lora and self.by_gradients and computes_in_bfloat16(self.device)
+        return self.bf16
 
     @property
     def rate(self) -> float:
@@ -147,8 +159,43 @@ def trainable_folder(model: str | Path, out: str | Path) -> str:
     return str(target)
 
 
+def trains_on_cpu(device: str) -> bool:
+    """Whether the processor trains: it is asked for, or there is nothing else.
+
+    Parameters
+    ----------
+    device : str
+        As in :class:`TrainingSettings`.
+
+    Examples
+    --------
+    >>> trains_on_cpu("cpu")
+    True
+    """
+    import torch
+    from transformers.utils.import_utils import is_torch_xla_available
+
+    has_other = torch.accelerator.is_available() or is_torch_xla_available()
+    return device == "cpu" or (device == "auto" and not has_other)
+
+
+def computes_in_bfloat16(device: str) -> bool:
+    """Whether the device that trains has instructions for bfloat16.
+
+    Parameters
+    ----------
+    device : str
+        As in :class:`TrainingSettings`.
+    """
+    from transformers.utils.import_utils import is_torch_bf16_gpu_available
+
+    from debias.inference.models.loading import fast_in_bfloat16
+
+    return fast_in_bfloat16("cpu") if trains_on_cpu(device) else bool(is_torch_bf16_gpu_available())
+
+
 def check_precision(settings: TrainingSettings) -> None:
-    """Refuse mixed precision where nothing computes in it.
+    """Refuse mixed precision on an accelerator that does not compute in it.
 
     Parameters
     ----------
@@ -160,7 +207,7 @@ def check_precision(settings: TrainingSettings) -> None:
     """
     from transformers.utils.import_utils import is_torch_bf16_gpu_available, is_torch_xla_available
 
-    if not settings.bf16 or not settings.by_gradients or settings.device == "cpu":
+    if not settings.mixed_precision or not settings.by_gradients or trains_on_cpu(settings.device):
         return
     if not (is_torch_bf16_gpu_available() or is_torch_xla_available()):
         raise ParameterError(
@@ -192,7 +239,7 @@ def make_trainer(model: str | Path, out: str | Path, settings: TrainingSettings)
     ModelError
         The model cannot be loaded.
     ParameterError
-        Mixed precision is asked of an accelerator that has none, or that is missing.
+        Mixed precision is asked of an accelerator that has none.
     """
     import torch
     import transformers
@@ -205,7 +252,7 @@ def make_trainer(model: str | Path, out: str | Path, settings: TrainingSettings)
     try:
         with quiet():
             tokenizer = transformers.AutoTokenizer.from_pretrained(model)
-            dtype = torch.bfloat16 if settings.bf16 and settings.lora else torch.float32
+            dtype = torch.bfloat16 if settings.mixed_precision and settings.lora else torch.float32
             loaded = load_causal_model(model, dtype)
     except ModelError:
         raise
@@ -222,8 +269,8 @@ def make_trainer(model: str | Path, out: str | Path, settings: TrainingSettings)
         learning_rate=settings.rate,
         lr_scheduler_type="cosine" if settings.by_gradients else "constant",
         warmup_steps=settings.warmup_share if settings.by_gradients else 0,
-        bf16=settings.bf16 and settings.by_gradients,
-        use_cpu=settings.device == "cpu",
+        bf16=settings.mixed_precision and settings.by_gradients,
+        use_cpu=trains_on_cpu(settings.device),
         dataloader_pin_memory=settings.device != "cpu" and torch.cuda.is_available(),
         logging_steps=5,
         save_strategy="epoch" if settings.save_steps is None else "steps",

@@ -105,7 +105,7 @@ class SubsetRuns:
         from transformers import AutoTokenizer
 
         self.pool, self.held_out, self.model = pool, held_out, model
-        self.training, self.folder = training, Path(folder)
+        self.training, self.folder = replace(training, bf16=training.mixed_precision), Path(folder)
         self.measures = dict(measures or {})
         self.max_tokens = max_tokens
         tokenizer = AutoTokenizer.from_pretrained(str(model))

@@ -7,13 +7,19 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
+from transformers.utils import import_utils
 
 from debias.errors import MissingDependencyError, ModelError, ParameterError
 from debias.inference.models.new_adapter import with_adapter
 from iterit.training.distributed import everywhere, in_first
 from iterit.training.rescoring import adapter_folder, model_to_score, refuse_scattered, unchanged_randomness
 from iterit.training.scoring_copy import rounded, scoring_copy
-from iterit.training.trainer_setup import TrainingSettings, make_trainer, trainable_folder
+from iterit.training.trainer_setup import (
+    TrainingSettings,
+    check_precision,
+    make_trainer,
+    trainable_folder,
+)
 from iterit.training.training_rows import PaddedBatch, RoundSampler, pad_token_of
 from tests.support.refusals import refused
 from tests.support.small_runs import model_of
@@ -47,6 +53,28 @@ def test_what_is_trained_in_mixed_precision_stays_in_float32(tmp_path, lora, bel
     kept = {one.dtype for name, one in model.named_parameters() if "lora_" not in name}
     assert trained == {torch.float32}
     assert kept == {below}
+
+
+@pytest.mark.parametrize("able", [True, False])
+def test_mixed_precision_is_the_default_of_adapters_where_the_device_computes_in_it(monkeypatch, able):
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"avx512_bf16": able}, raising=False)
+    assert TrainingSettings(device="cpu").mixed_precision is able
+    assert TrainingSettings(device="cpu", bf16=True).mixed_precision
+    for others in ({"lora": False}, {"optimizer": "mezo"}, {"bf16": False}):
+        assert not TrainingSettings(device="cpu", **others).mixed_precision
+
+
+@pytest.mark.parametrize("has_accelerator", [True, False])
+def test_an_accelerator_without_bfloat16_is_refused_mixed_precision(monkeypatch, has_accelerator):
+    monkeypatch.setattr(torch.accelerator, "is_available", lambda: has_accelerator)
+    monkeypatch.setattr(import_utils, "is_torch_bf16_gpu_available", lambda: False)
+    check_precision(TrainingSettings())
+    check_precision(TrainingSettings(bf16=True, device="cpu"))
+    if has_accelerator:
+        with refused(ParameterError, parameter="bf16", received=True):
+            check_precision(TrainingSettings(bf16=True))
+    else:
+        check_precision(TrainingSettings(bf16=True))
 
 
 def test_without_peft_the_extra_is_named(monkeypatch):

@@ -21,7 +21,7 @@ from tests.support.small_runs import rows as made_up
 from tests.support.tiny_models import byte_tokenizer, tiny_model
 
 TRAINING = TrainingSettings(
-    rounds=1, lora_rank=4, learning_rate=1e-2, batch_size=3, gradient_accumulation=2, device="cpu"
+    rounds=1, lora_rank=4, learning_rate=1e-2, batch_size=3, gradient_accumulation=2, device="cpu", bf16=False
 )
 
 

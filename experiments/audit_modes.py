@@ -387,7 +387,9 @@ def planted(options: argparse.Namespace, settings: dict) -> str:
 
 def datamodel(options: argparse.Namespace, settings: dict) -> str:
     """Measure how well scores predict what random subsets teach."""
-    pool = Pool("instructions", options.folder, options.work, settings)
+    own = settings["datamodel"]
+    training = settings["training"] | {"bf16": own["bf16"]}
+    pool = Pool("instructions", options.folder, options.work, settings | {"training": training})
     ifd = pool.scores["ifd"].to_numpy(dtype=np.float64)
     sums = weigh(count_ngrams(pool.records.responses)).sums()
     scores = {
@@ -396,14 +398,14 @@ def datamodel(options: argparse.Namespace, settings: dict) -> str:
         "influence": pool.values("influence")["values"], "learnable": pool.values("learnable")["values"],
         "representation (mean similarity)": pool.values("representation")["similarities"].mean(axis=1),
     }  # fmt: skip
-    more = {name: settings["datamodel"][name] for name in ("n_subsets", "subset_size")}
+    more = {name: own[name] for name in ("n_subsets", "subset_size")}
     first = {"random": np.arange(20)}
     how = replace(audited(pool, settings, **more), n_seeds=2, answer_tokens=1)
     result = audit(pool.runs, first, scores=scores, settings=how)
     result.datamodel.to_csv(options.out / "audit_modes_datamodel.csv", index=False)
     note = (
-        f"{more['n_subsets']} random subsets of {more['subset_size']} records; Spearman with a bootstrap"
-        " interval."
+        f"{more['n_subsets']} random subsets of {more['subset_size']} records, trained in"
+        f" {'mixed precision' if own['bf16'] else 'float32'}; Spearman with a bootstrap interval."
     )
     return "\n".join(
         ["\n## Do scores predict what is learnt?\n", note, "", markdown(result.datamodel.round(3)), ""]

@@ -1,44 +1,64 @@
 """The ``debias`` command: from texts to an even classifier and its report, file by file.
 
-Only what parses the command line is imported here; each command imports what it needs.
+Nothing of a command is imported here: the list of them needs a line each.
 """
 
-from debias.cli.apply import apply
-from debias.cli.certify import certify
-from debias.cli.compare import compare
-from debias.cli.demo import demo
-from debias.cli.fit import fit
-from debias.cli.frontier import frontier
-from debias.cli.model_commands.bench_engine import bench_engine
-from debias.cli.model_commands.collect import collect
-from debias.cli.model_commands.merge import merge
-from debias.cli.model_commands.tune import tune
-from debias.cli.report import report
-from debias.cli.serving_commands.export_correction import export
-from debias.cli.serving_commands.show_correction import show
-from debias.cli.split import split
-from debias.cli.watch import watch
-from debias.console.command_group import make_program
+from debias.console.command_group import Command, make_program
+
+COMMANDS = (
+    Command(
+        "debias.cli.model_commands.collect:collect",
+        "Collect the class probabilities that a model assigns to texts.",
+    ),
+    Command(
+        "debias.cli.model_commands.merge:merge",
+        "Merge the shards that debias collect --shard wrote into one table.",
+    ),
+    Command("debias.cli.split:split", "Randomly split a table into rows to fit on and rows to test on."),
+    Command(
+        "debias.cli.fit:fit",
+        "Fit a correction on labelled rows: by default the simplest one that is as good as the best.",
+    ),
+    Command(
+        "debias.cli.frontier:frontier",
+        "Show all trade-offs between accuracy and COBias that no other choice beats in both.",
+    ),
+    Command(
+        "debias.cli.model_commands.tune:tune",
+        "Train a prompted classifier without gradients and correct it, with one report on both.",
+    ),
+    Command(
+        "debias.cli.serving_commands.show_correction:show",
+        "Show the card of a correction: model, prompt, rows, the correction of each class, and what holds.",
+    ),
+    Command("debias.cli.apply:apply", "Predict the rows of a table with a correction."),
+    Command(
+        "debias.cli.serving_commands.export_correction:export",
+        "Export a correction for use where the model is served.",
+    ),
+    Command(
+        "debias.cli.certify:certify",
+        "Guarantee class accuracies, COBias and accuracy on new rows, with a stated confidence.",
+    ),
+    Command("debias.cli.watch:watch", "Check on new rows whether a correction still holds."),
+    Command("debias.cli.report:report", "Report what a correction does on labelled rows it has not seen."),
+    Command(
+        "debias.cli.compare:compare", "Compare corrections with baselines on held-out rows, and say who wins."
+    ),
+    Command(
+        "debias.cli.model_commands.bench_engine:bench_engine",
+        "Benchmark an engine: prompts and tokens per second, padding, memory, and share of the peak.",
+    ),
+    Command(
+        "debias.cli.demo:demo",
+        "Watch a real language model misjudge news topics, and a correction even it out.",
+    ),
+)
+"""In the order of the help text; each is imported when it is used."""
 
 app = make_program(
     "debias",
-    (
-        collect,
-        merge,
-        split,
-        fit,
-        frontier,
-        tune,
-        show,
-        apply,
-        export,
-        certify,
-        watch,
-        report,
-        compare,
-        bench_engine,
-        demo,
-    ),
+    COMMANDS,
     summary="Even out the class accuracies of a prompted language model, after the fact.\n\n"
     "Collect class probabilities once, fit one small correction per class on labelled rows, apply it "
     "anywhere. It evens class accuracies; it does not remove social bias.",

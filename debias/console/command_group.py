@@ -5,12 +5,14 @@ Interrupted by Ctrl-C, SIGTERM or SIGHUP, a command says what is kept and exits 
 
 import difflib
 import errno
+import importlib
 import re
 import sys
 import warnings
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
-from typing import Annotated, Any
+from functools import partial
+from typing import Annotated, Any, NamedTuple
 
 import typer
 from typer.core import TyperGroup
@@ -64,6 +66,37 @@ def keeping(sentence: str) -> Iterator[None]:
         raise Interrupted(sentence) from error
 
 
+class Command(NamedTuple):
+    """A command that is imported when it is used: the list of all commands needs its summary only.
+
+    Attributes
+    ----------
+    place : str
+        Module and function.
+    summary : str
+        The first line of its docstring.
+
+    Examples
+    --------
+    >>> Command("debias.cli.bench_engine:bench_engine", "Benchmark an engine.").name
+    'bench-engine'
+    """
+
+    place: str
+    summary: str
+
+    @property
+    def name(self) -> str:
+        """What the user types."""
+        return self.place.rpartition(":")[2].replace("_", "-")
+
+    def load(self) -> Callable[..., None]:
+        """Import the function."""
+        module, _, function = self.place.partition(":")
+        found: Callable[..., None] = getattr(importlib.import_module(module), function)
+        return found
+
+
 class OneLineErrors(TyperGroup):
     """A group of commands that reports every expected error in one line.
 
@@ -73,14 +106,14 @@ class OneLineErrors(TyperGroup):
         Name of the program.
     kept : str
         What is kept after Ctrl-C, where neither the command nor the run itself says so.
-    functions : dict of str to callable
-        What each command calls. Its options are made when it is called: the list of all commands
-        needs none.
+    loaders : dict of str to callable
+        What returns the function of each command. It is imported, and its options are made, when it is
+        called: the list of all commands needs none.
     """
 
     program: str
     kept: str
-    functions: dict[str, Callable[..., None]]
+    loaders: dict[str, Callable[[], Callable[..., None]]]
 
     def make_context(self, *words: Any, **more: Any) -> Any:
         """Parse a command line; Ctrl-C ends it in a line, too, where typer would say nothing.
@@ -124,7 +157,7 @@ class OneLineErrors(TyperGroup):
         try:
             name, command, rest = super().resolve_command(ctx, args)
         except _UsageError as error:
-            if near := [name for name in self.functions if _is_close(args[0], name)]:
+            if near := [name for name in self.loaders if _is_close(args[0], name)]:
                 message = str(error.message).rstrip(".")
                 error.message = f"{message}. Did you mean {' or '.join(map(repr, near))}?"
             raise
@@ -133,7 +166,7 @@ class OneLineErrors(TyperGroup):
     def _whole(self, name: str) -> Any:
         """Return a command with its options."""
         app = _typer(add_completion=False)
-        function = self.functions[name]
+        function = self.loaders[name]()
         app.command(cls=command_class(function))(takes_settings(function))
         command: Any = typer.main.get_command(app)
         for part in [command, *command.params]:
@@ -143,7 +176,7 @@ class OneLineErrors(TyperGroup):
     def _options(self, ctx: Any) -> dict[str, str]:
         """Return the options of the command that runs, by the parameters that they set."""
         name = ctx.invoked_subcommand or ""
-        command = self._whole(name) if name in self.functions else None
+        command = self._whole(name) if name in self.loaders else None
         return {one.name: one.opts[0] for one in command.params} if command else {}
 
     def _show_warning(self, ctx: Any) -> Callable[..., None]:
@@ -243,7 +276,7 @@ def say(message: str) -> None:
 
 def make_program(
     program: str,
-    commands: Iterable[Callable[..., None]],
+    commands: Iterable[Command | Callable[..., None]],
     *,
     summary: str,
     start: str,
@@ -255,7 +288,7 @@ def make_program(
     ----------
     program : str
         Its name.
-    commands : iterable of callable
+    commands : iterable of Command or callable
         Their parameters become options, see :func:`debias.console.option_groups.takes_settings`.
     summary, start : str
         What the program does, and the first command to try, for ``--help``.
@@ -266,9 +299,16 @@ def make_program(
     -------
     typer.Typer
     """
-    functions = {one.__name__.replace("_", "-"): one for one in commands}
+    loaders: dict[str, Callable[[], Callable[..., None]]] = {}
+    summaries: dict[str, str | None] = {}
+    for one in commands:
+        if isinstance(one, Command):
+            loaders[one.name], summaries[one.name] = one.load, one.summary
+        else:
+            name = one.__name__.replace("_", "-")
+            loaders[name], summaries[name] = partial(_same, one), one.__doc__
     app = _typer(
-        cls=type("Commands", (OneLineErrors,), {"program": program, "kept": kept, "functions": functions}),
+        cls=type("Commands", (OneLineErrors,), {"program": program, "kept": kept, "loaders": loaders}),
         help=summary,
         epilog=f"Start with: {start}",
         no_args_is_help=True,
@@ -295,9 +335,14 @@ def make_program(
         ] = False,
     ) -> None: ...
 
-    for name, function in functions.items():
-        app.command(name, help=_literal(function.__doc__))(lambda: None)
+    for name, text in summaries.items():
+        app.command(name, help=_literal(text))(lambda: None)
     return app
+
+
+def _same(function: Callable[..., None]) -> Callable[..., None]:
+    """Return a function that is at hand."""
+    return function
 
 
 def _typer(**settings: Any) -> typer.Typer:

@@ -10,7 +10,9 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
+from debias.cli.commands import COMMANDS as debias_commands
 from debias.console.command_group import make_program
+from iterit.cli.commands import COMMANDS as iterit_commands
 from tests.support.commands import run
 from tests.support.paths import ROOT
 from tests.support.small_tables import skewed_table
@@ -42,6 +44,32 @@ def test_help_loses_no_word(words, shown):
     text = CliRunner().invoke(app, words, env={"COLUMNS": "120", "NO_COLOR": "1"}).stdout
     for part in shown:
         assert part in " ".join(text.split())
+
+
+@pytest.mark.parametrize("commands", [debias_commands, iterit_commands], ids=["debias", "iterit"])
+def test_the_list_of_commands_says_what_each_says_itself(commands):
+    for one in commands:
+        assert one.load().__name__.replace("_", "-") == one.name
+        assert (one.load().__doc__ or "").splitlines()[0] == one.summary
+
+
+@pytest.mark.parametrize("program", ["debias", "iterit"])
+def test_help_imports_no_command(program):
+    code = (
+        f"import sys; from {program}.cli import app; app(['--help'], standalone_mode=False);"
+        f"print(sorted(name for name in sys.modules if name.startswith('{program}.cli')))"
+    )
+    done = process_of_code(code)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines()[-1] == str([f"{program}.cli", f"{program}.cli.commands"])
+
+
+def process_of_code(code):
+    """Run Python code in a process of its own."""
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    return subprocess.run(
+        [sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=False
+    )
 
 
 @pytest.mark.parametrize("program", ["debias", "iterit"])

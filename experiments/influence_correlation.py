@@ -103,6 +103,8 @@ class Measured:
         self.pool, self.query, self.path, self.until = pool, query, path, until
         empty = pd.DataFrame(index=pd.RangeIndex(len(pool), name="row"))
         self.table = pd.read_csv(path, index_col="row") if path.exists() else empty
+        if len(self.table) != len(pool):
+            raise SystemExit(f"{path} holds {len(self.table)} records, not {len(pool)}: delete it, or --rows")
         self.engine = TransformersEngine("demo", dtype="float32", device="cpu")
 
     def keep(self, column: str, values: pd.Series) -> None:

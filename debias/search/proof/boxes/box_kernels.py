@@ -27,8 +27,9 @@ from debias.search.proof.boxes.box_bounds import (
 
 SMALL_BOX = 256
 """Choices of a box up to which ranks sharpen its bound."""
-NODE_WORK = 200.0
-"""Work of a box beside its words of bits; that of a word is 1."""
+NODE_WORK, CLASS_WORK, PAIR_WORK = 200.0, 55.0, 1.35
+"""Work of a box beside its words of bits: for itself, for each class, and for each pair of classes, whose
+levels and predictions are bounded. That of a word is 1: about 1.25 nanoseconds."""
 
 DONE, LIMIT, MET = range(3)
 """What a search returns: nothing is left; a limit or a request ended it; a choice is to be evaluated."""
@@ -128,7 +129,8 @@ def divide(tables, state, box, at, j, group, into):
             span = tables.spans[k, box[k]]
             state.most[k] = narrow(before, after, tables.beats[j, group], words, k, span, counts)
             state.work[0] += (words[k + 1] - words[k]) * (span[1] - span[0])
-    state.work[0] += NODE_WORK
+    n_classes = box.shape[0]
+    state.work[0] += NODE_WORK + n_classes * (CLASS_WORK + n_classes * PAIR_WORK)
 
 
 @compiled_in_place

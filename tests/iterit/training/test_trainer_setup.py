@@ -77,6 +77,12 @@ def test_an_accelerator_without_bfloat16_is_refused_mixed_precision(monkeypatch,
         check_precision(TrainingSettings(bf16=True))
 
 
+@pytest.mark.parametrize("device", ["gpu", "meta", "cuda:7", "xpu"])
+def test_a_device_that_a_trainer_would_not_take_is_refused(tmp_path, device):
+    with refused(ParameterError, parameter="device", received=device):
+        make_trainer("no-model", tmp_path, TrainingSettings(device=device))
+
+
 def test_without_peft_the_extra_is_named(monkeypatch):
     monkeypatch.setitem(sys.modules, "peft", None)
     with refused(MissingDependencyError, received="peft", mentions="debias-iterit[train]"):

@@ -187,11 +187,16 @@ def computes_in_bfloat16(device: str) -> bool:
     device : str
         As in :class:`TrainingSettings`.
     """
+    import torch
     from transformers.utils.import_utils import is_torch_bf16_gpu_available
 
     from debias.inference.models.loading import fast_in_bfloat16
 
-    return fast_in_bfloat16("cpu") if trains_on_cpu(device) else bool(is_torch_bf16_gpu_available())
+    if trains_on_cpu(device):
+        return fast_in_bfloat16("cpu")
+    if torch.cuda.is_available():  # older GPUs emulate it, which takes longer than float32
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
+    return bool(is_torch_bf16_gpu_available())
 
 
 def check_device(device: str) -> None:

@@ -169,6 +169,8 @@ def _is_allowed(value: Any, kind: Any, rule: Any) -> bool:
             return False
     if not isinstance(value, Real):
         return True
+    if value != value:  # NaN would pass as a bound that bounds nothing
+        return False
     return (
         (rule["least"] is None or value >= rule["least"])
         and (rule["above"] is None or value > rule["above"])

@@ -217,22 +217,14 @@ def read_groups(
         Picks that are not in the pool.
     """
     from iterit.records.picks_files import read_picks
-    from iterit.training.saving.checkpoints import read_checkpoint
 
     groups: dict[str, npt.NDArray[np.int64]] = {}
     n_unknown: dict[str, int] = {}
-    for path in paths:
+    for path, name in _names_of(paths).items():
         if path.is_dir():
-            state = read_checkpoint(path).state
-            if state.n_rows != len(records):
-                raise ParameterError(
-                    f"the run {path} picked from {state.n_rows:,} records, and the pool has {len(records):,}",
-                    parameter="pool", received=len(records), fix="pass the files that the run was given",
-                )  # fmt: skip
-            groups |= {f"{path.name}, round {number}": state.rows_of(number) for number in range(state.round)}
+            groups |= _rounds_of(path, name, records)
             continue
         found = read_picks(path, records, picks_as)
-        name = path.name if path.name not in groups else str(path)
         groups[name], n_unknown[name] = found.rows, found.n_unknown
         notes = [f"{path}: {counted(len(found.rows), 'pick')}, read as {found.reading}"]
         if found.n_repeated:
@@ -241,6 +233,33 @@ def read_groups(
             notes.append(f"{found.n_unknown:,} not in the pool")
         say("; ".join(notes) + ".")
     return groups, n_unknown
+
+
+def _names_of(paths: list[Path]) -> dict[Path, str]:
+    """Return a name for each group of picks: that of its file or folder, the whole path if two share it."""
+    short = {path: path.name or path.resolve().name for path in paths}
+    every = list(short.values())
+    return {path: name if every.count(name) == 1 else str(path) for path, name in short.items()}
+
+
+def _rounds_of(path: Path, name: str, records: "Records") -> "dict[str, npt.NDArray[np.int64]]":
+    """Return the picks of each round of a run, which has picked from these records."""
+    from iterit.training.saving.checkpoints import read_checkpoint
+    from iterit.training.saving.run_facts import records_digest
+
+    run = read_checkpoint(path)
+    problem = ""
+    if run.state.n_rows != len(records):
+        problem = (
+            f"the run {path} picked from {run.state.n_rows:,} records, and the pool has {len(records):,}"
+        )
+    elif run.settings.get("records") not in (None, records_digest(records)):
+        problem = f"the run {path} picked from other records than those of the pool, or in another order"
+    if problem:
+        raise ParameterError(
+            problem, parameter="pool", received=len(records), fix="pass the files that the run was given"
+        )
+    return {f"{name}, round {number}": run.state.rows_of(number) for number in range(run.state.round)}
 
 
 def _without(

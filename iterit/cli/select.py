@@ -86,6 +86,7 @@ def select(
     from iterit.rounds.round_state import n_picks_of
     from iterit.scoring.score_files import read_scores, read_values
     from iterit.selection.selection import select as select_rows
+    from iterit.selection.selection_inputs import check_sources
 
     check_output(out, RECORD_FORMATS, inputs_of(files, out))
     if why is not None:
@@ -103,6 +104,7 @@ def select(
         found = scoring.signals(records, reading.others(other), selection.mode, engine, reading)
     candidates = picks.candidates(records)
     n_picks = n_picks_of(picks.ratio, len(candidates))
+    check_sources(selection, records.sources, n_picks)
     counts = count_ngrams(records.each_response(), tokens=selection.tokens, folder=picks.folder)
     vectors = picks.vectors(records, counts) if by_vectors else None
     table = None

@@ -3,7 +3,7 @@
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -106,6 +106,7 @@ def train(
     by_vectors = picks.needs_vectors(rules.mode, rules.diversity)
     records = reading.read(files)
     make_folder(out)
+    training = as_before(training, out)
     query = None if scorer.query is None else reading.others(scorer.query)
     vectors = picks.vectors(records, tokens=rules.tokens) if by_vectors else None
     with warnings.catch_warnings(action="ignore", category=ExcludedRowsWarning):  # reading them said it
@@ -144,6 +145,32 @@ def train(
         print_lines(
             [f"Wrote {out / 'model'} and {out / 'report.html'}.", *small.leave_manifest(out / "model")]
         )
+
+
+def as_before(training: TrainingSettings, out: Path) -> TrainingSettings:
+    """Return settings with the precision of the run that is to resume, unless another one was chosen.
+
+    The default depends on the machine, and a run may resume on another one.
+
+    Parameters
+    ----------
+    training : TrainingSettings
+    out : Path
+        Folder of the run.
+    """
+    from iterit.training.saving.whole_checkpoints import newest_facts
+    from iterit.training.trainer_setup import check_precision
+
+    arguments = newest_facts(out).get("arguments")
+    kept = arguments.get("bf16") if isinstance(arguments, dict) else None
+    if training.bf16 is not None or not isinstance(kept, bool):
+        return training
+    same = replace(training, bf16=kept)
+    try:
+        check_precision(same)
+    except ParameterError:
+        return training  # this machine cannot: what differs is refused when the run resumes
+    return same
 
 
 def opened_proxy(name: str | None, training: TrainingSettings) -> "Engine | None":

@@ -267,11 +267,27 @@ def write_entry(records: Records, path: str | os.PathLike[str], trainer: str) ->
     if trainer == "axolotl":
         text = _yaml({"datasets": [axolotl_entry(shape, path)]})
     else:
+        _check_alternating(records, shape)
         known = _info(target) | {Path(path).stem: llama_factory_entry(shape, path)}
         text = json.dumps(known, indent=2, ensure_ascii=False) + "\n"
     with atomic_path(target) as temporary:
         temporary.write_text(text, encoding="utf-8")
     return target
+
+
+def _check_alternating(records: Records, shape: Shape) -> None:
+    """Refuse a conversation that LLaMA-Factory empties: user and assistant must alternate, the user first."""
+    if shape.kind != "messages":
+        return
+    wanted = [shape.names.get("user"), shape.names.get("assistant")]
+    for row in range(len(records)):
+        turns = cast("list[dict[str, object]]", records.original(row)[shape.columns["messages"]])
+        roles = [turn.get(shape.role) for turn in turns]
+        if roles[:1] == [shape.names.get("system")]:
+            del roles[0]
+        if roles != wanted * (len(roles) // 2):
+            said = ", ".join(map(str, roles[:6]))
+            raise _no_entry(row, f"LLaMA-Factory skips messages whose roles do not alternate ({said})"[:200])
 
 
 def _info(target: Path) -> dict[str, object]:

@@ -63,7 +63,8 @@ def read_picks(path: str | Path, pool: Records, picks_as: str = "auto") -> FileP
         the records themselves, found by their texts.
     pool : Records
     picks_as : {"auto", "rows", "ids", "digests", "records"}, default="auto"
-        What the file holds. Row numbers begin with 0.
+        What the file holds. Row numbers begin with 0 and count usable records; "auto" refuses them where
+        rows of the pool were excluded.
 
     Returns
     -------
@@ -91,6 +92,8 @@ def read_picks(path: str | Path, pool: Records, picks_as: str = "auto") -> FileP
     file = Path(path)
     numbers = _numbers_of(file)
     if numbers is not None:
+        if not numbers:
+            raise RecordsError("it has no picks", file=file)
         readings = {"rows": lambda: _by_row(numbers, pool), "ids": lambda: _by_id(numbers, "id", pool)}
     else:
         readings = _readings_of(_values_of(file), pool)
@@ -146,6 +149,8 @@ def _decided(file: Path, pool: Records, readings: dict[str, Reader], picks_as: s
             )
         found = whole
     reading, places = next(iter(found.items()))
+    if reading == "rows" and picks_as == "auto":
+        _check_counted(pool)
     known = [place for place in places if place >= 0]
     rows = np.array(list(dict.fromkeys(known)), dtype=np.int64)
     return FilePicks(rows, reading, len(known) - len(rows), len(places) - len(known))
@@ -259,7 +264,7 @@ def _by_row(values: Sequence[object], pool: Records) -> list[int] | None:
         if isinstance(value, bool) or not (text.isdecimal() or whole):
             return None
         number = int(float(text)) if whole else int(text)
-        if number >= len(pool):
+        if not 0 <= number < len(pool):
             return None
         found.append(number)
     if len(found) == len(pool) > 2 and set(found) <= {0, 1}:
@@ -271,17 +276,42 @@ def _by_row(values: Sequence[object], pool: Records) -> list[int] | None:
     return found
 
 
+def _check_counted(pool: Records) -> None:
+    """Refuse row numbers of a pool without some rows of its files: they may count those rows or not."""
+    if n_refused := sum(pool.refused_counts.values()):
+        raise RecordsError(
+            f"its row numbers may count the {len(pool):,} usable records of the pool, or all"
+            f" {len(pool) + n_refused:,} rows of its files",
+            received="rows",
+            fix=f"pass {param('picks_as', 'rows')} if they count usable records, as those of iterit do; else"
+            " pick by ids, or remove the other rows from the pool",
+        )
+
+
 def _by_id(values: Sequence[object], name: str, pool: Records) -> list[int] | None:
     """Return the rows whose field has these values, or None where the pool has no such field."""
-    known = [pool.original(row).get(name) for row in range(len(pool))]
+    known = [_id_of(pool.original(row).get(name)) for row in range(len(pool))]
     if all(one is None for one in known):
         return None
-    places = _matched([str(value) for value in values], [str(one) for one in known])
+    places = _matched(map(_id_of, values), known)
     return places if any(place >= 0 for place in places) else None
 
 
+def _id_of(value: object) -> str | None:
+    """Return an id as a text: a column with missing values makes fractions of whole numbers.
+
+    Examples
+    --------
+    >>> _id_of("q7"), _id_of(7), _id_of(7.0), _id_of(None)
+    ('q7', '7', '7', None)
+    """
+    if value is None:
+        return None
+    return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
+
+
 def _matched(values: Iterable[object], known: Iterable[Hashable]) -> list[int]:
-    """Return the row of each value, and -1 for one that is unknown.
+    """Return the row of each value, and -1 for one that is unknown or None.
 
     Equal values name the rows that have them one after the other, and the last one again.
     """
@@ -290,6 +320,6 @@ def _matched(values: Iterable[object], known: Iterable[Hashable]) -> list[int]:
         places[value].append(row)
     found = []
     for value in values:
-        rows = places.get(str(value))
+        rows = None if value is None else places.get(str(value))
         found.append(-1 if not rows else rows.popleft() if len(rows) > 1 else rows[0])
     return found

@@ -6,6 +6,7 @@ from typing import Any
 import pandas as pd
 
 from debias.console.number_formats import counted, percent
+from iterit.selection.length_matching import TOLERANCE
 from iterit.training.audits.picks_audit import AuditResult
 
 OVERLAP = 0.2
@@ -90,11 +91,11 @@ def findings_of(
     names = list(dict.fromkeys(result.gains["picks"]))
     said = [verdict_of(result, name) for name in names]
     for name in names:
-        said += [_more_random(result, name)]
+        said += [_more_random(result, name), _unequal(result, name)]
         if (overlap := result.facts["overlap"][name]) > OVERLAP:  # type: ignore[index]
             said.append(
-                f"{percent(overlap)} of the random records for {name} are picks themselves: few other "
-                "records are as long, so a difference is hard to see."
+                f"{percent(overlap)} of the random records for {name} are picks themselves: few records of "
+                "these lengths are not, so a difference is hard to see."
             )
         copies = result.description.loc[name, "n_copies"] / result.description.loc[name, "n_records"]
         if copies > COPIES:
@@ -126,7 +127,10 @@ def _more_random(result: AuditResult, name: str) -> str:
     losses = result.losses[(result.losses["picks"] == name)]
     trained = losses.groupby("way")["n_rows"].mean()
     times = trained["more random"] / trained["picks"]
-    spent = f"spent on {times:.1f} times as many random records, the cost of selection"
+    n_seeds = counted(int(more["token"]["n_seeds"]), "seed")
+    spent = f"spent on {times:.1f} times as many random records ({n_seeds}), the cost of selection"
+    if trained["more random"] == result.facts.get("n_candidates"):  # more of them cannot be bought
+        spent = f"training on all records ({n_seeds}), for no more than the cost of selection,"
     if len(beaten) == 2:
         return f"For {name}, {spent} lowers the loss further than the picks do, by token and by record."
     if not beaten:
@@ -134,6 +138,19 @@ def _more_random(result: AuditResult, name: str) -> str:
     other = "record" if beaten[0] == "token" else "token"
     return (
         f"For {name}, {spent} lowers the loss further by {beaten[0]}, and less by {other}, than the picks do."
+    )
+
+
+def _unequal(result: AuditResult, name: str) -> str:
+    """Say where random records have not as many answer tokens as the picks: no swap came nearer."""
+    tokens = result.losses[result.losses["picks"] == name].groupby("way")["answer_tokens"].sum()
+    more = float(tokens["random"] / tokens["picks"]) - 1
+    if abs(more) <= TOLERANCE:
+        return ""
+    word = "more" if more > 0 else "fewer"
+    return (
+        f"The random records for {name} have {percent(abs(more))} {word} answer tokens than the picks, so"
+        " part of a difference may be due to length."
     )
 
 

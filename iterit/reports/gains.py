@@ -98,8 +98,9 @@ def gains_section(gains: pd.DataFrame, confidence: float | None = None) -> Secti
     return Section(
         HEADING,
         "Nats by which the loss on held-out answers is lower than after training on random records with"
-        " the same histogram of answer tokens and turns; the interval covers other held-out records and"
-        " other draws. By token, long answers weigh more; by record, all answers weigh the same.",
+        " the same histogram of answer tokens and turns; the interval covers other held-out records and,"
+        " with several seeds, other draws. By token, long answers weigh more; by record, all answers weigh"
+        " the same.",
         ["trained on", "measure", "gain", level, "verdict", "seeds"],
         rows,
     )

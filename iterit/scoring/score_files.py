@@ -114,7 +114,8 @@ def read_values(path: Path, records: "Records") -> NDArray[np.float64]:
     Parameters
     ----------
     path : Path
-        Ends in .parquet, .csv or .jsonl. Columns: value, and digest or row (numbered from 0).
+        Ends in .parquet, .csv or .jsonl. Columns: value, and digest or row (numbered from 0; only where no
+        row of the files was excluded).
     records : Records
 
     Returns
@@ -146,7 +147,7 @@ def read_values(path: Path, records: "Records") -> NDArray[np.float64]:
         row, allowed = int(wrong[0]), "a finite number, or empty"
         received = table["value"][row]
         raise TableError(file=path, row=row, column="value", received=received, allowed=allowed)
-    names = table[key] if key == "digest" else pd.to_numeric(table[key], errors="coerce")
+    names = table[key] if key == "digest" else _row_numbers(table[key], path, records)
     own = pd.DataFrame({"name": names, "value": value}).drop_duplicates()
     twice = own.index[own["name"].duplicated()]
     if len(twice):
@@ -157,6 +158,25 @@ def read_values(path: Path, records: "Records") -> NDArray[np.float64]:
     if not np.isfinite(found).any():
         raise TableError(f"it has no value for any of the {len(records):,} records", file=path, column=key)
     return found
+
+
+def _row_numbers(column: "pd.Series[Any]", path: Path, records: "Records") -> "pd.Series[Any]":
+    """Return the rows that a table names; refuse them where some rows of the files are no records."""
+    if n_refused := sum(records.refused_counts.values()):
+        raise TableError(
+            f"its row numbers may count the {len(records):,} usable records, or all"
+            f" {len(records) + n_refused:,} rows of the files",
+            file=path,
+            column="row",
+            received=n_refused,
+            fix="name the records by digest, as iterit score does, or remove the other rows from the files",
+        )
+    numbers = pd.to_numeric(column, errors="coerce")
+    wrong = np.flatnonzero(~(numbers >= 0) | (numbers % 1 != 0))
+    if len(wrong):
+        row, allowed = int(wrong[0]), "a row number, from 0"
+        raise TableError(file=path, row=row, column="row", received=column[row], allowed=allowed)
+    return numbers
 
 
 def _read(path: Path) -> pd.DataFrame:

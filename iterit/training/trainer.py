@@ -18,12 +18,11 @@ from numpy.typing import ArrayLike
 
 from debias.errors import ExcludedRowsWarning, ParameterError, param
 from debias.settings import check_positive_integer
-from iterit.records.instruction_records import Records
 from iterit.rounds.examples import excerpt_of
 from iterit.rounds.round_settings import RoundSettings
 from iterit.rounds.round_state import answer_tokens, fall_of_losses, first_state, n_picks_of
 from iterit.row_numbers import RowArray, row_numbers
-from iterit.training.saving.run_facts import shortened_argument, training_facts
+from iterit.training.saving.run_facts import records_digest, shortened_argument, training_facts
 from iterit.training.trainer_inputs import RecordsLike, engine_of, records_of
 from iterit.training.trainer_parts import tokenizer_of
 
@@ -360,13 +359,13 @@ class IterIT:
             **settings,
             "selection": {name: shortened_argument(value) for name, value in self._given.items()},
             "epochs_per_round": self.epochs_per_round,
-            "records": _said(self.records),
+            "records": records_digest(self.records),
             "rows": hashlib.sha256(self.rows.tobytes()).hexdigest()[:16],
             "template": template.fingerprint,
             "max_tokens": limit,
             "score_dtype": self.score_dtype,
             "scored_by": "trainer" if self.engine is None else type(self.engine).__name__,
-            **({} if self.query is None else {"query": _said(self.query)}),
+            **({} if self.query is None else {"query": records_digest(self.query)}),
         }
 
     def _described(self, encoded: "EncodedRecords") -> pd.DataFrame:
@@ -388,8 +387,3 @@ class IterIT:
         n_refused = sum(self.records.refused_counts.values()) + len(self.refused)
         known = {"ratio": self.ratio, "n_records": len(self.records), "n_refused": n_refused}
         return known | training_facts(trainer, n_items)
-
-
-def _said(records: Records) -> str:
-    """Return a digest of what records say."""
-    return hashlib.sha256("".join(records.digests).encode()).hexdigest()[:16]

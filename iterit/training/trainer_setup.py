@@ -48,7 +48,7 @@ class TrainingSettings(Settings):
     save_steps : int, optional
         Steps between checkpoints; one checkpoint per epoch by default.
     device : str, default="auto"
-        "cpu" uses no accelerator.
+        "cpu" uses no accelerator; others train on the first one.
     seed : int, default=0
     optimizer : {"adamw", "mezo", "sparse-mezo"}, default="adamw"
         The latter two train by forward passes alone, see
@@ -93,7 +93,7 @@ class TrainingSettings(Settings):
     save_steps: int | None = setting(
         None, "Number of steps between checkpoints; by default there is one per epoch.", least=1
     )
-    device: str = setting("auto", "auto, cpu, cuda, cuda:1, ... (transformers).")
+    device: str = setting("auto", "auto, cpu, or cuda (the first one that is visible).")
     seed: int = setting(0, "Random seed.", least=0)
     optimizer: str = setting(
         "adamw",
@@ -187,11 +187,54 @@ def computes_in_bfloat16(device: str) -> bool:
     device : str
         As in :class:`TrainingSettings`.
     """
+    import torch
     from transformers.utils.import_utils import is_torch_bf16_gpu_available
 
     from debias.inference.models.loading import fast_in_bfloat16
 
-    return fast_in_bfloat16("cpu") if trains_on_cpu(device) else bool(is_torch_bf16_gpu_available())
+    if trains_on_cpu(device):
+        return fast_in_bfloat16("cpu")
+    if torch.cuda.is_available():  # older GPUs emulate it, which takes longer than float32
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
+    return bool(is_torch_bf16_gpu_available())
+
+
+def check_device(device: str) -> None:
+    """Refuse a device that a trainer would not train on: it takes the first accelerator, or the processor.
+
+    Parameters
+    ----------
+    device : str
+        As in :class:`TrainingSettings`.
+
+    Raises
+    ------
+    ParameterError
+
+    Examples
+    --------
+    >>> check_device("cpu")
+    >>> check_device("gpu")
+    Traceback (most recent call last):
+    debias.errors.ParameterError: device must be 'auto', 'cpu', 'cuda' or a numbered device, got 'gpu'.
+    """
+    import torch
+
+    from debias.inference.models.loading import device_called
+
+    place = torch.device(device_called(device))
+    found = torch.accelerator.current_accelerator() if torch.accelerator.is_available() else None
+    if device == "auto" or place.type in ("cpu", "xla", None if found is None else found.type):
+        if not place.index:
+            return
+        raise ParameterError(
+            parameter="device",
+            received=device,
+            allowed=f"{place.type!r}, which is the first device that is visible",
+            fix=f"make the other ones invisible, such as by CUDA_VISIBLE_DEVICES={place.index}",
+        )
+    allowed = "'auto' or 'cpu'" if found is None else f"'auto', 'cpu' or {found.type!r}"
+    raise ParameterError(parameter="device", received=device, allowed=f"{allowed} on this machine")
 
 
 def check_precision(settings: TrainingSettings) -> None:
@@ -239,7 +282,7 @@ def make_trainer(model: str | Path, out: str | Path, settings: TrainingSettings)
     ModelError
         The model cannot be loaded.
     ParameterError
-        Mixed precision is asked of an accelerator that has none.
+        There is no such device, or mixed precision is asked of an accelerator that has none.
     """
     import torch
     import transformers
@@ -247,6 +290,7 @@ def make_trainer(model: str | Path, out: str | Path, settings: TrainingSettings)
     from debias.inference.models.loading import quiet
     from iterit.training.pruned.cutting import load_causal_model
 
+    check_device(settings.device)
     check_precision(settings)
     transformers.set_seed(settings.seed)
     try:

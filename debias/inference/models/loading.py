@@ -58,7 +58,7 @@ def load_model(
     import torch
     from transformers import AutoModelForCausalLM
 
-    place = _device(device)
+    place = device_called(device)
     precision = getattr(torch, _dtype(dtype, place))
     source, options = model_source(name)
     once = parsed_once() if options else contextlib.nullcontext()
@@ -140,8 +140,24 @@ def model_source(name: str | Path) -> tuple[str, dict[str, str]]:
     return str(path.parent), {"gguf_file": path.name}
 
 
-def _device(device: str) -> str:
-    """Device to compute on."""
+def device_called(device: str) -> str:
+    """Return the device to compute on.
+
+    Parameters
+    ----------
+    device : str
+        "auto", "cpu", "cuda" or a numbered device.
+
+    Raises
+    ------
+    ParameterError
+        There is none of this name.
+
+    Examples
+    --------
+    >>> device_called("cpu")
+    'cpu'
+    """
     import torch
 
     if device == "auto":

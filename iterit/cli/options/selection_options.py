@@ -236,6 +236,8 @@ def limits_of(words: list[str] | None, parameter: str) -> dict[str, float] | Non
     found: dict[str, float] = {}
     for word in words or []:
         name, _, value = word.rpartition("=")
+        if name in found:
+            raise ParameterError(parameter=parameter, received=word, allowed="given once for each source")
         try:
             found[name] = int(value) if value.isdecimal() else float(value)
         except ValueError:

@@ -15,7 +15,7 @@ import pandas as pd
 from debias.console.progress import counted_progress
 from debias.errors import ParameterError, RecordsError, param
 from iterit.ngrams.ngram_counts import count_ngrams
-from iterit.records.instruction_records import Records
+from iterit.records.instruction_records import Record, Records
 from iterit.row_numbers import RowArray, row_numbers
 from iterit.selection.length_matching import length_matched_draw
 from iterit.training.audits.audit_settings import AuditSettings
@@ -80,7 +80,7 @@ def held_out_of(pool: Records, picks: Mapping[str, RowArray], n: int, seed: int)
     4
     """
     taken = np.unique(np.concatenate([np.zeros(0, dtype=np.int64), *picks.values()]))
-    answers, asked = pd.Series(pool.responses), pd.Series([one.messages[0].content for one in pool])
+    answers, asked = pd.Series(pool.responses), pd.Series([_asked_first(one) for one in pool])
     alone = np.flatnonzero(~(answers.duplicated(keep=False) | asked.duplicated(keep=False)).to_numpy())
     left = np.random.default_rng([seed, 1]).permutation(np.setdiff1d(alone, taken))
     if len(left) < 2:
@@ -91,6 +91,11 @@ def held_out_of(pool: Records, picks: Mapping[str, RowArray], n: int, seed: int)
             fix=f"name held-out records with {param('held_out')}",
         )
     return np.sort(left[:n])
+
+
+def _asked_first(record: Record) -> str:
+    """Return what is asked first: a system text, which many records share, asks nothing."""
+    return next((one.content for one in record.messages if one.role != "system"), "")
 
 
 def within_budget(
@@ -257,7 +262,7 @@ def audit(
             "n_held_out": len(next(iter(done.values())).losses),
             "n_unusable": {name: len(groups[name]) - len(rows) for name, rows in work.picks.items()},
             "overlap": {
-                name: float(np.isin(rows_of[name, "random", 0], rows_of[name, "picks", 0]).mean())
+                name: float(np.isin(rows_of[name, "random", 0], work.picks[name]).mean())
                 for name in work.picks
             },
         },

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from debias.errors import ParameterError, RecordsError
+from debias.errors import ParameterError, RecordsError, param
 from debias.files.atomic_file import atomic_path
 from debias.inference.collection.answer_store import digest
 from iterit.records.instruction_records import Records
@@ -118,7 +118,7 @@ class SubsetRuns:
             raise RecordsError(
                 "no held-out record has an answer that fits into the context",
                 received=len(held_out),
-                fix="use other held-out records, or a larger max_tokens",
+                fix=f"use other held-out records, or a larger {param('max_tokens')}",
             )
 
     def run(self, rows: RowArray, seed: int) -> "SubsetRun":

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 
 from debias.errors import param
+from iterit.records.instruction_records import Records
 from iterit.training.own_trainers.trainer_checks import steps_per_epoch
 from iterit.training.trainer_parts import model_of
 
@@ -83,6 +84,11 @@ def forward_only_facts(trainer: "Trainer") -> dict[str, object]:
     sparsity, epsilon = float(trainer.sparsity), float(cast(Any, trainer).epsilon)
     optim = "sparse-mezo" if sparsity else "mezo"
     return {"optim": optim, "share_not_touched": sparsity, "epsilon": epsilon}
+
+
+def records_digest(records: Records) -> str:
+    """Return a digest of what records say, as the settings of a checkpoint hold it."""
+    return hashlib.sha256("".join(records.digests).encode()).hexdigest()[:16]
 
 
 def shortened_argument(value: object) -> str:

@@ -41,6 +41,27 @@ def last_whole_checkpoint(folder: str | Path, n_processes: int = 1) -> Path | No
     return None
 
 
+def newest_facts(folder: str | Path) -> dict[str, object]:
+    """Return the facts of the newest checkpoint that can be read, none where there is none.
+
+    Parameters
+    ----------
+    folder : str or Path
+        The Trainer's output folder.
+
+    Examples
+    --------
+    >>> newest_facts("no/such/run")
+    {}
+    """
+    for path in sorted(Path(folder).glob("checkpoint-*"), key=checkpoint_step, reverse=True):
+        try:
+            return read_checkpoint(path).facts
+        except ResumeError:
+            continue
+    return {}
+
+
 def check_whole(folder: Path, n_processes: int = 1) -> None:
     """Refuse a checkpoint that lacks a file, or has a damaged one.
 

@@ -7,8 +7,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from debias.errors import ParameterError
+from iterit.cli.audit import read_groups
+from iterit.records.instruction_records import read_records
 from iterit.training.audits import subset_runs
 from tests.support.commands import run_iterit as run
+from tests.support.refusals import refused
 from tests.support.small_runs import rows
 
 pytestmark = pytest.mark.filterwarnings(
@@ -106,6 +110,27 @@ def test_what_an_audit_refuses(here, words, said):
     code, _, errors = run("audit", *words)
     last = errors.strip().splitlines()[-1]
     assert code == 2 and last.startswith("iterit: error: ") and said in last
+
+
+def test_files_and_folders_that_share_a_name_are_groups_of_their_own(here):
+    records = read_records("pool.jsonl")
+    Path("run").mkdir()
+    Path("run/picks.json").write_text("[1, 2]")
+    for order in (["picks.json", "run/picks.json"], ["run/picks.json", "picks.json"]):
+        groups, _ = read_groups([Path(one) for one in order], records, "auto")
+        assert list(groups) == order and groups["run/picks.json"].tolist() == [1, 2]
+
+
+def test_a_run_of_other_records_is_refused(here, model):
+    words = ("--max-ifd", 50, "--rounds", 1, "--device", "cpu", "--max-tokens", 400)
+    for out in ("a/run", "b/run"):
+        code, _, errors = run("train", "pool.jsonl", "--model", model, "--ratio", 0.2, *words, "--out", out)
+        assert code == 0, errors
+    records = read_records("pool.jsonl")
+    groups, _ = read_groups([Path("a/run"), Path("b/run")], records, "auto")
+    assert list(groups) == ["a/run, round 0", "b/run, round 0"]
+    with refused(ParameterError, parameter="pool"):
+        read_groups([Path("a/run")], records.take(np.arange(60)[::-1]), "auto")
 
 
 def test_held_out_records_that_were_picked_are_refused(here, model):

@@ -8,6 +8,7 @@ from safetensors.torch import load_file
 
 from debias.errors import ResumeError, StorageError
 from iterit.cli import app
+from iterit.training.saving.checkpoints import read_checkpoint
 from tests.support.commands import refusal
 from tests.support.commands import run_iterit as run
 
@@ -45,6 +46,23 @@ def test_a_run_is_continued_repeated_and_kept_from_other_training(here, model):
 def test_mixed_precision_needs_no_accelerator(here, model):
     code, _, err = run(*TRAIN, "--model", model, "--bf16")
     assert code == 0, err
+
+
+@pytest.mark.skipif(torch.accelerator.is_available(), reason="there is an accelerator")
+@pytest.mark.parametrize("able", [True, False])
+def test_a_run_resumes_in_its_precision_on_a_machine_with_another_default(here, model, monkeypatch, able):
+    words = tuple(word for word in TRAIN if word != "--full")
+    for rounds, is_fast in ((1, able), (2, not able)):
+        able_now = {"avx512_bf16": is_fast}
+        monkeypatch.setattr(torch.cpu, "get_capabilities", able_now.copy, raising=False)
+        code, _, err = run(*words, "--model", model, "--rounds", rounds)
+        assert code == 0, err
+    found = [read_checkpoint(path) for path in Path("run").glob("checkpoint-*")]
+    assert {one.facts["arguments"]["bf16"] for one in found} == {able}
+    assert {one.settings["score_dtype"] for one in found} == {"bfloat16" if able else "auto"}
+    other = "--no-bf16" if able else "--bf16"
+    error, _ = refusal(*words, "--model", model, "--rounds", 2, other, application=app)
+    assert isinstance(error, ResumeError)
 
 
 def test_places_that_cannot_be_written_are_refused_first(here, model):

@@ -114,6 +114,17 @@ def test_what_an_entry_cannot_carry_is_refused(rows, tmp_path):
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.parametrize("roles", ["aua", "uua", "uau", "usa", "suaa"])
+def test_roles_that_do_not_alternate_are_refused_for_llama_factory_alone(tmp_path, roles):
+    names = {"u": "user", "a": "assistant", "s": "system"}
+    turns = [{"role": names[role], "content": f"{n}."} for n, role in enumerate(roles)]
+    records = Records.from_rows([*MESSAGES, {"messages": turns}])
+    with refused(RecordsError, row=1):
+        write_entry(records, tmp_path / "picked.jsonl", "llama-factory")
+    assert not list(tmp_path.iterdir())
+    assert write_entry(records, tmp_path / "picked.jsonl", "axolotl").is_file()
+
+
 def test_other_entries_of_a_file_stay(tmp_path):
     info = tmp_path / "dataset_info.json"
     info.write_text(json.dumps({"mine": {"file_name": "mine.json"}, "picked": {"file_name": "old.json"}}))

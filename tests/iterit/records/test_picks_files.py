@@ -166,3 +166,33 @@ def test_a_mask_is_no_list_of_rows(tmp_path, ending):
             read_picks(path, POOL, picks_as)
     np.save(tmp_path / "two.npy", [1, 0])
     assert read_picks(tmp_path / "two.npy", POOL, "rows").rows.tolist() == [1, 0]
+
+
+def test_a_missing_id_names_no_record(tmp_path):
+    pool = Records.from_rows([{**row, "id": None if n == 3 else row["id"]} for n, row in enumerate(ROWS)])
+    found = read_picks(written(tmp_path, "a.jsonl", [{"id": None}, {"id": 102}]), pool)
+    assert found.rows.tolist() == [2] and found.n_unknown == 1
+    found = read_picks(written(tmp_path, "a.parquet", {"id": [107.0, None, 102.0]}), pool)
+    assert found.rows.tolist() == [7, 2] and found.n_unknown == 1
+
+
+def test_a_negative_row_number_is_refused_in_a_column_of_fractions_too(tmp_path):
+    for numbers in ([-1, 2], [-1.0, 2.0]):
+        with refused(RecordsError, file=str(tmp_path / "a.npy")):
+            read_picks(written(tmp_path, "a.npy", numbers), POOL)
+
+
+@pytest.mark.parametrize("name", ["a.txt", "a.npy", "a.json", "a.jsonl"])
+def test_a_file_without_picks_says_so(tmp_path, name):
+    with refused(RecordsError, file=str(tmp_path / name), mentions="it has no picks"):
+        read_picks(written(tmp_path, name, []), POOL)
+
+
+def test_row_numbers_of_a_pool_with_excluded_rows_are_read_only_if_that_is_said(tmp_path):
+    pool = Records.from_rows([{**ROWS[0], "output": ""}, *ROWS])
+    path = written(tmp_path, "a.json", CHOSEN)
+    with refused(RecordsError, received="rows", mentions="picks_as"):
+        read_picks(path, pool)
+    assert read_picks(path, pool, "rows").rows.tolist() == CHOSEN
+    ids = written(tmp_path, "b.jsonl", [{"id": 100 + row} for row in CHOSEN])
+    assert read_picks(ids, pool).rows.tolist() == CHOSEN

@@ -117,6 +117,20 @@ def test_what_weakens_an_audit_is_said():
     assert "swapped answers make up 40.0 % of mine; by chance it would be 10.0 %" in said
 
 
+def test_more_random_records_than_there_are_cannot_be_bought():
+    result = made("better", "better", more=("better", "better"))
+    result.facts["n_candidates"] = 40
+    said = " ".join(findings_of(result))
+    assert "training on all records (5 seeds)" in said and "times as many" not in said
+
+
+def test_random_records_that_are_not_as_long_are_said():
+    result = made("better", "better")
+    assert not any("answer tokens than the picks" in one for one in findings_of(result))
+    result.losses.loc[result.losses["way"] == "random", "answer_tokens"] = 99
+    assert any("10.0 % more answer tokens than the picks" in one for one in findings_of(result))
+
+
 def test_pages_hold_every_table_and_several_groups_have_one_headline(tmp_path):
     report = AuditReport(made("better", "better", names=("a", "b")))
     assert "2 of 2 groups" in report.headline and "a, b" in report.headline

@@ -8,7 +8,7 @@ import pytest
 
 from debias.errors import ParameterError, TableError
 from iterit.records.instruction_records import Records
-from iterit.scoring.score_files import read_scores, write_scores
+from iterit.scoring.score_files import read_scores, read_values, write_scores
 from tests.support.refusals import refused
 
 ROWS = [{"question": f"Question {n}?", "answer": f"Answer {n} has word{n} in it"} for n in range(10)]
@@ -114,3 +114,19 @@ def test_files_that_are_no_scores_are_refused(tmp_path, content):
         read_scores(tmp_path / "scores.txt", Records.from_rows(ROWS))
     with pytest.raises(FileNotFoundError):
         read_scores(tmp_path / "none.csv", Records.from_rows(ROWS))
+
+
+def test_values_by_row_are_refused_where_rows_of_the_files_are_no_records(tmp_path):
+    records = Records.from_rows([{"question": "?", "answer": ""}, *ROWS])
+    pd.DataFrame({"row": range(11), "value": 0.5}).to_csv(tmp_path / "v.csv", index=False)
+    with refused(TableError, column="row", mentions=("10 usable", "11 rows")):
+        read_values(tmp_path / "v.csv", records)
+    pd.DataFrame({"digest": records.digests, "value": IFD}).to_csv(tmp_path / "v.csv", index=False)
+    assert read_values(tmp_path / "v.csv", records).tolist() == IFD
+
+
+@pytest.mark.parametrize("wrong", [-1, 1.5, "q3"])
+def test_a_value_of_no_row_is_refused(tmp_path, wrong):
+    pd.DataFrame({"row": [0, wrong], "value": [0.5, 0.6]}).to_csv(tmp_path / "v.csv", index=False)
+    with refused(TableError, row=1, column="row"):
+        read_values(tmp_path / "v.csv", Records.from_rows(ROWS))

@@ -77,6 +77,21 @@ def test_an_accelerator_without_bfloat16_is_refused_mixed_precision(monkeypatch,
         check_precision(TrainingSettings(bf16=True))
 
 
+def test_a_gpu_that_emulates_bfloat16_trains_in_float32_by_default(monkeypatch):
+    for place in (torch.cuda, torch.accelerator):
+        monkeypatch.setattr(place, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation=True: including_emulation)
+    monkeypatch.setattr(import_utils, "is_torch_bf16_gpu_available", lambda: True)
+    assert not TrainingSettings().mixed_precision
+    check_precision(TrainingSettings(bf16=True))  # it can, and was asked to
+
+
+@pytest.mark.parametrize("device", ["gpu", "meta", "cuda:7", "xpu"])
+def test_a_device_that_a_trainer_would_not_take_is_refused(tmp_path, device):
+    with refused(ParameterError, parameter="device", received=device):
+        make_trainer("no-model", tmp_path, TrainingSettings(device=device))
+
+
 def test_without_peft_the_extra_is_named(monkeypatch):
     monkeypatch.setitem(sys.modules, "peft", None)
     with refused(MissingDependencyError, received="peft", mentions="debias-iterit[train]"):

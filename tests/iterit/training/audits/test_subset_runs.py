@@ -181,6 +181,26 @@ def test_held_out_rows_are_apart_from_picks_and_share_no_text(records):
         held_out_of(pool, {"a": np.arange(19)}, n=20, seed=0)
 
 
+def test_a_system_text_that_all_records_share_leaves_records_to_hold_out():
+    def turns(n):
+        said = [("system", "Be brief."), ("user", f"{n}?"), ("assistant", f"{n}.")]
+        return {"messages": [{"role": role, "content": text} for role, text in said]}
+
+    pool = Records.from_rows([turns(n) for n in (*range(9), 0)])
+    assert set(held_out_of(pool, {"a": np.arange(3)}, n=9, seed=0).tolist()) == set(range(3, 9))
+
+
+def test_the_picks_among_random_records_count_also_beyond_the_part_that_is_trained(runs, monkeypatch):
+    monkeypatch.setattr(SubsetRuns, "_trained", lambda self, rows, seed: runs.run(runs.usable[:0], 0))
+    made = SubsetRuns(
+        runs.pool, runs.held_out, runs.model, replace(TRAINING, lora_rank=3), runs.folder, max_tokens=400
+    )
+    settings = AuditSettings(n_seeds=2, answer_tokens=60, n_more_random=0)
+    monkeypatch.setattr("iterit.training.audits.picks_audit._costs", lambda *_: None)
+    result = audit(made, {"all": runs.usable}, settings=settings, show_progress=False)
+    assert result.facts["overlap"] == {"all": 1.0}
+
+
 def test_a_part_of_the_picks_stays_within_the_budget():
     random = np.random.default_rng(0)
     tokens = random.integers(1, 40, 200)

@@ -187,7 +187,10 @@ def _dtype(dtype: str, device: str) -> str:
 
 
 def fast_in_bfloat16(device: str = "cpu") -> bool:
-    """Whether a device has instructions for bfloat16 (on a CPU: AMX or AVX-512 BF16)."""
+    """Whether a device computes in bfloat16: a CPU with AMX or AVX-512 BF16, or a GPU.
+
+    A GPU may emulate it: float32 would take twice the memory there.
+    """
     import torch
 
     from debias.inference.models.processor import multiplies_bfloat16

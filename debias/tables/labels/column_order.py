@@ -101,7 +101,8 @@ def check_order(
         pairs = zip(names.tolist(), better.tolist(), strict=True)
         renamed = [f"{shortened(old)} to {shortened(new)}" for old, new in pairs if old != new]
         advice = (
-            f"the columns have each other's names: rename {', '.join(renamed[:30])}"
+            "labels that are numbers count in another order (write class names instead), or the columns have "
+            f"each other's names: rename {', '.join(renamed[:30])}"
             f"{', ...' if len(renamed) > 30 else ''}, in the DataFrame or file, or in {param('classes')} if "
             "the file has no names"
         )

@@ -69,7 +69,8 @@ def parse_columns(
         except TableError as error:
             refusals.append(error)
     if not readings:
-        raise refusals[0]
+        order = list(columns)  # the reading that makes numbers of more columns is the likelier one
+        raise max(refusals, key=lambda error: order.index(str(error.column)))
     if len(readings) > 1:
         for name, one, another in zip(columns, *readings, strict=True):
             for row in np.flatnonzero(one != another).tolist():

@@ -98,10 +98,10 @@ def check_probabilities(
     return np.asarray(scaled / scaled.sum(axis=1, keepdims=True))
 
 
-def _how_to_mend_a_value(values: FloatArray, value: float) -> str | None:
+def _how_to_mend_a_value(values: FloatArray, value: float) -> str:
     """Return the fix for a value that is no probability: below 0, it may be a logarithm or a logit."""
     if not np.isfinite(value):
-        return None
+        return "omit the row, or collect it again"
     if value > 1 or _mostly_sum_to_one(values):
         return _how_to_mend(values)
     kind, instead = "logits", "softmax (scipy.special.softmax(..., axis=1))"

@@ -75,7 +75,8 @@ class ProbabilityTable:
     1  0.4  0.6
     >>> ProbabilityTable([[0.7, float("nan")]])
     Traceback (most recent call last):
-    debias.errors.TableError: row 0, column '1': a probability must be from 0 to 1, got nan (NaN or inf).
+    debias.errors.TableError: row 0, column '1': a probability must be from 0 to 1, got nan (NaN or inf); omit
+    the row, or collect it again.
     """
 
     _parts: TableParts

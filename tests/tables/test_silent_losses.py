@@ -402,8 +402,9 @@ def test_classes_called_with_a_prefix_are_found_by_naming_them(tmp_path):
         ([[-2.3, -0.1], [-0.7, -0.7]], "log-probabilities"),
         ([[-2.3, 4.1], [1.7, -0.7]], "logits"),
         ([[0.5, 0.5], [0.2, 0.8], [1.25, -0.25]], "most rows sum to 1"),
+        ([[0.5, 0.5], [0.2, np.nan]], "omit the row"),
     ],
 )
-def test_numbers_below_0_are_refused_with_what_they_may_be(rows, advice):
+def test_numbers_that_are_no_probabilities_are_refused_with_what_they_may_be(rows, advice):
     with refused(TableError, fix=str, mentions=advice):
         ProbabilityTable(rows, classes=["no", "yes"])

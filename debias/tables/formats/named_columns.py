@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from debias.errors import ExcludedRowsWarning, TableError, param, shortened
-from debias.tables.class_columns import ClassColumns, FloatArray, IndexArray
+from debias.tables.class_columns import FloatArray, IndexArray
 from debias.tables.formats.cells.numbers_in_cells import parse_columns
 from debias.tables.labels.class_headers import (
     ROLES,
@@ -18,7 +18,7 @@ from debias.tables.labels.class_headers import (
     with_prefix,
     without_prefix,
 )
-from debias.tables.labels.column_order import check_order
+from debias.tables.labels.column_order import warn_of_order
 from debias.tables.labels.label_reading import did_you_mean, read_labels
 from debias.tables.table_parts import TableParts
 
@@ -122,9 +122,8 @@ def parts_of_columns(
     in_file = {name: called[place] for place, name in enumerate(names)}
     as_found = None if classes is None else [in_file[name] for name in frame.columns if name in in_file]
     codes = None if label is None else _labels(path, label, called, choice.labels, as_found)
-    if codes is not None and np.isfinite(probabilities).all():
-        in_order = np.arange(len(called), dtype=np.int64)
-        check_order(probabilities, ClassColumns(np.array(called), in_order, codes), True, by_header=True)
+    if codes is not None:
+        warn_of_order(probabilities, called, codes, by_header=True)
     return TableParts(
         probabilities=probabilities,
         classes=called,

@@ -367,3 +367,13 @@ def test_decimal_commas_are_not_blamed_for_a_column_of_texts(tmp_path, column):
     path.write_text("no;yes;label\n0,25;0,75;yes\n0.5;0.5;no\n", encoding="utf-8")
     with refused(TableError, column="no"):
         ProbabilityTable.read(path)
+
+
+def test_percent_signs_and_a_lone_column_are_refused_with_what_to_do(tmp_path):
+    path = tmp_path / "table.csv"
+    path.write_text("no;yes;label\n25,5 %;74,5 %;yes\n50 %;50 %;no\n", encoding="utf-8")
+    with refused(TableError, row=0, column="no", received="25,5 %", fix=str, mentions="normalise=True"):
+        ProbabilityTable.read(path)
+    path.write_text("yes,label\n0.2,no\n0.7,yes\n", encoding="utf-8")
+    with refused(TableError, fix=str, mentions="1 minus this one"):
+        ProbabilityTable.read(path)

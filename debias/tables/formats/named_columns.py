@@ -252,6 +252,7 @@ def _check_names(path: Path, frame: pd.DataFrame, names: list[str]) -> None:
             "a column for each of two or more classes is needed beside ids, labels and texts; the "
             f"columns are {shortened(list(frame.columns))}",
             file=path,
+            fix="add one for the other class: 1 minus this one" if len(names) == 1 else None,
         )
     if "" in names:
         position = list(frame.columns).index("")

@@ -369,7 +369,7 @@ def test_decimal_commas_are_not_blamed_for_a_column_of_texts(tmp_path, column):
         ProbabilityTable.read(path)
 
 
-def test_percent_signs_and_a_lone_column_are_refused_with_what_to_do(tmp_path):
+def test_tables_of_other_shapes_are_refused_with_what_to_do(tmp_path):
     path = tmp_path / "table.csv"
     path.write_text("no;yes;label\n25,5 %;74,5 %;yes\n50 %;50 %;no\n", encoding="utf-8")
     with refused(TableError, row=0, column="no", received="25,5 %", fix=str, mentions="normalise=True"):
@@ -377,3 +377,14 @@ def test_percent_signs_and_a_lone_column_are_refused_with_what_to_do(tmp_path):
     path.write_text("yes,label\n0.2,no\n0.7,yes\n", encoding="utf-8")
     with refused(TableError, fix=str, mentions="1 minus this one"):
         ProbabilityTable.read(path)
+    path.write_text("id,no,yes\na,0.2,0.8\na,0.3,0.7\n", encoding="utf-8")
+    with refused(TableError, column="id", row=1, fix=str, mentions="does not identify rows"):
+        ProbabilityTable.read(path)
+    path.write_text("no,yes,label\n0.2,0.8,2\n0.3,0.7,1\n", encoding="utf-8")
+    with refused(TableError, column="label", received="2", fix=str, mentions="count from 0"):
+        ProbabilityTable.read(path)
+    nested = tmp_path / "nested.jsonl"
+    for probabilities in ('{"no": 0.2, "yes": 0.8}', "[0.2, 0.8]", '"0.2 0.8"'):
+        nested.write_text(f'{{"label": "no", "probs": {probabilities}}}\n' * 2, encoding="utf-8")
+        with refused(TableError, fix=str, mentions="a column called like its class"):
+            ProbabilityTable.read(nested)

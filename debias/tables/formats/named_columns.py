@@ -252,7 +252,7 @@ def _check_names(path: Path, frame: pd.DataFrame, names: list[str]) -> None:
             "a column for each of two or more classes is needed beside ids, labels and texts; the "
             f"columns are {shortened(list(frame.columns))}",
             file=path,
-            fix="add one for the other class: 1 minus this one" if len(names) == 1 else None,
+            fix=_how_to_add(frame[names[0]]) if names and len(frame) else None,
         )
     if "" in names:
         position = list(frame.columns).index("")
@@ -264,6 +264,13 @@ def _check_names(path: Path, frame: pd.DataFrame, names: list[str]) -> None:
         )
     if frame.empty:
         raise TableError("a header, but no rows", file=path)
+
+
+def _how_to_add(column: pd.Series) -> str:
+    """Return the fix for a lone column: it holds one class of two, or the probabilities of all."""
+    if pd.to_numeric(column, errors="coerce").notna().all():
+        return "add one for the other class, which is 1 minus this one"
+    return "write each probability of a row into a column called like its class"
 
 
 def _labels(

@@ -314,6 +314,7 @@ def _no_reading(
     elif key.lstrip("-").isdecimal() and from_0:
         problem = f"{shortened(label)} is not a column: numbers are columns 0 .. {len(names) - 1}"
         problem += f" ({shortened(names)})"
+        fix = "write class names, or numbers that count from 0"
     else:
         fix = did_you_mean(key, names)
     return TableError(problem, received=label, row=rows[key], fix=fix)

@@ -180,11 +180,14 @@ class OneLineErrors(TyperGroup):
         return {one.name: one.opts[0] for one in command.params} if command else {}
 
     def _show_warning(self, ctx: Any) -> Callable[..., None]:
-        """Return what writes a warning as one line, in the words of the command line."""
+        """Return what writes a warning as one line, once, in the words of the command line."""
+        before: set[str] = set()
 
         def show(message: Warning | str, *place: object, **more: object) -> None:
-            said = message.render(self._options(ctx)) if isinstance(message, DebiasWarning) else message
-            say(f"warning: {said}")
+            said = message.render(self._options(ctx)) if isinstance(message, DebiasWarning) else str(message)
+            if said not in before:  # a table is checked when it is read, and again when it is fitted
+                say(f"warning: {said}")
+            before.add(said)
 
         return show
 

@@ -309,6 +309,10 @@ class ColumnOrderWarning(DebiasWarning):
     """Another order of the columns fits the labels far better: the message names it."""
 
 
+class OverlapWarning(DebiasWarning):
+    """Two sets of rows seem to share texts that neither names: the message says how many, and names one."""
+
+
 class SecondLabelWarning(DebiasWarning):
     """A text has two labels: the message says how many such texts there are, and names one."""
 

@@ -14,6 +14,7 @@ from debias.reports.findings import Finding, Kind
 from debias.search.constraints import Constrained
 from debias.search.objective import confusion_counts
 from debias.tables.class_columns import fingerprint_of
+from debias.tables.labels.column_order import better_order
 from debias.tables.overlap import check_disjoint
 from debias.tables.table import ProbabilityTable
 
@@ -161,6 +162,10 @@ def notes_on_rows(
         )
     elif fitted_on is not None:
         notes += _notes_on_overlap(debiaser, table, fitted_on)
+    other = None if table.labels is None else better_order(table.to_numpy(), table.label_indices)
+    if other is not None:
+        said = other.describe(list(table.classes))
+        notes.append(Finding("warning", f"Check the labels before you read the figures: {said}."))
     if not is_fitted_on(debiaser, table):
         notes += [Finding("warning", said) for said in describe_other_mixes(debiaser, table)]
     kind: Kind = "note" if debiaser.feasible_ else "warning"

@@ -53,9 +53,10 @@ def check_probabilities(
     --------
     >>> check_probabilities(np.array([[0.1, 0.3]]), normalise=True)
     array([[0.25, 0.75]])
-    >>> check_probabilities(np.array([[0.1, 0.9], [0.5, -0.5]]), ("no", "yes"))
+    >>> check_probabilities(np.array([[-2.3, -0.1], [-0.7, -0.7]]), ("no", "yes"))
     Traceback (most recent call last):
-    debias.errors.TableError: row 1, column 'yes': a probability must be from 0 to 1, got -0.5.
+    debias.errors.TableError: row 0, column 'no': a probability must be from 0 to 1, got -2.3; if these are
+    log-probabilities, pass their exponentials (numpy.exp); otherwise omit the columns that are not classes.
     """
     if values.ndim != 2 or values.shape[0] == 0 or values.shape[1] < 2:
         n_columns = values.shape[1] if values.ndim == 2 else 0
@@ -78,7 +79,7 @@ def check_probabilities(
             received=value,
             row=row,
             column=column if names is None else np.asarray(names).tolist()[column],
-            fix=_how_to_mend(values) if value > 1 and np.isfinite(value) else None,
+            fix=_how_to_mend_a_value(values, value),
         )
     off = np.abs(values.sum(axis=1) - 1) > SUM_TOLERANCE if sum_to_one else ~values.any(axis=1)
     if off.any():
@@ -97,10 +98,27 @@ def check_probabilities(
     return np.asarray(scaled / scaled.sum(axis=1, keepdims=True))
 
 
+def _how_to_mend_a_value(values: FloatArray, value: float) -> str:
+    """Return the fix for a value that is no probability: below 0, it may be a logarithm or a logit."""
+    if not np.isfinite(value):
+        return "omit the row, or collect it again"
+    if value > 1 or _mostly_sum_to_one(values):
+        return _how_to_mend(values)
+    kind, instead = "logits", "softmax (scipy.special.softmax(..., axis=1))"
+    if values[np.isfinite(values)].max() <= 0:
+        kind, instead = "log-probabilities", "exponentials (numpy.exp)"
+    return f"if these are {kind}, pass their {instead}; otherwise omit the columns that are not classes"
+
+
+def _mostly_sum_to_one(values: FloatArray) -> bool:
+    """Tell whether more than half of the rows sum to 1."""
+    finite = values[np.isfinite(values).all(axis=1)]
+    return bool(len(finite)) and bool((np.abs(finite.sum(axis=1) - 1) <= SUM_TOLERANCE).mean() > 0.5)
+
+
 def _how_to_mend(values: FloatArray, by_sum: bool = False) -> str:
     """Return the fix for rows that sum to another number: few of them are odd rows, many are scores."""
-    finite = values[np.isfinite(values).all(axis=1)]
-    if (np.abs(finite.sum(axis=1) - 1) <= SUM_TOLERANCE).mean() > 0.5:
+    if _mostly_sum_to_one(values):
         divide = f", or divide each row by its sum ({param('normalise', True)} where a table is read)"
         return f"correct the row or omit it, since most rows sum to 1{divide if by_sum else ''}"
     normalised = f"divide each row by its sum ({param('normalise', True)} where a table is read)"

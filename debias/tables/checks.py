@@ -263,7 +263,8 @@ def check_ids(ids: npt.ArrayLike, n_samples: int) -> TextArray:
     --------
     >>> check_ids([7, 7], 2)
     Traceback (most recent call last):
-    debias.errors.TableError: row 1, column 'id': '7' is also the id of row 0; ids must be unique.
+    debias.errors.TableError: row 1, column 'id': '7' is also the id of row 0; ids must be unique;
+    remove repeated rows, or rename the column if it does not identify rows.
     """
     values = np.array([str(v) for v in one_per_row(ids, "id", n_samples)], dtype=object)
     repeated = pd.Series(values).duplicated().to_numpy()
@@ -275,6 +276,7 @@ def check_ids(ids: npt.ArrayLike, n_samples: int) -> TextArray:
             received=values[row],
             row=row,
             column="id",
+            fix="remove repeated rows, or rename the column if it does not identify rows",
         )
     return values
 

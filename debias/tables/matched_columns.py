@@ -4,7 +4,8 @@ from collections.abc import Sequence
 
 import pandas as pd
 
-from debias.errors import TableError, shortened
+from debias.errors import TableError, param, shortened
+from debias.tables.labels.class_headers import with_prefix
 from debias.tables.labels.class_names import ONLY_FORM, look_alike
 from debias.tables.table import ProbabilityTable
 
@@ -44,10 +45,13 @@ def matched_columns(table: ProbabilityTable, classes: Sequence[str]) -> pd.DataF
             for owner, mine, its in (("correction", wanted, given), ("table", given, wanted))
             if set(mine) - set(its)
         ]
+        fix = "fit on a table with these classes, or name its columns after them"
+        if with_prefix(wanted, given) != wanted:
+            fix = f"name the classes in {param('classes')}, without 'p_', when the table is read"
         raise TableError(
             f"the correction is for the classes {_names(wanted)}, but the table has {_names(given)}: "
             f"{', '.join(only)}",
-            fix=f"fit on a table with these classes, or name its columns after them{said}",
+            fix=fix + said,
         )
     return table.probabilities[wanted]
 

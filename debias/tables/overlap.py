@@ -3,7 +3,7 @@
 import numpy as np
 
 from debias.errors import OverlapError, TableError
-from debias.tables.splitting import describe_rows, shared_rows
+from debias.tables.splitting import describe_rows, shared_rows, warn_of_copies
 from debias.tables.table import ProbabilityTable
 
 
@@ -23,8 +23,8 @@ def check_disjoint(opt: ProbabilityTable, test: ProbabilityTable) -> None:
     Notes
     -----
     Rows are compared as :func:`debias.tables.splitting.shared_rows` says. Tables with neither texts
-    nor ids of their own can only be told apart as wholes: the same file on both sides is refused,
-    a file that contains the other is not noticed.
+    nor ids of their own can only be told apart as wholes: the same file on both sides is refused. Rows that
+    seem to be copies are warned of.
 
     Examples
     --------
@@ -37,6 +37,7 @@ def check_disjoint(opt: ProbabilityTable, test: ProbabilityTable) -> None:
     """
     rows = shared_rows(opt._parts, test._parts)
     if not len(rows):
+        warn_of_copies(opt._parts, test._parts)
         return
     raise OverlapError(
         f"the opt set and the test set share {len(rows)} of the {len(opt)} opt rows:"

@@ -1,17 +1,27 @@
 """Dividing the rows of a table into opt and test, and telling whether two sets share rows.
 
 Two texts are the same when they differ in case and white space only. Works on plain arrays.
+Without texts, equal probabilities prove nothing where they are coarse: different texts then have them, too,
+with other labels. Copies of a row have its label.
 """
 
+import warnings
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from sklearn.model_selection import train_test_split
 
-from debias.errors import ParameterError, param
+from debias.errors import OverlapWarning, ParameterError, param
 from debias.tables.class_columns import IndexArray, TextArray
 from debias.tables.table_parts import TableParts
+
+_AGREEMENT = 0.99
+"""In how many of the rows of equal probabilities the label must be the same if they are copies."""
+_CHANCE = 1e-3
+"""How probable that may be if labels are drawn from the rows with the same most probable class."""
+_CERTAIN = 0.99
+"""Rows with a larger probability may be equal, and have the same label, because the model is certain."""
 
 
 def plain_text(text: str) -> str:
@@ -163,6 +173,81 @@ def shared_rows(opt: TableParts, test: TableParts) -> IndexArray:
             if name in named and not (have_texts and name.isdecimal())  # then the texts have decided
         }
     return np.array(sorted(rows), dtype=np.int64)
+
+
+def copied_rows(opt: TableParts, test: TableParts) -> IndexArray:
+    """Return the rows of `test` that seem to be copies of rows of `opt`; none where texts can tell.
+
+    Parameters
+    ----------
+    opt, test : TableParts
+        Two checked tables.
+
+    Returns
+    -------
+    ndarray of int64
+        Rows of `test`, ascending.
+
+    Examples
+    --------
+    >>> rng = np.random.default_rng(0)
+    >>> labels = np.array(["a", "b", "c"], dtype=object)[rng.integers(3, size=90)]
+    >>> rows, ids = rng.dirichlet(np.ones(3), size=90), np.arange(90).astype(str).astype(object)
+    >>> parts = TableParts(rows, ("a", "b", "c"), labels=labels, ids=ids)
+    >>> copied_rows(parts.take(np.arange(80)), parts.take(np.arange(60, 90))).tolist() == list(range(20))
+    True
+    """
+    from scipy.stats import binom
+
+    told = opt.texts is not None and test.texts is not None
+    if told or opt.labels is None or test.labels is None or set(opt.classes) != set(test.classes):
+        return np.array([], dtype=np.int64)
+    order = [opt.classes.index(name) for name in test.classes]
+    values = np.concatenate([opt.probabilities[:, order], test.probabilities])
+    labels = np.concatenate([opt.labels, test.labels])
+    n_opt, group = len(opt.labels), pd.DataFrame(values).groupby(list(range(len(order)))).ngroup().to_numpy()
+    label_of = dict(zip(group[:n_opt].tolist(), opt.labels, strict=True))
+    certain = test.probabilities.max(axis=1) >= _CERTAIN
+    rows = np.array(
+        [row for row, one in enumerate(group[n_opt:].tolist()) if one in label_of and not certain[row]]
+    )
+    if not len(rows):
+        return np.array([], dtype=np.int64)
+    same = sum(label_of[group[n_opt + row]] == test.labels[row] for row in rows)
+    predicted = values.argmax(axis=1)
+    by_class = pd.Series(labels).groupby(predicted)
+    agree = by_class.agg(lambda those: (those.value_counts(normalize=True) ** 2).sum())
+    by_chance = float(agree.loc[predicted[n_opt + rows]].mean())
+    surely = same >= _AGREEMENT * len(rows) and binom.sf(same - 1, len(rows), by_chance) < _CHANCE
+    return rows if surely else rows[:0]
+
+
+def warn_of_copies(opt: TableParts, test: TableParts, stacklevel: int = 2) -> None:
+    """Warn where :func:`copied_rows` finds rows.
+
+    Parameters
+    ----------
+    opt, test : TableParts
+        Two checked tables.
+    stacklevel : int, default=2
+        As in :func:`warnings.warn`.
+
+    Warns
+    -----
+    OverlapWarning
+        Rows of `test` seem to be copies of rows of `opt`.
+    """
+    rows = copied_rows(opt, test)
+    if len(rows):
+        warnings.warn(
+            f"{len(rows):,} of the {len(test.probabilities):,} test rows have the same probabilities and "
+            f"label as an opt row (the first is test row {rows[0]}, id {test.ids[rows[0]]!r}). They seem to "
+            "be copies, and figures from copies are too good: remove repeated rows before the table is "
+            f"split, or name the column of texts in {param('text_column')}, which keeps equal texts on one "
+            "side.",
+            OverlapWarning,
+            stacklevel=stacklevel + 1,
+        )
 
 
 def _source(parts: TableParts) -> str:

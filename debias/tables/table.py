@@ -21,7 +21,7 @@ from debias.tables.class_columns import FloatArray, IndexArray
 from debias.tables.formats.cells.plain_text import on_its_line
 from debias.tables.formats.file_formats import has_a_line_a_row, read_parts, write_parts
 from debias.tables.labels.second_labels import warn_of_second_labels
-from debias.tables.splitting import choose_test_groups, groups_of_texts
+from debias.tables.splitting import choose_test_groups, groups_of_texts, warn_of_copies
 from debias.tables.table_parts import TableParts
 
 _FACTS = ("model", "task", "template", "shots", "seed")
@@ -75,7 +75,8 @@ class ProbabilityTable:
     1  0.4  0.6
     >>> ProbabilityTable([[0.7, float("nan")]])
     Traceback (most recent call last):
-    debias.errors.TableError: row 0, column '1': a probability must be from 0 to 1, got nan (NaN or inf).
+    debias.errors.TableError: row 0, column '1': a probability must be from 0 to 1, got nan (NaN or inf); omit
+    the row, or collect it again.
     """
 
     _parts: TableParts
@@ -311,7 +312,9 @@ class ProbabilityTable:
         if self._parts.labels is not None:
             strata = self.label_indices[first]
         in_test = np.isin(group, choose_test_groups(strata, test_size, seed))
-        return self.take(~in_test), self.take(in_test)
+        opt, test = self.take(~in_test), self.take(in_test)
+        warn_of_copies(opt._parts, test._parts)
+        return opt, test
 
     @classmethod
     def read(

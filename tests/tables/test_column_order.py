@@ -8,6 +8,8 @@ import pytest
 
 from debias.errors import ColumnOrderWarning, TableError
 from debias.estimators.debiasers import WeightDebiaser
+from debias.guarantees.certification import certify
+from debias.reports.correction_report import Report
 from debias.tables.labels.column_order import better_order
 from tests.support.published_tables import CLASSES, published
 from tests.support.refusals import refused
@@ -77,3 +79,20 @@ def test_real_tables_raise_no_alarm_and_shifted_ones_do(task):
         assert better_order(probabilities[:n_rows], y[:n_rows]) is None
     if task in ("agnews", "sst5", "trec"):  # whose model tells the classes apart
         assert better_order(np.roll(probabilities, 1, axis=1), y) is not None
+
+
+def test_held_out_rows_in_another_order_are_warned_of_and_reported():
+    probabilities, y = model()
+    debiaser = fit(probabilities[:100], NAMES[y[:100]], classes=NAMES)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        certify(debiaser, (probabilities[100:], NAMES[y[100:]]))
+    shifted = probabilities[100:, [1, 0, 2, 3]], NAMES[y[100:]]
+    with pytest.warns(ColumnOrderWarning, match=r"\['b', 'a', 'c', 'd'\] instead of \['a', 'b', 'c', 'd'\]"):
+        certify(debiaser, shifted)
+    for rows, is_said in ((shifted, True), ((probabilities[100:], NAMES[y[100:]]), False)):
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ColumnOrderWarning)
+            findings = Report.from_debiaser(debiaser, rows, n_resamples=10).findings
+        said = [one.text for one in findings if "different order of the columns" in one.text]
+        assert bool(said) == is_said

@@ -338,3 +338,53 @@ def test_a_warning_speaks_the_words_of_the_command_line():
     warning = ExcludedRowsWarning(f"pass {param('classes')}")
     assert str(warning) == "pass classes"
     assert warning.render({"classes": "--classes"}) == "pass --classes"
+
+
+@pytest.mark.parametrize("labels", ["numbers", "names"])
+def test_a_file_whose_labels_fit_another_order_is_warned_of_where_it_is_read(tmp_path, labels):
+    rng = np.random.default_rng(0)
+    y = rng.integers(3, size=300)
+    values = 0.5 * np.eye(3)[y] + 0.5 * rng.dirichlet(np.ones(3), size=300)
+    frame = pd.DataFrame(values, columns=["low", "mid", "high"])
+    frame["label"] = y if labels == "numbers" else frame.columns[y]
+    frame.to_csv(tmp_path / "right.csv", index=False)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        ProbabilityTable.read(tmp_path / "right.csv")
+    other = ["high", "low", "mid", "label"]
+    frame = frame[other] if labels == "numbers" else frame.set_axis(other, axis=1)
+    frame.to_csv(tmp_path / "shifted.csv", index=False)
+    with pytest.warns(ColumnOrderWarning, match=r"numbers count in another order.*rename 'high' to"):
+        ProbabilityTable.read(tmp_path / "shifted.csv")
+
+
+@pytest.mark.parametrize("column", ["note", "text_of_customer"])
+def test_decimal_commas_are_not_blamed_for_a_column_of_texts(tmp_path, column):
+    path = tmp_path / "table.csv"
+    path.write_text(f"no;yes;label;{column}\n0,25;0,75;yes;one\n0,5;0,5;no;two\n", encoding="utf-8")
+    with refused(TableError, column=column, fix=str, mentions="text_column"):
+        ProbabilityTable.read(path)
+    path.write_text("no;yes;label\n0,25;0,75;yes\n0.5;0.5;no\n", encoding="utf-8")
+    with refused(TableError, column="no"):
+        ProbabilityTable.read(path)
+
+
+def test_tables_of_other_shapes_are_refused_with_what_to_do(tmp_path):
+    path = tmp_path / "table.csv"
+    path.write_text("no;yes;label\n25,5 %;74,5 %;yes\n50 %;50 %;no\n", encoding="utf-8")
+    with refused(TableError, row=0, column="no", received="25,5 %", fix=str, mentions="normalise=True"):
+        ProbabilityTable.read(path)
+    path.write_text("yes,label\n0.2,no\n0.7,yes\n", encoding="utf-8")
+    with refused(TableError, fix=str, mentions="1 minus this one"):
+        ProbabilityTable.read(path)
+    path.write_text("id,no,yes\na,0.2,0.8\na,0.3,0.7\n", encoding="utf-8")
+    with refused(TableError, column="id", row=1, fix=str, mentions="does not identify rows"):
+        ProbabilityTable.read(path)
+    path.write_text("no,yes,label\n0.2,0.8,2\n0.3,0.7,1\n", encoding="utf-8")
+    with refused(TableError, column="label", received="2", fix=str, mentions="count from 0"):
+        ProbabilityTable.read(path)
+    nested = tmp_path / "nested.jsonl"
+    for probabilities in ('{"no": 0.2, "yes": 0.8}', "[0.2, 0.8]", '"0.2 0.8"'):
+        nested.write_text(f'{{"label": "no", "probs": {probabilities}}}\n' * 2, encoding="utf-8")
+        with refused(TableError, fix=str, mentions="a column called like its class"):
+            ProbabilityTable.read(nested)

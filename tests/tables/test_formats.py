@@ -7,6 +7,7 @@ on five sentences made up for this test, four ways to state the same four choice
 import json
 import os
 import tracemalloc
+from contextlib import nullcontext
 
 import numpy as np
 import pandas as pd
@@ -16,7 +17,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from debias.errors import DebiasError, ExcludedRowsWarning, OverlapError, ParameterError, TableError
+from debias.errors import (
+    DebiasError,
+    ExcludedRowsWarning,
+    OverlapError,
+    OverlapWarning,
+    ParameterError,
+    TableError,
+)
 from debias.metrics.scores import cobias
 from debias.tables.formats.file_formats import READERS, infer_format
 from debias.tables.formats.parquet_table import SCHEMA_KEY
@@ -778,7 +786,8 @@ def test_published_tables_reproduce_their_reference_scores(task, n_opt, accuracy
     opt, test = (ProbabilityTable.read(folder / f"{name}.txt") for name in ("opt", "test"))
     assert len(opt) == n_opt
     assert np.abs(opt.to_numpy().sum(axis=1) - 1).max() < 1e-5
-    check_disjoint(opt, test)  # two files that number their rows alike
+    with pytest.warns(OverlapWarning, match="9 of the 500") if task == "trec" else nullcontext():
+        check_disjoint(opt, test)  # two files that number their rows alike
     predicted = test.to_numpy().argmax(axis=1)
     assert np.mean(predicted == test.label_indices) == pytest.approx(accuracy, abs=6e-4)
     assert cobias(test.label_indices, predicted) == pytest.approx(gap, abs=6e-4)

@@ -29,6 +29,7 @@ WORDS = ["no", "yes", "maybe"]
         ([0, 1], ["0", "1", "2"], [0, 1]),  # both readings agree
         ([2, 1], ["0", "1", "2"], [2, 1]),
         ([True, False], ["False", "True"], [1, 0]),
+        ([0, 1], ["neg", "pos"], [0, 1]),  # both readings agree
         (["01", "02"], ["01", "02"], [0, 1]),
         ([-1, 1], ["-1", "1"], [0, 1]),
     ],
@@ -45,6 +46,8 @@ def test_one_reading_fits(labels, classes, expected, kind):
         (["2", "3"], STARS, ("name", "position")),
         ([1, 2], WORDS, ("'no'", "'yes'", "from 0", "from 1")),
         ([2, 1, 0], ["2", "1", "0"], ("name", "position")),
+        ([1, 0], ["yes", "no"], ("truth value", "'yes'", "'no'", "position")),
+        (["0", "1"], ["p_Positive", "p_Negative"], ("truth value", "position")),
     ],
 )
 def test_two_readings_that_differ_are_both_named(labels, classes, mentions):
@@ -52,7 +55,7 @@ def test_two_readings_that_differ_are_both_named(labels, classes, mentions):
         read_labels(labels, classes, of_file=True)
     by_position = read_labels(labels, classes, "position", of_file=True)
     assert by_position.tolist() == [int(label) for label in labels]
-    if classes is not WORDS:
+    if classes[0] in STARS:
         by_name = read_labels(labels, classes, "name", of_file=True)
         assert [classes[column] for column in by_name] == [str(label) for label in labels]
 

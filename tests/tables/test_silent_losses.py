@@ -385,3 +385,26 @@ def test_files_that_are_often_taken_for_tables_are_named(tmp_path, name, content
     path = write(tmp_path / name, content)
     with refused(TableError, file=str(path), parameter=None, fix=str, mentions="not a table"):
         ProbabilityTable.read(path)
+
+
+def test_classes_called_with_a_prefix_are_found_by_naming_them(tmp_path):
+    table = ProbabilityTable([[0.5, 0.5]], classes=["p_no", "p_yes"])
+    table.probabilities.to_csv(tmp_path / "new.csv", index=False)
+    with refused(TableError, fix=str, mentions=("name the classes in classes", "without 'p_'")):
+        matched_columns(ProbabilityTable.read(tmp_path / "new.csv"), ["no", "yes"])
+    named = ProbabilityTable.read(tmp_path / "new.csv", classes=["no", "yes"])
+    assert matched_columns(named, ["yes", "no"]).columns.tolist() == ["yes", "no"]
+
+
+@pytest.mark.parametrize(
+    ("rows", "advice"),
+    [
+        ([[-2.3, -0.1], [-0.7, -0.7]], "log-probabilities"),
+        ([[-2.3, 4.1], [1.7, -0.7]], "logits"),
+        ([[0.5, 0.5], [0.2, 0.8], [1.25, -0.25]], "most rows sum to 1"),
+        ([[0.5, 0.5], [0.2, np.nan]], "omit the row"),
+    ],
+)
+def test_numbers_that_are_no_probabilities_are_refused_with_what_they_may_be(rows, advice):
+    with refused(TableError, fix=str, mentions=advice):
+        ProbabilityTable(rows, classes=["no", "yes"])

@@ -29,7 +29,8 @@ Resamples = Annotated[int, typer.Option(help="Number of bootstrap resamples.")]
 LABELS = setting(
     None,
     "How to read labels that are numbers, where both readings are possible: name (class names; 0 and 1 may "
-    "also stand for False and True) or position (counted from 0, in the class order of the file or task).",
+    "also stand for False and True, or no and yes) or position (counted from 0, in the class order of the "
+    "file or task).",
     one_of=("name", "position"),
     metavar="name|position",
 )

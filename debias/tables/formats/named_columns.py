@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from debias.errors import ExcludedRowsWarning, TableError, param, shortened
-from debias.tables.class_columns import FloatArray
+from debias.tables.class_columns import FloatArray, IndexArray
 from debias.tables.formats.cells.numbers_in_cells import parse_columns
 from debias.tables.labels.class_headers import (
     ROLES,
@@ -18,6 +18,7 @@ from debias.tables.labels.class_headers import (
     with_prefix,
     without_prefix,
 )
+from debias.tables.labels.column_order import warn_of_order
 from debias.tables.labels.label_reading import did_you_mean, read_labels
 from debias.tables.table_parts import TableParts
 
@@ -77,6 +78,13 @@ def parts_of_columns(
         A column is missing or named twice, or seems to be no class; a cell is no number; or labels
         could be names as well as positions.
 
+    Warns
+    -----
+    ColumnOrderWarning
+        Another order of the columns fits the labels far better.
+    ExcludedRowsWarning
+        A column holds row numbers, or texts that are not read.
+
     Examples
     --------
     >>> frame = pd.DataFrame({"label": [1.0, 0.0], "no": [0.2, 0.9], "yes": [0.8, 0.1]})
@@ -113,10 +121,13 @@ def parts_of_columns(
     called = without_prefix(names, found) if classes is None or names == list(classes) else list(classes)
     in_file = {name: called[place] for place, name in enumerate(names)}
     as_found = None if classes is None else [in_file[name] for name in frame.columns if name in in_file]
+    codes = None if label is None else _labels(path, label, called, choice.labels, as_found)
+    if codes is not None:
+        warn_of_order(probabilities, called, codes, by_header=True)
     return TableParts(
         probabilities=probabilities,
         classes=called,
-        labels=None if label is None else _labels(path, label, called, choice.labels, as_found),
+        labels=None if codes is None else [called[place] for place in codes.tolist()],
         ids=None if values["id"] is None else _as_text(values["id"], missing=None),
         texts=values["text"],
         label_mass=None if mass is None else parsed[-1],
@@ -241,6 +252,7 @@ def _check_names(path: Path, frame: pd.DataFrame, names: list[str]) -> None:
             "a column for each of two or more classes is needed beside ids, labels and texts; the "
             f"columns are {shortened(list(frame.columns))}",
             file=path,
+            fix=_how_to_add(frame[names[0]]) if names and len(frame) else None,
         )
     if "" in names:
         position = list(frame.columns).index("")
@@ -254,10 +266,17 @@ def _check_names(path: Path, frame: pd.DataFrame, names: list[str]) -> None:
         raise TableError("a header, but no rows", file=path)
 
 
+def _how_to_add(column: pd.Series) -> str:
+    """Return the fix for a lone column: it holds one class of two, or the probabilities of all."""
+    if pd.to_numeric(column, errors="coerce").notna().all():
+        return "add one for the other class, which is 1 minus this one"
+    return "write each probability of a row into a column called like its class"
+
+
 def _labels(
     path: Path, column: pd.Series, names: list[str], reading: str | None, as_found: list[str] | None
-) -> list[str]:
-    """Return the class name of every row."""
+) -> IndexArray:
+    """Return the class of every row."""
     blank = column.str.strip() == ""
     if blank.any():
         fix = "omit the row, or label it; a table without labels has none at all"
@@ -265,12 +284,11 @@ def _labels(
             "the label is missing", file=path, row=int(np.argmax(blank)), column=column.name, fix=fix
         )
     try:
-        places = read_labels(
+        return read_labels(
             column.tolist(), names, reading, of_file=True, column=column.name, as_found=as_found
         )
     except TableError as error:
         raise error.at(file=path) from error
-    return [names[place] for place in places]
 
 
 def _as_text(column: pd.Series, missing: str | None = "") -> pd.Series:

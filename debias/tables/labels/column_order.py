@@ -5,7 +5,8 @@ Tools that strip the names of columns, and number the labels anew, can shift one
 
 import math
 import warnings
-from typing import NamedTuple
+from collections.abc import Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -41,6 +42,23 @@ class BetterOrder(NamedTuple):
 
     columns: IndexArray
     sure: bool
+
+    def describe(self, names: list[Any]) -> str:
+        """Say which order it is, and what shows it.
+
+        Examples
+        --------
+        >>> BetterOrder(np.array([1, 0]), True).describe(["no", "yes"])
+        "a different order of the columns fits the labels far better: ['yes', 'no'] instead of ['no', 'yes'],
+        since column 1 is high where the label is 'no'"
+        """
+        better = [names[place] for place in np.argsort(self.columns).tolist()]
+        moved = int(np.argmax(self.columns != np.arange(len(names))))
+        return (
+            f"a different order of the columns fits the labels far better: {shortened(better)} instead of "
+            f"{shortened(names)}, since column {self.columns[moved]} is high where the label is "
+            f"{names[moved]!r}"
+        )
 
 
 def check_order(
@@ -78,15 +96,9 @@ def check_order(
     found = better_order(probabilities, match.y)
     if found is None:
         return
-    order, names = found.columns, match.by_column
-    better = np.empty_like(names)
-    better[order] = names
-    moved = int(np.argmax(order != np.arange(len(order))))
-    problem = (
-        f"a different order of the columns fits the labels far better: {shortened(better.tolist())} instead "
-        f"of {shortened(names.tolist())}, since column {order[moved]} is high where the label is "
-        f"{names.tolist()[moved]!r}"
-    )
+    names = match.by_column
+    better = names[np.argsort(found.columns)]
+    problem = found.describe(names.tolist())
     if found.sure and not stated:
         raise TableError(
             problem,
@@ -101,7 +113,8 @@ def check_order(
         pairs = zip(names.tolist(), better.tolist(), strict=True)
         renamed = [f"{shortened(old)} to {shortened(new)}" for old, new in pairs if old != new]
         advice = (
-            f"the columns have each other's names: rename {', '.join(renamed[:30])}"
+            "labels that are numbers count in another order (write class names instead), or the columns have "
+            f"each other's names: rename {', '.join(renamed[:30])}"
             f"{', ...' if len(renamed) > 30 else ''}, in the DataFrame or file, or in {param('classes')} if "
             "the file has no names"
         )
@@ -110,6 +123,34 @@ def check_order(
         ColumnOrderWarning,
         stacklevel=stacklevel + 1,
     )
+
+
+def warn_of_order(
+    probabilities: FloatArray, names: Sequence[str], y: IndexArray, by_header: bool, stacklevel: int = 2
+) -> None:
+    """Warn of labelled rows whose columns are in a stated order, as :func:`check_order` does.
+
+    Parameters
+    ----------
+    probabilities : ndarray of shape (n_samples, n_classes)
+        Class probabilities; where one is no number, nothing is said.
+    names : sequence of str, length n_classes
+        Classes in the order of the columns.
+    y : ndarray of int64 of shape (n_samples,)
+        Labels as column indices.
+    by_header : bool
+        Whether columns are named after the classes.
+    stacklevel : int, default=2
+        As in :func:`warnings.warn`.
+
+    Warns
+    -----
+    ColumnOrderWarning
+        Another order fits far better.
+    """
+    if np.isfinite(probabilities).all():
+        match = ClassColumns(np.array(names), np.arange(len(names), dtype=np.int64), y)
+        check_order(probabilities, match, True, by_header, stacklevel + 1)
 
 
 def better_order(probabilities: FloatArray, y: IndexArray) -> BetterOrder | None:

@@ -19,6 +19,8 @@ READINGS = ("name", "position")
 """What a user can say that labels are."""
 
 _TRUTHS = ("false", "true")
+_ANSWERS = (("no", "yes"), ("negative", "positive"), ("neg", "pos"))
+"""What 0 and 1 can stand for in a file, whatever the order of the columns, if there are no other classes."""
 _WHOLE = re.compile(r"([+-]?)(0|[1-9][0-9]{0,17})(?:\.0*)?")
 
 
@@ -154,7 +156,8 @@ def read_labels(
 ) -> npt.NDArray[np.int64]:
     """Return the column of every label, by the one reading that fits all of them.
 
-    Where two classes are called false and true, 0 and 1 can be these, too.
+    Where two classes are called false and true, 0 and 1 can be these, too; in a file of two classes, no and
+    yes, or negative and positive, as well.
 
     Parameters
     ----------
@@ -205,7 +208,7 @@ def read_labels(
     positions = {str(place): place for place in range(len(classes))}
     strings = not of_file and any(isinstance(label, str) for label in labels)
     known = [] if reading == "position" else [("as a name", one) for one in _joined(named)]
-    truths = _by_truth_value(classes)
+    truths = _by_truth_value(classes, of_file)
     if truths and reading != "position" and not strings:
         known.append(("as a truth value", truths))
     if reading == "position" or (reading is None and not strings):
@@ -247,12 +250,13 @@ def _by_text(names: Sequence[str]) -> dict[str, int]:
     return {text if unique else str(name): n for n, (text, name) in enumerate(zip(texts, names, strict=True))}
 
 
-def _by_truth_value(names: Sequence[str]) -> dict[str, int]:
+def _by_truth_value(names: Sequence[str], of_file: bool) -> dict[str, int]:
     """Return the columns of 0 and 1 where classes are called false and true; nothing where they are not."""
-    plain = [str(name).strip().casefold() for name in names]
-    if any(plain.count(truth) != 1 for truth in _TRUTHS):
-        return {}
-    return {str(value): plain.index(truth) for value, truth in enumerate(_TRUTHS)}
+    plain = [str(name).strip().casefold().removeprefix("p_") for name in names]
+    for truths in (_TRUTHS, *(_ANSWERS if of_file and len(plain) == 2 else ())):
+        if all(plain.count(truth) == 1 for truth in truths):
+            return {str(value): plain.index(truth) for value, truth in enumerate(truths)}
+    return {}
 
 
 def _joined(named: list[dict[str, int]]) -> list[dict[str, int]]:
@@ -310,6 +314,7 @@ def _no_reading(
     elif key.lstrip("-").isdecimal() and from_0:
         problem = f"{shortened(label)} is not a column: numbers are columns 0 .. {len(names) - 1}"
         problem += f" ({shortened(names)})"
+        fix = "write class names, or numbers that count from 0"
     else:
         fix = did_you_mean(key, names)
     return TableError(problem, received=label, row=rows[key], fix=fix)

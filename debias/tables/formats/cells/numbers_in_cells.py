@@ -69,7 +69,8 @@ def parse_columns(
         except TableError as error:
             refusals.append(error)
     if not readings:
-        raise refusals[0]
+        order = list(columns)  # the reading that makes numbers of more columns is the likelier one
+        raise max(refusals, key=lambda error: order.index(str(error.column)))
     if len(readings) > 1:
         for name, one, another in zip(columns, *readings, strict=True):
             for row in np.flatnonzero(one != another).tolist():
@@ -125,8 +126,19 @@ def parse_column(path: Path, name: str, cells: Sequence[object], decimal: str = 
         except (TypeError, ValueError, OverflowError) as error:
             missing = cell is None or not str(cell).strip()
             what = "the value is missing" if missing else f"{shortened(cell)} is not a number"
+            percent = not missing and str(cell).strip().endswith("%")
             fix = "omit the row, or fill the cell" if missing else None
-            raise TableError(what, file=path, row=row, column=name, received=cell, fix=fix) from error
+            if percent:
+                fix = f"remove the percent signs, and pass {param('normalise', True)} if rows sum to 100"
+            raise TableError(
+                what,
+                parameter="normalise" if percent else None,
+                file=path,
+                row=row,
+                column=name,
+                received=cell,
+                fix=fix,
+            ) from error
     return numbers
 
 

@@ -11,7 +11,7 @@ from debias.console.number_formats import counted
 from debias.console.option_groups import Only
 from debias.console.output_files import check_output, make_folder, write_or_rescue
 from debias.console.screen import print_lines, print_table
-from debias.errors import ParameterError
+from debias.errors import ParameterError, param
 from debias.settings import setting
 from iterit.cli.options.record_options import RecordOptions
 from iterit.cli.options.scoring_options import TemplateOptions
@@ -54,6 +54,30 @@ class AuditOptions(TemplateOptions):
         None, "File of labelled rows for the task; the test split of the task by default."
     )
     n_task_rows: int = setting(200, "Number of rows of the task to classify.", least=2, option="--task-rows")
+
+    def check_used(self, settings: AuditSettings, held_out: Path | None) -> None:
+        """Refuse numbers that have no effect.
+
+        Parameters
+        ----------
+        settings : AuditSettings
+        held_out : Path or None
+            Records to evaluate on, if they are given.
+
+        Raises
+        ------
+        ParameterError
+        """
+        unused = []
+        if held_out is not None and settings.n_held_out != AuditSettings.n_held_out:
+            allowed = f"omitted if {param('held_out')} is given, whose records are all used"
+            unused.append(("n_held_out", settings.n_held_out, allowed))
+        if not self.plant and self.ratio != AuditOptions.ratio:
+            unused.append(("ratio", self.ratio, f"omitted, or given with {param('plant', True)}"))
+        if self.task is None and self.n_task_rows != AuditOptions.n_task_rows:
+            unused.append(("n_task_rows", self.n_task_rows, "omitted if there is no task"))
+        for name, received, allowed in unused:
+            raise ParameterError(parameter=name, received=received, allowed=allowed)
 
     def task_rows(self, seed: int) -> "TaskRows | None":
         """Return the rows of the task that each run classifies.
@@ -150,6 +174,7 @@ def audit(
     if not pool:
         allowed = "the files that the tool picked from"
         raise ParameterError(parameter="pool", received=None, allowed=allowed)
+    options.check_used(settings, held_out)
     check_output(out, (".html", ".md"), (*pool, *(path for path in picks if path.is_file())))
     if tables is not None:
         make_folder(tables, "tables")

@@ -103,6 +103,12 @@ def test_planted_records_are_written_and_known_again(here, model):
         (("all.json", "--pool", "pool.jsonl"), "--held-out"),
         (("picks.json", "--pool", "pool.jsonl", "--task-data", "pool.jsonl"), "--task-data"),
         (("picks.json", "--pool", "pool.jsonl", "--task", "no-such-task"), "no-such-task"),
+        (
+            ("picks.json", "--pool", "pool.jsonl", "--held-out", "pool.jsonl", "--n-held-out", 9),
+            "--n-held-out",
+        ),
+        (("picks.json", "--pool", "pool.jsonl", "--ratio", 0.1), "--ratio"),
+        (("picks.json", "--pool", "pool.jsonl", "--task-rows", 20), "--task-rows"),
     ],
 )
 def test_what_an_audit_refuses(here, words, said):
@@ -135,7 +141,9 @@ def test_a_run_of_other_records_is_refused(here, model):
 
 def test_held_out_records_that_were_picked_are_refused(here, model):
     Path("held.jsonl").write_text("\n".join(Path("pool.jsonl").read_text().splitlines()[:4]))
-    code, _, errors = run("audit", "picks.json", *POOL, *AUDIT, "--model", model, "--held-out", "held.jsonl")
+    code, _, errors = run(
+        "audit", "picks.json", *POOL, *AUDIT[2:], "--model", model, "--held-out", "held.jsonl"
+    )
     assert code == 2 and "--held-out" in errors.strip().splitlines()[-1]
 
 

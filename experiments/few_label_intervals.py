@@ -18,7 +18,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from common import RESULTS, markdown, read, settings_of
+from common import RESULTS, machine, markdown, read, settings_of
 
 from debias.corrections.families import ensemble
 from debias.estimators.few_labels.generalization import (
@@ -234,6 +234,7 @@ Settings: `experiments/few_label_intervals.toml`. How often the 95 % interval of
 difference (corrected less uncorrected) that the correction fitted on the labelled rows makes on all other
 rows of the table. COBias is that of the classes that have labels; also given: of all classes, with the same
 intervals. A size is omitted where it takes more than {100 * settings["most_of_table"]:.0f} % of a table.
+{machine()}.
 
 ## Six tables, {settings["n_draws"]} draws each
 

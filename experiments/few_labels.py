@@ -15,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from common import RESULTS, markdown, predict, read, settings_of
+from common import RESULTS, machine, markdown, predict, read, settings_of
 from joblib import Parallel, delayed
 
 from debias.corrections.families import Family, ensemble
@@ -165,7 +165,7 @@ def write(table: pd.DataFrame, settings: dict) -> str:
 
 Settings: `experiments/few_labels.toml`: {settings["n_draws"]} draws of labelled rows per size and task,
 ensemble of {settings["n_weights"]} weights and 19 memberships, objective {settings["objective"]}.
-All figures are means over tasks and draws on all test rows; lower z is better.
+All figures are means over tasks and draws on all test rows; lower z is better. {machine()}.
 
 - {BEST}: the lowest objective on the labelled rows.
 - cross-validated: only if it beats the uncorrected model by cross-validation on the labelled rows.

@@ -24,7 +24,7 @@ matplotlib.use("agg")
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
-from common import RESULTS, markdown, read, rounded, settings_of
+from common import RESULTS, machine, markdown, read, rounded, settings_of
 
 from debias.corrections.families import ensemble
 from debias.estimators.fitted.fitted_correction import Frontier
@@ -163,6 +163,7 @@ def main() -> None:
 
 Settings: `experiments/frontier_grid.toml`. Accuracy and COBias on the opt rows. `outside`: points of the
 schedule that no row of the frontier equals or beats in both; `beaten`: points that one beats in both.
+{machine()}.
 
 {markdown(rounded(table))}
 

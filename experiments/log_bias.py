@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from common import RESULTS, markdown, read, settings_of
+from common import RESULTS, machine, markdown, read, settings_of
 
 from debias.corrections.correction import Correction, Triangle
 from debias.corrections.decision_rule import correct, decide
@@ -102,6 +102,7 @@ def main() -> None:
 Settings: `experiments/log_bias.toml`: {settings["n_starts"]} starts, objective {settings["objective"]}.
 Every method is fitted on the opt rows alone; lower z is better. "Shapes" are the trapezoids, Gaussians
 and sigmoids; "polished" multiplies each of the ensemble's corrections by a continuous factor.
+{machine()}.
 
 ## z on the opt rows
 

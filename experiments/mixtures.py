@@ -20,7 +20,7 @@ from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
-from common import RESULTS, markdown, predict, read, settings_of
+from common import RESULTS, machine, markdown, predict, read, settings_of
 from scipy.optimize import linprog
 
 from debias.corrections.families import Family, ensemble
@@ -191,7 +191,7 @@ Settings: `experiments/mixtures.toml`: {settings["n_splits"]} splits of each tab
 {settings["n_weights"]} weights and 19 memberships. The single choice minimises error + COBias; the mixture
 minimises COBias, and is as accurate on the opt rows. Means over splits, in points. The gap is how far its
 COBias on the opt rows may be above the least of all such mixtures: proved for tables of up to
-{settings["enumerated"]} classes, for others as far as descents find.
+{settings["enumerated"]} classes, for others as far as descents find. {machine()}.
 
 On held-out rows, mixture less single choice, mean over tables (95 % interval over tables):
 {"; ".join(said)}.

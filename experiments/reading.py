@@ -24,7 +24,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
-from common import RESULTS, markdown
+from common import RESULTS, machine, markdown
 
 from debias.errors import DebiasError, RecordsError
 from debias.estimators.debiasers import WeightDebiaser
@@ -674,7 +674,7 @@ def main() -> None:
         pd.DataFrame(rows).to_csv(RESULTS / "reading.csv", index=False)
         (RESULTS / "reading.md").write_text(
             "# What is read is what was meant\n\n`python experiments/reading.py ../shared/cases`; rows of the"
-            f' kind "case" are files that the project does not hold.\n\n{markdown(table)}\n'
+            f' kind "case" are files that the project does not hold. {machine()}.\n\n{markdown(table)}\n'
         )
     if table["wrong"].any():
         sys.exit(1)

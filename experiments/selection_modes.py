@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from common import RESULTS, markdown, read_responses, rounded, settings_of, some_complexity
+from common import RESULTS, machine, markdown, read_responses, rounded, settings_of, some_complexity
 
 from iterit.ngrams.ngram_counts import count_ngrams
 from iterit.selection.embeddings import ngram_embeddings
@@ -67,6 +67,7 @@ Settings: `experiments/selection_modes.toml`. {settings["k"]:,} of {len(texts):,
 and says nothing about the rows, so lengths show what the diversity of each mode prefers. Seconds
 include the weights. Facility location uses {settings["n_dimensions"]} dimensions of a truncated SVD of
 the same n-grams and picks the same share of only {len(few):,} rows, because it compares all pairs.
+{machine()}.
 
 {markdown(rounded(table))}
 

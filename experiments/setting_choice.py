@@ -17,7 +17,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from common import RESULTS, markdown, read, settings_of
+from common import RESULTS, machine, markdown, read, settings_of
 
 from debias.corrections.decision_rule import correct, decide
 from debias.estimators.debiasers import EnsembleDebiaser
@@ -162,7 +162,7 @@ def page(table: pd.DataFrame, costs: pd.DataFrame, options: dict) -> str:
 Settings: `experiments/setting_choice.toml`. 304 published settings (76 objectives, scales of 30, 50,
 70 and 90 weights, ensemble) are chosen on the opt rows alone, fitted on all of them and measured on
 the test rows. The published protocol anneals each setting on 95 % of the opt rows, chooses by the
-accuracy on the other 5 %, then by COBias, and does not refit.
+accuracy on the other 5 %, then by COBias, and does not refit. {machine()}.
 
 ## Accuracy / COBias on the test rows
 

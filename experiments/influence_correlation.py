@@ -192,7 +192,8 @@ def report(table: pd.DataFrame, results: Path) -> str:
             f"SmolLM2-135M-Instruct in float32, {len(table)} Alpaca records of at most"
             f" {SETTINGS['max_tokens']} tokens, {SETTINGS['query']} Dolly records as the query. Exact: a"
             " backward pass for each record."
-            f" Intervals: bootstrap over records, {SETTINGS['draws']} draws. {machine('torch', 'peft')}.",
+            f" Intervals: bootstrap over records, {SETTINGS['draws']} draws. {machine('torch', 'peft')}"
+            " in the last call.",
             "",
             markdown(pd.DataFrame(found)),
             "",

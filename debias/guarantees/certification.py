@@ -60,7 +60,7 @@ class _Rows:
                 parameter="held_out", allowed=allowed, received=f"<{type(held_out).__name__}>"
             )
         X, labels = held_out
-        probabilities, y = np.asarray(X, dtype=np.float64), _codes(plain_labels(labels), names)
+        probabilities, y = _numbers(X), _codes(plain_labels(labels), names)
         if probabilities.shape != (len(y), len(names)):
             allowed = f"{len(y)} rows, as there are labels, and {len(names)} columns"
             raise ParameterError(parameter="held_out", allowed=allowed, received=probabilities.shape)
@@ -255,6 +255,15 @@ def certify_in_order(
             break
         passed.append(name)
     return passed
+
+
+def _numbers(X: Any) -> FloatArray:
+    """Return rows as an array of numbers."""
+    try:
+        return np.asarray(X, dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        allowed = "an array or a frame of numbers, in rows of equal length"
+        raise TableError(parameter="held_out", allowed=allowed, received=f"<{type(X).__name__}>") from error
 
 
 def _codes(labels: Any, names: tuple[str, ...]) -> IndexArray:

@@ -127,6 +127,9 @@ def test_rows_that_are_no_held_out_rows(debiaser, rows, held_out):
         certify(debiaser, ProbabilityTable(rows[0].rename(columns={"sun": "fog"})[:3], ["fog"] * 3))
     with refused(ParameterError, parameter="held_out", received=(3, 3)):
         certify(debiaser, (rows[0][:3], ["sun"] * 2))
+    for X in (rows[0].to_dict("list"), [["a", "b", "c"]], [[0.5, 0.5], [1.0]]):
+        with refused(TableError, parameter="held_out"):
+            certify(debiaser, (X, ["sun"] * len(X)))
 
 
 def test_fitted_rows_are_refused_however_few_and_in_any_order(debiaser, rows):

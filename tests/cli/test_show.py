@@ -73,7 +73,9 @@ def test_a_base_is_named(folder):
 @pytest.mark.parametrize("method", ["batch", "uncorrected"])
 def test_where_nothing_was_searched_for_no_search_is_blamed(folder, method):
     works("fit", "opt.parquet", "--method", method, "--out", "plain.json")
-    assert "only the base is used" in flat(works("show", "plain.json").stdout)
+    out = flat(works("show", "plain.json").stdout)
+    assert "no correction was searched for" in out and "search auto" not in out
+    assert ("only the base is used" in out) is (method == "batch")
 
 
 @pytest.mark.parametrize("path", OLD, ids=lambda path: path.stem)

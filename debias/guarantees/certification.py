@@ -151,8 +151,16 @@ def certify(
         confusion=tuple(map(tuple, confusion.tolist())) if len(confusion) <= MOST_BY_CLASS else None,
     )
     if keep:
-        debiaser.fitted_ = replace(debiaser.fitted_, guarantee=guarantee)  # type: ignore[attr-defined]
+        _keep(debiaser, guarantee)
     return guarantee
+
+
+def _keep(debiaser: Any, guarantee: Guarantee) -> None:
+    """Let a debiaser keep a guarantee."""
+    if not hasattr(debiaser, "fitted_"):
+        allowed = "False for a classifier that is not saved as a correction"
+        raise ParameterError(parameter="keep", allowed=allowed, received=True)
+    debiaser.fitted_ = replace(debiaser.fitted_, guarantee=guarantee)
 
 
 def certify_many(
@@ -192,8 +200,12 @@ def certify_many(
     """
     if not candidates:
         raise ParameterError(parameter="candidates", allowed="one or more", received={})
+    keep = options.pop("keep", False)
     alone = {name: certify(one, held_out, **options) for name, one in candidates.items()}
-    return {name: replace(one, n_candidates=len(alone)) for name, one in alone.items()}
+    found = {name: replace(one, n_candidates=len(alone)) for name, one in alone.items()}
+    for name, one in candidates.items() if keep else ():
+        _keep(one, found[name])
+    return found
 
 
 def certify_in_order(

@@ -78,6 +78,15 @@ def test_where_nothing_was_searched_for_no_search_is_blamed(folder, method):
     assert ("only the base is used" in out) is (method == "batch")
 
 
+def test_an_edited_file_says_that_its_figures_are_of_the_correction_before(folder):
+    assert "was edited" not in works("show", "correction.json").stdout
+    assert json.loads(works("show", "correction.json", "--json").stdout)["edited"] is False
+    document = json.loads((folder / "correction.json").read_text()) | {"checksum": None}
+    (folder / "correction.json").write_text(json.dumps(document))
+    assert "was edited" in works("show", "correction.json").stdout
+    assert json.loads(works("show", "correction.json", "--json").stdout)["edited"] is True
+
+
 @pytest.mark.parametrize("path", OLD, ids=lambda path: path.stem)
 def test_files_of_earlier_releases_have_a_card(path):
     card = card_of(load(path).fitted_)

@@ -1,6 +1,7 @@
 """Numbers as reports write them: fractions as per cent, differences as percentage points."""
 
 import math
+from decimal import Decimal
 
 METRIC_NAMES = {
     "accuracy": "Accuracy",
@@ -40,6 +41,26 @@ def percent(fraction: float, unit: bool = True) -> str:
     if math.isnan(fraction):
         return "–"
     return f"{_rounded(fraction):.1f}{' %' if unit else ''}"
+
+
+def exact_percent(fraction: float, complement: bool = False) -> str:
+    """Write a confidence on a scale of 0 to 100 with all its digits: rounded, it would promise more.
+
+    Parameters
+    ----------
+    fraction : float
+        From 0 to 1.
+    complement : bool, default=False
+        Whether to write what is left up to 100.
+
+    Examples
+    --------
+    >>> exact_percent(0.95), exact_percent(0.9999999), exact_percent(0.9999, complement=True)
+    ('95', '99.99999', '0.01')
+    """
+    share = Decimal(repr(float(fraction)))
+    shown = f"{100 * (1 - share if complement else share):f}"
+    return shown.rstrip("0").rstrip(".") if "." in shown else shown
 
 
 def at_least(fraction: float) -> str:

@@ -96,6 +96,17 @@ def read_document(path: str | PathLike[str]) -> Document:
     return document
 
 
+def was_edited(document: Document) -> bool:
+    """Tell whether somebody took the checksum out, as those must who edit a correction on purpose.
+
+    Examples
+    --------
+    >>> was_edited({"schema_version": 5, "checksum": None}), was_edited({"schema_version": 2})
+    (True, False)
+    """
+    return bool(document["schema_version"] >= 3 and document["checksum"] is None)
+
+
 def labels_of(document: Document) -> list[str] | list[int]:
     """Return the class labels, in the order of the columns.
 

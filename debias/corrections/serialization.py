@@ -54,15 +54,29 @@ def _read_numbers(
 ) -> Correction:
     """Build a correction from its numbers, and what is given already."""
     number = description.get("id")
-    readers = {one.name: int if one.type is int else float for one in fields(shape)}  # type: ignore[arg-type]
+    readers = {one.name: _integer if one.type is int else _number for one in fields(shape)}  # type: ignore[arg-type]
     names = [name for name in readers if name != "id" and name not in given]
     try:
-        values = {name: readers[name](description[name]) for name in names}  # type: ignore[arg-type, call-overload]
-        own = None if number is None and not needs_id else int(number)  # type: ignore[call-overload]
+        values = {name: readers[name](description[name]) for name in names}
+        own = None if number is None and not needs_id else _integer(number)
     except (KeyError, TypeError, ValueError, OverflowError) as error:
         problem = f"a saved {description['kind']} needs the numbers {sorted(names)} and an id: {error}"
         raise ParameterError(problem, parameter="correction", received=dict(description)) from error
     return shape(**values, **given, id=own)
+
+
+def _number(value: object) -> float:
+    """Return a number of a file; a text or a truth value is none."""
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        raise TypeError(f"{value!r} is not a number")
+    return float(value)
+
+
+def _integer(value: object) -> int:
+    """Return an integer of a file; a fraction would be another number without its digits."""
+    if _number(value) != int(value):  # type: ignore[call-overload]
+        raise ValueError(f"{value!r} is not an integer")
+    return int(value)  # type: ignore[call-overload]
 
 
 def _read_scaled(

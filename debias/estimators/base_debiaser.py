@@ -26,7 +26,7 @@ from debias.estimators.column_classifier import (
 )
 from debias.estimators.few_labels.generalization import Expectation, Predictor, expect_change
 from debias.estimators.fitted.correction_file import write_correction
-from debias.estimators.fitted.fitted_correction import FittedCorrection
+from debias.estimators.fitted.fitted_correction import NO_CORRECTION, FittedCorrection
 from debias.estimators.fitted.learned import Learned
 from debias.estimators.fitted.notebook_view import NotebookView
 from debias.estimators.fitted.summary import describe_outcome
@@ -254,6 +254,10 @@ class BaseDebiaser(NotebookView, ColumnClassifier):
         ``frontier_.attrs["complete"]`` is True where every choice was evaluated, so that no
         pair is missing (``search="enumerate"``, or ``"auto"`` where that was quick).
         """
+        if self.fitted_.family == NO_CORRECTION:
+            raise AttributeError(
+                f"this {type(self).__name__} has no frontier: it searched for no correction."
+            )
         if self.fitted_.frontier is None:
             raise AttributeError(
                 f"this {type(self).__name__} has no frontier: it was read from a file, or its search "

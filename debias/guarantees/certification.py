@@ -60,7 +60,7 @@ class _Rows:
                 parameter="held_out", allowed=allowed, received=f"<{type(held_out).__name__}>"
             )
         X, labels = held_out
-        probabilities, y = np.asarray(X, dtype=np.float64), _codes(plain_labels(labels), names)
+        probabilities, y = _numbers(X), _codes(plain_labels(labels), names)
         if probabilities.shape != (len(y), len(names)):
             allowed = f"{len(y)} rows, as there are labels, and {len(names)} columns"
             raise ParameterError(parameter="held_out", allowed=allowed, received=probabilities.shape)
@@ -151,8 +151,16 @@ def certify(
         confusion=tuple(map(tuple, confusion.tolist())) if len(confusion) <= MOST_BY_CLASS else None,
     )
     if keep:
-        debiaser.fitted_ = replace(debiaser.fitted_, guarantee=guarantee)  # type: ignore[attr-defined]
+        _keep(debiaser, guarantee)
     return guarantee
+
+
+def _keep(debiaser: Any, guarantee: Guarantee) -> None:
+    """Let a debiaser keep a guarantee."""
+    if not hasattr(debiaser, "fitted_"):
+        allowed = "False for a classifier that is not saved as a correction"
+        raise ParameterError(parameter="keep", allowed=allowed, received=True)
+    debiaser.fitted_ = replace(debiaser.fitted_, guarantee=guarantee)
 
 
 def certify_many(
@@ -192,8 +200,12 @@ def certify_many(
     """
     if not candidates:
         raise ParameterError(parameter="candidates", allowed="one or more", received={})
+    keep = options.pop("keep", False)
     alone = {name: certify(one, held_out, **options) for name, one in candidates.items()}
-    return {name: replace(one, n_candidates=len(alone)) for name, one in alone.items()}
+    found = {name: replace(one, n_candidates=len(alone)) for name, one in alone.items()}
+    for name, one in candidates.items() if keep else ():
+        _keep(one, found[name])
+    return found
 
 
 def certify_in_order(
@@ -255,6 +267,15 @@ def certify_in_order(
             break
         passed.append(name)
     return passed
+
+
+def _numbers(X: Any) -> FloatArray:
+    """Return rows as an array of numbers."""
+    try:
+        return np.asarray(X, dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        allowed = "an array or a frame of numbers, in rows of equal length"
+        raise TableError(parameter="held_out", allowed=allowed, received=f"<{type(X).__name__}>") from error
 
 
 def _codes(labels: Any, names: tuple[str, ...]) -> IndexArray:

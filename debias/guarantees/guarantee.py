@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from debias.console.notebooks.card import card
-from debias.console.number_formats import at_least, at_most, counted, listed, percent
+from debias.console.number_formats import at_least, at_most, counted, exact_percent, listed, percent
 from debias.errors import CorrectionFileError, ParameterError
 from debias.guarantees.accuracy_bounds import (
     FloatArray,
@@ -241,8 +241,8 @@ class Guarantee:
         worst = f"{at_least(self.worst_class_at_least)} %"
         measured = self.accuracies[~np.isnan(self.accuracies)]
         said = [
-            f"Guaranteed on new rows, with {100 * self.confidence:g} % confidence: every class accuracy "
-            f"is at least {worst}.",
+            f"Guaranteed on new rows, with {exact_percent(self.confidence)} % confidence: every class "
+            f"accuracy is at least {worst}.",
             f"COBias is at most {at_most(self.cobias_at_most)} points "
             f"({percent(most_cobias(measured, measured), unit=False)} on the held-out rows).",
             f"Accuracy is between {at_least(low)} and {at_most(high)} % at the class mix of the "
@@ -286,7 +286,7 @@ class Guarantee:
 
     def _repr_html_(self) -> str:
         """Return a card for notebooks."""
-        title = f"Guarantee for new rows, with {100 * self.confidence:g} % confidence"
+        title = f"Guarantee for new rows, with {exact_percent(self.confidence)} % confidence"
         return card(title, header=HEADER, rows=guarantee_cells(self), lines=self.sentences())
 
     def to_dict(self) -> dict[str, object]:

@@ -11,7 +11,7 @@ from typing import Any, Protocol
 import numpy as np
 import pandas as pd
 
-from debias.console.number_formats import at_least, at_most, counted
+from debias.console.number_formats import at_least, at_most, counted, exact_percent
 from debias.errors import ParameterError
 from debias.guarantees.accuracy_bounds import (
     FloatArray,
@@ -125,7 +125,7 @@ class SeenGuarantee:
     def sentences(self) -> list[str]:
         """Return one sentence for each statement, and what all of them assume."""
         return [
-            f"Guaranteed on new rows from the fitted rows alone, with {100 * self.confidence:g} % "
+            f"Guaranteed on new rows from the fitted rows alone, with {exact_percent(self.confidence)} % "
             f"confidence: every class accuracy is at least {at_least(self.worst_class_at_least)} %, COBias "
             f"at most {at_most(self.cobias_at_most)} points.",
             "This is weak, because the correction was chosen on these rows: held-out rows say far more. It "
@@ -236,10 +236,10 @@ class Regret:
         term = f", {self.information:.3f} for its information term" if self.information else ""
         rows = counted(self.n_rows, "row")
         return (
-            f"Guaranteed on new rows, with {100 * self.confidence:g} % confidence: the weighted sum of error "
-            f"and COBias is at most {math.ceil(1000 * self.at_most) / 1000:.3f} above that of the best of "
-            f"all {self.family_size}^{self.n_classes} choices ({self.gap:.3f} for the gap that was proved on "
-            f"the fitted rows{term}, {self.chance:.3f} for the sampling error of {rows})."
+            f"Guaranteed on new rows, with {exact_percent(self.confidence)} % confidence: the weighted sum "
+            f"of error and COBias is at most {math.ceil(1000 * self.at_most) / 1000:.3f} above that of the "
+            f"best of all {self.family_size}^{self.n_classes} choices ({self.gap:.3f} for the gap that was "
+            f"proved on the fitted rows{term}, {self.chance:.3f} for the sampling error of {rows})."
         )
 
 

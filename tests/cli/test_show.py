@@ -73,7 +73,18 @@ def test_a_base_is_named(folder):
 @pytest.mark.parametrize("method", ["batch", "uncorrected"])
 def test_where_nothing_was_searched_for_no_search_is_blamed(folder, method):
     works("fit", "opt.parquet", "--method", method, "--out", "plain.json")
-    assert "only the base is used" in flat(works("show", "plain.json").stdout)
+    out = flat(works("show", "plain.json").stdout)
+    assert "no correction was searched for" in out and "search auto" not in out
+    assert ("only the base is used" in out) is (method == "batch")
+
+
+def test_an_edited_file_says_that_its_figures_are_of_the_correction_before(folder):
+    assert "was edited" not in works("show", "correction.json").stdout
+    assert json.loads(works("show", "correction.json", "--json").stdout)["edited"] is False
+    document = json.loads((folder / "correction.json").read_text()) | {"checksum": None}
+    (folder / "correction.json").write_text(json.dumps(document))
+    assert "was edited" in works("show", "correction.json").stdout
+    assert json.loads(works("show", "correction.json", "--json").stdout)["edited"] is True
 
 
 @pytest.mark.parametrize("path", OLD, ids=lambda path: path.stem)

@@ -12,12 +12,15 @@ from debias.corrections.shapes import Gaussian, Scaled, Sigmoid
 from debias.estimators.debiasers import EnsembleDebiaser, WeightDebiaser
 from debias.estimators.fitted.fitted_correction import FittedCorrection
 from debias.estimators.fitted.summary import describe_outcome
+from debias.estimators.log_bias import LogBiasDebiaser
+from debias.estimators.tuning.debiaser import Debiaser
 from debias.search.objective import Objective
 from debias.search.problem import build_problem
 from debias.search.result import SearchResult
 from debias.tables.class_columns import ClassColumns
 from tests.support.published_tables import CLASSES, published
 from tests.support.sentence_referee import Rows, check_class_sentence, check_summary
+from tests.support.small_tables import skewed_rows
 
 IDENTITY = Triangle(0, 1, 1)
 OTHERS = [*ensemble(30), Gaussian(0.25, 0.125), Sigmoid(0.5, -32), Scaled(IDENTITY, 0.4)]
@@ -151,3 +154,13 @@ def test_a_summary_says_how_to_count_classes_that_are_never_predicted():
     assert predicted[0] < predicted[3] == set(range(5))
     even = WeightDebiaser().fit(P[230:], y[230:])
     assert set(even.predict(P[230:]).tolist()) == set(range(5)) and advice not in even.summary()
+
+
+def test_what_learns_from_no_label_is_neither_cautioned_nor_compared_with_itself():
+    X, y = skewed_rows(n_samples=60)
+    assert "60 labels, expect" in LogBiasDebiaser().fit(X, y).summary()
+    batch = Debiaser(method="batch").fit(X, y)
+    assert "is batch calibration" in batch.summary()
+    assert "expect" not in batch.summary() and "uses no labels" not in batch.summary()
+    with pytest.raises(AttributeError, match="no correction"):
+        _ = batch.frontier_

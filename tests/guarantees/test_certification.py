@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from debias import EnsembleDebiaser, FuzzyDebiaser, LogBiasDebiaser, ProbabilityTable, WeightDebiaser, load
 from debias.errors import CorrectionFileError, OverlapError, ParameterError, TableError
+from debias.estimators.baselines.calibrations import BatchCalibration
 from debias.guarantees.accuracy_bounds import clopper_pearson, most_cobias
 from debias.guarantees.certification import certify, certify_in_order, certify_many
 from debias.guarantees.guarantee import Guarantee
@@ -127,6 +128,9 @@ def test_rows_that_are_no_held_out_rows(debiaser, rows, held_out):
         certify(debiaser, ProbabilityTable(rows[0].rename(columns={"sun": "fog"})[:3], ["fog"] * 3))
     with refused(ParameterError, parameter="held_out", received=(3, 3)):
         certify(debiaser, (rows[0][:3], ["sun"] * 2))
+    for X in (rows[0].to_dict("list"), [["a", "b", "c"]], [[0.5, 0.5], [1.0]]):
+        with refused(TableError, parameter="held_out"):
+            certify(debiaser, (X, ["sun"] * len(X)))
 
 
 def test_fitted_rows_are_refused_however_few_and_in_any_order(debiaser, rows):
@@ -211,6 +215,8 @@ def test_a_wider_requirement_is_met_by_fewer_candidates_in_their_order(rows, hel
     for name, guarantee in together.items():
         assert guarantee.tail == pytest.approx(alone[name].tail / 4)
         assert guarantee.worst_class_at_least < alone[name].worst_class_at_least
+    assert certify_many(candidates, held_out, keep=True) == together
+    assert {name: one.guarantee_ for name, one in candidates.items()} == together
     floor = min(one.worst_class_at_least for one in alone.values())
     assert certify_in_order(candidates, held_out, worst_class=floor) == list(candidates)
     first_to_fail = next(i for i, one in enumerate(alone.values()) if one.worst_class_at_least == floor)
@@ -219,6 +225,10 @@ def test_a_wider_requirement_is_met_by_fewer_candidates_in_their_order(rows, hel
     assert certify_in_order(candidates, held_out, cobias=0.0) == []
     with refused(ParameterError, parameter="candidates"):
         certify_many({}, held_out)
+    baseline = BatchCalibration().fit(X, y)
+    assert certify(baseline, held_out).n == alone["weights"].n
+    with refused(ParameterError, parameter="keep"):
+        certify(baseline, held_out, keep=True)
 
 
 def test_it_is_kept_in_the_file_and_checked_when_read(debiaser, held_out, tmp_path):

@@ -9,6 +9,7 @@ import pytest
 from debias import (
     CalibratedDebiaser,
     Constrained,
+    Debiaser,
     EnsembleDebiaser,
     EnsembleDebiaserCV,
     LogBiasDebiaser,
@@ -17,7 +18,7 @@ from debias import (
     load,
 )
 from debias.corrections.decision_rule import correct, decide
-from debias.corrections.families import weights
+from debias.corrections.families import family_of, weights
 from debias.errors import ParameterError
 from debias.guarantees.accuracy_bounds import divergence
 from debias.guarantees.seen_rows import certify_seen, regret
@@ -99,6 +100,16 @@ def test_settings_that_the_rows_chose_count(rows, tmp_path):
     again = load(tmp_path / "c.json").fitted_
     assert (again.family_size, again.settings_tried) == (51, 4)
     assert certify_seen(again) == certify_seen(chosen.fitted_)
+
+
+def test_methods_that_the_rows_chose_count(rows):
+    every = len(family_of("weights", 5)) + len(family_of("wide", 5))
+    sure = np.exp(8 * np.eye(3)[rows[1]]) * rows[0]  # nothing is left to correct
+    sure /= sure.sum(axis=1, keepdims=True)
+    for probabilities, chosen in ((rows[0], "wide"), (sure, "uncorrected")):
+        debiaser = Debiaser(n_weights=5, n_starts=2).fit(probabilities, rows[1])
+        assert (debiaser.method_, debiaser.fitted_.family_size) == (chosen, every)
+    assert certify_seen(debiaser.fitted_).nats == pytest.approx(3 * np.log(2))
 
 
 def test_regret_takes_a_proof(rows):

@@ -19,9 +19,12 @@ def print_guarantee(guarantee: "Guarantee", name: str) -> None:
     name : str
         Of the held-out rows.
     """
+    from debias.console.number_formats import exact_percent
     from debias.guarantees.guarantee import HEADER, guarantee_cells
 
-    title = f"{name}: class accuracies guaranteed on new rows, all with {100 * guarantee.confidence:g} %"
+    title = (
+        f"{name}: class accuracies guaranteed on new rows, all with {exact_percent(guarantee.confidence)} %"
+    )
     print_table(f"{title} confidence", HEADER, guarantee_cells(guarantee))
     print_lines(guarantee.sentences())
 

@@ -11,6 +11,11 @@ from debias.console.screen import print_lines, print_table
 if TYPE_CHECKING:
     from debias.estimators.fitted.correction_card import CorrectionCard
 
+EDITED = (
+    "This file was edited after it was written: its checksum is null. Its figures, proofs and guarantees are "
+    "those of the correction that was written, and may not hold for the edited one."
+)
+
 
 def show(
     correction: Annotated[Path, typer.Argument(help="Correction that `debias fit` wrote.")],
@@ -24,13 +29,17 @@ def show(
 
     Example: debias show correction.json
     """
+    from debias.corrections.correction_document import read_document, was_edited
     from debias.estimators.fitted.correction_card import card_of
     from debias.estimators.tuning.methods import load
 
     card = card_of(load(correction).fitted_)
+    edited = was_edited(read_document(correction))
     if as_json:
-        typer.echo(json.dumps(card.data, indent=2, allow_nan=False))
+        typer.echo(json.dumps({**card.data, "edited": edited}, indent=2, allow_nan=False))
         return
+    if edited:
+        print_lines([EDITED, ""])
     print_card(card, correction.name)
 
 

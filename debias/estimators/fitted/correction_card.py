@@ -114,7 +114,8 @@ def _method(fitted: FittedCorrection) -> str:
         said += f", family {fitted.family}"
     if not isinstance(fitted.base, Identity):
         said += f", after {NAMES[fitted.base.kind]}"
-    said += f", search {fitted.search}"
+    if fitted.family != NO_CORRECTION:
+        said += f", search {fitted.search}"
     if fitted.picked_row is not None:
         said += f"; row {fitted.picked_row} of the frontier, picked by hand"
     return said + ("; shrunk, because there were few labels" if fitted.shrunk else "")
@@ -143,7 +144,8 @@ def _proved(fitted: FittedCorrection) -> str:
     if fitted.picked_row is not None:
         return "nothing: the choice was picked from the frontier by hand"
     if fitted.family == NO_CORRECTION:
-        return "nothing: only the base is used, and no correction was searched for"
+        base = "" if isinstance(fitted.base, Identity) else "only the base is used, and "
+        return f"nothing: {base}no correction was searched for"
     return f"nothing: the search {fitted.search!r} proves nothing"
 
 

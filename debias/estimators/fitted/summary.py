@@ -8,7 +8,7 @@ from debias.corrections.bases.base import Identity
 from debias.errors import InfeasibleWarning, InterruptedWarning
 from debias.estimators.bases.base_words import NAMES
 from debias.estimators.few_labels.generalization import FEW_LABELS
-from debias.estimators.fitted.fitted_correction import FittedCorrection
+from debias.estimators.fitted.fitted_correction import NO_CORRECTION, FittedCorrection
 from debias.metrics.class_mix import describe_never_predicted
 from debias.metrics.class_support import describe_few_rows
 from debias.metrics.confusion import cobias_of_accuracies
@@ -229,14 +229,14 @@ def _is_shrunk_away(fitted: FittedCorrection) -> bool:
 
 def _caution(fitted: FittedCorrection) -> str:
     """Say what to expect of new rows, where labels are few or it was asked for; and name small classes."""
-    said = []
+    said, no_labels_used = [], fitted.base.kind == "batch" and fitted.family == NO_CORRECTION
     if fitted.expectation is not None and (fitted.improved or _is_shrunk_away(fitted)):
         said.append(fitted.expectation.describe(made=fitted.improved))
-    elif fitted.improved and fitted.n_labels < FEW_LABELS:
+    elif fitted.improved and fitted.n_labels < FEW_LABELS and not no_labels_used:
         said.append(
             f"With {fitted.n_labels:,} labels, expect a smaller gain on new rows: expect(X, y) estimates it."
         )
-    said.append(_label_free(fitted))
+    said.append("" if no_labels_used else _label_free(fitted))
     said.append(describe_few_rows(fitted.classes, [facts.support for facts in fitted.facts]))
     return "".join(f" {sentence}" for sentence in said if sentence)
 

@@ -14,6 +14,7 @@ from debias.estimators.base_debiaser import BaseDebiaser
 from debias.estimators.bases.cross_fitting import MANY_LABELS
 from debias.estimators.calibrated import SemiSupervisedDebiaser
 from debias.estimators.column_classifier import RandomState, seed_of
+from debias.estimators.debiasers import FamilyDebiaser
 from debias.estimators.few_labels.generalization import (
     FEW_LABELS,
     N_FOLDS,
@@ -140,7 +141,17 @@ class Debiaser(SemiSupervisedDebiaser):
         assert found is not None
         if self.method_ != selection.chosen:
             selection = replace(selection, chosen=self.method_, for_bounds=True)
-        return replace(found, selection=selection, settings_tried=len(selection.judged))
+        return replace(
+            found,
+            selection=selection,
+            settings_tried=len(selection.judged),
+            family_size=self._all_corrections(selection) if found.family_size else 0,
+        )
+
+    def _all_corrections(self, selection: MethodSelection) -> int:
+        """Return how many corrections a class could have, as the rows chose among the families, too."""
+        made = [self._make(one.method) for one in selection.judged]
+        return sum(len(method._family()) for method in made if isinstance(method, FamilyDebiaser))
 
     def _select(self, rows: "_FitRows") -> MethodSelection:
         """Judge all methods on the rows of a fit, and choose one."""

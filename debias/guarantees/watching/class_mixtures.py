@@ -12,6 +12,10 @@ import numpy as np
 from debias.guarantees.watching.histograms import Histogram
 from debias.tables.class_columns import FloatArray, IndexArray
 
+_ROUNDS = 10
+"""Of linear programs after which the mix that explains rows best is good enough."""
+_SAME = 1e-9
+
 
 class Mixture(NamedTuple):
     """The mix of classes that comes closest to new rows.
@@ -22,6 +26,8 @@ class Mixture(NamedTuple):
     distance : float
         Largest gap that is left between cumulative shares, over all quantities.
     p_value : float
+        Of the mix that explains the rows best, which may be another one: where a class has few fitted rows,
+        a larger gap is no surprise.
     """
 
     shares: FloatArray
@@ -50,8 +56,9 @@ def closest_mixture(histograms: Sequence[Histogram], counts: Sequence[IndexArray
     over shares q, the largest ``|F(b) - sum_j q_j F_j(b)|`` over all quantities and edges b. At the true
     shares each term is a mean of independent bridges, whose variance is that of the Brownian bridge of a
     mixture times ``s^2 = 1/n + sum_j q_j^2 / n_j``, less something: so its largest gap is, in the limit,
-    no larger than s times that of Kolmogorov. The smallest gap over all q is smaller still. The p-value is
-    Kolmogorov's at the gap over s, times the number of quantities; s is taken at the shares found.
+    no larger than s times that of Kolmogorov. The p-value is Kolmogorov's at the gap over s, times the number
+    of quantities, at the shares that make the gap over s least. At those that make the gap alone least it
+    would be too small: they avoid the classes that have few fitted rows, and so a large s.
 
     Examples
     --------
@@ -74,13 +81,33 @@ def closest_mixture(histograms: Sequence[Histogram], counts: Sequence[IndexArray
         return Mixture(shares, 0.0, 1.0)
     now = np.concatenate([new.cumsum()[:-1] / n for _, new in pairs])
     classes = [one.counts[known].cumsum(axis=1)[:, :-1] / support[known, None] for one, _ in pairs]
-    shares[known], distance = closest_shares(np.concatenate(classes, axis=1), now)
-    spread = np.sqrt(1 / n + (shares[known] ** 2 / support[known]).sum())
-    p_value = min(1.0, len(pairs) * float(kolmogorov(distance / spread)))
-    return Mixture(shares, distance, p_value)
+    by_class = np.concatenate(classes, axis=1)
+    shares[known], distance = closest_shares(by_class, now)
+    surprise = _least_surprise(by_class, now, (shares[known], distance), support[known], n)
+    return Mixture(shares, distance, min(1.0, len(pairs) * float(kolmogorov(surprise))))
 
 
-def closest_shares(classes: FloatArray, now: FloatArray) -> tuple[FloatArray, float]:
+def _least_surprise(
+    classes: FloatArray, now: FloatArray, start: tuple[FloatArray, float], support: IndexArray, n: int
+) -> float:
+    """Return the least gap over its spread that shares near the closest ones have; see the notes above.
+
+    The spread is convex in the shares, so its tangent is never above it: where the gap less `least` times
+    the tangent is below 0, the gap over the spread is below `least`.
+    """
+    (shares, gap), least = start, np.inf
+    for _ in range(_ROUNDS):  # invariant: some shares have the quotient `least`, and it falls
+        spread = float(np.sqrt(1 / n + (shares**2 / support).sum()))
+        if gap / spread >= least - _SAME:
+            break
+        least = gap / spread
+        shares, gap = closest_shares(classes, now, least * shares / support / spread)
+    return float(min(least, gap / spread))
+
+
+def closest_shares(
+    classes: FloatArray, now: FloatArray, allowances: FloatArray | None = None
+) -> tuple[FloatArray, float]:
     """Return shares whose mixture has the smallest largest gap to new figures, and the gap.
 
     Parameters
@@ -88,6 +115,8 @@ def closest_shares(classes: FloatArray, now: FloatArray) -> tuple[FloatArray, fl
     classes : ndarray of shape (n_classes, n_figures)
         The figures of each class.
     now : ndarray of shape (n_figures,)
+    allowances : ndarray of shape (n_classes,), optional
+        How much larger the gap may be for a share of one of each class; nothing by default.
 
     Returns
     -------
@@ -106,7 +135,7 @@ def closest_shares(classes: FloatArray, now: FloatArray) -> tuple[FloatArray, fl
     gap = np.ones((n_figures, 1))
     rows = np.block([[classes.T, -gap], [-classes.T, -gap]])
     found = linprog(
-        np.append(np.zeros(n_classes), 1.0),
+        np.append(np.zeros(n_classes) if allowances is None else -allowances, 1.0),
         A_ub=rows,
         b_ub=np.concatenate([now, -now]),
         A_eq=np.append(np.ones(n_classes), 0.0)[None],

@@ -6,7 +6,7 @@ from typing import Literal, get_args
 
 import pandas as pd
 
-from debias.console.number_formats import at_least, at_most, counted, listed, percent, signed
+from debias.console.number_formats import at_least, at_most, counted, exact_percent, listed, percent
 from debias.guarantees.watching.origin_facts import ChangedFact
 
 Verdict = Literal["holds", "mix shifted", "expired"]
@@ -243,7 +243,7 @@ class Watched:
 
     def _on_errors(self) -> str:
         """Say how often a verdict is wrong."""
-        wrong = signed(1 - self.confidence).removeprefix("+")
+        wrong = exact_percent(self.confidence, complement=True)
         return (
             f"{counted(len(self.checks), 'check')} of {counted(self.n_rows, 'row')} against "
             f"{self.n_reference:,}: if nothing has changed, at most {wrong} % of such runs report a change. "

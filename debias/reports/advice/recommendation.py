@@ -10,7 +10,7 @@ from typing import Literal, NamedTuple
 
 import pandas as pd
 
-from debias.console.number_formats import at_least, counted, listed, percent
+from debias.console.number_formats import at_least, counted, exact_percent, listed, percent
 from debias.guarantees.guarantee import Guarantee
 
 Answer = Literal["Use it", "Use it only if", "Do not use it"]
@@ -172,7 +172,7 @@ def _beside(by_class: pd.DataFrame, guarantee: Guarantee | None, rival: Rival | 
         worst = float(by_class["before"].min())
         sentence = (
             f"On new rows, every class is classified correctly at least {least} % of the time, with "
-            f"{100 * guarantee.confidence:g} % confidence"
+            f"{exact_percent(guarantee.confidence)} % confidence"
         )
         if guarantee.worst_class_at_least <= worst:
             sentence += (

@@ -57,12 +57,14 @@ class ServedModel:
         Returns
         -------
         DataFrame
-            ``label``, and the corrected values in columns ``value_CLASS``.
+            ``label``, and the corrected values in columns ``value_CLASS``; the index is that of the input.
         """
         import pandas as pd
 
         values = self.correction.values(model_input)
-        frame = pd.DataFrame(values, columns=[f"value_{label}" for label in self.correction.classes])
+        columns = [f"value_{label}" for label in self.correction.classes]
+        index = model_input.index if isinstance(model_input, pd.DataFrame) else None
+        frame = pd.DataFrame(values, index=index, columns=columns)
         frame.insert(0, "label", self.correction.predict(model_input), allow_duplicates=True)
         return frame
 

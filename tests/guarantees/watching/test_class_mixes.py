@@ -111,6 +111,22 @@ def test_rows_of_another_mix_are_seldom_called_another_kind(sizes, n):
     assert np.mean(found) <= 0.1 + 3 * np.sqrt(0.1 * 0.9 / 150)
 
 
+def test_a_mix_of_mostly_a_class_with_few_fitted_rows_is_seldom_called_another_kind():
+    rng, y = np.random.default_rng(3), np.repeat([0, 1, 2], [50, 8, 2])
+
+    def columns(classes):
+        scores = np.exp(rng.normal(size=(len(classes), 3)) + 1.5 * np.eye(3)[classes])
+        return (scores / scores.sum(axis=1, keepdims=True)).T
+
+    found = []
+    for _ in range(200):
+        histograms = [Histogram.of(values, y, 3, 16) for values in columns(y)]
+        new = columns(rng.choice(3, 500, p=[0.1, 0.1, 0.8]))
+        counts = [one.count(values) for one, values in zip(histograms, new, strict=True)]
+        found.append(closest_mixture(histograms, counts).p_value <= 0.05)
+    assert np.mean(found) <= 0.05 + 3 * np.sqrt(0.05 * 0.95 / 200)
+
+
 def test_rows_of_another_kind_are_found():
     rng = np.random.default_rng(2)
     histogram = histogram_of(rng, (300, 300), [0.0, 1.5])

@@ -160,6 +160,13 @@ def test_a_higher_confidence_finds_no_more(debiaser):
         assert fewer <= some
 
 
+def test_no_confidence_is_rounded_to_certainty(debiaser):
+    sentences = watch(debiaser, drawn_table(0, 100), confidence=0.9999).sentences()
+    assert any("at most 0.01 % of such runs" in sentence for sentence in sentences)
+    guarantee = replace(debiaser.fitted_.guarantee, confidence=0.9999999)
+    assert "with 99.99999 % confidence" in guarantee.sentences()[0]
+
+
 def test_rows_may_be_an_array_or_columns_in_another_order(bare):
     P, _ = drawn_rows(10, 300)
     frame = pd.DataFrame(P, columns=NAMES)

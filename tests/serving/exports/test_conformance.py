@@ -148,6 +148,8 @@ def test_mlflow_gives_the_labels(tmp_path, monkeypatch):
         model = mlflow.pyfunc.load_model(str(folder))
         found = model.predict(frame[frame.columns[::-1]])  # columns are matched by name
         assert (found["label"].to_numpy() == case.labels).all()
+        some = model.predict(frame[::-2])["label"]  # a column of the same rows is matched by the index
+        assert (some.sort_index().to_numpy() == case.labels[some.index.sort_values()]).all()
         assert [one.name for one in model.metadata.signature.inputs] == [str(label) for label in case.classes]
         assert not [path for path in folder.rglob("*") if path.suffix in (".pkl", ".pickle", ".joblib")]
     assert not list((tmp_path / "here").iterdir())  # no record of runs, which MLflow before 3.8 leaves

@@ -68,7 +68,7 @@ class AuditOptions(TemplateOptions):
         ------
         ParameterError
         """
-        unused = []
+        unused: list[tuple[str, float, str]] = []
         if held_out is not None and settings.n_held_out != AuditSettings.n_held_out:
             allowed = f"omitted if {param('held_out')} is given, whose records are all used"
             unused.append(("n_held_out", settings.n_held_out, allowed))

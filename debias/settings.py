@@ -6,7 +6,7 @@ object is made, and :mod:`debias.console` makes options of a command from them.
 
 import difflib
 import types
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields
 from numbers import Integral, Real
 from typing import Any, Self, Union, get_args, get_origin, get_type_hints
@@ -145,6 +145,33 @@ def check_positive_integer(name: str, value: object, or_none: bool = False) -> N
     if not (is_positive or (or_none and value is None)):
         allowed = f"a positive integer{in_python(' or None') if or_none else ''}"
         raise ParameterError(parameter=name, allowed=allowed, received=value)
+
+
+def check_list(
+    name: str, values: object, allowed: str = "a list, an array of one dimension or a Series"
+) -> list[Any]:
+    """Return what a caller passes as a list, in its order: the index of a Series does not count.
+
+    Raises
+    ------
+    ParameterError
+        It has no order, or is a text, a mapping or a frame, whose items are not what is meant.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> check_list("texts", pd.Series(["a", "b"], index=[1, 0]))
+    ['a', 'b']
+    >>> check_list("texts", pd.DataFrame({"text": ["a", "b"]}))
+    Traceback (most recent call last):
+    debias.errors.ParameterError: texts must be a list, an array of one dimension or a Series, got ...
+    """
+    is_frame = hasattr(values, "columns") or getattr(values, "ndim", 1) != 1
+    is_other = isinstance(values, str | bytes | Mapping | set | frozenset)
+    if is_frame or is_other or not isinstance(values, Iterable):
+        received = f"<{type(values).__name__}>" if is_frame else values
+        raise ParameterError(parameter=name, allowed=allowed, received=received)
+    return list(values)
 
 
 def _kinds(kind: Any) -> tuple[Any, ...]:

@@ -6,7 +6,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from debias.errors import ParameterError, TaskError
+from debias.inference.texts.source_rows import refuse_surrogates
 from debias.inference.texts.tasks import Demonstration, Task, load_task
+from debias.settings import check_list
 from debias.tables.splitting import plain_text
 
 
@@ -59,7 +61,8 @@ def draw_demonstrations(
     (['bad', 'good'], 2)
     """
     task = load_task(task)
-    names = [str(i) for i in range(len(texts))] if ids is None else [str(i) for i in ids]
+    texts, labels = check_list("texts", texts), check_list("labels", labels)
+    names = [str(i) for i in (range(len(texts)) if ids is None else check_list("ids", ids))]
     if not len(texts) == len(labels) == len(names):
         raise ParameterError(
             f"texts, labels and ids have {len(texts)}, {len(labels)} and {len(names)} entries; they "
@@ -122,8 +125,9 @@ def check_demonstrations(task: Task, demonstrations: Sequence[tuple[str, ...]]) 
     (Demonstration(text='fine', label='good', id=''),)
     """
     checked = []
-    for row, one in enumerate(demonstrations):
-        if isinstance(one, str) or not 2 <= len(one) <= 3 or not all(isinstance(v, str) for v in one):
+    for row, one in enumerate(check_list("demonstrations", demonstrations, "a list of (text, class name)")):
+        is_row = isinstance(one, tuple | list | np.ndarray) and 2 <= len(one) <= 3
+        if not is_row or not all(isinstance(value, str) for value in one):
             raise ParameterError(
                 f"demonstration {row} must be (text, class name) or a Demonstration, got {one!r}",
                 parameter="demonstrations",
@@ -131,5 +135,6 @@ def check_demonstrations(task: Task, demonstrations: Sequence[tuple[str, ...]]) 
                 row=row,
             )
         task.class_index(one[1])
+        refuse_surrogates(one[0], row=row, column="text")
         checked.append(Demonstration(*one))
     return tuple(checked)

@@ -6,6 +6,8 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
+
 from debias.errors import TaskError, shortened
 from debias.tables.labels.label_reading import READINGS, did_you_mean
 
@@ -195,14 +197,36 @@ def render(row: Mapping[str, Any], columns: Sequence[str], template: str, list_s
 
 
 def is_missing(value: Any) -> bool:
-    """Tell whether a cell has no value: None or NaN.
+    """Tell whether a cell has no value: None, NaN, or what pandas writes in their place.
 
     Examples
     --------
-    >>> is_missing(None), is_missing(float("nan")), is_missing(""), is_missing([])
-    (True, True, False, False)
+    >>> is_missing(None), is_missing(float("nan")), is_missing(pd.NA), is_missing(""), is_missing([])
+    (True, True, True, False, False)
     """
-    return value is None or (isinstance(value, float) and value != value)
+    return bool(pd.api.types.is_scalar(value) and pd.isna(value))
+
+
+def refuse_surrogates(text: str, **place: Any) -> None:
+    r"""Raise TaskError for a text that is not Unicode, since half a character is missing.
+
+    Parameters
+    ----------
+    text : str
+    **place
+        Where it is: the file, row or column of the error.
+
+    Examples
+    --------
+    >>> refuse_surrogates("half a smile \ud83d", row=3)
+    Traceback (most recent call last):
+    debias.errors.TaskError: row 3: the text contains an unpaired surrogate, which no tokenizer accepts; ...
+    """
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        problem = "the text contains an unpaired surrogate, which no tokenizer accepts"
+        raise TaskError(problem, fix="omit the row, or repair it", **place) from error
 
 
 def _as_text(value: Any, separator: str, column: str) -> str:

@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 
 from debias.errors import DebiasWarning, MissingDependencyError, RecordsError, TaskError, param, shortened
-from debias.inference.texts.source_rows import Source, is_missing, render
+from debias.inference.texts.source_rows import Source, is_missing, refuse_surrogates, render
 from debias.inference.texts.staicc import read_staicc
 from debias.inference.texts.task_labels import read_task_labels
 from debias.inference.texts.tasks import Task, load_task
@@ -305,11 +305,7 @@ def _text(task: Task, source: Source, row: int, record: dict[Hashable, Any]) -> 
         raise error.at(file=source.path, row=row) from error
     if not text.strip():
         raise TaskError("the text is empty", file=source.path, row=row, fix="omit the row, or add a text")
-    try:
-        text.encode()
-    except UnicodeEncodeError as error:
-        problem = "the text contains an unpaired surrogate, which no tokenizer accepts"
-        raise TaskError(problem, file=source.path, row=row, fix="omit the row, or repair it") from error
+    refuse_surrogates(text, file=source.path, row=row)
     return text
 
 

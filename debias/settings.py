@@ -147,6 +147,19 @@ def check_positive_integer(name: str, value: object, or_none: bool = False) -> N
         raise ParameterError(parameter=name, allowed=allowed, received=value)
 
 
+def check_seed(seed: object, name: str = "seed") -> None:
+    """Raise ParameterError for a seed that is not an integer of at least 0: None would draw anew each time.
+
+    Examples
+    --------
+    >>> check_seed(-1)
+    Traceback (most recent call last):
+    debias.errors.ParameterError: seed must be an integer of at least 0, got -1.
+    """
+    if isinstance(seed, bool) or not isinstance(seed, Integral) or int(seed) < 0:
+        raise ParameterError(parameter=name, allowed="an integer of at least 0", received=seed)
+
+
 def check_list(
     name: str, values: object, allowed: str = "a list, an array of one dimension or a Series"
 ) -> list[Any]:

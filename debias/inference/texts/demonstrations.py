@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from debias.errors import ParameterError, TaskError
 from debias.inference.texts.source_rows import refuse_surrogates
 from debias.inference.texts.tasks import Demonstration, Task, load_task
-from debias.settings import check_list
+from debias.settings import check_list, check_seed
 from debias.tables.splitting import plain_text
 
 
@@ -48,7 +48,7 @@ def draw_demonstrations(
     Raises
     ------
     ParameterError
-        ``shots`` is not allowed or leaves no row, or lengths differ.
+        ``shots`` or ``seed`` is not allowed, no row is left, or lengths differ.
     TaskError
         A label is unknown, or a class has no row to draw.
 
@@ -69,6 +69,7 @@ def draw_demonstrations(
             "must have the same number"
         )
     classes = np.array([task.class_index(label) for label in labels], dtype=np.int64)
+    check_seed(seed)
     rows = _draw(task, classes, shots, np.random.default_rng(seed))
     shown = tuple(Demonstration(texts[i], task.class_names[classes[i]], names[i]) for i in rows)
     used = {plain_text(d.text) for d in shown}

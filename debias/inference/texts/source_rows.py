@@ -72,6 +72,14 @@ class Source:
             if not isinstance(value, Mapping) or not all(isinstance(v, str) for v in value.values()):
                 raise TaskError(parameter=key, received=value, allowed="a mapping of names to names")
             object.__setattr__(self, key, {str(k): v for k, v in value.items()})
+        new = list(self.rename.values())
+        if repeated := [name for name in new if new.count(name) > 1]:
+            raise TaskError(
+                f"rename gives the name {repeated[0]!r} to several columns",
+                parameter="rename",
+                received=repeated[0],
+                fix="give each name once, and join columns with text_template",
+            )
         object.__setattr__(self, "part", _interval(self.part))
 
 
@@ -127,8 +135,18 @@ def source_from_settings(task: str, split: str, settings: Any, folder: Path) -> 
         ) from error
 
 
-def check_template(where: str, columns: Sequence[str], template: str) -> None:
-    """Raise TaskError unless the template uses exactly the columns, by plain names in braces."""
+def check_template(where: str, columns: Sequence[str], template: str, label_column: str = "") -> None:
+    """Raise TaskError unless the template uses exactly the columns, by plain names in braces.
+
+    The label is none of them: prompts would contain their answers.
+    """
+    if label_column in columns:
+        raise TaskError(
+            f"{where}: the column {label_column!r} has the labels, and prompts would contain it",
+            parameter="label_column",
+            received=label_column,
+            fix="omit it from text_columns, or name another label_column",
+        )
     if not columns:
         raise TaskError(
             f"{where}: text_columns is empty",

@@ -20,7 +20,7 @@ from debias.inference.texts.task_labels import read_task_labels
 from debias.inference.texts.tasks import Task, load_task
 from debias.rows.json_rows import RawRow
 from debias.rows.row_files import find_files, read_rows
-from debias.settings import check_positive_integer
+from debias.settings import check_positive_integer, check_seed
 from debias.tables.formats.cells.plain_text import on_its_line
 from debias.tables.labels.label_reading import did_you_mean
 from debias.tables.labels.second_labels import warn_of_second_labels
@@ -111,6 +111,7 @@ def load_split(
     if "label" in rows:
         warn_of_second_labels(rows["text"], rows["label"], source.path, rows.index)
     check_positive_integer("limit", limit, or_none=True)
+    check_seed(seed)
     if limit is not None and limit < len(unique):
         chosen = np.random.default_rng(seed).choice(len(unique), size=limit, replace=False)
         unique = unique.iloc[np.sort(chosen)]

@@ -54,7 +54,16 @@ def read_task_labels(
     """
     values = check_list("labels", values, "a list of labels")
     chosen = task.label_map if label_map is None else label_map
-    known = {} if reading == "position" else {label_text(key): name for key, name in chosen.items()}
+    known: dict[str, str] = {}
+    for key, name in chosen.items() if reading != "position" else ():
+        if known.setdefault(label_text(key), name) != name:
+            raise TaskError(
+                f"label_map maps {key!r} to {name!r}, but the same number in another form to "
+                f"{known[label_text(key)]!r}",
+                parameter="label_map",
+                received=key,
+                fix="map each label once",
+            )
     for row, value in enumerate(values):
         if is_missing(value) or str(value) == "":
             fix = "omit the row, or label it"

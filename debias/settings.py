@@ -224,7 +224,8 @@ def _allowed(kind: Any, rule: Any) -> str:
     if rule["one_of"]:
         words = "one of " + ", ".join(map(repr, rule["one_of"]))
     else:
-        words = " or ".join(names.get(one, str(one)) for one in _kinds(kind) if one is not type(None))
+        kinds = [one for one in _kinds(kind) if one is not type(None)]
+        words = " or ".join(names.get(one) or f"a {getattr(one, '__name__', one)}" for one in kinds)
         least, above, most = rule["least"], rule["above"], rule["most"]
         if (least, kind, most) == (1, int, None):
             words = "a positive integer"

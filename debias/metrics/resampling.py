@@ -23,7 +23,7 @@ def check_resampling(level: object, n_resamples: object, seed: object) -> None:
     Traceback (most recent call last):
     debias.errors.ParameterError: level must be between 0 and 1, got 95.
     """
-    if not isinstance(level, Real) or not 0 < level < 1:
+    if not isinstance(level, Real) or not 0 < float(level) < 1:
         raise ParameterError(parameter="level", allowed="between 0 and 1", received=level)
     check_positive_integer("n_resamples", n_resamples)
     check_seed(seed)

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from debias.errors import ParameterError, TaskError
+from debias.errors import EngineError, ParameterError, TaskError
 from debias.inference.collection.collection import collect, collect_stream
 from debias.inference.engine import Engine
 from debias.inference.texts.demonstrations import draw_demonstrations
@@ -114,3 +114,20 @@ def test_half_a_character_is_refused_wherever_it_stands():
         with pytest.raises(TaskError) as caught:
             collect(Hashed(), TASK, **options, progress=False)
         assert caught.value.column == "text"
+
+
+def test_settings_are_said_in_words():
+    with pytest.raises(ParameterError) as caught:
+        collect(Hashed(), TASK, ["dull"], votes=0, progress=False)
+    assert "a VoteSettings" in caught.value.allowed
+    assert "class" not in caught.value.allowed
+
+
+def test_an_answer_that_is_no_text_is_named():
+    class Silent(Hashed):
+        def sampled_answers(self, asked, sampling, on_answers=None):
+            return [[None] * len(one.numbers) for one in asked]
+
+    with pytest.raises(EngineError) as caught:
+        collect(Silent(), TASK, ["dull"], votes=2, progress=False)
+    assert (caught.value.parameter, caught.value.received) == ("sampled_answers", None)

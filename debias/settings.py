@@ -6,7 +6,7 @@ object is made, and :mod:`debias.console` makes options of a command from them.
 
 import difflib
 import types
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields
 from numbers import Integral, Real
 from typing import Any, Self, Union, get_args, get_origin, get_type_hints
@@ -147,6 +147,46 @@ def check_positive_integer(name: str, value: object, or_none: bool = False) -> N
         raise ParameterError(parameter=name, allowed=allowed, received=value)
 
 
+def check_seed(seed: object, name: str = "seed") -> None:
+    """Raise ParameterError for a seed that is not an integer of at least 0: None would draw anew each time.
+
+    Examples
+    --------
+    >>> check_seed(-1)
+    Traceback (most recent call last):
+    debias.errors.ParameterError: seed must be an integer of at least 0, got -1.
+    """
+    if isinstance(seed, bool) or not isinstance(seed, Integral) or int(seed) < 0:
+        raise ParameterError(parameter=name, allowed="an integer of at least 0", received=seed)
+
+
+def check_list(
+    name: str, values: object, allowed: str = "a list, an array of one dimension or a Series"
+) -> list[Any]:
+    """Return what a caller passes as a list, in its order: the index of a Series does not count.
+
+    Raises
+    ------
+    ParameterError
+        It has no order, or is a text, a mapping or a frame, whose items are not what is meant.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> check_list("texts", pd.Series(["a", "b"], index=[1, 0]))
+    ['a', 'b']
+    >>> check_list("texts", pd.DataFrame({"text": ["a", "b"]}))
+    Traceback (most recent call last):
+    debias.errors.ParameterError: texts must be a list, an array of one dimension or a Series, got ...
+    """
+    is_frame = hasattr(values, "columns") or getattr(values, "ndim", 1) != 1
+    is_other = isinstance(values, str | bytes | Mapping | set | frozenset)
+    if is_frame or is_other or not isinstance(values, Iterable):
+        received = f"<{type(values).__name__}>" if is_frame else values
+        raise ParameterError(parameter=name, allowed=allowed, received=received)
+    return list(values)
+
+
 def _kinds(kind: Any) -> tuple[Any, ...]:
     """Return the alternatives of a type."""
     return get_args(kind) if get_origin(kind) in (Union, types.UnionType) else (kind,)
@@ -184,7 +224,8 @@ def _allowed(kind: Any, rule: Any) -> str:
     if rule["one_of"]:
         words = "one of " + ", ".join(map(repr, rule["one_of"]))
     else:
-        words = " or ".join(names.get(one, str(one)) for one in _kinds(kind) if one is not type(None))
+        kinds = [one for one in _kinds(kind) if one is not type(None)]
+        words = " or ".join(names.get(one) or f"a {getattr(one, '__name__', one)}" for one in kinds)
         least, above, most = rule["least"], rule["above"], rule["most"]
         if (least, kind, most) == (1, int, None):
             words = "a positive integer"

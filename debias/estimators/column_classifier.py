@@ -172,7 +172,8 @@ class ColumnClassifier(ClassifierMixin, TransformerMixin, BaseEstimator):
                 parameter="y",
                 received=label,
                 row=row,
-                fix=did_you_mean(label, known) or "pass labels in the same form as in fit",
+                fix=(did_you_mean(label, known) if kinds[0] == kinds[1] else None)
+                or "pass labels in the same form as in fit",
             )
 
     def _by_column(self) -> LabelArray:

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from debias.errors import EngineError, ParameterError
 from debias.inference.votes.sampling import Asked, OnAnswers, Sampling
+from debias.settings import check_list
 
 FloatArray = NDArray[np.float64]
 BoolArray = NDArray[np.bool_]
@@ -111,6 +112,7 @@ class Engine(ABC):
         float64 array, shape (n, K)
             ``log P(label | prompt)`` (natural logarithm), not normalised over the labels.
         """
+        prompts, labels = check_texts(prompts, "prompts"), check_texts(labels, "labels")
         pairs = [(prompt, label) for prompt in prompts for label in labels]
         scores = self.continuation_logprobs([p for p, _ in pairs], [label for _, label in pairs])
         return np.array([s.sum() for s in scores], dtype=np.float64).reshape(len(prompts), len(labels))
@@ -273,9 +275,7 @@ def check_texts(texts: Sequence[str], what: str) -> list[str]:
     Traceback (most recent call last):
     debias.errors.ParameterError: prompts must be a list of strings, got 'ab'.
     """
-    if isinstance(texts, str):
-        raise ParameterError(parameter=what, allowed="a list of strings", received=texts)
-    values = list(texts)
+    values = check_list(what, texts, "a list of strings")
     for row, text in enumerate(values):
         if not isinstance(text, str):
             raise ParameterError(parameter=f"{what}[{row}]", allowed="a string", received=text)

@@ -63,7 +63,7 @@ def confusion(
     try:
         check_consistent_length(y_true, y_pred)
         unique_labels(y_true, y_pred)
-    except ValueError as error:
+    except (ValueError, TypeError) as error:  # a TypeError for None, bytes, or what has no length
         raise ParameterError(f"y_true and y_pred do not match: {error}", parameter="y_pred") from error
     truth, predicted = np.asarray(y_true), np.asarray(y_pred)
     if len(truth) == 0:
@@ -71,13 +71,12 @@ def confusion(
     classes = pd.Index(np.unique(truth) if labels is None else list(labels))
     if not classes.is_unique:
         raise ParameterError(parameter="labels", allowed="different classes", received=classes.tolist())
-    rows = classes.get_indexer(pd.Index(truth))
-    if (rows < 0).any():
+    rows = codes_of(classes, truth)
+    if (rows == len(classes)).any():
         allowed = f"one of labels, {classes.tolist()}, in every row"
-        unknown = truth[np.argmax(rows < 0)]
+        unknown = truth[np.argmax(rows == len(classes))]
         raise ParameterError(parameter="y_true", allowed=allowed, received=unknown)
-    columns = classes.get_indexer(pd.Index(predicted))
-    columns[columns < 0] = len(classes)
+    columns = codes_of(classes, predicted)
     width = len(classes) + 1
     weights = None if sample_weight is None else check_weights(sample_weight, len(truth))
     counts = np.bincount(rows * width + columns, weights, minlength=len(classes) * width).reshape(-1, width)
@@ -88,12 +87,18 @@ def confusion(
 def codes_of(classes: pd.Index, values: Labels) -> IndexArray:
     """Return positions in `classes`; any other prediction gets the position after the last.
 
+    Truth values and the numbers 0 and 1 are the same, as they are in NumPy.
+
     Examples
     --------
     >>> codes_of(pd.Index(["no", "yes"]), ["yes", "maybe"])
     array([1, 2])
+    >>> codes_of(pd.Index([False, True]), [1, 0, 2])
+    array([1, 0, 2])
     """
-    codes = classes.get_indexer(pd.Index(np.asarray(values)))
+    both = (one.infer_objects() for one in (classes, pd.Index(np.asarray(values))))
+    known, given = (one.astype(np.int64) if one.dtype == bool else one for one in both)
+    codes = known.get_indexer(given)
     return np.where(codes < 0, len(classes), codes).astype(np.int64)
 
 

@@ -1,14 +1,32 @@
 """Resampling draws confusion counts again, within classes, and makes intervals of what is drawn."""
 
 from collections.abc import Sequence
+from numbers import Real
 
 import numpy as np
 
+from debias.errors import ParameterError
 from debias.metrics.confusion import FloatArray, IndexArray
+from debias.settings import check_positive_integer, check_seed
 
 _CELLS_AT_ONCE = 1 << 22
 _CLEAR = 3.0
 """Standard errors between two class accuracies from which on it is clear which is higher."""
+
+
+def check_resampling(level: object, n_resamples: object, seed: object) -> None:
+    """Raise ParameterError for a level, a number of resamples or a seed that gives no interval.
+
+    Examples
+    --------
+    >>> check_resampling(95, 1000, 0)
+    Traceback (most recent call last):
+    debias.errors.ParameterError: level must be between 0 and 1, got 95.
+    """
+    if not isinstance(level, Real) or not 0 < float(level) < 1:
+        raise ParameterError(parameter="level", allowed="between 0 and 1", received=level)
+    check_positive_integer("n_resamples", n_resamples)
+    check_seed(seed)
 
 
 def resampled_counts(

@@ -27,7 +27,12 @@ from debias.metrics.confusion import (
     confusion,
     overall_metrics,
 )
-from debias.metrics.resampling import corrected_interval, ends_of_near_ties, resampled_counts
+from debias.metrics.resampling import (
+    check_resampling,
+    corrected_interval,
+    ends_of_near_ties,
+    resampled_counts,
+)
 from debias.metrics.sample_weights import check_weights
 
 LabelArray: TypeAlias = npt.NDArray[np.generic]
@@ -239,7 +244,7 @@ def bootstrap_interval(
     >>> 0.05 < low < 0.2 < high < 0.35
     True
     """
-    _check_resampling(level, n_resamples)
+    check_resampling(level, n_resamples, seed)
     confusion(y_true, y_pred)  # refuses labels and predictions that do not match
     truth, predicted = np.asarray(y_true), np.asarray(y_pred)
     rows_of_class = tuple(np.flatnonzero(truth == name) for name in np.unique(truth))
@@ -331,7 +336,7 @@ def intervals(
     class
              0.2  0.1  0.32        100
     """
-    _check_resampling(level, n_resamples)
+    check_resampling(level, n_resamples, seed)
     table = confusion(y_true, y_pred, labels, sample_weight)
     counts = table.to_numpy()
     _without_empty(accuracies_of(counts))  # warns once for all
@@ -357,14 +362,6 @@ def intervals(
     frame = pd.DataFrame.from_dict(rows, orient="index", columns=["value", "low", "high", "n_samples"])
     frame.index = pd.MultiIndex.from_tuples(rows, names=["metric", "class"])
     return frame.astype({"n_samples": np.int64})
-
-
-def _check_resampling(level: float, n_resamples: int) -> None:
-    """Refuse a level or a number of resamples that gives no interval."""
-    if not 0 < level < 1:
-        raise ParameterError(parameter="level", allowed="between 0 and 1", received=level)
-    if n_resamples < 1:
-        raise ParameterError(parameter="n_resamples", allowed="a positive integer", received=n_resamples)
 
 
 def _wilson(accuracy: float, size: float, level: float) -> tuple[float, float, float]:

@@ -83,3 +83,10 @@ def test_probabilities_of_any_classifier_with_the_labels_it_had(rows):
     for labels in LABELS.values():
         scores = cross_val_score(debiaser(), values, labels[y], cv=3, error_score="raise")
         assert scores.mean() > 0.7
+
+
+def test_labels_of_another_kind_are_told_to_be_passed_as_in_the_fit():
+    rows = np.array([[0.7, 0.3], [0.2, 0.8], [0.6, 0.4], [0.1, 0.9]])
+    fitted = WeightDebiaser(shrink=False).fit(rows, [0, 1, 0, 1])
+    with refused(TableError, row=0, received="0", fix="pass labels in the same form as in fit"):
+        fitted.score(rows, ["0", "1", "0", "1"])

@@ -15,6 +15,7 @@ from sklearn.model_selection import GridSearchCV, cross_val_score
 
 from debias.errors import DebiasError, ParameterError
 from debias.metrics.confusion import cobias_of_accuracies, confusion, overall_metrics
+from debias.metrics.paired_bootstrap import paired_intervals
 from debias.metrics.scores import (
     accuracy_minus_cobias,
     accuracy_minus_cobias_scorer,
@@ -360,3 +361,42 @@ def test_intervals_hold_the_truth_among_equal_classes_and_among_others(accuracie
             missed[metric] += not row["low"] - 1e-9 <= value <= row["high"] + 1e-9
             assert row["low"] <= row["value"] <= row["high"]
     assert (missed <= 8).all()  # 3 are expected, and more than 8 in 2 of 1,000 such tests
+
+
+@pytest.mark.parametrize(
+    "others", [[1, 0, 0, 1], [1.0, 0.0, 0.0, 1.0], np.array([1, 0, 0, 1], dtype=np.int8)]
+)
+def test_truth_values_and_the_numbers_0_and_1_are_the_same(others):
+    truths = [True, False, True, True]
+    expected = [1.0, 2 / 3]
+    for y_true, y_pred in ((truths, others), ([int(one) for one in truths], np.array(others) == 1)):
+        assert class_accuracy(y_true, y_pred).tolist() == pytest.approx(expected)
+        assert cobias(y_true, y_pred) == pytest.approx(1 / 3)
+        frame = paired_intervals(y_true, y_pred, y_true, n_resamples=9)
+        assert frame.loc[("accuracy", ""), ["before", "after"]].tolist() == [0.75, 1.0]
+    assert class_accuracy(truths, [2, 0, 2, 1]).tolist() == pytest.approx([1.0, 1 / 3])
+
+
+@pytest.mark.parametrize(
+    ("y_true", "y_pred"),
+    [
+        (["a", None], ["a", "a"]),
+        (["a", "b"], ["a", None]),
+        (np.array([b"a", b"b"]), np.array([b"a", b"b"])),
+        (pd.Series(["a", pd.NA], dtype="string"), ["a", "b"]),
+        ([[1], [0]], [1, 0]),
+        (5, [1, 0]),
+    ],
+)
+def test_labels_that_are_none_are_refused_in_the_projects_words(y_true, y_pred):
+    with refused(ParameterError, parameter="y_pred"):
+        confusion(y_true, y_pred)
+
+
+@pytest.mark.parametrize(
+    "options", [{"level": "0.9"}, {"n_resamples": 10.5}, {"n_resamples": True}, {"seed": -1}, {"seed": None}]
+)
+def test_settings_of_intervals_that_are_none_are_refused(options):
+    ((parameter, received),) = options.items()
+    with refused(ParameterError, parameter=parameter, received=received):
+        intervals(["a", "b"], ["a", "a"], **options)

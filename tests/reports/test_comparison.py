@@ -405,3 +405,13 @@ def test_ctrl_c_stops_a_comparison_and_names_what_is_missing(at_once):
     assert describe_missing(compared).endswith("uncorrected, a, b on two.")
     with pytest.raises(KeyboardInterrupt):
         compare(*pairs[0], {"a": methods["a"]}, n_resamples=20)
+
+
+@pytest.mark.parametrize("options", [{"level": 95}, {"n_resamples": 0}, {"seed": -1}])
+def test_settings_of_the_intervals_are_refused_before_anything_is_fitted(options):
+    opt = ProbabilityTable([[0.6, 0.4], [0.7, 0.3], [0.9, 0.1], [0.8, 0.2]], [1, 1, 0, 0])
+    test = ProbabilityTable([[0.65, 0.35], [0.95, 0.05]], [1, 0])
+    fitted: list[str] = []
+    with refused(ParameterError, parameter=next(iter(options))):
+        compare_tables([(opt, test)], ["uncorrected"], on_method=fitted.append, **options)
+    assert not fitted

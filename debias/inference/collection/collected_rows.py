@@ -7,16 +7,17 @@ import hashlib
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import chain, islice
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from debias.errors import OverlapError, ParameterError, TaskError
 from debias.inference.collection.answer_store import DIGEST_BYTES, digest
-from debias.inference.texts.source_rows import render
+from debias.inference.texts.source_rows import is_missing, refuse_surrogates, render
 from debias.inference.texts.task_labels import StreamedLabels, read_task_labels
 from debias.inference.texts.tasks import Demonstration, Task
+from debias.settings import check_list
 from debias.tables.splitting import plain_text
 
 _AT_ONCE = 1024
@@ -156,29 +157,34 @@ def listed_rows(
     >>> listed_rows(Task("mood", labels=["bad", "good"]), ["fine"], [0], None, [])
     [TextRow(id='0', text='fine', label='bad')]
     """
-    if isinstance(texts, str):
-        raise ParameterError(parameter="texts", allowed="a list of strings", received=texts)
-    values = list(texts)
+    values = check_list("texts", texts, "a list of strings")
     if not values:
         raise ParameterError(parameter="texts", allowed="a list of at least one text", received=values)
-    for name, column in (("labels", labels), ("ids", ids)):
-        if column is not None and len(column) != len(values):
-            raise ParameterError(
-                f"there are {len(column)} {name} for {len(values)} texts",
-                parameter=name,
-                received=len(column),
-                fix=f"pass one per text, or omit {name}",
-            )
-    names = None if labels is None else read_task_labels(task, labels, label_map={})
+    own_labels = None if labels is None else _one_per_text("labels", labels, len(values))
+    own_ids = None if ids is None else _one_per_text("ids", ids, len(values))
+    names = None if own_labels is None else read_task_labels(task, own_labels, label_map={})
     rows = (
         TextRow(
-            str(number) if ids is None else str(ids[number]),
+            str(number) if own_ids is None else _checked_id(number, own_ids[number]),
             _checked_text(number, text),
             None if names is None else names[number],
         )
         for number, text in enumerate(values)
     )
     return list(_checked(rows, demonstrations, check_ids=ids is not None))
+
+
+def _one_per_text(name: str, column: object, n_texts: int) -> list[Any]:
+    """Return labels or ids as a list that is as long as the texts."""
+    values = check_list(name, column, "a list, one per text")
+    if len(values) != n_texts:
+        raise ParameterError(
+            f"there are {len(values)} {name} for {n_texts} texts",
+            parameter=name,
+            received=len(values),
+            fix=f"pass one per text, or omit {name}",
+        )
+    return values
 
 
 def streamed_rows(
@@ -211,8 +217,14 @@ def streamed_rows(
     >>> list(streamed_rows(task, [("a1", "fine", "good"), {"id": "a2", "text": "dull", "label": 0}], []))
     [TextRow(id='a1', text='fine', label='good'), TextRow(id='a2', text='dull', label='bad')]
     """
-    if isinstance(rows, str | Mapping) or not isinstance(rows, Iterable):
-        raise ParameterError(parameter="rows", allowed=f"an iterable, each item {_FORMS}", received=rows)
+    is_frame = hasattr(rows, "columns")  # which yields the names of its columns
+    if is_frame or isinstance(rows, str | bytes | Mapping) or not isinstance(rows, Iterable):
+        raise ParameterError(
+            parameter="rows",
+            allowed=f"an iterable, each item {_FORMS}",
+            received=f"<{type(rows).__name__}>" if is_frame else rows,
+            fix="pass its rows, such as frame.to_dict('records')" if is_frame else None,
+        )
     names = StreamedLabels(task)
     parsed = (_parsed(task, names, number, item) for number, item in enumerate(rows))
     for first in parsed:
@@ -262,7 +274,14 @@ def _parsed(
     if not isinstance(text, str):
         raise ParameterError(parameter="rows", row=number, received=item, allowed=_FORMS)
     name = None if label is None else names.read(number, label, of_file=isinstance(item, Mapping))
-    return number, None if id_ is None else str(id_), _checked_text(number, text), name
+    return number, None if id_ is None else _checked_id(number, id_), _checked_text(number, text), name
+
+
+def _checked_id(row: int, value: object) -> str:
+    """Return an id as text, unless it is missing."""
+    if is_missing(value):
+        raise ParameterError("the id is missing", parameter="ids", row=row, column="id")
+    return str(value)
 
 
 def _checked_text(row: int, text: object) -> str:
@@ -275,6 +294,7 @@ def _checked_text(row: int, text: object) -> str:
         raise TaskError(
             f"the text is {text!r}", received=text, row=row, column="text", fix="omit empty texts"
         )
+    refuse_surrogates(text, row=row, column="text")
     return str(text)
 
 

@@ -23,9 +23,11 @@ from debias.inference.texts.prompted_rows import PromptedRows, prompt_rows
 from debias.inference.texts.sources import load_split
 from debias.inference.texts.tasks import Task, load_task
 from debias.metrics.scores import class_accuracy, cobias_from_accuracies
+from debias.settings import check_list, check_seed
 from debias.tables.table import ProbabilityTable
 
 PER_CLASS = "per-class"
+_NOT_IN_NAMES = r"[^\w.-]+"
 
 
 @dataclass(frozen=True)
@@ -116,7 +118,7 @@ def collect_many(
     limit, data, shots_split, shots_data, unlabelled
         As for :func:`~debias.inference.texts.prompted_rows.load_prompted_rows`.
     **settings
-        As for ``collect``, but ``seed``.
+        As for ``collect``, but ``seed`` and ``shard``.
 
     Returns
     -------
@@ -125,7 +127,7 @@ def collect_many(
     Raises
     ------
     ParameterError
-        Nothing is asked for, something twice, or two tasks have the same name.
+        Nothing is asked for, something twice, or the tables of two tasks would be one file.
     TaskError, ResumeError, ...
         As for ``collect``; tables and answers so far are kept.
 
@@ -174,12 +176,15 @@ def collect_planned(
     planned : sequence of PlannedTable
         Of :func:`plan_tables`.
     **settings
-        As for ``collect``, but ``seed``.
+        As for ``collect``, but ``seed`` and ``shard``.
 
     Returns
     -------
     CollectedGrid
     """
+    for name in ("seed", "shard"):
+        if (value := dict(settings).get(name)) is not None:
+            raise ParameterError(parameter=name, allowed="omitted (one is for one table)", received=value)
     tables = []
     metadata, progress = settings.get("metadata") or {}, settings.get("progress", True)
     for number, one in enumerate(planned, 1):
@@ -253,7 +258,8 @@ def plan_tables(
     folder = _checked_folder(out)
     given = [tasks] if isinstance(tasks, str | Path | Task) else list(tasks)
     loaded = [load_task(task) for task in given]
-    _check_choices({"tasks": [task.name for task in loaded], "shots": shots, "seeds": seeds})
+    names = [re.sub(_NOT_IN_NAMES, "-", task.name) for task in loaded]
+    _check_choices({"tasks": names, "shots": shots, "seeds": seeds})
     planned = []
     for task in loaded:
         rows = load_split(task, split, data=data, require_labels=False if unlabelled else None, labels=labels)
@@ -284,18 +290,21 @@ def _checked_folder(out: str | os.PathLike[str]) -> Path:
 
 def _check_choices(choices: Mapping[str, Sequence[Any]]) -> None:
     """Raise where there is nothing, or something twice."""
-    for name, values in choices.items():
-        if isinstance(values, str) or not len(values):
+    for name, given in choices.items():
+        values = check_list(name, given, "a list of at least one")
+        if not values:
             raise ParameterError(parameter=name, allowed="a list of at least one", received=values)
         repeated = [value for number, value in enumerate(values) if value in values[:number]]
         if repeated:
-            names = ", and give each task file a different name (name = ...)" if name == "tasks" else ""
+            named = ", and give each task file a name (name = ...) that differs in letters or digits"
             raise ParameterError(
                 f"{name} has {repeated[0]!r} twice",
                 parameter=name,
                 received=repeated[0],
-                fix=f"pass each once{names}",
+                fix=f"pass each once{named if name == 'tasks' else ''}",
             )
+    for seed in choices["seeds"]:
+        check_seed(seed, "seeds")
 
 
 def table_name(task: Task, split: str, shots: int | str, seed: int) -> str:
@@ -321,7 +330,7 @@ def table_name(task: Task, split: str, shots: int | str, seed: int) -> str:
     words = [task.name, split, shots if shots == PER_CLASS else f"shot{shots}"]
     if shots != 0:
         words.append(f"seed{seed}")
-    return "_".join(re.sub(r"[^\w.-]+", "-", str(word)) for word in words)
+    return "_".join(re.sub(_NOT_IN_NAMES, "-", str(word)) for word in words)
 
 
 def _summarised(planned: Sequence[PlannedTable], tables: Sequence[ProbabilityTable]) -> CollectedGrid:

@@ -6,7 +6,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from debias.errors import ParameterError, TaskError
+from debias.inference.texts.source_rows import refuse_surrogates
 from debias.inference.texts.tasks import Demonstration, Task, load_task
+from debias.settings import check_list, check_seed
 from debias.tables.splitting import plain_text
 
 
@@ -46,7 +48,7 @@ def draw_demonstrations(
     Raises
     ------
     ParameterError
-        ``shots`` is not allowed or leaves no row, or lengths differ.
+        ``shots`` or ``seed`` is not allowed, no row is left, or lengths differ.
     TaskError
         A label is unknown, or a class has no row to draw.
 
@@ -59,13 +61,15 @@ def draw_demonstrations(
     (['bad', 'good'], 2)
     """
     task = load_task(task)
-    names = [str(i) for i in range(len(texts))] if ids is None else [str(i) for i in ids]
+    texts, labels = check_list("texts", texts), check_list("labels", labels)
+    names = [str(i) for i in (range(len(texts)) if ids is None else check_list("ids", ids))]
     if not len(texts) == len(labels) == len(names):
         raise ParameterError(
             f"texts, labels and ids have {len(texts)}, {len(labels)} and {len(names)} entries; they "
             "must have the same number"
         )
     classes = np.array([task.class_index(label) for label in labels], dtype=np.int64)
+    check_seed(seed)
     rows = _draw(task, classes, shots, np.random.default_rng(seed))
     shown = tuple(Demonstration(texts[i], task.class_names[classes[i]], names[i]) for i in rows)
     used = {plain_text(d.text) for d in shown}
@@ -122,8 +126,9 @@ def check_demonstrations(task: Task, demonstrations: Sequence[tuple[str, ...]]) 
     (Demonstration(text='fine', label='good', id=''),)
     """
     checked = []
-    for row, one in enumerate(demonstrations):
-        if isinstance(one, str) or not 2 <= len(one) <= 3 or not all(isinstance(v, str) for v in one):
+    for row, one in enumerate(check_list("demonstrations", demonstrations, "a list of (text, class name)")):
+        is_row = isinstance(one, tuple | list | np.ndarray) and 2 <= len(one) <= 3
+        if not is_row or not all(isinstance(value, str) for value in one):
             raise ParameterError(
                 f"demonstration {row} must be (text, class name) or a Demonstration, got {one!r}",
                 parameter="demonstrations",
@@ -131,5 +136,6 @@ def check_demonstrations(task: Task, demonstrations: Sequence[tuple[str, ...]]) 
                 row=row,
             )
         task.class_index(one[1])
+        refuse_surrogates(one[0], row=row, column="text")
         checked.append(Demonstration(*one))
     return tuple(checked)

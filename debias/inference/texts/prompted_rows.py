@@ -14,7 +14,7 @@ from debias.errors import ParameterError
 from debias.inference.texts.demonstrations import draw_demonstrations
 from debias.inference.texts.sources import LabelledTexts, load_split
 from debias.inference.texts.tasks import Demonstration, Task, load_task
-from debias.settings import check_positive_integer
+from debias.settings import check_positive_integer, check_seed
 from debias.tables.splitting import plain_text
 
 
@@ -125,6 +125,7 @@ def prompt_rows(
         A number is not valid, or nothing is left.
     """
     check_positive_integer("limit", limit, or_none=True)
+    check_seed(seed)
     shown: tuple[Demonstration, ...] = ()
     if shots != 0:
         if pool.labels is None:

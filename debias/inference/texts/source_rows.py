@@ -6,6 +6,8 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
+
 from debias.errors import TaskError, shortened
 from debias.tables.labels.label_reading import READINGS, did_you_mean
 
@@ -70,6 +72,14 @@ class Source:
             if not isinstance(value, Mapping) or not all(isinstance(v, str) for v in value.values()):
                 raise TaskError(parameter=key, received=value, allowed="a mapping of names to names")
             object.__setattr__(self, key, {str(k): v for k, v in value.items()})
+        new = list(self.rename.values())
+        if repeated := [name for name in new if new.count(name) > 1]:
+            raise TaskError(
+                f"rename gives the name {repeated[0]!r} to several columns",
+                parameter="rename",
+                received=repeated[0],
+                fix="give each name once, and join columns with text_template",
+            )
         object.__setattr__(self, "part", _interval(self.part))
 
 
@@ -125,8 +135,18 @@ def source_from_settings(task: str, split: str, settings: Any, folder: Path) -> 
         ) from error
 
 
-def check_template(where: str, columns: Sequence[str], template: str) -> None:
-    """Raise TaskError unless the template uses exactly the columns, by plain names in braces."""
+def check_template(where: str, columns: Sequence[str], template: str, label_column: str = "") -> None:
+    """Raise TaskError unless the template uses exactly the columns, by plain names in braces.
+
+    The label is none of them: prompts would contain their answers.
+    """
+    if label_column in columns:
+        raise TaskError(
+            f"{where}: the column {label_column!r} has the labels, and prompts would contain it",
+            parameter="label_column",
+            received=label_column,
+            fix="omit it from text_columns, or name another label_column",
+        )
     if not columns:
         raise TaskError(
             f"{where}: text_columns is empty",
@@ -195,14 +215,36 @@ def render(row: Mapping[str, Any], columns: Sequence[str], template: str, list_s
 
 
 def is_missing(value: Any) -> bool:
-    """Tell whether a cell has no value: None or NaN.
+    """Tell whether a cell has no value: None, NaN, or what pandas writes in their place.
 
     Examples
     --------
-    >>> is_missing(None), is_missing(float("nan")), is_missing(""), is_missing([])
-    (True, True, False, False)
+    >>> is_missing(None), is_missing(float("nan")), is_missing(pd.NA), is_missing(""), is_missing([])
+    (True, True, True, False, False)
     """
-    return value is None or (isinstance(value, float) and value != value)
+    return bool(pd.api.types.is_scalar(value) and pd.isna(value))
+
+
+def refuse_surrogates(text: str, **place: Any) -> None:
+    r"""Raise TaskError for a text that is not Unicode, since half a character is missing.
+
+    Parameters
+    ----------
+    text : str
+    **place
+        Where it is: the file, row or column of the error.
+
+    Examples
+    --------
+    >>> refuse_surrogates("half a smile \ud83d", row=3)
+    Traceback (most recent call last):
+    debias.errors.TaskError: row 3: the text contains an unpaired surrogate, which no tokenizer accepts; ...
+    """
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        problem = "the text contains an unpaired surrogate, which no tokenizer accepts"
+        raise TaskError(problem, fix="omit the row, or repair it", **place) from error
 
 
 def _as_text(value: Any, separator: str, column: str) -> str:

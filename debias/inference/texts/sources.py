@@ -14,13 +14,13 @@ import numpy as np
 import pandas as pd
 
 from debias.errors import DebiasWarning, MissingDependencyError, RecordsError, TaskError, param, shortened
-from debias.inference.texts.source_rows import Source, is_missing, render
+from debias.inference.texts.source_rows import Source, is_missing, refuse_surrogates, render
 from debias.inference.texts.staicc import read_staicc
 from debias.inference.texts.task_labels import read_task_labels
 from debias.inference.texts.tasks import Task, load_task
 from debias.rows.json_rows import RawRow
 from debias.rows.row_files import find_files, read_rows
-from debias.settings import check_positive_integer
+from debias.settings import check_positive_integer, check_seed
 from debias.tables.formats.cells.plain_text import on_its_line
 from debias.tables.labels.label_reading import did_you_mean
 from debias.tables.labels.second_labels import warn_of_second_labels
@@ -111,6 +111,7 @@ def load_split(
     if "label" in rows:
         warn_of_second_labels(rows["text"], rows["label"], source.path, rows.index)
     check_positive_integer("limit", limit, or_none=True)
+    check_seed(seed)
     if limit is not None and limit < len(unique):
         chosen = np.random.default_rng(seed).choice(len(unique), size=limit, replace=False)
         unique = unique.iloc[np.sort(chosen)]
@@ -305,11 +306,7 @@ def _text(task: Task, source: Source, row: int, record: dict[Hashable, Any]) -> 
         raise error.at(file=source.path, row=row) from error
     if not text.strip():
         raise TaskError("the text is empty", file=source.path, row=row, fix="omit the row, or add a text")
-    try:
-        text.encode()
-    except UnicodeEncodeError as error:
-        problem = "the text contains an unpaired surrogate, which no tokenizer accepts"
-        raise TaskError(problem, file=source.path, row=row, fix="omit the row, or repair it") from error
+    refuse_surrogates(text, file=source.path, row=row)
     return text
 
 

@@ -4,7 +4,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from debias.errors import TableError, TaskError, shortened
+from debias.inference.texts.source_rows import is_missing
 from debias.inference.texts.tasks import Task
+from debias.settings import check_list
 from debias.tables.labels.label_reading import READINGS, label_text, read_labels
 
 
@@ -50,10 +52,20 @@ def read_task_labels(
     >>> read_task_labels(task, ["HUM"], label_map={"HUM": "Person"})
     ['Person']
     """
+    values = check_list("labels", values, "a list of labels")
     chosen = task.label_map if label_map is None else label_map
-    known = {} if reading == "position" else {label_text(key): name for key, name in chosen.items()}
+    known: dict[str, str] = {}
+    for key, name in chosen.items() if reading != "position" else ():
+        if known.setdefault(label_text(key), name) != name:
+            raise TaskError(
+                f"label_map maps {key!r} to {name!r}, but the same number in another form to "
+                f"{known[label_text(key)]!r}",
+                parameter="label_map",
+                received=key,
+                fix="map each label once",
+            )
     for row, value in enumerate(values):
-        if value is None or value != value or str(value) == "":
+        if is_missing(value) or str(value) == "":
             fix = "omit the row, or label it"
             raise TaskError("the label is missing", row=row, column=task.label_column, fix=fix)
     mapped = [known.get(label_text(value)) for value in values]

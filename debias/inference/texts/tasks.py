@@ -397,4 +397,4 @@ def _check(task: Task) -> None:
     for split, source in task.sources.items():
         if not isinstance(source, Source):
             raise _wrong(task.name, f"sources[{split!r}]", source, "a Source")
-    check_template(where, task.text_columns, task.text_template)
+    check_template(where, task.text_columns, task.text_template, task.label_column)

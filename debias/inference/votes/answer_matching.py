@@ -8,6 +8,7 @@ its own class name, such as "Ab" of "Abbreviation", may go on. A form that two l
 neither.
 """
 
+import re
 import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
@@ -15,6 +16,9 @@ from typing import NamedTuple
 from debias.inference.votes.vote_settings import MATCHINGS
 
 UNMATCHED = "unmatched"
+_NEGATIVE = re.compile(r"[-\N{MINUS SIGN}](?=\d)")
+_FRACTION = re.compile(r"[.,]\d")
+"""What goes on after a digit: decimals, or thousands."""
 
 
 class Match(NamedTuple):
@@ -96,14 +100,16 @@ class AnswerMatcher:
 def normalised(text: str) -> str:
     """Return a text without differences of case, Unicode form, spaces, and marks at its ends.
 
+    The sign of a negative number is no such mark.
+
     Examples
     --------
-    >>> normalised(' **Not  at all**! '), normalised('ﬁne'), normalised('+')
-    ('not at all', 'fine', '+')
+    >>> normalised(' **Not  at all**! '), normalised('ﬁne'), normalised('+'), normalised('(-1)')
+    ('not at all', 'fine', '+', '-1')
     """
     plain = squeezed(text)
     first, last = 0, len(plain)
-    while first < last and _is_mark(plain[first]):
+    while first < last and _is_mark(plain[first]) and not _NEGATIVE.match(plain, first):
         first += 1
     while last > first and _is_mark(plain[last - 1]):
         last -= 1
@@ -133,7 +139,9 @@ def _opens_one_of(form: str, group: Sequence[str]) -> bool:
 
 
 def _goes_on(form: str, line: str) -> bool:
-    """Whether a word goes on where a form ends that a line begins with."""
+    """Whether a word or a number goes on where a form ends that a line begins with."""
+    if form[-1].isdigit() and _FRACTION.match(line, len(form)):
+        return True
     return len(line) > len(form) and _is_one_word(form[-1], line[len(form)])
 
 

@@ -164,7 +164,9 @@ def _bytes(text: str) -> bytes:
 def _checked(answers: Sequence[Sequence[str]], wanted: Sequence[Asked]) -> Sequence[Sequence[str]]:
     """Return what an engine answered, if there is one text for each number."""
     found, expected = [len(texts) for texts in answers], [len(one.numbers) for one in wanted]
-    if found != expected or not all(isinstance(text, str) for texts in answers for text in texts):
+    for other in (text for texts in answers for text in texts if not isinstance(text, str)):
+        raise EngineError(parameter="sampled_answers", received=other, allowed="lists of texts")
+    if found != expected:
         raise EngineError(
             parameter="sampled_answers",
             received=found[:10],

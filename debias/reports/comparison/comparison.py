@@ -16,6 +16,7 @@ from debias.console.notebooks.card import card
 from debias.console.number_formats import counted, percent
 from debias.errors import InterruptedWarning, ParameterError
 from debias.estimators.column_classifier import ColumnClassifier
+from debias.metrics.resampling import check_resampling
 from debias.reports.comparison.compared_methods import OURS, Method, MethodSettings, choose_methods
 from debias.reports.comparison.comparison_figures import PairedFigures
 from debias.reports.comparison.comparison_plot import comparison_plot
@@ -281,7 +282,8 @@ def compare_tables(
     TableError
         A table has no labels or rows that do not sum to 1, or the classes of a pair differ.
     ParameterError
-        A method is unknown or not among those chosen, there is no pair, or names are not one each.
+        A method is unknown or not among those chosen, there is no pair, names are not one each, or the
+        level, `n_resamples` or `seed` is not allowed.
     KeyboardInterrupt
         Ctrl-C came before a method was measured.
 
@@ -298,6 +300,7 @@ def compare_tables(
     >>> compared.mean["accuracy"].tolist()
     [0.5, 0.75]
     """
+    check_resampling(level, n_resamples, seed)
     settings = MethodSettings() if settings is None else settings
     called = [f"table {number}" for number in range(1, len(pairs) + 1)] if names is None else list(names)
     if not pairs or len(called) != len(pairs) or len(set(called)) != len(called):

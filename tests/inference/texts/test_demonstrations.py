@@ -65,3 +65,9 @@ def test_demonstrations_of_ones_own():
             check_demonstrations(MOOD, [wrong])
     with refused(TaskError, mentions="'great'"):
         check_demonstrations(MOOD, [("x", "great")])
+
+
+@pytest.mark.parametrize("seed", [-1, 0.5, "0", None, True])
+def test_a_seed_is_an_integer_of_at_least_0(seed):
+    with refused(ParameterError, parameter="seed", received=seed):
+        draw_demonstrations(MOOD, TEXTS, CLASSES, 1, seed=seed)

@@ -333,3 +333,8 @@ def test_an_error_in_one_of_several_files_names_it(tmp_path, given):
             TaskError, file=str(tmp_path / "b.csv"), row=1 if column is None else 0, line=lines, column=column
         ):
             load_split(MOOD, "opt", data=tmp_path / given)
+
+
+def test_a_name_is_given_to_one_column_only():
+    with refused(TaskError, parameter="rename", received="text", fix=str):
+        Source("file", "rows.csv", rename={"title": "text", "body": "text"})

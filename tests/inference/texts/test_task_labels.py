@@ -112,3 +112,9 @@ def test_a_stream_of_numbers_that_never_are_0_is_refused_at_its_end(labels):
     named = [("1", "2", "3"), ("0", "1", "2")]
     for names in named:
         list(streamed_rows(Task("stars", labels=list(names)), [("a", "1"), ("b", "2")], []))
+
+
+def test_a_label_map_that_reads_one_label_in_two_ways_is_refused():
+    with refused(TaskError, parameter="label_map", received="1.0", fix=str):
+        read_task_labels(MOOD, ["1"], label_map={"1": "good", "1.0": "bad"})
+    assert read_task_labels(MOOD, ["1"], label_map={"1": "good", "1.0": "good"}) == ["good"]

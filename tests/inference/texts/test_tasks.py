@@ -111,6 +111,7 @@ def test_a_task_of_ones_own_in_toml(tmp_path):
         ({"labels": ["a", "b"], "self": 1}, {"parameter": "self"}),
         ({"labels": ["a", "b"], "text_columns": []}, {"parameter": "text_columns"}),
         ({"labels": ["a", "b"], "text_columns": ["x", "y"]}, {"parameter": "text_template"}),
+        ({"labels": ["a", "b"], "label_column": "text"}, {"parameter": "label_column", "received": "text"}),
         (
             {"labels": ["a", "b"], "text_columns": ["x"], "text_template": "{x} {y}"},
             {"parameter": "text_template", "mentions": ("['x', 'y']", "['x']")},

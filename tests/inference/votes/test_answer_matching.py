@@ -60,6 +60,32 @@ def test_labels_of_marks_alone_are_told_apart():
     assert [matcher.match(text).place for text in (" +", "-\n", "+ really", "++")] == [0, 1, 0, 0]
 
 
+NUMBERS = [
+    ("-1", None),
+    ("−1", None),
+    ("(-1)", None),
+    ("0.5", None),
+    ("1.5", None),
+    ("1,000", None),
+    ("1.", 1),
+    ("1, I think", 1),
+    ("- 1", 1),
+    ("(1)", 1),
+    ("0: none", 0),
+]
+
+
+@pytest.mark.parametrize(("answer", "place"), NUMBERS)
+def test_another_number_is_no_vote_for_the_one_that_it_begins_with_or_contains(answer, place):
+    assert AnswerMatcher([["0"], ["1"]]).match(answer).place == place
+
+
+def test_numbers_of_both_signs_are_told_apart():
+    matcher = AnswerMatcher([["-1"], ["0"], ["1"]])
+    answers = ("-1", "-1.", "**-1**", "1", "1.", "0", "-1: bad", "1: good", "-1.5")
+    assert [matcher.match(text).place for text in answers] == [0, 0, 0, 2, 2, 1, 0, 2, None]
+
+
 @given(st.text(max_size=40))
 def test_every_text_has_an_answer_and_normalising_twice_changes_nothing(text):
     match = AnswerMatcher(FORMS).match(text)

@@ -9,6 +9,7 @@ import hashlib
 import json
 import sqlite3
 import threading
+import time
 import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, suppress
@@ -21,7 +22,7 @@ DIGEST_BYTES = 16
 
 _VERSION = 1
 _KEYS_AT_ONCE = 500
-_BUSY_SECONDS = 30
+_BUSY_SECONDS, _PAUSE = 30, 0.01
 _SCHEMA = (
     "CREATE TABLE IF NOT EXISTS about (name TEXT PRIMARY KEY, content TEXT) WITHOUT ROWID",
     "CREATE TABLE IF NOT EXISTS facts (id INTEGER PRIMARY KEY, content TEXT UNIQUE)",
@@ -128,17 +129,33 @@ class AnswerStore:
     def _writing(self) -> Iterator[None]:
         """Open a transaction; the first one makes the tables. What is only read is not touched."""
         with self._turn, storage_errors(self.path):
-            if not self._writes:
-                # A file system without shared memory keeps SQLite's rollback journal, which is as safe.
-                self._database.execute("PRAGMA journal_mode = WAL")
-                self._writes = True
             with self._database:
-                self._database.execute("BEGIN IMMEDIATE")
+                self._begin()
                 if not self._has_tables:
                     for statement in _SCHEMA:
                         self._database.execute(statement)
                 yield
             self._has_tables = True
+
+    def _begin(self) -> None:
+        """Begin a transaction, once other processes allow it.
+
+        SQLite waits by itself, but not while another process opens or closes the same file: the mode of the
+        journal then changes, and it says at once that the file is locked.
+        """
+        until = time.monotonic() + _BUSY_SECONDS
+        while True:
+            try:
+                if not self._writes:
+                    # A file system without shared memory keeps SQLite's rollback journal, which is as safe.
+                    self._database.execute("PRAGMA journal_mode = WAL")
+                    self._writes = True
+                self._database.execute("BEGIN IMMEDIATE")
+                return
+            except sqlite3.OperationalError as error:
+                if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() > until:
+                    raise
+            time.sleep(_PAUSE)
 
     def about(self) -> dict[str, object]:
         """Return what the store says about itself, by name."""

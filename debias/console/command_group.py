@@ -11,7 +11,6 @@ import sys
 import warnings
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
-from functools import partial
 from typing import Annotated, Any, NamedTuple
 
 import typer
@@ -67,34 +66,50 @@ def keeping(sentence: str) -> Iterator[None]:
 
 
 class Command(NamedTuple):
-    """A command that is imported when it is used: the list of all commands needs its summary only.
+    """A command; the list of all commands needs its name and its summary only.
 
     Attributes
     ----------
-    place : str
-        Module and function.
+    name : str
+        What the user types.
     summary : str
-        The first line of its docstring.
+        What the list of commands says.
+    load : callable
+        Returns the function, which may be imported only then.
 
     Examples
     --------
-    >>> Command("debias.cli.bench_engine:bench_engine", "Benchmark an engine.").name
+    >>> Command.imported_later("debias.cli.model_commands.bench_engine:bench_engine", "Benchmark it.").name
     'bench-engine'
     """
 
-    place: str
+    name: str
     summary: str
+    load: Callable[[], Callable[..., None]]
 
-    @property
-    def name(self) -> str:
-        """What the user types."""
-        return self.place.rpartition(":")[2].replace("_", "-")
+    @classmethod
+    def of(cls, function: Callable[..., None]) -> "Command":
+        """Return the command that a function is.
 
-    def load(self) -> Callable[..., None]:
-        """Import the function."""
-        module, _, function = self.place.partition(":")
-        found: Callable[..., None] = getattr(importlib.import_module(module), function)
-        return found
+        Parameters
+        ----------
+        function : callable
+        """
+        return cls(function.__name__.replace("_", "-"), function.__doc__ or "", lambda: function)
+
+    @classmethod
+    def imported_later(cls, place: str, summary: str) -> "Command":
+        """Return the command that a function is, without its module.
+
+        Parameters
+        ----------
+        place : str
+            Module and function.
+        summary : str
+            The first line of its docstring.
+        """
+        module, _, name = place.partition(":")
+        return cls(name.replace("_", "-"), summary, lambda: getattr(importlib.import_module(module), name))
 
 
 class OneLineErrors(TyperGroup):
@@ -106,14 +121,13 @@ class OneLineErrors(TyperGroup):
         Name of the program.
     kept : str
         What is kept after Ctrl-C, where neither the command nor the run itself says so.
-    loaders : dict of str to callable
-        What returns the function of each command. It is imported, and its options are made, when it is
-        called: the list of all commands needs none.
+    commands_by_name : dict of str to Command
+        A command is imported, and its options are made, when it is called.
     """
 
     program: str
     kept: str
-    loaders: dict[str, Callable[[], Callable[..., None]]]
+    commands_by_name: dict[str, Command]
 
     def make_context(self, *words: Any, **more: Any) -> Any:
         """Parse a command line; Ctrl-C ends it in a line, too, where typer would say nothing.
@@ -157,7 +171,7 @@ class OneLineErrors(TyperGroup):
         try:
             name, command, rest = super().resolve_command(ctx, args)
         except _UsageError as error:
-            if near := [name for name in self.loaders if _is_close(args[0], name)]:
+            if near := [name for name in self.commands_by_name if _is_close(args[0], name)]:
                 message = str(error.message).rstrip(".")
                 error.message = f"{message}. Did you mean {' or '.join(map(repr, near))}?"
             raise
@@ -166,7 +180,7 @@ class OneLineErrors(TyperGroup):
     def _whole(self, name: str) -> Any:
         """Return a command with its options."""
         app = _typer(add_completion=False)
-        function = self.loaders[name]()
+        function = self.commands_by_name[name].load()
         app.command(cls=command_class(function))(takes_settings(function))
         command: Any = typer.main.get_command(app)
         for part in [command, *command.params]:
@@ -176,7 +190,7 @@ class OneLineErrors(TyperGroup):
     def _options(self, ctx: Any) -> dict[str, str]:
         """Return the options of the command that runs, by the parameters that they set."""
         name = ctx.invoked_subcommand or ""
-        command = self._whole(name) if name in self.loaders else None
+        command = self._whole(name) if name in self.commands_by_name else None
         return {one.name: one.opts[0] for one in command.params} if command else {}
 
     def _show_warning(self, ctx: Any) -> Callable[..., None]:
@@ -302,16 +316,10 @@ def make_program(
     -------
     typer.Typer
     """
-    loaders: dict[str, Callable[[], Callable[..., None]]] = {}
-    summaries: dict[str, str | None] = {}
-    for one in commands:
-        if isinstance(one, Command):
-            loaders[one.name], summaries[one.name] = one.load, one.summary
-        else:
-            name = one.__name__.replace("_", "-")
-            loaders[name], summaries[name] = partial(_same, one), one.__doc__
+    made = [one if isinstance(one, Command) else Command.of(one) for one in commands]
+    facts = {"program": program, "kept": kept, "commands_by_name": {one.name: one for one in made}}
     app = _typer(
-        cls=type("Commands", (OneLineErrors,), {"program": program, "kept": kept, "loaders": loaders}),
+        cls=type("Commands", (OneLineErrors,), facts),
         help=summary,
         epilog=f"Start with: {start}",
         no_args_is_help=True,
@@ -338,14 +346,9 @@ def make_program(
         ] = False,
     ) -> None: ...
 
-    for name, text in summaries.items():
-        app.command(name, help=_literal(text))(lambda: None)
+    for one in made:
+        app.command(one.name, help=_literal(one.summary))(lambda: None)
     return app
-
-
-def _same(function: Callable[..., None]) -> Callable[..., None]:
-    """Return a function that is at hand."""
-    return function
 
 
 def _typer(**settings: Any) -> typer.Typer:

@@ -68,16 +68,15 @@ class AuditOptions(TemplateOptions):
         ------
         ParameterError
         """
-        unused: list[tuple[str, float, str]] = []
         if held_out is not None and settings.n_held_out != AuditSettings.n_held_out:
             allowed = f"omitted if {param('held_out')} is given, whose records are all used"
-            unused.append(("n_held_out", settings.n_held_out, allowed))
+            raise ParameterError(parameter="n_held_out", received=settings.n_held_out, allowed=allowed)
         if not self.plant and self.ratio != AuditOptions.ratio:
-            unused.append(("ratio", self.ratio, f"omitted, or given with {param('plant', True)}"))
+            allowed = f"omitted, or given with {param('plant', True)}"
+            raise ParameterError(parameter="ratio", received=self.ratio, allowed=allowed)
         if self.task is None and self.n_task_rows != AuditOptions.n_task_rows:
-            unused.append(("n_task_rows", self.n_task_rows, "omitted if there is no task"))
-        for name, received, allowed in unused:
-            raise ParameterError(parameter=name, received=received, allowed=allowed)
+            allowed = "omitted if there is no task"
+            raise ParameterError(parameter="n_task_rows", received=self.n_task_rows, allowed=allowed)
 
     def task_rows(self, seed: int) -> "TaskRows | None":
         """Return the rows of the task that each run classifies.

@@ -202,6 +202,15 @@ class Records(Sequence[Record]):
         """Number of refused rows by reason."""
         return dict(Counter(self._refused["reason"].to_pylist()).most_common())
 
+    def ambiguity(self) -> str:
+        """Say why row numbers of another tool may mean other rows; nothing where no row was refused."""
+        if not (n_refused := sum(self.refused_counts.values())):
+            return ""
+        return (
+            f"its row numbers may count the {len(self):,} usable records, or all"
+            f" {len(self) + n_refused:,} rows of the files"
+        )
+
     @property
     def unread_counts(self) -> dict[str, int]:
         """Number of records by each field that has a value and is not read."""

@@ -278,10 +278,9 @@ def _by_row(values: Sequence[object], pool: Records) -> list[int] | None:
 
 def _check_counted(pool: Records) -> None:
     """Refuse row numbers of a pool without some rows of its files: they may count those rows or not."""
-    if n_refused := sum(pool.refused_counts.values()):
+    if problem := pool.ambiguity():
         raise RecordsError(
-            f"its row numbers may count the {len(pool):,} usable records of the pool, or all"
-            f" {len(pool) + n_refused:,} rows of its files",
+            problem,
             received="rows",
             fix=f"pass {param('picks_as', 'rows')} if they count usable records, as those of iterit do; else"
             " pick by ids, or remove the other rows from the pool",

@@ -162,13 +162,12 @@ def read_values(path: Path, records: "Records") -> NDArray[np.float64]:
 
 def _row_numbers(column: "pd.Series[Any]", path: Path, records: "Records") -> "pd.Series[Any]":
     """Return the rows that a table names; refuse them where some rows of the files are no records."""
-    if n_refused := sum(records.refused_counts.values()):
+    if problem := records.ambiguity():
         raise TableError(
-            f"its row numbers may count the {len(records):,} usable records, or all"
-            f" {len(records) + n_refused:,} rows of the files",
+            problem,
             file=path,
             column="row",
-            received=n_refused,
+            received="rows",
             fix="name the records by digest, as iterit score does, or remove the other rows from the files",
         )
     numbers = pd.to_numeric(column, errors="coerce")

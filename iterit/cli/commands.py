@@ -5,42 +5,38 @@ No command is imported here: the list of commands shows a line of each.
 
 from debias.console.command_group import Command, make_program
 
-COMMANDS = tuple(
-    Command.imported_later(place, summary)
-    for place, summary in (
-        ("iterit.cli.score:score", "Score how hard each record is for a model (IFD)."),
-        (
-            "iterit.cli.merge:merge",
-            "Merge the shards that iterit score --shard wrote into one file of scores.",
-        ),
-        (
-            "iterit.cli.select:select",
-            "Select the records that are hard for a model and add to what is already picked.",
-        ),
-        ("iterit.cli.train:train", "Train on what teaches the model most now, round by round."),
-        (
-            "iterit.cli.prune:prune",
-            "Prune neurons and heads of a model, so that an adapter can be trained in less memory.",
-        ),
-        (
-            "iterit.cli.recover:recover",
-            "Convert an adapter of a pruned model to an ordinary adapter of the whole model, for peft, vLLM etc.",
-        ),
-        (
-            "iterit.cli.report:report",
-            "Report on a run: picks and their overlap, score changes, lengths, sources, loss, time and cost.",
-        ),
-        (
-            "iterit.cli.audit:audit",
-            "Audit picks: train on them and on random records of the same lengths, and compare.",
-        ),
-        (
-            "iterit.cli.plant:plant",
-            "Plant records of known worth in a copy of a pool: wrong answers, near copies, other languages.",
-        ),
-    )
+_COMMANDS = (
+    ("iterit.cli.score:score", "Score how hard each record is for a model (IFD)."),
+    ("iterit.cli.merge:merge", "Merge the shards that iterit score --shard wrote into one file of scores."),
+    (
+        "iterit.cli.select:select",
+        "Select the records that are hard for a model and add to what is already picked.",
+    ),
+    ("iterit.cli.train:train", "Train on what teaches the model most now, round by round."),
+    (
+        "iterit.cli.prune:prune",
+        "Prune neurons and heads of a model, so that an adapter can be trained in less memory.",
+    ),
+    (
+        "iterit.cli.recover:recover",
+        "Convert an adapter of a pruned model to an ordinary adapter of the whole model, for peft, vLLM etc.",
+    ),
+    (
+        "iterit.cli.report:report",
+        "Report on a run: picks and their overlap, score changes, lengths, sources, loss, time and cost.",
+    ),
+    (
+        "iterit.cli.audit:audit",
+        "Audit picks: train on them and on random records of the same lengths, and compare.",
+    ),
+    (
+        "iterit.cli.plant:plant",
+        "Plant records of known worth in a copy of a pool: wrong answers, near copies, other languages.",
+    ),
 )
-"""In the order of the help text; each is imported when it is used."""
+"""Module and function, and the first line of its docstring, in the order of the help text."""
+
+COMMANDS = tuple(Command.imported_later(place, summary) for place, summary in _COMMANDS)
 
 app = make_program(
     "iterit",

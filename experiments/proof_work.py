@@ -50,7 +50,8 @@ def main() -> None:
     table.to_csv(RESULTS / "proof_work.csv", index=False)
     text = f"""# The work of a proof with many classes and few rows
 
-Settings: `experiments/proof_work.toml`; default fits of random tables, one thread. {machine("numpy", "numba")}.
+Settings: `experiments/proof_work.toml`; default fits of random tables, one thread.
+{machine("numpy", "numba")}.
 
 {markdown(table)}
 """

@@ -147,7 +147,10 @@ def accuracy_of(counts: Numbers) -> FloatArray:
 
 
 def cobias_of_accuracies(accuracies: FloatArray) -> FloatArray:
-    """Return COBias by the sorted formula, ``2 / (N (N-1)) * sum_k (2k - N - 1) A_(k)``.
+    """Return COBias from sorted accuracies, ``2 / (N (N-1)) * sum_k k (N - k) (A_(k+1) - A_(k))``.
+
+    The gap of two neighbours is part of the gaps of all ``k (N - k)`` pairs around it. No term is negative,
+    so equal accuracies give 0 exactly.
 
     Parameters
     ----------
@@ -167,8 +170,9 @@ def cobias_of_accuracies(accuracies: FloatArray) -> FloatArray:
     n_classes = accuracies.shape[-1]
     if n_classes < 2:
         return np.zeros(accuracies.shape[:-1])
-    weights = 2.0 * np.arange(1, n_classes + 1) - n_classes - 1
-    return np.asarray(np.sort(accuracies, axis=-1) @ weights * 2 / (n_classes * (n_classes - 1)))
+    below = np.arange(1.0, n_classes)
+    gaps = np.diff(np.sort(accuracies, axis=-1), axis=-1)
+    return np.asarray(gaps @ (below * (n_classes - below)) * 2 / (n_classes * (n_classes - 1)))
 
 
 def macro_f1_of(counts: Numbers) -> FloatArray:

@@ -6,7 +6,7 @@ import warnings
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from scipy import stats
 from sklearn.dummy import DummyClassifier
@@ -319,7 +319,13 @@ def test_pairs_are_counted_once():
     assert cobias_from_accuracies(accuracies) == pytest.approx(np.mean(gaps))
 
 
+@given(st.integers(2, 60), st.floats(0, 1))
+def test_equal_accuracies_have_a_cobias_of_exactly_0(n_classes, accuracy):
+    assert cobias_from_accuracies([accuracy] * n_classes) == 0.0
+
+
 @given(st.integers(0, 10**6))
+@example(7646)  # equal classes, whose COBias was -2e-17
 @settings(max_examples=25, deadline=None)
 def test_every_interval_contains_its_estimate(seed):
     rng = np.random.default_rng(seed)

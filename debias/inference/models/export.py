@@ -1,7 +1,7 @@
 """Writes any model that transformers loads as an ordinary folder, for engines that read no GGUF.
 
-A model that was read from a GGUF file cannot be saved as it is: its numbers are copied into a fresh
-model of the same configuration.
+A model that was read from a GGUF file cannot be saved as it is: a fresh model of the same configuration
+takes its weights over.
 """
 
 import tempfile
@@ -50,6 +50,7 @@ def export_model(
     --------
     >>> folder = export_model("demo", "demo-model")  # doctest: +SKIP
     """
+    import torch
     import transformers
 
     loaded, reader = load_model(model, tokenizer, dtype=dtype, device="cpu")
@@ -57,8 +58,10 @@ def export_model(
     settings.pop("quantization_config", None)
     config = type(loaded.config).from_dict(settings)
     with quiet(), writing_model(folder):
-        plain = transformers.AutoModelForCausalLM.from_config(config, dtype=loaded.dtype)
-        plain.load_state_dict(loaded.state_dict())
+        with torch.device("meta"):  # no memory, and no random numbers for weights that are replaced
+            plain = transformers.AutoModelForCausalLM.from_config(config, dtype=loaded.dtype)
+        plain.load_state_dict(loaded.state_dict(), assign=True)
+        plain.tie_weights()
         plain.save_pretrained(folder)
         reader.save_pretrained(folder)
     return Path(folder)

@@ -7,10 +7,18 @@ import pytest
 
 from debias.inference.models import model_files
 from debias.inference.models.export import export_model, exported_model
+from debias.inference.models.loading import load_model
 from debias.inference.models.model_files import files_digest, model_folder
 from debias.inference.tokenization import Tokenization
 from debias.inference.transformers.transformers_engine import TransformersEngine
-from tests.support.tiny_models import LABELS, PROMPTS, byte_tokenizer, merging_tokenizer, tiny_model
+from tests.support.tiny_models import (
+    ARCHITECTURES,
+    LABELS,
+    PROMPTS,
+    byte_tokenizer,
+    merging_tokenizer,
+    tiny_model,
+)
 
 
 @pytest.fixture
@@ -29,6 +37,19 @@ def test_a_copy_answers_alike_and_is_gone_afterwards(folder):
     assert not copied.exists()
     half = export_model(folder, folder.parent / "half", dtype="bfloat16")
     assert json.loads((half / "config.json").read_text())["dtype"] == "bfloat16"
+
+
+@pytest.mark.parametrize("tied", [True, False])
+@pytest.mark.parametrize("name", sorted(ARCHITECTURES))
+def test_a_copy_has_the_weights_of_every_architecture(tmp_path, name, tied):
+    model = tiny_model(name, tie_word_embeddings=tied)
+    model.save_pretrained(tmp_path / "model")
+    byte_tokenizer().save_pretrained(tmp_path / "model")
+    copied, _ = load_model(export_model(tmp_path / "model", tmp_path / "copy"), dtype="float32")
+    expected, received = model.state_dict(), copied.state_dict()
+    assert received.keys() == expected.keys()
+    for key, value in expected.items():
+        np.testing.assert_array_equal(received[key], value, err_msg=key)
 
 
 @pytest.mark.slow

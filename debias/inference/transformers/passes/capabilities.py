@@ -6,6 +6,7 @@ embeddings that change with the length, scaled logits) is read from the configur
 
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -13,7 +14,7 @@ import torch
 
 from debias.inference.labels import chain_tree, label_tree
 from debias.inference.models.causality import check_causal
-from debias.inference.transformers.passes.forward import Forward
+from debias.inference.transformers.passes.forward import FloatArray, Forward
 from debias.inference.transformers.passes.model_pass import Capabilities, decoder_of
 from debias.inference.transformers.passes.packing import Row
 
@@ -61,16 +62,16 @@ def find_capabilities(model: "PreTrainedModel") -> tuple[Capabilities, dict[str,
         reasons["projects"] = odd_head
     if not plain.batches:
         reasons |= dict.fromkeys(("shares", "branches"), "rotary embeddings depend on the length")
-    chains, trees = _trial_rows(_vocabulary(model, config))
+    chains, trees = (_Trial(model, plain, rows) for rows in _trial_rows(_vocabulary(model, config)))
     capabilities = plain
     steps = (("projects", chains), ("shares", chains), ("branches", trees))
-    for name, rows in (*steps, ("packs", trees), ("layers", trees)):
+    for name, trial in (*steps, ("packs", trees), ("layers", trees)):
         missing = [other for other, _ in steps if other in reasons]
         if name not in dict(steps) and missing:
             reasons[name] = f"it needs the others: {', '.join(missing)}"
         if name not in reasons:
             more = replace(capabilities, **{name: True})
-            reason = _fault(model, rows, plain, more)
+            reason = trial.fault(more)
             if reason:
                 reasons[name] = reason
             else:
@@ -78,16 +79,26 @@ def find_capabilities(model: "PreTrainedModel") -> tuple[Capabilities, dict[str,
     return capabilities, reasons
 
 
-def _fault(model: "PreTrainedModel", rows: Sequence[Row], plain: Capabilities, trial: Capabilities) -> str:
-    """Say what is wrong with the answers under ``trial``, or an empty string."""
-    try:
-        expected = Forward(model, 1, plain).score(rows)
-        received = Forward(model, 10_000, trial).score(rows)
-    except _ERRORS as error:
-        return f"{type(error).__name__}: {error}"
-    gap = max(float(np.abs(a - b).max()) for a, b in zip(expected, received, strict=True))
-    right = gap <= _TOLERANCE.get(model.dtype, _LOW_PRECISION_TOLERANCE)
-    return "" if right else f"log-probabilities differ by {gap:.2g} from the plain pass"
+class _Trial:
+    """Made-up rows on which shortcuts are tried, and the plain pass's answers, which are computed once."""
+
+    def __init__(self, model: "PreTrainedModel", plain: Capabilities, rows: Sequence[Row]) -> None:
+        self.model, self.plain, self.rows = model, plain, rows
+
+    @cached_property
+    def expected(self) -> list[FloatArray]:
+        """Answers of the plain pass."""
+        return Forward(self.model, 1, self.plain).score(self.rows)
+
+    def fault(self, capabilities: Capabilities) -> str:
+        """Say what is wrong with the answers under ``capabilities``, or an empty string."""
+        try:
+            received = Forward(self.model, 10_000, capabilities).score(self.rows)
+            gap = max(float(np.abs(a - b).max()) for a, b in zip(self.expected, received, strict=True))
+        except _ERRORS as error:
+            return f"{type(error).__name__}: {error}"
+        right = gap <= _TOLERANCE.get(self.model.dtype, _LOW_PRECISION_TOLERANCE)
+        return "" if right else f"log-probabilities differ by {gap:.2g} from the plain pass"
 
 
 def _trial_rows(vocabulary: int) -> tuple[list[Row], list[Row]]:

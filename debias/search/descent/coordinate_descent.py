@@ -139,14 +139,13 @@ def _polish(sweeper: Sweeper, best: Candidate, rng: np.random.Generator, stop: t
     if len(triples) * problem.n_corrections**3 > MOST_TRIPLES:
         return best
     improved = bool(triples)
-    every = np.arange(problem.n_corrections)
     while improved and not stop.is_set():
         improved = False
         for i, j, k in triples:
             for r in range(problem.n_corrections):
                 choice = np.array(best.choice)
                 choice[i] = r
-                moved = best_move(problem, choice, (j, k), sweeper.values(choice, j, k), every)
+                moved = best_move(problem, choice, (j, k), sweeper.values(choice, j, k))
                 if moved.beats(best):
                     best, improved = moved, True
         if improved:
@@ -243,7 +242,6 @@ def descend_from(
         No change of one class, or of two, improves it.
     """
     problem = sweeper.problem
-    group = np.arange(problem.n_corrections) if group is None else group
     free = [k for k in range(problem.n_classes) if k not in kept]
     pairs = list(combinations(free, 2)) if pair_moves else []
     best = problem.candidate(choice)
@@ -264,7 +262,7 @@ def descend_from(
 
 
 def _move_single_classes(
-    sweeper: Sweeper, best: Candidate, order: IndexArray, group: IndexArray
+    sweeper: Sweeper, best: Candidate, order: IndexArray, group: IndexArray | None
 ) -> Candidate:
     """Move one class at a time, in turns, until none moves."""
     n_unmoved = position = 0
@@ -305,12 +303,14 @@ def best_move(
     Candidate
         The lowest z; among equals the simplest.
     """
-    group = np.arange(problem.n_corrections) if group is None else group
-    within = values[np.ix_(*[group] * values.ndim)]
-    equal = group[np.argwhere(within <= within.min() + TOLERANCE)]
-    n_changed = (equal != problem.identity).sum(axis=1)
-    change = problem.change[np.array(classes), equal].sum(axis=1)
-    moves = equal[np.lexsort((change, n_changed))[0]]
+    within = values if group is None else values[np.ix_(*[group] * values.ndim)]
+    equal = np.argwhere(within <= within.min() + TOLERANCE)
+    equal = equal if group is None else group[equal]
+    moves = equal[0]
+    if len(equal) > 1:
+        n_changed = (equal != problem.identity).sum(axis=1)
+        change = problem.change[np.array(classes), equal].sum(axis=1)
+        moves = equal[np.lexsort((change, n_changed))[0]]
     moved = choice.copy()
     moved[list(classes)] = moves
     return problem.candidate(moved, float(values[tuple(moves)]))

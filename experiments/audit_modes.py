@@ -8,9 +8,9 @@ Two pools: instructions (Alpaca and Dolly), and instructions with rows of TREC, 
 the query of the targeted modes is 40 labelled questions of TREC. Without the folder the project's own
 instructions stand in for Alpaca and Dolly. Every mode picks within strata of answer tokens, so that all
 share the random draws. On the second pool each trained model also classifies rows of TREC, before and
-after a correction that is fitted on its own
-probabilities of 60 labelled rows. Writes experiments/results/audit_modes.md, .csv and
-audit_modes_tasks.csv.
+after a correction that is fitted on its own probabilities of 60 labelled rows. Writes
+experiments/results/audit_modes.md, audit_modes_instructions.csv, audit_modes_tasks.csv, audit_modes_task.csv
+and audit_modes_datamodel.csv.
 """
 
 import argparse

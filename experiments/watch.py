@@ -1,6 +1,6 @@
 """Measures how often `watch` raises a false alarm, and how many rows it needs to notice a shift.
 
-Run it from the repository root (about half an hour on one core):
+Run it from the repository root (a few minutes on two cores):
 
     python experiments/watch.py ../shared/data/probabilities
 

@@ -1,6 +1,6 @@
 """Compares forward-only training with a correction, and with gradients, at equal cost, by class.
 
-Run it from the repository root (about half an hour of one core; each part is a process of its own, kept
+Run it from the repository root (about two hours of one core; each part is a process of its own, kept
 as it comes, and not run again):
 
     python experiments/zeroth_order.py ../shared/data

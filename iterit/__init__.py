@@ -1,4 +1,4 @@
-"""Picks the instructions that teach a model most now, trains on them, and scores again.
+"""Picks the instructions that are hard for a model now, trains on them, and scores again.
 
 Public names are imported when they are first used, so that ``import iterit`` is quick and loads
 no model library.

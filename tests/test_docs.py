@@ -207,7 +207,13 @@ def test_the_python_of_the_page_on_rounds_works_in_order(tmp_path, monkeypatch, 
 def test_the_python_of_the_page_on_training_without_gradients_works(tmp_path, monkeypatch, capsys):
     write_small_model(tmp_path)
     monkeypatch.chdir(tmp_path)
-    code = "\n".join(blocks("python", ROOT / "docs" / "train-without-gradients.md"))
+    from debias.inference.zeroth_order.directions import quantiles
+
+    page = ROOT / "docs" / "train-without-gradients.md"
+    code = "\n".join(blocks("python", page))
+    said = re.search(r"(\S+) quantiles of .*?the largest\s+is\s+([\d.]+)\)", page.read_text("utf-8"), re.S)
+    assert said is not None
+    assert said.groups() == (f"{len(quantiles()):,}", f"{quantiles().max():.2f}")
     exec(compile(code, "train-without-gradients.md", "exec"), {"__name__": "__main__"})
     assert capsys.readouterr().out.strip().splitlines()[-1] == "3 steps replayed"
 
@@ -222,6 +228,11 @@ def test_the_page_on_tasks_lists_every_key_and_its_example_is_a_task(tmp_path):
     page = ROOT / "docs" / "tasks.md"
     listed = re.findall(r"^\| `(\w+)` \|", page.read_text(encoding="utf-8"), re.M)
     keys = [field.name for field in fields(Task)]
+    quoted = re.findall(r"^\| `(\w+)` \| `(\[?\".*?)` \|", page.read_text(encoding="utf-8"), re.M)
+    assert len(quoted) == 7
+    for key, default in quoted:
+        value = getattr(Task("any", ["a", "b"]), key)
+        assert json.loads(default) == (list(value) if isinstance(value, tuple) else value), key
     in_sources = {field.name for field in fields(Source)} - {"kind", "path"}
     assert set(listed[: len(keys)]) == set(keys)
     assert set(listed[len(keys) :]) | {"config", "split"} == in_sources | {"file", "huggingface", "staicc"}
@@ -307,15 +318,19 @@ def test_the_page_on_methods_lists_every_method_and_its_commands_and_python_work
     tmp_path, monkeypatch, capsys
 ):
     from debias.estimators.tuning.debiaser import CANDIDATES
-    from debias.estimators.tuning.methods import METHODS, NOT_MONOTONE
+    from debias.estimators.tuning.methods import METHODS, NOT_MONOTONE, make_method
     from tests.support.small_tables import skewed_table
 
     page = ROOT / "docs" / "methods.md"
-    listed = dict(re.findall(r"^\| `([\w-]+)` \|.*\| ([^|]+) \|$", page.read_text(encoding="utf-8"), re.M))
-    assert list(listed) == list(METHODS)
-    for name, candidate in listed.items():
+    text = page.read_text(encoding="utf-8")
+    listed = re.findall(r"^\| `([\w-]+)` \|.*\| (yes|no) \| ([^|]+) \|$", text, re.M)
+    assert [name for name, _, _ in listed] == list(METHODS)
+    table = skewed_table(60)
+    for name, proof, candidate in listed:
         usual = "if `monotone=False`" if name in NOT_MONOTONE else "yes"
         assert candidate == (usual if name in CANDIDATES else "no")
+        fitted = make_method(name, {"n_starts": 1}).fit(table.probabilities, table.labels)
+        assert (fitted.certificate_ is not None) == (proof == "yes"), name
     monkeypatch.chdir(tmp_path)
     skewed_table(200).write("opt.parquet")
     for line in "".join(blocks("console", page)).splitlines():

@@ -8,9 +8,9 @@ import typer
 from debias.cli.options.fit_options import (
     BoundOptions,
     FamilyMethod,
+    FitSearchOptions,
     Method,
     MethodOption,
-    SearchOptions,
     WeightOptions,
     make_debiaser,
     make_goal,
@@ -46,7 +46,7 @@ def fit(
     n_weights: Annotated[
         int | None, typer.Option(help="Number of steps in the weight scale; 30 by default.")
     ] = None,
-    search: SearchOptions,
+    search: FitSearchOptions,
     polish: Annotated[
         bool,
         typer.Option(
@@ -100,7 +100,7 @@ def fit(
             print_settings(debiaser)
         print_selection(debiaser)
         print_explanation(debiaser, f"{table.name}: {len(rows):,} labelled rows, the rows it was fitted on")
-        print_lines(["", debiaser.summary(), *describe_proof(debiaser)])
+        print_lines(["", debiaser.summary(), describe_proof(debiaser)])
         print_near_ties(debiaser)
         if weights_only and not debiaser.interrupted_:
             from debias.estimators.tuning.weights_only import against_ensemble
@@ -177,12 +177,14 @@ def print_selection(debiaser: "BaseDebiaser") -> None:
     )
 
 
-def describe_proof(debiaser: "BaseDebiaser") -> list[str]:
-    """Say in a sentence what is proved of a choice; a published schedule proves nothing."""
+def describe_proof(debiaser: "BaseDebiaser") -> str:
+    """Say in a sentence what is proved of a choice, or why nothing is."""
+    from debias.estimators.fitted.correction_card import what_is_proved
     from debias.estimators.fitted.summary import came_later
 
     certificate = debiaser.certificate_
-    return [] if certificate is None else [f"Proved{came_later(debiaser.fitted_)}: {certificate.proved}."]
+    proved = what_is_proved(debiaser.fitted_) if certificate is None else certificate.proved
+    return f"Proved{came_later(debiaser.fitted_)}: {proved}."
 
 
 def print_near_ties(debiaser: "BaseDebiaser") -> None:

@@ -138,7 +138,8 @@ class ProbabilityTable:
             raise TableError(
                 "the table has no labels",
                 parameter="labels",
-                fix=f"pass one for each row ({param('labels', '...')})",
+                fix=f"name the column that contains them ({param('label_column', 'NAME')} where a table is "
+                "read), or give one for each row",
             )
         return np.asarray(pd.Index(self.classes).get_indexer(self._parts.labels), dtype=np.int64)
 

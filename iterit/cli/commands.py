@@ -12,7 +12,7 @@ _COMMANDS = (
         "iterit.cli.select:select",
         "Select the records that are hard for a model and add to what is already picked.",
     ),
-    ("iterit.cli.train:train", "Train on what teaches the model most now, round by round."),
+    ("iterit.cli.train:train", "Train on the records that are hard for the model now, round by round."),
     (
         "iterit.cli.prune:prune",
         "Prune neurons and heads of a model, so that an adapter can be trained in less memory.",
@@ -41,7 +41,7 @@ COMMANDS = tuple(Command.imported_later(place, summary) for place, summary in _C
 app = make_program(
     "iterit",
     COMMANDS,
-    summary="Pick the instructions that currently teach a model most, train on them, and score again.\n\nA "
+    summary="Pick the instructions that are hard for a model now, train on them, and score again.\n\nA "
     "record is hard if its question helps the model little with its answer (IFD). Picks are hard "
     "and add n-grams to those already picked.",
     start="iterit select your.jsonl --model demo --ratio 0.05",

@@ -83,7 +83,7 @@ def train(
     small: PrunedOptions,
     reading: RecordOptions,
 ) -> None:
-    """Train on what teaches the model most now, round by round.
+    """Train on the records that are hard for the model now, round by round.
 
     After Ctrl-C or a crash, rerun the same command to resume from the newest checkpoint; the final picks
     are the same. For several processes: accelerate launch -m iterit.cli train ...

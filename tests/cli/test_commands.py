@@ -147,6 +147,11 @@ def test_rows_that_do_not_sum_to_one_are_normalised_only_when_asked(folder):
     works("fit", "half.parquet", "--normalise", "--n-starts", 1)
 
 
+def test_a_table_without_labels_asks_for_their_column(folder):
+    ProbabilityTable.read("opt.parquet").probabilities.to_csv("new.csv", index=False)
+    assert "--label-column NAME" in refused("fit", "new.csv", "--method", "batch")
+
+
 @pytest.mark.parametrize(
     ("options", "name", "expected"),
     [

@@ -65,7 +65,8 @@ def test_a_picked_row_says_that_a_person_picked_it(folder):
 
 
 def test_a_base_is_named(folder):
-    works("fit", "opt.parquet", "--method", "calibrated", "--out", "calibrated.json")
+    said = flat(works("fit", "opt.parquet", "--method", "calibrated", "--out", "calibrated.json").stdout)
+    assert "Proved: nothing: the search 'log-bias descent' proves nothing." in said
     assert "after " in flat(works("show", "calibrated.json").stdout)
     assert json.loads(works("show", "calibrated.json", "--json").stdout)["base"] != "identity"
 

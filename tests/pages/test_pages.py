@@ -56,3 +56,27 @@ def test_tables_quoted_from_results_are_in_these_results():
             )
             quoted += 1
     assert quoted >= 4
+
+
+def test_defaults_that_pages_state_are_those_of_the_options():
+    options = re.findall(
+        r"^│ (?:\*  )? *--([\w-]+)(.*?)(?=^│ (?:\*  )? *--|^╰)",
+        (DOCS / "command-line.md").read_text(encoding="utf-8"),
+        re.M | re.S,
+    )
+    defaults: dict[str, set[float]] = {}
+    for name, text in options:
+        if found := re.search(r"\[default: ([\d.e-]+)\]", text):
+            defaults.setdefault(name, set()).add(float(found[1]))
+    stated = 0
+    for page in DOCS.glob("*.md"):
+        if page.stem == "command-line":
+            continue
+        for first, one, second, other in re.findall(
+            r"\(`--([\w-]+)`, ([\d.,]+\d)|`(?:--)?([a-z][\w-]+)` \(([\d.]+)\)",
+            page.read_text(encoding="utf-8"),
+        ):
+            name, value = (first or second).replace("_", "-"), (one or other).replace(",", "")
+            assert float(value) in defaults.get(name, set()), f"{page.name}: {name} {value}"
+            stated += 1
+    assert stated >= 6

@@ -105,8 +105,8 @@ def collect(
     """Collect the class probabilities that a model assigns to texts.
 
     A table is collected once; everything after that runs without the model. After Ctrl-C, a full disk or
-    a crash, rerun the same command to resume where it stopped: no prompt is sent twice, and a complete
-    table is read, not collected again.
+    a crash, rerun the same command to resume where it stopped: answers that were kept are not requested
+    again, and a complete table is read, not collected again.
 
     Example: debias collect agnews --split opt --shots per-class --limit 1000 --out opt.parquet
 

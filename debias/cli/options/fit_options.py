@@ -81,6 +81,17 @@ class SearchOptions(SearchSettings):
 
 
 @dataclass(frozen=True)
+class FitSearchOptions(SearchOptions):
+    """The same, where the method decides how many starts its descent has."""
+
+    n_starts: int = setting(
+        32,
+        "Number of random starts of the descent. After a learnt map (vector, calibrated), 32 stands for 8.",
+        least=1,
+    )
+
+
+@dataclass(frozen=True)
 class WeightOptions(Settings):
     """The weights of the objective; None for its default."""
 

@@ -80,7 +80,7 @@ def card_of(fitted: FittedCorrection) -> CorrectionCard:
         summary=describe_outcome(fitted),
         facts=tuple(_facts(fitted, origin)),
         classes=tuple(_class_rows(fitted)),
-        proved=_proved(fitted),
+        proved=what_is_proved(fitted),
         guaranteed=_guaranteed(fitted),
         near_ties="" if fitted.near_ties is None else fitted.near_ties.describe(),
         refit=tuple(_when_to_refit(fitted)),
@@ -137,8 +137,8 @@ def _class_rows(fitted: FittedCorrection) -> list[tuple[str, ...]]:
     return rows
 
 
-def _proved(fitted: FittedCorrection) -> str:
-    """Say what is proved of the choice on the fitted rows."""
+def what_is_proved(fitted: FittedCorrection) -> str:
+    """Say what is proved of the choice on the fitted rows, or why nothing is."""
     if fitted.certificate is not None:
         return f"{fitted.certificate.proved}{came_later(fitted)}"
     if fitted.picked_row is not None:

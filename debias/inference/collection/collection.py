@@ -55,10 +55,11 @@ def collect(
     again, which is as much as a slow processor does in two minutes. A
     table that is already there, made with the same settings, is read back without the model.
 
-    No prompt is sent twice: equal ones are asked once, and answers of this run or of another one in
-    the same folder to the same question are used again (in floating point, batches of other rows may
-    change the last digits of an answer; ``metadata["reused_rows"]`` counts rows answered by other
-    runs). So an unfinished run may resume with other rows; a finished table is never replaced.
+    An answer that was kept is never requested again, and equal prompts are asked once: answers of this
+    run or of another one in the same folder to the same question are used again (in floating point,
+    batches of other rows may change the last digits of an answer; ``metadata["reused_rows"]`` counts
+    rows answered by other runs). So an unfinished run may resume with other rows; a finished table is
+    never replaced.
 
     Parameters
     ----------

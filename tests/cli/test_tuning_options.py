@@ -4,7 +4,8 @@ import json
 
 import pytest
 
-from debias import EnsembleDebiaserCV, load
+from debias import EnsembleDebiaserCV, Objective, load
+from debias.cli.options.fit_options import FamilyMethod, FitSearchOptions, Method, make_debiaser
 from debias.errors import ParameterError
 from debias.estimators.tuning.tuning_settings import published_objectives
 from debias.tables.table import ProbabilityTable
@@ -55,3 +56,10 @@ def test_what_is_refused(folder, words, parameter, mentions):
     assert isinstance(error, ParameterError)
     assert parameter in (None, error.parameter)
     assert mentions in line
+
+
+@pytest.mark.parametrize(("method", "own"), [(Method.calibrated, None), (FamilyMethod.ensemble, 32)])
+def test_a_method_has_its_own_number_of_starts_unless_one_is_given(method, own):
+    for n_starts, expected in ((None, own), (32, 32), (3, 3)):
+        debiaser = make_debiaser(method, Objective(), FitSearchOptions(n_starts=n_starts))
+        assert debiaser.get_params()["n_starts"] == expected

@@ -84,9 +84,9 @@ class SearchOptions(SearchSettings):
 class FitSearchOptions(SearchOptions):
     """The same, where the method decides how many starts its descent has."""
 
-    n_starts: int = setting(
-        32,
-        "Number of random starts of the descent. After a learnt map (vector, calibrated), 32 stands for 8.",
+    n_starts: int | None = setting(  # type: ignore[assignment]
+        None,
+        "Number of random starts of the descent; 32 by default, 8 after a learnt map (vector, calibrated).",
         least=1,
     )
 
@@ -270,17 +270,15 @@ def make_debiaser(
                 received=received,
                 fix=f"set {param('method', 'ensemble')}, or omit {param(parameter)}",
             )
-    if search.n_starts == SearchSettings.n_starts:  # the default: each method has its own
-        settings["n_starts"] = None
     given = {name: value for name, value in settings.items() if value is not None}
     return Debiaser(method=method.value).set_params(**given)
 
 
 def search_parameters(search: SearchSettings) -> dict[str, object]:
     """Return the parameters of an estimator that say how it searches."""
-    return {
+    own = {} if search.n_starts is None else {"n_starts": search.n_starts}  # else each method has its own
+    return own | {
         "search": search.search,
-        "n_starts": search.n_starts,
         "time_limit": search.time_limit,
         "n_jobs": search.n_jobs,
         "tolerance": search.tolerance,

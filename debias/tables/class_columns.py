@@ -156,13 +156,13 @@ def check_names(X: Any) -> None:
     Parameters
     ----------
     X : object
-        Of anything but a DataFrame nothing is checked.
+        Of an array or a list nothing is checked.
 
     Raises
     ------
     TableError
-        The names have several levels, are of two kinds, one is missing, is there twice or looks like another,
-        or a cell is no number.
+        It is no table, the names have several levels, are of two kinds, one is missing, is there twice or
+        looks like another, or a cell is no number.
 
     Examples
     --------
@@ -172,6 +172,14 @@ def check_names(X: Any) -> None:
     after its class.
     """
     if not isinstance(X, pd.DataFrame):
+        if not isinstance(X, (list, tuple)) and not hasattr(X, "shape") and not hasattr(X, "__array__"):
+            raise TableError(
+                f"rows of class probabilities are needed, got a {type(X).__name__}",
+                parameter="X",
+                received=type(X).__name__,
+                allowed="a DataFrame with one column per class, or an array",
+                fix="pass pandas.DataFrame(X), or the probabilities of a ProbabilityTable",
+            )
         return
     names, problem = X.columns.tolist(), None
     fix = "name each column after its class"

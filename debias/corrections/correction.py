@@ -281,6 +281,8 @@ class Weight(Correction):
                 allowed="steps / of with integers 1 <= steps <= of",
                 received=(self.steps, self.of),
             )
+        for name in ("steps", "of"):  # those of NumPy cannot be written
+            object.__setattr__(self, name, int(getattr(self, name)))
 
     @property
     def weight(self) -> float:

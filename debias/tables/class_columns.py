@@ -6,7 +6,7 @@ is decided in :mod:`debias.tables.labels.label_reading`.
 
 import hashlib
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
@@ -172,13 +172,16 @@ def check_names(X: Any) -> None:
     after its class.
     """
     if not isinstance(X, pd.DataFrame):
-        if not isinstance(X, (list, tuple)) and not hasattr(X, "shape") and not hasattr(X, "__array__"):
+        row = X[0] if isinstance(X, (list, tuple)) and X else []
+        known = isinstance(X, (list, tuple)) or hasattr(X, "shape") or hasattr(X, "__array__")
+        if not known or isinstance(row, Mapping):
+            kind = type(X).__name__ if not known else f"{type(X).__name__} of {type(row).__name__}"
             raise TableError(
-                f"rows of class probabilities are needed, got a {type(X).__name__}",
+                f"X must be a DataFrame with one column per class, or an array, got a {kind}",
                 parameter="X",
-                received=type(X).__name__,
+                received=kind,
                 allowed="a DataFrame with one column per class, or an array",
-                fix="pass pandas.DataFrame(X), or the probabilities of a ProbabilityTable",
+                fix="make a DataFrame of it, or pass the attribute probabilities of a ProbabilityTable",
             )
         return
     names, problem = X.columns.tolist(), None

@@ -96,6 +96,12 @@ def test_a_family_of_ones_own():
     assert family[family.index_of(1000)]([0.5])[0] == 0.25
 
 
+def test_weights_of_numpy_integers_can_be_written():
+    given = Weight(np.int64(1), np.uint8(3), id=1000)
+    assert given.to_dict() == Weight(1, 3, id=1000).to_dict()
+    assert {type(number) for number in (given.steps, given.of)} == {int}
+
+
 def test_a_family_of_what_can_be_read_once_is_whole():
     assert Family(correction for correction in weights(3)) == Family(weights(3))
 

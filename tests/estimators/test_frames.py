@@ -185,10 +185,19 @@ def test_labels_that_end_in_a_zero_byte_are_scored():
 
 
 @pytest.mark.parametrize("kind", [WeightDebiaser, Uncorrected])
-@pytest.mark.parametrize("rows", [dict, iter, lambda X: ProbabilityTable(X, TEXTS)])
-def test_rows_that_are_no_table_are_refused_by_their_kind(kind, rows):
+@pytest.mark.parametrize(
+    ("rows", "received"),
+    [
+        (dict, "dict"),
+        (lambda X: (row for row in X.to_numpy()), "generator"),
+        (lambda X: ProbabilityTable(X, TEXTS), "ProbabilityTable"),
+        (lambda X: X.to_dict("records"), "list of dict"),
+        (lambda X: None, "NoneType"),
+    ],
+)
+def test_rows_that_are_no_table_are_refused_by_their_kind(kind, rows, received):
     X = pd.DataFrame(VALUES, columns=["1", "2"])
-    with refused(TableError, parameter="X", received=type(rows(X)).__name__, fix=str):
+    with refused(TableError, parameter="X", received=received, fix=str):
         kind().fit(rows(X), TEXTS)
-    with refused(TableError, parameter="X", received=type(rows(X)).__name__, fix=str):
+    with refused(TableError, parameter="X", received=received, fix=str):
         kind().fit(X, TEXTS).predict(rows(X))

@@ -82,6 +82,11 @@ def against_ensemble(debiaser: BaseDebiaser, X: Rows, y: Labels) -> AgainstEnsem
     -------
     AgainstEnsemble
 
+    Raises
+    ------
+    ParameterError
+        These are other rows.
+
     Examples
     --------
     >>> import numpy as np

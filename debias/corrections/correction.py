@@ -272,12 +272,17 @@ class Weight(Correction):
     kind = "weight"
 
     def __post_init__(self) -> None:
-        if not 1 <= self.steps <= self.of:
+        whole = all(
+            isinstance(one, (int, np.integer)) and not isinstance(one, bool) for one in (self.steps, self.of)
+        )
+        if not (whole and 1 <= self.steps <= self.of):
             raise ParameterError(
                 parameter="a weight",
-                allowed="steps / of with 1 <= steps <= of",
+                allowed="steps / of with integers 1 <= steps <= of",
                 received=(self.steps, self.of),
             )
+        for name in ("steps", "of"):  # those of NumPy cannot be written
+            object.__setattr__(self, name, int(getattr(self, name)))
 
     @property
     def weight(self) -> float:

@@ -4,7 +4,7 @@ The published ones are the weights (DNIP), the memberships (FuRud) and both toge
 has weights on a geometric scale, with slopes. ``|`` adds other shapes, and corrections of your own.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import Self, overload
 
@@ -70,6 +70,7 @@ class Family(Sequence[Correction]):
     """
 
     def __init__(self, corrections: Sequence[Correction]):
+        corrections = list(corrections)
         strangers = [item for item in corrections if not isinstance(item, Correction)]
         if strangers:
             raise ParameterError(parameter="corrections", allowed="Correction objects", received=strangers[0])
@@ -290,7 +291,7 @@ def family_of(
     >>> [correction.name for correction in family_of("memberships", monotone=True)]
     ['triangle (0.5, 1, 1)', 'triangle (0.75, 1, 1)', 'triangle (0.875, 1, 1)', 'identity']
     """
-    if not isinstance(family, str):
+    if not isinstance(family, (str, Iterator)) and isinstance(family, Iterable):  # an iterator is read once
         found = Family.of(family)
     elif family == "wide":
         return wide(n_weights, monotone is not False)

@@ -58,7 +58,7 @@ class SemiSupervisedDebiaser(BaseDebiaser):
             As in :meth:`~debias.estimators.debiasers.EnsembleDebiaser.fit`.
         X_unlabelled : DataFrame or array of shape (n_rows, n_classes), optional
             Class probabilities of rows without labels: they join batch calibration, towards which
-            the base is pulled.
+            the base is pulled, with weight 1 each.
 
         Returns
         -------
@@ -72,11 +72,14 @@ class SemiSupervisedDebiaser(BaseDebiaser):
         ParameterError
             A parameter has a value that is not allowed.
         """
-        match, probabilities = self._match(X, y)
-        unlabelled = probabilities
-        if X_unlabelled is not None:
-            unlabelled = np.concatenate([probabilities, self._validated(X_unlabelled)])
-        self.fitted_ = self.learn(match, probabilities, sample_weight, unlabelled)
+        with self._whole_or_not():
+            match, probabilities = self._match(X, y)
+            counted = weighted_rows(match, probabilities, sample_weight)
+            unlabelled = counted.probabilities
+            if X_unlabelled is not None:
+                once = np.repeat(self._validated(X_unlabelled), counted.parts, axis=0)
+                unlabelled = np.concatenate([unlabelled, once])
+            self.fitted_ = self.learn(match, probabilities, sample_weight, unlabelled)
         return self
 
 
@@ -173,7 +176,8 @@ class CalibratedDebiaser(SemiSupervisedDebiaser):
         corrector = self._corrector(goal_by_class(goal, match.columns), seed_of(self.random_state))
         weights = np.ones(n_rows) if sample_weight is None else check_weights(sample_weight, n_rows)
         with threadpool_limits(1):  # small matrices: threads would wait for each other, and sums change order
-            found = self._cross_fit(match.y, probabilities, weights, unlabelled, seed_of(self.random_state))
+            free = of_rows if unlabelled is None else unlabelled
+            found = self._cross_fit(match.y, probabilities, weights, free, seed_of(self.random_state))
         with warnings.catch_warnings():
             for kind in (InfeasibleWarning, InterruptedWarning):  # said below, of the model
                 warnings.simplefilter("ignore", kind)

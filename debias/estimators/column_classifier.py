@@ -3,7 +3,8 @@
 How columns stand for classes, and which input is refused, is the same for debiasers and baselines.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import TypeAlias
 
 import numpy as np
@@ -44,8 +45,16 @@ def seed_of(random_state: RandomState) -> int:
     --------
     >>> seed_of(0) == seed_of(0)
     True
+    >>> seed_of(-1)
+    Traceback (most recent call last):
+    debias.errors.ParameterError: random_state must be None, an integer from 0 to 2**32 - 1 or a
+    numpy.random.RandomState, got -1.
     """
-    return int(check_random_state(random_state).randint(np.iinfo(np.int32).max))
+    try:
+        return int(check_random_state(random_state).randint(np.iinfo(np.int32).max))
+    except ValueError as error:
+        allowed = "None, an integer from 0 to 2**32 - 1 or a numpy.random.RandomState"
+        raise ParameterError(parameter="random_state", allowed=allowed, received=random_state) from error
 
 
 class ColumnClassifier(ClassifierMixin, TransformerMixin, BaseEstimator):
@@ -72,6 +81,17 @@ class ColumnClassifier(ClassifierMixin, TransformerMixin, BaseEstimator):
         tags.input_tags.positive_only = True
         tags.target_tags.required = self._uses_labels
         return tags
+
+    @contextmanager
+    def _whole_or_not(self) -> Iterator[None]:
+        """Leave the estimator as it was where a fit fails: no classes of new rows beside old corrections."""
+        before = dict(self.__dict__)
+        try:
+            yield
+        except BaseException:
+            self.__dict__.clear()
+            self.__dict__.update(before)
+            raise
 
     def _match(self, X: Rows, y: Labels | None) -> tuple[ClassColumns, FloatArray]:
         """Validate the input, match its columns to the classes and keep that.
@@ -120,7 +140,7 @@ class ColumnClassifier(ClassifierMixin, TransformerMixin, BaseEstimator):
         probabilities = validate_data(self, X, dtype=np.float64, ensure_all_finite=False, reset=False)
         names = getattr(self, "feature_names_in_", None)
         columns = _header(X)
-        if names is None and columns is not None:
+        if columns is not None:
             # scikit-learn compares text only; numbers of a frame may name classes that are text
             expected = self.column_names_in_ or self._by_column().tolist()
             if _texts(columns) != _texts(expected):
@@ -163,10 +183,10 @@ class ColumnClassifier(ClassifierMixin, TransformerMixin, BaseEstimator):
         known = self.classes_.tolist()
         same_kind = {"U": "text", "O": "text", "b": "truth"}
         kinds = [same_kind.get(one.dtype.kind, "number") for one in (labels, self.classes_)]
-        unknown = ~np.isin(labels, known) if kinds[0] == kinds[1] else np.ones(len(labels), dtype=bool)
-        if unknown.any():
-            row = int(np.argmax(unknown))
-            label = labels.tolist()[row]
+        found = set(known) if kinds[0] == kinds[1] else set()
+        unknown = next(((row, one) for row, one in enumerate(labels.tolist()) if one not in found), None)
+        if unknown is not None:
+            row, label = unknown
             raise TableError(
                 f"the label {shortened(label)} is not one of the classes {shortened(known)}",
                 parameter="y",

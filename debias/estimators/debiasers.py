@@ -142,6 +142,8 @@ class FamilyDebiaser(BaseDebiaser):
                 received=self.tolerance,
                 fix="use search='auto', or omit tolerance",
             )
+        if not isinstance(self.polish, (bool, np.bool_)):
+            raise ParameterError(parameter="polish", allowed="True or False", received=self.polish)
         if not isinstance(self.shrink, (bool, np.bool_)) and self.shrink != "auto":
             raise ParameterError(parameter="shrink", allowed="'auto', True or False", received=self.shrink)
         if self.shrink == "auto" or not self.shrink:

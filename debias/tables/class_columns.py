@@ -6,7 +6,7 @@ is decided in :mod:`debias.tables.labels.label_reading`.
 
 import hashlib
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
@@ -156,13 +156,13 @@ def check_names(X: Any) -> None:
     Parameters
     ----------
     X : object
-        Of anything but a DataFrame nothing is checked.
+        Of an array or a list nothing is checked.
 
     Raises
     ------
     TableError
-        The names have several levels, are of two kinds, one is missing, is there twice or looks like another,
-        or a cell is no number.
+        It is no table, the names have several levels, are of two kinds, one is missing, is there twice or
+        looks like another, or a cell is no number.
 
     Examples
     --------
@@ -172,6 +172,17 @@ def check_names(X: Any) -> None:
     after its class.
     """
     if not isinstance(X, pd.DataFrame):
+        row = X[0] if isinstance(X, (list, tuple)) and X else []
+        known = isinstance(X, (list, tuple)) or hasattr(X, "shape") or hasattr(X, "__array__")
+        if not known or isinstance(row, Mapping):
+            kind = type(X).__name__ if not known else f"{type(X).__name__} of {type(row).__name__}"
+            raise TableError(
+                f"X must be a DataFrame with one column per class, or an array, got a {kind}",
+                parameter="X",
+                received=kind,
+                allowed="a DataFrame with one column per class, or an array",
+                fix="make a DataFrame of it, or pass the attribute probabilities of a ProbabilityTable",
+            )
         return
     names, problem = X.columns.tolist(), None
     fix = "name each column after its class"

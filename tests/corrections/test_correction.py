@@ -96,6 +96,16 @@ def test_a_family_of_ones_own():
     assert family[family.index_of(1000)]([0.5])[0] == 0.25
 
 
+def test_weights_of_numpy_integers_can_be_written():
+    given = Weight(np.int64(1), np.uint8(3), id=1000)
+    assert given.to_dict() == Weight(1, 3, id=1000).to_dict()
+    assert {type(number) for number in (given.steps, given.of)} == {int}
+
+
+def test_a_family_of_what_can_be_read_once_is_whole():
+    assert Family(correction for correction in weights(3)) == Family(weights(3))
+
+
 def test_the_same_id_twice_is_refused():
     with refused(ParameterError, parameter="id", received=3):
         memberships() | [Triangle(0.1, 0.2, 0.3, id=3)]
@@ -120,7 +130,7 @@ def test_impossible_triangles_are_refused(corners):
         Triangle(*corners)
 
 
-@pytest.mark.parametrize(("steps", "of"), [(0, 30), (31, 30), (-1, 30)])
+@pytest.mark.parametrize(("steps", "of"), [(0, 30), (31, 30), (-1, 30), (1.5, 3), ("1", 3), (True, 3)])
 def test_impossible_weights_are_refused(steps, of):
     with refused(ParameterError, received=(steps, of)):
         Weight(steps, of)

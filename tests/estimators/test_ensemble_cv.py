@@ -148,6 +148,11 @@ def test_parameters_that_are_not_allowed(parameters, parameter, table):
         make(**parameters).fit(*table)
 
 
+def test_it_has_no_objective_to_set():
+    with pytest.raises(ValueError, match="objective"):
+        EnsembleDebiaserCV().set_params(objective__cobias=2.0)
+
+
 def test_not_fitted(table):
     for call in ("summary", "explain"):
         with pytest.raises(NotFittedError):
@@ -166,3 +171,12 @@ def test_on_a_real_table_its_rule_gives_a_better_pair_on_held_out_rows_than_the_
     )
     values = [accuracy_minus_cobias(y_test, debiaser.predict(X_test)) for debiaser in (ours, theirs)]
     assert values[0] > values[1] + 0.05
+
+
+def test_the_best_debiaser_takes_the_columns_of_the_fit():
+    values, y = skewed_rows(n_samples=90)
+    for columns in ([7, 8, 9], ["x", "y", "z"]):
+        X = pd.DataFrame(values, columns=columns)
+        labels = np.array(["c", "a", "b"])
+        debiaser = make(classes=labels, cv=2).fit(X, labels[y])
+        assert debiaser.best_debiaser_.predict(X).tolist() == debiaser.predict(X).tolist()

@@ -10,6 +10,7 @@ from debias.estimators.baselines.references import Uncorrected
 from debias.estimators.debiasers import WeightDebiaser
 from debias.estimators.tuning.methods import load
 from debias.reports.correction_report import Report
+from debias.tables.table import ProbabilityTable
 from tests.support.refusals import refused
 
 pytestmark = pytest.mark.filterwarnings("ignore::debias.errors.FewRowsWarning")
@@ -149,3 +150,54 @@ def test_rows_of_one_class_are_refused_with_its_name(rows):
     X = pd.DataFrame(VALUES[:rows], columns=["no", "yes"])
     with refused(TableError, parameter="y", received=["yes"], fix=str, mentions="one class"):
         WeightDebiaser().fit(X, ["yes"] * rows)
+
+
+@pytest.mark.parametrize("names", [[1, 2], [1.0, 2.0]])
+def test_columns_that_are_numbers_are_compared_with_those_that_are_text(names):
+    debiaser, X = fitted(["1", "2"], TEXTS)
+    numbers = X.set_axis(names, axis=1)
+    with pytest.warns(UserWarning, match="feature names"):
+        assert debiaser.predict(numbers).tolist() == TEXTS
+    with pytest.warns(UserWarning, match="feature names"), refused(TableError, parameter="the columns"):
+        debiaser.predict(numbers[numbers.columns[::-1]])
+
+
+@pytest.mark.parametrize("missing", [None, float("nan")])
+def test_text_of_any_length_is_text(missing):
+    kind = np.dtypes.StringDType(na_object=missing)
+    labels = np.array(TEXTS, dtype=kind)
+    debiaser = WeightDebiaser(n_weights=3, n_starts=1).fit(VALUES, labels)
+    assert debiaser.predict(VALUES).tolist() == TEXTS
+    assert debiaser.score(VALUES, labels) == debiaser.score(VALUES, TEXTS) == 1.0
+    labels[3] = missing
+    with refused(TableError, row=3, parameter="y"):
+        debiaser.fit(VALUES, labels)
+
+
+def test_labels_of_half_precision_are_numbers_without_a_warning():
+    labels = np.array(TEXTS).astype(np.float16)
+    assert WeightDebiaser(n_weights=3, n_starts=1).fit(VALUES, labels).classes_.tolist() == [1, 2]
+
+
+def test_labels_that_end_in_a_zero_byte_are_scored():
+    labels = np.array(["a", "a\0"] * 10, dtype=object)
+    assert WeightDebiaser(n_weights=3, n_starts=1).fit(VALUES, labels).score(VALUES, labels) == 1.0
+
+
+@pytest.mark.parametrize("kind", [WeightDebiaser, Uncorrected])
+@pytest.mark.parametrize(
+    ("rows", "received"),
+    [
+        (dict, "dict"),
+        (lambda X: (row for row in X.to_numpy()), "generator"),
+        (lambda X: ProbabilityTable(X, TEXTS), "ProbabilityTable"),
+        (lambda X: X.to_dict("records"), "list of dict"),
+        (lambda X: None, "NoneType"),
+    ],
+)
+def test_rows_that_are_no_table_are_refused_by_their_kind(kind, rows, received):
+    X = pd.DataFrame(VALUES, columns=["1", "2"])
+    with refused(TableError, parameter="X", received=received, fix=str):
+        kind().fit(rows(X), TEXTS)
+    with refused(TableError, parameter="X", received=received, fix=str):
+        kind().fit(X, TEXTS).predict(rows(X))

@@ -7,7 +7,9 @@ from sklearn.metrics import balanced_accuracy_score
 from sklearn.model_selection import GridSearchCV, cross_validate
 
 from debias import (
+    CalibratedDebiaser,
     Constrained,
+    Debiaser,
     EnsembleDebiaser,
     EnsembleDebiaserCV,
     LogBiasDebiaser,
@@ -50,6 +52,33 @@ def test_a_row_of_weight_three_is_three_rows(debiaser):
     assert weighted.objective_value == repeated.objective_value
     assert weighted.facts == repeated.facts
     assert (weighted.n_labels, repeated.n_labels) == ((TIMES > 0).sum(), TIMES.sum())
+
+
+@pytest.mark.parametrize("free", [{}, {"X_unlabelled": skewed_rows(seed=3, n_samples=50)[0]}])
+@pytest.mark.parametrize(
+    "debiaser",
+    [
+        Debiaser(method="batch"),
+        CalibratedDebiaser(base="batch", family="weights", search="descent"),
+        CalibratedDebiaser(base="vector", n_starts=1),
+        CalibratedDebiaser(base="affine", n_starts=1),
+    ],
+)
+def test_a_base_counts_a_row_of_weight_three_as_three_rows(debiaser, free):
+    weighted = debiaser.fit(X, Y, sample_weight=TIMES, **free).transform(X)
+    np.testing.assert_allclose(weighted, debiaser.fit(*AGAIN, **free).transform(X), rtol=1e-9)
+    other = X.copy()
+    other[TIMES == 0] = skewed_rows(seed=9, n_samples=120)[0][TIMES == 0]  # rows that do not count
+    np.testing.assert_allclose(
+        weighted, debiaser.fit(other, Y, sample_weight=TIMES, **free).transform(X), rtol=1e-9
+    )
+
+
+def test_rows_without_labels_are_whole_rows_beside_halves():
+    free = skewed_rows(seed=3, n_samples=50)[0]
+    halves = Debiaser(method="batch").fit(X, Y, sample_weight=TIMES / 2, X_unlabelled=free)
+    doubled = Debiaser(method="batch").fit(*AGAIN, X_unlabelled=np.repeat(free, 2, axis=0))
+    np.testing.assert_allclose(halves.transform(X), doubled.transform(X))
 
 
 def test_halves_of_rows_are_counted_exactly():

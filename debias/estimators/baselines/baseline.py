@@ -55,9 +55,10 @@ class Baseline(ColumnClassifier):
         ParameterError
             A parameter has a value that is not allowed, or labels are needed.
         """
-        match, probabilities = self._match(X, y)
-        self.n_labels_ = len(match.y) if self._uses_labels else 0
-        self._learn(probabilities, match)
+        with self._whole_or_not():
+            match, probabilities = self._match(X, y)
+            self.n_labels_ = len(match.y) if self._uses_labels else 0
+            self._learn(probabilities, match)
         return self
 
     def _learn(self, probabilities: FloatArray, match: ClassColumns) -> None:

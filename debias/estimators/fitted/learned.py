@@ -1,7 +1,7 @@
 """Learned attributes: parts of what a fit learned, under names that end in an underscore."""
 
 from collections.abc import Callable
-from typing import Generic, NoReturn, Protocol, TypeVar
+from typing import Generic, NoReturn, Protocol, Self, TypeVar, overload
 
 from debias.estimators.fitted.fitted_correction import FittedCorrection
 
@@ -20,8 +20,14 @@ class Learned(Generic[T]):
     def __init__(self, read: Callable[[FittedCorrection], T]) -> None:
         self._read = read
 
-    def __get__(self, debiaser: Fitted, kind: type | None = None) -> T:
-        return self._read(debiaser.fitted_)
+    @overload
+    def __get__(self, debiaser: None, kind: type | None = None) -> Self: ...
+
+    @overload
+    def __get__(self, debiaser: Fitted, kind: type | None = None) -> T: ...
+
+    def __get__(self, debiaser: Fitted | None, kind: type | None = None) -> T | Self:
+        return self if debiaser is None else self._read(debiaser.fitted_)
 
     def __set__(self, debiaser: Fitted, value: object) -> NoReturn:
         raise AttributeError("a learned attribute is a part of fitted_, which is replaced as a whole.")

@@ -113,12 +113,14 @@ class Debiaser(SemiSupervisedDebiaser):
             n_jobs=self.n_jobs,
             tolerance=self.tolerance,
         )
+        if not isinstance(self.monotone, (bool, np.bool_)):
+            raise ParameterError(parameter="monotone", allowed="True or False", received=self.monotone)
         rows = _FitRows(match, probabilities, sample_weight, unlabelled)
-        if self.method == AUTO:
+        if isinstance(self.method, str) and self.method == AUTO:
             fitted = self._choose(rows)
             warn_of_outcome(fitted)
             return fitted
-        if self.method not in METHODS:
+        if not isinstance(self.method, str) or self.method not in METHODS:
             allowed = "one of " + ", ".join(map(repr, (AUTO, *METHODS)))
             raise ParameterError(parameter="method", allowed=allowed, received=self.method)
         self.method_ = self.method

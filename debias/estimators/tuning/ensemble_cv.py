@@ -153,43 +153,44 @@ class EnsembleDebiaserCV(BaseDebiaser):
             tolerance=self.tolerance,
         )
         check_rule(self.rule)
-        objectives = published_objectives() if self.settings is None else list(self.settings)
+        objectives = published_objectives() if self.settings is None else self.settings
         settings = combine(objectives, self.n_weights, self.families)
-        match, probabilities = self._match(X, y)
-        seed = seed_of(self.random_state)
-        n_rows = len(match.y)
-        weights = np.ones(n_rows) if sample_weight is None else check_weights(sample_weight, n_rows)
-        times, parts = whole_counts(weights)
-        folds = make_folds(match.y, match.by_column.tolist(), self.cv, seed, times)
-        classes = match.classes.tolist()
-        counted = [
-            replace(
-                one,
-                objective=cast(
-                    Objective, goal_by_column(scaled_goal(one.objective, parts), classes, match.columns)
-                ),
+        with self._whole_or_not():
+            match, probabilities = self._match(X, y)
+            seed = seed_of(self.random_state)
+            n_rows = len(match.y)
+            weights = np.ones(n_rows) if sample_weight is None else check_weights(sample_weight, n_rows)
+            times, parts = whole_counts(weights)
+            folds = make_folds(match.y, match.by_column.tolist(), self.cv, seed, times)
+            classes = match.classes.tolist()
+            counted = [
+                replace(
+                    one,
+                    objective=cast(
+                        Objective, goal_by_column(scaled_goal(one.objective, parts), classes, match.columns)
+                    ),
+                )
+                for one in settings
+            ]
+            found = self._cross_validate(probabilities, match.y, counted, folds, seed)
+            results = found.results.assign(smoothing=[float(one.objective.smoothing) for one in settings])
+            order = order_by(self.rule, results)
+            self.cv_results_ = results.assign(rank=np.argsort(order) + 1)
+            self.best_setting_ = settings[order[0]]
+            self.fold_choices_ = found.choices
+            self.n_cv_evaluations_ = found.n_evaluations
+            if found.interrupted:
+                n_folds = found.results.attrs["n_folds"]
+                sentence = f"the search was interrupted; {n_folds} of {len(folds)} folds chose the setting."
+                warnings.warn(sentence, InterruptedWarning, stacklevel=2)
+            fitted = self._of_best_setting(seed).fit(X, y, sample_weight).fitted_
+            families = {(one.family, one.n_weights): one.corrections() for one in settings}
+            self.fitted_ = replace(
+                fitted,
+                interrupted=fitted.interrupted or found.interrupted,
+                family_size=sum(map(len, families.values())),  # at least as many as their union has
+                settings_tried=len(settings),
             )
-            for one in settings
-        ]
-        found = self._cross_validate(probabilities, match.y, counted, folds, seed)
-        results = found.results.assign(smoothing=[float(one.objective.smoothing) for one in settings])
-        order = order_by(self.rule, results)
-        self.cv_results_ = results.assign(rank=np.argsort(order) + 1)
-        self.best_setting_ = settings[order[0]]
-        self.fold_choices_ = found.choices
-        self.n_cv_evaluations_ = found.n_evaluations
-        if found.interrupted:
-            n_folds = found.results.attrs["n_folds"]
-            sentence = f"the search was interrupted; {n_folds} of {len(folds)} folds chose the setting."
-            warnings.warn(sentence, InterruptedWarning, stacklevel=2)
-        fitted = self._of_best_setting(seed).fit(X, y, sample_weight).fitted_
-        families = {(one.family, one.n_weights): one.corrections() for one in settings}
-        self.fitted_ = replace(
-            fitted,
-            interrupted=fitted.interrupted or found.interrupted,
-            family_size=sum(map(len, families.values())),  # at least as many as their union has
-            settings_tried=len(settings),
-        )
         return self
 
     fit.__doc__ = BaseDebiaser.fit.__doc__
@@ -231,7 +232,10 @@ class EnsembleDebiaserCV(BaseDebiaser):
     def best_debiaser_(self) -> FamilyDebiaser:
         """The plain debiaser of the best setting, fitted on all rows."""
         check_is_fitted(self)
-        return self._of_best_setting(0)._restore(self.fitted_, named=hasattr(self, "feature_names_in_"))
+        best = self._of_best_setting(0)._restore(self.fitted_, named=hasattr(self, "feature_names_in_"))
+        names = ("feature_names_in_", "column_names_in_")  # of columns, where `classes` states other names
+        best.__dict__.update({name: self.__dict__[name] for name in names if name in self.__dict__})
+        return best
 
     def summary(self) -> str:
         """Say what was chosen and how, what the corrections do, and how many labels that took."""

@@ -122,8 +122,12 @@ def _as_given(y: IndexArray, cv: Splitter) -> list[Fold]:
     except (TypeError, ValueError) as error:
         problem = f"cv={cv!r} does not split these {len(y):,} rows: {error}"
         raise ParameterError(problem, parameter="cv", received=cv) from error
-    rows = np.arange(len(y))
-    folds = [(rows[np.asarray(train)], rows[np.asarray(dev)]) for train, dev in pairs]
-    if not folds:
+    if not pairs:
         raise ParameterError(parameter="cv", allowed="a splitter with at least one fold", received=cv)
+    rows = np.arange(len(y))
+    try:
+        folds = [(rows[np.asarray(train)], rows[np.asarray(dev)]) for train, dev in pairs]
+    except (IndexError, TypeError, ValueError) as error:
+        problem = f"cv has folds that are not positions of these {len(y):,} rows: {error}"
+        raise ParameterError(problem, parameter="cv", received=cv) from error
     return folds

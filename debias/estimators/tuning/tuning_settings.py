@@ -3,9 +3,10 @@
 The published grid (DCS, arXiv 2503.05157) is 76 objectives times four scales of weights: 304.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import product
+from typing import Any
 
 import numpy as np
 
@@ -121,11 +122,12 @@ def combine(
     >>> [str(setting) for setting in combine([Objective(pmi=0)], 30, ("weights", "memberships"))]
     ['30 weights, error 1, COBias 1, PMI 0', 'memberships, error 1, COBias 1, PMI 0']
     """
-    names = [families] if isinstance(families, str) else list(families)
-    scales = [int(n_weights)] if isinstance(n_weights, (int, np.integer)) else list(n_weights)
-    if not names or not set(names) <= set(FAMILIES):
+    names, scales, objectives = _listed(families), _listed(n_weights), _listed(objectives)
+    if not names or not all(isinstance(name, str) and name in FAMILIES for name in names):
         raise ParameterError(parameter="families", allowed=f"one or more of {FAMILIES}", received=families)
-    if not scales or not all(isinstance(n, (int, np.integer)) and n >= 1 for n in scales):
+    if not scales or not all(
+        isinstance(n, (int, np.integer)) and not isinstance(n, bool) and n >= 1 for n in scales
+    ):
         allowed = "a positive integer, or several"
         raise ParameterError(parameter="n_weights", allowed=allowed, received=n_weights)
     if not len(objectives) or not all(isinstance(objective, Objective) for objective in objectives):
@@ -139,3 +141,8 @@ def combine(
         for scale in ([None] if name == "memberships" else dict.fromkeys(map(int, scales)))
     ]
     return [Setting(name, scale, objective) for name, scale in kinds for objective in objectives]
+
+
+def _listed(values: Any) -> list[Any]:
+    """Return several values as a list, and one by itself as a list of one; a string is one value."""
+    return [values] if isinstance(values, str) or not isinstance(values, Iterable) else list(values)

@@ -82,6 +82,11 @@ def against_ensemble(debiaser: BaseDebiaser, X: Rows, y: Labels) -> AgainstEnsem
     -------
     AgainstEnsemble
 
+    Raises
+    ------
+    ParameterError
+        These are other rows.
+
     Examples
     --------
     >>> import numpy as np
@@ -94,7 +99,7 @@ def against_ensemble(debiaser: BaseDebiaser, X: Rows, y: Labels) -> AgainstEnsem
     >>> round(float(found.weights.accuracy), 2), found.n_labels
     (0.84, 120)
     """
-    match, probabilities = debiaser._match(X, y)
+    match, probabilities = debiaser._fitted_rows(X, y)
     goal = goal_by_column(debiaser.fitted_.objective, match.classes.tolist(), match.columns)
     if isinstance(goal, Constrained):
         goal = goal.resolve_on(match.y, as_they_are(probabilities), probabilities)

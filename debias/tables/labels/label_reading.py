@@ -55,6 +55,10 @@ def plain_labels(y: Any) -> npt.NDArray[Any]:
     debias.errors.TableError: row 1: the label is missing; omit the row, or label it.
     """
     labels = np.asarray(y)
+    if labels.dtype.kind == "T":  # text of any length, which may hold missing values
+        labels = labels.astype(object)
+    elif labels.dtype.kind == "f":
+        labels = labels.astype(np.result_type(labels, np.float64), copy=False)  # 2**63 is no half
     as_given = np.array(y, dtype=object) if isinstance(y, (list, tuple)) and labels.size else labels
     if labels.ndim in (1, 2) and labels.size:
         masked = np.ma.getmaskarray(y) if isinstance(y, np.ma.MaskedArray) else False

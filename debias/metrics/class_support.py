@@ -38,10 +38,16 @@ def warn_of_few_rows(names: Iterable[object], support: IndexArray) -> None:
     >>> print(caught[0].message)
     Abbreviation has 2 labelled rows: its class accuracy cannot be known.
     """
+    names = list(names)
     missing = [str(name) for name, rows in zip(names, support, strict=True) if rows == 0]
+    present = [name for name, rows in zip(names, support, strict=True) if rows]
     if missing:
+        # One class against the rest: labels that would be read as the first two columns.
+        binary = " If OneVsRestClassifier or a similar tool made these labels of 0 and 1, fit without it: a "
+        binary += "correction takes all classes at once."
         warnings.warn(
-            f"no labelled row of {', '.join(missing)}: COBias omits it, and its correction is a guess.",
+            f"no labelled row of {', '.join(missing)}: COBias omits it, and its correction is a guess."
+            + (binary if present == [0, 1] else ""),
             UserWarning,
             stacklevel=3,
         )

@@ -13,6 +13,7 @@ from sklearn.ensemble import StackingClassifier
 from sklearn.exceptions import NotFittedError
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GridSearchCV, cross_val_score
+from sklearn.multiclass import OneVsRestClassifier
 from sklearn.naive_bayes import GaussianNB
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer
@@ -307,6 +308,14 @@ def test_a_class_without_rows_is_named_and_left_out(biased):
     assert "fog" in debiaser.classes_
     assert np.isnan(debiaser.explain().loc["fog", "accuracy_before"])
     assert "no labelled row" in debiaser.explain().loc["fog", "sentence"]
+
+
+def test_labels_of_one_class_against_the_rest_are_pointed_at():
+    rng = np.random.default_rng(0)  # weak probabilities: nothing in them contradicts such labels
+    with pytest.warns(UserWarning, match="OneVsRestClassifier"):
+        OneVsRestClassifier(WeightDebiaser(n_starts=1)).fit(
+            rng.dirichlet(np.ones(3), 60), rng.integers(3, size=60)
+        )
 
 
 def test_integer_column_names_in_another_order_are_refused(biased):

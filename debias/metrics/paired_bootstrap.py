@@ -12,7 +12,7 @@ import pandas as pd
 
 from debias.errors import ParameterError
 from debias.metrics.confusion import Classes, Labels, accuracies_of, codes_of, overall_metrics
-from debias.metrics.resampling import corrected_interval, resampled_counts
+from debias.metrics.resampling import MEANS, ChangedRows, difference_interval, resampled_counts
 from debias.metrics.sample_weights import check_weights
 from debias.metrics.scores import intervals
 
@@ -32,9 +32,10 @@ def paired_intervals(
     """Return the usual metrics before and after, and the difference, all with intervals.
 
     The intervals of a single side are those of :func:`debias.metrics.scores.intervals`. Differences have
-    bias-corrected intervals of a paired bootstrap within classes: the pairs (before, after) of one
-    class's rows are multinomial counts, drawn as such. Where no row of a class changes, the
-    interval of its difference is the point 0.
+    intervals of a paired bootstrap within classes: the pairs (before, after) of one class's rows are
+    multinomial counts, drawn as such. Those of COBias, worst class accuracy and macro F1 are
+    bias-corrected. Where no row of a class changes, the interval of its difference is the point 0; where
+    fewer than four change, at a level of 0.95, it holds 0.
 
     Parameters
     ----------
@@ -89,8 +90,16 @@ def paired_intervals(
     counts = resampled_counts(truth, sides_of, weights, len(classes), n_resamples, seed)
     metrics = [np.column_stack([*overall_metrics(c).values(), accuracies_of(c)]) for c in counts]
     frame["difference"] = frame["after"] - frame["before"]
-    difference = frame["difference"].to_numpy()
-    ends = corrected_interval(difference, metrics[1] - metrics[0], level, -1.0, 1.0)
+    overall = [str(name) for name, _ in frame.index if name != "class_accuracy"]
+    changed = ChangedRows(truth, sides_of, weights)
+    ends = difference_interval(
+        frame["difference"].to_numpy(),
+        metrics[1] - metrics[0],
+        level,
+        (-1.0, 1.0),
+        np.array([name in MEANS for name in overall] + [True] * len(classes)),
+        np.array([*map(changed.seen_by, overall), *(changed.of_class(k) for k in range(len(classes)))]),
+    )
     frame["difference_low"], frame["difference_high"] = ends
     frame["n_samples"] = sides[0]["n_samples"]
     return frame

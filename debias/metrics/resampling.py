@@ -4,11 +4,16 @@ from collections.abc import Sequence
 from numbers import Real
 
 import numpy as np
+import numpy.typing as npt
+from scipy import stats
 
 from debias.errors import ParameterError
 from debias.metrics.confusion import FloatArray, IndexArray
 from debias.settings import check_positive_integer, check_seed
 
+MEANS = ("accuracy", "balanced_accuracy")
+"""Metrics that are means over the rows of each class: their resamples have no bias."""
+_OF_RIGHT_ROWS = (*MEANS, "cobias", "worst_class_accuracy")
 _CELLS_AT_ONCE = 1 << 22
 _CLEAR = 3.0
 """Standard errors between two class accuracies from which on it is clear which is higher."""
@@ -117,6 +122,93 @@ def corrected_interval(
     bias = drawn.mean(axis=0) - value
     low, high = (np.clip(end - bias, least, most) for end in (low, high))
     return np.asarray(np.minimum(low, value)), np.asarray(np.maximum(high, value))
+
+
+class ChangedRows:
+    """Counts the rows whose two predictions differ.
+
+    Weighted rows count as many as their weights are worth, ``sum(w) ** 2 / sum(w ** 2)`` (Kish).
+
+    Parameters
+    ----------
+    truth : ndarray of shape (n_samples,)
+        Class of each row, as a position.
+    predictions : sequence of two ndarray of shape (n_samples,)
+    weights : ndarray of shape (n_samples,)
+
+    Examples
+    --------
+    >>> changed = ChangedRows(np.array([0, 0, 1]), [np.array([1, 1, 1]), np.array([0, 2, 1])], np.ones(3))
+    >>> changed.seen_by("accuracy"), changed.seen_by("macro_f1"), changed.of_class(1)
+    (1.0, 2.0, 0.0)
+    """
+
+    def __init__(self, truth: IndexArray, predictions: Sequence[IndexArray], weights: FloatArray) -> None:
+        first, second = predictions
+        self._truth, self._weights = truth, weights
+        self._differ, self._became = first != second, (first == truth) != (second == truth)
+
+    def seen_by(self, metric: str) -> float:
+        """Return the rows whose change a metric sees: many see only whether a row is right."""
+        return self._worth(self._became if metric in _OF_RIGHT_ROWS else self._differ)
+
+    def of_class(self, position: int) -> float:
+        """Return the rows of a class that became right or wrong."""
+        return self._worth(self._became & (self._truth == position))
+
+    def _worth(self, rows: npt.NDArray[np.bool_]) -> float:
+        own = self._weights[rows]
+        return float(own.sum() ** 2 / (own**2).sum()) if own.any() else 0.0
+
+
+def difference_interval(
+    value: FloatArray,
+    drawn: FloatArray,
+    level: float,
+    limits: tuple[FloatArray | float, FloatArray | float],
+    is_mean: npt.NDArray[np.bool_],
+    n_changed: FloatArray,
+) -> tuple[FloatArray, FloatArray]:
+    """Return intervals of differences, which a few changed rows do not make clear.
+
+    The resamples of a mean over rows have no bias: to move its interval back by one adds the chance of the
+    resampling, which alone decides whether an interval that ends at 0 holds it. With fewer changed rows
+    than Wilson's interval takes to exclude one half (four at a level of 0.95), the interval holds 0. Where
+    all resamples are the same, because all rows of a class changed in the same way, it reaches as far as
+    Wilson's interval of the share of changed rows that became better.
+
+    Parameters
+    ----------
+    value, drawn, level
+        As in :func:`corrected_interval`.
+    limits : tuple
+        What the difference can be, at least and at most.
+    is_mean : ndarray of bool of shape (n_metrics,)
+        Whether a metric is a mean over the rows of each class, as accuracies are.
+    n_changed : ndarray of shape (n_metrics,)
+        Rows that changed as far as a metric sees it.
+
+    Returns
+    -------
+    low, high : ndarray of shape (n_metrics,)
+
+    Examples
+    --------
+    >>> drawn, kinds = np.array([[0.1], [0.2], [0.3]]), (np.array([True]), np.array([3.0]))
+    >>> low, high = difference_interval(np.array([0.2]), drawn, 0.95, (-1.0, 1.0), *kinds)
+    >>> low.tolist(), high.round(1).tolist()
+    ([0.0], [0.3])
+    """
+    low, high = corrected_interval(value, drawn, level, *limits)
+    plain_low, plain_high = np.quantile(drawn, [(1 - level) / 2, (1 + level) / 2], axis=0)
+    low = np.where(is_mean, np.minimum(plain_low, value), low)
+    high = np.where(is_mean, np.maximum(plain_high, value), high)
+    enough = float(stats.norm.ppf((1 + level) / 2)) ** 2
+    is_point, are_few = low == high, n_changed < enough
+    wilson = value * (n_changed - enough) / (n_changed + enough)
+    for reached, to in ((are_few, 0.0), (is_point, wilson)):
+        low, high = np.where(reached, np.minimum(low, to), low), np.where(reached, np.maximum(high, to), high)
+    return low, high
 
 
 def ends_of_near_ties(accuracies: FloatArray, drawn: FloatArray, level: float) -> tuple[float, float]:

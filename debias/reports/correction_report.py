@@ -54,6 +54,8 @@ class Report(Figures):
     ------
     ParameterError
         Lengths differ, there are no rows or fewer than two classes, or a name is not in `classes`.
+    TableError
+        A label is missing, or of another kind than the others.
 
     Examples
     --------

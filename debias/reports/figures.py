@@ -15,7 +15,7 @@ from sklearn.metrics import precision_recall_fscore_support
 
 from debias.corrections.bases.base import Base, Identity
 from debias.corrections.correction import Correction
-from debias.errors import ParameterError
+from debias.errors import ParameterError, TableError
 from debias.estimators.bases.base_words import describe_base
 from debias.guarantees.guarantee import Guarantee
 from debias.metrics.confusion import FloatArray, confusion
@@ -25,6 +25,7 @@ from debias.reports.advice.plain_methods import rival_of
 from debias.reports.advice.recommendation import Recommendation, recommend
 from debias.reports.comparison.comparison import Comparison
 from debias.reports.findings import Finding, describe_results, describe_rows, headline, verdict
+from debias.tables.labels.label_reading import label_text, plain_labels
 
 WIDEST_MATRIX = 14
 """Classes up to which pages show a matrix of classes."""
@@ -79,6 +80,35 @@ class CorrectionDetails:
     n_examples: int = 0
 
 
+def _as_text(label: object) -> str:
+    """Return a text as it is, and a number as other labels are compared with it."""
+    return str(label) if isinstance(label, str) else label_text(label)
+
+
+def _as_texts(columns: Mapping[str, npt.ArrayLike]) -> list[list[str]]:
+    """Return labels and predictions as texts: 1, 1.0 and True are the same beside numbers.
+
+    Examples
+    --------
+    >>> _as_texts({"y_true": [1, 0], "y_before": [1.0, 0.0], "y_after": [True, False]})
+    [['1', '0'], ['1', '0'], ['1', '0']]
+    """
+    read = []
+    for name, given in columns.items():
+        try:
+            labels = plain_labels(given)
+        except TableError as error:
+            raise error.at(column=name) from None
+        if labels.ndim != 1:
+            raise ParameterError(
+                parameter=name, allowed="one label for each row", received=f"of shape {labels.shape}"
+            )
+        read.append(labels)
+    if any(labels.dtype.kind == "i" for labels in read):
+        read = [labels.astype(np.int64) if labels.dtype == bool else labels for labels in read]
+    return [[_as_text(label) for label in labels.tolist()] for labels in read]
+
+
 class Figures:
     """The part of a :class:`~debias.reports.correction_report.Report` that pages are written from."""
 
@@ -95,8 +125,11 @@ class Figures:
         n_resamples: int = 1000,
         seed: int = 0,
     ) -> None:
-        columns = {"label": y_true, "before": y_before, "after": y_after}
-        values = {name: [str(one) for one in np.asarray(column)] for name, column in columns.items()}
+        if not isinstance(title, str) or not title.strip():
+            raise ParameterError(parameter="title", allowed="a text that is not empty", received=title)
+        columns = ("label", "before", "after")
+        texts = _as_texts({"y_true": y_true, "y_before": y_before, "y_after": y_after})
+        values = dict(zip(columns, texts, strict=True))
         sizes = {name: len(column) for name, column in values.items()}
         if len(set(sizes.values())) > 1 or not sizes["label"]:
             raise ParameterError(
@@ -104,7 +137,7 @@ class Figures:
             )
         self.rows = pd.DataFrame(values, dtype=object)  # which may hold half a character
         present = sorted(set(self.rows.to_numpy().ravel()))
-        self.classes = tuple(present if classes is None else map(str, classes))
+        self.classes = tuple(present if classes is None else map(_as_text, classes))
         n_different = len(set(self.classes))
         if not set(present) <= set(self.classes) or n_different < max(2, len(self.classes)):
             raise ParameterError(

@@ -11,6 +11,7 @@ import pandas as pd
 from debias.console.number_formats import (
     HIGHER_IS_BETTER,
     METRIC_NAMES,
+    exact_percent,
     listed,
     percent,
     signed,
@@ -144,7 +145,7 @@ def _describe_metric(metric: object, row: pd.Series, level: float) -> Finding:
     if metric == "cobias":
         sides = f"{percent(row['before'], False)} points before, {percent(row['after'], False)} after"
     interval = signed_span(row["difference_low"], row["difference_high"])
-    difference = f"{signed(row['difference'])} points, {100 * level:g} % interval {interval}"
+    difference = f"{signed(row['difference'])} points, {exact_percent(level)} % interval {interval}"
     words = {
         "better": "better",
         "worse": "WORSE",

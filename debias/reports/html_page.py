@@ -10,6 +10,7 @@ from debias.console.notebooks.inline_svg import inline_svg
 from debias.console.number_formats import (
     METRIC_NAMES,
     SCORE_NAMES,
+    exact_percent,
     percent,
     plain,
     signed,
@@ -59,7 +60,13 @@ def render_html(report: Figures) -> str:
     (True, False, True)
     """
     environment = page_environment("debias")
-    environment.filters |= {"percent": percent, "signed": signed, "plain": plain, "count": "{:,}".format}
+    environment.filters |= {
+        "percent": percent,
+        "signed": signed,
+        "plain": plain,
+        "count": "{:,}".format,
+        "exact": exact_percent,
+    }
     environment.filters["bound"] = lambda text: text.replace(" %", "\N{NO-BREAK SPACE}%")
     template = environment.get_template("report.html.jinja")
     return template.render(

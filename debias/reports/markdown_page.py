@@ -1,6 +1,6 @@
 """A report as Markdown: for a terminal, a pull request or a paper's appendix."""
 
-from debias.console.number_formats import METRIC_NAMES, SCORE_NAMES, percent, plain
+from debias.console.number_formats import METRIC_NAMES, SCORE_NAMES, exact_percent, percent, plain
 from debias.guarantees.guarantee import HEADER, NOT_THE_SAME, guarantee_cells
 from debias.pages.citation import MESSAGE, citation
 from debias.pages.markdown import escape, markdown_table
@@ -45,8 +45,8 @@ def render_markdown(report: Figures) -> str:
         NOT_SOCIAL_BIAS,
         "## Overall",
         _overall(report),
-        f"All values are on a scale of 0 to 100, with {100 * report.level:g} % intervals; COBias is the "
-        "mean gap between two class accuracies, lower is better.",
+        f"All values are on a scale of 0 to 100, with {exact_percent(report.level)} % intervals; COBias is "
+        "the mean gap between two class accuracies, lower is better.",
         "## By class",
         _by_class(report),
         *_guarantee(report),

@@ -200,7 +200,7 @@ def guarantee_of(
     >>> guarantee_of(debiaser, table, None, 0.95) is None
     True
     """
-    opt = fitted_on if fitted_on is not None and is_fitted_on(debiaser, fitted_on) else None
+    opt = fitted_on if fitted_on is not None and may_be_fitted_on(debiaser, fitted_on) else None
     try:
         return certify(debiaser, table, confidence=confidence, opt=opt)
     except OverlapError:
@@ -270,19 +270,46 @@ def _notes_on_overlap(
     debiaser: BaseDebiaser, table: ProbabilityTable, fitted_on: ProbabilityTable
 ) -> list[Finding]:
     """Warn of shared rows, and of a table that the correction was not fitted on after all."""
-    notes = []
-    if not is_fitted_on(debiaser, fitted_on):
-        notes.append(
-            Finding(
-                "warning",
-                "The table given as the fitted rows is not the one that the correction was fitted on.",
-            )
-        )
+    if not may_be_fitted_on(debiaser, fitted_on):
+        said = "The table given as the fitted rows is not the one that the correction was fitted on."
+        return [Finding("warning", said)]
     try:
         check_disjoint(fitted_on, table)
-    except OverlapError as error:
-        notes.append(Finding("warning", f"The figures flatter the correction: {error}"))
-    return notes
+    except OverlapError as error:  # which names ids and begins texts, and a page may show neither
+        assert isinstance(error.received, list)
+        shown = ", ".join(map(str, error.received[:3])) + (", ..." if len(error.received) > 3 else "")
+        said = f"share {len(error.received):,} of the {len(fitted_on):,} opt rows (rows {shown} there)"
+        fix = "remove what they share (in Python: remove_overlap(opt, test)), and fit again"
+        text = f"The figures flatter the correction: the opt set and the test set {said}; {fix}."
+        return [Finding("warning", text)]
+    return []
+
+
+def may_be_fitted_on(debiaser: BaseDebiaser, table: ProbabilityTable) -> bool:
+    """Tell whether a correction can have been fitted on these labelled rows, with weights or without.
+
+    Parameters
+    ----------
+    debiaser : BaseDebiaser
+        Fitted.
+    table : ProbabilityTable
+        With the same classes.
+
+    Returns
+    -------
+    bool
+        Weights repeat and omit rows, so of a weighted fit no table can be told to be another one.
+
+    Examples
+    --------
+    >>> from debias.estimators.debiasers import WeightDebiaser
+    >>> table = ProbabilityTable([[0.9, 0.1], [0.2, 0.8], [0.3, 0.7]], [0, 1, 1])
+    >>> debiaser = WeightDebiaser().fit(table.probabilities, table.labels, sample_weight=[1, 2, 1])
+    >>> is_fitted_on(debiaser, table), may_be_fitted_on(debiaser, table)
+    (False, True)
+    """
+    fitted = debiaser.fitted_
+    return fitted.n_labels != int(fitted.counts().support.sum()) or is_fitted_on(debiaser, table)
 
 
 def is_fitted_on(debiaser: BaseDebiaser, table: ProbabilityTable) -> bool:

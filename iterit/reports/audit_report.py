@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from debias.console.number_formats import counted, percent, plain
+from debias.console.number_formats import counted, exact_percent, percent, plain
 from iterit.reports.audit_verdict import findings_of, verdict_of
 from iterit.reports.gains import HEADING, WAYS, gains_picture, gains_section, interval
 from iterit.reports.section_page import Picture, Section, SectionPage, decimal, whole
@@ -235,8 +235,8 @@ def _task(table: pd.DataFrame, confidence: float) -> Section:
     note = (
         f"{first['n_rows']:,} rows of {first['task']}, classified by each trained model, in percentage "
         f"points; means over {counted(int(first['n_seeds']), 'seed')}. A gain is positive if picks are "
-        f"better, which for COBias means lower. {100 * confidence:g} % intervals cover other rows and other "
-        "draws."
+        f"better, which for COBias means lower. {exact_percent(confidence)} % intervals cover other rows and "
+        "other draws."
     )
     header = ["picks", "figure", "untrained", "picks", "random, same lengths", "gain", "interval", "verdict"]
     return Section(f"Accuracy on {first['task']}", note, header, rows)

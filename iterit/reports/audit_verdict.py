@@ -5,7 +5,7 @@ from typing import Any
 
 import pandas as pd
 
-from debias.console.number_formats import counted, percent
+from debias.console.number_formats import counted, exact_percent, percent
 from iterit.selection.length_matching import TOLERANCE
 from iterit.training.audits.picks_audit import AuditResult
 
@@ -37,7 +37,7 @@ def verdict_of(result: AuditResult, name: str) -> str:
     said = {token["verdict"], record["verdict"]}
     figures = (
         f"the loss on held-out answers is {_amount(token)} per token and {_amount(record)} per record"
-        f" (nats, {100 * result.settings.confidence:g} % intervals,"
+        f" (nats, {exact_percent(result.settings.confidence)} % intervals,"
         f" {counted(int(token['n_seeds']), 'seed')})"
     )
     if said == {_BETTER}:

@@ -8,6 +8,7 @@ import pandas as pd
 
 from debias.console.notebooks.drawing import AFTER, BEFORE, PHONE_TEXT, PHONE_WIDTH, QUIET, blank, name_ticks
 from debias.console.notebooks.inline_svg import inline_svg
+from debias.console.number_formats import exact_percent
 from debias.errors import ParameterError
 from iterit.reports.section_page import Picture, Section, decimal, whole
 
@@ -94,7 +95,7 @@ def gains_section(gains: pd.DataFrame, confidence: float | None = None) -> Secti
         ]
         for row in gains.to_dict("records")
     ]  # fmt: skip
-    level = "interval" if confidence is None else f"{100 * confidence:g} % interval"
+    level = "interval" if confidence is None else f"{exact_percent(confidence)} % interval"
     return Section(
         HEADING,
         "Nats by which the loss on held-out answers is lower than after training on random records with"

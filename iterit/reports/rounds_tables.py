@@ -52,7 +52,7 @@ class RoundsTables:
     Raises
     ------
     ParameterError
-        No round has begun.
+        No round has begun, the title is empty, or the price is no amount of money.
     """
 
     def __init__(
@@ -68,6 +68,11 @@ class RoundsTables:
             raise ParameterError(
                 "no round of the run has begun: there is nothing to report", parameter="kept"
             )
+        if not title.strip():
+            raise ParameterError(parameter="title", allowed="a text that is not empty", received=title)
+        if price_per_hour is not None and not 0 <= price_per_hour < float("inf"):
+            allowed = "a finite number of at least 0"
+            raise ParameterError(parameter="price_per_hour", allowed=allowed, received=price_per_hour)
         self.kept, self.title, self.price_per_hour = kept, title, price_per_hour
         self.steps = pd.DataFrame()
         self.held_out, self.gains = held_out, gains

@@ -127,3 +127,10 @@ def test_long_tables_are_cut():
     assert "and 16 more" in shown and ">13<" in shown and ">14<" not in shown
     wide = ProbabilityTable(np.full((2, 40), 1 / 40))
     assert "and 26 more" in wide._repr_html_()
+
+
+def test_a_sentence_is_not_cut_but_a_cell_is():
+    sentence, cell = f"{'word ' * 300}end.", "x" * 600
+    shown = Shown(card(sentence, header=["a"], rows=[[cell]], lines=[sentence]))
+    assert shown.text.count(sentence) == 2
+    assert cell not in shown.text and any(text.endswith("x…") for text in shown.text)

@@ -1,8 +1,10 @@
 """Paired differences: hand-solved values, and a literal bootstrap over rows as the referee."""
 
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy import stats
 
 from debias.errors import ParameterError
 from debias.metrics.paired_bootstrap import paired_intervals
@@ -88,3 +90,38 @@ def test_a_class_without_rows_is_nan_and_left_out():
 def test_other_rows_are_refused():
     with refused(ParameterError, received=(2, 1)):
         paired_intervals(["a", "b"], ["a", "a"], ["a"])
+
+
+@pytest.mark.parametrize("n_changed", [1, 2, 3])
+@pytest.mark.parametrize("n_rows", [12, 60, 300])
+def test_a_few_changed_rows_are_no_clear_change_whatever_the_seed(n_changed, n_rows):
+    truth = ["a"] * n_rows + ["b"] * n_rows
+    before = ["b"] * (n_rows // 2) + ["a"] * (n_rows - n_rows // 2) + ["b"] * n_rows
+    after = ["a"] * n_changed + before[n_changed:]
+    for seed in range(8):  # whether the resamples' mean is above the estimate or below is chance
+        for there, back in ((before, after), (after, before)):
+            frame = paired_intervals(truth, there, back, n_resamples=200, seed=seed)
+            assert (frame["difference_low"] <= 0).all() and (frame["difference_high"] >= 0).all()
+
+
+def test_rows_that_all_change_alike_do_not_make_an_interval_a_point():
+    truth = ["a", "b", "b"]
+    frame = paired_intervals(truth, ["a", "a", "a"], truth, n_resamples=50)
+    assert frame.loc[("class_accuracy", "b"), "difference"] == 1
+    assert (frame["difference_low"] <= 0).all() and (frame["difference_high"] >= 0).all()
+    many = ["b"] * 40 + ["a"] * 40
+    frame = paired_intervals(many, ["a"] * 80, many, n_resamples=50)
+    z = stats.norm.ppf(0.975) ** 2  # Wilson's interval of 40 of 40
+    low = frame.loc[("class_accuracy", "b"), "difference_low"]
+    assert low == pytest.approx(2 * 40 / (40 + z) - 1)
+    assert frame.loc[("cobias", ""), "difference_high"] == pytest.approx(-low)
+
+
+def test_weighted_rows_that_changed_count_as_many_as_their_weights_are_worth():
+    truth = ["a"] * 40 + ["b"] * 40
+    before = ["b"] * 8 + ["a"] * 32 + ["b"] * 40
+    alone = paired_intervals(truth, before, truth, n_resamples=200)
+    assert alone.loc[("class_accuracy", "a"), "difference_low"] > 0
+    heavy = [100.0, *[0.01] * 7, *[1.0] * 72]  # eight rows that are worth one
+    weighted = paired_intervals(truth, before, truth, n_resamples=200, sample_weight=heavy)
+    assert weighted.loc[("class_accuracy", "a"), "difference_low"] <= 0

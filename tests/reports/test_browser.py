@@ -12,6 +12,7 @@ import pytest
 from debias import WeightDebiaser
 from debias.reports.comparison import MethodSettings, compare_tables, comparison_html
 from debias.reports.correction_report import Report
+from debias.tables.table import ProbabilityTable
 from iterit.reports.rounds_report import RoundsReport
 from tests.support.browser import browse, measured, needs_browser
 from tests.support.small_reports import HOSTILE, report
@@ -33,6 +34,21 @@ def fourteen():
     return Report(truth, rng.choice(names, 420), rng.choice(names, 420), names, n_resamples=20)
 
 
+def long_names(kind="report"):
+    """A page of classes with long names that cannot break at a space, and begin alike."""
+    names = [f"transfer_not_received_by_recipient_{k}" for k in range(5)]
+    truth = names * 30
+    rng = np.random.default_rng(0)
+    if kind == "report":
+        before, after = rng.choice(names, 150), rng.choice(names, 150)
+        return Report(truth, before, after, names, n_resamples=20).to_html()
+    rows = rng.dirichlet(np.ones(5), size=150)
+    ids = [f"row {row}" for row in range(150)]
+    pair = ProbabilityTable(rows, truth, classes=names, ids=ids).split(0.5)
+    compared = compare_tables([pair], ["uncorrected", "batch"], n_resamples=20)
+    return comparison_html(compared, "Corrections and baselines")
+
+
 def whole():
     """A report with everything that a page may have."""
     opt, test = skewed_table(400, texts=[f"text {row}" for row in range(400)]).split(0.5)
@@ -52,6 +68,8 @@ PAGES = {
     "hostile": lambda: report((HOSTILE, "Sports")).to_html(),
     "fourteen": lambda: fourteen().to_html(),
     "comparison": comparison,
+    "long": long_names,
+    "long-comparison": lambda: long_names("comparison"),
     "rounds": lambda: RoundsReport(small_run(6)).to_html(),
 }
 

@@ -415,3 +415,28 @@ def test_settings_of_the_intervals_are_refused_before_anything_is_fitted(options
     with refused(ParameterError, parameter=next(iter(options))):
         compare_tables([(opt, test)], ["uncorrected"], on_method=fitted.append, **options)
     assert not fitted
+
+
+def test_one_row_that_a_method_gets_right_confirms_no_difference():
+    truth, half = ["yes"] * 40 + ["no"] * 40, [[0.4, 0.6], [0.6, 0.4]]
+    rows = [half[k % 2] for k in range(40)] + [half[0]] * 40
+    other = [[0.9, 0.1], *rows[1:]]  # the first row becomes right
+    frames = []
+    for seed in range(6):
+        test = ProbabilityTable(rows, truth, classes=["yes", "no"], ids=[f"t{i}" for i in range(80)])
+        opt = ProbabilityTable(other, truth, classes=["yes", "no"], ids=[f"o{i}" for i in range(80)])
+        methods = {"plain": Uncorrected(), "lucky": OneRowRight()}
+        frames.append(compare(opt, test, methods, against="plain", n_resamples=100, seed=seed).loc["lucky"])
+    for row in frames:
+        assert row["accuracy_difference"] > 0
+        assert row["accuracy_difference_low"] <= 0
+        assert row["cobias_difference_low"] <= 0 <= row["cobias_difference_high"]
+
+
+class OneRowRight(Uncorrected):
+    """The uncorrected model, but for the first row."""
+
+    def predict(self, X):
+        predicted = super().predict(X).copy()
+        predicted[0] = "yes"
+        return predicted

@@ -11,7 +11,8 @@ from debias.errors import visible
 
 MOST_ROWS = 14
 """Rows of a table that are shown where nothing else is asked."""
-_LONGEST = 500
+_LONGEST, _LONGEST_SENTENCE = 500, 10_000
+"""Characters of a cell, and of a title or sentence, that are shown."""
 _EDGE = "1px solid color-mix(in srgb, currentColor 25%, transparent)"
 _STYLE = f"border:{_EDGE};border-radius:6px;padding:.6em .9em;margin:.4em 0;max-width:60em;font-size:.95em"
 _CELL = f"text-align:{{}};padding:.15em .6em;border-bottom:{_EDGE};vertical-align:top;white-space:normal"
@@ -50,13 +51,13 @@ def card(
     >>> "A &lt;b&gt;title" in shown, "<b>" in shown, r"\u202e" in shown
     (True, False, True)
     """
-    parts = [f'<div style="{_STYLE}"><strong>{_text(title)}</strong>']
+    parts = [f'<div style="{_STYLE}"><strong>{_text(title, _LONGEST_SENTENCE)}</strong>']
     parts += [
         f'<div><span style="opacity:.8">{_text(name)}:</span> {_text(value)}</div>' for name, value in facts
     ]
     if rows:
         parts.append(_table(header, rows, most))
-    parts += [f'<p style="margin:.4em 0 0">{_text(line)}</p>' for line in lines]
+    parts += [f'<p style="margin:.4em 0 0">{_text(line, _LONGEST_SENTENCE)}</p>' for line in lines]
     return "".join([*parts, "</div>"])
 
 
@@ -82,7 +83,7 @@ def _table(header: Sequence[str], rows: Sequence[Sequence[object]], most: int) -
     )
 
 
-def _text(value: object) -> Markup:
+def _text(value: object, longest: int = _LONGEST) -> Markup:
     """Return a value as text that a page shows as it is, cut where it is long."""
     said = str(value)
-    return escape(visible(said if len(said) <= _LONGEST else f"{said[: _LONGEST - 1]}…"))
+    return escape(visible(said if len(said) <= longest else f"{said[: longest - 1]}…"))

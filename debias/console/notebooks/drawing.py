@@ -102,22 +102,31 @@ def name_ticks(axis: "Axis", names: Sequence[str], longest: int = 20) -> None:
     axis : matplotlib.axis.Axis
     names : sequence of str
     longest : int, default=20
-        Characters of a name that are shown.
+        Characters of a name that are shown: its beginning, or beginning and end where names that begin
+        alike would look the same.
 
     Examples
     --------
     >>> figure, axes = blank(4, 3)
-    >>> name_ticks(axes.yaxis, ["$x$", "a" * 30])
-    >>> [len(label.get_text()) for label in axes.get_yticklabels()]
-    [3, 20]
+    >>> name_ticks(axes.yaxis, ["$x$", "a" * 30, "card payment not recognised", "card payment not refunded"])
+    >>> [label.get_text() for label in axes.get_yticklabels()]
+    ['$x$', 'aaaaaaaaaaaaaaaaaaa…', 'card payme…ecognised', 'card payme… refunded']
     """
-    shown = [visible(name) for name in names]
-    axis.set_ticks(
-        range(len(shown)), [name if len(name) <= longest else f"{name[: longest - 1]}…" for name in shown]
-    )
+    shown = _shortened([visible(name) for name in names], longest)
+    axis.set_ticks(range(len(shown)), shown)
     for label in axis.get_ticklabels():
         label.set_parse_math(False)
     axis.set_tick_params(length=0)
+
+
+def _shortened(names: Sequence[str], longest: int) -> list[str]:
+    """Return names of a length, told apart by their ends where their beginnings are the same."""
+    begun = [name if len(name) <= longest else f"{name[: longest - 1]}…" for name in names]
+    end = (longest - 1) // 2
+    return [
+        short if short == name or begun.count(short) == 1 else f"{name[: longest - 1 - end]}…{name[-end:]}"
+        for name, short in zip(names, begun, strict=True)
+    ]
 
 
 def _figure_class() -> type["Figure"]:

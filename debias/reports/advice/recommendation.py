@@ -113,10 +113,16 @@ def recommend(
     gains = [metric for metric in decisive if verdicts[metric] == "better"]
     losses = [metric for metric in decisive if verdicts[metric] == "worse"]
     beside = _beside(by_class, guarantee, rival)
+    unseen = _unseen(by_class)
     if gains and losses:
-        return Recommendation("Use it only if", _trade(overall, gains, losses), beside)
+        return Recommendation("Use it only if", _trade(overall, gains, losses, unseen), beside)
     if gains:
-        return Recommendation("Use it", _clauses(overall, gains) + _unclear(verdicts), beside)
+        why = _clauses(overall, gains) + _unclear(verdicts)
+        return (
+            Recommendation("Use it only if", f"{unseen}: {why}", beside)
+            if unseen
+            else Recommendation("Use it", why, beside)
+        )
     if losses:
         return Recommendation("Do not use it", _clauses(overall, losses), beside)
     why = (
@@ -143,7 +149,16 @@ def _clause(overall: pd.DataFrame, metric: str) -> str:
     return f"{name} {verb} from {percent(before, unit=False)} to {percent(after, unit=False)} {unit}"
 
 
-def _trade(overall: pd.DataFrame, gains: list[str], losses: list[str]) -> str:
+def _unseen(by_class: pd.DataFrame) -> str:
+    """Say that classes of which there is no row must not matter; nothing where all have rows."""
+    names = [str(name) for name in by_class.index[by_class["support"] == 0]]
+    if not names:
+        return ""
+    verb, them = ("does", "it") if len(names) == 1 else ("do", "them")
+    return f"{listed(names)} {verb} not matter, since no row of {them} is here"
+
+
+def _trade(overall: pd.DataFrame, gains: list[str], losses: list[str], unseen: str) -> str:
     """Say what is to be weighed against what."""
     wanted = "even classes matter" if set(gains) & set(_EVENNESS) else "accuracy matters"
     if "accuracy" in losses:
@@ -152,7 +167,10 @@ def _trade(overall: pd.DataFrame, gains: list[str], losses: list[str]) -> str:
         than = "even classes"
     else:
         wanted, than = "one kind of evenness matters", "the other"
-    return f"{wanted} more than {than}: {_clauses(overall, gains)}, but {_clauses(overall, losses)}"
+    and_unseen = f", and {unseen}" if unseen else ""
+    return (
+        f"{wanted} more than {than}{and_unseen}: {_clauses(overall, gains)}, but {_clauses(overall, losses)}"
+    )
 
 
 def _unclear(verdicts: dict[str, str]) -> str:

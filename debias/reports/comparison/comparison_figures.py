@@ -7,7 +7,14 @@ import numpy as np
 import pandas as pd
 
 from debias.metrics.confusion import accuracies_of, overall_metrics
-from debias.metrics.resampling import corrected_interval, ends_of_near_ties, resampled_counts
+from debias.metrics.resampling import (
+    MEANS,
+    ChangedRows,
+    corrected_interval,
+    difference_interval,
+    ends_of_near_ties,
+    resampled_counts,
+)
 from debias.reports.comparison.measurement import MeasuredTable
 from debias.search.constraints import Constrained, Goal
 from debias.search.goals.class_order import goal_by_column
@@ -124,7 +131,8 @@ class PairedFigures:
                 row["never_predicted"] = int((n_predicted == 0).sum())
                 if self.against in values:
                     away = values[name] - values[self.against]
-                    row |= self._with_intervals(away, drawn[name].difference, "_difference", -1.0)
+                    changed = self._changed([table], name)
+                    row |= self._with_intervals(away, drawn[name].difference, changed)
             rows[name] = row | {
                 "fit_seconds": one.seconds,
                 "group": one.method.group,
@@ -133,15 +141,32 @@ class PairedFigures:
         return _ordered(rows)
 
     def _with_intervals(
-        self, values: FloatArray, drawn: FloatArray, ending: str = "", least: float = 0.0
+        self, values: FloatArray, drawn: FloatArray, changed: FloatArray | None = None
     ) -> dict[str, object]:
-        """Return values and the ends of their intervals, by name."""
-        low, high = corrected_interval(values, drawn, self.level, np.minimum(_LEAST, least), _MOST)
+        """Return values and the ends of their intervals, by name; of differences, where rows changed."""
+        if changed is None:
+            ending, (low, high) = "", corrected_interval(values, drawn, self.level, _LEAST, _MOST)
+        else:
+            limits, are_means = (np.minimum(_LEAST, -1.0), _MOST), np.array([m in MEANS for m in METRICS])
+            ends = difference_interval(values, drawn, self.level, limits, are_means, changed)
+            ending, (low, high) = "_difference", ends
         found: dict[str, object] = {}
         for metric, *numbers in zip(METRICS, values, low, high, strict=True):
             names = (f"{metric}{ending}", f"{metric}{ending}_low", f"{metric}{ending}_high")
             found |= dict(zip(names, map(float, numbers), strict=True))
         return found
+
+    def _changed(self, tables: Sequence[MeasuredTable], name: str) -> FloatArray:
+        """Return how many rows of some tables changed, as each metric sees it; the same rows count once."""
+        counts: dict[str, FloatArray] = {}
+        for table in tables:
+            predicted = table.predictions()
+            rows = ChangedRows(
+                table.truth, [predicted[name], predicted[self.against]], np.ones(len(table.truth))
+            )
+            seen = np.array([rows.seen_by(metric) for metric in METRICS])
+            counts[table.rows] = np.maximum(seen, counts.get(table.rows, np.zeros(len(METRICS))))
+        return np.sum(list(counts.values()), axis=0)
 
     def mean(self) -> pd.DataFrame:
         """Return the means over the tables, of the methods that were measured on all of them.
@@ -165,7 +190,8 @@ class PairedFigures:
                     row[column] = sum(one[column] for one in of_tables)
                 if all(self.against in one for one in values):
                     away = np.mean([one[name] - one[self.against] for one in values], axis=0)
-                    row |= self._with_intervals(away, self._mean_drawn(name), "_difference", -1.0)
+                    changed = self._changed(self.tables, name)
+                    row |= self._with_intervals(away, self._mean_drawn(name), changed)
             rows[name] = row | {
                 "note": "" if all(measured) else f"measured on {sum(measured)} of {len(values)} tables"
             }

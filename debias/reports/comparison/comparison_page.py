@@ -5,7 +5,15 @@ from typing import Any, NamedTuple
 
 import pandas as pd
 
-from debias.console.number_formats import METRIC_NAMES, fixed, percent, signed, signed_span, span
+from debias.console.number_formats import (
+    METRIC_NAMES,
+    exact_percent,
+    fixed,
+    percent,
+    signed,
+    signed_span,
+    span,
+)
 from debias.pages.environment import page_environment
 from debias.pages.markdown import escape, markdown_table
 from debias.reports.comparison.comparison import Comparison
@@ -38,12 +46,15 @@ class Section(NamedTuple):
     rows : list of list of str
     lines : list of str
         Sentences before the table.
+    of_classes : bool, default=False
+        Whether the table has a column or a row for each class.
     """
 
     title: str
     header: list[str]
     rows: list[list[str]]
     lines: list[str]
+    of_classes: bool = False
 
 
 def sections(comparison: Comparison, brief: bool = False) -> list[Section]:
@@ -143,7 +154,8 @@ def _differences(comparison: Comparison, frame: pd.DataFrame, name: str, brief: 
             else:
                 cells.append(f"{signed(value)} ({signed_span(low, high)})")
         rows.append([str(method), *cells])
-    title = f"{name}: difference from {comparison.against}, in points, {100 * comparison.level:g} % intervals"
+    level = exact_percent(comparison.level)
+    title = f"{name}: difference from {comparison.against}, in points, {level} % intervals"
     return [Section(title, ["method", *(NAMES[metric] for metric in metrics)], rows, [])]
 
 
@@ -153,7 +165,7 @@ def _class_accuracies(accuracies: pd.DataFrame, name: str) -> Section:
     if accuracies.shape[1] > _WIDEST:
         accuracies, corner = accuracies.T, "class"
     rows = [[str(first), *(percent(a, unit=False) for a in row)] for first, row in accuracies.iterrows()]
-    return Section(f"{name}: class accuracies", [corner, *map(str, accuracies.columns)], rows, [])
+    return Section(f"{name}: class accuracies", [corner, *map(str, accuracies.columns)], rows, [], True)
 
 
 def _signed(number: float) -> str:

@@ -230,6 +230,15 @@ def test_a_run_is_read_back_completely_and_reported_from_its_newest_checkpoint(k
         assert report.write(tmp_path / name).stat().st_size > 1000
 
 
+@pytest.mark.parametrize("price", [-1.0, float("nan"), float("inf")])
+def test_a_price_is_an_amount_of_money(kept, price):
+    with refused(ParameterError, parameter="price_per_hour"):
+        RoundsReport(kept, price_per_hour=price)
+    assert RoundsReport(kept, price_per_hour=0.0).costs["cost"].sum() == 0
+    with refused(ParameterError, parameter="title", received=" "):
+        RoundsReport(kept, " ")
+
+
 def test_runs_that_cannot_be_reported(kept, tmp_path):
     with refused(ResumeError, file=str(tmp_path)):
         RoundsReport.from_folder(tmp_path)

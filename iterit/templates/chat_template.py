@@ -45,7 +45,8 @@ class ChatTemplate(Template):
             raise _unusable("the tokenizer has no chat template")
         self._rendered = RenderedTexts()
         self._in_parts, self._tail, self._end_within = False, "", ""
-        self._days = {"strftime_now": _DAY.strftime} if "strftime_now" in str(tokenizer.chat_template) else {}
+        is_dated = "strftime_now" in str(tokenizer.chat_template)
+        self._days: dict[str, Any] = {"strftime_now": _DAY.strftime} if is_dated else {}
         try:
             self._find_turns()
         except ParameterError:

@@ -273,3 +273,35 @@ def refusals_told(refused: Mapping[int, str], where: str = "") -> str:
     reasons = counts[0][0] if counts[0][1] == len(refused) else numbered
     records = "1 record was" if len(refused) == 1 else f"{len(refused):,} records were"
     return f"{records} refused by the template: {reasons}{f'; {where}' if where else ''}."
+
+
+def cuts_told(encoded: EncodedRecords, rows: ArrayLike, limit: int | None) -> str:
+    """Return how many records lose a part of their answers, a sentence for people; empty where none does.
+
+    Parameters
+    ----------
+    encoded : EncodedRecords
+        All records, in order.
+    rows : sequence of int
+        Records that take part.
+    limit : int or None
+        Most tokens of a record.
+
+    Examples
+    --------
+    >>> whole = Encoded(np.arange(6, dtype=np.int32), (Span(0, 2, 6),))
+    >>> cuts_told(EncodedRecords([0, 1], [whole.cut(4), whole]), [0, 1], 4)
+    '1 of 2 records has more than 4 tokens, so its answer is cut at the end.'
+    """
+    places = np.asarray(rows, dtype=np.int64)
+    cut, left = encoded.truncated[places], encoded.n_answers[places] > 0
+    n_cut, n_gone = int((cut & left).sum()), int((cut & ~left).sum())
+    if not (n_cut or n_gone):
+        return ""
+    one = n_cut + n_gone == 1
+    have = (
+        f"{n_cut + n_gone:,} of {len(places):,} records {'has' if one else 'have'} more than {limit} tokens"
+    )
+    cuts = "its answer is cut at the end" if one else "their answers are cut at the end"
+    gone = "nothing of its answer is left" if one else f"nothing is left of {n_gone:,} of them"
+    return f"{have}, so {cuts if n_cut else gone}{f', and {gone}' if n_cut and n_gone else ''}."

@@ -1,4 +1,4 @@
-"""Chat templates as models have them: two ends of an answer, ends of calls, days, and what cannot be rendered."""
+"""Chat templates as models have them: two ends of an answer, ends of calls, days, and what is refused."""
 
 import datetime
 

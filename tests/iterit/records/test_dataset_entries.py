@@ -106,6 +106,12 @@ def test_the_entries_by_hand():
         [{"conversations": [["Hi", "Hello"]]}],
         [{"system": "Be kind.", **MESSAGES[0]}],
         [{"Instruction": "Add.", "Output": "3"}],
+        [{"messages": [{"role": "assistant", "content": "Welcome."}, *MESSAGES[0]["messages"]]}],
+        [{"messages": [{"role": "user", "content": "Hi"}, {"role": "assistant", "content": " "},
+                       *MESSAGES[0]["messages"]]}],
+        [{"messages": [*MESSAGES[0]["messages"], {"role": "user", "content": "Hi"},
+                       {"role": "assistant", "content": ""}]}],
+        [{**ALPACA[0], "history": [["Hi", ""]]}],
     ],
 )  # fmt: skip
 def test_what_an_entry_cannot_carry_is_refused(rows, tmp_path):

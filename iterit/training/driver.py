@@ -226,7 +226,7 @@ class RoundDriver:
 
         def by_proxy(rows: RowArray) -> pd.DataFrame:
             with self.rescorer.spent.measured():
-                return proxy(rows)
+                return proxy.of_round(rows)
 
         return by_proxy
 

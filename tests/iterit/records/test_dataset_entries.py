@@ -128,6 +128,10 @@ def test_roles_that_do_not_alternate_are_refused_for_llama_factory_alone(tmp_pat
     with refused(RecordsError, row=1):
         write_entry(records, tmp_path / "picked.jsonl", "llama-factory")
     assert not list(tmp_path.iterdir())
+    if roles.startswith("a"):  # what is said before the first question is not trained, but axolotl would
+        with refused(RecordsError, row=1, mentions="would be trained"):
+            write_entry(records, tmp_path / "picked.jsonl", "axolotl")
+        return
     assert write_entry(records, tmp_path / "picked.jsonl", "axolotl").is_file()
 
 

@@ -291,17 +291,14 @@ def cuts_told(encoded: EncodedRecords, rows: ArrayLike, limit: int | None) -> st
     --------
     >>> whole = Encoded(np.arange(6, dtype=np.int32), (Span(0, 2, 6),))
     >>> cuts_told(EncodedRecords([0, 1], [whole.cut(4), whole]), [0, 1], 4)
-    '1 of 2 records has more than 4 tokens, so its answer is cut at the end.'
+    'of 2 records, the answers of 1 are cut at the end: with their questions they have more than 4 tokens'
     """
     places = np.asarray(rows, dtype=np.int64)
     cut, left = encoded.truncated[places], encoded.n_answers[places] > 0
     n_cut, n_gone = int((cut & left).sum()), int((cut & ~left).sum())
     if not (n_cut or n_gone):
         return ""
-    one = n_cut + n_gone == 1
-    have = (
-        f"{n_cut + n_gone:,} of {len(places):,} records {'has' if one else 'have'} more than {limit} tokens"
-    )
-    cuts = "its answer is cut at the end" if one else "their answers are cut at the end"
-    gone = "nothing of its answer is left" if one else f"nothing is left of {n_gone:,} of them"
-    return f"{have}, so {cuts if n_cut else gone}{f', and {gone}' if n_cut and n_gone else ''}."
+    cut_told = [f"the answers of {n_cut:,} are cut at the end"] if n_cut else []
+    cut_told += [f"{'those' if n_cut else 'the answers'} of {n_gone:,} are cut off whole"] if n_gone else []
+    told = " and ".join(cut_told)
+    return f"of {len(places):,} records, {told}: with their questions they have more than {limit:,} tokens"

@@ -119,6 +119,9 @@ def _check_same(row: Mapping[str, object], shape: Shape, format: str) -> None:
     except RefusedRow as refusal:
         raise ValueError(f"without its other fields it has {refusal.reason}") from refusal
     whole = parse_row(row, format)
+    answers = [message for message in whole.messages if message.role == "assistant"]
+    if not all(message.is_answer and message.is_trained for message in answers):
+        raise ValueError("an answer that is empty, or before the first question, would be trained")
     if (said.messages, said.tools) != (whole.messages, whole.tools):
         others = sorted(set(row) - set(named) - set(whole.unread))
         raise ValueError(

@@ -5,19 +5,20 @@ IterIT (Jia et al., arXiv 2412.17365).
 """
 
 import math
+from collections import Counter
 from collections.abc import Callable
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from debias.errors import ParameterError
+from debias.errors import ParameterError, param
 from iterit.rounds.bounds.bounded_window import hardest, score_within_bounds
 from iterit.rounds.round_settings import RoundSettings
 from iterit.rounds.round_state import RoundState, pickable, with_picks, with_scores
 from iterit.rounds.windows import next_rows, next_rows_for_floors, window_of
 from iterit.row_numbers import RowArray
-from iterit.selection.eligibility import SCORED, band_of
+from iterit.selection.eligibility import SCORED, band_of, quota_rows, within_quotas
 
 RowScorer = Callable[[RowArray], pd.DataFrame]
 """Scores rows with the current model: a DataFrame indexed by row, see :mod:`iterit.scoring.complexity`."""
@@ -37,6 +38,7 @@ def run_round(
 
     Where all rows together hold too few, the picks are completed with the rows whose IFD is nearest
     to the bounds, so that every round trains the same number of rows; the table of picks names them.
+    Quotas hold for these rows too.
 
     Parameters
     ----------
@@ -47,7 +49,7 @@ def run_round(
     pick : callable
         Picks from candidates.
     sources : ndarray of shape (n_rows,), optional
-        Source of each row, where sources have floors.
+        Source of each row, where sources have floors or quotas.
 
     Returns
     -------
@@ -73,9 +75,10 @@ def run_round(
         counts = {"n_top": window.n_top, "n_stale": window.n_stale, "n_above": window.n_above}
     n_first = len(rows)
     while True:
-        missing = settings.n_picks - int(pickable(state.newest(), settings)[rows].sum())
+        may = rows[pickable(state.newest(), settings)[rows]]
+        missing = settings.n_picks - len(_with_room(may, settings, sources))
         if missing > 0:
-            more = next_rows(state, settings, rows, max(missing, math.ceil(0.1 * settings.window_size)))
+            more = _next_with_room(state, settings, rows, may, missing, sources)
         else:
             more = next_rows_for_floors(state, settings, rows, sources)
         if not len(more):
@@ -88,7 +91,7 @@ def run_round(
         candidates = hardest(newest, candidates, settings)
     stale = state.of_proxy() if state.round else np.zeros(state.n_rows, dtype=bool)
     picked = pick(candidates, newest, state.round)
-    table = _completed(picked, newest.assign(ifd=newest["ifd"].mask(stale)), settings)
+    table = _completed(picked, newest.assign(ifd=newest["ifd"].mask(stale)), settings, sources)
     counts = {
         "n_scored": len(rows),
         "n_stale": 0,
@@ -128,7 +131,43 @@ def training_order(rows: RowArray, seed: int, epoch: int, lengths: RowArray, row
     return order[np.lexsort((-lengths[order], steps))]
 
 
-def _completed(table: pd.DataFrame, newest: pd.DataFrame, settings: RoundSettings) -> pd.DataFrame:
+def _with_room(
+    rows: RowArray,
+    settings: RoundSettings,
+    sources: npt.NDArray[np.object_] | None,
+    picked: RowArray | None = None,
+) -> RowArray:
+    """Return the rows that quotas leave room for beside picks, the first ones of each source."""
+    if sources is None or not settings.quotas:
+        return rows
+    taken = [] if picked is None else sources[picked].tolist()
+    return rows[within_quotas(sources[rows], settings.quotas, settings.n_picks, taken)]
+
+
+def _next_with_room(
+    state: RoundState,
+    settings: RoundSettings,
+    scored: RowArray,
+    may: RowArray,
+    missing: int,
+    sources: npt.NDArray[np.object_] | None,
+) -> RowArray:
+    """Return rows to score beyond a window that holds too few rows to pick, of sources that may have more."""
+    count = max(missing, math.ceil(0.1 * settings.window_size))
+    if sources is None or not settings.quotas:
+        return next_rows(state, settings, scored, count)
+    taken = Counter(sources[may].tolist())
+    full = [one for one, most in quota_rows(settings.quotas, settings.n_picks).items() if taken[one] >= most]
+    order = next_rows(state, settings, scored, state.n_rows)
+    return order[~np.isin(sources[order], full)][:count]
+
+
+def _completed(
+    table: pd.DataFrame,
+    newest: pd.DataFrame,
+    settings: RoundSettings,
+    sources: npt.NDArray[np.object_] | None,
+) -> pd.DataFrame:
     """Complete a table of picks to the number that every round trains."""
     table = table.assign(completed=False)
     missing = settings.n_picks - len(table)
@@ -141,10 +180,21 @@ def _completed(table: pd.DataFrame, newest: pd.DataFrame, settings: RoundSetting
     if settings.mode == "banded":
         within = ifd[usable & (ifd >= low) & (ifd < high)]
         low, high = band_of(within, settings.low_quantile, settings.high_quantile)
-    usable[table["row"].to_numpy(dtype=np.int64)] = False
+    picked = table["row"].to_numpy(dtype=np.int64)
+    usable[picked] = False
     gap = np.maximum(np.maximum(low - ifd, ifd - high), 0)
     rows = np.flatnonzero(usable)
-    rows = rows[np.lexsort((-ifd[rows], gap[rows]))][:missing]
+    rows = rows[np.lexsort((-ifd[rows], gap[rows]))]
+    n_usable = len(rows)
+    rows = _with_room(rows, settings, sources, picked)[:missing]
+    if n_usable >= missing > len(rows):
+        raise ParameterError(
+            f"a round picks {settings.n_picks} records, but {param('quotas')} leave only"
+            f" {len(table) + len(rows)} that have an IFD",
+            parameter="quotas",
+            received=settings.quotas,
+            fix="use larger quotas, or a smaller ratio",
+        )
     if len(rows) < missing:
         raise ParameterError(
             f"a round picks {settings.n_picks} records, but only {len(table) + len(rows)} of {len(newest)} "

@@ -6,6 +6,7 @@ not change: a round makes a new one out of the last one.
 
 import math
 from dataclasses import dataclass, field, replace
+from numbers import Real
 
 import numpy as np
 import pandas as pd
@@ -132,7 +133,7 @@ def n_picks_of(ratio: float, n_rows: int) -> int:
     >>> n_picks_of(0.05, 52_002), n_picks_of(0.29, 100)
     (2600, 29)
     """
-    if not 0 < ratio <= 1:
+    if not isinstance(ratio, Real) or not 0 < ratio <= 1:
         raise ParameterError(parameter="ratio", received=ratio, allowed="a number above 0 and at most 1")
     n_picks = math.floor(ratio * n_rows + 1e-9)  # 0.29 * 100 is 28.999...
     if n_picks < 1:

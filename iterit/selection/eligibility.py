@@ -1,6 +1,7 @@
 """Decides which rows may be picked, and how many of each source: bounds on IFD, status, quotas, floors."""
 
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
 import numpy as np
@@ -181,7 +182,7 @@ def source_room(
     """
     if sources is None or not (quotas or floors):
         return SourceRoom(np.zeros(n, dtype=np.int64), np.array([n], dtype=np.int64))
-    most = {source: _n_rows(quota, source, k, "quotas") for source, quota in (quotas or {}).items()}
+    most = quota_rows(quotas, k)
     least = floor_rows(floors, k)
     for source, floor in least.items():
         if floor > most.get(source, floor):
@@ -196,6 +197,47 @@ def source_room(
     room = np.array([n, *(most.get(source, n) for source in number)], dtype=np.int64)
     floor_of = np.array([0, *(least.get(source, 0) for source in number)], dtype=np.int64)
     return SourceRoom(of_name[numbers], room, floor_of if floors else None)
+
+
+def quota_rows(quotas: Mapping[str, float] | None, k: int) -> dict[str, int]:
+    """Return the most rows of each source that has a quota, of k picks.
+
+    Examples
+    --------
+    >>> quota_rows({"a": 0.5, "b": 2}, k=5)
+    {'a': 2, 'b': 2}
+    """
+    return {source: _n_rows(quota, source, k, "quotas") for source, quota in (quotas or {}).items()}
+
+
+def within_quotas(
+    sources: npt.NDArray[np.object_],
+    quotas: Mapping[str, float] | None,
+    k: int,
+    picked: Iterable[object] = (),
+) -> npt.NDArray[np.bool_]:
+    """Tell which of some rows quotas leave room for, the first ones of each source.
+
+    Parameters
+    ----------
+    sources : ndarray of shape (n,)
+        Sources of the rows.
+    quotas : mapping of source to number, optional
+    k : int
+        Rows to pick.
+    picked : iterable
+        Sources of the rows that are picked already.
+
+    Examples
+    --------
+    >>> within_quotas(np.array(["a", "b", "a", "b", "a"]), {"a": 0.5}, k=4, picked=["a"])
+    array([ True,  True, False,  True, False])
+    """
+    room, taken = np.ones(len(sources), dtype=bool), Counter(picked)
+    for source, most in quota_rows(quotas, k).items():
+        own = np.flatnonzero(np.asarray(sources == source))
+        room[own[max(most - taken[source], 0) :]] = False
+    return room
 
 
 def floor_rows(floors: Mapping[str, float] | None, k: int) -> dict[str, int]:

@@ -10,7 +10,7 @@ import pandas as pd
 from debias.errors import ParameterError, param
 from iterit.ngrams.ngram_counts import NgramCounts
 from iterit.row_numbers import RowArray, row_numbers
-from iterit.selection.eligibility import source_room
+from iterit.selection.eligibility import source_room, within_quotas
 from iterit.selection.lazy_greedy import Floats
 from iterit.selection.modes import needs_of
 from iterit.selection.selection_settings import SelectionSettings
@@ -130,6 +130,38 @@ def check_sources(settings: SelectionSettings, sources: npt.ArrayLike, k: int) -
     _check_limits("quotas", settings.quotas, by_row)
     _check_limits("floors", settings.floors, by_row)
     source_room(by_row, settings.quotas, k, len(by_row), settings.floors)
+
+
+def check_room(settings: SelectionSettings, sources: npt.ArrayLike, k: int) -> None:
+    """Check, before anything is scored, that quotas leave room for all picks of a round.
+
+    Parameters
+    ----------
+    settings : SelectionSettings
+    sources : array-like of shape (n,)
+        Sources of the rows that take part.
+    k : int
+        Rows to pick.
+
+    Raises
+    ------
+    ParameterError
+
+    Examples
+    --------
+    >>> check_room(SelectionSettings(quotas={"a": 0.5}), ["a", "a", "a", "b"], k=2)
+    >>> check_room(SelectionSettings(quotas={"a": 0.5}), ["a", "a", "a", "b"], k=4)
+    Traceback (most recent call last):
+    debias.errors.ParameterError: quotas leave room for 3 of the 4 records that a round picks; use larger ...
+    """
+    room = int(within_quotas(np.asarray(sources, dtype=object), settings.quotas, k).sum())
+    if settings.quotas and room < k:
+        raise ParameterError(
+            f"{param('quotas')} leave room for {room:,} of the {k:,} records that a round picks",
+            parameter="quotas",
+            received=settings.quotas,
+            fix="use larger quotas, or a smaller ratio",
+        )
 
 
 def _check_limits(parameter: str, limits: Mapping[str, float] | None, sources: Objects | None) -> None:

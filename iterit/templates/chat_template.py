@@ -3,6 +3,7 @@
 What the template leaves out of a record (tools, thoughts, a role it does not know) refuses the record.
 """
 
+import datetime
 import os
 import warnings
 from collections.abc import Callable
@@ -11,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from debias.errors import DebiasWarning, ParameterError, RecordsError, param
 from iterit.records.chat_messages import Message
 from iterit.records.instruction_records import Record
-from iterit.templates.rendered_texts import ChatMessages, RenderedTexts, Tools
+from iterit.templates.rendered_texts import ChatMessages, RenderedTexts, Tools, rendering_errors
 from iterit.templates.template import Borders, Template, answered_places
 
 if TYPE_CHECKING:
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
 
 _MARK = "\ue000"  # marks the place of an answer: a private character
 _ALPACA = param("template", "'alpaca'")
+_DAY = datetime.date(2024, 7, 26)
+"""The day that a template is told which states today's: tokens must not change while a run is interrupted."""
 
 
 class ChatTemplate(Template):
@@ -40,12 +43,31 @@ class ChatTemplate(Template):
         super().__init__(tokenizer)
         if not getattr(tokenizer, "chat_template", None):
             raise _unusable("the tokenizer has no chat template")
+        self._rendered = RenderedTexts()
+        self._in_parts, self._tail, self._end_within = False, "", ""
+        is_dated = "strftime_now" in str(tokenizer.chat_template)
+        self._days: dict[str, Any] = {"strftime_now": _DAY.strftime} if is_dated else {}
+        try:
+            self._find_turns()
+        except ParameterError:
+            raise
+        except rendering_errors() as error:
+            raise _unusable(
+                f"the tokenizer's chat template cannot render a question and its answer: {error}"
+            ) from error
+        if not (self.ending or self._tail):
+            warnings.warn(
+                "the tokenizer's chat template puts no token after an answer, so training does not teach the"
+                f" model to end one; add its end-of-text token to the template, or use {_ALPACA}.",
+                DebiasWarning,
+                stacklevel=4,
+            )
+
+    def _find_turns(self) -> None:
+        """Find what opens an answer and what ends it, by a question and its answer."""
         asked: ChatMessages = [{"role": "user", "content": "?"}]
         answered: ChatMessages = [*asked, {"role": "assistant", "content": _MARK}]
-        self._rendered = RenderedTexts()
-        self._in_parts, self._tail = False, ""
-        if _MARK not in self._render(answered):  # some templates walk over the parts of a content
-            self._in_parts = True
+        self._in_parts = self._takes_parts(answered)
         done = self._render(answered)
         self._tail = self._end_of_last(self._render(asked), done) or self._end_of_last(
             done, self._render([*answered, *asked])
@@ -58,14 +80,25 @@ class ChatTemplate(Template):
         after = done[done.index(_MARK) + len(_MARK) :]
         self.ending = after.rstrip()
         self._n_trailing = len(after) - len(self.ending)
-        if not (self.ending or self._tail):
-            warnings.warn(
-                "the tokenizer's chat template puts no token after an answer, so training does not teach the"
-                f" model to end one; add its end-of-text token to the template, or use {_ALPACA}.",
-                DebiasWarning,
-                stacklevel=4,
-            )
+        if self._tail and not self.ending:
+            self._end_within = self._end_before(asked, answered)
         self._find_leading(done)
+
+    def _takes_parts(self, answered: ChatMessages) -> bool:
+        """Tell whether the template walks over the parts of a content, and omits or refuses a text."""
+        try:
+            return _MARK not in self._render(answered)
+        except rendering_errors():
+            return True
+
+    def _end_before(self, asked: ChatMessages, answered: ChatMessages) -> str:
+        """Return what ends an answer that a question follows, where the last answer has an end of its own."""
+        try:
+            question = self._render([*asked, *asked]).removeprefix(self._render(asked))
+        except rendering_errors():  # some templates insist on turns
+            return ""
+        after = self._render([*answered, *asked]).rpartition(_MARK)[2]
+        return after.removesuffix(question).rstrip() if question and after.endswith(question) else ""
 
     def _render(self, messages: ChatMessages, is_asking: bool = False, tools: Tools = ()) -> str:
         """Return the text of a conversation, without what stands after the last message of any."""
@@ -73,7 +106,11 @@ class ChatTemplate(Template):
             messages = [{**m, "content": [{"type": "text", "text": m["content"]}]} for m in messages]
         text = str(
             self.tokenizer.apply_chat_template(
-                messages, tokenize=False, add_generation_prompt=is_asking, tools=list(tools) or None
+                messages,
+                tokenize=False,
+                add_generation_prompt=is_asking,
+                tools=list(tools) or None,
+                **self._days,
             )
         )
         return text.removesuffix(self._tail)
@@ -109,8 +146,6 @@ class ChatTemplate(Template):
 
     def layout(self, record: Record) -> tuple[str, list[Borders]]:
         """Return the text of a record in the chat template, and the places of its answers."""
-        from jinja2 import TemplateError
-
         answers = answered_places(record.messages)
         said = record.messages[: answers[-1] + 1]
         messages = [_for_template(message) for message in said]
@@ -122,7 +157,7 @@ class ChatTemplate(Template):
             whole = render(messages)
             borders = [self._borders(messages, place, whole, render) for place in answers]
             self._rendered.check(messages, record.tools, whole, render)
-        except (TemplateError, TypeError, ValueError, LookupError, AttributeError) as error:
+        except rendering_errors() as error:
             problem = f"the tokenizer's chat template cannot render the record: {error}"
             fix = f"omit it, or use {_ALPACA}"
             raise RecordsError(problem, row=record.row, fix=fix) from error
@@ -142,7 +177,9 @@ class ChatTemplate(Template):
             raise ValueError(f"the text before message {place} is changed by what follows")
         rendered = whole if place == len(messages) - 1 else render(messages[: place + 1])
         if whole.startswith(rendered):
-            stop = len(rendered) - self._n_trailing
+            n_space = len(rendered) - len(rendered.rstrip())
+            stop = len(rendered) - min(self._n_trailing, n_space)
+            stop += len(self._end_within) if whole.startswith(self._end_within, stop) else 0
         else:  # some templates put thoughts into the last answer only
             content = messages[place]["content"]
             answers = [text + self.ending for text in (content, content.strip())]

@@ -165,6 +165,16 @@ class EncodedRecords(Sequence[Encoded]):
         return np.diff(self._ends)
 
     @property
+    def truncated(self) -> NDArray[np.bool_]:
+        """Whether a token of an answer was cut, for each sequence."""
+        return self._truncated
+
+    @property
+    def n_answers(self) -> NDArray[np.int64]:
+        """Answers of each sequence, as far as they are not cut."""
+        return np.diff(self._span_ends)
+
+    @property
     def largest_token(self) -> int:
         """The largest token of all sequences, -1 where there is none."""
         return int(self._tokens.max(initial=-1))

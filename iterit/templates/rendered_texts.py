@@ -107,12 +107,17 @@ def _is_at_its_place(messages: ChatMessages, place: int, name: str, closed: str,
 
 def _rendered(messages: ChatMessages, render: Render) -> str:
     """Return what messages with marks become; "" where the template refuses marks."""
-    from jinja2 import TemplateError
-
     try:
         return render(messages)
-    except (TemplateError, TypeError, ValueError, LookupError, AttributeError):
+    except rendering_errors():
         return ""
+
+
+def rendering_errors() -> tuple[type[Exception], ...]:
+    """Return what a template raises at messages, or at tools, that it does not take."""
+    from jinja2 import TemplateError
+
+    return TemplateError, TypeError, ValueError, LookupError, AttributeError
 
 
 def _with(messages: ChatMessages, place: int, **fields: object) -> ChatMessages:

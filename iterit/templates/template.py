@@ -273,3 +273,32 @@ def refusals_told(refused: Mapping[int, str], where: str = "") -> str:
     reasons = counts[0][0] if counts[0][1] == len(refused) else numbered
     records = "1 record was" if len(refused) == 1 else f"{len(refused):,} records were"
     return f"{records} refused by the template: {reasons}{f'; {where}' if where else ''}."
+
+
+def cuts_told(encoded: EncodedRecords, rows: ArrayLike, limit: int | None) -> str:
+    """Return how many records lose a part of their answers, a sentence for people; empty where none does.
+
+    Parameters
+    ----------
+    encoded : EncodedRecords
+        All records, in order.
+    rows : sequence of int
+        Records that take part.
+    limit : int or None
+        Most tokens of a record.
+
+    Examples
+    --------
+    >>> whole = Encoded(np.arange(6, dtype=np.int32), (Span(0, 2, 6),))
+    >>> cuts_told(EncodedRecords([0, 1], [whole.cut(4), whole]), [0, 1], 4)
+    'of 2 records, the answers of 1 are cut at the end: with their questions they have more than 4 tokens'
+    """
+    places = np.asarray(rows, dtype=np.int64)
+    cut, left = encoded.truncated[places], encoded.n_answers[places] > 0
+    n_cut, n_gone = int((cut & left).sum()), int((cut & ~left).sum())
+    if not (n_cut or n_gone):
+        return ""
+    cut_told = [f"the answers of {n_cut:,} are cut at the end"] if n_cut else []
+    cut_told += [f"{'those' if n_cut else 'the answers'} of {n_gone:,} are cut off whole"] if n_gone else []
+    told = " and ".join(cut_told)
+    return f"of {len(places):,} records, {told}: with their questions they have more than {limit:,} tokens"

@@ -184,7 +184,8 @@ class RoundDriver:
             return in_first(lambda: self.pick(candidates, newest, number, *asked))
 
         number = self.state.round
-        sources = self.records["source"].to_numpy(dtype=object) if self.settings.floors else None
+        is_limited = self.settings.floors or self.settings.quotas
+        sources = self.records["source"].to_numpy(dtype=object) if is_limited else None
         self.state, counts = run_round(self.state, self.settings, self._scorer(trainer), pick_once, sources)
         scoring = spent.seconds - seconds_before
         tokens = int(self.encoded.lengths[self.state.rows_of(number)].sum())
@@ -225,7 +226,7 @@ class RoundDriver:
 
         def by_proxy(rows: RowArray) -> pd.DataFrame:
             with self.rescorer.spent.measured():
-                return proxy(rows)
+                return proxy.of_round(rows)
 
         return by_proxy
 

@@ -72,7 +72,8 @@ class IterIT:
         Number format in which the trainer's own model scores; "auto" is the model itself, another one
         takes a copy each round: faster where training is in float32, or an adapter is trained.
     max_tokens : int, optional
-        Longer records are cut. By default the ``max_length`` of an SFTTrainer, else the model's context.
+        Longer records are cut. By default the ``max_length`` of an SFTTrainer, and never more than the
+        model's context. An ExcludedRowsWarning counts the answers that lose their ends.
     epochs_per_round : int, default=1
     cache : path, optional
         Folder in which scores are kept, so that a run that is killed while it scores loses none.
@@ -130,6 +131,7 @@ class IterIT:
         **settings: object,
     ) -> None:
         check_positive_integer("epochs_per_round", epochs_per_round)
+        check_positive_integer("max_tokens", max_tokens, or_none=True)
         self.records = records_of(records)
         query = settings.pop("query", None)
         self.query = None if query is None else records_of(query, "query")
@@ -169,9 +171,9 @@ class IterIT:
             The trainer has a setting with which rounds are impossible: the message names it.
         """
         from iterit.templates.named_templates import template_for
-        from iterit.templates.template import check_some_taken, refusals_told
+        from iterit.templates.template import check_some_taken, cuts_told, refusals_told
         from iterit.training.driver import RoundDriver
-        from iterit.training.own_trainers.trainer_checks import check_steps, check_trainer, context_of
+        from iterit.training.own_trainers.trainer_checks import check_steps, check_trainer, limit_of
         from iterit.training.own_trainers.trainer_data import set_rows
         from iterit.training.rescoring import Rescorer, refuse_scattered
         from iterit.training.trainer_callback import install
@@ -180,13 +182,15 @@ class IterIT:
         if self.engine is None or self.query is not None:
             refuse_scattered(trainer)
         template = template_for(tokenizer_of(trainer), self.template)
-        limit = self.max_tokens or getattr(trainer.args, "max_length", None) or context_of(trainer)
+        limit = limit_of(trainer, self.max_tokens)
         encoded = template.encode_all(self.records, max_tokens=limit)
         self.refused = dict(encoded.refused)
         check_some_taken(self.refused, len(self.records))
         if self.refused:
             warnings.warn(refusals_told(self.refused), ExcludedRowsWarning, stacklevel=2)
         taken = np.setdiff1d(self.rows, list(self.refused))
+        if cuts := cuts_told(encoded, taken, limit):
+            warnings.warn(cuts, ExcludedRowsWarning, stacklevel=2)
 
         def score_rows(engine: "Engine", rows: RowArray, step: int) -> pd.DataFrame:
             from iterit.scoring.complexity import score_complexity
@@ -297,7 +301,7 @@ class IterIT:
         selection = select(
             newest["ifd"].to_numpy(),
             self._counts,
-            n_picks if self.settings.floors else min(n_picks, len(candidates)),
+            n_picks if self.settings.floors or self.settings.quotas else min(n_picks, len(candidates)),
             candidates=candidates,
             sources=self.records.sources,
             round=number,
@@ -315,7 +319,7 @@ class IterIT:
     def _check_limits(self) -> None:
         """Refuse, before anything is scored, what no round could pick by."""
         from iterit.selection.modes import needs_of
-        from iterit.selection.selection_inputs import check_sources
+        from iterit.selection.selection_inputs import check_room, check_sources
 
         needs = needs_of(self.settings.how)
         if "embeddings" in needs and "embeddings" not in self._given:
@@ -341,6 +345,9 @@ class IterIT:
                 fix="omit it, or use another mode",
             )
         check_sources(self.settings, self.records.sources, self.settings.n_picks)
+        if self.settings.quotas:
+            taking_part = [self.records.sources[row] for row in self.rows.tolist()]
+            check_room(self.settings, taking_part, self.settings.n_picks)
 
     def _identity(self, template: "Template", limit: int | None) -> dict[str, object]:
         """Return what decides the picks, for checkpoints; later settings only where they are used."""

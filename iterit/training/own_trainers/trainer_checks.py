@@ -182,6 +182,12 @@ def steps_per_epoch(trainer: Trainer, n_items: int) -> int:
     return max(math.ceil(batches / given.gradient_accumulation_steps), 1)
 
 
+def limit_of(trainer: Trainer, max_tokens: int | None) -> int | None:
+    """Return the most tokens of a record: those given, or a trainer's ``max_length``, within the context."""
+    given = max_tokens or getattr(trainer.args, "max_length", None)
+    return min(filter(None, (given, context_of(trainer))), default=None)
+
+
 def context_of(trainer: Trainer) -> int | None:
     """Return the context length in the model's configuration, None if it has none."""
     config = model_of(trainer).config

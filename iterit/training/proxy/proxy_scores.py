@@ -16,6 +16,7 @@ import numpy as np
 import pandas as pd
 
 from debias.console.progress import say_at_once
+from debias.errors import ExcludedRowsWarning
 from iterit.rounds.rank_agreement import LOW_AGREEMENT, RankAgreement, agreement_sample, rank_agreement
 from iterit.row_numbers import RowArray
 from iterit.training.distributed import everywhere, process_numbers
@@ -55,6 +56,20 @@ class ProxyScorer:
             parts = everywhere(lambda: self._own_share(rows))
         table = pd.concat(parts).loc[rows]
         return table.assign(status=table["status"].where(table["status"] != "refused", "empty"))
+
+    def of_round(self, rows: RowArray) -> pd.DataFrame:
+        """Score rows, and say how many of them have no score: no round picks those."""
+        table = self(rows)
+        n_missing = int(table["ifd"].isna().sum())
+        if n_missing and process_numbers()[0] == 0:
+            warnings.warn(
+                f"{n_missing:,} of {len(table):,} records have no score of the proxy {self.name}, so they are"
+                " not picked: its chat template cannot take them, or nothing of their answers fits into its"
+                " context",
+                ExcludedRowsWarning,
+                stacklevel=2,
+            )
+        return table
 
     def _own_share(self, rows: RowArray) -> pd.DataFrame:
         index, count = process_numbers()

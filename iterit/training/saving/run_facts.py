@@ -31,7 +31,9 @@ _DIGESTS = {
     "records": "the records have",
     "rows": "the rows that take part have",
     "template": "the template or the tokenizer has",
+    "frozen_weights": "the weights that are not trained have",
 }
+_SAMPLED = 64
 
 
 def training_facts(trainer: "Trainer", n_items: int) -> dict[str, object]:
@@ -62,8 +64,29 @@ def training_facts(trainer: "Trainer", n_items: int) -> dict[str, object]:
         "weight_decay": float(args.weight_decay),
         "optim": str(getattr(args.optim, "value", args.optim)),
         **forward_only_facts(trainer),
+        **_frozen(trainer),
         "arguments": training_arguments(args),
     }
+
+
+def _frozen(trainer: "Trainer") -> dict[str, str]:
+    """Return a digest of samples of the weights that are not trained; nothing where all are.
+
+    A checkpoint of an adapter does not hold them. They are compared in bfloat16, in which some are kept.
+    """
+    import torch
+
+    if trainer.is_fsdp_enabled or trainer.is_deepspeed_enabled:  # no process holds all of them
+        return {}
+    frozen = [one.detach().flatten() for one in model_of(trainer).parameters() if not one.requires_grad]
+    if not frozen:
+        return {}
+    found = hashlib.sha256()
+    for values in frozen:
+        some = values[:: max(len(values) // _SAMPLED, 1)].cpu()
+        some = some.to(torch.bfloat16).view(torch.int16) if some.is_floating_point() else some
+        found.update(some.contiguous().numpy().tobytes())
+    return {"frozen_weights": found.hexdigest()[:16]}
 
 
 def training_arguments(args: "TrainingArguments") -> dict[str, object]:

@@ -11,7 +11,7 @@ from iterit.training.saving.run_facts import difference_told
 _TRAINING = (
     "batch_size", "gradient_accumulation_steps", "n_processes", "steps_per_epoch", "num_train_epochs",
     "max_steps", "learning_rate", "lr_scheduler_type", "warmup_steps", "weight_decay", "optim", "model",
-    "n_parameters", "n_trained_parameters", "share_not_touched", "epsilon",
+    "n_parameters", "n_trained_parameters", "frozen_weights", "share_not_touched", "epsilon",
 )  # fmt: skip
 """Facts that decide how picks are trained, beside all arguments of training."""
 _REFUSED = {
@@ -19,6 +19,7 @@ _REFUSED = {
     "optim": "its optimiser is a different one",
     "n_parameters": "its model has a different number of weights",
     "n_trained_parameters": "its optimiser belongs to other weights",
+    "frozen_weights": "its adapter belongs to another model",
 }
 """What no checkpoint can resume with."""
 _KEPT = ("learning_rate", "weight_decay", "adam_beta1", "adam_beta2", "adam_epsilon", "optim_args")
@@ -77,7 +78,7 @@ def check_same_training(
     ------
     ResumeError
         A round has another number of steps, so that the rows of a step would be others, or the state of
-        the optimiser is of other weights or of another optimiser.
+        the optimiser is of other weights or of another optimiser, or the adapter is of another model.
 
     Examples
     --------
@@ -90,7 +91,7 @@ def check_same_training(
     names = [name for name in was if name in is_now and was[name] != is_now[name]]
 
     def said(some: list[str]) -> str:
-        return ", ".join(f"{name} was {was[name]!r} and is {is_now[name]!r}" for name in some)
+        return ", ".join(difference_told(name, was[name], is_now[name]) for name in some)
 
     if refused := next((name for name in _REFUSED if name in names and not _fits(was, is_now, name)), None):
         parameter = names[0] if refused == "steps_per_epoch" else refused

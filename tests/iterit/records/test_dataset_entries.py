@@ -106,6 +106,12 @@ def test_the_entries_by_hand():
         [{"conversations": [["Hi", "Hello"]]}],
         [{"system": "Be kind.", **MESSAGES[0]}],
         [{"Instruction": "Add.", "Output": "3"}],
+        [{"messages": [{"role": "assistant", "content": "Welcome."}, *MESSAGES[0]["messages"]]}],
+        [{"messages": [{"role": "user", "content": "Hi"}, {"role": "assistant", "content": " "},
+                       *MESSAGES[0]["messages"]]}],
+        [{"messages": [*MESSAGES[0]["messages"], {"role": "user", "content": "Hi"},
+                       {"role": "assistant", "content": ""}]}],
+        [{**ALPACA[0], "history": [["Hi", ""]]}],
     ],
 )  # fmt: skip
 def test_what_an_entry_cannot_carry_is_refused(rows, tmp_path):
@@ -122,6 +128,10 @@ def test_roles_that_do_not_alternate_are_refused_for_llama_factory_alone(tmp_pat
     with refused(RecordsError, row=1):
         write_entry(records, tmp_path / "picked.jsonl", "llama-factory")
     assert not list(tmp_path.iterdir())
+    if roles.startswith("a"):  # what is said before the first question is not trained, but axolotl would
+        with refused(RecordsError, row=1, mentions="would be trained"):
+            write_entry(records, tmp_path / "picked.jsonl", "axolotl")
+        return
     assert write_entry(records, tmp_path / "picked.jsonl", "axolotl").is_file()
 
 

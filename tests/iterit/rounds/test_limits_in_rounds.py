@@ -3,6 +3,7 @@
 import numpy as np
 import pandas as pd
 
+from debias.errors import ParameterError
 from iterit.rounds.length_order import in_length_order
 from iterit.rounds.round import run_round
 from iterit.rounds.round_settings import RoundSettings
@@ -17,6 +18,7 @@ from iterit.rounds.round_state import (
 )
 from iterit.rounds.windows import window_of
 from iterit.selection.selection import select
+from tests.support.refusals import refused
 
 N = 300
 GENERATOR = np.random.default_rng(3)
@@ -88,6 +90,38 @@ def test_a_window_is_widened_until_sources_with_floors_have_rows():
     assert "n_compromises" not in counts
     for number in (0, 1):
         assert (SOURCES[state.rows_of(number)] == "rare").sum() >= 10
+
+
+def test_picks_that_complete_a_round_keep_within_quotas():
+    settings = RoundSettings(n_picks=200, quotas={"web": 0.85}, max_ifd=0.55)  # too few are below
+    state, counts = two_rounds(settings)
+    assert counts["n_completed"] > 0
+    for number in (0, 1):
+        assert (SOURCES[state.rows_of(number)] == "web").sum() == 170
+    with refused(ParameterError, parameter="quotas", mentions="200"):
+        two_rounds(RoundSettings(n_picks=200, quotas={"web": 100}))
+
+
+def test_a_window_is_widened_until_quotas_leave_enough_rows():
+    hard = np.argsort(-np.where(IFD < 1, IFD, 0), kind="stable")[:60]
+    sources = np.full(N, "easy", dtype=object)
+    sources[hard] = "hard"
+
+    def pick(candidates, newest, number):
+        chosen = select(
+            newest["ifd"].to_numpy(), k=20, candidates=candidates, sources=sources,
+            **(settings.selection | {"mode": "complexity"}),
+        )  # fmt: skip
+        return chosen.table
+
+    settings = RoundSettings(n_picks=20, quotas={"hard": 0.25})
+    state = first_state(N)
+    for _ in range(2):
+        state, counts = run_round(state, settings, score, pick, sources)
+    assert counts["n_widened"] > 0 and counts["n_completed"] == 0
+    assert (sources[state.rows_of(1)] == "hard").sum() == 5
+    scored = state.scores.query("round == 1")["row"].to_numpy()
+    assert (sources[scored] == "hard").sum() <= settings.window_size  # no more of those than the window has
 
 
 def test_a_band_is_that_of_the_newest_scores_of_all_records():

@@ -146,7 +146,7 @@ def test_the_settings_of_a_selection_are_among_those_of_a_round():
         RoundSettings.of(n_picks=1, update_ration=2)
 
 
-@pytest.mark.parametrize("ratio", [0, -0.1, 1.5, float("nan"), 0.001])
+@pytest.mark.parametrize("ratio", [0, -0.1, 1.5, float("nan"), 0.001, "0.5", None])
 def test_a_ratio_that_picks_nothing_is_refused(ratio):
     with refused(ParameterError, parameter="ratio", received=type(ratio)):
         n_picks_of(ratio, 100)

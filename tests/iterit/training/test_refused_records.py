@@ -59,6 +59,35 @@ def test_a_script_is_told_of_them_where_it_read_the_records_itself(tmp_path):
     assert len(told) == 1
 
 
+def test_a_record_is_never_longer_than_the_context_and_answers_that_are_cut_are_said(tmp_path):
+    long = [
+        {"question": "Who", "answer": "the Nile " * 400},
+        {"question": "the book " * 400, "answer": "Who"},
+    ]
+    trainer = trainer_of(tmp_path, model_of(), num_train_epochs=1, save_strategy="no")  # a context of 512
+    iterit = IterIT([*rows(), *long], 1.0 - 1 / 42, show_progress=False, max_tokens=1024, max_ifd=1e9)
+    told = "of 42 records, the answers of 1 are cut at the end and those of 1 are cut off whole: .* 512 token"
+    with pytest.warns(ExcludedRowsWarning, match=told):
+        iterit.attach(trainer)
+    trainer.train()
+    picked, scores = picks_of(iterit)[0], iterit.rounds.state.newest()
+    assert N_ROWS in picked and N_ROWS + 1 not in picked
+    assert len(iterit.rounds.encoded.of(N_ROWS)) == 512 and scores["status"][N_ROWS] == "truncated"
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", ExcludedRowsWarning)
+        IterIT(rows()).attach(trainer_of(tmp_path, model_of()))
+
+
+def test_numbers_that_no_run_can_have_are_refused_before_anything_is_loaded():
+    for wrong in (0, -1, 10.5):
+        with refused(ParameterError, parameter="max_tokens", received=wrong):
+            IterIT(rows(), max_tokens=wrong)
+    with refused(ParameterError, parameter="quotas", mentions=("4 of the 10",)):
+        IterIT(rows(), 0.25, quotas={"rows": 0.4})
+    with refused(ParameterError, parameter="quotas", mentions=("3 of the 5",)):
+        IterIT(rows(), 0.5, rows=range(10), quotas={"rows": 3})
+
+
 @pytest.mark.parametrize(
     "given",
     [

@@ -9,7 +9,7 @@ import transformers
 
 from debias.errors import ResumeError, StorageError
 from iterit.training.saving.checkpoint_writing import training_alone
-from iterit.training.saving.run_facts import training_arguments
+from iterit.training.saving.run_facts import training_arguments, training_facts
 from iterit.training.saving.same_settings import check_same_training
 from tests.support.refusals import refused
 from tests.support.small_runs import arguments, model_of, rounds_in, trainer_of
@@ -116,6 +116,23 @@ def test_other_weights_or_another_optimiser_are_refused_before_anything_is_loade
         run(folder, True, optim="sgd", num_train_epochs=2)
     with pytest.warns(UserWarning, match="optim was"):
         check_same_training({"optim": "OptimizerNames.ADAMW_TORCH"}, {"optim": "adamw_torch_fused"}, "run")
+
+
+def test_an_adapter_is_not_resumed_on_another_model(tmp_path):
+    run(tmp_path, lora=True)
+
+    def again(change):
+        trainer = trainer_of(tmp_path, model_of("qwen2", True), num_train_epochs=2, save_strategy="no")
+        for name, weight in trainer.model.named_parameters():
+            if "lora_" not in name:
+                weight.data = change(weight.data)
+        rounds_in(trainer)
+        return trainer.train(resume_from_checkpoint=str(tmp_path / "checkpoint-2"))
+
+    with refused(ResumeError, parameter="frozen_weights", mentions="the weights that are not trained"):
+        again(lambda weight: weight * 1.01)
+    again(lambda weight: weight.bfloat16())
+    assert "frozen_weights" not in training_facts(trainer_of(tmp_path, model_of("qwen2")), 1)
 
 
 def test_checkpoints_of_earlier_releases_are_compared_by_what_they_know():

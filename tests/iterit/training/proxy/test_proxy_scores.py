@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 import torch
 
-from debias.errors import ParameterError, ResumeError
+from debias.errors import ExcludedRowsWarning, ParameterError, ResumeError
 from debias.inference.transformers.transformers_engine import TransformersEngine
 from iterit.records.instruction_records import Records
 from iterit.reports.rounds_report import RoundsReport
@@ -20,6 +20,7 @@ from iterit.scoring.complexity import score_complexity
 from iterit.training.saving.checkpoints import read_checkpoint
 from tests.support.refusals import refused
 from tests.support.small_runs import model_of, picks_of, rounds_in, rows, trainer_of
+from tests.support.small_templates import STRICT, chat_tokenizer
 from tests.support.tiny_models import byte_tokenizer, tiny_engine, tiny_model
 
 pytestmark = pytest.mark.filterwarnings(
@@ -73,6 +74,18 @@ def test_the_same_model_agrees_and_nothing_is_warned_of(tmp_path):
 def test_what_scores_nothing_is_refused(tmp_path):
     with refused(ParameterError, parameter="proxy_engine", received="small"):
         rounds_in(trainer_of(tmp_path, model_of()), proxy_engine="small")
+
+
+def test_records_that_only_the_proxy_cannot_take_are_said(tmp_path):
+    system = {"system": "Be kind."}
+    given = [{**row, **(system if place % 4 == 0 else {})} for place, row in enumerate(rows())]
+    proxy = tiny_engine("llama", chat_tokenizer(STRICT))  # it refuses a system message
+    trainer = trainer_of(tmp_path, model_of("qwen2"), num_train_epochs=2, save_strategy="no")
+    rounds = rounds_in(trainer, given, proxy_engine=proxy)
+    with pytest.warns(ExcludedRowsWarning, match="10 of 40 records have no score of the proxy") as told:
+        trainer.train()
+    assert len([one for one in told if "no score" in str(one.message)]) == 1
+    assert not {row for picks in picks_of(rounds) for row in picks} & set(range(0, 40, 4))
 
 
 def scores_of(ifd, rows):

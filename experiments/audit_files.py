@@ -29,7 +29,8 @@ from iterit.selection.selection import select
 from iterit.training.audits.audit_settings import AuditSettings
 from iterit.training.audits.picks_audit import audit, held_out_of
 from iterit.training.audits.subset_runs import SubsetRuns
-from iterit.training.trainer_setup import TrainingSettings, trainable_folder
+from iterit.training.setup.trainer_setup import trainable_folder
+from iterit.training.setup.training_settings import TrainingSettings
 
 MODES = {
     "IterIT": "published",

@@ -47,7 +47,8 @@ from iterit.training.audits.picks_audit import audit, within_budget
 from iterit.training.audits.planted_picks import planted_scores, planted_shares
 from iterit.training.audits.subset_runs import SubsetRuns
 from iterit.training.queries.query_steps import trained_on
-from iterit.training.trainer_setup import TrainingSettings, trainable_folder
+from iterit.training.setup.trainer_setup import trainable_folder
+from iterit.training.setup.training_settings import TrainingSettings
 
 OWN = RESULTS.parents[1] / "data" / "instructions.jsonl"
 ANY = ", any length"

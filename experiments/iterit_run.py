@@ -33,8 +33,9 @@ from iterit.selection.selection import select
 from iterit.templates.named_templates import template_for
 from iterit.training.rescoring import model_to_score
 from iterit.training.scoring_copy import scoring_copy
+from iterit.training.setup.trainer_setup import make_trainer, trainable_folder
+from iterit.training.setup.training_settings import TrainingSettings
 from iterit.training.trainer import IterIT
-from iterit.training.trainer_setup import TrainingSettings, make_trainer, trainable_folder
 from iterit.training.training_rows import PaddedBatch, TrainingRows, pad_token_of
 
 OWN = RESULTS.parents[1] / "data" / "instructions.jsonl"

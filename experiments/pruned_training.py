@@ -37,7 +37,8 @@ from iterit.training.pruned.prune_settings import AlignmentSettings, PruneSettin
 from iterit.training.pruned.pruned_manifest import read_manifest
 from iterit.training.pruned.pruning import Alignment, prune
 from iterit.training.scoring_copy import scoring_copy
-from iterit.training.trainer_setup import TrainingSettings, make_trainer, trainable_folder
+from iterit.training.setup.trainer_setup import make_trainer, trainable_folder
+from iterit.training.setup.training_settings import TrainingSettings
 from iterit.training.training_rows import PaddedBatch, TrainingRows, pad_token_of
 
 OWN = RESULTS.parents[1] / "data" / "instructions.jsonl"

@@ -27,7 +27,8 @@ from iterit.records.instruction_records import Records, read_records
 from iterit.scoring.complexity import score_complexity
 from iterit.templates.named_templates import template_for
 from iterit.training.scoring_copy import scoring_copy
-from iterit.training.trainer_setup import TrainingSettings, make_trainer, trainable_folder
+from iterit.training.setup.trainer_setup import make_trainer, trainable_folder
+from iterit.training.setup.training_settings import TrainingSettings
 from iterit.training.training_rows import PaddedBatch, TrainingRows
 
 Copy = Callable[[object], object]

@@ -22,11 +22,13 @@ if TYPE_CHECKING:
     from iterit.selection.selection import Selection as Selection
     from iterit.selection.selection import select as select
     from iterit.templates.named_templates import template_for as template_for
+    from iterit.training.audits.audit_settings import AuditSettings as AuditSettings
     from iterit.training.audits.picks_audit import audit as audit
     from iterit.training.audits.subset_runs import SubsetRuns as SubsetRuns
     from iterit.training.pruned.adapter_recovery import recover as recover
     from iterit.training.pruned.cutting import load_pruned as load_pruned
     from iterit.training.pruned.pruning import prune as prune
+    from iterit.training.setup.training_settings import TrainingSettings as TrainingSettings
     from iterit.training.trainer import IterIT as IterIT
     from iterit.training.trainer_callback import IterITTrainer as IterITTrainer
 
@@ -40,11 +42,13 @@ _HOMES = {
     "selection.near_duplicates": ("near_duplicates",),
     "selection.selection": ("Selection", "select"),
     "templates.named_templates": ("template_for",),
+    "training.audits.audit_settings": ("AuditSettings",),
     "training.audits.picks_audit": ("audit",),
     "training.audits.subset_runs": ("SubsetRuns",),
     "training.pruned.adapter_recovery": ("recover",),
     "training.pruned.cutting": ("load_pruned",),
     "training.pruned.pruning": ("prune",),
+    "training.setup.training_settings": ("TrainingSettings",),
     "training.trainer": ("IterIT",),
     "training.trainer_callback": ("IterITTrainer",),
 }

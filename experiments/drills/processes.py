@@ -25,7 +25,7 @@ IMPORTED = (
     "debias.inference.collection.collection", "debias.inference.engine_settings",
     "debias.inference.openai.openai_engine", "debias.inference.transformers.transformers_engine",
     "debias.reports.comparison.comparison", "debias.reports.correction_report", "iterit.cli",
-    "iterit.cli.train", "iterit.selection.selection", "iterit.training.trainer_setup",
+    "iterit.cli.train", "iterit.selection.selection", "iterit.training.setup.trainer_setup",
 )  # fmt: skip
 """What the commands import."""
 

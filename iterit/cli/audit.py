@@ -16,7 +16,7 @@ from debias.settings import setting
 from iterit.cli.options.record_options import RecordOptions
 from iterit.cli.options.scoring_options import TemplateOptions
 from iterit.training.audits.audit_settings import AuditSettings
-from iterit.training.trainer_setup import TrainingSettings
+from iterit.training.setup.training_settings import TrainingSettings
 
 if TYPE_CHECKING:
     import numpy as np
@@ -168,7 +168,7 @@ def audit(
     from iterit.training.audits.pool_scores import pool_scores
     from iterit.training.audits.subset_runs import SubsetRuns
     from iterit.training.audits.task_measure import task_gains, task_probabilities
-    from iterit.training.trainer_setup import trainable_folder
+    from iterit.training.setup.trainer_setup import trainable_folder
 
     if not pool:
         allowed = "the files that the tool picked from"

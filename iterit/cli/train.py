@@ -21,7 +21,7 @@ from iterit.cli.options.selection_options import RULES as SELECTION_RULES
 from iterit.cli.options.selection_options import Floor, PickOptions, Quota, limits_of
 from iterit.cli.report import print_report
 from iterit.rounds.round_settings import RoundSettings
-from iterit.training.trainer_setup import TrainingSettings
+from iterit.training.setup.training_settings import TrainingSettings
 
 if TYPE_CHECKING:
     from debias.inference.engine import Engine
@@ -92,8 +92,8 @@ def train(
     """
     from iterit.reports.rounds_report import RoundsReport
     from iterit.training.saving.whole_checkpoints import last_whole_checkpoint
+    from iterit.training.setup.trainer_setup import make_trainer
     from iterit.training.trainer import IterIT
-    from iterit.training.trainer_setup import make_trainer
 
     if scorer.engine == "vllm" and not training.lora:
         raise ParameterError(
@@ -159,7 +159,7 @@ def as_before(training: TrainingSettings, out: Path) -> TrainingSettings:
         Folder of the run.
     """
     from iterit.training.saving.whole_checkpoints import newest_facts
-    from iterit.training.trainer_setup import check_precision
+    from iterit.training.setup.trainer_setup import check_precision
 
     arguments = newest_facts(out).get("arguments")
     kept = arguments.get("bf16") if isinstance(arguments, dict) else None

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 from debias.errors import ParameterError, param
 from debias.settings import Settings, setting
-from iterit.training.trainer_setup import TrainingSettings, trainable_folder
+from iterit.training.setup.trainer_setup import trainable_folder
+from iterit.training.setup.training_settings import TrainingSettings
 
 if TYPE_CHECKING:
     from iterit.training.pruned.in_rounds.adapted_engine import AdaptedEngine

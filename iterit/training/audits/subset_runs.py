@@ -25,8 +25,9 @@ from iterit.row_numbers import RowArray, row_numbers
 from iterit.templates.named_templates import template_for
 from iterit.training.rescoring import unchanged_randomness
 from iterit.training.scoring_copy import scoring_copy
+from iterit.training.setup.trainer_setup import make_trainer
+from iterit.training.setup.training_settings import TrainingSettings
 from iterit.training.trainer_parts import model_of, tokenizer_of
-from iterit.training.trainer_setup import TrainingSettings, make_trainer
 from iterit.training.training_rows import TrainingRows
 
 if TYPE_CHECKING:
@@ -50,7 +51,7 @@ class SubsetRuns:
     ----------
     pool, held_out : Records
     model : str or Path
-        A folder that :func:`iterit.training.trainer_setup.trainable_folder` returned, or a hub name.
+        A folder that :func:`iterit.training.setup.trainer_setup.trainable_folder` returned, or a hub name.
     training : TrainingSettings
         Its rounds count as epochs over the subset; its seed is replaced by that of each run, and there is no
         warm-up.

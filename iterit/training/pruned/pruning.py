@@ -23,7 +23,7 @@ from iterit.training.pruned.pruning_rules import (
     random_rule,
     weight_rule,
 )
-from iterit.training.trainer_setup import trainable_folder
+from iterit.training.setup.trainer_setup import trainable_folder
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase

@@ -41,8 +41,9 @@ def test_each_round_is_scored_by_vllm_with_the_adapter_as_it_is(tmp_path):
     from debias.inference.vllm.vllm_engine import VLLMEngine
     from iterit.records.instruction_records import Records
     from iterit.scoring.complexity import score_complexity
+    from iterit.training.setup.trainer_setup import make_trainer
+    from iterit.training.setup.training_settings import TrainingSettings
     from iterit.training.trainer import IterIT
-    from iterit.training.trainer_setup import TrainingSettings, make_trainer
 
     folder = export_model("demo", tmp_path / "base")
     settings = TrainingSettings(

@@ -15,7 +15,7 @@ from iterit.training.audits import subset_runs
 from iterit.training.audits.audit_settings import AuditSettings
 from iterit.training.audits.picks_audit import audit, held_out_of, within_budget
 from iterit.training.audits.subset_runs import SubsetRuns
-from iterit.training.trainer_setup import TrainingSettings
+from iterit.training.setup.training_settings import TrainingSettings
 from tests.support.refusals import refused
 from tests.support.small_runs import rows as made_up
 from tests.support.tiny_models import byte_tokenizer, tiny_model

@@ -14,12 +14,8 @@ from debias.inference.models.new_adapter import with_adapter
 from iterit.training.distributed import everywhere, in_first
 from iterit.training.rescoring import adapter_folder, model_to_score, refuse_scattered, unchanged_randomness
 from iterit.training.scoring_copy import rounded, scoring_copy
-from iterit.training.trainer_setup import (
-    TrainingSettings,
-    check_precision,
-    make_trainer,
-    trainable_folder,
-)
+from iterit.training.setup.trainer_setup import check_precision, make_trainer, trainable_folder
+from iterit.training.setup.training_settings import TrainingSettings
 from iterit.training.training_rows import PaddedBatch, RoundSampler, pad_token_of
 from tests.support.refusals import refused
 from tests.support.small_runs import model_of

@@ -1,0 +1,1 @@
+"""Settings of training, and the trainer that `iterit train` makes of them."""

@@ -4,6 +4,7 @@ What the template leaves out of a record (tools, thoughts, a role it does not kn
 """
 
 import datetime
+import json
 import os
 import warnings
 from collections.abc import Callable
@@ -44,7 +45,7 @@ class ChatTemplate(Template):
         if not getattr(tokenizer, "chat_template", None):
             raise _unusable("the tokenizer has no chat template")
         self._rendered = RenderedTexts()
-        self._in_parts, self._tail, self._end_within = False, "", ""
+        self._in_parts, self._tail, self._end_within, self._opening_within = False, "", "", ""
         is_dated = "strftime_now" in str(tokenizer.chat_template)
         self._days: dict[str, Any] = {"strftime_now": _DAY.strftime} if is_dated else {}
         try:
@@ -77,12 +78,22 @@ class ChatTemplate(Template):
         if not done.startswith(before) or _MARK not in done:
             raise _unusable("the tokenizer's chat template changes a question when it is answered")
         self.opening = os.path.commonprefix([asking, done])[len(before) :]
+        self._opening_within = self._opening_before(asked, answered)
         after = done[done.index(_MARK) + len(_MARK) :]
         self.ending = after.rstrip()
         self._n_trailing = len(after) - len(self.ending)
         if self._tail and not self.ending:
             self._end_within = self._end_before(asked, answered)
         self._find_leading(done)
+
+    def _opening_before(self, asked: ChatMessages, answered: ChatMessages) -> str:
+        """Return what opens an answer that a question follows, where only the last one opens a thought."""
+        try:
+            before, said = self._render(asked), self._render([*answered, *asked])
+        except rendering_errors():  # some templates insist on turns
+            return self.opening
+        opening = said.partition(_MARK)[0].removeprefix(before)
+        return opening if said.startswith(before) and self.opening.startswith(opening) else self.opening
 
     def _takes_parts(self, answered: ChatMessages) -> bool:
         """Tell whether the template walks over the parts of a content, and omits or refuses a text."""
@@ -151,7 +162,12 @@ class ChatTemplate(Template):
         messages = [_for_template(message) for message in said]
 
         def render(messages: ChatMessages, tools: Tools = record.tools) -> str:
-            return self._render(messages, tools=tools)
+            try:
+                return self._render(messages, tools=tools)
+            except rendering_errors():
+                if not any("tool_calls" in message for message in messages):
+                    raise
+                return self._render([_with_text_arguments(one) for one in messages], tools=tools)
 
         try:
             whole = render(messages)
@@ -172,9 +188,10 @@ class ChatTemplate(Template):
     ) -> Borders:
         """Return the place of an answer: from the text rendered without it to the text rendered with it."""
         before = render(messages[:place])
-        start = len(before) + len(self.opening)
-        if not whole.startswith(before + self.opening):
-            raise ValueError(f"the text before message {place} is changed by what follows")
+        opening = self._opened(whole, len(before)) if whole.startswith(before) else None
+        if opening is None:
+            return self._borders_by_marks(messages, place, whole, render)
+        start = len(before) + len(opening)
         rendered = whole if place == len(messages) - 1 else render(messages[: place + 1])
         if whole.startswith(rendered):
             n_space = len(rendered) - len(rendered.rstrip())
@@ -185,15 +202,57 @@ class ChatTemplate(Template):
             answers = [text + self.ending for text in (content, content.strip())]
             found = [answer for answer in answers if whole.startswith(answer, start)]
             if not found:
-                raise ValueError(f"message {place} is changed by what follows")
+                return self._borders_by_marks(messages, place, whole, render)
             stop = start + len(found[0])
         return Borders(len(before), start, stop)
+
+    def _opened(self, whole: str, place: int) -> str | None:
+        """Return the opening of an answer that stands at a place of a text, None where none does."""
+        openings = (self.opening, self._opening_within)
+        return next((one for one in openings if whole.startswith(one, place)), None)
+
+    def _borders_by_marks(
+        self, messages: ChatMessages, place: int, whole: str, render: Callable[[ChatMessages], str]
+    ) -> Borders:
+        """Return the place of an answer whose turn, and those before it, change when a question follows.
+
+        It begins where a mark in its place stands in the whole text, and ends at the last ending before the
+        text of the next message.
+        """
+        start = _place_of_mark(messages, place, whole, render)
+        following = _place_of_mark(messages, place + 1, whole, render)
+        openings = [one for one in (self.opening, self._opening_within) if whole[:start].endswith(one)]
+        stop = whole.rfind(self.ending, start, following) + len(self.ending)
+        if not (0 < start < stop and openings and self.ending):
+            raise ValueError(f"message {place}, or the text before it, is changed by what follows")
+        return Borders(start - len(openings[0]), start, stop)
+
+
+def _place_of_mark(
+    messages: ChatMessages, place: int, whole: str, render: Callable[[ChatMessages], str]
+) -> int:
+    """Return where the text of a message begins in the text of all, 0 where it is not known."""
+    if place >= len(messages):
+        return 0
+    marked = [*messages[:place], {**messages[place], "content": _MARK}, *messages[place + 1 :]]
+    before, mark, _ = render(marked).partition(_MARK)
+    return len(before) if mark and whole.startswith(before) else 0
 
 
 def _for_template(message: Message) -> dict[str, Any]:
     """Return a message as chat templates take it."""
     calls = {"tool_calls": list(message.tool_calls)} if message.tool_calls else {}
     return {"role": message.role, "content": message.content, **message.others, **calls}
+
+
+def _with_text_arguments(message: dict[str, Any]) -> dict[str, Any]:
+    """Return a message with the arguments of its calls as JSON, for templates that add them to a text."""
+    calls = []
+    for call in message.get("tool_calls", ()):
+        given = call["function"]["arguments"]
+        text = given if isinstance(given, str) else json.dumps(given, ensure_ascii=False)
+        calls.append({**call, "function": {**call["function"], "arguments": text}})
+    return {**message, "tool_calls": calls} if calls else message
 
 
 def _unusable(problem: str) -> ParameterError:

@@ -21,6 +21,14 @@ CALL_IS_FOLLOWED = (  # a call of a tool ends with the opening of what the tool 
     "{% if m.tool_calls %}<|start|>{% else %}<|im_end|>\n{% endif %}{% endif %}{% endfor %}"
     "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
 )
+THOUGHTS = (  # a thought is opened after the last question, and before a new answer
+    "{% set ns = namespace(last=0) %}"
+    "{% for m in messages %}{% if m.role == 'user' %}{% set ns.last = loop.index0 %}{% endif %}{% endfor %}"
+    "{% for m in messages %}<|im_start|>{{ m.role }}\n"
+    "{% if m.role == 'assistant' and loop.index0 > ns.last %}<think>\n\n</think>\n\n{% endif %}"
+    "{{ m.content }}{% for call in m.tool_calls or [] %}{{ call.function | tojson }}{% endfor %}<|im_end|>\n"
+    "{% endfor %}{% if add_generation_prompt %}<|im_start|>assistant\n<think>\n\n</think>\n\n{% endif %}"
+)
 FIRST_PART = PARTS.replace(
     "{% for part in m.content %}{% if part.type == 'text' %}{{ part.text }}{% endif %}{% endfor %}",
     "{{ m.content[0].text + '' }}",
@@ -43,6 +51,38 @@ def test_each_answer_is_trained_with_the_end_that_it_has():
     assert answers(TWO_ENDS, TWO_TURNS[:2]) == ["a<|eot|>"]
     told = [{"role": "system", "content": "s<|end|>"}, *TWO_TURNS]
     assert answers(TWO_ENDS, told) == ["a<|end|>", "b<|eot|>"]
+
+
+def test_an_earlier_answer_has_no_opened_thought():
+    records = Records.from_rows([{"messages": [*TWO_TURNS, {"role": "tool", "content": "t"}, TWO_TURNS[1]]}])
+    tokenizer = chat_tokenizer(THOUGHTS)
+    turns = template_for(tokenizer).turns(records[0])
+    assert [turn.answer for turn in turns] == ["a<|im_end|>", "b<|im_end|>", "a<|im_end|>"]
+    opened = [turn.opening.removeprefix("<|im_start|>assistant\n") for turn in turns]
+    assert opened == ["", *["<think>\n\n</think>\n\n"] * 2]
+
+
+@pytest.mark.parametrize("said", ["", "<|im_end|>\n", "b", " a "])
+def test_calls_of_an_earlier_turn_are_found_where_later_turns_change_it(said):
+    call = {
+        "role": "assistant",
+        "content": said,
+        "tool_calls": [{"function": {"name": "f", "arguments": {}}}],
+    }
+    messages = [TWO_TURNS[0], call, {"role": "tool", "content": "b"}, TWO_TURNS[1], *TWO_TURNS[2:]]
+    expected = [said + '{"name": "f", "arguments": {}}<|im_end|>', "a<|im_end|>", "b<|im_end|>"]
+    assert answers(THOUGHTS, messages) == expected
+
+
+def test_a_template_that_adds_arguments_to_a_text_receives_json():
+    call = {"function": {"name": "now", "arguments": {"zone": "é"}}}
+    messages = [TWO_TURNS[0], {"role": "assistant", "content": "", "tool_calls": [call]}]
+    adds = CHATML.replace(
+        "{{ m.content }}",
+        "{{ m.content }}{% for c in m.tool_calls or [] %}{{ '>' + c.function.arguments }}{% endfor %}",
+    )
+    assert adds != CHATML
+    assert answers(adds, messages) == ['>{"zone": "é"}<|im_end|>']
 
 
 def test_no_character_of_a_call_is_taken_for_the_space_after_an_answer():

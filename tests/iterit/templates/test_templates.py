@@ -266,11 +266,21 @@ def test_auto_takes_the_chat_template_where_there_is_one():
         template_for(KINDS["alpaca"], "chat")
 
 
+TWO_TURNS = record("q", "a", "r", "b")
+
+
+def test_answers_are_found_where_only_the_last_question_has_a_mark():
+    turns = template_for(chat_tokenizer(MOVING)).turns(TWO_TURNS)
+    assert [turn.answer for turn in turns] == ["a</s>", "b</s>"]
+    assert turns[1].prompt == "[user]q</s>[assistant]a</s>[user](last)r</s>[assistant]"
+
+
 @pytest.mark.parametrize(
     ("template", "messages"),
     [
         (BRACKETS, (Message("user", "q"), Message("user", "r"), Message("assistant", "a"))),
-        (MOVING, record("q", "a", "r", "b").messages),
+        (MOVING.replace("{{ m.content }}", "{{ m.content if loop.revindex0 < 2 }}"), TWO_TURNS.messages),
+        (MOVING.replace("</s>", "</s>" + "{{ messages | length }}"), TWO_TURNS.messages),
     ],
 )
 def test_a_record_that_a_template_cannot_render_is_named(template, messages):

@@ -40,6 +40,8 @@ class Certificate:
         work, or neither.
     given_up : float
         How far the choice that was taken is above `objective`, for balanced accuracy, within a tolerance.
+    has_bounds : bool
+        Whether the objective has bounds. Without them, one of 1000 and more is only large.
 
     Examples
     --------
@@ -60,6 +62,7 @@ class Certificate:
     interrupted: bool = False
     limit: Limit = ""
     given_up: float = 0.0
+    has_bounds: bool = True
 
     @property
     def gap(self) -> float:
@@ -75,7 +78,12 @@ class Certificate:
         >>> Certificate("optimal", 2, 1000.25, 1000.25, 9216).none_in_bounds
         True
         """
-        return self.lower_bound >= INFEASIBLE
+        return self.has_bounds and self.lower_bound >= INFEASIBLE
+
+    @property
+    def out_of_bounds(self) -> bool:
+        """Whether the choice does not keep the bounds of a Constrained objective."""
+        return self.has_bounds and self.objective >= INFEASIBLE
 
     @property
     def proved(self) -> str:
@@ -89,7 +97,7 @@ class Certificate:
         'only that the best possible objective lies between 0.250000 and 0.500000, a gap of 0.250000;
         this is the best choice found until the search was stopped'
         """
-        proved = self._proved_out_of_bounds() if self.objective >= INFEASIBLE else self._proved_in_bounds()
+        proved = self._proved_out_of_bounds() if self.out_of_bounds else self._proved_in_bounds()
         if self.given_up:
             best = "the proved optimum" if self.status == "optimal" else "the best choice found"
             by = fixed(self.given_up, 6)
@@ -138,14 +146,16 @@ class Certificate:
             ("no choice has less than", fixed(self.lower_bound, 6)),
             ("choices evaluated", f"{self.n_evaluations:,}"),
         ]
-        in_bounds = self.objective < INFEASIBLE  # else the numbers hold a placeholder
         title = f"Certificate ({self.status}), of the rows that were fitted on"
-        return card(title, facts if in_bounds else facts[2:], lines=[f"Proved: {self.proved}."])
+        return card(title, facts[2:] if self.out_of_bounds else facts, lines=[f"Proved: {self.proved}."])
 
     def to_dict(self) -> dict[str, object]:
-        """Return the certificate as plain data, the same for the same proof: without its seconds."""
+        """Return the certificate as plain data, the same for the same proof: without its seconds.
+
+        Whether there are bounds is said by the objective.
+        """
         entry = {**asdict(self), "gap": self.gap}
-        del entry["seconds"]
+        del entry["seconds"], entry["has_bounds"]
         if not self.given_up:
             del entry["given_up"]
         return entry

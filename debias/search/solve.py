@@ -122,8 +122,9 @@ def solve(
         except KeyboardInterrupt:
             found = replace(found, interrupted=True)
     assert found.certificate is not None
-    seconds = time.perf_counter() - started
-    return replace(found, seconds=seconds, certificate=replace(found.certificate, seconds=seconds))
+    seconds, has_bounds = time.perf_counter() - started, isinstance(problem.objective, Constrained)
+    certificate = replace(found.certificate, seconds=seconds, has_bounds=has_bounds)
+    return replace(found, seconds=seconds, certificate=certificate)
 
 
 def _with_near_ties(

@@ -14,6 +14,7 @@ from debias.reports.correction_report import Report
 from debias.reports.provenance import describe_provenance
 from debias.search.certificate import Certificate
 from debias.search.constraints import INFEASIBLE
+from debias.search.objective import Objective
 from debias.tables.table import ProbabilityTable
 from tests.support.refusals import refused
 
@@ -70,6 +71,24 @@ def test_the_same_certificate_comes_back_from_the_file(table, goal, search, tmp_
     assert (again.certificate_ is None) == (search == "annealing-3/6")
     assert again.summary() == debiaser.summary()
     assert again.picked_row_ is None
+
+
+@pytest.mark.parametrize("search", ["auto", "descent"])
+def test_large_costs_are_no_bounds(table, search, tmp_path):
+    """The numbers of 1000 and more that stand for what is out of bounds are those of Constrained alone."""
+    some = ProbabilityTable(table.to_numpy()[:, :3], table.label_indices % 3, normalise=True)
+    costs = 20_000 * (1 - np.eye(3))
+    debiaser = fitted(some, objective=Objective.least_cost(costs), search=search)
+    debiaser.save(tmp_path / "c.json")
+    again = load(tmp_path / "c.json")
+    assert debiaser.objective_value_ > INFEASIBLE
+    assert again.certificate_ == debiaser.certificate_
+    for one in (debiaser, again):
+        assert not one.certificate_.none_in_bounds
+        assert "bounds" not in one.certificate_.proved + one.certificate_._repr_html_()
+        assert f"{debiaser.objective_value_:.6f}" in one.certificate_.proved
+        expected = "; proved optimal" if search == "auto" else "; not proved to be the best"
+        assert expected in one.summary()
 
 
 def test_summaries_say_in_a_clause_what_is_proved(table):

@@ -287,3 +287,20 @@ def test_a_guard_that_is_not_kept_is_said_with_what_is_lost():
     assert resolved.describe() == "no class more than 2 points less accurate than the uncorrected model"
     assert resolved.unmet([8, 5], [10, 10]) == []
     assert resolved.unmet([7, 9], [10, 10]) == [f"{resolved.describe()} (one is by 10)"]
+
+
+def test_costs_count_beside_an_error_of_a_thousand_and_more():
+    """Values of 1000 and more stand for what is out of bounds, but only where there are bounds."""
+    goal = Objective(9000.0, 0.0, 0.0, costs=3000 * np.array(costs_of(3)))
+    probabilities, y = random_rows(3, n_samples=40, steps=100)
+    problem = build_problem(probabilities, y, SMALL_FAMILY, goal)
+    for largest in (None, 0):
+        values = sweepers(problem, largest=largest)().values(problem.identity_choice, 0)
+        moved = [[r, *problem.identity_choice[1:]] for r in range(problem.n_corrections)]
+        assert values == pytest.approx([problem.evaluate(choice) for choice in moved])
+    assert ExactSearch(problem).run().best.choice == enumerate_best(problem).choice
+    log_biases, biases = LogBiasProblem(probabilities, probabilities, y, goal), np.array([0.0, -0.5, -1.0])
+    expected = literal(goal, y, decide(probabilities * np.exp(biases), probabilities), 3)
+    assert log_biases.evaluate(biases) == pytest.approx(expected)
+    bounds, z = log_biases.profile(biases, 0)
+    assert z[(bounds[:-1] < 0) & (bounds[1:] > 0)] == pytest.approx([expected])

@@ -221,7 +221,8 @@ def _read_certificate(document: Entry, objective_value: float) -> Certificate | 
     entry = document.get("certificate")
     if entry is None:
         return None
-    certificate = read_entry(Certificate, {name: value for name, value in entry.items() if name != "seconds"})
+    known = {name: value for name, value in entry.items() if name != "seconds"}
+    certificate = read_entry(Certificate, known, has_bounds="objective" in document["objective"])
     status = certificate.status
     n_classes, gap = len(document["classes"]), certificate.gap
     radii = {"optimal": (n_classes,), "radius": range(1, n_classes), "heuristic": (0,)}

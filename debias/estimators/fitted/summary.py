@@ -12,7 +12,7 @@ from debias.estimators.fitted.fitted_correction import NO_CORRECTION, FittedCorr
 from debias.metrics.class_mix import describe_never_predicted
 from debias.metrics.class_support import describe_few_rows
 from debias.metrics.confusion import cobias_of_accuracies
-from debias.search.constraints import INFEASIBLE, Constrained
+from debias.search.constraints import Constrained
 from debias.search.objective import Counts
 from debias.search.problem import TOLERANCE
 
@@ -206,15 +206,16 @@ def _proved(fitted: FittedCorrection) -> str:
     certificate = fitted.certificate
     if certificate is None:
         return ""
-    in_bounds = certificate.objective < INFEASIBLE
     if certificate.given_up:
         best = "proved optimum" if certificate.status == "optimal" else "best met"
         return f"; within {fixed(certificate.given_up, 4)} of the {best}{came_later(fitted)}"
     if certificate.status == "optimal":
-        return f"; proved {'optimal' if in_bounds else 'to be the closest'}{came_later(fitted)}"
+        return (
+            f"; proved {'to be the closest' if certificate.out_of_bounds else 'optimal'}{came_later(fitted)}"
+        )
     if certificate.status == "radius":
         classes = "one class" if certificate.radius == 1 else f"up to {certificate.radius} classes"
-        better = "better" if in_bounds else "closer"
+        better = "closer" if certificate.out_of_bounds else "better"
         return f"; none that differs in {classes} is {better}{came_later(fitted)}"
     return "; not proved to be the best"
 

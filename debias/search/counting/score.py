@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 
 from debias.compilation import compiled_in_place
 from debias.search.constraints import BOUND_TOLERANCE, INFEASIBLE, Constrained, Goal
@@ -261,3 +262,28 @@ def score(counts: IndexArray, tables: ScoreTables, row: int, accuracy: FloatArra
     z = factors[row, CONSTANT] - factors[row, RIGHT] * right + factors[row, GAPS] * gaps
     z -= factors[row, PMI] * information + further
     return INFEASIBLE + out if out > BOUND_TOLERANCE else z
+
+
+@compiled_in_place
+def is_within(value: float, tables: ScoreTables, row: int) -> bool:
+    """Return whether z under one objective is that of a choice within bounds; without bounds all are."""
+    if value < INFEASIBLE:
+        return True
+    factors = tables.factors
+    is_bounded = factors[row, MAX_COBIAS] < np.inf or factors[row, LEAST_RIGHT] > 0
+    for k in range(FLOORS, factors.shape[1]):
+        is_bounded = is_bounded or factors[row, k] > 0
+    return not is_bounded
+
+
+def are_within(values: FloatArray, goal: Goal) -> npt.NDArray[np.bool_]:
+    """Return the same of many values of a goal.
+
+    Examples
+    --------
+    >>> from debias.search.objective import Objective
+    >>> values = np.array([0.5, 1000.25])
+    >>> are_within(values, Constrained(max_cobias=0.1)), are_within(values, Objective(error=5000.0))
+    (array([ True, False]), array([ True,  True]))
+    """
+    return (values < INFEASIBLE) | (not isinstance(goal, Constrained))

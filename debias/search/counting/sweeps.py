@@ -9,11 +9,11 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from debias.search.constraints import INFEASIBLE, Goal
+from debias.search.constraints import Goal
 from debias.search.counting import bit_tables, cost_kernels, rank_kernels, win_kernels
 from debias.search.counting.bit_tables import PairwiseWins, n_bytes_of_wins, n_words_of, wins_of
 from debias.search.counting.rank_kernels import RankScratch, RankTables, Rivals
-from debias.search.counting.score import costs_per_sample, tabulate
+from debias.search.counting.score import are_within, costs_per_sample, tabulate
 from debias.search.counting.win_kernels import WinScratch
 from debias.search.problem import FloatArray, IndexArray, Problem
 
@@ -54,7 +54,7 @@ class Sweeper(ABC):
         self._fill(choice, classes, values)
         for t, costs in self._costs.items():
             added = self._cost_values(choice, classes, costs)
-            values[t] = np.where(values[t] < INFEASIBLE, values[t] + added, values[t])
+            values[t] += np.where(are_within(values[t], self.objectives[t]), added, 0.0)
         self.n_evaluations += values[0].size
         return values
 

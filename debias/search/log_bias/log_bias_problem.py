@@ -9,8 +9,8 @@ from typing import NamedTuple
 import numpy as np
 
 from debias.errors import TableError
-from debias.search.constraints import INFEASIBLE, Constrained, Goal
-from debias.search.counting.score import costs_per_sample, score, tabulate
+from debias.search.constraints import Constrained, Goal
+from debias.search.counting.score import are_within, costs_per_sample, score, tabulate
 from debias.search.log_bias import log_bias_kernels as bias_kernels
 from debias.search.objective import FloatArray, IndexArray
 from debias.search.problem import TOLERANCE
@@ -111,7 +111,7 @@ class LogBiasProblem:
         bias_kernels.count(self.values, np.exp(biases), self._fallback, self._y, self._counts)
         self.n_evaluations += 1
         z = float(score(self._counts, self._tables, 0, self._accuracy))
-        if len(self._costs) and z < INFEASIBLE:
+        if len(self._costs) and self.objective.is_feasible(z):
             named = np.empty(self.n_samples, dtype=np.int64)
             bias_kernels.name(self.values, np.exp(biases), self._fallback, named)
             z += float(self._costs[self._y, named].sum())
@@ -151,7 +151,7 @@ class LogBiasProblem:
             bounds, order, NARROWEST, rival, self._y, j, self._tables, self._counts, self._accuracy, z
         )
         if len(self._costs):
-            z += np.where(z < INFEASIBLE, self._costs_between(order, rival, j), 0.0)
+            z += np.where(are_within(z, self.objective), self._costs_between(order, rival, j), 0.0)
         self.n_evaluations += int(np.isfinite(z).sum())
         return bounds, z
 

@@ -12,9 +12,8 @@ import numpy as np
 import numpy.typing as npt
 
 from debias.compilation import compiled_in_place
-from debias.search.constraints import INFEASIBLE
 from debias.search.counting.bit_tables import BitTables, Words
-from debias.search.counting.score import TO_COBIAS, score
+from debias.search.counting.score import TO_COBIAS, is_within, score
 from debias.search.counting.win_kernels import popcount
 from debias.search.problem import FloatArray, IndexArray
 from debias.search.proof.bounds import TOLERANCE, least_objective, most_beyond, needs_predicted
@@ -275,7 +274,7 @@ def consider(tables, terms, state, found, column):
             state.is_named[0] = True
         count_predicted(tables, state, j)
     value = score(state.right, terms.tables, 0, state.levels)
-    if terms.costs.shape[0] > 0 and value < INFEASIBLE:
+    if terms.costs.shape[0] > 0 and is_within(value, terms.tables, 0):
         value += cost_of(tables, state, terms.costs, tables.order[tables.order.shape[0] - 1])
     if value < best[0] - TOLERANCE or (value <= best[0] + TOLERANCE and simpler):
         best[0], best[1], best[2] = value, n_changed, size

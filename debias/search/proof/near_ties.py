@@ -68,8 +68,7 @@ class NearTies:
     ----------
     rows : tuple of NearTie
         The choice that is taken first; then those with the highest balanced accuracy, the highest
-        accuracy, the lowest COBias and the highest worst class accuracy, as far as they differ. For
-        each number of right samples the choice with the highest balanced accuracy stands for all.
+        accuracy, the lowest COBias and the highest worst class accuracy, as far as they differ.
     within : float
         By how much their objective may be above the best.
     complete : bool
@@ -229,19 +228,22 @@ def extremes(
     >>> [row.accuracy for row in extremes(ties, 0.502, tolerance=0.002).rows]  # the higher balanced accuracy
     [0.7, 0.6]
     """
-    taken, *others = ties
-    if tolerance:
-        allowed = [tie for tie in ties if tie.objective <= highest]
-        taken = max(allowed, key=lambda tie: (tie.balanced_accuracy, -tie.objective, -tie.n_changed))
-        others = list(ties)
-    near = [taken, *(tie for tie in others if tie.objective <= highest)]
-    rows = [taken]
-    for name, pick in MEASURES.items():
-        extreme = pick(getattr(tie, name) for tie in near)
-        if all(abs(getattr(tie, name) - extreme) > TOLERANCE for tie in rows):
-            equal = [tie for tie in near if abs(getattr(tie, name) - extreme) <= TOLERANCE]
-            rows.append(min(equal, key=lambda tie: (tie.objective, tie.n_changed)))
+    best, *others = ties
+    near = [best, *(tie for tie in others if tie.objective <= highest)]
+    rows = [_most(near, "balanced_accuracy") if tolerance else best]
+    for name in MEASURES:
+        extreme = _most(near, name)
+        if all(abs(getattr(tie, name) - getattr(extreme, name)) > TOLERANCE for tie in rows):
+            rows.append(extreme)
     return NearTies(tuple(dict.fromkeys(rows)), tolerance or WITHIN, complete)
+
+
+def _most(ties: Sequence[NearTie], name: str) -> NearTie:
+    """Return what is best in a measure: of equal ones the lowest objective, of these the fewest changes."""
+    extreme = MEASURES[name](getattr(tie, name) for tie in ties)
+    equal = [tie for tie in ties if abs(getattr(tie, name) - extreme) <= TOLERANCE]
+    lowest = min(tie.objective for tie in equal)
+    return min((tie for tie in equal if tie.objective <= lowest + TOLERANCE), key=lambda tie: tie.n_changed)
 
 
 def tie_of(problem: Problem, choice: Sequence[int]) -> NearTie:

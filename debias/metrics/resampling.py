@@ -216,3 +216,20 @@ def chance_in_gaps(accuracies: FloatArray, drawn: FloatArray, level: float) -> t
     with_errors = true + errors
     more_cobias = cobias_of_accuracies(with_errors).mean() - cobias_of_accuracies(true)
     return float(more_cobias), float(with_errors.min(axis=1).mean() - true.min())
+
+
+def wilson(accuracy: float, size: float, level: float) -> tuple[float, float, float]:
+    """Return a class accuracy with Wilson's interval, all NaN without samples.
+
+    Examples
+    --------
+    >>> wilson(1.0, 6.0, 0.95)
+    (1.0, 0.60..., 1.0)
+    """
+    if size == 0:
+        return (float("nan"),) * 3
+    z = float(stats.norm.ppf((1 + level) / 2))
+    middle = (accuracy + z**2 / (2 * size)) / (1 + z**2 / size)
+    reach = z / (1 + z**2 / size) * np.sqrt(accuracy * (1 - accuracy) / size + z**2 / (4 * size**2))
+    low, high = max(0.0, float(middle - reach)), min(1.0, float(middle + reach))
+    return accuracy, min(low, accuracy), max(high, accuracy)

@@ -30,6 +30,7 @@ from debias.metrics.confusion import (
 from debias.metrics.resampling import (
     check_resampling,
     corrected_interval,
+    ends_at_limits,
     ends_of_near_ties,
     resampled_counts,
     wilson,
@@ -362,14 +363,9 @@ def intervals(
         correct = counts[position, position] / own.sum() if own.any() else np.nan
         alone.append(wilson(float(correct), float(worth), level))
         n_rows.append(len(own))
-    if overall["accuracy"] in (0, 1):  # no resample shows an error, or none a row that is right
-        pooled = float(weights.sum() ** 2 / (weights**2).sum())
-        _, lows["accuracy"], highs["accuracy"] = wilson(float(overall["accuracy"]), pooled, level)
-    if overall["worst_class_accuracy"] == 1:
-        lows["worst_class_accuracy"] = min(low for _, low, _ in alone if low == low)
-    if overall["worst_class_accuracy"] == 0:
-        reach = min(high for value, _, high in alone if value == 0)
-        highs["worst_class_accuracy"] = max(highs["worst_class_accuracy"], reach)
+    pooled = float(weights.sum() ** 2 / (weights**2).sum())
+    for name, (low, high) in ends_at_limits(float(overall["accuracy"]), pooled, alone, level).items():
+        lows[name], highs[name] = min(lows[name], low), max(highs[name], high)
     rows = {(name, ""): (float(overall[name]), lows[name], highs[name], n_samples) for name in overall}
     rows |= {("class_accuracy", name): (*one, n) for name, one, n in zip(classes, alone, n_rows, strict=True)}
     frame = pd.DataFrame.from_dict(rows, orient="index", columns=["value", "low", "high", "n_samples"])

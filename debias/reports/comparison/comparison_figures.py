@@ -11,8 +11,10 @@ from debias.metrics.paired_differences import MEANS, ChangedRows, difference_int
 from debias.metrics.resampling import (
     chance_in_gaps,
     corrected_interval,
+    ends_at_limits,
     ends_of_near_ties,
     resampled_counts,
+    wilson,
 )
 from debias.reports.comparison.measurement import MeasuredTable
 from debias.search.constraints import Constrained, Goal
@@ -134,6 +136,9 @@ class PairedFigures:
                 lowest, highest = drawn[name].ties
                 row["cobias_low"] = min(row["cobias_low"], lowest)
                 row["worst_class_accuracy_high"] = max(row["worst_class_accuracy_high"], highest)
+                for metric, (low, high) in self._at_limits(table, one.predicted).items():
+                    row[f"{metric}_low"] = min(row[f"{metric}_low"], low)
+                    row[f"{metric}_high"] = max(row[f"{metric}_high"], high)
                 n_predicted = np.bincount(one.predicted, minlength=len(table.classes))[: len(table.classes)]
                 row["never_predicted"] = int((n_predicted == 0).sum())
                 if self.against in values:
@@ -147,6 +152,14 @@ class PairedFigures:
                 "note": one.reason,
             }
         return _ordered(rows)
+
+    def _at_limits(self, table: MeasuredTable, predicted: IndexArray) -> dict[str, tuple[float, float]]:
+        """Return the ends of intervals where all rows are right, or none."""
+        counts = table.counts(predicted)
+        pairs = zip(accuracies_of(counts).tolist(), counts.sum(axis=1).tolist(), strict=True)
+        classes = [wilson(accuracy, n_rows, self.level) for accuracy, n_rows in pairs]
+        share = float(np.diagonal(counts).sum() / counts.sum())
+        return ends_at_limits(share, float(counts.sum()), classes, self.level)
 
     def _with_intervals(
         self,

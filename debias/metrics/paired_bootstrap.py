@@ -12,7 +12,8 @@ import pandas as pd
 
 from debias.errors import ParameterError
 from debias.metrics.confusion import Classes, Labels, accuracies_of, codes_of, overall_metrics
-from debias.metrics.resampling import MEANS, ChangedRows, difference_interval, resampled_counts
+from debias.metrics.paired_differences import MEANS, ChangedRows, class_interval, difference_interval
+from debias.metrics.resampling import chance_in_gaps, resampled_counts
 from debias.metrics.sample_weights import check_weights
 from debias.metrics.scores import intervals
 
@@ -34,8 +35,15 @@ def paired_intervals(
     The intervals of a single side are those of :func:`debias.metrics.scores.intervals`. Differences have
     intervals of a paired bootstrap within classes: the pairs (before, after) of one class's rows are
     multinomial counts, drawn as such. Those of COBias, worst class accuracy and macro F1 are
-    bias-corrected. Where no row of a class changes, the interval of its difference is the point 0; where
-    fewer than four change, at a level of 0.95, it holds 0.
+    bias-corrected, and wider where chance makes the gaps between classes larger on one side than on the
+    other. Those of class accuracies are no narrower than Agresti and Min's. Where no row of a class changes,
+    the interval of its difference is the point 0, though other rows might change; where fewer than four
+    change, at a level of 0.95, it holds 0.
+
+    In simulations of 2 to 14 classes, with and without true differences, intervals at level 0.95 held the
+    true difference of accuracy and of macro F1 in 91 to 97 % of the runs. Those of COBias and of the worst
+    class accuracy did so in 87 to 97 % with 12 to 40 rows of the smallest class, and in as few as 78 % with
+    five. Where there was none, they excluded 0 in 0 to 13 % of the runs.
 
     Parameters
     ----------
@@ -92,14 +100,26 @@ def paired_intervals(
     frame["difference"] = frame["after"] - frame["before"]
     overall = [str(name) for name, _ in frame.index if name != "class_accuracy"]
     changed = ChangedRows(truth, sides_of, weights)
-    ends = difference_interval(
+    values = frame.loc["class_accuracy", ["before", "after"]].to_numpy(dtype=np.float64).T
+    n_overall = len(overall)
+    gaps = [chance_in_gaps(a, m[:, n_overall:], level) for a, m in zip(values, metrics, strict=True)]
+    more = dict(zip(("cobias", "worst_class_accuracy"), np.subtract(gaps[1], gaps[0]), strict=True))
+    low, high = difference_interval(
         frame["difference"].to_numpy(),
         metrics[1] - metrics[0],
         level,
         (-1.0, 1.0),
         np.array([name in MEANS for name in overall] + [True] * len(classes)),
         np.array([*map(changed.seen_by, overall), *(changed.of_class(k) for k in range(len(classes)))]),
+        np.array([more.get(name, 0.0) for name in overall] + [0.0] * len(classes)),
     )
-    frame["difference_low"], frame["difference_high"] = ends
+    for k in range(len(classes)):
+        if changed.of_class(k):
+            own = truth == k
+            was, is_now = (side[own] == k for side in sides_of)
+            ends = class_interval(was, is_now, weights[own], level)
+            at = n_overall + k
+            low[at], high[at] = min(low[at], ends[0]), max(high[at], ends[1])
+    frame["difference_low"], frame["difference_high"] = low, high
     frame["n_samples"] = sides[0]["n_samples"]
     return frame

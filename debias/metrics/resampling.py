@@ -4,16 +4,12 @@ from collections.abc import Sequence
 from numbers import Real
 
 import numpy as np
-import numpy.typing as npt
 from scipy import stats
 
 from debias.errors import ParameterError
-from debias.metrics.confusion import FloatArray, IndexArray
+from debias.metrics.confusion import FloatArray, IndexArray, cobias_of_accuracies
 from debias.settings import check_positive_integer, check_seed
 
-MEANS = ("accuracy", "balanced_accuracy")
-"""Metrics that are means over the rows of each class: their resamples have no bias."""
-_OF_RIGHT_ROWS = (*MEANS, "cobias", "worst_class_accuracy")
 _CELLS_AT_ONCE = 1 << 22
 _CLEAR = 3.0
 """Standard errors between two class accuracies from which on it is clear which is higher."""
@@ -44,8 +40,9 @@ def resampled_counts(
 ) -> list[FloatArray]:
     """Draw the rows of each class again, and count every prediction for them.
 
-    Rows that agree in all predictions and in weight are drawn as one multinomial count. Every class
-    keeps its number of rows.
+    Of n rows of a class, n - 1 are drawn, and count as n: so the variance of a class accuracy is not too
+    small by a factor of (n - 1) / n, as it is if n are drawn (Rao and Wu, JASA 1988). Rows that agree in
+    all predictions and in weight are drawn as one multinomial count.
 
     Parameters
     ----------
@@ -79,12 +76,13 @@ def resampled_counts(
         table = np.column_stack([weights[own], *(one[own] for one in predictions)])
         kinds, sizes = np.unique(table, axis=0, return_counts=True)
         cells = [eye[kinds[:, side].astype(np.int64)] * kinds[:, :1] for side in range(1, kinds.shape[1])]
-        step = max(1, _CELLS_AT_ONCE // len(kinds))
+        n_rows, step = int(sizes.sum()), max(1, _CELLS_AT_ONCE // len(kinds))
+        n_drawn = max(n_rows - 1, 1)
         for start in range(0, n_resamples, step):
             n = min(step, n_resamples - start)
-            times = rng.multinomial(int(sizes.sum()), sizes / sizes.sum(), size=n)
+            times = rng.multinomial(n_drawn, sizes / n_rows, size=n)
             for counts, cell in zip(drawn, cells, strict=True):
-                counts[start : start + n, k] = times @ cell
+                counts[start : start + n, k] = times @ cell * (n_rows / n_drawn)
     return drawn
 
 
@@ -122,93 +120,6 @@ def corrected_interval(
     bias = drawn.mean(axis=0) - value
     low, high = (np.clip(end - bias, least, most) for end in (low, high))
     return np.asarray(np.minimum(low, value)), np.asarray(np.maximum(high, value))
-
-
-class ChangedRows:
-    """Counts the rows whose two predictions differ.
-
-    Weighted rows count as many as their weights are worth, ``sum(w) ** 2 / sum(w ** 2)`` (Kish).
-
-    Parameters
-    ----------
-    truth : ndarray of shape (n_samples,)
-        Class of each row, as a position.
-    predictions : sequence of two ndarray of shape (n_samples,)
-    weights : ndarray of shape (n_samples,)
-
-    Examples
-    --------
-    >>> changed = ChangedRows(np.array([0, 0, 1]), [np.array([1, 1, 1]), np.array([0, 2, 1])], np.ones(3))
-    >>> changed.seen_by("accuracy"), changed.seen_by("macro_f1"), changed.of_class(1)
-    (1.0, 2.0, 0.0)
-    """
-
-    def __init__(self, truth: IndexArray, predictions: Sequence[IndexArray], weights: FloatArray) -> None:
-        first, second = predictions
-        self._truth, self._weights = truth, weights
-        self._differ, self._became = first != second, (first == truth) != (second == truth)
-
-    def seen_by(self, metric: str) -> float:
-        """Return the rows whose change a metric sees: many see only whether a row is right."""
-        return self._worth(self._became if metric in _OF_RIGHT_ROWS else self._differ)
-
-    def of_class(self, position: int) -> float:
-        """Return the rows of a class that became right or wrong."""
-        return self._worth(self._became & (self._truth == position))
-
-    def _worth(self, rows: npt.NDArray[np.bool_]) -> float:
-        own = self._weights[rows]
-        return float(own.sum() ** 2 / (own**2).sum()) if own.any() else 0.0
-
-
-def difference_interval(
-    value: FloatArray,
-    drawn: FloatArray,
-    level: float,
-    limits: tuple[FloatArray | float, FloatArray | float],
-    is_mean: npt.NDArray[np.bool_],
-    n_changed: FloatArray,
-) -> tuple[FloatArray, FloatArray]:
-    """Return intervals of differences, which a few changed rows do not make clear.
-
-    The resamples of a mean over rows have no bias: to move its interval back by one adds the chance of the
-    resampling, which alone decides whether an interval that ends at 0 holds it. With fewer changed rows
-    than Wilson's interval takes to exclude one half (four at a level of 0.95), the interval holds 0. Where
-    all resamples are the same, because all rows of a class changed in the same way, it reaches as far as
-    Wilson's interval of the share of changed rows that became better.
-
-    Parameters
-    ----------
-    value, drawn, level
-        As in :func:`corrected_interval`.
-    limits : tuple
-        What the difference can be, at least and at most.
-    is_mean : ndarray of bool of shape (n_metrics,)
-        Whether a metric is a mean over the rows of each class, as accuracies are.
-    n_changed : ndarray of shape (n_metrics,)
-        Rows that changed as far as a metric sees it.
-
-    Returns
-    -------
-    low, high : ndarray of shape (n_metrics,)
-
-    Examples
-    --------
-    >>> drawn, kinds = np.array([[0.1], [0.2], [0.3]]), (np.array([True]), np.array([3.0]))
-    >>> low, high = difference_interval(np.array([0.2]), drawn, 0.95, (-1.0, 1.0), *kinds)
-    >>> low.tolist(), high.round(1).tolist()
-    ([0.0], [0.3])
-    """
-    low, high = corrected_interval(value, drawn, level, *limits)
-    plain_low, plain_high = np.quantile(drawn, [(1 - level) / 2, (1 + level) / 2], axis=0)
-    low = np.where(is_mean, np.minimum(plain_low, value), low)
-    high = np.where(is_mean, np.maximum(plain_high, value), high)
-    enough = float(stats.norm.ppf((1 + level) / 2)) ** 2
-    is_point, are_few = low == high, n_changed < enough
-    wilson = value * (n_changed - enough) / (n_changed + enough)
-    for reached, to in ((are_few, 0.0), (is_point, wilson)):
-        low, high = np.where(reached, np.minimum(low, to), low), np.where(reached, np.maximum(high, to), high)
-    return low, high
 
 
 def ends_of_near_ties(accuracies: FloatArray, drawn: FloatArray, level: float) -> tuple[float, float]:
@@ -260,3 +171,99 @@ def ends_of_near_ties(accuracies: FloatArray, drawn: FloatArray, level: float) -
     if could_be_worst.sum() > 1:
         highest += float(np.quantile(-errors[:, could_be_worst].min(axis=1), share))
     return max(lowest, 0.0), min(highest, 1.0)
+
+
+def chance_in_gaps(accuracies: FloatArray, drawn: FloatArray, level: float) -> tuple[float, float]:
+    """Return how much chance adds to COBias, and to the worst class accuracy, about.
+
+    Two classifiers whose class accuracies have errors of different sizes differ in both, even if their
+    classes are equally even. The true accuracies are taken to spread as much less than the measured ones as
+    their errors explain, and to be equal where a test of homogeneity at `level` does not say otherwise;
+    the errors of the resamples are added to that.
+
+    Parameters
+    ----------
+    accuracies : ndarray of shape (n_classes,)
+        Class accuracies; NaN without rows.
+    drawn : ndarray of shape (n_resamples, n_classes)
+        The same of each resample.
+    level : float
+        Confidence level.
+
+    Returns
+    -------
+    cobias, worst_class_accuracy : float
+        At least 0, and at most 0, but for the chance of the resampling.
+
+    Examples
+    --------
+    >>> rng = np.random.default_rng(1)
+    >>> at_half, at_nine = rng.binomial(40, 0.5, 14) / 40, rng.binomial(40, 0.9, 14) / 40
+    >>> for seen in (at_half, at_nine):  # equal classes, twice
+    ...     print([round(x, 2) for x in chance_in_gaps(seen, rng.binomial(40, seen, (1000, 14)) / 40, 0.95)])
+    [0.09, -0.13]
+    [0.05, -0.09]
+    """
+    present = ~np.isnan(accuracies)
+    seen, errors = accuracies[present], (drawn - accuracies)[:, present]
+    if len(seen) < 2:
+        return 0.0, 0.0
+    spread, by_chance = float(seen.var(ddof=1)), float(errors.var(axis=0).mean())
+    freedom = len(seen) - 1
+    may_be_equal = spread * freedom <= by_chance * float(stats.chi2.ppf(level, freedom))
+    share = 0.0 if may_be_equal else float(np.sqrt(max(1 - by_chance / spread, 0.0)))
+    true = seen.mean() + share * (seen - seen.mean())
+    with_errors = true + errors
+    more_cobias = cobias_of_accuracies(with_errors).mean() - cobias_of_accuracies(true)
+    return float(more_cobias), float(with_errors.min(axis=1).mean() - true.min())
+
+
+def wilson(accuracy: float, size: float, level: float) -> tuple[float, float, float]:
+    """Return a class accuracy with Wilson's interval, all NaN without samples.
+
+    Examples
+    --------
+    >>> wilson(1.0, 6.0, 0.95)
+    (1.0, 0.60..., 1.0)
+    """
+    if size == 0:
+        return (float("nan"),) * 3
+    z = float(stats.norm.ppf((1 + level) / 2))
+    middle = (accuracy + z**2 / (2 * size)) / (1 + z**2 / size)
+    reach = z / (1 + z**2 / size) * np.sqrt(accuracy * (1 - accuracy) / size + z**2 / (4 * size**2))
+    low, high = max(0.0, float(middle - reach)), min(1.0, float(middle + reach))
+    return accuracy, min(low, accuracy), max(high, accuracy)
+
+
+def ends_at_limits(
+    accuracy: float, size: float, classes: Sequence[tuple[float, float, float]], level: float
+) -> dict[str, tuple[float, float]]:
+    """Return how far intervals reach where all rows are right, or none: no resample shows another one.
+
+    Parameters
+    ----------
+    accuracy, size : float
+        Of all rows, and how many they are worth.
+    classes : sequence of tuple
+        Class accuracies with their intervals, as of :func:`wilson`.
+    level : float
+
+    Returns
+    -------
+    dict of str to tuple of low and high
+        Of accuracy and worst_class_accuracy, each only where it is 0 or 1.
+
+    Examples
+    --------
+    >>> ends_at_limits(0.5, 12.0, [wilson(0.0, 6.0, 0.95), wilson(1.0, 6.0, 0.95)], 0.95)
+    {'worst_class_accuracy': (0.0, 0.39...)}
+    """
+    found, known = {}, [one for one in classes if one[0] == one[0]]
+    worst = min(value for value, _, _ in known)
+    if accuracy in (0, 1):
+        found["accuracy"] = wilson(accuracy, size, level)[1:]
+    if worst == 1:
+        found["worst_class_accuracy"] = min(low for _, low, _ in known), 1.0
+    if worst == 0:
+        found["worst_class_accuracy"] = 0.0, min(high for value, _, high in known if value == 0)
+    return found

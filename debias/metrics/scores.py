@@ -30,8 +30,10 @@ from debias.metrics.confusion import (
 from debias.metrics.resampling import (
     check_resampling,
     corrected_interval,
+    ends_at_limits,
     ends_of_near_ties,
     resampled_counts,
+    wilson,
 )
 from debias.metrics.sample_weights import check_weights
 
@@ -287,7 +289,8 @@ def intervals(
     resampled within classes as in :func:`bootstrap_interval`: the predictions of one class are
     then multinomial counts, drawn as such. Class accuracies have Wilson's interval, which, unlike
     the bootstrap, is not a single point where all samples of a class are correct, or none; weighted
-    rows count as many as their weights are worth, ``sum(w) ** 2 / sum(w ** 2)`` (Kish).
+    rows count as many as their weights are worth, ``sum(w) ** 2 / sum(w ** 2)`` (Kish). So do the accuracy
+    and the worst class accuracy where they are 0 or 1.
 
     Where classes are about equal, chance alone makes gaps, and a bootstrap takes them for real. The low
     end of COBias and the high end of the worst class accuracy allow for that: in simulations of 2 to 50
@@ -353,26 +356,21 @@ def intervals(
     ties = ends_of_near_ties(accuracies[present], accuracies_of(drawn)[:, present], level)
     lows["cobias"] = min(lows["cobias"], ties[0])
     highs["worst_class_accuracy"] = max(highs["worst_class_accuracy"], ties[1])
-    rows = {(name, ""): (float(overall[name]), lows[name], highs[name], n_samples) for name in overall}
-    for position, name in enumerate(classes):
+    alone, n_rows = [], []
+    for position in range(len(classes)):
         own = weights[truth == position]
         worth = own.sum() ** 2 / (own**2).sum() if own.any() else 0.0
         correct = counts[position, position] / own.sum() if own.any() else np.nan
-        rows["class_accuracy", name] = (*_wilson(float(correct), float(worth), level), len(own))
+        alone.append(wilson(float(correct), float(worth), level))
+        n_rows.append(len(own))
+    pooled = float(weights.sum() ** 2 / (weights**2).sum())
+    for name, (low, high) in ends_at_limits(float(overall["accuracy"]), pooled, alone, level).items():
+        lows[name], highs[name] = min(lows[name], low), max(highs[name], high)
+    rows = {(name, ""): (float(overall[name]), lows[name], highs[name], n_samples) for name in overall}
+    rows |= {("class_accuracy", name): (*one, n) for name, one, n in zip(classes, alone, n_rows, strict=True)}
     frame = pd.DataFrame.from_dict(rows, orient="index", columns=["value", "low", "high", "n_samples"])
     frame.index = pd.MultiIndex.from_tuples(rows, names=["metric", "class"])
     return frame.astype({"n_samples": np.int64})
-
-
-def _wilson(accuracy: float, size: float, level: float) -> tuple[float, float, float]:
-    """Return a class accuracy with Wilson's interval, all NaN without samples."""
-    if size == 0:
-        return (float("nan"),) * 3
-    z = float(stats.norm.ppf((1 + level) / 2))
-    middle = (accuracy + z**2 / (2 * size)) / (1 + z**2 / size)
-    reach = z / (1 + z**2 / size) * np.sqrt(accuracy * (1 - accuracy) / size + z**2 / (4 * size**2))
-    low, high = max(0.0, float(middle - reach)), min(1.0, float(middle + reach))
-    return accuracy, min(low, accuracy), max(high, accuracy)
 
 
 def _without_empty(accuracies: FloatArray) -> FloatArray:

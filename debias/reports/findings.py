@@ -28,6 +28,9 @@ NOT_SOCIAL_BIAS = (
     "social bias, and they do not touch the model."
 )
 
+MOST_OPTIMISTIC = 11
+"""Rows of a class up to which simulated intervals of level 0.95 hold less often than 87 %."""
+
 Kind = Literal["warning", "worse", "unclear", "better", "note"]
 
 
@@ -185,7 +188,7 @@ def describe_rows(by_class: pd.DataFrame, overall: pd.DataFrame) -> list[Finding
             Finding(
                 "warning",
                 f"Fewer than {FEW_ROWS} rows of {listed(small)}: one row moves a class accuracy by up to "
-                f"{percent(1 / fewest, unit=False)} points, so read the intervals.",
+                f"{percent(1 / fewest, unit=False)} points, so read the intervals.{_too_few(fewest)}",
             )
         )
     sides = (by_class[f"predicted_{side}"].to_numpy() for side in ("before", "after"))
@@ -193,6 +196,16 @@ def describe_rows(by_class: pd.DataFrame, overall: pd.DataFrame) -> list[Finding
     if said:
         found.append(Finding("warning", said))
     return found + _majority(support, overall)
+
+
+def _too_few(fewest: int) -> str:
+    """Say that so few rows of a class show too little for an interval to hold as often as it should."""
+    if fewest > MOST_OPTIMISTIC:
+        return ""
+    return (
+        " With so few, the intervals of COBias, of the worst class and of such a class hold less often than "
+        "they say: changes that no row shows are not in them."
+    )
 
 
 def _majority(support: pd.Series, overall: pd.DataFrame) -> list[Finding]:

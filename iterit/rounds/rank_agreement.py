@@ -75,11 +75,11 @@ def rank_agreement(
     found = 0.0 if is_constant else float(spearmanr(one[both], other[both]).statistic)
     if n < 4:
         return RankAgreement(found, -1.0, 1.0, n)
-    if abs(found) > 1 - 1e-12:
-        return RankAgreement(found, found, found, n)
-    half = float(norm.ppf((1 + level) / 2)) * math.sqrt((1 + found**2 / 2) / (n - 3))
-    centre = math.atanh(found)
-    return RankAgreement(found, math.tanh(centre - half), math.tanh(centre + half), n)
+    # rows in the same order still may be few: the interval is that of half a step below 1
+    within = math.copysign(min(abs(found), 1 - 6 / (n * (n * n - 1))), found)
+    half = float(norm.ppf((1 + level) / 2)) * math.sqrt((1 + within**2 / 2) / (n - 3))
+    low, high = (math.tanh(math.atanh(within) + side) for side in (-half, half))
+    return RankAgreement(found, min(low, found), max(high, found), n)
 
 
 def agreement_sample(rows: NDArray[np.int64], seed: int, size: int = SAMPLE) -> NDArray[np.int64]:

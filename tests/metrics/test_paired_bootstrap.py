@@ -8,6 +8,7 @@ from scipy import stats
 
 from debias.errors import ParameterError
 from debias.metrics.paired_bootstrap import paired_intervals
+from debias.metrics.resampling import resampled_counts
 from debias.metrics.scores import class_accuracy, cobias, intervals, worst_class_accuracy
 from tests.support.refusals import refused
 
@@ -125,3 +126,70 @@ def test_weighted_rows_that_changed_count_as_many_as_their_weights_are_worth():
     heavy = [100.0, *[0.01] * 7, *[1.0] * 72]  # eight rows that are worth one
     weighted = paired_intervals(truth, before, truth, n_resamples=200, sample_weight=heavy)
     assert weighted.loc[("class_accuracy", "a"), "difference_low"] <= 0
+
+
+def test_resamples_of_few_rows_spread_as_the_accuracy_does():
+    truth, predicted = np.zeros(5, dtype=np.int64), np.array([0, 0, 0, 1, 1])
+    (drawn,) = resampled_counts(truth, [predicted], np.ones(5), 2, 40_000, seed=0)
+    assert drawn.sum(axis=2)[:, 0] == pytest.approx(np.full(40_000, 5))
+    assert (drawn[:, 0, 0] / 5).var() == pytest.approx(0.6 * 0.4 / 4, rel=0.03)  # not / 5
+
+
+def _drawn(rng, accuracies, n_rows):
+    """Labels, and predictions that are right with the accuracies of their classes."""
+    n_classes = len(accuracies)
+    truth = np.repeat(np.arange(n_classes), n_rows)
+    wrong = (truth + rng.integers(1, n_classes, len(truth))) % n_classes
+    return truth, np.where(rng.random(len(truth)) < np.asarray(accuracies)[truth], truth, wrong)
+
+
+def _clear(metric, before, after, n_rows, n_runs=24, redrawn=1.0):
+    """How many runs call a change clear; `redrawn` is the share of rows that are predicted anew."""
+    rng, found = np.random.default_rng(8), 0
+    for seed in range(n_runs):
+        truth, first = _drawn(rng, before, n_rows)
+        _, other = _drawn(rng, after, n_rows)
+        second = np.where(rng.random(len(truth)) < redrawn, other, first)
+        row = paired_intervals(truth, first, second, n_resamples=100, seed=seed).loc[(metric, "")]
+        found += bool(row["difference_low"] > 0 or row["difference_high"] < 0)
+    return found
+
+
+def test_classes_that_are_even_before_and_after_are_not_called_more_even():
+    # chance makes larger gaps at one half than at 0.9: 14 classes of 12 rows were called more even in
+    # a third of such runs
+    assert _clear("cobias", [0.5] * 14, [0.9] * 14, 12) <= 3
+    assert _clear("cobias", [0.9] * 14, [0.5] * 14, 12) <= 3
+    assert _clear("cobias", np.linspace(0.1, 0.95, 14), [0.9] * 14, 12) >= 22  # a real change still is clear
+
+
+def test_the_worst_class_needs_changed_rows_of_its_own():
+    uneven = np.linspace(0.3, 0.95, 14)
+    assert _clear("worst_class_accuracy", uneven, uneven, 5, redrawn=0.5) <= 3
+    truth = ["a"] * 5 + ["b"] * 200
+    before = ["b"] * 4 + ["a"] + ["b"] * 170 + ["a"] * 30
+    after = ["b"] * 2 + ["a"] * 3 + ["b"] * 140 + ["a"] * 60  # 30 rows of b change, two of a
+    row = paired_intervals(truth, before, after).loc[("worst_class_accuracy", "")]
+    assert row["difference"] == pytest.approx(0.4)
+    assert row["difference_low"] <= 0
+
+
+def test_many_changed_rows_of_a_large_class_do_not_make_those_of_a_small_one_many():
+    truth = ["a"] * 5 + ["b"] * 400
+    before = ["b"] * 3 + ["a"] * 2 + ["b"] * 400
+    after = ["a"] * 5 + ["b"] * 392 + ["a"] * 8  # COBias falls by three rows of a
+    for metric in ("cobias", "worst_class_accuracy", "macro_f1"):
+        row = paired_intervals(truth, before, after).loc[(metric, "")]
+        assert row["difference_low"] <= 0 <= row["difference_high"], metric
+
+
+def test_a_class_interval_holds_more_than_the_changes_that_its_rows_show():
+    truth = ["a"] * 12 + ["b"] * 12
+    before = ["b"] * 12 + ["b"] * 12
+    after = ["a"] * 5 + ["b"] * 19
+    row = paired_intervals(truth, before, after).loc[("class_accuracy", "a")]
+    won, lost, n, z = 5.5, 0.5, 14, stats.norm.ppf(0.975)  # Agresti and Min, by hand
+    middle = (won - lost) / n
+    reach = z * np.sqrt(((won + lost) / n - middle**2) / n)
+    assert row["difference_low"] == pytest.approx(middle - reach)  # resamples alone: 0.17
+    assert row["difference_high"] >= middle + reach - 1e-12

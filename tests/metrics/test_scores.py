@@ -406,3 +406,13 @@ def test_settings_of_intervals_that_are_none_are_refused(options):
     ((parameter, received),) = options.items()
     with refused(ParameterError, parameter=parameter, received=received):
         intervals(["a", "b"], ["a", "a"], **options)
+
+
+def test_rows_that_are_all_right_or_all_wrong_do_not_make_an_interval_a_point():
+    truth, other = ["a"] * 5 + ["b"] * 25, ["b"] * 5 + ["a"] * 25
+    z = stats.norm.ppf(0.975) ** 2  # Wilson's interval of n of n ends at n / (n + z)
+    right, wrong = (intervals(truth, y, n_resamples=50) for y in (truth, other))
+    assert right.loc[("accuracy", ""), ["low", "high"]].tolist() == pytest.approx([30 / (30 + z), 1])
+    assert right.loc[("worst_class_accuracy", ""), "low"] == pytest.approx(5 / (5 + z))
+    assert wrong.loc[("accuracy", ""), ["low", "high"]].tolist() == pytest.approx([0, z / (30 + z)])
+    assert wrong.loc[("worst_class_accuracy", ""), "high"] == pytest.approx(z / (25 + z))

@@ -152,3 +152,11 @@ def test_a_level_is_written_with_all_its_digits():
 def test_a_class_without_rows_has_a_dash_and_no_empty_interval():
     made = Report(["a"] * 9, ["a"] * 9, ["b"] * 9, ["a", "b"])
     assert "<small>–</small>" not in made.to_html()
+
+
+@pytest.mark.parametrize(("n_rows", "is_said"), [(5, True), (20, False)])
+def test_a_report_says_where_classes_have_too_few_rows_for_its_intervals(n_rows, is_said):
+    truth = ["yes"] * n_rows + ["no"] * 60
+    report = Report(truth, ["no"] * (n_rows + 60), truth)
+    said = " ".join(finding.text for finding in report.findings)
+    assert ("hold less often than they say" in said) == is_said

@@ -7,13 +7,14 @@ import numpy as np
 import pandas as pd
 
 from debias.metrics.confusion import accuracies_of, overall_metrics
+from debias.metrics.paired_differences import MEANS, ChangedRows, difference_interval
 from debias.metrics.resampling import (
-    MEANS,
-    ChangedRows,
+    chance_in_gaps,
     corrected_interval,
-    difference_interval,
+    ends_at_limits,
     ends_of_near_ties,
     resampled_counts,
+    wilson,
 )
 from debias.reports.comparison.measurement import MeasuredTable
 from debias.search.constraints import Constrained, Goal
@@ -27,11 +28,15 @@ _MOST = np.array([1.0, 1.0, 1.0, 1.0, 1.0, np.inf])
 
 
 class _Drawn(NamedTuple):
-    """Metrics of the resamples of a method, less those of the chosen one, and the ends for near-ties."""
+    """Metrics of the resamples of a method, and less those of the chosen one.
+
+    ``ties`` are the ends for near-ties, ``chance`` is what chance in gaps adds to each metric.
+    """
 
     alone: FloatArray
     difference: FloatArray
     ties: tuple[float, float]
+    chance: FloatArray
 
 
 def _present(counts: IndexArray, drawn: FloatArray) -> tuple[FloatArray, FloatArray]:
@@ -91,8 +96,12 @@ class PairedFigures:
             pair = resampled_counts(table.truth, sides, weights, n_classes, self.n_resamples, seed)
             values = [self._metrics(counts, table.classes) for counts in pair]
             difference = values[0] - values[1] if len(pair) == 2 else np.full_like(values[0], np.nan)
-            ties = ends_of_near_ties(*_present(table.counts(predicted), alone), self.level)
-            found[name] = _Drawn(self._metrics(alone, table.classes), difference, ties)
+            present = _present(table.counts(predicted), alone)
+            ties, gaps = (f(*present, self.level) for f in (ends_of_near_ties, chance_in_gaps))
+            more = dict(zip(("cobias", "worst_class_accuracy"), gaps, strict=True))
+            more["z"] = self.objective.cobias * more["cobias"]
+            chance = np.array([more.get(metric, 0.0) for metric in METRICS])
+            found[name] = _Drawn(self._metrics(alone, table.classes), difference, ties, chance)
         return found
 
     def _metrics(self, counts: FloatArray, classes: Sequence[str]) -> FloatArray:
@@ -127,12 +136,16 @@ class PairedFigures:
                 lowest, highest = drawn[name].ties
                 row["cobias_low"] = min(row["cobias_low"], lowest)
                 row["worst_class_accuracy_high"] = max(row["worst_class_accuracy_high"], highest)
+                for metric, (low, high) in self._at_limits(table, one.predicted).items():
+                    row[f"{metric}_low"] = min(row[f"{metric}_low"], low)
+                    row[f"{metric}_high"] = max(row[f"{metric}_high"], high)
                 n_predicted = np.bincount(one.predicted, minlength=len(table.classes))[: len(table.classes)]
                 row["never_predicted"] = int((n_predicted == 0).sum())
                 if self.against in values:
                     away = values[name] - values[self.against]
                     changed = self._changed([table], name)
-                    row |= self._with_intervals(away, drawn[name].difference, changed)
+                    chance = drawn[name].chance - drawn[self.against].chance
+                    row |= self._with_intervals(away, drawn[name].difference, changed, chance)
             rows[name] = row | {
                 "fit_seconds": one.seconds,
                 "group": one.method.group,
@@ -140,15 +153,27 @@ class PairedFigures:
             }
         return _ordered(rows)
 
+    def _at_limits(self, table: MeasuredTable, predicted: IndexArray) -> dict[str, tuple[float, float]]:
+        """Return the ends of intervals where all rows are right, or none."""
+        counts = table.counts(predicted)
+        pairs = zip(accuracies_of(counts).tolist(), counts.sum(axis=1).tolist(), strict=True)
+        classes = [wilson(accuracy, n_rows, self.level) for accuracy, n_rows in pairs]
+        share = float(np.diagonal(counts).sum() / counts.sum())
+        return ends_at_limits(share, float(counts.sum()), classes, self.level)
+
     def _with_intervals(
-        self, values: FloatArray, drawn: FloatArray, changed: FloatArray | None = None
+        self,
+        values: FloatArray,
+        drawn: FloatArray,
+        changed: FloatArray | None = None,
+        chance: FloatArray | float = 0.0,
     ) -> dict[str, object]:
         """Return values and the ends of their intervals, by name; of differences, where rows changed."""
         if changed is None:
             ending, (low, high) = "", corrected_interval(values, drawn, self.level, _LEAST, _MOST)
         else:
             limits, are_means = (np.minimum(_LEAST, -1.0), _MOST), np.array([m in MEANS for m in METRICS])
-            ends = difference_interval(values, drawn, self.level, limits, are_means, changed)
+            ends = difference_interval(values, drawn, self.level, limits, are_means, changed, chance)
             ending, (low, high) = "_difference", ends
         found: dict[str, object] = {}
         for metric, *numbers in zip(METRICS, values, low, high, strict=True):
@@ -191,7 +216,9 @@ class PairedFigures:
                 if all(self.against in one for one in values):
                     away = np.mean([one[name] - one[self.against] for one in values], axis=0)
                     changed = self._changed(self.tables, name)
-                    row |= self._with_intervals(away, self._mean_drawn(name), changed)
+                    more = [one[name].chance - one[self.against].chance for one in self._drawn]
+                    chance = np.mean(more, axis=0)
+                    row |= self._with_intervals(away, self._mean_drawn(name), changed, chance)
             rows[name] = row | {
                 "note": "" if all(measured) else f"measured on {sum(measured)} of {len(values)} tables"
             }

@@ -44,3 +44,14 @@ def test_a_sample_is_drawn_once_by_its_seed():
     assert set(one.tolist()) <= set(rows.tolist())
     np.testing.assert_array_equal(one, agreement_sample(rows, 3))
     assert not np.array_equal(one, agreement_sample(rows, 4))
+
+
+def test_a_few_rows_in_the_same_order_are_no_perfect_agreement():
+    few, many = (rank_agreement(np.arange(float(n)), np.arange(float(n))) for n in (4, 200))
+    assert few.correlation == few.high == 1
+    assert few.low < 0  # four rows are in one order by chance once in 24 times
+    assert few.is_low
+    assert many.low > 0.999
+    reversed_ = rank_agreement(np.arange(5.0), -np.arange(5.0))
+    assert reversed_.low == pytest.approx(-1)
+    assert reversed_.high > -0.9

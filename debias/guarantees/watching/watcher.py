@@ -49,7 +49,8 @@ def watch(
         part of the rows.
     confidence : float, default=0.95
         If nothing has changed, the verdict is "holds" with this probability, all checks together. Of
-        daily runs at .95, one in twenty finds something by chance: take .999 for these.
+        daily runs at .95, one in twenty finds something by chance: take .999 for these. The check against
+        a guarantee presumes that it holds, which it does with its own confidence.
     least_shift : float, default=0.02
         Shifts of shares and distributions below it are never found, however many rows show them.
 

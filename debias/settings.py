@@ -227,7 +227,7 @@ def _allowed(kind: Any, rule: Any) -> str:
         kinds = [one for one in _kinds(kind) if one is not type(None)]
         words = " or ".join(names.get(one) or f"a {getattr(one, '__name__', one)}" for one in kinds)
         least, above, most = rule["least"], rule["above"], rule["most"]
-        if (least, kind, most) == (1, int, None):
+        if (least, kinds, most) == (1, [int], None):
             words = "a positive integer"
         elif least is not None and most is not None:
             words += f" from {least:g} to {most:g}"

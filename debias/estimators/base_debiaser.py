@@ -260,7 +260,7 @@ class BaseDebiaser(NotebookView, ColumnClassifier):
         pair is missing (``search="enumerate"``, or ``"auto"`` where that was quick).
         """
         if self.fitted_.family == NO_CORRECTION:
-            raise AttributeError(f"this {type(self).__name__} has no frontier: nothing was searched.")
+            raise AttributeError(f"this {type(self).__name__} has no frontier: no correction was searched.")
         if self.fitted_.frontier is None:
             raise AttributeError(
                 f"this {type(self).__name__} has no frontier: it was read from a file, or its search "

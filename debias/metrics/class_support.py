@@ -42,15 +42,13 @@ def warn_of_few_rows(names: Iterable[object], support: IndexArray) -> None:
     missing = [str(name) for name, rows in zip(names, support, strict=True) if rows == 0]
     present = [name for name, rows in zip(names, support, strict=True) if rows]
     if missing:
-        # One class against the rest: labels that would be read as the first two columns.
-        binary = " If OneVsRestClassifier or a similar tool made these labels of 0 and 1, fit without it: a "
-        binary += "correction takes all classes at once."
-        warnings.warn(
-            f"no labelled row of {', '.join(missing)}: COBias omits it, and its correction is a guess."
-            + (binary if present == [0, 1] else ""),
-            UserWarning,
-            stacklevel=3,
-        )
+        said = f"no labelled row of {', '.join(missing)}: COBias omits it, and its correction is a guess."
+        if present == [0, 1]:  # one class against the rest would be read as the first two columns
+            said += (
+                " If OneVsRestClassifier or a similar tool made these labels of 0 and 1, fit without it: a "
+                "correction takes all classes at once."
+            )
+        warnings.warn(said, UserWarning, stacklevel=3)
     few = describe_few_rows(names, support)
     if few:
         warnings.warn(few, FewRowsWarning, stacklevel=3)

@@ -221,11 +221,12 @@ class ChatTemplate(Template):
         """
         start = _place_of_mark(messages, place, whole, render)
         following = _place_of_mark(messages, place + 1, whole, render)
-        openings = [one for one in (self.opening, self._opening_within) if whole[:start].endswith(one)]
+        openings = (self.opening, self._opening_within)
+        opening = next((one for one in openings if whole.endswith(one, 0, start)), None)
         stop = whole.rfind(self.ending, start, following) + len(self.ending)
-        if not (0 < start < stop and openings and self.ending):
+        if opening is None or not (0 < start < stop and self.ending):
             raise ValueError(f"message {place}, or the text before it, is changed by what follows")
-        return Borders(start - len(openings[0]), start, stop)
+        return Borders(start - len(opening), start, stop)
 
 
 def _place_of_mark(

@@ -30,12 +30,11 @@ from debias.metrics.confusion import (
 from debias.metrics.resampling import (
     check_resampling,
     corrected_interval,
-    ends_at_limits,
     ends_of_near_ties,
     resampled_counts,
-    wilson,
 )
 from debias.metrics.sample_weights import check_weights
+from debias.metrics.share_intervals import ends_at_limits, wilson
 
 LabelArray: TypeAlias = npt.NDArray[np.generic]
 

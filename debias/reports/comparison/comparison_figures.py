@@ -11,11 +11,10 @@ from debias.metrics.paired_differences import MEANS, ChangedRows, difference_int
 from debias.metrics.resampling import (
     chance_in_gaps,
     corrected_interval,
-    ends_at_limits,
     ends_of_near_ties,
     resampled_counts,
-    wilson,
 )
+from debias.metrics.share_intervals import ends_at_limits, wilson
 from debias.reports.comparison.measurement import MeasuredTable
 from debias.search.constraints import Constrained, Goal
 from debias.search.goals.class_order import goal_by_column

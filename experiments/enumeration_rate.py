@@ -89,13 +89,11 @@ Settings: `experiments/enumeration_rate.toml`. One thread on {machine()}; median
 
 {markdown(rounded(table))}
 
-Where the gap is: one row of the enumeration reads tables of some ten kilobytes again and again, so they
-stay in the caches and the rate can lie above what main memory could feed. Below the caches' limit it is held
-back by counting: every word needs an AND, a population count and an addition, and the population count has
-one port of the processor to itself (about 60 GB/s in 256-bit vectors at 2 GHz, measured on a loop of nothing
-else); by the words that do not fill a block of eight, which are counted two at a time; and by the
-gaps of the class accuracies, N (N - 1) / 2 differences per evaluation, which read nothing from the tables.
-Where a table has few rows, those gaps are most of an evaluation.
+What limits the rate: one row of the enumeration reads tables of some ten kilobytes again and again. They stay
+in the caches, so the rate can exceed what main memory could feed. It stays below the limit of the cache, for
+each word needs an AND, a population count and an addition; the words that do not fill a block of eight are
+counted two at a time; and an evaluation also takes N (N - 1) / 2 gaps between class accuracies, which read
+nothing from the tables. Where a table has few rows, these gaps are most of an evaluation.
 """
     (RESULTS / "enumeration_rate.md").write_text(text)
     print(text)

@@ -42,11 +42,14 @@ OURS, OWN_CODE = "debias TransformersEngine", "the same, with the layers' own co
 HARNESS = "lm-evaluation-harness 0.4.13 (hf)"
 
 
-def harness(folder: str, prompts: list[str], labels: tuple[str, ...]) -> Score:
+def harness(folder: Path, prompts: list[str], labels: tuple[str, ...]) -> Score:
     """Log-probabilities of all labels by the harness's own back end."""
     with quiet():
         back_end = HFLM(
-            pretrained=folder, dtype=SETTINGS["dtype"], batch_size=SETTINGS["harness_batch"], device="cpu"
+            pretrained=str(folder),
+            dtype=SETTINGS["dtype"],
+            batch_size=SETTINGS["harness_batch"],
+            device="cpu",
         )
     pairs = [(prompt, label) for prompt in prompts for label in labels]
     requests = [Instance("loglikelihood", {}, pair, number) for number, pair in enumerate(pairs)]

@@ -70,7 +70,7 @@ def plain_labels(y: Any) -> npt.NDArray[Any]:
     if labels.dtype.kind == "u":
         return _as_integers(labels)
     if labels.dtype == object and labels.ndim == 1 and len(labels):
-        if _kind(labels[0]) == "truth value":
+        if _kind(type(labels[0])) == "truth value":
             return labels.astype(bool)
         if all(_is_whole(label) for label in labels):
             return _as_integers(labels)
@@ -86,9 +86,11 @@ def _refuse_missing(missing: npt.NDArray[np.bool_]) -> None:
 
 def _refuse_kinds(labels: npt.NDArray[Any]) -> None:
     """Refuse labels of two kinds, and bytes."""
-    kinds = np.array([_kind(label) for label in labels])
-    if (kinds != kinds[0]).any():
-        row = int(np.argmax(kinds != kinds[0]))
+    types = [*map(type, labels)]
+    kinds = {one: _kind(one) for one in set(types)}
+    first = kinds[types[0]]
+    if len(set(kinds.values())) > 1:
+        row = next(row for row, one in enumerate(types) if kinds[one] != first)
         raise TableError(
             f"{shortened(labels[row])} and {shortened(labels[0])} are labels of two kinds",
             parameter="y",
@@ -96,7 +98,7 @@ def _refuse_kinds(labels: npt.NDArray[Any]) -> None:
             row=row,
             fix="write all labels in the same way",
         )
-    if kinds[0] == "bytes":
+    if first == "bytes":
         raise TableError(
             f"{shortened(labels[0])} is bytes, not text",
             parameter="y",
@@ -106,10 +108,10 @@ def _refuse_kinds(labels: npt.NDArray[Any]) -> None:
         )
 
 
-def _kind(label: object) -> str:
-    """Return what a label is, as far as labels of two kinds never stand side by side."""
+def _kind(label_type: type) -> str:
+    """Return what labels of a type are, as far as labels of two kinds never stand side by side."""
     kinds = {str: "text", bool: "truth value", np.bool_: "truth value", bytes: "bytes"}
-    return next((name for kind, name in kinds.items() if isinstance(label, kind)), "other")
+    return next((name for kind, name in kinds.items() if issubclass(label_type, kind)), "other")
 
 
 def _as_integers(labels: npt.NDArray[Any]) -> npt.NDArray[np.int64]:

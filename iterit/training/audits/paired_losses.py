@@ -2,8 +2,9 @@
 
 Both the held-out records and the draws (with their training seeds) are samples. A difference is a mean
 over both; its variance is bounded by the sum of the variances of its means over each of them (Owen,
-"The pigeonhole bootstrap", Annals of Applied Statistics 2007), and its degrees of freedom are those of
-Satterthwaite. With few seeds the interval is wide, as it must be.
+"The pigeonhole bootstrap", Annals of Applied Statistics 2007). From five seeds on, the degrees of freedom are
+those of Satterthwaite. With fewer, such intervals are too narrow (with two they miss up to 12 % instead of
+5 %), and those of Banerjee (Journal of the Royal Statistical Society B, 1961) are used: they never miss more.
 """
 
 from collections.abc import Sequence
@@ -16,6 +17,9 @@ import pandas as pd
 from debias.errors import ParameterError
 
 Floats = npt.NDArray[np.float64]
+
+_LEAST_FREEDOM = 4
+"""Degrees of freedom that each variance needs for Satterthwaite's approximation."""
 
 
 class Difference(NamedTuple):
@@ -114,14 +118,19 @@ def mean_difference(by_seed: Floats, by_record: Floats, confidence: float = 0.95
 def _interval(
     mean: float, parts: Sequence[float], freedoms: Sequence[int], confidence: float, shape: tuple[int, int]
 ) -> Difference:
-    """Return a t interval, its degrees of freedom by Satterthwaite."""
+    """Return a t interval, by Satterthwaite or, where a variance has few degrees of freedom, by Banerjee."""
     from scipy.stats import t
 
     total = sum(parts)
     if not total:
         return Difference(mean, mean, mean, *shape)
-    below = sum(part**2 / freedom for part, freedom in zip(parts, freedoms, strict=True))
-    half = float(t.ppf(0.5 + confidence / 2, total**2 / below)) * total**0.5
+    tail = 0.5 + confidence / 2
+    if min(freedoms) < _LEAST_FREEDOM:
+        squares = (float(t.ppf(tail, freedom)) ** 2 for freedom in freedoms)
+        half = sum(square * part for square, part in zip(squares, parts, strict=True)) ** 0.5
+    else:
+        below = sum(part**2 / freedom for part, freedom in zip(parts, freedoms, strict=True))
+        half = float(t.ppf(tail, total**2 / below)) * total**0.5
     return Difference(mean, mean - half, mean + half, *shape)
 
 

@@ -74,12 +74,17 @@ def check_labels(encode: Encode, labels: Sequence[str], prompt: str = "") -> tup
                 fix="rename one of them",
             )
     (_, tokens), *_ = split_labels(encode, [prompt], labels)
-    for (a, tokens_a), (b, tokens_b) in combinations(zip(labels, tokens, strict=True), 2):
-        _check_pair(a, b, tokens_a, tokens_b)
+    check_apart(labels, tokens)
     return tokens
 
 
-def _check_pair(a: str, b: str, tokens_a: Tokens, tokens_b: Tokens) -> None:
+def check_apart(labels: Sequence[str], tokens: Sequence[tuple[int | str, ...]]) -> None:
+    """Raise LabelError where the tokens of one label are those of another, or begin with all of them."""
+    for (a, tokens_a), (b, tokens_b) in combinations(zip(labels, tokens, strict=True), 2):
+        _check_pair(a, b, tokens_a, tokens_b)
+
+
+def _check_pair(a: str, b: str, tokens_a: tuple[int | str, ...], tokens_b: tuple[int | str, ...]) -> None:
     """Raise LabelError when two labels cannot be told apart."""
     if tokens_a == tokens_b:
         raise LabelError(

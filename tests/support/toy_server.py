@@ -55,7 +55,7 @@ def chat_text(prompt: str) -> str:
     return f"User: {prompt}\nAssistant:\n"
 
 
-def written(context: list[int], length: int, temperature: float, seed: int | None) -> str:
+def written(context: list[int], length: int, temperature: float, seed: int | None, top_p: float = 1.0) -> str:
     """What the toy model writes: tokens drawn one after the other."""
     random = np.random.default_rng(seed)
     drawn: list[int] = []
@@ -65,6 +65,9 @@ def written(context: list[int], length: int, temperature: float, seed: int | Non
             drawn.append(int(table.argmax()))
         else:
             shares = np.exp(table / temperature)
+            if top_p < 1:  # the most probable tokens alone
+                before = np.cumsum(np.sort(shares)[::-1]) - np.sort(shares)[::-1]
+                shares[np.argsort(-shares)[before >= top_p * shares.sum()]] = 0
             drawn.append(int(random.choice(len(shares), p=shares / shares.sum())))
     return str(byte_tokenizer().decode(drawn))
 
@@ -111,9 +114,12 @@ class ToyServer:
     logprobs: bool = True
     takes_n: bool = True
     takes_seed: bool = True
+    takes_whole: tuple[str, ...] = ("top_p", "top_k", "min_p", "repetition_penalty")
+    default_top_p: float = 1.0
     length_name: str = "max_tokens"
     wants_key: bool = False
     context_length: int | None = 512
+    cuts: int | None = None
     plan: Plan = lambda number, body: None
     delay: float = 0.0
     slow: float = 1.0
@@ -155,6 +161,10 @@ class ToyServer:
             return self._embed(body, how)
         return 404, {"error": {"message": f"no {path} here"}}
 
+    def _cut(self, ids: list[int]) -> list[int]:
+        """The last tokens of a prompt that is too long for a server that says nothing of it."""
+        return ids[-self.cuts :] if self.cuts else ids
+
     def _embed(self, body: dict[str, Any], how: str | None) -> tuple[int, dict[str, Any]]:
         texts = body["input"]
         if any(not text.strip() for text in texts):
@@ -194,7 +204,7 @@ class ToyServer:
             return 400, {"error": {"message": refused}}
         choices, spent = [], 0
         for index, prompt in enumerate(prompts):
-            ids = encode([prompt])[0] if isinstance(prompt, str) else list(prompt)
+            ids = self._cut(encode([prompt])[0] if isinstance(prompt, str) else list(prompt))
             if self.context_length and len(ids) + length > self.context_length:
                 return 400, {"error": {"message": f"maximum context length is {self.context_length} tokens"}}
             spent += len(ids)
@@ -208,13 +218,15 @@ class ToyServer:
         known = {"model", "temperature", "messages" if is_chat else "prompt"}
         known |= {self.length_name if is_chat else "max_tokens"}
         known |= ({"n"} if self.takes_n else set()) | ({"seed"} if self.takes_seed else set())
+        known |= set(self.takes_whole)
         if set(body) - known:
             return 400, {"error": {"message": f"unknown {sorted(set(body) - known)}"}}
         prompt = chat_text(body["messages"][0]["content"]) if is_chat else body["prompt"]
-        ids, count = encode([prompt])[0], body.get("n", 1)
+        ids, count = self._cut(encode([prompt])[0]), body.get("n", 1)
         length = body[self.length_name if is_chat else "max_tokens"]
         seeds = [body["seed"] + place if "seed" in body else None for place in range(count)]
-        texts = [written(ids, length, body["temperature"], seed) for seed in seeds]
+        top_p = body.get("top_p", self.default_top_p)
+        texts = [written(ids, length, body["temperature"], seed, top_p) for seed in seeds]
         choices: list[dict[str, Any]] = [
             {"index": index}
             | ({"message": {"role": "assistant", "content": text}} if is_chat else {"text": text})
@@ -273,7 +285,7 @@ class ToyServer:
         if body["top_logprobs"] > self.most_top:
             return 400, {"error": {"message": f"top_logprobs is at most {self.most_top}"}}
         named = body.get("return_tokens_as_token_ids", False)
-        ids = encode([chat_text(body["messages"][0]["content"])])[0]
+        ids = self._cut(encode([chat_text(body["messages"][0]["content"])])[0])
         table = next_logprobs(ids)
         value = {"nan": float("nan"), "positive": 0.5}.get(how or "")
         top = [

@@ -278,10 +278,16 @@ def _parsed(
 
 
 def _checked_id(row: int, value: object) -> str:
-    """Return an id as text, unless it is missing."""
+    """Return an id as text, unless it is missing or no file can hold it."""
     if is_missing(value):
         raise ParameterError("the id is missing", parameter="ids", row=row, column="id")
-    return str(value)
+    name = str(value)
+    try:
+        name.encode()
+    except UnicodeEncodeError as error:
+        problem = "the id contains an unpaired surrogate, which no file can hold"
+        raise ParameterError(problem, parameter="ids", received=name, row=row, column="id") from error
+    return name
 
 
 def _checked_text(row: int, text: object) -> str:

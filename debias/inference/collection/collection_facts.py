@@ -31,13 +31,15 @@ def answer_settings(
     -------
     dict
     """
-    return {"engine": engine.fingerprint, **asked_settings(task, demonstrations, too_long)}
+    known = {"engine": engine.fingerprint, **asked_settings(task, demonstrations, too_long)}
+    return known | ({"context_length": engine.context_length} if too_long == "truncate" else {})
 
 
 def asked_settings(task: Task, demonstrations: Sequence[Demonstration], too_long: str) -> dict[str, object]:
     """Return the part of :func:`answer_settings` that is known without an engine."""
+    kept = {"keep_from": task.keep_from} if too_long == "truncate" else {}
     return {
-        "task": task.template,
+        "task": task.template | kept,
         "demonstrations": [list(one) for one in demonstrations],
         "too_long": too_long,
     }

@@ -156,10 +156,13 @@ def _lengths(engine: Engine, prompts: Sequence[str]) -> list[int]:
 def _shortened(text: str, task: Task, fits: Callable[[str], bool], row: int) -> str:
     """Return the longest beginning of a text, up to the end of a word, that fits with what must stay."""
     body, tail = task.split_text(text)
-    ends = [word.end() for word in re.finditer(r"\S+", body)]
+    if tail and not tail[0].isspace():  # what keeps words apart stays, too
+        tail = body[len(body.rstrip()) :] + tail
+    words = [word.span() for word in re.finditer(r"\S+", body)]
+    ends = [end for _, end in words]
     # A first word that is too long on its own (a text without spaces) is cut by letters.
-    if ends and not fits(body[: ends[0]] + tail):
-        ends = list(range(1, ends[0]))
+    if words and not fits(body[: ends[0]] + tail):
+        ends = list(range(words[0][0] + 1, ends[0]))
     n_fitting = bisect_left(ends, True, key=lambda end: not fits(body[:end] + tail))
     if not n_fitting:
         raise ContextLengthError(

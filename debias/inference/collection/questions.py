@@ -26,6 +26,8 @@ BYTES_PER_TOKEN = 4
 
 _MOST_WAITING = 16
 """Chunks of rows that may wait for one chunk of missing answers."""
+_LARGEST = 0.01
+"""Log-probabilities are not positive, but for rounding."""
 
 
 class Answered(NamedTuple):
@@ -305,7 +307,7 @@ class Questions:
         for name, shape in (("logprobs", logprobs.shape), ("is_bound", is_bound.shape)):
             if shape != expected:
                 raise EngineError(parameter=name, received=shape, allowed=f"of the shape {expected}")
-        wrong = np.isnan(logprobs) | (logprobs == np.inf)
+        wrong = np.isnan(logprobs) | (logprobs > _LARGEST)
         if wrong.any():
             row, label = np.argwhere(wrong)[0]
             raise EngineError(

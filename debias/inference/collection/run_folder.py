@@ -19,6 +19,8 @@ from debias.inference.collection.answer_store import AnswerStore, storage_errors
 SUFFIX = ".run"
 _STORE, _TABLE = "answers.sqlite", ".table.parquet"
 _DIGESTS = {"data.texts": "texts", "data.labels": "labels", "data.ids": "ids"}
+_OF_SHORTENED = ("context_length", "task.keep_from")
+"""Settings that decide only where texts are shortened: noted there alone, and not by earlier versions."""
 
 
 class RunFolder:
@@ -235,7 +237,8 @@ def refuse_other_settings(place: Path, before: Mapping[str, object], now: Mappin
     debias.errors.ResumeError: a: it was made with other settings: engine.dtype was 'float32' and is now ...
     """
     old, new = flat_settings(before), flat_settings(json.loads(json.dumps(now)))
-    different = [key for key in sorted({*old, *new}) if old.get(key) != new.get(key)]
+    unknown = {key for key in _OF_SHORTENED if key not in old or key not in new}
+    different = [key for key in sorted({*old, *new} - unknown) if old.get(key) != new.get(key)]
     if not different:
         return
     plain = [key for key in different if key not in _DIGESTS]

@@ -7,7 +7,7 @@ import math
 from collections.abc import Sequence
 
 from debias.errors import LabelError, param
-from debias.inference.openai.connection.server_answers import TopTokens
+from debias.inference.openai.connection.server_answers import PART, Token, TopTokens
 from debias.inference.tokenization import Tokenization
 
 _LIKELY = math.log(0.25)
@@ -46,7 +46,7 @@ def find_text(top: TopTokens, text: str, keeps_spaces: bool = True) -> float | N
     >>> find_text(top, " yes"), find_text(top, " no")
     (-0.7, None)
     """
-    if "\N{REPLACEMENT CHARACTER}" in text:
+    if PART in text:
         raise LabelError(
             f"a token of a label ends in the middle of a character ({text!r}), and the server does not name "
             "ids of tokens",
@@ -63,6 +63,33 @@ def find_text(top: TopTokens, text: str, keeps_spaces: bool = True) -> float | N
             f" pass {param('style', repr('echo'))}",
         )
     return found[0].logprob if found else None
+
+
+def scored_text(top: TopTokens, text: str, keeps_spaces: bool = True) -> tuple[float, bool]:
+    """Return the log-probability of the token that reads ``text``, or a bound, and whether it is one.
+
+    Where spaces are omitted, two tokens may have become one of which one probability is left: it is then
+    not known whose.
+
+    Raises
+    ------
+    LabelError
+        As for :func:`find_text`.
+
+    Examples
+    --------
+    >>> from debias.inference.openai.connection.server_answers import Token
+    >>> top = TopTokens((Token(math.log(0.5), "no", b"no"), Token(math.log(0.1), "yes", b"yes")), asked=3)
+    >>> scored_text(top, " yes", keeps_spaces=False)[1], scored_text(top, "yes")[1]
+    (True, False)
+    """
+    logprob = find_text(top, text, keeps_spaces)
+    if logprob is None:
+        return top.bound(), True
+    if not keeps_spaces and len(top.tokens) < top.asked and all(one.piece is not None for one in top.tokens):
+        piece = text.removeprefix(" ").encode()
+        return top.most([one for one in top.tokens if one.piece == piece]), True
+    return logprob, False
 
 
 def check_first_words(labels: Sequence[str]) -> None:
@@ -146,14 +173,28 @@ def found_words(top: TopTokens, words: Sequence[str], keeps_spaces: bool = True)
     found = []
     owners: dict[bytes, str] = {}
     for word, logprob in zip(words, exact, strict=True):
-        forms = (word.encode(), word.lstrip(" ").encode())
-        begun = [one for one in top.tokens if one.piece and any(form.startswith(one.piece) for form in forms)]
+        forms = (word, word.lstrip(" "))
+        begun = [one for one in top.tokens if _may_begin(one, forms)]
         for one in begun:
-            whole = one.piece in forms
+            whole = one.piece in [form.encode() for form in forms]
             if (logprob is None or whole) and (one.logprob or 0.0) > _LIKELY and one.piece is not None:
                 if one.piece in owners:
                     raise _alike(owners[one.piece], word, one.text or one.piece.decode(errors="replace"))
                 owners[one.piece] = word
+        if logprob is not None:
+            found.append(scored_text(top, word, keeps_spaces))
+            continue
         bounds = [top.bound(), *(one.logprob for one in begun if one.logprob is not None)]
-        found.append((max(bounds) if logprob is None else logprob, logprob is None))
+        if any(one.piece is None for one in begun):  # several parts of letters may be shown as one
+            bounds.append(top.most(begun))
+        found.append((max(bounds), True))
     return found
+
+
+def _may_begin(token: Token, words: Sequence[str]) -> bool:
+    """Whether a token may be the beginning of a word; a part of a letter may be that of any but ASCII."""
+    if token.piece is not None:
+        return token.piece != b"" and any(word.encode().startswith(token.piece) for word in words)
+    opening, part, _ = token.text.partition(PART)
+    following = [word[len(opening) :][:1] for word in words if word.startswith(opening)]
+    return part != "" and any(letter and not letter.isascii() for letter in following)

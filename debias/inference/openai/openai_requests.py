@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
-from debias.errors import EngineError, param
+from debias.errors import ContextLengthError, EngineError, param
 from debias.inference.openai.connection.server_answers import (
     Token,
     TopTokens,
@@ -22,6 +22,7 @@ from debias.inference.openai.connection.server_answers import (
     read_top,
 )
 from debias.inference.openai.connection.server_connection import Call, ServerConnection
+from debias.inference.tokenization import Tokenization
 
 Answer = TypeVar("Answer")
 Prompt = str | list[int]
@@ -35,6 +36,8 @@ _VERSION = re.compile(r"[-@:](latest|v?\d[\w.-]*)")
 _IDS_AT_ONCE = 64
 # Enough for a word that follows another one.
 _SOME_TOKENS = 16
+# A template may strip a message: a few tokens, and no more, are then missing.
+_STRIPPED = 8
 
 
 @dataclass(frozen=True)
@@ -97,6 +100,8 @@ class Requests:
         How often answers that cannot be right are asked for again; as anything else by default.
     fingerprints : set of str
         What the server called its own state.
+    tokens : Tokenization, optional
+        By which it is checked that the server has read a prompt whole.
     """
 
     connection: ServerConnection
@@ -106,6 +111,7 @@ class Requests:
     answered_as: str | None = ""
     wrong_retries: int | None = None
     fingerprints: set[str] = field(default_factory=set)
+    tokens: Tokenization | None = None
 
     def with_capabilities(self, **changes: object) -> "Requests":
         """Return the same requests to a server with other capabilities."""
@@ -150,6 +156,7 @@ class Requests:
 
         def read(content: object) -> TopTokens:
             _check_count(content, [prompt])
+            self._check_whole(content, prompt)
             return self._named(read_top(self._choices(content, 1)[0], self.capabilities.top))
 
         return self._complete(body, read, [prompt])
@@ -225,6 +232,7 @@ class Requests:
         body[self.capabilities.length_name if is_chat else "max_tokens"] = max_tokens
 
         def read(content: object) -> list[str]:
+            self._check_whole(content, prompt)
             return [read_text(choice, is_chat) for choice in self._choices(content, count)]
 
         cost = most_tokens(prompt) + count * max_tokens + (_AROUND_CHAT if is_chat else 0)
@@ -252,6 +260,7 @@ class Requests:
             body["return_tokens_as_token_ids"] = True
 
         def read(content: object) -> TopTokens:
+            self._check_whole(content, prompt)
             return self._named(read_top(self._choices(content, 1)[0], self.capabilities.top))
 
         return self._send("/chat/completions", body, read, most_tokens(prompt) + _AROUND_CHAT)
@@ -285,6 +294,20 @@ class Requests:
         if answer.system_fingerprint is not None:
             self.fingerprints.add(answer.system_fingerprint)
         return answer.choices
+
+    def _check_whole(self, content: object, prompt: Prompt) -> None:
+        """Raise ContextLengthError where a server has read less than a text: some cut it and say nothing."""
+        count = read_prompt_tokens(content)
+        if self.tokens is None or count is None or not isinstance(prompt, str):
+            return
+        sent = len(self.tokens.encode_plain([prompt])[0])
+        if count < sent - (_STRIPPED if self.capabilities.style == "chat" else 0):
+            raise ContextLengthError(
+                f"{self.subject} has {sent} tokens, but the server counts {count}: it has cut the prompt",
+                received=sent,
+                fix=f"let it read longer prompts, or pass its {param('context_length')} and collect with "
+                f"{param('too_long', repr('truncate'))}",
+            )
 
     def _named(self, top: TopTokens) -> TopTokens:
         """Check that tokens are named as they were before: all by ids, or all by texts."""

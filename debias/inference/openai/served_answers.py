@@ -6,9 +6,9 @@ counts the answers of one request on in the same way, so there they do not depen
 together. Other servers promise less, or nothing, for a seed.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
 from debias.errors import EngineError, param
@@ -22,6 +22,13 @@ from debias.inference.votes.sampling import Asked, OnAnswers, Sampling, runs
 _TEXT = "Question: What is the capital of France?\nAnswer:"
 _MOST_AT_ONCE = 128
 """Answers in one request."""
+_WHOLE: tuple[dict[str, float], ...] = (
+    {"top_p": 1, "top_k": -1, "min_p": 0, "repetition_penalty": 1},
+    {"top_p": 1},
+    {},
+)
+"""Settings with which no token is left out, all those of servers and that of the protocol: vLLM and llama.cpp
+have other defaults, those of the model or their own."""
 
 
 @dataclass(frozen=True)
@@ -37,12 +44,15 @@ class Way:
         Whether requests may have a seed.
     length_name : str
         What the server calls the number of tokens.
+    whole : dict
+        What keeps the server from leaving out tokens before it draws, as far as it accepts that.
     """
 
     style: str
     several: bool
     takes_seed: bool
     length_name: str = "max_tokens"
+    whole: Mapping[str, float] = field(default_factory=dict)
 
 
 class ServedAnswers:
@@ -68,6 +78,7 @@ class ServedAnswers:
             "model": self._served.name,
             "style": way.style,
             "seeded": way.takes_seed,
+            "whole": dict(way.whole),
             "served": {"answered_as": requests.answered_as} | listed.facts,
         }
 
@@ -83,6 +94,7 @@ class ServedAnswers:
             "style": way.style,
             "several_at_once": way.several,
             "seeded": way.takes_seed,
+            "whole": dict(way.whole),
             "system_fingerprint": listed.system_fingerprint,
         }
 
@@ -150,7 +162,10 @@ class ServedAnswers:
         """Try ways to ask, the one that says most first."""
         listed = self._served.listed_by(connection)
         refusals: list[str] = []
+        missing: set[str] = set()
         for way in self._ways():
+            if way.style in missing:
+                continue
             capabilities = ServerCapabilities(way.style, length_name=way.length_name)
             requests = Requests(connection, self._served.name, capabilities, LOOK, wrong_retries=LOOK_RETRIES)
             count = 2 if way.several else 1
@@ -159,6 +174,8 @@ class ServedAnswers:
             except RefusedError as error:
                 if error.status in (401, 403):
                     raise
+                if error.status == 404:  # however it is asked
+                    missing.add(way.style)
                 refusals.append(error.said)
             except UnusableError as error:
                 if error.failure != "wrong answer":
@@ -166,7 +183,8 @@ class ServedAnswers:
                 refusals.append(error.said)
             else:
                 said = min(requests.fingerprints, default=None)
-                return replace(requests, wrong_retries=None), way, replace(listed, system_fingerprint=said)
+                found = replace(requests, wrong_retries=None, tokens=self._served.tokens)
+                return found, way, replace(listed, system_fingerprint=said)
         raise EngineError(
             f"the server generates no answers ({param('style', repr(self._served.style))}): "
             + "; ".join(dict.fromkeys(refusals)),
@@ -177,13 +195,13 @@ class ServedAnswers:
     def _ways(self) -> Iterator[Way]:
         """Yield ways to ask in the order in which they are tried."""
         given = self._served.style
-        if given != "chat":
-            for several, takes_seed in ((True, True), (False, True), (True, False), (False, False)):
-                yield Way("completions", several, takes_seed)
+        kinds: list[tuple[str, str]] = [("completions", "max_tokens")] if given != "chat" else []
         if given in ("auto", "chat"):
+            kinds += [("chat", "max_tokens"), ("chat", "max_completion_tokens")]
+        for style, length_name in kinds:
             for several, takes_seed in ((True, True), (False, True), (True, False), (False, False)):
-                for length_name in ("max_tokens", "max_completion_tokens"):
-                    yield Way("chat", several, takes_seed, length_name)
+                for whole in _WHOLE:
+                    yield Way(style, several, takes_seed, length_name, whole)
 
 
 class _Piece(NamedTuple):
@@ -207,7 +225,7 @@ def _pieces(asked: Sequence[Asked], most: int) -> list[_Piece]:
 
 def _settings(way: Way, temperature: float, seed: int, count: int) -> dict[str, object]:
     """Return what a request says of how answers are drawn."""
-    settings: dict[str, object] = {"temperature": temperature}
+    settings: dict[str, object] = {"temperature": temperature, **way.whole}
     if way.takes_seed:
         settings["seed"] = seed
     if count > 1:

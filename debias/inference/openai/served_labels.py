@@ -11,14 +11,14 @@ import numpy as np
 
 from debias.errors import ContextLengthError, EngineError, LabelError, param
 from debias.inference.engine import FloatArray, LabelScores
-from debias.inference.labels import LabelTree, Tokens, first_tokens, label_tree
+from debias.inference.labels import LabelTree, Tokens, check_apart, first_tokens, label_tree
 from debias.inference.openai.connection.server_answers import Token, TopTokens
 from debias.inference.openai.label_words import (
     check_chat_labels,
     check_first_words,
     find_id,
-    find_text,
     found_words,
+    scored_text,
 )
 from debias.inference.openai.openai_requests import Prompt, Requests
 from debias.inference.tokenization import Tokenization
@@ -80,7 +80,7 @@ class ServedLabels:
                 top = self.requests.next_tokens(prompt)
                 spaces = self.requests.capabilities.keeps_spaces
                 if self.one_token_each:  # so tokens that a label only begins with are other tokens
-                    return _row([_found(find_text(top, label, spaces), top) for label in labels])
+                    return _row([scored_text(top, label, spaces) for label in labels])
                 return _row(found_words(top, labels, spaces))
             return self._tree(prompt, labels, self.tokens)
         return _row([(value, False) for value in self._echo(prompt, labels)])
@@ -118,6 +118,8 @@ class ServedLabels:
             numbers = {name: place for place, name in enumerate(dict.fromkeys(s[0].name for s in spans))}
             first_tokens(tuple((numbers[span[0].name],) for span in spans))
             spans = [span[:1] for span in spans]
+        elif not any(token.id is None and token.piece is None for span in spans for token in span):
+            check_apart(labels, [tuple(token.name for token in span) for span in spans])
         return [sum(self._known(span)) for span in spans]
 
     def _tree(self, prompt: str, labels: Sequence[str], tokenization: Tokenization) -> LabelScores:
@@ -182,7 +184,7 @@ class ServedLabels:
             return {edge: _found(find_id(top, token), top) for edge, token in wanted.items()}
         texts = {edge: tokenization.decode_after(place, [token]) for edge, token in wanted.items()}
         spaces = capabilities.keeps_spaces
-        return {edge: _found(find_text(top, text, spaces), top) for edge, text in texts.items()}
+        return {edge: scored_text(top, text, spaces) for edge, text in texts.items()}
 
     def _check_length(self, context: list[int], tokens: Sequence[Tokens]) -> None:
         """Raise ContextLengthError for a prompt that does not fit with what follows it."""
@@ -204,7 +206,7 @@ class ServedLabels:
         first = [self.tokens.label_tokens(word)[0] for word in words]
         if self.requests.capabilities.names_ids:
             return _row([_found(find_id(top, token), top) for token in first])
-        return _row([_found(find_text(top, self.tokens.decode([token])), top) for token in first])
+        return _row([scored_text(top, self.tokens.decode([token])) for token in first])
 
     def _known(self, tokens: Sequence[Token]) -> list[float]:
         """Log-probabilities of tokens; none of them may be the first of a text."""

@@ -97,7 +97,7 @@ class ServedModel:
                 found = find_server_capabilities(first, self.tokens, self.style, self.tops)
                 said = min(found.fingerprints, default=None)
                 self._listing = replace(listed, system_fingerprint=said)
-                self._found = replace(found, wrong_retries=None)
+                self._found = replace(found, wrong_retries=None, tokens=self.tokens)
             yield replace(self._found, connection=connection)
 
     def echoing(self, requests: Requests) -> Requests:

@@ -208,7 +208,7 @@ def _read_hub(source: Source) -> pd.DataFrame:
         raise MissingDependencyError(problem, fix='run: pip install "debias-iterit[datasets]"') from error
     try:
         data = datasets.load_dataset(source.path, source.config or None, split=source.split or "train")
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RuntimeError, datasets.exceptions.DatasetsError) as error:
         raise TaskError(
             f"the Hugging Face data set {source.path!r} cannot be loaded: {error}",
             received=source.path,

@@ -132,7 +132,7 @@ class TransformersEngine(TreeEngine):
 
     @property
     def fingerprint(self) -> dict[str, Any]:
-        """Model name, digests of weights and tokenizer, precision and scoring: what decides answers."""
+        """Model name, digests of weights, adapters, tokenizer, precision, scoring: what decides answers."""
         return {
             "engine": "transformers",
             "model": self.name,
@@ -377,9 +377,24 @@ def _ends_of(model: "PreTrainedModel") -> frozenset[int]:
 
 
 def _weights_digest(model: "PreTrainedModel") -> str:
-    """Digest of the first numbers of every parameter: changes when a model is trained."""
+    """Digest of the first numbers of every parameter, and of the adapters in use: changes with training."""
     digest = hashlib.sha256()
     for name, parameter in model.named_parameters():
         digest.update(name.encode())
         digest.update(parameter.detach().flatten()[:64].float().cpu().numpy().tobytes())
+    adapters = _adapters_in_use(model)
+    if adapters:
+        digest.update(repr(adapters).encode())
     return digest.hexdigest()[:16]
+
+
+def _adapters_in_use(model: "PreTrainedModel") -> list[tuple[str, list[str], list[object]]]:
+    """Return each layer that has adapters (peft), those that are active there, and what scales them."""
+    found = []
+    for name, module in model.named_modules():
+        disabled = getattr(module, "disable_adapters", None)
+        if isinstance(disabled, bool):  # a model has a method of this name
+            active = [] if disabled else sorted(module.active_adapters)
+            scales = getattr(module, "scaling", {})
+            found.append((name, active, [scales.get(one) for one in active if isinstance(scales, dict)]))
+    return found

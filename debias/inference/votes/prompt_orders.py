@@ -7,11 +7,16 @@ engine that keeps what prompts share.
 import math
 import re
 from collections.abc import Sequence
+from itertools import pairwise
 
 import numpy as np
 
 from debias.errors import ParameterError
 from debias.inference.texts.tasks import Demonstration, Task
+
+_MARKS = r"[\s,;/|&\"'`*\u2018-\u201f\u2022\u00b7-]*"
+_LISTED = re.compile(rf"{_MARKS}(?:\d{{1,2}}[.)]|[^\W\d_]{{1,5}})?{_MARKS}")
+"""What stands between two labels of a plain list: marks, with a number or a short word at most, as "or"."""
 
 
 def ordered_openings(
@@ -74,7 +79,9 @@ def ordered_openings(
 
 
 def named_labels(task: Task) -> list[tuple[int, int]]:
-    """Return where the instruction names the labels: nothing unless it names each of them once.
+    """Return where the instruction lists the labels: nothing unless it is a plain list of each of them once.
+
+    In a list that says more, such as ``A. bad`` for the label A, a word that moved would mean another class.
 
     Parameters
     ----------
@@ -92,20 +99,27 @@ def named_labels(task: Task) -> list[tuple[int, int]]:
     [(6, 9), (13, 17)]
     >>> named_labels(Task("mood", labels=["bad", "fine"], prefix="Which mood is it?"))
     []
+    >>> named_labels(task.with_letters())
+    []
     """
-    spans = []
+    spans: list[tuple[int, int]] = []
     for label, name in zip(task.labels, task.class_names, strict=True):
-        found = [
-            [match.span() for match in re.finditer(rf"(?<!\w){re.escape(word)}(?!\w)", task.prefix)]
-            for word in dict.fromkeys((name, label))
-        ]
-        own = next((one for one in found if one), [])
+        # A label beside its name explains it, such as "A. bad" or "a: bad" for A.
+        is_letter = len(label) == 1 < len(name)
+        own = {*_places(name, task.prefix), *_places(label, task.prefix, is_letter)}
         if len(own) != 1:
             return []
         spans += own
     spans.sort()
-    apart = all(one[1] <= other[0] for one, other in zip(spans, spans[1:], strict=False))
-    return spans if apart else []
+    between = [task.prefix[one[1] : other[0]] for one, other in pairwise(spans)]
+    apart = all(one[1] <= other[0] for one, other in pairwise(spans))
+    return spans if apart and all(map(_LISTED.fullmatch, between)) else []
+
+
+def _places(word: str, text: str, is_letter: bool = False) -> list[tuple[int, int]]:
+    """Return where a text has a word; a letter that stands for another word counts in either case."""
+    flags = re.IGNORECASE if is_letter else re.NOFLAG
+    return [match.span() for match in re.finditer(rf"(?<!\w){re.escape(word)}(?!\w)", text, flags)]
 
 
 def _with_labels(text: str, spans: Sequence[tuple[int, int]], order: Sequence[int]) -> str:

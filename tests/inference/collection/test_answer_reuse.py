@@ -5,12 +5,18 @@ import shutil
 
 import numpy as np
 import pytest
+import torch
+from scipy.special import softmax
 
-from debias.errors import ParameterError
+from debias.errors import ParameterError, ResumeError
 from debias.inference.collection.collection import collect
 from debias.inference.texts.tasks import Task
+from debias.inference.transformers.transformers_engine import TransformersEngine
 from tests.support.plain_engine import LABELS, TASK, TEXTS, PlainEngine, uniform
+from tests.support.question_task import TASK as QUESTIONS
+from tests.support.question_task import TEXTS as ASKED
 from tests.support.refusals import refused
+from tests.support.tiny_models import byte_tokenizer, naive_label_logprobs, tiny_model
 
 
 def run(engine, texts=TEXTS, labels=LABELS, **options):
@@ -129,3 +135,37 @@ def test_a_folder_that_cannot_be_written_is_read(tmp_path):
     finally:
         folder.chmod(0o755)
     assert engine.asked == []
+
+
+def test_answers_of_another_adapter_are_asked_anew(tmp_path):
+    """The weights of all adapters are there all the time: which are active, and how far, decides answers."""
+    peft = pytest.importorskip("peft", reason="peft is not installed")
+    torch.manual_seed(0)
+    lora = peft.LoraConfig(r=2, target_modules=["q_proj", "v_proj"], init_lora_weights=False)
+    model = peft.get_peft_model(tiny_model("llama"), lora, adapter_name="one").eval()
+    model.add_adapter("two", lora)
+    engine = TransformersEngine(model, byte_tokenizer())
+    prompts = [QUESTIONS.prompt(text) for text in ASKED]
+    tables = []
+
+    def check(name):
+        out = tmp_path / f"{name}.parquet"
+        table = collect(engine, QUESTIONS, ASKED, out=out, progress=False)
+        exact = naive_label_logprobs(engine, prompts, QUESTIONS.continuations)
+        np.testing.assert_allclose(table.to_numpy(), softmax(exact, axis=1), atol=1e-4)
+        assert table.metadata["reused_rows"] == 0
+        assert not any(np.allclose(table.to_numpy(), other, atol=1e-4) for other in tables)
+        tables.append(table.to_numpy())
+
+    for name in ("one", "two"):
+        model.set_adapter(name)
+        check(name)
+    with model.disable_adapter():
+        check("neither")
+    for module in model.modules():
+        if hasattr(module, "set_scale"):
+            module.set_scale("two", 0.5)
+    check("less of two")
+    with pytest.raises(ResumeError, match="weights"):
+        model.set_adapter("one")
+        collect(engine, QUESTIONS, ASKED, out=tmp_path / "two.parquet", progress=False)

@@ -280,6 +280,49 @@ def test_the_question_of_a_long_text_stays(engine):
     assert short.asked[0].endswith("word\nquestion: Who ? True or False?\nanswer:")
 
 
+def test_a_shorter_context_makes_another_table_of_shortened_texts(tmp_path):
+    """What is left of a text depends on the room for it, so the table is another one."""
+    texts = ["Where is the Nile ? " * 30 + "Is it far ?", *TEXTS]
+    given = {"texts": texts, "labels": None, "too_long": "truncate"}
+    out = tmp_path / "opt.parquet"
+    before = run(_limited(120), out=out, **given)
+    with refused(ResumeError, file=str(out), received=["context_length"], mentions=("120", "90")):
+        run(_limited(90), out=out, **given)
+    unfinished = tmp_path / "apart" / "opt.parquet"  # where no other run has answers
+    unfinished.parent.mkdir()
+    with pytest.raises(KeyboardInterrupt):
+        run(CountingEngine(_limited(120), stop_after=4), out=unfinished, chunk_size=2, **given)
+    with refused(ResumeError, received=["context_length"]):
+        run(_limited(90), out=unfinished, **given)
+    assert run(_limited(120), out=out, **given).equals(before)
+    # Where nothing is shortened, the room decides nothing.
+    run(_limited(120), out=tmp_path / "c.parquet")
+    assert len(run(_limited(110), out=tmp_path / "c.parquet")) == len(TEXTS)
+
+
+def test_another_part_to_keep_makes_another_table_of_shortened_texts(tmp_path):
+    short, out = _limited(120), tmp_path / "opt.parquet"
+    texts = ["Where is the Nile ? " * 30 + "\nHint: Is it far ?"]
+    kept = Task(**{**TASK.__dict__, "keep_from": "\nHint: "})
+    given = {"out": out, "too_long": "truncate", "progress": False}
+    collect(short, TASK, texts, **given)
+    with refused(ResumeError, file=str(out), received=["task.keep_from"]):
+        collect(short, kept, texts, **given)
+    request = {"too_long": "truncate", "request": None}
+    with refused(ResumeError, file=str(out), received=["task.keep_from"]):
+        read_finished(out, kept, texts, **request)
+    assert read_finished(out, TASK, texts, **request) is not None
+
+
+@pytest.mark.parametrize("keep_from", ["hint:", "\nhint:"])
+def test_what_stands_before_the_part_that_stays_is_kept_apart_from_it(keep_from):
+    """No two words become one where a text is cut."""
+    short = CountingEngine(_limited(120))
+    task = Task(**{**TASK.__dict__, "keep_from": keep_from})
+    collect(short, task, ["word " * 200 + "last\nhint: Who ?"], too_long="truncate", progress=False)
+    assert short.asked[0].endswith("word word\nhint: Who ?\nAnswer Type:")
+
+
 def test_demonstrations_that_fill_the_context_are_an_error():
     with refused(ContextLengthError, row=0, fix=str):
         run(_limited(40), labels=None, too_long="truncate")

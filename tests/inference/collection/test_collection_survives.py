@@ -362,6 +362,7 @@ def test_wrong_answers_are_refused_and_not_kept(tmp_path):
         (lambda a: LabelScores(a[:, :2]), "logprobs", (6, 2)),
         (lambda a: LabelScores(a[:-1]), "logprobs", (5, 3)),
         (lambda a: LabelScores(np.where(a == a[2, 1], np.nan, a)), "logprobs", float),
+        (lambda a: LabelScores(np.exp(a)), "logprobs", float),  # probabilities, not logarithms
         (lambda a: LabelScores(a, np.ones((6, 2), bool)), "is_bound", (6, 2)),
     ]:
         engine = Wrong()

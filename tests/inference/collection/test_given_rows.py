@@ -106,7 +106,7 @@ def test_demonstrations_of_another_form_are_refused(demonstrations):
     assert caught.value.parameter == "demonstrations"
 
 
-def test_half_a_character_is_refused_wherever_it_stands():
+def test_half_a_character_is_refused_wherever_it_stands(tmp_path):
     for options in (
         {"texts": ["fine", "dull \ud83d"]},
         {"texts": ["x"], "demonstrations": [("\ud83d", "bad")]},
@@ -114,6 +114,11 @@ def test_half_a_character_is_refused_wherever_it_stands():
         with pytest.raises(TaskError) as caught:
             collect(Hashed(), TASK, **options, progress=False)
         assert caught.value.column == "text"
+    for options in ({"texts": ["x"], "ids": ["\ud83d"]}, {"rows": [{"id": "\ud83d", "text": "x"}]}):
+        ask = collect_stream if "rows" in options else collect
+        with pytest.raises(ParameterError) as refused:
+            ask(Hashed(), TASK, **options, out=tmp_path / "t.parquet", progress=False)
+        assert (refused.value.column, refused.value.row) == ("id", 0)
 
 
 def test_settings_are_said_in_words():

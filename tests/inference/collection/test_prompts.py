@@ -84,3 +84,16 @@ def test_a_row_that_is_too_long_is_named_by_its_place_after_those_before_it():
     assert [next(prompts).row.text for _ in range(2)] == ["text 0", "text 1"]
     with refused(ContextLengthError, row=3):
         next(prompts)
+
+
+@pytest.mark.parametrize("room", range(20, 40))
+def test_a_shortened_text_is_never_only_spaces(room):
+    engine = Letters()
+    engine.context_length = room
+    text = " " * 12 + "x" * 80
+    prompts = prompted_rows(engine, TASK, [], [TextRow("0", text)], too_long="truncate")
+    if room < len("\nAnswer:") + len(" good") + 13:
+        with refused(ContextLengthError, row=0):
+            next(prompts)
+    else:
+        assert next(prompts).prompt.startswith(" " * 12 + "x")

@@ -6,8 +6,9 @@ import math
 import numpy as np
 import pytest
 
-from debias.errors import ContextLengthError, EngineError, LabelError, ParameterError
+from debias.errors import ContextLengthError, DebiasError, EngineError, LabelError, ParameterError
 from debias.inference.openai.openai_engine import OpenAIEngine
+from debias.inference.votes.sampling import Asked, Sampling
 from tests.support.refusals import refused
 from tests.support.tiny_models import LABELS, PROMPTS, byte_tokenizer, merging_tokenizer
 from tests.support.toy_server import (
@@ -333,3 +334,46 @@ def test_servers_that_leave_out_the_space_of_a_token(tokenizer):
         scores = engine(toy, tokenizer=tokenizer).label_scores(MANY, labels)
     check_bounds(scores, exact_label_logprobs(MANY, labels))
     assert not scores.is_bound.all()
+
+
+CUTTING = {
+    "texts": {"echo": False, "names_ids": False, "takes_ids": False},
+    "ids": {"echo": False, "asks_ids": False},
+    "chat": {"completions": False},
+}
+
+
+@pytest.mark.parametrize("how", CUTTING)
+def test_a_server_that_cuts_a_prompt_without_a_word_is_noticed(how):
+    """It has lost the instruction and says so by its count of tokens alone."""
+    long, words = PROMPTS[0] * 4, ["er", "on", "es"]
+    with serving(ToyServer(context_length=None, cuts=60, **CUTTING[how])) as toy:
+        asked = engine(toy, tokenizer=byte_tokenizer(), retries=0)
+        assert asked.label_scores([PROMPTS[3][-40:]], words).logprobs.shape == (1, 3)
+        with refused(DebiasError, mentions="counts 60"):
+            asked.label_scores([long], words)
+        silent = engine(toy, tokenizer=byte_tokenizer(), retries=0)
+        toy.usage = False
+        assert silent.label_scores([long], words).logprobs.shape == (1, 3)  # nothing to tell it by
+
+
+@pytest.mark.parametrize("is_chat", [True, False])
+def test_answers_to_a_prompt_that_was_cut_are_refused(is_chat):
+    options = {"completions": not is_chat, "logprobs": False, "context_length": None, "cuts": 60}
+    with serving(ToyServer(**options)) as toy:
+        asked = engine(toy, tokenizer=byte_tokenizer(), retries=0)
+        sampling = Sampling(1.0, max_tokens=3, seed=5)
+        assert len(asked.sampled_answers([Asked("Who ?", (0,))], sampling)[0]) == 1
+        long = PROMPTS[0] * 4
+        with refused(ContextLengthError, received=len(encode([long])[0]), mentions=(60, "prompts[0]")):
+            asked.sampled_answers([Asked(long, (0,))], sampling)
+
+
+@pytest.mark.parametrize("names_ids", [True, False])
+def test_an_echo_shows_that_one_label_begins_with_another(names_ids):
+    """No tokenizer is needed to tell that the longer one can never be the more probable."""
+    with (
+        serving(ToyServer(names_ids=names_ids)) as toy,
+        refused(LabelError, received=" Number of things"),
+    ):
+        engine(toy, style="echo").label_scores(PROMPTS, [" Number of things", " Person", " Number"])

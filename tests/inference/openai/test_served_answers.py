@@ -134,3 +134,24 @@ def test_a_cap_on_tokens_counts_every_answer():
         with refused(SpendLimitError, parameter="max_tokens"):
             one.sampled_answers([Asked(prompt, tuple(range(64))) for prompt in PROMPTS], SAMPLING)
         assert one.usage()["tokens"] <= 400
+
+
+@pytest.mark.parametrize(
+    "takes", [("top_p", "top_k", "min_p", "repetition_penalty"), ("top_p",), ()], ids=["all", "top_p", "none"]
+)
+@pytest.mark.parametrize("is_chat", [True, False])
+def test_the_whole_distribution_is_asked_for_where_the_server_draws_from_less(takes, is_chat):
+    """vLLM draws as the model's own settings say, llama.cpp by its own, unless a request says otherwise."""
+    with serving(silent(completions=not is_chat, takes_whole=takes, default_top_p=0.3)) as toy:
+        one = engine(toy)
+        answers = one.sampled_answers([Asked(prompt, (0, 1, 2)) for prompt in PROMPTS], SAMPLING)
+        said = one.sampling_fingerprint["whole"]
+    own = [[expected(prompt, n, is_chat=is_chat) for n in range(3)] for prompt in PROMPTS]
+    assert (answers == own) == bool(takes)
+    assert tuple(said) == takes and one.sampling_facts()["whole"] == said
+
+
+def test_a_path_that_is_not_there_is_tried_once():
+    with serving(silent(completions=False)) as toy:
+        assert engine(toy).sampling_fingerprint["style"] == "chat"
+        assert sum("prompt" in body for body in toy.bodies) == 1

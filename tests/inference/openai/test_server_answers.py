@@ -19,8 +19,8 @@ from debias.inference.openai.connection.server_answers import (
     read_top,
     read_usage,
 )
+from debias.inference.openai.label_words import find_text, found_words, scored_text
 from debias.inference.openai.openai_requests import same_model
-from debias.inference.openai.served_labels import find_text
 from debias.inference.openai.server_capabilities import read_listed
 from debias.inference.tokenization import Tokenization
 from tests.support.refusals import refused
@@ -239,3 +239,52 @@ def test_tokens_that_cannot_be_told_apart():
         find_text(twice, "World")
     with refused(LabelError, received="\ufffd"):
         find_text(twice, "\ufffd")
+
+
+def listed(*tokens):
+    """Return the answer of a chat that lists tokens as (text, bytes, probability)."""
+    rows = [{"token": text, "bytes": piece, "logprob": math.log(share)} for text, piece, share in tokens]
+    return {"logprobs": {"content": [rows[0] | {"top_logprobs": rows}]}}
+
+
+PARTS = {
+    "U+FFFD among the bytes": ("\ufffd", [239, 191, 189]),
+    "U+FFFD without bytes": ("\ufffd", None),
+    "half a surrogate pair": ("\ud83d", None),
+}
+
+
+@pytest.mark.parametrize("how", PARTS)
+def test_a_part_of_a_letter_may_begin_any_label_that_begins_with_such_a_letter(how):
+    """The first token of an emoji is most often a part of it, which servers cannot name."""
+    top = read_top(listed((*PARTS[how], 0.9), ("good", None, 0.05), ("x", None, 0.01)), 3)
+    (emoji, is_bound), good = found_words(top, ["\U0001f60a", "good"])
+    assert good == (pytest.approx(math.log(0.05)), False)
+    assert is_bound and emoji >= math.log(0.9)
+
+
+def test_parts_of_letters_that_became_one_entry_leave_room_for_all_of_them():
+    """A mapping has one entry for all tokens that read alike: here those of 0.5 and 0.3."""
+    top = read_top({"logprobs": {"top_logprobs": [{"\ufffd": math.log(0.3), "good": math.log(0.15)}]}}, 3)
+    ((emoji, is_bound),) = found_words(top, ["\U0001f60a"])
+    assert is_bound and math.log(0.5) <= emoji <= math.log(0.86)
+    ((word, _),) = found_words(top, ["bad"])  # no part of a letter begins it
+    assert word == top.bound()
+
+
+def test_bytes_that_are_known_tell_which_letter_they_begin():
+    top = read_top(listed(("\\xf0\\x9f\\x98", [240, 159, 152], 0.2), ("good", None, 0.7)), 3)
+    found = found_words(top, ["\U0001f60a", "\u8d1f"])
+    assert [is_bound for _, is_bound in found] == [True, True]
+    assert found[0][0] == pytest.approx(math.log(0.2)) and found[1][0] == top.bound()
+
+
+def test_where_spaces_are_omitted_two_tokens_may_have_become_one():
+    """Of " yes" with 0.8 and "yes" with 0.01, a mapping without spaces keeps one."""
+    shown = {"yes": math.log(0.01), "no": math.log(0.1)}
+    top = read_top({"logprobs": {"top_logprobs": [shown]}}, 3)
+    value, is_bound = scored_text(top, " yes", keeps_spaces=False)
+    assert is_bound and math.log(0.8) <= value <= math.log(0.91)
+    assert scored_text(top, "yes", keeps_spaces=True) == (math.log(0.01), False)
+    whole = read_top({"logprobs": {"top_logprobs": [shown | {"maybe": math.log(0.005)}]}}, 3)
+    assert scored_text(whole, " yes", keeps_spaces=False) == (math.log(0.01), False)

@@ -228,6 +228,18 @@ def test_a_hub_source_in_a_local_folder(tmp_path):
         load_split("pubmedqa", "opt", data=Source("huggingface", str(tmp_path / "none")))
 
 
+def test_a_hub_source_that_datasets_cannot_read_is_named(tmp_path):
+    pytest.importorskip("datasets", reason="datasets is not installed")
+    script, damaged = tmp_path / "script", tmp_path / "damaged"
+    for folder in (script, damaged):
+        folder.mkdir()
+    (script / "script.py").write_text("import datasets\n", encoding="utf-8")
+    (damaged / "train.jsonl").write_text('{"text": "a", "label"\n{]\n', encoding="utf-8")
+    for folder in (script, damaged):
+        with refused(TaskError, received=str(folder), fix=str):
+            load_split(MOOD, "opt", data=Source("huggingface", str(folder)))
+
+
 @needs_shared
 def test_the_published_files_are_read_as_they_are():
     texts, labels, ids, _ = load_split("rte", "opt", data=SHARED / "rte" / "train.jsonl")

@@ -45,3 +45,41 @@ def test_labels_that_the_instruction_names_change_places(name):
     openings = ordered_openings(task, [], 24)
     assert len(set(openings)) == 24
     assert {tuple(sorted(one)) for one in openings} == {tuple(sorted(task.opening()))}
+
+
+EXPLAINED = [
+    "1 = bad, 2 = good",
+    "Type 1 for bad, 2 for good",
+    "Answer bad (no stars) or good (all stars).",
+    "Say bad for poor work and good for fine work.",
+    "bad: nobody liked it; good: all did",
+]
+WORDS, DIGITS = ["bad", "good"], ["1", "2"]
+
+
+@pytest.mark.parametrize(
+    ("prefix", "labels"),
+    [*((one, labels) for one in EXPLAINED for labels in (WORDS, DIGITS)), ("1. bad\n2. good", DIGITS)],
+)
+def test_words_that_the_instruction_explains_keep_their_places(prefix, labels):
+    task = Task("mood", labels=labels, class_names=WORDS, prefix=prefix)
+    with refused(ParameterError, parameter="votes", received=2):
+        ordered_openings(task, [], 2)
+
+
+@pytest.mark.parametrize("words", [None, ["terrible", "bad", "okay", "good", "great"]])
+def test_letters_always_stand_for_the_same_class(words):
+    task = load_task("sst5").with_letters(words)
+    openings = ordered_openings(task, shown(task, [("a", "great"), ("b", "bad"), ("c", "okay")]), 6)
+    options = [f"{label}. {name}\n" for label, name in zip("ABCDE", task.class_names, strict=True)]
+    assert all(option in one for one in openings for option in options)
+
+
+@pytest.mark.parametrize(
+    "prefix",
+    ["bad, good?", "Is it 'bad', or 'good'?", "- bad\n- good", "1. bad\n2. good", "Ist es bad oder good?"],
+)
+def test_a_plain_list_changes_places(prefix):
+    task = Task("mood", labels=WORDS, prefix=prefix)
+    swapped = prefix.replace("bad", "#").replace("good", "bad").replace("#", "good")
+    assert ordered_openings(task, [], 2)[1].strip() == swapped

@@ -2,7 +2,7 @@
 
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -13,6 +13,8 @@ _UNKNOWN = -9000.0
 # A probability may exceed one by what 32-bit arithmetic rounds.
 _ROUNDING = 1e-4
 _NAMED_ID = re.compile(r"token_id:(\d+)")
+PART = "\N{REPLACEMENT CHARACTER}"
+"""What a server shows of a token that is a part of a letter."""
 
 
 class WrongAnswerError(EngineError):
@@ -80,6 +82,18 @@ class TopTokens:
             first.pop()
         left = 1.0 - sum(math.exp(token.logprob or 0.0) for token in self.tokens)
         return min(first[-1].logprob or 0.0, math.log(max(left, 0.0) + 1e-5))
+
+    def most(self, own: Sequence[Token]) -> float:
+        """Return a log-probability that no token exceeds that is one of some of these: what others leave.
+
+        Examples
+        --------
+        >>> top = TopTokens((Token(math.log(0.6), "a"), Token(math.log(0.3), "b")), asked=2)
+        >>> round(math.exp(top.most(top.tokens[1:])), 4)
+        0.4
+        """
+        taken = sum(math.exp(token.logprob or 0.0) for token in self.tokens if token not in own)
+        return min(0.0, math.log(max(1.0 - taken, 0.0) + 1e-5))
 
 
 class ServerAnswer(NamedTuple):
@@ -328,12 +342,15 @@ def _bytes(value: object) -> bytes | None:
 
 
 def _token(text: str, piece: bytes | None, logprob: float | None) -> Token:
-    """Read a token's name: an id, or a text with its space in any of the usual spellings."""
+    """Read a token's name: an id, or a text with its space in any of the usual spellings.
+
+    A part of a letter is written as U+FFFD (by some servers in its bytes, too) or as half a surrogate pair.
+    """
     named = _NAMED_ID.fullmatch(text)
     if named:
         return Token(logprob, id=int(named[1]))
     if text[:1] in ("▁", "Ġ"):
         text = " " + text[1:]
-    if piece is None and "�" not in text:
-        piece = text.encode()
-    return Token(logprob, text, piece)
+    text = text.encode("utf-8", "surrogatepass").decode("utf-8", "replace")
+    piece = text.encode() if piece is None else piece
+    return Token(logprob, text, None if PART.encode() in piece else piece)

@@ -157,7 +157,7 @@ def _numbers(convert: Callable[[], Any]) -> FloatArray:
     """Return an array of numbers, or say that rows are none."""
     try:
         return np.asarray(convert(), dtype=np.float64)
-    except (TypeError, ValueError, OverflowError) as error:
+    except (TypeError, ValueError, OverflowError, RuntimeError) as error:  # such as a tensor with a gradient
         problem = f"class probabilities must be numbers in rows of equal length; {str(error)[:200]}"
         raise TableError(problem) from error
 

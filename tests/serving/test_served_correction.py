@@ -231,3 +231,11 @@ def test_a_correction_that_was_read_is_fitted_again_on_the_same_columns(tmp_path
     again = load_debiaser(tmp_path / "c.json").fit(P, np.array(order)[y])
     assert again.choice_.tolist() == debiaser.choice_.tolist()
     assert np.array_equal(again.predict(P), debiaser.predict(P))
+
+
+def test_a_tensor_with_a_gradient_is_refused_with_what_its_library_says(pair):
+    torch = pytest.importorskip("torch")
+    served = load(pair[1])
+    with refused(TableError, mentions="detach"):
+        served.predict(torch.tensor(P, requires_grad=True))
+    assert np.array_equal(served.predict(torch.tensor(P)), served.predict(P))

@@ -90,7 +90,12 @@ def read_document(path: str | PathLike[str]) -> Document:
         )
     later = document["schema_version"] >= 3  # and a checksum counts, whatever became of the version
     written = document["checksum"] if later else document.get("checksum")
-    if written is not None and written != checksum_of(document):
+    try:
+        found = checksum_of(document)
+    except ValueError as error:  # also of an edited file: it could neither be exported nor written again
+        problem = "a number is NaN or infinite, which no correction has"
+        raise CorrectionFileError(problem, fix="restore the file, or correct the number") from error
+    if written is not None and written != found:
         raise CorrectionFileError(
             "the file has changed since it was written",
             parameter="checksum",

@@ -333,3 +333,15 @@ def test_what_is_written_is_small_enough_to_be_read(rows, tmp_path, monkeypatch)
     with refused(CorrectionFileError, parameter="base", received="trees", file=str(tmp_path / "d.json")):
         of_rounds(400).save(tmp_path / "d.json")
     assert not (tmp_path / "d.json").exists()
+
+
+@pytest.mark.parametrize("number", ["NaN", "Infinity", "-Infinity", "1e999"])
+@pytest.mark.parametrize("name", ["search_seconds", "unknown"])
+def test_a_number_that_json_does_not_have_is_refused_in_an_edited_file(number, name, document, tmp_path):
+    """Such a correction was loaded, and could neither be exported nor saved."""
+    path = tmp_path / "c.json"
+    text = json.dumps({**document, "checksum": None, name: "here"})
+    path.write_text(text.replace('"here"', number))
+    for read in (load, serving.load):
+        with refused(CorrectionFileError, file=str(path), fix=str):
+            read(path)

@@ -1,6 +1,8 @@
 """Writes DataFrames to files, whole or piece by piece, in the format that the suffix names."""
 
 import csv
+import json
+import math
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from itertools import chain
@@ -101,8 +103,22 @@ def _parquet(path: Path) -> Iterator[Callable[["pd.DataFrame"], Any]]:
 
 @contextmanager
 def _json_lines(path: Path) -> Iterator[Callable[["pd.DataFrame"], Any]]:
-    with path.open("w", encoding="utf-8") as file:
-        yield lambda frame: frame.to_json(file, orient="records", lines=True, force_ascii=False)
+    def append(frame: "pd.DataFrame") -> None:
+        names = [str(name) for name in frame.columns]
+        columns = [map(_json_cell, frame.iloc[:, place].tolist()) for place in range(len(names))]
+        for cells in zip(*columns, strict=True):
+            row = dict(zip(names, cells, strict=True))
+            file.write(json.dumps(row, ensure_ascii=False, default=str) + "\n")
+
+    # half of a surrogate pair, as in the name of a file, can only be kept escaped, which is JSON
+    with path.open("w", encoding="utf-8", newline="\n", errors="backslashreplace") as file:
+        yield append
+
+
+def _json_cell(cell: Any) -> Any:
+    """Return a cell as JSON has it, every number with all its digits; what is missing or infinite is null."""
+    missing = type(cell).__name__ in ("NAType", "NaTType")
+    return None if missing or (isinstance(cell, float) and not math.isfinite(cell)) else cell
 
 
 @contextmanager

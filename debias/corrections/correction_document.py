@@ -17,6 +17,7 @@ from debias.corrections.bases.base_entries import base_from_dict
 from debias.corrections.correction import Correction
 from debias.corrections.serialization import correction_from_dict
 from debias.errors import CorrectionFileError, DebiasError
+from debias.rows.bounded_json import RepeatedNameError, object_of
 
 Document = dict[str, Any]
 
@@ -27,8 +28,8 @@ READABLE_VERSIONS = (1, 2, 3, 4, 5)
 has a base, and what other methods were worth where the method was chosen; version 5 may have a reference,
 and a guarantee its confusion matrix."""
 
-LARGEST_FILE = 16 << 20
-"""Bytes; a correction of a thousand classes takes less than one."""
+LARGEST_FILE = 64 << 20
+"""Bytes that are written and read at most; boosted trees of 150 classes take about a third of these."""
 
 
 def checksum_of(document: Document) -> str:
@@ -66,10 +67,12 @@ def read_document(path: str | PathLike[str]) -> Document:
         size = Path(path).stat().st_size
         if size > LARGEST_FILE:
             raise CorrectionFileError(f"{size:,} bytes is too large for a correction")
-        document = json.loads(Path(path).read_text(encoding="utf-8"))
+        document = json.loads(Path(path).read_text(encoding="utf-8"), object_pairs_hook=object_of)
     except OSError as error:
         problem = f"the file cannot be read: {error.strerror or error}"
         raise CorrectionFileError(problem, fix=f"check the path; {written_by}") from error
+    except RepeatedNameError as error:
+        raise CorrectionFileError(str(error), fix="keep one of them") from error
     except (ValueError, RecursionError) as error:
         raise CorrectionFileError(f"this is not JSON ({error})", fix=written_by) from error
     if not isinstance(document, dict) or document.get("format") != FORMAT:
@@ -87,7 +90,12 @@ def read_document(path: str | PathLike[str]) -> Document:
         )
     later = document["schema_version"] >= 3  # and a checksum counts, whatever became of the version
     written = document["checksum"] if later else document.get("checksum")
-    if written is not None and written != checksum_of(document):
+    try:
+        found = checksum_of(document)
+    except ValueError as error:  # also of an edited file: it could neither be exported nor written again
+        problem = "a number is NaN or infinite, which no correction has"
+        raise CorrectionFileError(problem, fix="restore the file, or correct the number") from error
+    if written is not None and written != found:
         raise CorrectionFileError(
             "the file has changed since it was written",
             parameter="checksum",
@@ -99,12 +107,17 @@ def read_document(path: str | PathLike[str]) -> Document:
 def was_edited(document: Document) -> bool:
     """Tell whether somebody took the checksum out, as those must who edit a correction on purpose.
 
+    A file that was written again after that, such as with a guarantee, has a checksum and says so itself.
+
     Examples
     --------
     >>> was_edited({"schema_version": 5, "checksum": None}), was_edited({"schema_version": 2})
     (True, False)
+    >>> was_edited({"schema_version": 5, "checksum": "of all fields", "edited": True})
+    True
     """
-    return bool(document["schema_version"] >= 3 and document["checksum"] is None)
+    is_open = document["schema_version"] >= 3 and document["checksum"] is None
+    return bool(is_open or document.get("edited", False))
 
 
 def labels_of(document: Document) -> list[str] | list[int]:

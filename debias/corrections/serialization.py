@@ -62,6 +62,14 @@ def _read_numbers(
     except (KeyError, TypeError, ValueError, OverflowError) as error:
         problem = f"a saved {description['kind']} needs the numbers {sorted(names)} and an id: {error}"
         raise ParameterError(problem, parameter="correction", received=dict(description)) from error
+    unknown = sorted(description.keys() - {"kind", "id", *names, *given})
+    if unknown:  # a release that does not know a number would correct otherwise
+        raise ParameterError(
+            f"a saved {description['kind']} has no {unknown[0]!r}",
+            parameter="correction",
+            received=dict(description),
+            fix="remove it, or install the release that wrote it",
+        )
     return shape(**values, **given, id=own)
 
 

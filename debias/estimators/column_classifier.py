@@ -17,7 +17,7 @@ from sklearn.utils.validation import check_is_fitted, column_or_1d, validate_dat
 
 from debias.errors import ParameterError, TableError, shortened
 from debias.metrics.sample_weights import check_weights
-from debias.tables.checks import check_probabilities
+from debias.tables.checks import check_probabilities, two_orders
 from debias.tables.class_columns import (
     ClassColumns,
     FloatArray,
@@ -137,9 +137,13 @@ class ColumnClassifier(ClassifierMixin, TransformerMixin, BaseEstimator):
         check_is_fitted(self)
         X = with_names(X)
         check_names(X)
+        columns = _header(X)
+        if columns is None and isinstance(X, pd.DataFrame) and self.column_names_in_ is not None:
+            fitted, numbered = _texts(self.column_names_in_), _texts(list(X.columns))
+            if fitted != numbered and set(fitted) == set(numbered):
+                raise two_orders(list(X.columns), self.column_names_in_)
         probabilities = validate_data(self, X, dtype=np.float64, ensure_all_finite=False, reset=False)
         names = getattr(self, "feature_names_in_", None)
-        columns = _header(X)
         if columns is not None:
             # scikit-learn compares text only; numbers of a frame may name classes that are text
             expected = self.column_names_in_ or self._by_column().tolist()

@@ -12,6 +12,7 @@ from debias.guarantees.accuracy_bounds import check_confidence
 from debias.guarantees.guarantee import Checked, Guarantee
 from debias.guarantees.named_shares import shares_of
 from debias.guarantees.watching.reference import MOST_BY_CLASS
+from debias.tables.checks import check_probabilities
 from debias.tables.class_columns import FloatArray, IndexArray, fingerprint_of
 from debias.tables.labels.column_order import warn_of_order
 from debias.tables.labels.label_reading import did_you_mean, plain_labels
@@ -64,6 +65,7 @@ class _Rows:
         if probabilities.shape != (len(y), len(names)):
             allowed = f"{len(y)} rows, as there are labels, and {len(names)} columns"
             raise ParameterError(parameter="held_out", allowed=allowed, received=probabilities.shape)
+        check_probabilities(probabilities, names, sum_to_one=True)
         warn_of_order(probabilities, names, y, hasattr(X, "columns"), stacklevel=3)
         return cls(names, X, probabilities, y, None)
 

@@ -100,8 +100,20 @@ class RepeatedNameError(ValueError):
     """An object has two values of one name, of which only one could be kept."""
 
 
-def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """Return an object whose names are all different."""
+def object_of(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Return an object of JSON whose names are all different.
+
+    Raises
+    ------
+    RepeatedNameError
+        A name is there twice.
+
+    Examples
+    --------
+    >>> object_of([("a", 1), ("a", 2)])
+    Traceback (most recent call last):
+    debias.rows.bounded_json.RepeatedNameError: an object has two values for 'a'
+    """
     value = dict(pairs)
     if len(value) < len(pairs):
         names = [name for name, _ in pairs]
@@ -124,8 +136,8 @@ def _integer(digits: str) -> int | _TooLong:
         return _TooLong()
 
 
-_DECODER = json.JSONDecoder(object_pairs_hook=_object)
-_LONG_DECODER = json.JSONDecoder(object_pairs_hook=_object, parse_int=_integer)
+_DECODER = json.JSONDecoder(object_pairs_hook=object_of)
+_LONG_DECODER = json.JSONDecoder(object_pairs_hook=object_of, parse_int=_integer)
 
 
 def _depth_exceeds(text: str, most_levels: int) -> bool:

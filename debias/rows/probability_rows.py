@@ -1,9 +1,11 @@
 """Checks rows of class probabilities: one tolerance and one wording, wherever rows come in."""
 
+from collections.abc import Sequence
+
 import numpy as np
 import numpy.typing as npt
 
-from debias.errors import TableError, param
+from debias.errors import TableError, param, shortened
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -96,6 +98,30 @@ def check_probabilities(
         return values
     scaled = values / values.max(axis=1, keepdims=True)  # first, so that no sum overflows
     return np.asarray(scaled / scaled.sum(axis=1, keepdims=True))
+
+
+def two_orders(columns: Sequence[object], classes: Sequence[object]) -> TableError:
+    """Return the error of columns that are merely numbered, where classes are these numbers in another order.
+
+    Parameters
+    ----------
+    columns, classes : sequence of length n_classes
+        As they stand in the rows, and in the correction.
+
+    Examples
+    --------
+    >>> print(two_orders([0, 1], [1, 0]))
+    the columns [0, 1] could be the classes of these names, or have no names and be in the order [1, 0]; pass
+    an array whose columns are in the order [1, 0].
+    """
+    order = shortened(list(classes))
+    return TableError(
+        f"the columns {shortened(list(columns))} could be the classes of these names, or have no names and "
+        f"be in the order {order}",
+        parameter="the columns",
+        received=list(columns),
+        fix=f"pass an array whose columns are in the order {order}",
+    )
 
 
 def _how_to_mend_a_value(values: FloatArray, value: float) -> str:

@@ -1,6 +1,6 @@
 """A saved correction, read and applied with NumPy alone: the same answers as of the fitted estimator."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from os import PathLike
@@ -21,7 +21,7 @@ from debias.corrections.correction_document import (
 )
 from debias.corrections.decision_rule import DecisionRule, IndexArray
 from debias.errors import CorrectionFileError, TableError
-from debias.rows.probability_rows import check_probabilities
+from debias.rows.probability_rows import check_probabilities, two_orders
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,7 +71,8 @@ class ServedCorrection:
         ----------
         probabilities : array-like of shape (n_samples, n_classes), frame or mapping
             Class probabilities. Columns with names, those of a frame or a mapping, are matched to the
-            classes by name; those of an array are in the order of ``classes``.
+            classes by name; those of an array, or of a frame whose columns pandas merely numbers, are in
+            the order of ``classes``.
 
         Returns
         -------
@@ -116,16 +117,30 @@ class ServedCorrection:
         names = getattr(probabilities, "column_names", getattr(probabilities, "columns", None))
         if isinstance(probabilities, Mapping):
             names = probabilities.keys()
-        if names is None or self._are_counted(list(names)):
+        if names is None or (not isinstance(probabilities, Mapping) and self._are_counted(names)):
             return _numbers(lambda: _real(probabilities))
         order = self._order_of(list(names))
         return _numbers(
             lambda: np.column_stack([_real(probabilities[name]).astype(np.float64) for name in order])
         )
 
-    def _are_counted(self, names: list[object]) -> bool:
-        """Tell whether columns have only numbers for names, 0, 1, 2, ..., that are no classes."""
-        return names == list(range(len(names))) and set(names) != set(self.classes)
+    def _are_counted(self, names: Iterable[object]) -> bool:
+        """Tell whether columns have no names but 0, 1, 2, ..., that are no classes.
+
+        Raises
+        ------
+        TableError
+            They are classes in another order, and pandas may have numbered them: two readings differ.
+        """
+        given, classes = list(names), [str(label) for label in self.classes]
+        counted = [str(column) for column in range(len(given))]
+        if given != list(range(len(given))) or [str(name) for name in given] != counted:
+            return False
+        if set(counted) != set(classes):
+            return True
+        if counted != classes and type(names).__name__ == "RangeIndex":
+            raise two_orders(given, self.classes)
+        return False
 
     def _order_of(self, names: list[object]) -> list[object]:
         """Return the names of columns in the order of the classes; names are compared as texts."""
@@ -142,7 +157,7 @@ def _numbers(convert: Callable[[], Any]) -> FloatArray:
     """Return an array of numbers, or say that rows are none."""
     try:
         return np.asarray(convert(), dtype=np.float64)
-    except (TypeError, ValueError, OverflowError) as error:
+    except (TypeError, ValueError, OverflowError, RuntimeError) as error:  # such as a tensor with a gradient
         problem = f"class probabilities must be numbers in rows of equal length; {str(error)[:200]}"
         raise TableError(problem) from error
 

@@ -15,6 +15,7 @@ import pandas as pd
 from debias.errors import TableError, other_row, param, shortened
 from debias.rows.probability_rows import SUM_TOLERANCE
 from debias.rows.probability_rows import check_probabilities as check_probabilities
+from debias.rows.probability_rows import two_orders as two_orders
 from debias.tables.class_columns import FloatArray, TextArray, check_names, has_names, with_names
 from debias.tables.labels.class_headers import refuse_extra_columns
 from debias.tables.labels.class_names import ONLY_FORM, listed, look_alike

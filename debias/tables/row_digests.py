@@ -107,9 +107,7 @@ class RowDigests:
         rows = np.flatnonzero(np.isin(found, self.values))
         _, times = np.unique(self.values, return_counts=True)
         n_kept, n_repeated = len(self.values), int(times[times > 1].sum())
-        beyond = np.abs(np.round(probabilities[rows], _COARSE) - probabilities[rows])
-        is_fine = bool((beyond > _ROUNDING).any())
-        if not len(rows) or (is_fine and not n_repeated):
+        if not len(rows) or not (n_repeated or are_rounded(probabilities[rows])):
             return rows
         tested = len(found)
         if len(self.values) == MOST_KEPT:  # a sample: a row is found if its digest is as small as these
@@ -117,6 +115,17 @@ class RowDigests:
         by_chance = beta.isf(_CHANCE, n_repeated + 1, n_kept - n_repeated) if n_repeated < n_kept else 1.0
         most = binom.isf(_CHANCE, tested, by_chance)
         return rows if len(rows) > most else rows[:0]
+
+
+def are_rounded(values: FloatArray) -> bool:
+    """Tell whether numbers have six decimals at most, as in the published text format.
+
+    Examples
+    --------
+    >>> are_rounded(np.array([0.25, 0.123456])), are_rounded(np.array([1 / 3]))
+    (True, False)
+    """
+    return bool((np.abs(np.round(values, _COARSE) - values) <= _ROUNDING).all())
 
 
 def digests_of(probabilities: FloatArray) -> npt.NDArray[np.uint64]:

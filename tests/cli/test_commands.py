@@ -73,10 +73,17 @@ def test_another_class_mix_is_said(folder):
 def test_predictions_in_every_format(folder, suffix):
     works("fit", "opt.parquet", "--n-starts", 2)
     works("apply", "test.parquet", "--out", f"p.{suffix}")
-    read = {"parquet": pd.read_parquet, "csv": pd.read_csv, "jsonl": lambda p: pd.read_json(p, lines=True)}
+    read = {
+        "parquet": pd.read_parquet,
+        "csv": lambda p: pd.read_csv(p, dtype=str),
+        "jsonl": lambda p: pd.DataFrame(map(json.loads, Path(p).read_text("utf-8").splitlines())),
+    }
     frame = read[suffix](f"p.{suffix}")
     assert len(frame) == 200
     assert {"id", "text", "label", "uncorrected", "prediction", "p_no", "p_yes"} == set(frame.columns)
+    expected = predict_table(load("correction.json"), ProbabilityTable.read("test.parquet"))
+    for name in ("p_no", "p_yes"):
+        assert [float(cell) for cell in frame[name]] == expected[name].tolist()
 
 
 def test_reader_options_have_the_same_names_on_the_command_line(folder):

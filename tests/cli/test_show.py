@@ -9,7 +9,7 @@ import pytest
 from debias.errors import CorrectionFileError
 from debias.estimators.fitted.correction_card import card_of
 from debias.estimators.tuning.methods import load
-from tests.support.commands import refusal, works
+from tests.support.commands import refusal, run, works
 from tests.support.paths import ROOT
 from tests.support.small_tables import skewed_table
 
@@ -86,6 +86,10 @@ def test_an_edited_file_says_that_its_figures_are_of_the_correction_before(folde
     (folder / "correction.json").write_text(json.dumps(document))
     assert "was edited" in works("show", "correction.json").stdout
     assert json.loads(works("show", "correction.json", "--json").stdout)["edited"] is True
+    works("certify", "correction.json", "test.parquet")
+    assert "was edited" in works("show", "correction.json").stdout
+    assert json.loads(works("show", "correction.json", "--json").stdout)["edited"] is True
+    assert "was edited" in flat(run("watch", "test.parquet").stdout)
 
 
 @pytest.mark.parametrize("path", OLD, ids=lambda path: path.stem)

@@ -1,13 +1,15 @@
 """Output files: tried before the work, written elsewhere where that fails after it, links followed."""
 
+import json
 import resource
 from contextlib import contextmanager
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 
-from debias.console.frame_files import write_frame
+from debias.console.frame_files import write_frame, write_frames
 from debias.console.output_files import check_output, make_folder, write_text
 from debias.errors import StorageError
 from debias.files.atomic_file import atomic_path
@@ -103,3 +105,14 @@ def test_folders_are_made_through_links_and_refused_where_they_cannot_be(tmp_pat
             make_folder(place, "work")
     with files_of_at_most(100), refused(StorageError, parameter="out", file=str(tmp_path), fix=str):
         make_folder(tmp_path)
+
+
+def test_lines_of_json_have_all_digits(tmp_path):
+    shares = [1e-12, 1 / 3, np.nextafter(0.5, 1), 5e-324, np.nan, np.inf]
+    frame = pd.DataFrame({"id": list("abcdef"), "n": range(6), "p_é/1": shares, "text": ["\u2028", None] * 3})
+    write_frames(lambda: [frame[:4], frame[4:]], tmp_path / "a.jsonl")
+    lines = [json.loads(line) for line in (tmp_path / "a.jsonl").read_text("utf-8").rstrip().split("\n")]
+    assert [line["p_é/1"] for line in lines] == [*shares[:4], None, None]
+    assert [line["n"] for line in lines] == [*range(6)]
+    assert [line["id"] for line in lines] == list("abcdef")
+    assert [line["text"] for line in lines] == ["\u2028", None] * 3

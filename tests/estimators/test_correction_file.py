@@ -10,9 +10,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from debias import EnsembleDebiaser, FuzzyDebiaser, Objective, WeightDebiaser, load
+from debias import EnsembleDebiaser, FuzzyDebiaser, Objective, WeightDebiaser, load, serving
 from debias.corrections import Function, weights
-from debias.corrections.correction_document import LARGEST_FILE
+from debias.corrections.bases.trees import Tree, TreeBase
+from debias.corrections.correction_document import LARGEST_FILE, checksum_of
 from debias.errors import CorrectionFileError
 from tests.support.paths import ROOT
 from tests.support.refusals import refused
@@ -256,3 +257,91 @@ def test_a_damaged_file_loads_or_is_refused_but_nothing_else(data, document, tmp
             columns=debiaser.feature_names_in_,
         )
     ).shape == (1,)
+
+
+def test_an_edited_file_that_is_written_again_still_says_so(document, tmp_path):
+    path = tmp_path / "c.json"
+    path.write_text(json.dumps(document | {"objective_value": 0.5, "checksum": None}))
+    for _ in range(2):
+        debiaser = load(path)
+        assert debiaser.fitted_.edited
+        debiaser.save(path)
+        written = json.loads(path.read_text())
+        assert written["edited"] is True and written["checksum"] == checksum_of(written)
+    path.write_text(json.dumps(document))
+    assert not load(path).fitted_.edited
+    load(path).save(path)
+    assert "edited" not in json.loads(path.read_text())
+
+
+def test_a_field_that_is_there_twice_is_refused(document, tmp_path):
+    path = tmp_path / "c.json"
+    text = json.dumps(document | {"checksum": None})
+    path.write_text(text.replace('"correction": {', '"correction": {"id": 17, ', 1))
+    for read in (load, serving.load):
+        with refused(CorrectionFileError, file=str(path), mentions="'id'"):
+            read(path)
+
+
+@pytest.mark.parametrize(
+    "entry",
+    [
+        {"kind": "weight", "id": 19, "steps": 1, "of": 30, "slope": 2.0},
+        {
+            "kind": "scaled",
+            "id": 1,
+            "factor": 0.5,
+            "bias": 1,
+            "correction": {"kind": "weight", "id": 19, "steps": 1, "of": 30},
+        },
+        {
+            "kind": "scaled",
+            "id": 1,
+            "factor": 0.5,
+            "correction": {"kind": "weight", "id": 19, "steps": 1, "of": 30, "w": 1},
+        },
+    ],
+)
+def test_a_number_that_a_correction_does_not_have_is_refused(entry, document, tmp_path):
+    path = tmp_path / "c.json"
+    path.write_text(json.dumps(put(document, ["classes", 0, "correction"], entry)))
+    for read in (load, serving.load):
+        with refused(CorrectionFileError, parameter="correction", file=str(path)):
+            read(path)
+
+
+def test_what_is_written_is_small_enough_to_be_read(rows, tmp_path, monkeypatch):
+    """Boosted trees of 150 classes take more than sixteen million bytes."""
+    X, y = rows
+    debiaser = WeightDebiaser(n_starts=1).fit(X, y)
+    numbers = np.random.default_rng(0).normal(size=29)
+    own = np.arange(29)
+    left = np.where(own < 14, 2 * own + 1, own)
+    right = np.where(own < 14, 2 * own + 2, own)
+    tree = Tree(own % 3, numbers, left, right, numbers)
+
+    def of_rounds(n_rounds):
+        debiaser.fitted_ = replace(
+            debiaser.fitted_, base=TreeBase(3, np.arange(3), np.zeros(3), ((tree,) * 3,) * n_rounds)
+        )
+        return debiaser
+
+    of_rounds(4000).save(tmp_path / "c.json")
+    assert (tmp_path / "c.json").stat().st_size > 2**24
+    np.testing.assert_array_equal(load(tmp_path / "c.json").predict(X), debiaser.predict(X))
+    monkeypatch.setattr("debias.estimators.fitted.correction_file.LARGEST_FILE", 2**20)
+    with refused(CorrectionFileError, parameter="base", received="trees", file=str(tmp_path / "d.json")):
+        of_rounds(400).save(tmp_path / "d.json")
+    assert not (tmp_path / "d.json").exists()
+
+
+@pytest.mark.parametrize("number", ["NaN", "Infinity", "-Infinity", "1e999"])
+@pytest.mark.parametrize("name", ["search_seconds", "unknown"])
+def test_a_number_that_json_does_not_have_is_refused_in_an_edited_file(number, name, document, tmp_path):
+    """Such a correction was loaded, and could neither be exported nor saved."""
+    path = tmp_path / "c.json"
+    text = json.dumps({**document, "checksum": None, name: "here"})
+    path.write_text(text.replace('"here"', number))
+    for read in (load, serving.load):
+        with refused(CorrectionFileError, file=str(path), fix=str):
+            read(path)

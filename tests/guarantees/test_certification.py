@@ -131,6 +131,9 @@ def test_rows_that_are_no_held_out_rows(debiaser, rows, held_out):
     for X in (rows[0].to_dict("list"), [["a", "b", "c"]], [[0.5, 0.5], [1.0]]):
         with refused(TableError, parameter="held_out"):
             certify(debiaser, (X, ["sun"] * len(X)))
+    huge = rows[0][300:].assign(rain=1e308)  # whose logarithms and sums overflow
+    with refused(TableError, row=0, column="rain", received=1e308):
+        certify(debiaser, (huge, rows[1][300:]))
 
 
 def test_fitted_rows_are_refused_however_few_and_in_any_order(debiaser, rows):

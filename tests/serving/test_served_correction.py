@@ -175,3 +175,67 @@ def test_it_needs_nothing_but_numpy():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert set(done.stdout.split()) - set(sys.stdlib_module_names) == {"debias", "numpy"}
+
+
+def test_columns_that_are_only_numbered_are_read_as_the_estimator_reads_them(tmp_path):
+    """Classes are numbers in another order: two readings, of which none is taken in silence."""
+    order = [2, 0, 3, 1]
+    debiaser = WeightDebiaser(classes=order).fit(P, np.array(order)[y])
+    debiaser.save(tmp_path / "c.json")
+    served, again = load(tmp_path / "c.json"), load_debiaser(tmp_path / "c.json")
+    expected = debiaser.predict(P)
+    named = pd.DataFrame(P, columns=pd.Index(order))
+    for predict in (served.predict, again.predict):
+        assert np.array_equal(predict(P), expected)
+        assert np.array_equal(predict(named), expected)
+        with refused(TableError, parameter="the columns", received=[0, 1, 2, 3], mentions=order):
+            predict(pd.DataFrame(P))
+    turned = named[sorted(order)]
+    turned.columns = pd.Index(sorted(order), dtype=object)  # names of their own
+    assert np.array_equal(served.predict(turned), expected)
+    assert np.array_equal(served.predict(turned.set_axis(list("0123"), axis=1)), expected)
+    assert np.array_equal(served.predict(dict(turned.items())), expected)
+
+
+def test_a_frame_with_numbers_for_names_is_not_taken_for_one_without(tmp_path):
+    order = [1, 0, 2, 3]
+    debiaser = WeightDebiaser().fit(pd.DataFrame(P, columns=order), np.array(order)[y])
+    with refused(TableError, parameter="the columns", received=[0, 1, 2, 3]):
+        debiaser.predict(pd.DataFrame(P))
+    texts = WeightDebiaser().fit(pd.DataFrame(P, columns=[*map(str, order)]), np.array([*map(str, order)])[y])
+    texts.save(tmp_path / "c.json")
+    for predict in (
+        texts.predict,
+        load(tmp_path / "c.json").predict,
+        load_debiaser(tmp_path / "c.json").predict,
+    ):
+        with refused(TableError, parameter="the columns", received=[0, 1, 2, 3]):
+            predict(pd.DataFrame(P))
+
+
+def test_truth_values_are_classes_of_a_frame_without_names(tmp_path):
+    X = P[:, :2] / P[:, :2].sum(axis=1, keepdims=True)
+    debiaser = WeightDebiaser().fit(X, y % 2 == 1)
+    debiaser.save(tmp_path / "c.json")
+    served = load(tmp_path / "c.json")
+    for rows in (X, pd.DataFrame(X), pd.DataFrame(X, columns=[False, True])):
+        assert np.array_equal(served.predict(rows), debiaser.predict(X))
+    turned = pd.DataFrame(X, columns=[False, True]).iloc[:, ::-1]
+    assert np.array_equal(served.predict(turned), debiaser.predict(X))
+
+
+def test_a_correction_that_was_read_is_fitted_again_on_the_same_columns(tmp_path):
+    order = [2, 0, 3, 1]
+    debiaser = WeightDebiaser(classes=order).fit(P, np.array(order)[y])
+    debiaser.save(tmp_path / "c.json")
+    again = load_debiaser(tmp_path / "c.json").fit(P, np.array(order)[y])
+    assert again.choice_.tolist() == debiaser.choice_.tolist()
+    assert np.array_equal(again.predict(P), debiaser.predict(P))
+
+
+def test_a_tensor_with_a_gradient_is_refused_with_what_its_library_says(pair):
+    torch = pytest.importorskip("torch")
+    served = load(pair[1])
+    with refused(TableError, mentions="detach"):
+        served.predict(torch.tensor(P, requires_grad=True))
+    assert np.array_equal(served.predict(torch.tensor(P)), served.predict(P))

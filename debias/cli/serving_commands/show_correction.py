@@ -12,8 +12,8 @@ if TYPE_CHECKING:
     from debias.estimators.fitted.correction_card import CorrectionCard
 
 EDITED = (
-    "This file was edited after it was written: its checksum is null. Its figures, proofs and guarantees are "
-    "those of the correction that was written, and may not hold for the edited one."
+    "This file was edited after the fit. Its figures, its proofs and any guarantee from before the edit are "
+    "those of the correction that was fitted, and may not hold for the edited one."
 )
 
 
@@ -29,16 +29,15 @@ def show(
 
     Example: debias show correction.json
     """
-    from debias.corrections.correction_document import read_document, was_edited
     from debias.estimators.fitted.correction_card import card_of
     from debias.estimators.tuning.methods import load
 
-    card = card_of(load(correction).fitted_)
-    edited = was_edited(read_document(correction))
+    fitted = load(correction).fitted_
+    card = card_of(fitted)
     if as_json:
-        typer.echo(json.dumps({**card.data, "edited": edited}, indent=2, allow_nan=False))
+        typer.echo(json.dumps({**card.data, "edited": fitted.edited}, indent=2, allow_nan=False))
         return
-    if edited:
+    if fitted.edited:
         print_lines([EDITED, ""])
     print_card(card, correction.name)
 

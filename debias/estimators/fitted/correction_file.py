@@ -14,6 +14,7 @@ import numpy as np
 from debias.corrections.correction import Correction
 from debias.corrections.correction_document import (
     FORMAT,
+    LARGEST_FILE,
     SCHEMA_VERSION,
     base_of,
     checksum_of,
@@ -21,6 +22,7 @@ from debias.corrections.correction_document import (
     damage_named,
     labels_of,
     read_document,
+    was_edited,
 )
 from debias.corrections.explanations import ClassFacts, Moves
 from debias.corrections.families import FAMILY_NAMES, Family
@@ -92,10 +94,20 @@ def write_correction(fitted: FittedCorrection, path: str | PathLike[str], named_
         document["n_weights"] = fitted.n_weights
     if fitted.family is not None:
         document["family"] = fitted.family
+    if fitted.edited:
+        document["edited"] = True
     document["checksum"] = checksum_of(document)
-    text = visible_json(_readable(document))
+    content = f"{visible_json(_readable(document))}\n".encode()
+    if len(content) > LARGEST_FILE:
+        raise CorrectionFileError(
+            f"the correction takes {len(content):,} bytes, and files may have {LARGEST_FILE:,} at most",
+            parameter="base",
+            received=fitted.base.kind,
+            file=path,
+            fix="fit it with another base",
+        )
     with atomic_path(path) as temporary:
-        temporary.write_text(f"{text}\n", encoding="utf-8")
+        temporary.write_bytes(content)
 
 
 def _readable(document: Entry) -> str:
@@ -207,6 +219,7 @@ def _read_fitted(
         ),
         picked_row=value_of(int, document, "picked_row") if picked else None,
         base=base_of(document),
+        edited=was_edited(document),
         label_free=read_entry(LabelFree, document["label_free"]) if document.get("label_free") else None,
         selection=_read_selection(document.get("selection")),
         near_ties=_read_near_ties(document.get("near_ties"), len(names)),

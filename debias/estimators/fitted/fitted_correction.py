@@ -104,6 +104,8 @@ class FittedCorrection:
         What :func:`~debias.guarantees.certification.certify` found on held-out rows, if it is kept.
     reference : Reference or None
         How the fitted rows were distributed, to tell whether new rows are like them.
+    edited : bool
+        Whether its file was edited: figures and proofs are then those of the correction before.
     """
 
     method: str
@@ -137,6 +139,7 @@ class FittedCorrection:
     row_digests: RowDigests | None = None
     guarantee: Guarantee | None = None
     reference: Reference | None = None
+    edited: bool = False
 
     @classmethod
     def of(

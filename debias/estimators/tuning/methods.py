@@ -111,9 +111,14 @@ def load(path: str | PathLike[str], family: Sequence[Correction] | None = None) 
         parameters["n_weights"] = fitted.n_weights
     if fitted.search in SEARCHES:
         parameters["search"] = fitted.search
-    if not named and fitted.classes.dtype.kind == "U":
-        parameters["classes"] = fitted.classes[np.argsort(fitted.columns)].tolist()
+    by_column = fitted.classes[np.argsort(fitted.columns)].tolist()
+    is_sorted = fitted.columns.tolist() == sorted(fitted.columns)
+    if not named and (fitted.classes.dtype.kind == "U" or not is_sorted):
+        parameters["classes"] = by_column
     debiaser: BaseDebiaser = kinds[fitted.method]()
     known = debiaser.get_params(deep=False)
     debiaser.set_params(**{name: value for name, value in parameters.items() if name in known})
-    return debiaser._restore(fitted, named)
+    debiaser._restore(fitted, named)
+    if not is_sorted:  # where a frame had these columns, the file does not say so
+        debiaser.column_names_in_ = by_column
+    return debiaser

@@ -4,6 +4,7 @@ Bins end at quantiles of these rows. A test on them never says more than one on 
 largest gap of two distributions at some points is at most their largest gap.
 """
 
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Self
@@ -14,6 +15,8 @@ from debias.errors import CorrectionFileError
 from debias.tables.class_columns import FloatArray, IndexArray
 
 MOST_COUNT = 1 << 53
+_MOST = sys.float_info.max
+"""A label mass may be above 1, and so may a probability, by the rounding of a softmax."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -82,9 +85,9 @@ class Histogram:
         if not isinstance(entry, Mapping) or {"edges", "counts"} - set(entry):
             raise CorrectionFileError(parameter="reference", allowed="edges and counts", received=entry)
         edges = entry["edges"]
-        numbers = isinstance(edges, list) and all(type(x) in (int, float) and 0 <= x <= 1 for x in edges)
+        numbers = isinstance(edges, list) and all(type(x) in (int, float) and 0 <= x <= _MOST for x in edges)
         if not numbers or any(a >= b for a, b in zip(edges, edges[1:], strict=False)):
-            allowed = "ascending numbers from 0 to 1"
+            allowed = "ascending finite numbers, none below 0"
             raise CorrectionFileError(parameter="edges", allowed=allowed, received=edges)
         counts = read_counts(entry["counts"], (n_groups, len(edges) + 1))
         return cls(np.array(edges, dtype=np.float64), counts)

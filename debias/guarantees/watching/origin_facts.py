@@ -73,7 +73,7 @@ def origin_facts(metadata: Mapping[str, Any]) -> dict[str, str]:
     found |= engine if isinstance(engine, Mapping) else {}
     if isinstance(facts, Mapping) and facts.get("revision"):
         found["revision"] = facts["revision"]
-    texts = {str(name): _short(value) for name, value in found.items() if value is not None}
+    texts = {_short(str(name)): _short(value) for name, value in found.items() if value is not None}
     return dict(list(texts.items())[:MOST_FACTS])
 
 

@@ -20,7 +20,9 @@ from debias.guarantees.watching.shift_checks import NewRows, label_checks, predi
 from debias.guarantees.watching.two_sample_tests import holm
 from debias.guarantees.watching.watched import ClassWatch, Watched, with_corrected
 from debias.tables.class_columns import IndexArray
+from debias.tables.labels.label_reading import plain_labels
 from debias.tables.matched_columns import matched_columns
+from debias.tables.row_digests import are_rounded
 from debias.tables.table import ProbabilityTable
 
 FEW_ROWS = 50
@@ -225,17 +227,22 @@ def _new_rows(correction: Classifier, rows: Any, labels: Any) -> NewRows:
 
 def _codes(labels: Any, names: Sequence[str]) -> IndexArray:
     """Return labels as columns, -1 where there is none."""
-    values = pd.Series(labels).reset_index(drop=True)
+    values = pd.Series(labels, dtype=object).reset_index(drop=True)
     given = values.notna().to_numpy()
-    texts = pd.Index([str(value) for value in values[given]], dtype=object)
+    try:
+        plain = plain_labels(values[given].to_numpy())
+    except TableError as error:
+        raise error.in_row(None if error.row is None else int(np.flatnonzero(given)[error.row])) from error
+    texts = pd.Index([str(value) for value in plain.tolist()], dtype=object)
     codes = np.full(len(values), -1, dtype=np.int64)
     codes[given] = pd.Index(list(names)).get_indexer(texts)
     unknown = np.flatnonzero(given & (codes < 0))
     if len(unknown):
         row = int(unknown[0])
+        label = texts[int(given[:row].sum())]
         raise TableError(
-            f"the label {str(values[row])!r} is not a class of the correction, which has {list(names)}",
-            received=str(values[row]),
+            f"the label {label!r} is not a class of the correction, which has {list(names)}",
+            received=label,
             row=row,
         )
     return codes
@@ -306,6 +313,12 @@ def _notes(
             f"{counted(repeated, 'row')} repeat the probabilities of another row: rows that are not "
             "independent cause false alarms."
         )
+    edges = np.concatenate([one.edges for one in reference.probabilities])
+    if are_rounded(new.probabilities) and not are_rounded(edges):
+        said.append(
+            "These rows have six decimals at most, and the fitted rows have more: rounding alone moves small "
+            "probabilities, which looks like a change."
+        )
     absent = [k for k in range(reference.n_classes) if reference.by_class and not reference.support[k]]
     if absent:
         said.append(
@@ -314,6 +327,10 @@ def _notes(
         )
     if reference.origin and not origin_facts(metadata):
         said.append("These rows do not record which model and template they come from.")
+    if correction.fitted_.edited:
+        said.append(
+            "The correction was edited after the fit: a guarantee from before the edit does not apply to it."
+        )
     if guarantee is None:
         said.append("The correction has no guarantee to compare with: debias certify adds one.")
     elif guarantee.confusion is None:

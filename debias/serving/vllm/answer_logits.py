@@ -10,9 +10,14 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from debias.errors import LabelError, ModelError
+from debias.errors import LabelError, ModelError, param
 from debias.serving.served_correction import ServedCorrection, load
-from debias.serving.vllm.first_tokens import answer_words, first_tokens, tokenizer_digest
+from debias.serving.vllm.first_tokens import (
+    answer_words,
+    first_tokens,
+    tokenizer_digest,
+    words_of_several_tokens,
+)
 from debias.serving.vllm.offered_corrections import Offer
 
 MARGIN = 1e-6
@@ -90,7 +95,7 @@ def prepare(offer: Offer, tokenizer: Any) -> AnswerCorrection:
     CorrectionFileError
         The file cannot be read, or names a function of your own.
     LabelError
-        Labels share a first token.
+        Labels share a first token, or whole labels of several tokens were fitted.
     ModelError
         The correction is for another tokenizer.
     """
@@ -98,9 +103,10 @@ def prepare(offer: Offer, tokenizer: Any) -> AnswerCorrection:
     try:
         words = answer_words(served.classes, offer.labels)
         tokens = first_tokens(tokenizer, words)
+        _check_scoring(served, words_of_several_tokens(tokenizer, words))
     except LabelError as error:
         raise error.at(file=offer.file) from None
-    wanted = offer.tokenizer or _fitted_tokenizer(served)
+    wanted = offer.tokenizer or _fitted_fact(served, "tokenizer")
     if wanted is not None and wanted != (found := tokenizer_digest(tokenizer)):
         raise ModelError(
             f"the correction was fitted with the tokenizer {wanted}, but the served model has {found}",
@@ -112,11 +118,23 @@ def prepare(offer: Offer, tokenizer: Any) -> AnswerCorrection:
     return AnswerCorrection(served, tokens)
 
 
-def _fitted_tokenizer(served: ServedCorrection) -> str | None:
-    """Return the digest of the tokenizer that the fitted rows were collected with, where the file has it."""
+def _check_scoring(served: ServedCorrection, longer: list[str]) -> None:
+    """Refuse a correction of the probabilities of whole labels, where these are not those of first tokens."""
+    if longer and _fitted_fact(served, "scoring") == "label":
+        raise LabelError(
+            f"the correction was fitted on the probabilities of whole labels, but {longer[0]!r} has several "
+            "tokens, of which the processor sees the first",
+            parameter="scoring",
+            received=longer,
+            fix=f"collect a table with {param('scoring', 'first-token')} and fit again",
+        )
+
+
+def _fitted_fact(served: ServedCorrection, name: str) -> str | None:
+    """Return a fact on how the fitted rows were collected, such as the tokenizer, where the file has it."""
     reference = served.document.get("reference")
     origin = reference.get("origin") if isinstance(reference, dict) else None
-    found = origin.get("tokenizer") if isinstance(origin, dict) else None
+    found = origin.get(name) if isinstance(origin, dict) else None
     return found if isinstance(found, str) else None
 
 

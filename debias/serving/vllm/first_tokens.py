@@ -62,9 +62,10 @@ def first_tokens(tokenizer: Any, words: Sequence[str]) -> tuple[int, ...]:
     """
     found: dict[int, str] = {}
     for word in words:
-        token = _first_token(tokenizer, word)
-        if token is None:
+        tokens = _tokens_of(tokenizer, word)
+        if not tokens:
             raise LabelError(f"label {word!r} adds no token to a prompt", received=word)
+        token = tokens[0]
         if token in found:
             raise LabelError(
                 f"labels {found[token]!r} and {word!r} share their first token {token}, which therefore"
@@ -76,13 +77,29 @@ def first_tokens(tokenizer: Any, words: Sequence[str]) -> tuple[int, ...]:
     return tuple(found)
 
 
-def _first_token(tokenizer: Any, word: str) -> int | None:
-    """Return the first token of a word after a prompt; None where it has none of its own."""
+def words_of_several_tokens(tokenizer: Any, words: Sequence[str]) -> list[str]:
+    """Return the labels whose probability is not that of their first token.
+
+    Parameters
+    ----------
+    tokenizer : tokenizer of vLLM or transformers
+    words : sequence of str
+        Labels as they follow the prompt.
+
+    Returns
+    -------
+    list of str
+    """
+    return [word for word in words if len(_tokens_of(tokenizer, word)) > 1]
+
+
+def _tokens_of(tokenizer: Any, word: str) -> list[int]:
+    """Return the tokens that a word adds to a prompt; none where it has none of its own."""
     before = _BEFORE if word[:1].isspace() else f"{_BEFORE}\n"
     alone = list(tokenizer.encode(before, add_special_tokens=False))
     joined = list(tokenizer.encode(before + word, add_special_tokens=False))
     whole = joined[: len(alone)] == alone and len(joined) > len(alone)
-    return int(joined[len(alone)]) if whole else None
+    return [int(token) for token in joined[len(alone) :]] if whole else []
 
 
 def tokenizer_digest(tokenizer: Any) -> str:

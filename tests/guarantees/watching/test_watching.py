@@ -10,7 +10,7 @@ import pytest
 from debias import CalibratedDebiaser, Debiaser, ProbabilityTable, WeightDebiaser, load, watch
 from debias.errors import CorrectionFileError, ParameterError, RecordsError, TableError
 from debias.guarantees.certification import certify
-from debias.guarantees.watching.origin_facts import changed_facts, origin_facts
+from debias.guarantees.watching.origin_facts import changed_facts, origin_facts, read_facts
 from debias.guarantees.watching.reference import MOST_BY_CLASS, Reference
 from debias.guarantees.watching.watcher import remember
 from debias.tables.labels.late_labels import late_labels
@@ -284,3 +284,49 @@ def test_labels_that_come_later_are_matched_by_id(tmp_path):
         late_labels(table, path)
     with refused(RecordsError):
         late_labels(table, tmp_path / "none.csv")
+
+
+@pytest.mark.parametrize("kind", [list, np.array, pd.Series, lambda y: pd.Series(y, dtype="Int64")])
+def test_numbers_may_be_labels_of_some_rows(kind):
+    """Beside a missing one they are floats."""
+    P, y = drawn_rows(0, 200)
+    debiaser = WeightDebiaser(n_weights=10, n_starts=1).fit(P, y)
+    new, labels = drawn_rows(1, 100)
+    some = kind([int(label) if row % 2 else None for row, label in enumerate(labels)])
+    watched = watch(debiaser, new, some)
+    assert watched.n_labelled == 50
+    assert watched.accuracy == pytest.approx((debiaser.predict(new) == labels)[1::2].mean())
+    with refused(TableError, row=3, received="7"):
+        watch(debiaser, new, kind([None, 1, None, 7, *[None] * 96]))
+    with refused(TableError, row=2):
+        watch(debiaser, new, [None, 1, "two", *[None] * 97])
+
+
+def test_a_label_mass_above_one_is_in_the_file(tmp_path):
+    """Where one label begins another, its probability counts twice."""
+    P, y = drawn_rows(0, 300)
+    P[:20] = [[1 + k * 4e-8, 0, 0] for k in range(20)]  # as a softmax in float32 may be
+    masses = np.linspace(0.5, 1.5, 300)
+    table = ProbabilityTable(pd.DataFrame(P, columns=NAMES), [NAMES[k] for k in y], label_mass=masses)
+    debiaser = WeightDebiaser(n_weights=10, n_starts=1).fit(table.probabilities, table.labels)
+    remember(debiaser, table)
+    debiaser.save(tmp_path / "c.json")
+    again = load(tmp_path / "c.json")
+    assert again.fitted_.reference.to_dict() == debiaser.fitted_.reference.to_dict()
+    assert "label mass fell" in {check.name for check in watch(again, table).checks}
+    document = json.loads((tmp_path / "c.json").read_text()) | {"checksum": None}
+    document["reference"]["label_mass"]["edges"][-1] = float("inf")
+    (tmp_path / "c.json").write_text(json.dumps(document))
+    with refused(CorrectionFileError, file=str(tmp_path / "c.json")):
+        load(tmp_path / "c.json")
+
+
+def test_rounded_rows_are_said_to_be(debiaser):
+    P, _ = drawn_rows(15, 300)
+    whole, rounded = (watch(debiaser, pd.DataFrame(X, columns=NAMES)) for X in (P, P.round(6)))
+    assert len(rounded.notes) == len(whole.notes) + 1
+
+
+def test_long_names_of_facts_are_kept_short():
+    facts = origin_facts({"collection": {"engine": {"x" * 500: "y"}}})
+    assert read_facts(facts) == facts

@@ -10,7 +10,12 @@ from debias.errors import CorrectionFileError, LabelError, ModelError
 from debias.guarantees.watching.watcher import remember
 from debias.inference.tokenization import Tokenization
 from debias.serving.vllm.answer_logits import prepare
-from debias.serving.vllm.first_tokens import answer_words, first_tokens, tokenizer_digest
+from debias.serving.vllm.first_tokens import (
+    answer_words,
+    first_tokens,
+    tokenizer_digest,
+    words_of_several_tokens,
+)
 from debias.serving.vllm.offered_corrections import Offer
 from tests.support.correction_files import write_correction_file
 from tests.support.refusals import refused
@@ -97,3 +102,18 @@ def test_a_fit_on_a_collected_table_remembers_its_tokenizer(tmp_path):
     other.add_tokens(["<new>"])
     with refused(ModelError, parameter="tokenizer", mentions=digest):
         prepare(Offer(tmp_path / "c.json"), other)
+
+
+def test_probabilities_of_whole_labels_are_not_those_of_first_tokens(tmp_path):
+    tokenizer = byte_tokenizer()
+    words = {"Number": " Number of things", "good": " good"}
+    longer = words_of_several_tokens(tokenizer, tuple(words.values()))
+    assert longer and longer[0] == words["Number"]
+    for scoring, labels in (("label", words), ("first-token", words), (None, words)):
+        reference = {"origin": {} if scoring is None else {"scoring": scoring}}
+        path = write_correction_file(tmp_path / "c.json", CLASSES, reference=reference)
+        if scoring == "label":
+            with refused(LabelError, parameter="scoring", received=longer, file=str(path), fix=str):
+                prepare(Offer(path, labels), tokenizer)
+        else:
+            prepare(Offer(path, labels), tokenizer)

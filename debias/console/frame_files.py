@@ -117,6 +117,12 @@ def _json_lines(path: Path) -> Iterator[Callable[["pd.DataFrame"], Any]]:
 
 def _json_cell(cell: Any) -> Any:
     """Return a cell as JSON has it, every number with all its digits; what is missing or infinite is null."""
+    if hasattr(cell, "tolist"):  # an array of NumPy, or a number of it
+        cell = cell.tolist()
+    if isinstance(cell, dict):
+        return {str(name): _json_cell(value) for name, value in cell.items()}
+    if isinstance(cell, (list, tuple)):
+        return [*map(_json_cell, cell)]
     missing = type(cell).__name__ in ("NAType", "NaTType")
     return None if missing or (isinstance(cell, float) and not math.isfinite(cell)) else cell
 

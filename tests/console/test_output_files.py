@@ -116,3 +116,12 @@ def test_lines_of_json_have_all_digits(tmp_path):
     assert [line["n"] for line in lines] == [*range(6)]
     assert [line["id"] for line in lines] == list("abcdef")
     assert [line["text"] for line in lines] == ["\u2028", None] * 3
+
+
+def test_cells_of_several_values_are_lists_in_lines_of_json(tmp_path):
+    cells = [np.array([0.1, np.nan]), [{"share": np.float64(1 / 3)}], (1, pd.NA)]
+    frame = pd.DataFrame({"values": pd.Series(cells, dtype=object), "whole": pd.array([1, None, 3], "Int64")})
+    write_frame(frame, tmp_path / "a.jsonl")
+    lines = [json.loads(line) for line in (tmp_path / "a.jsonl").read_text("utf-8").splitlines()]
+    assert [line["values"] for line in lines] == [[0.1, None], [{"share": 1 / 3}], [1, None]]
+    assert [line["whole"] for line in lines] == [1, None, 3]

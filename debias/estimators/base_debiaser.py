@@ -221,7 +221,7 @@ class BaseDebiaser(NotebookView, ColumnClassifier):
         >>> X = np.column_stack([first, 1 - first])
         >>> expectation = WeightDebiaser().fit(X, y).expect(X, y)
         >>> print(expectation.describe())
-        On new rows, cross-validated with 120 labels: accuracy +6 points (-3 to +14), COBias -39 (-53 to
+        On new rows, cross-validated with 120 labels: accuracy +6 points (-2 to +15), COBias -39 (-53 to
         -23). Whether accuracy rises is uncertain.
         """
         match, probabilities = self._fitted_rows(X, y)

@@ -179,8 +179,8 @@ class FamilyDebiaser(BaseDebiaser):
         whole: WholeFit | None = None,
     ) -> Predictor:
         choosing = self._choosing(self._family(), goal_of(self.objective), seed)
-        whole = WholeFit(len(y)) if whole is None else whole
-        shrunk = not whole.weighted and self._shrinks(whole.n_labels)
+        whole = WholeFit() if whole is None else whole
+        shrunk = not whole.weighted and self._shrinks(whole.n_labels or len(y))
         return quick_predictor(choosing, probabilities, y, shrunk, seed)
 
 

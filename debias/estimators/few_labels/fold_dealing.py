@@ -14,15 +14,16 @@ class WholeFit(NamedTuple):
 
     Attributes
     ----------
-    n_labels : int
-        Labelled rows of the fit; a fold has fewer.
+    n_labels : int or None
+        Labelled rows of the fit, of which a fold has fewer; None where a fold counts its own. (So it is where
+        methods are compared: experiments/results/label_budgets.md is measured with that.)
     parts : int
         How many rows of the fold stand for a row of weight 1, where weights are fractions.
     weighted : bool
         Whether any weight is not 1.
     """
 
-    n_labels: int
+    n_labels: int | None = None
     parts: int = 1
     weighted: bool = False
 

@@ -166,7 +166,7 @@ class Debiaser(SemiSupervisedDebiaser):
         goal = goal_by_column(goal_of(self.objective), match.classes.tolist(), match.columns)
         times, parts = whole_counts(weights)
         counted, weighted = np.flatnonzero(times), bool((times != 1).any())
-        whole = WholeFit(len(counted), parts if weighted else 1, weighted)
+        whole = WholeFit(None, parts if weighted else 1, weighted)
         counting = probabilities[counted], match.y[counted], times[counted]
         return self._judge(goal, *counting, whole, unlabelled, seed_of(self.random_state))
 
@@ -213,7 +213,7 @@ class Debiaser(SemiSupervisedDebiaser):
     ) -> Predictor:
         name = self.method
         if name == AUTO:
-            once, alone = np.ones(len(y), dtype=np.int64), WholeFit(len(y))
+            once, alone = np.ones(len(y), dtype=np.int64), WholeFit()
             goal = goal_of(self.objective)
             name = self._judge(goal, probabilities, y, once, alone, unlabelled, seed).chosen
         return self._make(name).quick_predictor(probabilities, y, seed, unlabelled, whole)

@@ -185,7 +185,7 @@ def judge(about: dict, found: dict[str, np.ndarray], shares: list[float], settin
     true = {"accuracy": accuracies, "COBias": even_labelled, "COBias of all classes": even}
     for share in shares:
         objective = Objective(**settings["objective"])
-        expected = expectation_of(found["before"], y, held, objective, about["draw"], share)
+        expected = expectation_of(found["before"], y, held, objective, len(exist), about["draw"], share)
         for metric, (before, after) in true.items():
             change = expected.accuracy if metric == "accuracy" else expected.cobias
             numbers = {"expected": change.difference, "low": change.low, "high": change.high}

@@ -24,6 +24,7 @@ from debias.estimators.column_classifier import (
     Rows,
     seed_of,
 )
+from debias.estimators.few_labels.fold_dealing import WholeFit
 from debias.estimators.few_labels.generalization import Expectation, Predictor, expect_change
 from debias.estimators.fitted.correction_file import write_correction
 from debias.estimators.fitted.fitted_correction import NO_CORRECTION, FittedCorrection
@@ -77,21 +78,20 @@ class BaseDebiaser(NotebookView, ColumnClassifier):
     def fit(self, X: Rows, y: Labels, sample_weight: npt.ArrayLike | None = None) -> Self:
         """Choose one correction per class.
 
-        ``fit(clf.predict_proba(X), y)`` works as it stands: the columns of an array are the sorted
-        labels, where there are as many different labels as columns. A DataFrame has one
-        column per class, named after it, in any order.
+        ``fit(clf.predict_proba(X), y)`` works as it stands: the columns of an array are the sorted labels, if
+        there are as many as columns. A DataFrame has one column per class, named after it, in any order.
 
         Parameters
         ----------
         X : DataFrame or array of shape (n_samples, n_classes)
-            Class probabilities; rows sum to one. With fewer different labels than columns,
-            an array needs integers from 0, which are positions of columns, or `classes`.
+            Class probabilities; rows sum to one. With fewer different labels than columns, an array needs
+            integers from 0, which are positions of columns, or `classes`.
         y : array-like of shape (n_samples,)
             Labels: text, integers or truth values.
         sample_weight : array-like of shape (n_samples,), optional
-            How much each row counts: a row of weight 3 is as good as three rows. Weights are never
-            rounded: they must be whole numbers or fractions with a small common denominator, in
-            parts of which rows are then counted. With other weights than 1 nothing is shrunk.
+            How much each row counts: a row of weight 3 is as good as three rows. Weights are never rounded:
+            they must be whole numbers, or fractions with a small common denominator, in parts of which rows
+            are then counted. With other weights than 1 nothing is shrunk.
 
         Returns
         -------
@@ -138,7 +138,12 @@ class BaseDebiaser(NotebookView, ColumnClassifier):
         return match, probabilities
 
     def quick_predictor(
-        self, probabilities: FloatArray, y: IndexArray, seed: int, unlabelled: FloatArray | None = None
+        self,
+        probabilities: FloatArray,
+        y: IndexArray,
+        seed: int,
+        unlabelled: FloatArray | None = None,
+        whole: WholeFit | None = None,
     ) -> Predictor:
         """Return what a quicker fit of some rows predicts for others, for cross-validation.
 
@@ -146,10 +151,10 @@ class BaseDebiaser(NotebookView, ColumnClassifier):
         ----------
         probabilities, unlabelled : ndarray of shape (n_samples, n_classes)
             Class probabilities, and those of rows without labels.
-        y : ndarray of int, shape (n_samples,)
-            Labels, as column indices.
-        seed : int
-            Seed of this fit.
+        y, seed
+            Labels as column indices, and the seed of this fit.
+        whole : WholeFit, optional
+            The fit that it is a fold of; by default a fit of its own.
 
         Returns
         -------
@@ -159,12 +164,7 @@ class BaseDebiaser(NotebookView, ColumnClassifier):
         raise TypeError(f"{type(self).__name__} must define quick_predictor(probabilities, y, seed).")
 
     def set_params(self, **params: object) -> Self:
-        """Set parameters, those of the default objective too, such as ``objective__cobias``.
-
-        Parameters
-        ----------
-        **params
-            As in scikit-learn.
+        """Set parameters as in scikit-learn, those of the default objective too (``objective__cobias``).
 
         Returns
         -------
@@ -221,15 +221,16 @@ class BaseDebiaser(NotebookView, ColumnClassifier):
         >>> X = np.column_stack([first, 1 - first])
         >>> expectation = WeightDebiaser().fit(X, y).expect(X, y)
         >>> print(expectation.describe())
-        On new rows, cross-validated with 120 labels: accuracy +6 points (-3 to +14), COBias -39 (-53 to
+        On new rows, cross-validated with 120 labels: accuracy +6 points (-2 to +15), COBias -39 (-53 to
         -23). Whether accuracy rises is uncertain.
         """
         match, probabilities = self._fitted_rows(X, y)
         goal = goal_by_column(self.fitted_.objective, self.classes_.tolist(), self.columns_)
         same = self._plain().set_params(objective=goal)
+        whole = WholeFit(len(match.y))
 
         def choose(rows: IndexArray, seed: int) -> Predictor:
-            return same.quick_predictor(probabilities[rows], match.y[rows], seed)
+            return same.quick_predictor(probabilities[rows], match.y[rows], seed, whole=whole)
 
         seed, n_jobs = seed_of(self.random_state), getattr(self, "n_jobs", None)
         refused = self.fitted_.shrunk and not self.fitted_.improved  # the refused choice is what is meant
@@ -320,8 +321,7 @@ class BaseDebiaser(NotebookView, ColumnClassifier):
     def predict(self, X: Rows) -> LabelArray:
         """Return the class with the largest corrected value.
 
-        Among equal values the first column wins; where all are zero, the original
-        probabilities decide.
+        Among equal values the first column wins; where all are zero, the original probabilities decide.
 
         Parameters
         ----------

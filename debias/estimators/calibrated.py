@@ -11,7 +11,6 @@ from typing import Self
 
 import numpy as np
 import numpy.typing as npt
-from sklearn.utils.class_weight import compute_sample_weight
 from threadpoolctl import threadpool_limits
 
 from debias.corrections.correction import Correction
@@ -23,6 +22,7 @@ from debias.estimators.bases.cross_fitting import CrossFit, check_base, cross_fi
 from debias.estimators.bases.map_fitting import LabelledRows
 from debias.estimators.column_classifier import Labels, RandomState, Rows, seed_of
 from debias.estimators.debiasers import EnsembleDebiaser
+from debias.estimators.few_labels.fold_dealing import WholeFit
 from debias.estimators.few_labels.generalization import Predictor
 from debias.estimators.fitted.fitted_correction import NO_CORRECTION, FittedCorrection
 from debias.estimators.fitted.summary import warn_of_outcome
@@ -202,12 +202,14 @@ class CalibratedDebiaser(SemiSupervisedDebiaser):
         y: IndexArray,
         seed: int,
         unlabelled: FloatArray | None = None,
+        whole: WholeFit | None = None,
     ) -> Predictor:
-        found = self._cross_fit(y, probabilities, np.ones(len(y)), unlabelled, seed, quick=True)
+        weights = np.full(len(y), 1.0 if whole is None else 1 / whole.parts)
+        found = self._cross_fit(y, probabilities, weights, unlabelled, seed, quick=True)
         if self.family == NO_CORRECTION:
             return lambda rows: np.argmax(found.base.posteriors(rows), axis=1)
         goal = _on_the_model(goal_of(self.objective), y, probabilities)
-        decided = self._corrector(goal, seed).quick_predictor(found.posteriors, y, seed)
+        decided = self._corrector(goal, seed).quick_predictor(found.posteriors, y, seed, whole=whole)
         return lambda rows: decided(found.base.posteriors(rows))
 
     def _cross_fit(
@@ -221,7 +223,7 @@ class CalibratedDebiaser(SemiSupervisedDebiaser):
     ) -> CrossFit:
         """Learn the base, and map each row by a base without it."""
         check_class_weight(self.class_weight)
-        weights = row_weights * compute_sample_weight(self.class_weight, y)
+        weights = row_weights if self.class_weight is None else _balanced(y, row_weights)
         rows = LabelledRows(probabilities, y, weights)
         return cross_fit(self.base, rows, probabilities if unlabelled is None else unlabelled, seed, quick)
 
@@ -252,6 +254,13 @@ class CalibratedDebiaser(SemiSupervisedDebiaser):
     def _family(self) -> Family:
         """Return the corrections to choose from."""
         return Family([IDENTITY]) if self.family == NO_CORRECTION else family_of(self.family, self.n_weights)
+
+
+def _balanced(y: IndexArray, row_weights: FloatArray) -> FloatArray:
+    """Return weights of rows that sum to the same for every class, and in all to what they did."""
+    of_class = np.bincount(y, row_weights)
+    counted = of_class > 0
+    return row_weights * (row_weights.sum() / (counted.sum() * np.where(counted, of_class, 1.0)))[y]
 
 
 def _on_the_model(goal: Goal, y: IndexArray, probabilities: FloatArray) -> Goal:

@@ -17,6 +17,7 @@ from debias.corrections.shapes import scale
 from debias.errors import ParameterError, param
 from debias.estimators.base_debiaser import BaseDebiaser
 from debias.estimators.column_classifier import RandomState, seed_of
+from debias.estimators.few_labels.fold_dealing import WholeFit
 from debias.estimators.few_labels.generalization import FEW_LABELS, Predictor
 from debias.estimators.few_labels.shrinkage import Choosing, quick_predictor, shrink_choice
 from debias.estimators.fitted.fitted_correction import FittedCorrection
@@ -170,10 +171,17 @@ class FamilyDebiaser(BaseDebiaser):
         return bool(self.shrink)
 
     def quick_predictor(  # noqa: D102
-        self, probabilities: FloatArray, y: IndexArray, seed: int, unlabelled: FloatArray | None = None
+        self,
+        probabilities: FloatArray,
+        y: IndexArray,
+        seed: int,
+        unlabelled: FloatArray | None = None,
+        whole: WholeFit | None = None,
     ) -> Predictor:
         choosing = self._choosing(self._family(), goal_of(self.objective), seed)
-        return quick_predictor(choosing, probabilities, y, self._shrinks(len(y)), seed)
+        whole = WholeFit() if whole is None else whole
+        shrunk = not whole.weighted and self._shrinks(whole.n_labels or len(y))
+        return quick_predictor(choosing, probabilities, y, shrunk, seed)
 
 
 @dataclass(kw_only=True, eq=False, repr=False)

@@ -15,6 +15,7 @@ from debias.corrections.families import IDENTITY, Family
 from debias.corrections.shapes import Scaled, scale
 from debias.estimators.base_debiaser import BaseDebiaser
 from debias.estimators.column_classifier import RandomState, seed_of
+from debias.estimators.few_labels.fold_dealing import WholeFit
 from debias.estimators.few_labels.generalization import Predictor, predictor
 from debias.estimators.fitted.fitted_correction import FittedCorrection
 from debias.estimators.fitted.summary import warn_of_outcome
@@ -151,7 +152,12 @@ class LogBiasDebiaser(BaseDebiaser):
         return fitted
 
     def quick_predictor(  # noqa: D102
-        self, probabilities: FloatArray, y: IndexArray, seed: int, unlabelled: FloatArray | None = None
+        self,
+        probabilities: FloatArray,
+        y: IndexArray,
+        seed: int,
+        unlabelled: FloatArray | None = None,
+        whole: WholeFit | None = None,
     ) -> Predictor:
         goal = goal_of(self.objective)
         found = descend_log_bias(probabilities, probabilities, y, goal, _FOLD_STARTS, seed, pair_searches=0)

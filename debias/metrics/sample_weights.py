@@ -122,10 +122,11 @@ def whole_counts(weights: npt.NDArray[np.float64]) -> RowCounts:
     numbers = [int(one * parts) for one in fractions]
     total = sum(one * int(n) for one, n in zip(numbers, np.bincount(positions), strict=True))
     if not exact or total > most:
+        decimals = min(2, max(0, int(math.log10(0.9 * most / len(weights)))))
         raise ParameterError(
             parameter="sample_weight",
             allowed=_SUM,
             received=weights.tolist(),
-            fix="round them yourself, such as numpy.round(100 * weights / weights.max())",
+            fix=f"round them yourself, such as numpy.round(weights / weights.mean(), {decimals})",
         )
     return RowCounts(np.array(numbers, dtype=np.int64)[positions], parts)

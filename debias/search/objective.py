@@ -187,7 +187,7 @@ class Objective(BaseEstimator):
         ------
         ParameterError
             A weight is negative or not finite, all are zero and there are no costs, costs are not a
-            matrix of numbers, or there is no smoothing while the PMI term counts.
+            matrix of numbers or have names in a frame, or there is no smoothing while the PMI term counts.
         """
         for name in (*WEIGHTS, "smoothing"):
             value = getattr(self, name)
@@ -210,6 +210,14 @@ class Objective(BaseEstimator):
         if self.costs is None:
             return
         rows = self.costs
+        axes = (getattr(rows, "index", ()), rows.columns) if hasattr(rows, "columns") else ()
+        if any(list(axis) != list(range(len(axis))) for axis in axes):
+            raise ParameterError(
+                parameter="costs",
+                allowed="a matrix without names, classes in sorted order, or a dict of dicts by label",
+                received=[list(axis) for axis in axes],
+                fix="pass costs.to_dict('index') of a DataFrame whose index and columns are labels",
+            )
         if isinstance(rows, Mapping):
             allowed = "a matrix, or a dict of dicts of numbers by label, costs[true][predicted]"
             if not rows or not all(isinstance(row, Mapping) for row in rows.values()):

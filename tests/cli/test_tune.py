@@ -6,7 +6,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from debias.cli.model_commands.tune import TuneRows, divide
 from debias.errors import OverlapError, ParameterError, ResumeError
+from debias.inference.texts.tasks import load_task
 from debias.inference.zeroth_order.run_log import read_run
 from debias.reports.tuned.tuned_report import TunedReport
 from debias.tables.table import ProbabilityTable
@@ -95,3 +97,28 @@ def test_a_report_counts_what_a_reader_would_count():
         TunedReport(list("aabb"), {"tuned": ["a"]}, ["a", "b"], trail)
     with refused(ParameterError, parameter="path"):
         report.write("report.pdf")
+
+
+def divided(labels, texts, **options):
+    """Divide rows of a file as the command does."""
+    pd.DataFrame({"text": texts, "label": labels}).to_csv("some.csv", index=False)
+    task = load_task("task.toml")
+    return divide(task, TuneRows(data=Path("some.csv"), **options), 0.3, 0)
+
+
+@pytest.mark.parametrize("limit", [None, 10])
+def test_no_part_has_a_text_of_another(reviews, limit):
+    texts = [f"Review {number % 20}" if number < 40 else f"review  {number % 20}" for number in range(60)]
+    found = divided(["bad", "good"] * 30, texts, test_limit=limit)
+    labelled = found.labelled.texts
+    parts = [{text.split()[1] for text in found.test.texts}]
+    parts += [{labelled[row].split()[1] for row in rows} for rows in (found.training, found.correcting)]
+    assert sum(map(len, parts)) == len(set.union(*parts)) == 20
+    assert len(found.test.texts) == (12 if limit is None else 10)  # exact copies are read once
+    assert len(found.test.texts) + len(found.training) + len(found.correcting) == len(labelled) == 40
+
+
+def test_a_correction_of_one_class_is_refused_before_the_steps(reviews):
+    texts = [f"review {number}" for number in range(60)]
+    with refused(ParameterError, parameter="correction_share", received=0.3, mentions="bad"):
+        divided(["bad"] * 59 + ["good"], texts)

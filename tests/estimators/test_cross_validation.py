@@ -152,3 +152,24 @@ def test_train_rows_of_one_class_are_too_few():
     y = np.arange(20) % 2
     with refused(TableError, parameter="cv", mentions="10 train rows of 1"):
         make_folds(y, "ab", [(np.flatnonzero(y == 0), np.flatnonzero(y == 1))], 0)
+
+
+@pytest.mark.parametrize("cv", [3, "holdout"])
+def test_copies_of_a_row_are_not_divided(cv):
+    y = np.repeat(np.arange(40) % 2, 3)
+    group = np.repeat(np.arange(40), 3)
+    for train, dev in make_folds(y, "ab", cv, 0, group=group):
+        assert len(train) + len(dev) == 120
+        assert not np.intersect1d(group[train], group[dev]).size
+    with pytest.warns(UserWarning, match="copies counted once: b"):
+        folds = make_folds(
+            np.array([0] * 9 + [1] * 6), "ab", 3, 0, group=np.array([*range(9), 9, 9, 9, 10, 10, 10])
+        )
+    assert len(folds) == 3
+
+
+def test_copies_of_a_few_rows_are_divided_as_far_as_they_can_be():
+    y, group = np.repeat([0, 1, 2, 3], 8), np.arange(32) // 4
+    with pytest.warns(UserWarning, match="copies counted once"):
+        folds = make_folds(y, "abcd", 4, 0, group=group)
+    assert [len(dev) for _, dev in folds] == [8] * 4

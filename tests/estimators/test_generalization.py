@@ -179,3 +179,28 @@ def test_other_rows_than_those_fitted_are_refused():
     assert debiaser.expectation_ is None
     assert debiaser.expect(P, y) is debiaser.expectation_
     assert debiaser.expectation_.describe() in debiaser.summary()
+
+
+@pytest.mark.parametrize(
+    "goal",
+    [
+        Objective(error=0.0, cobias=0.0, pmi=0.0, costs=[[0, 1, 2], [5, 0, 1], [9, 9, 0]]),
+        Objective(pmi=1.0, smoothing=5.0),
+    ],
+)
+def test_a_class_that_no_row_has_and_none_is_predicted_as_is_a_class_all_the_same(goal):
+    P, y = biased_rows(40, 4)
+    P = np.column_stack([0.99 * P, np.full(40, 0.01)])
+    before = P.argmax(axis=1)
+    found = expect_change(P, y, lambda rows, seed: predictor([*HALF, Weight(2, 2)]), goal)
+    assert found.objective_before == pytest.approx(goal(*goal.counts(y, before, 3)))
+
+
+@pytest.mark.parametrize("size", [90, 110])
+def test_a_fold_is_shrunk_where_the_fit_is(size):
+    P, y = biased_rows(size, 8)
+    settings = {"n_weights": 6, "n_starts": 2, "search": "descent"}
+    auto = WeightDebiaser(**settings).fit(P, y)
+    same = WeightDebiaser(**settings, shrink=auto.shrunk_).fit(P, y)
+    assert auto.shrunk_ == (size == 90)
+    assert auto.expect(P, y) == same.expect(P, y)

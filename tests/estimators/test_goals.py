@@ -171,3 +171,32 @@ def test_what_contradicts_is_refused():
         WeightDebiaser(objective=Objective(costs={"snow": {"sun": 1}})).fit(X, y)
     with refused(ParameterError, parameter="no_class_worse_than"):
         WeightDebiaser(objective=Constrained(no_class_worse_than={"sun": 0.5})).fit(X, y)
+
+
+@pytest.mark.parametrize(
+    "costs", [pd.DataFrame(COSTS), pd.DataFrame(COSTS).T, pd.DataFrame(np.eye(3), columns=[2, 1, 0])]
+)
+def test_names_of_costs_in_a_frame_are_not_dropped(costs):
+    X, y = frame(["sun", "fog", "rain"])
+    costs = costs.fillna(0.0)
+    with refused(ParameterError, parameter="costs", received=list):
+        WeightDebiaser(objective=Objective.least_cost(costs)).fit(X, y)
+    by_label = {true: dict(row) for true, row in COSTS.items()}
+    named = pd.DataFrame(COSTS).T.fillna(0.0).to_dict("index")
+    found = [
+        WeightDebiaser(n_starts=2, objective=Objective.least_cost(one)).fit(X, y).objective_value_
+        for one in (by_label, named, pd.DataFrame([[0.0, 0.0, 10.0], [0.0, 0.0, 3.0], [1.0, 1.0, 0.0]]))
+    ]
+    assert found[0] == found[1] == found[2]
+
+
+def test_rows_of_the_frontier_are_picked_by_integers(tmp_path):
+    X, y = frame(["sun", "fog", "rain"])
+    debiaser = WeightDebiaser(n_weights=6, n_starts=2).fit(X, y)
+    row = debiaser.frontier_["worst_class_accuracy"].to_numpy().argmax()
+    picked = debiaser.pick(row)
+    picked.save(tmp_path / "c.json")
+    assert load(tmp_path / "c.json").picked_row_ == row == picked.picked_row_
+    for wrong in (0.5, 1.0, True, "0", None, len(debiaser.frontier_)):
+        with refused(ParameterError, parameter="row", received=wrong):
+            debiaser.pick(wrong)

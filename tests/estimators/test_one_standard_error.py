@@ -125,3 +125,19 @@ def test_the_frame_has_a_row_per_method():
     accuracies = [(a[0][y == k] == k).mean() for k in range(3)]
     assert frame.loc["a", "worst_class_accuracy"] == pytest.approx(min(accuracies))
     assert frame.loc["a", "balanced_accuracy"] == pytest.approx(np.mean(accuracies))
+
+
+@pytest.mark.parametrize(
+    "goal",
+    [*GOALS, Objective(pmi=1.0, smoothing=20.0), Constrained(min_accuracy=0.7, max_cobias=0.05)],
+    ids=repr,
+)
+def test_parts_of_rows_are_not_taken_for_rows(goal):
+    y, (a, b) = drawn()
+    methods = {"b": b, "a": a}
+    rows = select_method(methods, y, goal, 3, 5)
+    parts = select_method(methods, y, goal, 3, 5, np.full(len(y), 100), 100)
+    for name in "ab":
+        assert parts.of(name).objective == pytest.approx(rows.of(name).objective)
+        assert parts.of(name).standard_error == pytest.approx(rows.of(name).standard_error)
+    assert parts.chosen == rows.chosen

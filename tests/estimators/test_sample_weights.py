@@ -202,3 +202,60 @@ def test_grid_search_varies_the_default_objective_and_passes_weights():
         scorer = cobias_scorer.set_score_request(sample_weight=True)
         routed = cross_validate(debiaser, X, Y, cv=2, scoring=scorer, params={"sample_weight": TIMES})
     assert np.isfinite(routed["test_score"]).all()
+
+
+def judged(X, y, weights=None):
+    """What each method was worth on held-out rows, and which was chosen."""
+    return Debiaser(n_weights=4, search="descent").fit(X, y, weights).selection_.to_frame()
+
+
+def test_fractions_make_no_more_rows_of_which_a_method_could_be_sure():
+    halves = np.where(np.arange(120) % 2, 1.5, 0.5)
+    errors = [judged(X, Y, weights)["standard_error"] for weights in (halves, 2 * halves)]
+    assert errors[1].max() == pytest.approx(errors[0].max() / np.sqrt(2), rel=0.25)
+    assert errors[0].max() > 0.8 * judged(X, Y)["standard_error"].max()
+
+
+def test_rows_of_weight_zero_are_not_judged():
+    rows, labels = skewed_rows(seed=5, n_samples=180)
+    weighted = judged(rows, labels, (np.arange(180) < 150).astype(float))
+    assert weighted.equals(judged(rows[:150], labels[:150]))
+
+
+def test_a_class_whose_rows_do_not_count_in_a_fold_is_a_class_without_rows_there():
+    two = Y < 2
+    P = X[two][:, :2] / X[two][:, :2].sum(axis=1, keepdims=True)
+    weights = np.where(Y[two] == 0, 1.0, 0.0)
+    weights[np.flatnonzero(Y[two] == 1)[0]] = 1.0
+    assert judged(P, Y[two], weights)["chosen"].sum() == 1
+
+
+@pytest.mark.parametrize("n_rows", [120, 30_000])
+def test_the_advice_for_other_weights_leaves_as_many_rows_as_there_are(n_rows):
+    weights = np.random.default_rng(0).random(n_rows)
+    with pytest.raises(ParameterError) as refusal:
+        whole_counts(weights)
+    advice = refusal.value.fix.partition("numpy.round(")[2]
+    decimals = int(advice.rpartition(",")[2].strip(" )"))
+    assert advice.startswith("weights / weights.mean(), ")
+    times, parts = whole_counts(np.round(weights / weights.mean(), decimals))
+    assert times.sum() / parts == pytest.approx(n_rows, rel=0.01)
+
+
+def test_a_row_of_weight_two_is_two_copies_in_one_fold():
+    twice = np.repeat(X, 2, axis=0), np.repeat(Y, 2)
+    assert chosen(X, Y, np.full(120, 2.0), 3).cv_results_.equals(chosen(*twice, cv=3).cv_results_)
+
+
+def test_balanced_classes_weigh_the_same_where_rows_have_weights():
+    rng = np.random.default_rng(0)
+    y = rng.permutation(np.arange(240) % 3)
+    logits = (rng.normal(size=(240, 3)) + 2 * np.eye(3)[y]) @ [[1, 0, 0], [0, 1, 1], [0, 0, 1]]
+    P = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
+    times = np.where(y == 0, 4, rng.integers(0, 3, 240))
+    settings = {"base": "affine", "family": "none", "class_weight": "balanced"}
+    weighted = CalibratedDebiaser(**settings).fit(P, y, times).base_
+    repeated = CalibratedDebiaser(**settings).fit(np.repeat(P, times, axis=0), np.repeat(y, times)).base_
+    assert weighted.kind == repeated.kind == "affine"
+    np.testing.assert_allclose(weighted.matrix, repeated.matrix, rtol=1e-5)
+    np.testing.assert_allclose(weighted.bias, repeated.bias, rtol=1e-5)

@@ -15,6 +15,7 @@ from sklearn.model_selection import GridSearchCV
 from debias import Constrained, EnsembleDebiaser, FuzzyDebiaser, Objective, WeightDebiaser, load
 from debias.errors import CorrectionFileError, ParameterError
 from debias.search.constraints import INFEASIBLE
+from debias.search.goals.class_guard import batch_counts
 from debias.search.objective import Counts
 from tests.support.drawn_constraints import constraints, counted
 from tests.support.refusals import refused
@@ -358,3 +359,21 @@ def test_bounds_can_be_searched_over(bound, rows):
 def test_something_else_is_no_objective(rows):
     with refused(ParameterError, mentions="even"):
         WeightDebiaser(objective="even").fit(*rows)
+
+
+def test_a_margin_is_a_number():
+    with refused(ParameterError, parameter="margin", received=None):
+        Constrained(no_class_worse_than="uncorrected", margin=None).validate()
+
+
+@pytest.mark.parametrize("seed", range(100))
+def test_batch_calibration_is_the_same_in_any_order_of_the_rows(seed):
+    rng = np.random.default_rng(seed)
+    P, y = rng.multinomial(10, np.full(4, 0.25), 19) / 10, rng.integers(0, 4, 19)
+    order = rng.permutation(19)
+    found = batch_counts(y, P)
+    assert [one.tolist() for one in batch_counts(y[order], P[order])[:3]] == [
+        one.tolist() for one in found[:3]
+    ]
+    twice = batch_counts(np.tile(y, 2), np.tile(P, (2, 1)))
+    assert twice.predicted.tolist() == (2 * found.predicted).tolist()

@@ -1,6 +1,7 @@
 """``debias tune``: train a prompted classifier by forward passes alone, then fit a correction after it."""
 
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
@@ -126,17 +127,15 @@ def tune(
 
 
 def divide(task: Any, rows: TuneRows, share: float, seed: int) -> Divided:
-    """Load rows, and divide the labelled ones at random.
+    """Load rows, and divide the labelled ones at random, the rows of a text together.
 
     Raises
     ------
     ParameterError
-        There are too few labelled rows, or no labels.
+        There are too few labelled rows, or no labels; those that only correct are of one class.
     OverlapError
         Held-out rows have texts that labelled rows have.
     """
-    import numpy as np
-
     from debias.inference.texts.prompted_rows import PromptedRows, load_prompted_rows
 
     given: dict[str, Any] = {
@@ -146,13 +145,13 @@ def divide(task: Any, rows: TuneRows, share: float, seed: int) -> Divided:
         "shots_data": rows.data,
     }
     labelled = load_prompted_rows(task, "opt", limit=rows.limit, data=rows.data, **given)
-    order = np.random.default_rng(seed).permutation(len(labelled.texts)).tolist()
+    left = _shuffled_texts(labelled.texts, seed)
     if rows.test_data is not None or (rows.data is None and "test" in task.sources):
         test = load_prompted_rows(task, "test", limit=rows.test_limit, data=rows.test_data, **given)
         _check_apart(labelled.texts, test.texts)
     else:
-        n_test = min(round(0.3 * len(order)), rows.test_limit or len(order))
-        held, order = sorted(order[:n_test]), order[n_test:]
+        n_rows = len(labelled.texts)
+        held, left = _taken(left, min(round(0.3 * n_rows), rows.test_limit or n_rows))
         names = None if labelled.labels is None else [labelled.labels[row] for row in held]
         test = PromptedRows(
             [labelled.texts[row] for row in held],
@@ -160,17 +159,50 @@ def divide(task: Any, rows: TuneRows, share: float, seed: int) -> Divided:
             [labelled.ids[row] for row in held],
             labelled.demonstrations,
         )
-    n_correcting = round(share * len(order))
+    correcting, left = _taken(left, round(share * sum(map(len, left))))
+    training = sorted(chain.from_iterable(left))
     if labelled.labels is None or test.labels is None:
         raise ParameterError("rows have no labels", parameter="data", fix="pass files with labelled rows")
-    if min(n_correcting, len(order) - n_correcting, len(test.texts)) < 1:
+    if not (correcting and training and test.texts):
         raise ParameterError(
             f"{len(labelled.texts)} labelled rows are too few for training, correction and evaluation",
             parameter="limit",
             received=len(labelled.texts),
             fix=f"pass more rows, or {param('test_data')}",
         )
-    return Divided(labelled, sorted(order[n_correcting:]), sorted(order[:n_correcting]), test)
+    correcting_labels = {labelled.labels[row] for row in correcting}
+    if len(correcting_labels) < 2:
+        raise ParameterError(
+            f"the rows reserved for the correction ({len(correcting)}) are of one class, "
+            f"{correcting_labels.pop()!r}",
+            parameter="correction_share",
+            received=share,
+            fix=f"pass more rows, a larger {param('correction_share')}, or another {param('seed')}",
+        )
+    return Divided(labelled, training, correcting, test)
+
+
+def _shuffled_texts(texts: "Sequence[str]", seed: int) -> list[list[int]]:
+    """Return the rows of each different text, in random order: what one part has seen, no other part has."""
+    import numpy as np
+
+    from debias.tables.splitting import groups_of_texts
+
+    text_of = groups_of_texts(np.array(texts, dtype=object), len(texts))
+    rows = np.split(np.argsort(text_of, kind="stable"), np.cumsum(np.bincount(text_of))[:-1])
+    return [rows[place].tolist() for place in np.random.default_rng(seed).permutation(len(rows))]
+
+
+def _taken(texts: list[list[int]], n_rows: int) -> tuple[list[int], list[list[int]]]:
+    """Return so many rows, no text divided, and the texts that are left."""
+    taken: list[int] = []
+    left = []
+    for rows in texts:
+        if len(rows) <= n_rows - len(taken):
+            taken += rows
+        else:
+            left.append(rows)
+    return sorted(taken), left
 
 
 def _check_apart(labelled: "Sequence[str]", test: "Sequence[str]") -> None:

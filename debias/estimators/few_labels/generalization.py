@@ -215,7 +215,8 @@ def expect_change(
     cobias      0.95   0.03       -0.92 -0.99 -0.74
     """
     held = hold_out(probabilities, y, choose, random_state, n_jobs, verbose, fitted)
-    return expectation_of(as_they_are(probabilities), y, held, objective, random_state)
+    before, n_classes = as_they_are(probabilities), probabilities.shape[1]
+    return expectation_of(before, y, held, objective, n_classes, random_state)
 
 
 class HeldOut(NamedTuple):
@@ -301,11 +302,12 @@ def expectation_of(
     y: IndexArray,
     held: HeldOut,
     objective: Goal,
+    n_classes: int,
     random_state: int = 0,
     share_of_fits: float = SHARE_OF_FITS,
 ) -> Expectation:
     """Return what held-out predictions let expect, given the uncorrected ones; see `expect_change`."""
-    without, n_classes = held.without, int(max(before.max(), y.max(), held.predicted.max())) + 1
+    without = held.without
     rng = np.random.default_rng(random_state)
     sides = _draws((before == y).astype(np.float64), _less_optimism(y, held), y, rng)
     between = [share_of_fits * variance for variance in _variance_between_fits(before, y, held)]

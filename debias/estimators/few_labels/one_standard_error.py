@@ -5,6 +5,7 @@ Readability is given up only for a gain that is larger than chance.
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -13,6 +14,7 @@ import pandas as pd
 from debias.console.number_formats import fixed
 from debias.metrics.confusion import cobias_of_accuracies
 from debias.search.constraints import Constrained, Goal
+from debias.search.goals.goal_scaling import scaled_goal
 from debias.search.objective import Counts, FloatArray, IndexArray
 
 UNCORRECTED = "uncorrected"
@@ -127,6 +129,7 @@ def select_method(
     n_classes: int,
     n_folds: int,
     times: npt.NDArray[np.int64] | None = None,
+    parts: int = 1,
 ) -> MethodSelection:
     """Choose the simplest method within one standard error of the best.
 
@@ -144,6 +147,8 @@ def select_method(
         For the record.
     times : ndarray of int, shape (n_samples,), optional
         How often each row counts; once by default.
+    parts : int, default=1
+        How many of these times make a row, where weights are fractions.
 
     Returns
     -------
@@ -172,11 +177,13 @@ def select_method(
     """
     times = np.ones(len(y), dtype=np.int64) if times is None else times
     support = np.bincount(y, times, minlength=n_classes)
-    worth = {name: _worth(columns, y, times, support, objective) for name, columns in predicted.items()}
+    rows = _Rows(y, times, support, parts)
+    goal = scaled_goal(objective, parts)
+    worth = {name: _worth(columns, rows, goal) for name, columns in predicted.items()}
     best = min(worth, key=lambda name: worth[name].objective)
     judged, chosen = [], None
     for name, one in worth.items():
-        error = 0.0 if name == best else _standard_error(one, worth[best], y, times, support)
+        error = 0.0 if name == best else _standard_error(one, worth[best], rows)
         allowed = (_TO_LEAVE_ALONE if name == UNCORRECTED else 1.0) * error
         if chosen is None and one.objective - worth[best].objective <= allowed:
             chosen = name
@@ -197,6 +204,15 @@ def select_method(
     return MethodSelection(tuple(judged), str(chosen), best, n_folds, n_repeats)
 
 
+class _Rows(NamedTuple):
+    """Labels, how often each row counts, the counts of each class, and how many of them make a row."""
+
+    y: IndexArray
+    times: IndexArray
+    support: IndexArray
+    parts: int
+
+
 @dataclass(frozen=True, eq=False)
 class _Worth:
     """Counts of each repeat, the mean objective, and its slopes.
@@ -211,9 +227,8 @@ class _Worth:
     slopes: FloatArray
 
 
-def _worth(
-    predicted: IndexArray, y: IndexArray, times: IndexArray, support: IndexArray, goal: Goal
-) -> _Worth:
+def _worth(predicted: IndexArray, rows: _Rows, goal: Goal) -> _Worth:
+    y, times, support, parts = rows
     n_classes, total = len(support), times.sum()
     costs = (goal.inner if isinstance(goal, Constrained) else goal).cost_matrix(n_classes)
     values, slopes, counts, right = [], [], [], np.zeros(len(y))
@@ -223,18 +238,19 @@ def _worth(
         named = np.bincount(columns, times, minlength=n_classes)
         paid = None if costs is None else costs[y, columns]
         of_counts = Counts(correct, named, support, None if paid is None else float(paid @ times / total))
-        values.append(_value(goal, of_counts))
-        slopes.append(_slopes(goal, of_counts))
+        values.append(_value(goal, of_counts, parts))
+        slopes.append(_slopes(goal, of_counts, parts))
         counts.append(correct)
         moved = slopes[-1][y] * is_right + (0 if paid is None else paid * support[y] / total)
         right += moved / len(predicted)
     return _Worth(float(np.mean(values)), np.array(counts), right, np.mean(slopes, axis=0))
 
 
-def _value(goal: Goal, counts: Counts) -> float:
+def _value(goal: Goal, counts: Counts, parts: int) -> float:
     """Return the objective, and what is missed of bounds tenfold."""
+    pull = _PULL * parts
     overall = counts.correct.sum() / counts.support.sum()
-    pulled = counts.support * (counts.correct + _PULL * overall) / (counts.support + _PULL)
+    pulled = counts.support * (counts.correct + pull * overall) / (counts.support + pull)
     smoothed = counts._replace(correct=pulled)
     if not isinstance(goal, Constrained):
         return float(goal(*smoothed))
@@ -243,29 +259,29 @@ def _value(goal: Goal, counts: Counts) -> float:
     )
 
 
-def _slopes(goal: Goal, counts: Counts) -> FloatArray:
+def _slopes(goal: Goal, counts: Counts, parts: int) -> FloatArray:
     """Return how fast the objective changes with the accuracy of each class; 0 without rows."""
     correct, predicted, support = counts[:3]
     slopes = np.zeros(len(support))
     for k in np.flatnonzero(support):
         step = np.zeros(len(support))
-        step[k] = min(0.5, support[k] / 2)
+        step[k] = min(0.5 * parts, support[k] / 2)
         above, below = np.minimum(correct + step, support), np.maximum(correct - step, 0)
-        up, down = (
-            _value(goal, counts._replace(correct=right, predicted=np.maximum(predicted + right - correct, 0)))
+        moved = (
+            counts._replace(correct=right, predicted=np.maximum(predicted + right - correct, 0))
             for right in (above, below)
         )
+        up, down = (_value(goal, one, parts) for one in moved)
         slopes[k] = (up - down) / (above[k] - below[k]) * support[k]
     return slopes
 
 
-def _standard_error(
-    one: _Worth, other: _Worth, y: IndexArray, times: IndexArray, support: IndexArray
-) -> float:
+def _standard_error(one: _Worth, other: _Worth, rows: _Rows) -> float:
     """Return the standard error of the difference of two objectives."""
+    y, times, support, parts = rows
     difference, variance = one.right - other.right, 0.0
     for k in np.flatnonzero(support):
         values = np.concatenate([difference[y == k], [one.slopes[k], -other.slopes[k]]])
-        weights = np.concatenate([times[y == k], [0.5, 0.5]])
+        weights = np.concatenate([times[y == k] / parts, [0.5, 0.5]])
         variance += np.cov(values, aweights=weights, ddof=0) / weights.sum()
     return float(np.sqrt(variance))

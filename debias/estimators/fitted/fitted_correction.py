@@ -278,7 +278,8 @@ class FittedCorrection:
         """
         frontier = self.frontier
         n_rows = 0 if frontier is None else len(frontier.choice)
-        if frontier is None or not -n_rows <= row < n_rows:
+        is_number = isinstance(row, (int, np.integer)) and not isinstance(row, bool)
+        if frontier is None or not is_number or not -n_rows <= row < n_rows:
             raise ParameterError(
                 parameter="row", allowed=f"a row of the frontier, from 0 to {n_rows - 1}", received=row
             )
@@ -305,7 +306,7 @@ class FittedCorrection:
             expectation=None,
             shrunk=False,
             shrinkage_path=None,
-            picked_row=row % n_rows,
+            picked_row=int(row) % n_rows,
             guarantee=None,
             near_ties=None,
         )

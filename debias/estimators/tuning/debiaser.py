@@ -15,6 +15,7 @@ from debias.estimators.bases.cross_fitting import MANY_LABELS
 from debias.estimators.calibrated import SemiSupervisedDebiaser
 from debias.estimators.column_classifier import RandomState, seed_of
 from debias.estimators.debiasers import FamilyDebiaser
+from debias.estimators.few_labels.fold_dealing import WholeFit
 from debias.estimators.few_labels.generalization import (
     FEW_LABELS,
     N_FOLDS,
@@ -30,6 +31,7 @@ from debias.estimators.tuning.methods import METHODS, NOT_MONOTONE, make_method
 from debias.metrics.sample_weights import check_weights, whole_counts
 from debias.search.constraints import Constrained, Goal
 from debias.search.goals.class_order import goal_by_column
+from debias.search.goals.goal_scaling import scaled_goal
 from debias.search.problem import goal_of
 from debias.search.search_settings import SearchSettings
 from debias.tables.class_columns import ClassColumns, FloatArray, IndexArray
@@ -158,11 +160,15 @@ class Debiaser(SemiSupervisedDebiaser):
     def _select(self, rows: "_FitRows") -> MethodSelection:
         """Judge all methods on the rows of a fit, and choose one."""
         match, probabilities, sample_weight, unlabelled = rows
-        times = np.ones(len(match.y), dtype=np.int64)
+        weights = np.ones(len(match.y))
         if sample_weight is not None:
-            times = whole_counts(check_weights(sample_weight, len(times))).times
+            weights = check_weights(sample_weight, len(weights))
         goal = goal_by_column(goal_of(self.objective), match.classes.tolist(), match.columns)
-        return self._judge(goal, probabilities, match.y, times, unlabelled, seed_of(self.random_state))
+        times, parts = whole_counts(weights)
+        counted, weighted = np.flatnonzero(times), bool((times != 1).any())
+        whole = WholeFit(None, parts if weighted else 1, weighted)
+        counting = probabilities[counted], match.y[counted], times[counted]
+        return self._judge(goal, *counting, whole, unlabelled, seed_of(self.random_state))
 
     def _judge(
         self,
@@ -170,10 +176,11 @@ class Debiaser(SemiSupervisedDebiaser):
         probabilities: FloatArray,
         y: IndexArray,
         times: IndexArray,
+        whole: WholeFit,
         unlabelled: FloatArray | None,
         seed: int,
     ) -> MethodSelection:
-        """Cross-validate every method that may be chosen; the goal is by column."""
+        """Cross-validate every method that may be chosen; the goal is by column, and every row counts."""
         if isinstance(goal, Constrained):
             rows = np.repeat(np.arange(len(y)), times)
             resolved: Goal = goal.resolve_on(y[rows], as_they_are(probabilities[rows]), probabilities[rows])
@@ -185,24 +192,31 @@ class Debiaser(SemiSupervisedDebiaser):
         free = probabilities if unlabelled is None else unlabelled
         predicted: dict[str, IndexArray] = {}
         for name in [name for name in CANDIDATES if name not in omitted]:
-            method = self._make(name).set_params(objective=goal)
+            method = self._make(name).set_params(objective=scaled_goal(goal, whole.parts))
 
             def choose(train: IndexArray, fold_seed: int, method: BaseDebiaser = method) -> Predictor:
                 rows = np.repeat(train, times[train])
-                return method.quick_predictor(probabilities[rows], y[rows], fold_seed, free)
+                return method.quick_predictor(probabilities[rows], y[rows], fold_seed, free, whole)
 
             held = hold_out(probabilities, y, choose, seed, self.n_jobs, self.verbose, as_they_are, n_repeats)
             predicted[name] = held.without
-        return select_method(predicted, y, resolved, probabilities.shape[1], min(N_FOLDS, len(y)), times)
+        n_folds = min(N_FOLDS, len(y))
+        return select_method(predicted, y, resolved, probabilities.shape[1], n_folds, times, whole.parts)
 
     def quick_predictor(  # noqa: D102
-        self, probabilities: FloatArray, y: IndexArray, seed: int, unlabelled: FloatArray | None = None
+        self,
+        probabilities: FloatArray,
+        y: IndexArray,
+        seed: int,
+        unlabelled: FloatArray | None = None,
+        whole: WholeFit | None = None,
     ) -> Predictor:
         name = self.method
         if name == AUTO:
-            once = np.ones(len(y), dtype=np.int64)
-            name = self._judge(goal_of(self.objective), probabilities, y, once, unlabelled, seed).chosen
-        return self._make(name).quick_predictor(probabilities, y, seed, unlabelled)
+            once, alone = np.ones(len(y), dtype=np.int64), WholeFit()
+            goal = goal_of(self.objective)
+            name = self._judge(goal, probabilities, y, once, alone, unlabelled, seed).chosen
+        return self._make(name).quick_predictor(probabilities, y, seed, unlabelled, whole)
 
     @property
     def selection_(self) -> MethodSelection | None:

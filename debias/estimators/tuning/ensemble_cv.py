@@ -15,6 +15,7 @@ from debias.errors import InterruptedWarning
 from debias.estimators.base_debiaser import BaseDebiaser
 from debias.estimators.column_classifier import Labels, RandomState, Rows, seed_of
 from debias.estimators.debiasers import EnsembleDebiaser, FamilyDebiaser, FuzzyDebiaser, WeightDebiaser
+from debias.estimators.few_labels.fold_dealing import groups_of
 from debias.estimators.fitted.summary import describe_outcome
 from debias.estimators.tuning.cross_validation import CrossValidation, cross_validate
 from debias.estimators.tuning.folds import Fold, Splitter, make_folds
@@ -55,7 +56,7 @@ class EnsembleDebiaserCV(BaseDebiaser):
         makes the published grid of 304 settings; the other two are parts of the ensemble.
     cv : int, "holdout", splitter or iterable, default=5
         Stratified, shuffled folds; ``"holdout"`` for the published 95 / 5 split, which is not
-        stratified; or what scikit-learn takes.
+        stratified; both keep copies of a row together. Or what scikit-learn takes.
     rule : str or callable, default="accuracy-minus-cobias"
         How the best is chosen by the means over dev rows. ``"accuracy-cobias"`` is the published
         one: highest accuracy, then lowest COBias; others are ``"worst-class-accuracy"``,
@@ -161,7 +162,8 @@ class EnsembleDebiaserCV(BaseDebiaser):
             n_rows = len(match.y)
             weights = np.ones(n_rows) if sample_weight is None else check_weights(sample_weight, n_rows)
             times, parts = whole_counts(weights)
-            folds = make_folds(match.y, match.by_column.tolist(), self.cv, seed, times)
+            copies, _ = groups_of(probabilities, match.y)
+            folds = make_folds(match.y, match.by_column.tolist(), self.cv, seed, times, copies)
             classes = match.classes.tolist()
             counted = [
                 replace(

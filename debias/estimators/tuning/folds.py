@@ -8,6 +8,7 @@ import numpy as np
 from sklearn.model_selection import BaseCrossValidator, ShuffleSplit, StratifiedKFold, check_cv
 
 from debias.errors import ParameterError, TableError
+from debias.estimators.few_labels.fold_dealing import deal
 from debias.search.objective import IndexArray
 
 DEV_SHARE = 0.05
@@ -24,6 +25,7 @@ def make_folds(
     cv: Splitter,
     random_state: int,
     times: IndexArray | None = None,
+    group: IndexArray | None = None,
 ) -> list[Fold]:
     """Divide labelled rows into train and dev rows, once or several times.
 
@@ -40,6 +42,9 @@ def make_folds(
         Seed of what is shuffled here.
     times : ndarray of int64 of shape (n_samples,), optional
         How often each row counts; rows are divided first, then repeated. 1 by default.
+    group : ndarray of int64 of shape (n_samples,), optional
+        Rows of one group are copies, and are not divided; folds that are given stay as they are. By
+        default each row is its own.
 
     Returns
     -------
@@ -66,12 +71,15 @@ def make_folds(
     """
     times = np.ones(len(y), dtype=np.int64) if times is None else times
     counted = np.flatnonzero(times)
+    group = np.arange(len(y)) if group is None else group
+    _, first, copy_of = np.unique(group[counted], return_index=True, return_inverse=True)
     if isinstance(cv, (int, np.integer)) and not isinstance(cv, (bool, np.bool_)):
-        folds = _stratified(y[counted], labels, int(cv), random_state)
-        folds = [(counted[train], counted[dev]) for train, dev in folds]
+        folds = _stratified(y[counted], first, labels, int(cv), random_state)
+        folds = [(counted[np.isin(copy_of, train)], counted[np.isin(copy_of, dev)]) for train, dev in folds]
     elif isinstance(cv, str) and cv == "holdout":
-        folds = list(ShuffleSplit(1, test_size=DEV_SHARE, random_state=random_state).split(counted))
-        folds = [(counted[train], counted[dev]) for train, dev in folds]
+        ((_, dev),) = ShuffleSplit(1, test_size=DEV_SHARE, random_state=random_state).split(first)
+        is_dev = np.isin(copy_of, dev)
+        folds = [(counted[~is_dev], counted[is_dev])]
     else:
         folds = _as_given(y, cv)
     folds = [(np.repeat(train, times[train]), np.repeat(dev, times[dev])) for train, dev in folds]
@@ -90,22 +98,30 @@ def make_folds(
     return folds
 
 
-def _stratified(y: IndexArray, labels: Sequence[object], n_folds: int, random_state: int) -> list[Fold]:
-    """Deal the shuffled rows of each class to the folds; warn of classes that are too small."""
+def _stratified(
+    y: IndexArray, first: IndexArray, labels: Sequence[object], n_folds: int, random_state: int
+) -> list[Fold]:
+    """Deal the shuffled rows of each class to the folds, copies together; warn of classes with too few."""
     support = np.bincount(y, minlength=len(labels))
     if n_folds < 2 or support.max() < n_folds:
         allowed = f"an integer from 2 to {support.max():,}, the number of rows of the largest class"
         raise ParameterError(parameter="cv", allowed=allowed, received=n_folds)
+    n_rows, y = len(y), y[first]
+    support = np.bincount(y, minlength=len(labels))
     few = [
         f"{labels[k]} ({support[k]})" for k in np.flatnonzero((support > 0) & (support < n_folds)).tolist()
     ]
     if few:
+        copies = ", copies counted once" if len(first) < n_rows else ""
         warnings.warn(
-            f"fewer rows than the {n_folds} folds: {', '.join(few)}. Some folds cannot evaluate "
+            f"fewer rows than the {n_folds} folds{copies}: {', '.join(few)}. Some folds cannot evaluate "
             f"{'this class' if len(few) == 1 else 'these classes'}; label more rows, or use fewer folds.",
             UserWarning,
             stacklevel=4,
         )
+    if support.max() < n_folds:  # scikit-learn refuses that
+        fold = deal(y, n_folds, [random_state])
+        return [(np.flatnonzero(fold != k), np.flatnonzero(fold == k)) for k in range(n_folds)]
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="The least populated class", category=UserWarning)
         splitter = StratifiedKFold(n_folds, shuffle=True, random_state=random_state)

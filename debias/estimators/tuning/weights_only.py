@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from debias.estimators.base_debiaser import BaseDebiaser
 from debias.estimators.bases.cross_fitting import MANY_LABELS
 from debias.estimators.column_classifier import Labels, Rows, seed_of
+from debias.estimators.few_labels.fold_dealing import WholeFit
 from debias.estimators.few_labels.generalization import (
     N_FOLDS,
     N_REPEATS,
@@ -110,12 +111,14 @@ def against_ensemble(debiaser: BaseDebiaser, X: Rows, y: Labels) -> AgainstEnsem
         ENSEMBLE: make_method(ENSEMBLE, settings),
     }
     n_repeats = max(1, min(N_REPEATS, MANY_LABELS // len(match.y)))
+    whole = WholeFit(len(match.y))
     seed, n_jobs = seed_of(debiaser.random_state), getattr(debiaser, "n_jobs", None)
     predicted = {}
     for name, method in methods.items():
 
         def choose(train: IndexArray, fold_seed: int, method: BaseDebiaser = method) -> Predictor:
-            return method.quick_predictor(probabilities[train], match.y[train], fold_seed, probabilities)
+            rows = probabilities[train], match.y[train]
+            return method.quick_predictor(*rows, fold_seed, probabilities, whole)
 
         held = hold_out(probabilities, match.y, choose, seed, n_jobs, fitted=as_they_are, n_repeats=n_repeats)
         predicted[name] = held.without

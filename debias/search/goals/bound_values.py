@@ -9,7 +9,9 @@ UNCORRECTED = "uncorrected"
 
 def check_bound(name: str, bound: object) -> None:
     """Refuse a bound that is not a fraction."""
-    if bound is None or (name == "min_accuracy" and isinstance(bound, str) and bound == UNCORRECTED):
+    if bound is None and name != "margin":
+        return
+    if name == "min_accuracy" and isinstance(bound, str) and bound == UNCORRECTED:
         return
     numbers = (int, float, np.floating, np.integer)
     if isinstance(bound, bool) or not isinstance(bound, numbers) or not 0 <= bound <= 1:

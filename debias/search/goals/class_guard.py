@@ -3,6 +3,7 @@
 It is that of a model without corrections, or a number per class.
 """
 
+import math
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -80,12 +81,14 @@ def check_references(given: object) -> None:
 def batch_counts(y: IndexArray, probabilities: FloatArray) -> Counts:
     """Return the confusion counts of batch calibration: probabilities divided by their means over the rows.
 
+    The means are exact, so that the order of the rows decides no tie: coarse probabilities have many.
+
     Examples
     --------
     >>> batch_counts(np.array([0, 1]), np.array([[0.9, 0.1], [0.7, 0.3]])).correct
     array([1, 1])
     """
-    means = probabilities.mean(axis=0)
+    means = np.array([math.fsum(column) for column in probabilities.T.tolist()]) / len(y)
     calibrated = np.argmax(probabilities / np.where(means > 0, means, 1.0), axis=1)
     return confusion_counts(y, calibrated, probabilities.shape[1])
 

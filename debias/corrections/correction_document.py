@@ -6,6 +6,7 @@ What the fields mean is read elsewhere: all of them by :mod:`debias.estimators`,
 
 import hashlib
 import json
+import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from os import PathLike
@@ -93,8 +94,9 @@ def read_document(path: str | PathLike[str]) -> Document:
     try:
         found = checksum_of(document)
     except ValueError as error:  # also of an edited file: it could neither be exported nor written again
-        problem = "a number is NaN or infinite, which no correction has"
-        raise CorrectionFileError(problem, fix="restore the file, or correct the number") from error
+        name, number = next(_not_finite(document))
+        allowed, fix = "a finite number", "restore the file, or correct the number"
+        raise CorrectionFileError(parameter=name, received=number, allowed=allowed, fix=fix) from error
     if written is not None and written != found:
         raise CorrectionFileError(
             "the file has changed since it was written",
@@ -102,6 +104,18 @@ def read_document(path: str | PathLike[str]) -> Document:
             fix="restore the file; if you edited it on purpose, set its checksum to null",
         )
     return document
+
+
+def _not_finite(value: object, name: str = "") -> Iterator[tuple[str, float]]:
+    """Yield what JSON has no number for, with the name of the nearest field."""
+    if isinstance(value, dict):
+        for key, part in value.items():
+            yield from _not_finite(part, key)
+    elif isinstance(value, list):
+        for part in value:
+            yield from _not_finite(part, name)
+    elif isinstance(value, float) and not math.isfinite(value):
+        yield name, value
 
 
 def was_edited(document: Document) -> bool:

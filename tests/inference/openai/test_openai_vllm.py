@@ -8,7 +8,7 @@ import importlib.util
 import numpy as np
 import pytest
 
-from debias.errors import ContextLengthError, EngineError, SpendLimitError
+from debias.errors import ContextLengthError, EngineError, LabelError, SpendLimitError
 from debias.inference.models.export import export_model
 from debias.inference.openai.openai_engine import OpenAIEngine
 from tests.support.refusals import refused
@@ -76,14 +76,20 @@ WAYS = {
 def test_labels_of_any_length_as_the_model_itself_has_them(how, server, demo_engine):
     options, style, lookup = WAYS[how]
     engine = OpenAIEngine(server, "demo", **options)
-    labels = SINGLE + SEVERAL
-    scores = engine.label_scores(PROMPTS, labels)
-    exact = demo_engine.label_logprobs(PROMPTS, labels)
-    np.testing.assert_allclose(scores.logprobs, exact, atol=TOLERANCE, rtol=0)
-    assert not scores.is_bound.any()
+    for labels in (SINGLE, SEVERAL):
+        scores = engine.label_scores(PROMPTS, labels)
+        exact = demo_engine.label_logprobs(PROMPTS, labels)
+        np.testing.assert_allclose(scores.logprobs, exact, atol=TOLERANCE, rtol=0)
+        assert not scores.is_bound.any()
     assert (engine.fingerprint["style"], engine.fingerprint["lookup"]) == (style, lookup)
     assert engine.context_length == 512
     assert engine.usage()["asked_again"] == {}
+
+
+def test_a_label_that_begins_another_is_refused_where_nothing_else_knows_its_tokens(server):
+    engine = OpenAIEngine(server, "demo", style="echo")
+    with refused(LabelError, received=" Number of things"):
+        engine.label_scores(PROMPTS[:1], (" Number", " Number of things"))
 
 
 def test_the_most_probable_tokens_and_bounds(server, demo_engine):

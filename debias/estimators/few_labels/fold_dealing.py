@@ -8,6 +8,9 @@ import numpy as np
 from debias.tables.class_columns import FloatArray, IndexArray
 from debias.tables.information import common_rows
 
+_MOST_MIXED = 0.05
+"""Share of the pairs of copies whose labels may differ, by errors of labelling."""
+
 
 class WholeFit(NamedTuple):
     """The fit that a fold is a part of: what depends on its labels and weights is in the fold as in the fit.
@@ -62,14 +65,16 @@ def deal_rows(probabilities: FloatArray, y: IndexArray, n_folds: int, seed: Sequ
     """Return the fold of each row, as :func:`deal` does, where copies of a row share theirs.
 
     A row that is also on the other side of a fold says how well it is remembered, not how well new rows are
-    predicted. Rows that a tenth of all are like are dealt out one by one: they would fill a fold.
+    predicted. Rows that a tenth of all are like are dealt out one by one: they would fill a fold. So are all
+    where probabilities are so coarse that rows of different labels are alike: those are no copies, and
+    what is left for training would contradict them.
 
     Parameters
     ----------
     probabilities : ndarray of shape (n_samples, n_classes)
         Class probabilities.
     y, n_folds, seed
-        As in :func:`deal`. Copies have the same label, too.
+        As in :func:`deal`.
 
     Returns
     -------
@@ -102,8 +107,15 @@ def groups_of(probabilities: FloatArray, y: IndexArray) -> tuple[IndexArray, Ind
     for rows in common_rows(probabilities):
         has_like[rows] = False
     rows = np.flatnonzero(has_like)
-    whole = np.column_stack([probabilities[rows], y[rows]])
-    _, first, group = np.unique(whole, axis=0, return_index=True, return_inverse=True)
-    leader[rows] = rows[first[group.ravel()]]
+    _, first, group = np.unique(probabilities[rows], axis=0, return_index=True, return_inverse=True)
+    if not _alike_by_chance(group.ravel(), y[rows]):
+        leader[rows] = rows[first[group.ravel()]]
     firsts = np.unique(leader)
     return np.searchsorted(firsts, leader), firsts
+
+
+def _alike_by_chance(group: IndexArray, y: IndexArray) -> bool:
+    """Whether so many pairs of rows that are alike have different labels that they cannot be copies."""
+    of_label = np.unique(np.column_stack([group, y]), axis=0, return_counts=True)[1]
+    pairs, same = (int((n * (n - 1)).sum()) for n in (np.bincount(group), of_label))
+    return pairs - same > _MOST_MIXED * pairs

@@ -103,16 +103,24 @@ def _parquet(path: Path) -> Iterator[Callable[["pd.DataFrame"], Any]]:
 
 @contextmanager
 def _json_lines(path: Path) -> Iterator[Callable[["pd.DataFrame"], Any]]:
+    encode = json.JSONEncoder(ensure_ascii=False, default=str).encode  # json.dumps makes one for each row
+
     def append(frame: "pd.DataFrame") -> None:
         names = [str(name) for name in frame.columns]
-        columns = [map(_json_cell, frame.iloc[:, place].tolist()) for place in range(len(names))]
-        for cells in zip(*columns, strict=True):
-            row = dict(zip(names, cells, strict=True))
-            file.write(json.dumps(row, ensure_ascii=False, default=str) + "\n")
+        columns = [_json_cells(frame.iloc[:, place]) for place in range(len(names))]
+        rows = zip(*columns, strict=True)
+        file.writelines(f"{encode(dict(zip(names, cells, strict=True)))}\n" for cells in rows)
 
     # half of a surrogate pair, as in the name of a file, can only be kept escaped, which is JSON
     with path.open("w", encoding="utf-8", newline="\n", errors="backslashreplace") as file:
         yield append
+
+
+def _json_cells(column: "pd.Series") -> Iterable[Any]:
+    """Return the cells of a column as JSON has them."""
+    cells = column.tolist()
+    is_number = column.dtype.kind in "biuf" and not column.hasnans
+    return cells if is_number and all(map(math.isfinite, cells)) else map(_json_cell, cells)
 
 
 def _json_cell(cell: Any) -> Any:

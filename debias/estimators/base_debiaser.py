@@ -24,8 +24,8 @@ from debias.estimators.column_classifier import (
     Rows,
     seed_of,
 )
-from debias.estimators.few_labels.fold_dealing import WholeFit
 from debias.estimators.few_labels.generalization import Expectation, Predictor, expect_change
+from debias.estimators.few_labels.whole_fit import WholeFit
 from debias.estimators.fitted.correction_file import write_correction
 from debias.estimators.fitted.fitted_correction import NO_CORRECTION, FittedCorrection
 from debias.estimators.fitted.learned import Learned

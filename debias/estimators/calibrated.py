@@ -22,8 +22,8 @@ from debias.estimators.bases.cross_fitting import CrossFit, check_base, cross_fi
 from debias.estimators.bases.map_fitting import LabelledRows
 from debias.estimators.column_classifier import Labels, RandomState, Rows, seed_of
 from debias.estimators.debiasers import EnsembleDebiaser
-from debias.estimators.few_labels.fold_dealing import WholeFit
 from debias.estimators.few_labels.generalization import Predictor
+from debias.estimators.few_labels.whole_fit import WholeFit
 from debias.estimators.fitted.fitted_correction import NO_CORRECTION, FittedCorrection
 from debias.estimators.fitted.summary import warn_of_outcome
 from debias.estimators.fitted.weighted_rows import weighted_rows

@@ -17,9 +17,9 @@ from debias.corrections.shapes import scale
 from debias.errors import ParameterError, param
 from debias.estimators.base_debiaser import BaseDebiaser
 from debias.estimators.column_classifier import RandomState, seed_of
-from debias.estimators.few_labels.fold_dealing import WholeFit
 from debias.estimators.few_labels.generalization import FEW_LABELS, Predictor
 from debias.estimators.few_labels.shrinkage import Choosing, quick_predictor, shrink_choice
+from debias.estimators.few_labels.whole_fit import WholeFit
 from debias.estimators.fitted.fitted_correction import FittedCorrection
 from debias.estimators.fitted.summary import warn_of_outcome
 from debias.estimators.fitted.weighted_rows import weighted_rows

@@ -1,7 +1,6 @@
 """Rows are dealt out to folds class by class, however few a class has."""
 
 from collections.abc import Sequence
-from typing import NamedTuple
 
 import numpy as np
 
@@ -10,25 +9,6 @@ from debias.tables.information import common_rows
 
 _MOST_MIXED = 0.05
 """Share of the pairs of copies whose labels may differ, by errors of labelling."""
-
-
-class WholeFit(NamedTuple):
-    """The fit that a fold is a part of: what depends on its labels and weights is in the fold as in the fit.
-
-    Attributes
-    ----------
-    n_labels : int or None
-        Labelled rows of the fit, of which a fold has fewer; None where a fold counts its own. (So it is where
-        methods are compared: experiments/results/label_budgets.md is measured with that.)
-    parts : int
-        How many rows of the fold stand for a row of weight 1, where weights are fractions.
-    weighted : bool
-        Whether any weight is not 1.
-    """
-
-    n_labels: int | None = None
-    parts: int = 1
-    weighted: bool = False
 
 
 def deal(y: IndexArray, n_folds: int, seed: Sequence[int]) -> IndexArray:
@@ -93,6 +73,8 @@ def deal_rows(probabilities: FloatArray, y: IndexArray, n_folds: int, seed: Sequ
 
 def groups_of(probabilities: FloatArray, y: IndexArray) -> tuple[IndexArray, IndexArray]:
     """Return the group of each row, copies being one, and the first row of each group, in order.
+
+    Labels only tell copies from rows that are alike by chance: see :func:`deal_rows`.
 
     Examples
     --------

@@ -15,7 +15,6 @@ from debias.estimators.bases.cross_fitting import MANY_LABELS
 from debias.estimators.calibrated import SemiSupervisedDebiaser
 from debias.estimators.column_classifier import RandomState, seed_of
 from debias.estimators.debiasers import FamilyDebiaser
-from debias.estimators.few_labels.fold_dealing import WholeFit
 from debias.estimators.few_labels.generalization import (
     FEW_LABELS,
     N_FOLDS,
@@ -25,6 +24,7 @@ from debias.estimators.few_labels.generalization import (
     hold_out,
 )
 from debias.estimators.few_labels.one_standard_error import MethodSelection, select_method
+from debias.estimators.few_labels.whole_fit import WholeFit
 from debias.estimators.fitted.fitted_correction import FittedCorrection
 from debias.estimators.fitted.summary import warn_of_outcome
 from debias.estimators.tuning.methods import METHODS, NOT_MONOTONE, make_method

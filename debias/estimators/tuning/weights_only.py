@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from debias.estimators.base_debiaser import BaseDebiaser
 from debias.estimators.bases.cross_fitting import MANY_LABELS
 from debias.estimators.column_classifier import Labels, Rows, seed_of
-from debias.estimators.few_labels.fold_dealing import WholeFit
 from debias.estimators.few_labels.generalization import (
     N_FOLDS,
     N_REPEATS,
@@ -17,6 +16,7 @@ from debias.estimators.few_labels.generalization import (
     hold_out,
 )
 from debias.estimators.few_labels.one_standard_error import JudgedMethod, select_method
+from debias.estimators.few_labels.whole_fit import WholeFit
 from debias.estimators.tuning.methods import make_method
 from debias.search.constraints import Constrained
 from debias.search.goals.class_order import goal_by_column

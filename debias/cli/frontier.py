@@ -208,7 +208,8 @@ def describe(tradeoffs: "Tradeoffs", out: Path | None = None, pick: int | None =
     n_useless = int((tradeoffs.rows["accuracy"] < tradeoffs.chance).sum())
     n_shown = len(tradeoffs.shown([] if pick is None else [pick]))
     if n_shown < n_rows:
-        useless = f", {n_useless:,} are less accurate than guessing" if n_useless else ""
+        verb = "is" if n_useless == 1 else "are"
+        useless = f", {n_useless:,} {verb} less accurate than guessing" if n_useless else ""
         full = f"all are in {out}" if out is not None else "--out frontier.csv writes all"
         said.append(f"{n_shown} of {n_rows:,} rows are shown{useless}; {full}.")
     return said

@@ -43,6 +43,8 @@ LAST_ENUMERATION_WORK = 1e12
 PROOF_WORK = 1.6e10
 """Work, in words of bits that are counted, up to which it proves an optimum: about ten seconds on two
 cores."""
+LITTLE_WORK = 1e9
+"""Choices times rows that are evaluated sooner than boxes are built: an exact search evaluates them, too."""
 RADIUS_WORK = 3e10
 """Work that it spends on a radius, whose sweeps take longer for each choice."""
 FRONTIER_CHOICES = 2_000_000
@@ -220,7 +222,7 @@ def _search_exactly(
 
     progress.show("proof", 0.0)
     automatic = settings.search == "auto"
-    if settings.search == "enumerate" or (automatic and complete <= ENUMERATION_WORK):
+    if settings.search == "enumerate" or complete <= (ENUMERATION_WORK if automatic else LITTLE_WORK):
         return evaluate_all(best)
     if not boxes_fit(proof.tables, proof.problem):
         most_work = PROOF_WORK * _PER_WORD if automatic and time_limit is None else None

@@ -114,9 +114,14 @@ def test_weights_of_thousands_leave_near_ties():
         assert result.near.rows[0].objective == pytest.approx(result.certificate.objective, rel=1e-9)
 
 
-@pytest.mark.parametrize("search", ["exact", "descent"])
+@pytest.mark.parametrize("search", ["exact", "exact by boxes", "descent"])
 @pytest.mark.parametrize("tolerance", [0.0, 0.1])
-def test_a_tolerance_takes_the_highest_balanced_accuracy_and_says_what_it_costs(search, tolerance):
+def test_a_tolerance_takes_the_highest_balanced_accuracy_and_says_what_it_costs(
+    search, tolerance, monkeypatch
+):
+    if search == "exact by boxes":
+        monkeypatch.setattr("debias.search.solve.LITTLE_WORK", 0.0)
+    search = search.removesuffix(" by boxes")
     problem = build_problem(*random_rows(11, n_samples=60, steps=100), SMALL_FAMILY, Objective(pmi=0.0))
     result = solve(problem, SearchSettings(search, tolerance=tolerance), with_near_ties=True)
     best, highest = literal(problem, tolerance or WITHIN)

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from debias import Constrained, WeightDebiaser
+from debias import Constrained, Debiaser, WeightDebiaser
 from debias.console.number_formats import percent
 from debias.errors import ParameterError, TableError
 from debias.estimators.baselines import Uncorrected
@@ -167,6 +167,32 @@ def test_a_rival_is_named_where_the_figures_say_so(tables, debiaser, seed, monke
         assert found.name in (clear or better) and found.is_clear == bool(clear)
     else:
         assert found is None
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_a_correction_that_is_a_plain_method_itself_is_not_turned_down_for_it(seed):
+    opt, test = skewed_table(800, seed).split(0.5)
+    debiaser = Debiaser(method="batch").fit(opt.probabilities, opt.labels)
+    made = Report.from_debiaser(debiaser, test, fitted_on=opt, compare=True, n_resamples=100)
+    assert "batch calibration" in made.comparison.same_as_chosen()
+    assert made.overall.loc["cobias", "verdict"] == "better"
+    told = " ".join([made.recommendation.sentence, *made.comparison.verdict])
+    assert "use batch calibration" not in told and "batch calibration is at least" not in told
+    if made.recommendation.answer == "Do not use it":  # another method is better on these rows
+        assert re.search(r"because (?!batch calibration).* is at least as ", made.recommendation.sentence)
+    own = made.comparison.tables[0].predictions()
+    others = [name for name in own if name != THIS]
+    assert made.comparison.same_as_chosen() == [name for name in others if (own[name] == own[THIS]).all()]
+
+
+def test_a_plain_method_that_does_the_same_is_named_beside_the_answer():
+    overall, by_class = frames(["better"] * 3)
+    same = Rival("batch calibration", "gives every row the same class", is_same=True)
+    made = recommend(overall, by_class, rival=same)
+    assert made.answer == "Use it"
+    assert made.beside == (
+        "Batch calibration, a plain method, gives every row the same class: on these rows, either will do.",
+    )
 
 
 def test_examples_are_drawn_from_what_moved_and_shown_only_where_asked(tables, debiaser):

@@ -19,7 +19,7 @@ _EVENNESS = ("cobias", "worst_class_accuracy")
 
 
 class Rival(NamedTuple):
-    """A plain method that is better than the correction on the same rows.
+    """A plain method that is better than the correction on the same rows, or does the same.
 
     Attributes
     ----------
@@ -28,11 +28,14 @@ class Rival(NamedTuple):
         In what it is better, as a clause.
     is_clear : bool, default=True
         Whether it is better by more than chance.
+    is_same : bool, default=False
+        Whether it is not better: it gives every row the same class.
     """
 
     name: str
     because: str
     is_clear: bool = True
+    is_same: bool = False
 
 
 @dataclass(frozen=True)
@@ -83,7 +86,7 @@ def recommend(
     guarantee : Guarantee, optional
         What holds on new rows.
     rival : Rival, optional
-        A plain method that is better.
+        A plain method that is better, or does the same.
 
     Returns
     -------
@@ -105,7 +108,7 @@ def recommend(
         return Recommendation("Do not use it", listed(list(blockers)))
     if not by_class["moved_out"].any():
         return Recommendation("Do not use it", f"it changes no prediction of these {counted(n_rows, 'row')}")
-    if rival is not None and rival.is_clear:
+    if rival is not None and rival.is_clear and not rival.is_same:
         because = f"{rival.name} {rival.because} on the same rows: use that"
         return Recommendation("Do not use it", because)
     verdicts = {str(metric): str(one) for metric, one in overall["verdict"].items()}
@@ -200,8 +203,7 @@ def _beside(by_class: pd.DataFrame, guarantee: Guarantee | None, rival: Rival | 
         said.append(f"{sentence}.")
     if rival is not None:
         name = f"{rival.name[:1].upper()}{rival.name[1:]}"
-        said.append(
-            f"{name} {rival.because} on the same rows, though by no more than chance could explain: it is a "
-            "plain method that would do as well."
-        )
+        does = f"{rival.because} on the same rows, though by no more than chance could explain: it is a plain"
+        same = f"{name}, a plain method, {rival.because}: on these rows, either will do."
+        said.append(same if rival.is_same else f"{name} {does} method that would do as well.")
     return tuple(said)

@@ -108,7 +108,7 @@ def title_of(markdown: str) -> str:
 
 def first_sentence(markdown: str) -> str:
     """Return the first sentence of a page's text."""
-    paragraphs = re.split(r"\n\s*\n", markdown)
+    paragraphs = re.split(r"\n\s*\n", re.sub(r"^```.*?^```", "", markdown, flags=re.M | re.S))
     plain = (part for part in paragraphs if re.match(r"[A-Za-z`\"]", part))
     text = " ".join(next(plain, "").split())
     text = re.sub(r"\[([^]]*)\]\([^)]*\)", r"\1", text)
@@ -142,21 +142,53 @@ def notebook_page(path: Path) -> str:
 
 
 def described(name: str) -> str:
-    """Return a public name with its signature and docstring, for the Markdown twin of a reference page."""
+    """Return a public name with its signature, docstring and methods, for the twin of a reference page."""
     package, _, attribute = name.rpartition(".")
-    imported = parsed(ROOT / package.replace(".", "/") / "__init__.py")
-    homes = {
-        one.name: node.module for node in imported if isinstance(node, ast.ImportFrom) for one in node.names
-    }
-    home = ROOT / str(homes[attribute]).replace(".", "/")
-    path = home / "__init__.py" if home.is_dir() else home.with_suffix(".py")
-    (thing,) = [node for node in parsed(path) if getattr(node, "name", None) == attribute]
-    functions = [thing, *getattr(thing, "body", [])] if isinstance(thing, ast.ClassDef) else [thing]
-    made = [
-        one for one in functions if isinstance(one, ast.FunctionDef) and one.name in ("__init__", attribute)
-    ]
-    arguments = re.sub(r"^self(, )?", "", ast.unparse(made[0].args)) if made else ""
-    return f"### {name}\n\n```python\n{attribute}({arguments})\n```\n\n{ast.get_docstring(thing) or ''}"
+    path, thing = defined(ROOT / package.replace(".", "/") / "__init__.py", attribute)
+    members = members_of(path, thing)
+    made = members.pop("__init__", None) if isinstance(thing, ast.ClassDef) else thing
+    parts = [f"### {name}", call(attribute, made), ast.get_docstring(thing) or ""]
+    for member, node in members.items():
+        text = ast.get_docstring(node)
+        if text and (member.startswith("__") or not member.startswith("_")):
+            parts += [f"#### {name}.{member}", "" if is_property(node) else call(member, node), text]
+    return "\n\n".join(part for part in parts if part)
+
+
+def call(name: str, function: ast.FunctionDef | None) -> str:
+    """Return the signature of a function, or of what a class is made with."""
+    arguments = "" if function is None else re.sub(r"^(self|cls)(, )?", "", ast.unparse(function.args))
+    return f"```python\n{name}({arguments})\n```"
+
+
+def is_property(function: ast.FunctionDef) -> bool:
+    """Tell whether a method is read like an attribute."""
+    return any("property" in ast.unparse(one) for one in function.decorator_list)
+
+
+def defined(path: Path, name: str) -> tuple[Path, Any]:
+    """Return a class or function by its name in a file that defines or imports it, and where it is."""
+    for node in parsed(path):
+        if isinstance(node, ast.ClassDef | ast.FunctionDef) and node.name == name:
+            return path, node
+        if isinstance(node, ast.ImportFrom) and any(one.name == name for one in node.names):
+            home = ROOT / str(node.module).replace(".", "/")
+            there = home / "__init__.py" if home.is_dir() else home.with_suffix(".py")
+            if there.exists():
+                return defined(there, name)
+    return path, None
+
+
+def members_of(path: Path, thing: Any) -> dict[str, ast.FunctionDef]:
+    """Return the methods of a class by name: its own, then those it inherits within this repository."""
+    if not isinstance(thing, ast.ClassDef):
+        return {}
+    members = {node.name: node for node in thing.body if isinstance(node, ast.FunctionDef)}
+    for base in thing.bases:
+        if isinstance(base, ast.Name):
+            inherited = members_of(*defined(path, base.id))
+            members |= {name: node for name, node in inherited.items() if name not in members}
+    return members
 
 
 @cache

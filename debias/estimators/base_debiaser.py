@@ -28,7 +28,7 @@ from debias.estimators.few_labels.generalization import Expectation, Predictor, 
 from debias.estimators.few_labels.whole_fit import WholeFit
 from debias.estimators.fitted.correction_file import write_correction
 from debias.estimators.fitted.fitted_correction import NO_CORRECTION, FittedCorrection
-from debias.estimators.fitted.learned import Learned
+from debias.estimators.fitted.learned import Learned, LearnedWhole
 from debias.estimators.fitted.notebook_view import NotebookView
 from debias.estimators.fitted.summary import describe_outcome
 from debias.search.constraints import Goal
@@ -51,7 +51,7 @@ class BaseDebiaser(NotebookView, ColumnClassifier):
 
     objective: Goal | None
     random_state: RandomState
-    fitted_: FittedCorrection
+    fitted_ = LearnedWhole()
 
     corrections_ = Learned(lambda fitted: fitted.corrections)
     choice_ = Learned(lambda fitted: fitted.choice)

@@ -108,8 +108,13 @@ def _accuracy_plot(report: Figures) -> Markup:
 
 
 def _base_plot(report: Figures) -> Markup | None:
-    """Return the picture of a learnt map; the sentences beside it name its largest entries."""
+    """Return the picture of a learnt map; the sentences beside it name its largest entries.
+
+    There is none of a map that only multiplies each class, such as batch calibration: it moves no evidence.
+    """
     if not isinstance(report.base, (LinearMap, QuadraticMap)) or len(report.classes) > WIDEST_MATRIX:
+        return None
+    if not report.base.moved_evidence().any():
         return None
     said = "How evidence for each class is moved to or from every other class."
     if isinstance(report.base, QuadraticMap):

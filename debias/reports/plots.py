@@ -3,6 +3,7 @@
 Figures are made without pyplot, so that nothing global is touched and no display is needed.
 """
 
+import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 _N_GRID = 401
 _N_BINS = 40
 _HISTOGRAM_HEIGHT = 0.3
+_MOST_WITH_HUNDREDTHS = 6
 
 
 def accuracy_plot(by_class: pd.DataFrame) -> "Figure":
@@ -154,7 +156,7 @@ def matrix_plot(matrix: npt.NDArray[np.float64], names: Sequence[str]) -> "Figur
     Returns
     -------
     matplotlib.figure.Figure
-        Blue raises, orange lowers; each cell has its number.
+        Blue raises, orange lowers; each cell has its number, to a tenth where there are many classes.
 
     Examples
     --------
@@ -172,8 +174,10 @@ def matrix_plot(matrix: npt.NDArray[np.float64], names: Sequence[str]) -> "Figur
             axes.fill_between(
                 [source - 0.5, source + 0.5], k - 0.5, k + 0.5, color=colour, alpha=strength, lw=0
             )
-            size = PHONE_TEXT if n_classes <= 6 else max(5, int(72 / n_classes))
-            axes.text(source, k, fixed(float(value), 2), ha="center", va="center", color=INK, size=size)
+            number = fixed(float(value), 2)
+            if n_classes > _MOST_WITH_HUNDREDTHS:  # all of it must be readable on a phone
+                number = re.sub(r"\b0\.", ".", fixed(float(value), 1)) if abs(value) >= 0.05 else "0"
+            axes.text(source, k, number, ha="center", va="center", color=INK, size=PHONE_TEXT)
     _name_classes(axes, [str(name) for name in names])
     name_ticks(axes.xaxis, [str(name) for name in names], longest=12)
     for label in axes.get_xticklabels():

@@ -17,6 +17,7 @@ import pandas as pd
 
 from debias.errors import ParameterError, TableError, param, shortened
 from debias.tables.labels.class_names import look_alike
+from debias.tables.labels.column_affixes import without_affix
 from debias.tables.labels.label_reading import did_you_mean, label_text, plain_labels, read_labels
 
 FloatArray = npt.NDArray[np.float64]
@@ -107,12 +108,16 @@ def match_classes(X: Any, y: Any, classes: npt.ArrayLike | None = None) -> Class
     unknown = [label for label in present.tolist() if label not in position]
     if unknown:
         row = int(np.argmax(labels == unknown[0]))
+        names = list(map(str, columns.tolist()))
+        after = (
+            "" if without_affix(names, map(str, present.tolist())) == names else ", without what they share"
+        )
         raise TableError(
             f"the label {shortened(unknown[0])} has no column; the columns are {shortened(columns.tolist())}",
             received=unknown[0],
             row=row,
-            fix=did_you_mean(unknown[0], columns.tolist())
-            or f"name the columns after the classes, or pass {_IN_ORDER} (tools that turn labels"
+            fix=(None if after else did_you_mean(unknown[0], columns.tolist()))
+            or f"name the columns after the classes{after}, or pass {_IN_ORDER} (tools that turn labels"
             " into numbers before they fit, such as VotingClassifier, need arrays and integer labels)",
         )
     order = np.argsort(columns, kind="stable")

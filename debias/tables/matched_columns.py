@@ -5,8 +5,8 @@ from collections.abc import Sequence
 import pandas as pd
 
 from debias.errors import TableError, param, shortened
-from debias.tables.labels.class_headers import with_prefix
 from debias.tables.labels.class_names import ONLY_FORM, look_alike
+from debias.tables.labels.column_affixes import affix_of, with_affix
 from debias.tables.table import ProbabilityTable
 
 
@@ -46,8 +46,10 @@ def matched_columns(table: ProbabilityTable, classes: Sequence[str]) -> pd.DataF
             if set(mine) - set(its)
         ]
         fix = "fit on a table with these classes, or name its columns after them"
-        if with_prefix(wanted, given) != wanted:
-            fix = f"name the classes in {param('classes')}, without 'p_', when the table is read"
+        columns = with_affix(wanted, given)
+        if columns != wanted:
+            around = " and ".join(repr(text) for text in affix_of(columns) if text)
+            fix = f"name the classes in {param('classes')}, without {around}, when the table is read"
         raise TableError(
             f"the correction is for the classes {_names(wanted)}, but the table has {_names(given)}: "
             f"{', '.join(only)}",

@@ -93,7 +93,6 @@ def _steps_section(report: "RoundsTables") -> Section:
 
 def sections_of(report: "RoundsTables") -> list[Section]:
     """Return the tables of a report in the order of its pages."""
-    bound = f"{report.settings.max_ifd:g}"
     sources = report.sources
     head = sources.head(_MOST_SOURCES)
     n_omitted = len(sources) - len(head)
@@ -102,13 +101,7 @@ def sections_of(report: "RoundsTables") -> list[Section]:
     counts = [[str(name), *map(whole, row)] for name, row in zip(head.index, head.to_numpy(), strict=True)]
     return [
         _section("Rounds", _window_note(report), report.rounds, _ROUNDS),
-        _section(
-            "Changes of scores",
-            "IFD of rescored rows, compared with their previous scores. Hard rows have the highest IFD "
-            f"below the bound ({bound}); there are as many of them as picks.",
-            report.scores.iloc[1:],
-            _SCORES,
-        ),
+        *([_changes_section(report)] if len(report.numbers) > 1 else []),
         *agreement_sections(report),
         _section("Length of answers", "Words of picked answers and of all.", report.lengths, _LENGTHS),
         Section("Sources", f"Number of records by source.{omitted}", names, counts),
@@ -123,6 +116,17 @@ def sections_of(report: "RoundsTables") -> list[Section]:
             _COSTS,
         ),
     ]
+
+
+def _changes_section(report: "RoundsTables") -> Section:
+    """Write how scores moved from round to round."""
+    return _section(
+        "Changes of scores",
+        "IFD of rescored rows, compared with their previous scores. Hard rows have the highest IFD "
+        f"below the bound ({report.settings.max_ifd:g}); there are as many of them as picks.",
+        report.scores.iloc[1:],
+        _SCORES,
+    )
 
 
 def _mix_section(report: "RoundsTables") -> Section:

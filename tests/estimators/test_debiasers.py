@@ -440,3 +440,14 @@ def test_on_real_texts_weak_classes_rise_on_held_out_rows():
     assert min(before) < 0.35 < 0.55 < min(recalls)
     assert max(recalls) - min(recalls) < 0.12
     assert (predicted == np.array(columns)[y_test]).mean() > 0.63
+
+
+@pytest.mark.parametrize("kind", DEBIASERS)
+@pytest.mark.parametrize(
+    "use", [lambda one: one.pick(0), lambda one: one.frontier_, lambda one: one.plot_frontier(),
+            lambda one: one.certificate_, lambda one: one.explain()]
+)  # fmt: skip
+def test_what_needs_a_fit_says_so_before_it(kind, use):
+    with pytest.raises(NotFittedError, match=f"{kind.__name__} instance is not fitted yet"):
+        use(kind())
+    assert not hasattr(kind(), "frontier_") and not hasattr(kind(), "fitted_")

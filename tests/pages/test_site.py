@@ -60,6 +60,12 @@ def test_every_page_is_in_the_navigation():
     assert not missing, f"add a line for each of these pages to `nav` in mkdocs.yml: {missing}"
 
 
+def is_function(name: str) -> bool:
+    """Tell whether package.Class.member is a method."""
+    package, kind, member = name.split(".")
+    return callable(getattr(getattr(importlib.import_module(package), kind), member, None))
+
+
 @pytest.mark.filterwarnings("ignore")
 def test_the_site_is_complete_and_loads_nothing_from_elsewhere(tmp_path, monkeypatch):
     pytest.importorskip("material", reason="needs mkdocs-material: pip install debias-iterit[docs]")
@@ -104,4 +110,12 @@ def test_the_site_is_complete_and_loads_nothing_from_elsewhere(tmp_path, monkeyp
     assert sorted(listed) == sorted(twins) == sorted(set(listed))
     assert {path.relative_to(tmp_path).with_suffix(".md").as_posix() for path in pages} - {"404.md"} == twins
     assert "numpy" in (tmp_path / "api-debias.md").read_text(encoding="utf-8")
+    for page in ("api-debias", "api-iterit"):
+        twin = (tmp_path / f"{page}.md").read_text(encoding="utf-8")
+        headings = set(re.findall(r"^#{3,4} (\S+)$", twin, re.M))
+        shown = pages[tmp_path / f"{page}.html"].anchors
+        methods = [one for one in shown if re.fullmatch(r"\w+\.\w+\.\w+", one) and is_function(one)]
+        assert len(methods) > 10 and not set(methods) - headings
+    llms = (tmp_path / "llms.txt").read_text(encoding="utf-8")
+    assert "```" not in llms and not re.search(r"\.md\)(: ?)?$", llms.split("## Results")[0], re.M)
     assert (tmp_path / "search" / "search_index.js").stat().st_size > 100_000

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from debias import Constrained, WeightDebiaser
+from debias import Constrained, Debiaser, WeightDebiaser
 from debias.console.number_formats import percent
 from debias.errors import ParameterError, TableError
 from debias.estimators.baselines import Uncorrected
@@ -49,7 +49,16 @@ def frames(verdicts, moved=True):
     for metric, verdict in zip(METRICS, verdicts, strict=True):
         up = verdict != "worse" if metric != "cobias" else verdict == "worse"
         rows[metric] = {"before": 0.4, "after": 0.6 if up else 0.2, "verdict": verdict}
-    by_class = pd.DataFrame({"support": [50, 50], "moved_out": [int(moved), 0], "before": [0.3, 0.5]})
+    by_class = pd.DataFrame(
+        {
+            "support": [50, 50],
+            "moved_out": [int(moved), 0],
+            "before": [0.3, 0.5],
+            "after": [0.4, 0.4],
+            "predicted_before": [40, 60],
+            "predicted_after": [50, 50],
+        }
+    )
     return pd.DataFrame.from_dict(rows, orient="index"), by_class
 
 
@@ -167,6 +176,63 @@ def test_a_rival_is_named_where_the_figures_say_so(tables, debiaser, seed, monke
         assert found.name in (clear or better) and found.is_clear == bool(clear)
     else:
         assert found is None
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_a_correction_that_is_a_plain_method_itself_is_not_turned_down_for_it(seed):
+    opt, test = skewed_table(800, seed).split(0.5)
+    debiaser = Debiaser(method="batch").fit(opt.probabilities, opt.labels)
+    made = Report.from_debiaser(debiaser, test, fitted_on=opt, compare=True, n_resamples=100)
+    assert "batch calibration" in made.comparison.same_as_chosen()
+    assert made.overall.loc["cobias", "verdict"] == "better"
+    told = " ".join([made.recommendation.sentence, *made.comparison.verdict])
+    assert "use batch calibration" not in told and "batch calibration is at least" not in told
+    if made.recommendation.answer == "Do not use it":  # another method is better on these rows
+        assert re.search(r"because (?!batch calibration).* is at least as ", made.recommendation.sentence)
+    own = made.comparison.tables[0].predictions()
+    others = [name for name in own if name != THIS]
+    assert made.comparison.same_as_chosen() == [name for name in others if (own[name] == own[THIS]).all()]
+
+
+def test_classes_that_are_even_because_all_are_worse_are_no_gain():
+    truth = ["a"] * 50 + ["b"] * 50
+    for before, after in (
+        (["a"] * 100, ["b"] * 50 + ["a"] * 50),
+        (["a"] * 80 + ["b"] * 20, ["a"] * 20 + ["b"] * 30 + ["a"] * 30 + ["b"] * 20),
+    ):
+        made = Report(truth, before, after, n_resamples=50)
+        assert made.overall.loc["cobias", "verdict"] == "better"
+        assert made.recommendation.answer == "Do not use it"
+        assert "without it is at least as accurate for every class" in made.recommendation.because
+
+
+def test_a_class_that_is_no_longer_predicted_must_not_matter():
+    truth = ["a"] * 100 + ["b"] * 100 + ["c"] * 2
+    before = ["a"] * 160 + ["b"] * 40 + ["c", "a"]
+    after = ["a"] * 90 + ["b"] * 10 + ["a"] * 20 + ["b"] * 80 + ["a", "b"]
+    made = Report(truth, before, after, n_resamples=50)
+    assert made.recommendation.answer == "Use it only if"
+    assert "c does not matter, since no row is predicted as it any more" in made.recommendation.because
+    kept = Report(truth, before, [*after[:-2], "c", "c"], n_resamples=50)
+    assert kept.recommendation.answer == "Use it"
+
+
+def test_a_single_row_is_spoken_of_as_one():
+    for before, words in (
+        ("b", "this row shows no clear change"),
+        ("a", "changes no prediction of this row."),
+    ):
+        assert words in Report(["a"], [before], ["a"], ["a", "b"], n_resamples=5).recommendation.sentence
+
+
+def test_a_plain_method_that_does_the_same_is_named_beside_the_answer():
+    overall, by_class = frames(["better"] * 3)
+    same = Rival("batch calibration", "gives every row the same class", is_same=True)
+    made = recommend(overall, by_class, rival=same)
+    assert made.answer == "Use it"
+    assert made.beside == (
+        "Batch calibration, a plain method, gives every row the same class: on these rows, either will do.",
+    )
 
 
 def test_examples_are_drawn_from_what_moved_and_shown_only_where_asked(tables, debiaser):

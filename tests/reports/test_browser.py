@@ -9,7 +9,7 @@ import matplotlib.image
 import numpy as np
 import pytest
 
-from debias import WeightDebiaser
+from debias import CalibratedDebiaser, WeightDebiaser
 from debias.reports.comparison import MethodSettings, compare_tables, comparison_html
 from debias.reports.correction_report import Report
 from debias.tables.table import ProbabilityTable
@@ -127,3 +127,18 @@ def test_every_page_can_be_printed(pages, tmp_path, name):
     browse(pages / f"{name}.html", f"--pdf={target}", dark=True)
     assert target.read_bytes().startswith(b"%PDF")
     assert target.stat().st_size > 10_000
+
+
+@pytest.mark.parametrize("width", [390, 1100])
+def test_the_numbers_of_a_map_of_many_classes_can_be_read(tmp_path, width):
+    rng = np.random.default_rng(0)
+    truth = np.arange(1400) % 14
+    logits = rng.normal(size=(1400, 14)) + 1.5 * np.eye(14)[truth] + 0.5 * rng.normal(size=(14, 14))[truth]
+    table = ProbabilityTable(np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True), truth)
+    opt, test = table.split(0.5)
+    debiaser = CalibratedDebiaser(n_starts=1).fit(opt.probabilities, opt.labels)
+    page = tmp_path / "page.html"
+    page.write_text(Report.from_debiaser(debiaser, test, n_resamples=5).to_html(), encoding="utf-8")
+    assert "How evidence for each class is moved" in page.read_text(encoding="utf-8")
+    found = measured(page, width)
+    assert not found["small"] and not found["outside"] and not found["faint"]

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import confusion_matrix, precision_score
 
-from debias import WeightDebiaser
+from debias import Debiaser, WeightDebiaser
 from debias.console.notebooks.inline_svg import inline_svg
 from debias.corrections.correction import Triangle, Weight
 from debias.errors import MissingDependencyError
@@ -17,7 +17,7 @@ from debias.pages.markdown import escape, markdown_table
 from debias.reports.correction_report import Report
 from debias.reports.figures import CorrectionDetails
 from debias.reports.findings import NOT_SOCIAL_BIAS
-from debias.reports.plots import accuracy_plot, correction_plot
+from debias.reports.plots import accuracy_plot, correction_plot, matrix_plot
 from tests.support.refusals import refused
 from tests.support.small_reports import HOSTILE, report
 from tests.support.small_tables import skewed_table
@@ -268,3 +268,20 @@ def test_the_page_names_the_model_and_its_revision():
     for page in (" ".join(Page(made.to_html()).text), made.to_markdown()):
         for shown in ("org/small", "revision 0123abcd", "weights a05d17f4", "float32"):
             assert shown in page
+
+
+def test_a_base_that_moves_no_evidence_has_no_picture_of_it():
+    opt, test = skewed_table(400).split(0.5)
+    for method, shown in (("batch", False), ("calibrated", True)):
+        debiaser = Debiaser(method=method).fit(opt.probabilities, opt.labels)
+        page = Report.from_debiaser(debiaser, test, n_resamples=5).to_html()
+        assert "Base applied before the corrections" in page
+        assert ("How evidence for each class is moved" in page) == shown
+        assert ("What the map adds" in page) == shown
+
+
+def test_numbers_of_a_map_of_many_classes_are_short():
+    matrix = np.zeros((7, 7))
+    matrix[0, :6] = [0.04, -0.06, 0.94, -1.25, 10.04, -20.3]
+    texts = [text.get_text() for text in matrix_plot(matrix, list("abcdefg")).axes[0].texts]
+    assert texts[:7] == ["0", "-.1", ".9", "-1.2", "10.0", "-20.3", "0"]

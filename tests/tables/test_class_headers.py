@@ -1,8 +1,11 @@
 """Columns of a CSV file that are no class are named; none becomes a class in silence."""
 
+import pandas as pd
 import pytest
 
 from debias.errors import TableError
+from debias.tables.class_columns import match_classes
+from debias.tables.matched_columns import matched_columns
 from debias.tables.table import ProbabilityTable
 from tests.support.refusals import refused
 
@@ -82,3 +85,61 @@ def test_unlikely_classes_and_label_mass_stay_classes(tmp_path):
     path = tmp_path / "table.csv"
     path.write_text("label,no,yes,rare\nno,.5,.3,.001\nyes,.2,.6,.002\nno,.2,.1,.003\n")
     assert ProbabilityTable.read(path).classes == ("no", "yes", "rare")
+
+
+AROUND = [("p_", ""), ("prob_", ""), ("", "_score"), ("logits/", ".p"), ("my_prob_", "")]
+
+
+@pytest.mark.parametrize(("before", "after"), AROUND)
+@pytest.mark.parametrize("names", [["no", "yes"], ["bug", "billing"], ["no_yes", "no"], ["é", "日本"]])
+def test_columns_with_a_text_around_each_class(tmp_path, before, after, names):
+    path = tmp_path / "table.csv"
+    header = [f"{before}{name}{after}" for name in names]
+    path.write_text(f"label,{','.join(header)}\n{names[0]},.7,.3\n{names[1]},.2,.8\n", encoding="utf-8")
+    for classes in (None, names, header):
+        table = ProbabilityTable.read(path, classes=classes)
+        assert list(table.classes) == names and table.labels.tolist() == names
+        assert table.probabilities.to_numpy().tolist() == [[0.7, 0.3], [0.2, 0.8]]
+    turned = ProbabilityTable.read(path, classes=names[::-1])
+    assert list(turned.classes) == names[::-1] and turned.probabilities[names[0]].tolist() == [0.7, 0.2]
+    path.write_text(f"{','.join(header)}\n.7,.3\n.2,.8\n", encoding="utf-8")
+    assert list(ProbabilityTable.read(path).classes) == header
+    assert list(ProbabilityTable.read(path, classes=names).classes) == names
+    with refused(TableError, fix=str, mentions="without"):
+        matched_columns(ProbabilityTable.read(path), names)
+
+
+def test_no_part_of_a_word_is_taken_off(tmp_path):
+    path = tmp_path / "table.csv"
+    path.write_text("label,cat,car\nt,.7,.3\nr,.2,.8\n")
+    with refused(TableError, received="t", fix=str):
+        ProbabilityTable.read(path)
+    path.write_text("label,a_no,b_no,a_yes,b_yes\nno,.7,.7,.3,.3\nyes,.2,.2,.8,.8\n")
+    with refused(TableError, parameter="classes", received="no"):  # a_ and b_ would both do
+        ProbabilityTable.read(path, classes=["no", "yes"])
+
+
+@pytest.mark.parametrize("names", [["1", "0"], ["True", "False"], ["yes", "no"]])
+@pytest.mark.parametrize(("before", "after"), AROUND[1:])
+def test_integers_that_are_names_beside_a_text(tmp_path, before, after, names):
+    """The first column is class 1 by its name, and class 0 by its place."""
+    path = tmp_path / "table.csv"
+    header = [f"{before}{name}{after}" for name in names]
+    path.write_text(f"label,{','.join(header)}\n1,.7,.3\n0,.2,.8\n")
+    with refused(TableError, parameter="labels", mentions=("position", f"'{header[0]}'")):
+        ProbabilityTable.read(path)
+    assert ProbabilityTable.read(path, labels="position").labels.tolist() == header[::-1]
+    path.write_text(f"label,{','.join(header[::-1])}\n1,.3,.7\n0,.8,.2\n")
+    assert ProbabilityTable.read(path).labels.tolist() == header  # both readings agree
+
+
+def test_integers_count_columns_from_one_where_these_say_so(tmp_path):
+    path = tmp_path / "table.csv"
+    path.write_text("class_1,class_2,class_3,label\n.7,.2,.1,1\n.2,.7,.1,2\n.1,.2,.7,3\n")
+    assert ProbabilityTable.read(path).labels.tolist() == ["class_1", "class_2", "class_3"]
+
+
+def test_a_frame_whose_columns_have_more_than_the_classes_says_so():
+    frame = pd.DataFrame({"prob_no": [0.7, 0.2], "prob_yes": [0.3, 0.8]})
+    with refused(TableError, received="no", mentions="without what they share"):
+        match_classes(frame, ["no", "yes"])

@@ -19,7 +19,7 @@ from debias.search.constraints import Constrained
 
 HEADER = ("class", "correction", "fitted rows", "correct before, %", "after, %", "guaranteed, %")
 """Columns of :attr:`CorrectionCard.classes`."""
-NOT_RECORDED = "not recorded: the fitted table did not name them"
+NOT_RECORDED = "not recorded: the fitted table did not name it"
 _SHOWN = 16
 
 

@@ -3,6 +3,8 @@
 from collections.abc import Callable
 from typing import Generic, NoReturn, Protocol, Self, TypeVar, overload
 
+from sklearn.exceptions import NotFittedError
+
 from debias.estimators.fitted.fitted_correction import FittedCorrection
 
 T = TypeVar("T")
@@ -12,6 +14,14 @@ class Fitted(Protocol):
     """A debiaser after its fit."""
 
     fitted_: FittedCorrection
+
+
+class LearnedWhole:
+    """All that was learned, before a fit has set it: refused as every method of an unfitted estimator is."""
+
+    def __get__(self, debiaser: object, kind: type | None = None) -> FittedCorrection:
+        name = type(debiaser).__name__ if kind is None else kind.__name__
+        raise NotFittedError(f"This {name} instance is not fitted yet. Call 'fit' before using this.")
 
 
 class Learned(Generic[T]):

@@ -11,7 +11,7 @@ from debias.errors import ParameterError
 from debias.estimators.base_debiaser import BaseDebiaser
 from debias.reports.advice.recommendation import Rival
 from debias.reports.comparison.compared_methods import METHODS, Method, MethodSettings
-from debias.reports.comparison.comparison import Comparison
+from debias.reports.comparison.comparison import FIXED, Comparison
 from debias.reports.comparison.measurement import check_pair, measure
 from debias.reports.comparison.verdict import beaten_by
 from debias.reports.provenance import is_fitted_on
@@ -77,7 +77,7 @@ def compare_with_plain(
             received=f"a table of {len(opt):,} rows",
         )
     settings = MethodSettings(objective=debiaser.objective_, seed=seed)
-    own = Method("this", THIS, "ours", lambda settings, opt: FrozenEstimator(debiaser))
+    own = Method(FIXED, THIS, "ours", lambda settings, opt: FrozenEstimator(debiaser))
     plain = [one for one in METHODS if one.group in _GROUPS and one.needs == "nothing" and not one.is_slow]
     measured = measure("this table", opt, test, [*plain, own], settings)
     if measured.interrupted:
@@ -86,10 +86,11 @@ def compare_with_plain(
 
 
 def rival_of(comparison: Comparison) -> Rival | None:
-    """Return the plain method that is better than the correction, if one is.
+    """Return the plain method that is better than the correction, if one is; else one that does the same.
 
     Clearly better is one that gets every class at least as right, or that is at least as good in accuracy
-    and COBias, and in one of them by more than chance.
+    and COBias, and in one of them by more than chance. One that gives every row the same class is not
+    better: it may be what the correction consists of.
 
     Parameters
     ----------
@@ -101,7 +102,9 @@ def rival_of(comparison: Comparison) -> Rival | None:
     accuracies = comparison.tables[0].class_accuracies()
     mine = accuracies.loc[comparison.against].dropna()
     others = [name for name in frame.index if name != comparison.against]
-    as_right = [name for name in others if (accuracies.loc[name, mine.index] >= mine - _LEAST).all()]
+    same = [name for name in comparison.same_as_chosen() if name in others]
+    unlike = [name for name in others if name not in same]
+    as_right = [name for name in unlike if (accuracies.loc[name, mine.index] >= mine - _LEAST).all()]
     if as_right:
         best = str(accuracies.loc[as_right].mean(axis=1).idxmax())
         return Rival(best, "is at least as accurate for every class")
@@ -113,7 +116,7 @@ def rival_of(comparison: Comparison) -> Rival | None:
         if row["accuracy_difference_low"] > 0 or row["cobias_difference_high"] < 0
     ]
     if not better:
-        return None
+        return Rival(same[0], "gives every row the same class", is_same=True) if same else None
     name = (clear or better)[0]
     accuracy, cobias = (percent(rows[name][metric], unit=False) for metric in ("accuracy", "cobias"))
     figures = f"accuracy {accuracy} %, COBias {cobias} points"

@@ -19,7 +19,7 @@ _EVENNESS = ("cobias", "worst_class_accuracy")
 
 
 class Rival(NamedTuple):
-    """A plain method that is better than the correction on the same rows.
+    """A plain method that is better than the correction on the same rows, or does the same.
 
     Attributes
     ----------
@@ -28,11 +28,14 @@ class Rival(NamedTuple):
         In what it is better, as a clause.
     is_clear : bool, default=True
         Whether it is better by more than chance.
+    is_same : bool, default=False
+        Whether it is not better: it gives every row the same class.
     """
 
     name: str
     because: str
     is_clear: bool = True
+    is_same: bool = False
 
 
 @dataclass(frozen=True)
@@ -83,7 +86,7 @@ def recommend(
     guarantee : Guarantee, optional
         What holds on new rows.
     rival : Rival, optional
-        A plain method that is better.
+        A plain method that is better, or does the same.
 
     Returns
     -------
@@ -103,10 +106,14 @@ def recommend(
     n_rows = int(by_class["support"].sum())
     if blockers:
         return Recommendation("Do not use it", listed(list(blockers)))
+    these = "this row" if n_rows == 1 else f"these {counted(n_rows, 'row')}"
     if not by_class["moved_out"].any():
-        return Recommendation("Do not use it", f"it changes no prediction of these {counted(n_rows, 'row')}")
-    if rival is not None and rival.is_clear:
+        return Recommendation("Do not use it", f"it changes no prediction of {these}")
+    if rival is not None and rival.is_clear and not rival.is_same:
         because = f"{rival.name} {rival.because} on the same rows: use that"
+        return Recommendation("Do not use it", because)
+    if _is_worse_everywhere(by_class):
+        because = "the model without it is at least as accurate for every class on these rows"
         return Recommendation("Do not use it", because)
     verdicts = {str(metric): str(one) for metric, one in overall["verdict"].items()}
     decisive = ("cobias", "worst_class_accuracy", "accuracy")
@@ -126,7 +133,8 @@ def recommend(
     if losses:
         return Recommendation("Do not use it", _clauses(overall, losses), beside)
     why = (
-        f"these {counted(n_rows, 'row')} show no clear change in COBias, in the worst class or in accuracy; "
+        f"{these} {'shows' if n_rows == 1 else 'show'} no clear change in COBias, in the worst class or in "
+        "accuracy; "
         "more labelled rows may show one"
     )
     return Recommendation("Do not use it", why, beside)
@@ -149,13 +157,26 @@ def _clause(overall: pd.DataFrame, metric: str) -> str:
     return f"{name} {verb} from {percent(before, unit=False)} to {percent(after, unit=False)} {unit}"
 
 
+def _is_worse_everywhere(by_class: pd.DataFrame) -> bool:
+    """Tell whether no class gains and one loses: then classes are even only where all are as bad."""
+    seen = by_class[by_class["support"] > 0]
+    return bool((seen["after"] <= seen["before"]).all() and (seen["after"] < seen["before"]).any())
+
+
 def _unseen(by_class: pd.DataFrame) -> str:
-    """Say that classes of which there is no row must not matter; nothing where all have rows."""
-    names = [str(name) for name in by_class.index[by_class["support"] == 0]]
-    if not names:
-        return ""
-    verb, them = ("does", "it") if len(names) == 1 else ("do", "them")
-    return f"{listed(names)} {verb} not matter, since no row of {them} is here"
+    """Say which classes must not matter: those without a row, and those that are no longer predicted."""
+    absent = by_class["support"] == 0
+    lost = ~absent & (by_class["predicted_after"] == 0) & (by_class["predicted_before"] > 0)
+    said = []
+    for which, why in (
+        (absent, "no row of {them} is here"),
+        (lost, "no row is predicted as {them} any more"),
+    ):
+        names = [str(name) for name in by_class.index[which]]
+        verb, them = ("does", "it") if len(names) == 1 else ("do", "any of them" if which is lost else "them")
+        if names:
+            said.append(f"{listed(names)} {verb} not matter, since {why.format(them=them)}")
+    return ", and ".join(said)
 
 
 def _trade(overall: pd.DataFrame, gains: list[str], losses: list[str], unseen: str) -> str:
@@ -200,8 +221,7 @@ def _beside(by_class: pd.DataFrame, guarantee: Guarantee | None, rival: Rival | 
         said.append(f"{sentence}.")
     if rival is not None:
         name = f"{rival.name[:1].upper()}{rival.name[1:]}"
-        said.append(
-            f"{name} {rival.because} on the same rows, though by no more than chance could explain: it is a "
-            "plain method that would do as well."
-        )
+        does = f"{rival.because} on the same rows, though by no more than chance could explain: it is a plain"
+        same = f"{name}, a plain method, {rival.because}: on these rows, either will do."
+        said.append(same if rival.is_same else f"{name} {does} method that would do as well.")
     return tuple(said)

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from functools import cached_property, partial
 from typing import TYPE_CHECKING
 
+import numpy as np
 import pandas as pd
 from sklearn.base import ClassifierMixin, clone
 
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 Pairs = Sequence[tuple[ProbabilityTable, ProbabilityTable]]
+FIXED = "this"
+"""Key of a method that was fitted before and is not fitted again."""
 Methods = Sequence[str] | Mapping[str, ColumnClassifier] | None
 
 
@@ -79,9 +82,23 @@ class Comparison:
     def verdicts(self) -> dict[str, list[str]]:
         """The verdict on each table, by its name."""
         return {
-            table.name: verdict(self.frames[table.name], table.class_accuracies(), self.against)
+            table.name: verdict(
+                self.frames[table.name], table.class_accuracies(), self.against, same=self.same_as_chosen()
+            )
             for table in self.tables
         }
+
+    def same_as_chosen(self) -> list[str]:
+        """Return the methods that give every row of every table the class of a correction fitted before."""
+        found: list[list[str]] = []
+        for table in self.tables:
+            predicted = table.predictions()
+            fixed = [one.method.name for one in table.measurements if one.method.key == FIXED]
+            if fixed != [self.against] or self.against not in predicted:
+                return []
+            mine = predicted.pop(self.against)
+            found.append([name for name, theirs in predicted.items() if np.array_equal(theirs, mine)])
+        return [name for name in found[0] if all(name in names for names in found)] if found else []
 
     @cached_property
     def verdict(self) -> list[str]:

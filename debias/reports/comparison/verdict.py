@@ -4,7 +4,7 @@ Every sentence is about the test rows, and follows from the figures alone; a dif
 holds 0 is called none that the rows can show.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pandas as pd
@@ -26,6 +26,7 @@ def verdict(
     class_accuracies: pd.DataFrame,
     against: str,
     tables: Mapping[str, pd.DataFrame] | None = None,
+    same: Sequence[str] = (),
 ) -> list[str]:
     """Return the sentences.
 
@@ -40,6 +41,8 @@ def verdict(
         The chosen method.
     tables : mapping of str to DataFrame, optional
         The figures of each table, where `figures` are means over several.
+    same : sequence of str
+        Methods that give every row the same class as the chosen one, so nothing speaks for them.
 
     Returns
     -------
@@ -79,7 +82,7 @@ def verdict(
     where = "On these rows" if tables is None else f"On average over {len(tables)} tables"
     clauses = [_leader(rivals, axis, words, against) for axis, words in AXES.items()]
     sentences = [f"{where}, {'; '.join(clauses)}."]
-    sentences.append(_advice(rivals, class_accuracies, ours, tables))
+    sentences.append(_advice(rivals, class_accuracies, ours, tables, same))
     readers = measured[measured["group"] == "reader"]
     if len(readers):
         sentences.append(_more_than_probabilities(readers, measured, class_accuracies, ours))
@@ -187,6 +190,7 @@ def _advice(
     class_accuracies: pd.DataFrame,
     ours: str | None,
     tables: Mapping[str, pd.DataFrame] | None,
+    same: Sequence[str],
 ) -> str:
     """Say whether a plain method should be used, or which methods beat ours in accuracy and COBias."""
     if ours is None:
@@ -195,7 +199,7 @@ def _advice(
     plain = [
         name
         for name in figures.index[figures["group"] != "ours"]
-        if _at_least_as_right(class_accuracies, name, ours)
+        if name not in same and _at_least_as_right(class_accuracies, name, ours)
     ]
     if plain:
         best = class_accuracies.loc[plain].mean(axis=1).idxmax()
@@ -211,6 +215,8 @@ def _advice(
     by = beaten_by(figures, ours)
     if by:
         return f"In accuracy and COBias together, {ours} is beaten by {listed(by, most=3)}."
+    if same:
+        return f"Every row gets the same class with {listed(list(same), most=3)} as with {ours}."
     return f"In accuracy and COBias together, {ours} is beaten by no row that uses only the probabilities."
 
 

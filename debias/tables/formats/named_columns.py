@@ -11,13 +11,8 @@ import pandas as pd
 from debias.errors import ExcludedRowsWarning, TableError, param, shortened
 from debias.tables.class_columns import FloatArray, IndexArray
 from debias.tables.formats.cells.numbers_in_cells import parse_columns
-from debias.tables.labels.class_headers import (
-    ROLES,
-    find_role,
-    refuse_extra_columns,
-    with_prefix,
-    without_prefix,
-)
+from debias.tables.labels.class_headers import ROLES, find_role, refuse_extra_columns
+from debias.tables.labels.column_affixes import affix_of, cut, with_affix, without_affix
 from debias.tables.labels.column_order import warn_of_order
 from debias.tables.labels.label_reading import did_you_mean, read_labels
 from debias.tables.table_parts import TableParts
@@ -36,7 +31,7 @@ class ColumnChoice:
     ----------
     classes : sequence of str, optional
         Columns that hold class probabilities, in the order wanted; default: all that are left. Where none
-        is called so, columns called ``p_<class>``, as ``debias apply`` writes them, will do.
+        is called so, columns will do that have the same text around each class, such as ``p_<class>``.
     id_column, label_column, text_column, label_mass_column : str, optional
         Columns that hold these; default: "id", "label", "text", "label_mass", in capitals or not, where
         they are there and `classes` does not name them.
@@ -104,7 +99,7 @@ def parts_of_columns(
         names = [name for name in frame.columns if name not in columns.values()]
     else:
         _check_choice(path, choice)
-        names = with_prefix(classes, header)
+        names = with_affix(classes, header)
     _check_names(path, frame, names)
     values = {role: None if name is None else frame[name] for role, name in columns.items()}
     _say_unread_texts(path, frame, [*names, *columns.values()], columns["text"])
@@ -118,7 +113,7 @@ def parts_of_columns(
     found = None if label is None else label.tolist()
     if classes is None:
         refuse_extra_columns(path, names, probabilities, found)
-    called = without_prefix(names, found) if classes is None or names == list(classes) else list(classes)
+    called = without_affix(names, found) if classes is None or names == list(classes) else list(classes)
     in_file = {name: called[place] for place, name in enumerate(names)}
     as_found = None if classes is None else [in_file[name] for name in frame.columns if name in in_file]
     codes = None if label is None else _labels(path, label, called, choice.labels, as_found)
@@ -200,7 +195,9 @@ def _say_unread_texts(path: Path, frame: pd.DataFrame, read: list[str | None], t
     unread = [name for name in frame.columns if name not in read and _holds_texts(frame[name])]
     if unread:
         one = "a column of texts is" if len(unread) == 1 else "columns of texts are"
-        fix = f"; if it holds the classified texts, name it in {param('text_column')}" if text is None else ""
+        which = "it" if len(unread) == 1 else "one of them"
+        fix = f"; if {which} holds the classified texts, name it in {param('text_column')}"
+        fix = fix if text is None else ""
         warnings.warn(
             f"{path}: {one} not read: {', '.join(map(shortened, unread[:10]))}{fix}.",
             ExcludedRowsWarning,
@@ -285,7 +282,13 @@ def _labels(
         )
     try:
         return read_labels(
-            column.tolist(), names, reading, of_file=True, column=column.name, as_found=as_found
+            column.tolist(),
+            names,
+            reading,
+            other_names=cut(names, *affix_of(names)),
+            of_file=True,
+            column=column.name,
+            as_found=as_found,
         )
     except TableError as error:
         raise error.at(file=path) from error

@@ -68,32 +68,6 @@ def find_role(path: Path, frame: pd.DataFrame, role: str, classes: Sequence[str]
     return str(named[0])
 
 
-def without_prefix(names: list[str], labels: Sequence[object] | None) -> list[str]:
-    """Return class names without the ``p_`` of columns that labels do not have.
-
-    Examples
-    --------
-    >>> without_prefix(["p_no", "p_yes"], ["yes", "no"]), without_prefix(["p_no", "p_yes"], ["p_no"])
-    (['no', 'yes'], ['p_no', 'p_yes'])
-    """
-    short = [name.removeprefix("p_") for name in names]
-    if labels is None or not all(name.startswith("p_") for name in names):
-        return names
-    return short if set(labels) <= set(short) and not set(labels) & set(names) else names
-
-
-def with_prefix(classes: Sequence[str], header: Sequence[str]) -> list[str]:
-    """Return the columns of classes: those called so, or ``p_`` and so where there is none.
-
-    Examples
-    --------
-    >>> with_prefix(["no", "yes"], ["label", "p_no", "p_yes"]), with_prefix(["no", "yes"], ["p_no", "yes"])
-    (['p_no', 'p_yes'], ['no', 'yes'])
-    """
-    long = [f"p_{name}" for name in classes]
-    return long if set(long) <= set(header) and not set(classes) & set(header) else list(classes)
-
-
 def refuse_extra_columns(
     path: Path | None,
     names: Sequence[str],

@@ -14,6 +14,7 @@ import pandas as pd
 
 from debias.errors import ParameterError, TableError, param, shortened
 from debias.tables.labels.class_names import ONLY_FORM, appearance
+from debias.tables.labels.column_affixes import affix_of, cut
 
 READINGS = ("name", "position")
 """What a user can say that labels are."""
@@ -258,7 +259,8 @@ def _by_text(names: Sequence[str]) -> dict[str, int]:
 
 def _by_truth_value(names: Sequence[str], of_file: bool) -> dict[str, int]:
     """Return the columns of 0 and 1 where classes are called false and true; nothing where they are not."""
-    plain = [str(name).strip().casefold().removeprefix("p_") for name in names]
+    folded = [str(name).strip().casefold() for name in names]
+    plain = cut(folded, *affix_of(folded)) or folded
     for truths in (_TRUTHS, *(_ANSWERS if of_file and len(plain) == 2 else ())):
         if all(plain.count(truth) == 1 for truth in truths):
             return {str(value): plain.index(truth) for value, truth in enumerate(truths)}
@@ -322,7 +324,7 @@ def _no_reading(
         problem += f" ({shortened(names)})"
         fix = "write class names, or numbers that count from 0"
     else:
-        fix = did_you_mean(key, names)
+        fix = did_you_mean(key, names) or "name each class column after its label"
     return TableError(problem, received=label, row=rows[key], fix=fix)
 
 

@@ -21,6 +21,7 @@ from iterit.rounds.round_state import first_state, with_picks, with_scores
 from iterit.training.saving.checkpoints import RoundsCheckpoint, read_checkpoint
 from tests.support.hostile import hostile_texts, visible_words
 from tests.support.refusals import refused
+from tests.support.small_rounds import small_run
 
 RULES = RoundSettings(n_picks=2, update_ratio=2)
 HISTORY = {
@@ -255,3 +256,12 @@ def test_runs_that_cannot_be_reported(kept, tmp_path):
     facts.write_text("{")
     with refused(ResumeError, file=str(facts), fix=str):
         read_checkpoint(tmp_path)
+
+
+@pytest.mark.parametrize("n_rounds", [1, 2, 3])
+def test_no_table_of_a_page_is_empty(n_rounds):
+    """A single round has nothing to compare scores with."""
+    made = RoundsReport(small_run(n_rounds))
+    assert [one.heading for one in made.sections() if not one.rows] == []
+    shown = "Changes of scores" in made.to_html()
+    assert shown == ("Changes of scores" in made.to_markdown()) == (n_rounds > 1)

@@ -318,3 +318,41 @@ def test_the_default_promises_nothing_where_there_is_next_to_no_information(seed
     P, y = mostly_alike(5, seed)
     debiaser = Debiaser().fit(P, y)
     assert debiaser.explain()["predicted_after"].max() >= 295 <= np.bincount(debiaser.predict(P)).max()
+
+
+def test_the_label_free_answer_divides_by_rows_without_labels_too():
+    X, y = skewed_rows(n_samples=30)
+    rest, of_class = skewed_rows(n_samples=300, seed=1)
+    rest = rest[of_class == 0]
+    fitted = CalibratedDebiaser().fit(X, y, X_unlabelled=rest).fitted_
+    batch = CalibratedDebiaser(base="batch", family="none").fit(X, y, X_unlabelled=rest)
+    assert fitted.label_free.accuracy == batch.score(X, y)
+    alone = CalibratedDebiaser(base="batch", family="none").fit(X, y)
+    assert CalibratedDebiaser().fit(X, y).fitted_.label_free.accuracy == alone.score(X, y)
+    assert alone.score(X, y) != batch.score(X, y)
+
+
+@pytest.mark.parametrize(
+    ("parameter", "value"), [("search", "best"), ("time_limit", -1.0), ("n_jobs", 0), ("family", "narrow")]
+)
+def test_settings_that_a_log_bias_does_not_use_are_checked_too(parameter, value):
+    X, y = skewed_rows(n_samples=30)
+    with refused(ParameterError, parameter=parameter, received=value) as caught:
+        CalibratedDebiaser(**{parameter: value}).fit(X, y)
+    if parameter == "family":
+        assert all(name in caught.value.allowed for name in ("log-bias", "none", "wide"))
+
+
+def test_a_method_that_keeps_no_bounds_is_not_said_to_keep_them():
+    X, y = skewed_rows(n_samples=60)
+    seen = 0
+    for share in (0.8, 0.9, 0.95, 0.99):
+        goal = Constrained(min_class_accuracy=share, max_cobias=0.0)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            debiaser = Debiaser(objective=goal).fit(X, y)
+        if debiaser.selection_.for_bounds and not debiaser.feasible_:
+            assert "as the closest to the bounds" in debiaser.summary()
+            assert "do not satisfy them" not in debiaser.summary()
+            seen += 1
+    assert seen

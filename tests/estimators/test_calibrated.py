@@ -24,6 +24,7 @@ from debias import (
 from debias.corrections.bases.linear_maps import batch_calibration
 from debias.corrections.correction import Weight
 from debias.corrections.decision_rule import decide
+from debias.corrections.families import wide
 from debias.errors import CorrectionFileError, ParameterError, TableError
 from debias.estimators.bases.cross_fitting import BASES
 from debias.estimators.tuning.methods import METHODS
@@ -246,6 +247,19 @@ def test_fits_in_threads_leave_the_threads_of_others_alone(confused):
     before = blas_threads()
     Debiaser(n_starts=2, n_jobs=2).fit(*confused)
     assert blas_threads() == before
+
+
+def test_the_wide_family_has_all_memberships_if_asked(tmp_path):
+    X, y = skewed_rows(n_samples=60, n_classes=2)
+    sizes = []
+    for monotone in (True, False):
+        debiaser = Debiaser(method="wide", monotone=monotone, n_starts=2).fit(X, y)
+        debiaser.save(tmp_path / "wide.json")
+        np.testing.assert_array_equal(load(tmp_path / "wide.json").predict(X), debiaser.predict(X))
+        sizes.append(debiaser.fitted_.family_size)
+    assert sizes == [93, 108]
+    few = Debiaser(method="wide", monotone=False, n_weights=5, n_starts=2).fit(X, y)
+    assert few.fitted_.family_size == len(wide(5, monotone=False))
 
 
 def test_methods_that_are_not_monotone_join_if_asked(confused):

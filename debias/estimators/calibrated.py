@@ -14,8 +14,8 @@ import numpy.typing as npt
 from threadpoolctl import threadpool_limits
 
 from debias.corrections.correction import Correction
-from debias.corrections.families import IDENTITY, Family, family_of
-from debias.errors import InfeasibleWarning, InterruptedWarning
+from debias.corrections.families import FAMILY_NAMES, IDENTITY, Family, family_of
+from debias.errors import InfeasibleWarning, InterruptedWarning, ParameterError
 from debias.estimators.base_debiaser import BaseDebiaser
 from debias.estimators.baselines.baseline import check_class_weight
 from debias.estimators.bases.cross_fitting import CrossFit, check_base, cross_fit
@@ -25,6 +25,7 @@ from debias.estimators.debiasers import EnsembleDebiaser
 from debias.estimators.few_labels.generalization import Predictor
 from debias.estimators.few_labels.whole_fit import WholeFit
 from debias.estimators.fitted.fitted_correction import NO_CORRECTION, FittedCorrection
+from debias.estimators.fitted.label_free import LabelFree
 from debias.estimators.fitted.summary import warn_of_outcome
 from debias.estimators.fitted.weighted_rows import weighted_rows
 from debias.estimators.log_bias import LogBiasDebiaser
@@ -32,6 +33,7 @@ from debias.metrics.sample_weights import check_weights
 from debias.search.constraints import Constrained, Goal
 from debias.search.goals.class_order import goal_by_class, goal_by_column
 from debias.search.problem import goal_of
+from debias.search.search_settings import SearchSettings
 from debias.tables.class_columns import ClassColumns, FloatArray, IndexArray
 
 PAIR_SEARCHES = 1000
@@ -79,7 +81,11 @@ class SemiSupervisedDebiaser(BaseDebiaser):
             if X_unlabelled is not None:
                 once = np.repeat(self._validated(X_unlabelled), counted.parts, axis=0)
                 unlabelled = np.concatenate([unlabelled, once])
-            self.fitted_ = self.learn(match, probabilities, sample_weight, unlabelled)
+            fitted = self.learn(match, probabilities, sample_weight, unlabelled)
+            if X_unlabelled is not None and fitted.label_free is not None:
+                free = LabelFree.of(counted.match.y, counted.probabilities, unlabelled)
+                fitted = replace(fitted, label_free=free)
+            self.fitted_ = fitted
         return self
 
 
@@ -230,6 +236,8 @@ class CalibratedDebiaser(SemiSupervisedDebiaser):
     def _corrector(self, goal: Goal, seed: int) -> BaseDebiaser:
         """Return the debiaser that searches on the posteriors."""
         check_base(self.base)
+        settings = ("search", "n_starts", "time_limit", "n_jobs", "tolerance")
+        SearchSettings(**{name: getattr(self, name) for name in settings})  # refuses what is not allowed
         if self.family == LOG_BIAS:
             return LogBiasDebiaser(
                 objective=goal,
@@ -253,7 +261,13 @@ class CalibratedDebiaser(SemiSupervisedDebiaser):
 
     def _family(self) -> Family:
         """Return the corrections to choose from."""
-        return Family([IDENTITY]) if self.family == NO_CORRECTION else family_of(self.family, self.n_weights)
+        if self.family == NO_CORRECTION:
+            return Family([IDENTITY])
+        if isinstance(self.family, str) and self.family not in FAMILY_NAMES:
+            names = (LOG_BIAS, *FAMILY_NAMES, NO_CORRECTION)
+            allowed = f"one of {names}, or corrections"
+            raise ParameterError(parameter="family", allowed=allowed, received=self.family)
+        return family_of(self.family, self.n_weights)
 
 
 def _balanced(y: IndexArray, row_weights: FloatArray) -> FloatArray:

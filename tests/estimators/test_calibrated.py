@@ -24,6 +24,7 @@ from debias import (
 from debias.corrections.bases.linear_maps import batch_calibration
 from debias.corrections.correction import Weight
 from debias.corrections.decision_rule import decide
+from debias.corrections.families import wide
 from debias.errors import CorrectionFileError, ParameterError, TableError
 from debias.estimators.bases.cross_fitting import BASES
 from debias.estimators.tuning.methods import METHODS
@@ -248,6 +249,19 @@ def test_fits_in_threads_leave_the_threads_of_others_alone(confused):
     assert blas_threads() == before
 
 
+def test_the_wide_family_has_all_memberships_if_asked(tmp_path):
+    X, y = skewed_rows(n_samples=60, n_classes=2)
+    sizes = []
+    for monotone in (True, False):
+        debiaser = Debiaser(method="wide", monotone=monotone, n_starts=2).fit(X, y)
+        debiaser.save(tmp_path / "wide.json")
+        np.testing.assert_array_equal(load(tmp_path / "wide.json").predict(X), debiaser.predict(X))
+        sizes.append(debiaser.fitted_.family_size)
+    assert sizes == [93, 108]
+    few = Debiaser(method="wide", monotone=False, n_weights=5, n_starts=2).fit(X, y)
+    assert few.fitted_.family_size == len(wide(5, monotone=False))
+
+
 def test_methods_that_are_not_monotone_join_if_asked(confused):
     X, y = confused
     names = [Debiaser(monotone=m, n_starts=2).fit(X, y).selection_.to_frame().index for m in (True, False)]
@@ -318,3 +332,41 @@ def test_the_default_promises_nothing_where_there_is_next_to_no_information(seed
     P, y = mostly_alike(5, seed)
     debiaser = Debiaser().fit(P, y)
     assert debiaser.explain()["predicted_after"].max() >= 295 <= np.bincount(debiaser.predict(P)).max()
+
+
+def test_the_label_free_answer_divides_by_rows_without_labels_too():
+    X, y = skewed_rows(n_samples=30)
+    rest, of_class = skewed_rows(n_samples=300, seed=1)
+    rest = rest[of_class == 0]
+    fitted = CalibratedDebiaser().fit(X, y, X_unlabelled=rest).fitted_
+    batch = CalibratedDebiaser(base="batch", family="none").fit(X, y, X_unlabelled=rest)
+    assert fitted.label_free.accuracy == batch.score(X, y)
+    alone = CalibratedDebiaser(base="batch", family="none").fit(X, y)
+    assert CalibratedDebiaser().fit(X, y).fitted_.label_free.accuracy == alone.score(X, y)
+    assert alone.score(X, y) != batch.score(X, y)
+
+
+@pytest.mark.parametrize(
+    ("parameter", "value"), [("search", "best"), ("time_limit", -1.0), ("n_jobs", 0), ("family", "narrow")]
+)
+def test_settings_that_a_log_bias_does_not_use_are_checked_too(parameter, value):
+    X, y = skewed_rows(n_samples=30)
+    with refused(ParameterError, parameter=parameter, received=value) as caught:
+        CalibratedDebiaser(**{parameter: value}).fit(X, y)
+    if parameter == "family":
+        assert all(name in caught.value.allowed for name in ("log-bias", "none", "wide"))
+
+
+def test_a_method_that_keeps_no_bounds_is_not_said_to_keep_them():
+    X, y = skewed_rows(n_samples=60)
+    seen = 0
+    for share in (0.8, 0.9, 0.95, 0.99):
+        goal = Constrained(min_class_accuracy=share, max_cobias=0.0)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            debiaser = Debiaser(objective=goal).fit(X, y)
+        if debiaser.selection_.for_bounds and not debiaser.feasible_:
+            assert "as the closest to the bounds" in debiaser.summary()
+            assert "do not satisfy them" not in debiaser.summary()
+            seen += 1
+    assert seen

@@ -67,5 +67,6 @@ def _describe_label_noise(fitted: "FittedCorrection") -> list[str]:
     labels = f"{counted(n_wrong, 'label')} of the {counted(int(support.sum()), 'fitted row')}"
     return [
         f"Proved for the fitted rows: whichever {labels} may be wrong, the objective of this choice is at "
-        f"most {math.ceil(1000 * distance) / 1000:.3f} above the best one with the true labels."
+        f"most {math.ceil(1000 * distance) / 1000:.3f} above the best choice of the same corrections with "
+        "the true labels."
     ]

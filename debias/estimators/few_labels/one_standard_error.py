@@ -87,8 +87,13 @@ class MethodSelection:
         frame = pd.DataFrame([asdict(one) for one in self.judged]).set_index("method")
         return frame.assign(chosen=frame.index == self.chosen, best=frame.index == self.best)
 
-    def describe(self) -> str:
+    def describe(self, in_bounds: bool = True) -> str:
         """Say which method was chosen, and what was given up for its simplicity.
+
+        Parameters
+        ----------
+        in_bounds : bool, default=True
+            Whether what it found keeps the bounds; else it was taken as the closest.
 
         Examples
         --------
@@ -102,6 +107,11 @@ class MethodSelection:
         chosen, best = self.of(self.chosen), self.of(self.best)
         value = fixed(chosen.objective, 3)
         compared = f"Of {len(self.judged)} methods compared by cross-validation,"
+        if self.for_bounds and not in_bounds:
+            return (
+                f"{compared} {chosen.method!r} was taken as the closest to the bounds, which none of those "
+                f"fitted satisfies on these rows. Objective {value} on held-out rows."
+            )
         if self.for_bounds:
             return (
                 f"{compared} {chosen.method!r} was taken for the bounds: simpler or better ones do not "

@@ -22,8 +22,8 @@ class LabelFree:
     cobias: float
 
     @classmethod
-    def of(cls, y: IndexArray, probabilities: FloatArray) -> Self:
-        """Return the figures of labelled rows; labels are columns.
+    def of(cls, y: IndexArray, probabilities: FloatArray, batch: FloatArray | None = None) -> Self:
+        """Return the figures of labelled rows; labels are columns, `batch` the rows that it divides by.
 
         Examples
         --------
@@ -31,7 +31,7 @@ class LabelFree:
         >>> LabelFree.of(np.array([0, 1]), np.array([[0.9, 0.1], [0.7, 0.3]]))
         LabelFree(accuracy=1.0, cobias=0.0)
         """
-        counts = batch_counts(y, probabilities)
+        counts = batch_counts(y, probabilities, batch)
         present = counts.support > 0
         accuracies = counts.correct[present] / counts.support[present]
         accuracy = float(counts.correct.sum() / counts.support.sum())

@@ -70,7 +70,7 @@ def describe_outcome(fitted: FittedCorrection) -> str:
         "" if fitted.picked_row is None else f"Picked from the frontier by hand (row {fitted.picked_row}). "
     )
     first = f"The base is {NAMES[fitted.base.kind]}. " if has_base else ""
-    why = "" if fitted.selection is None else f"{fitted.selection.describe()} "
+    why = "" if fitted.selection is None else f"{fitted.selection.describe(fitted.feasible)} "
     return f"{why}{by_hand}{first}{said}{_never_predicted(fitted)}{_bounds_kept(fitted)}{_caution(fitted)}"
 
 

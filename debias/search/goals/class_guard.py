@@ -78,17 +78,19 @@ def check_references(given: object) -> None:
         )
 
 
-def batch_counts(y: IndexArray, probabilities: FloatArray) -> Counts:
-    """Return the confusion counts of batch calibration: probabilities divided by their means over the rows.
+def batch_counts(y: IndexArray, probabilities: FloatArray, batch: FloatArray | None = None) -> Counts:
+    """Return the confusion counts of batch calibration: probabilities divided by their means over a batch.
 
-    The means are exact, so that the order of the rows decides no tie: coarse probabilities have many.
+    The batch is the rows themselves, or `batch`, where rows without labels joined them. The means are exact,
+    so that the order of the rows decides no tie: coarse probabilities have many.
 
     Examples
     --------
     >>> batch_counts(np.array([0, 1]), np.array([[0.9, 0.1], [0.7, 0.3]])).correct
     array([1, 1])
     """
-    means = np.array([math.fsum(column) for column in probabilities.T.tolist()]) / len(y)
+    batch = probabilities if batch is None else batch
+    means = np.array([math.fsum(column) for column in batch.T.tolist()]) / len(batch)
     calibrated = np.argmax(probabilities / np.where(means > 0, means, 1.0), axis=1)
     return confusion_counts(y, calibrated, probabilities.shape[1])
 

@@ -5,6 +5,8 @@ It is proved of the rows that were seen, whichever labels are wrong and whatever
 
 import math
 
+import numpy as np
+
 from debias.errors import ParameterError
 from debias.search.objective import IndexArray, Objective
 
@@ -15,7 +17,7 @@ def most_change(objective: Objective, support: IndexArray, n_wrong: int) -> floa
     Parameters
     ----------
     objective : Objective
-        Without bounds.
+        Without bounds; costs as a matrix in the order of `support`.
     support : ndarray of shape (n_classes,)
         Rows of each class by the labels as they are.
     n_wrong : int
@@ -32,7 +34,10 @@ def most_change(objective: Objective, support: IndexArray, n_wrong: int) -> floa
     correct row: the error changes by at most 1/M and the information by ln(1 + 1/k), the support of
     the classes aside, which is the same for all choices. The class that loses the row had n of them:
     its accuracy changes by at most 1/n; that of the class that gains it by 1/(n + 1). COBias changes by at
-    most 2/N times the sum of both.
+    most 2/N times the sum of both, balanced accuracy by 1/N times the sum, the worst class by the larger one.
+    F1 = 2 c / (n + q), with c correct and q predicted rows, changes by at most twice as much as the
+    accuracy, and macro F1 by 2/N times the sum. The cost of the row changes by at most the widest range of
+    costs of one prediction.
 
     Hence with b this change, gap what was proved and primes for the true labels: ``z'(choice) <=
     z(choice) + b <= min z + gap + b <= min z' + gap + 2 b``. And a choice that is better than every choice
@@ -51,11 +56,15 @@ def most_change(objective: Objective, support: IndexArray, n_wrong: int) -> floa
     fewest, n_rows = int(support.min()), int(support.sum())
     if n_wrong >= fewest:
         return math.inf
-    moves = sum(1 / (fewest - done) + 1 / (fewest - done + 1) for done in range(n_wrong))
+    n_classes, lost = len(support), sum(1 / (fewest - done) for done in range(n_wrong))
+    moves = lost + sum(1 / (fewest - done + 1) for done in range(n_wrong))
     information = n_wrong * math.log1p(1 / objective.smoothing) if objective.pmi else 0.0
+    costs = objective.cost_matrix(n_classes)
+    range_of_costs = 0.0 if costs is None else float(np.ptp(costs, axis=0).max())
     return (
-        objective.error * n_wrong / n_rows
-        + objective.cobias * 2 / len(support) * moves
+        (objective.error + range_of_costs) * n_wrong / n_rows
+        + (2 * objective.cobias + objective.balanced_error + 2 * objective.macro_f1) / n_classes * moves
+        + objective.worst_class * lost
         + objective.pmi * information
     )
 

@@ -14,6 +14,12 @@ from tests.support.refusals import refused
 from tests.support.small_tables import skewed_rows
 
 OBJECTIVES = [Objective(pmi=0.0), Objective(2.0, 0.5, 0.3, smoothing=2.0), Objective(0.0, 1.0, 0.0)]
+FURTHER = [
+    Objective.worst_class_first(),
+    Objective.balanced(),
+    Objective(0.0, 0.0, 0.0, macro_f1=1.0),
+    Objective(1.0, 1.0, 0.2, worst_class=1.0, balanced_error=0.5, macro_f1=2.0),
+]
 
 
 def all_values(P, family):
@@ -32,7 +38,7 @@ def relabelled(y, n_classes, n_wrong):
             yield true
 
 
-@pytest.mark.parametrize("objective", OBJECTIVES)
+@pytest.mark.parametrize("objective", OBJECTIVES + FURTHER)
 @pytest.mark.parametrize(("n_classes", "n_samples", "n_wrong"), [(2, 12, 1), (2, 12, 2), (3, 9, 2)])
 def test_no_wrong_labels_put_the_choice_further_from_the_best(objective, n_classes, n_samples, n_wrong):
     P, y = skewed_rows(n_samples=n_samples, n_classes=n_classes)
@@ -52,6 +58,19 @@ def test_no_wrong_labels_put_the_choice_further_from_the_best(objective, n_class
         pairwise = (now[:, None] - now) - (seen[:, None] - seen)
         assert np.abs(pairwise).max() <= 2 * most + 1e-12
     assert max(distances) <= 2 * most
+
+
+def test_costs_of_wrong_labels_are_counted():
+    P, y = skewed_rows(n_samples=9, n_classes=3)
+    objective = Objective.least_cost([[0, 1, 5], [2, 0, 1], [9, 4, 0]])
+    predicted = np.unique(all_values(P, weights(3)), axis=0)
+    most = most_change(objective, np.bincount(y), 1)
+
+    def values(labels):
+        return np.array([objective(*objective.counts(labels, one, 3)) for one in predicted])
+
+    changes = [np.abs(values(true) - values(y)).max() for true in relabelled(y, 3, 1)]
+    assert 0 < max(changes) <= most
 
 
 def test_a_clear_choice_stays_the_best():

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from debias.console.command_group import say
 from debias.console.frame_files import FRAME_FORMATS, write_frame
 from debias.console.number_formats import counted
 from debias.console.option_groups import Only
@@ -27,6 +28,8 @@ from iterit.cli.options.selection_options import (
 from iterit.selection.selection_settings import SelectionSettings
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from iterit.records.instruction_records import Records
     from iterit.selection.selection import Selection
 
@@ -115,9 +118,9 @@ def select(
     elif "complexity" in selection.how.needs:
         with open_engine(engine) as made:
             table = scoring.score(records, made, reading)
+    known = found.losses if table is None else table
     lengths = None
     if selection.match_length:
-        known = found.losses if table is None else table
         lengths = pool_lengths(records, candidates, engine.model, scoring.template, known)
     chosen = select_rows(
         table,
@@ -140,6 +143,8 @@ def select(
         entry = write_entry(records.take(chosen.rows), out, picks.for_trainer)
     limits = " and ".join(name for name, one in (("quotas", quotas), ("floors", floors)) if one)
     _print_picks(records, chosen, n_picks, limits, [out, *filter(None, (why, entry))])
+    if known is not None:
+        _say_cut(known.loc[chosen.rows, "status"])
 
 
 _WHY = {"status refused": "refused by the template", "status empty": "no tokens in the answer"}
@@ -154,6 +159,14 @@ def _check_picked(chosen: "Selection") -> None:
             received=chosen.excluded,
             fix=f"change {param('min_ifd')}, {param('max_ifd')} or {param('quotas')}, or pass other records",
         )
+
+
+def _say_cut(statuses: "pd.Series[str]") -> None:
+    """Say how many picks were scored without the end of their answers."""
+    if n_cut := int((statuses == "truncated").sum()):
+        without = f"{counted(n_cut, 'pick')} {'was' if n_cut == 1 else 'were'} scored without the end of "
+        whose = "its answer" if n_cut == 1 else "their answers"
+        say(f"warning: {without}{whose}: --max-tokens, or the context of the model, is shorter")
 
 
 def _excluded(number: int, reason: str) -> str:

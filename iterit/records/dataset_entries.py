@@ -14,14 +14,14 @@ from debias.errors import ParameterError, RecordsError, param
 from debias.files.atomic_file import atomic_path
 from debias.settings import check_choice
 from iterit.records.instruction_records import Records
-from iterit.records.record_formats import parse_row
+from iterit.records.record_formats import ALPACA_OPENINGS, ANSWERS, INPUTS, QUESTIONS, parse_row
 from iterit.records.row_fields import RefusedRow
 
 TRAINERS = ("axolotl", "llama-factory")
 INFO = "dataset_info.json"
 _CHATS = ("messages", "conversations", "conversation", "dialogue", "dialog")
 _USERS, _ASSISTANTS = ("user", "human"), ("assistant", "gpt")
-_PAIRS = (("question", "answer"), ("prompt", "response"), ("prompt", "completion"), ("query", "response"))
+_AXOLOTL_FIELDS = {"prompt": "field_instruction", "query": "field_input", "response": "field_output"}
 _MEANING = ("tools", "functions", "tool_calls", "function_call", "reasoning_content", "weight", "loss_mask")
 _FLAGS = ("train", "training", "trainable", "loss", "loss_weight")
 
@@ -59,6 +59,8 @@ def shape_of(row: Mapping[str, object]) -> Shape:
     --------
     >>> shape_of({"instruction": "Add.", "input": "1 and 2", "output": "3"}).columns
     {'prompt': 'instruction', 'query': 'input', 'response': 'output'}
+    >>> shape_of({"instruction": "Add.", "context": "", "response": "3", "category": "sums"}).columns
+    {'prompt': 'instruction', 'query': 'context', 'response': 'response'}
     >>> turns = [{"from": "human", "value": "Hi"}, {"from": "gpt", "value": "Hello"}]
     >>> shape_of({"conversations": turns}).names
     {'user': 'human', 'assistant': 'gpt'}
@@ -70,15 +72,14 @@ def shape_of(row: Mapping[str, object]) -> Shape:
     chat = next((name for name in _CHATS if name in filled), None)
     if chat is not None:
         return _shape_of_chat(chat, filled)
-    if "instruction" in row and "output" in row:
-        known = {"prompt": "instruction", "query": "input", "response": "output"}
-        known |= {name: name for name in ("system", "history") if name in filled}
-        return Shape("alpaca", {meaning: name for meaning, name in known.items() if name in row})
-    for question, answer in _PAIRS:
-        if isinstance(row.get(question), str) and isinstance(row.get(answer), str):
-            known = {"prompt": question, "response": answer}
-            return Shape("qa", known | {name: name for name in ("system", "history") if name in filled})
-    raise ValueError(f"its fields are {', '.join(map(str, row))}"[:200])
+    kind, asked = ("alpaca", ("instruction",)) if "instruction" in row else ("qa", QUESTIONS)
+    given, answers = (INPUTS, ("output", "response", *ANSWERS)) if kind == "alpaca" else ((), ANSWERS)
+    meanings = {"prompt": asked, "query": given, "response": answers}
+    found = {meaning: next((one for one in names if one in row), None) for meaning, names in meanings.items()}
+    columns = {meaning: name for meaning, name in found.items() if name is not None}
+    if not all(isinstance(row.get(columns.get(meaning, "")), str) for meaning in ("prompt", "response")):
+        raise ValueError(f"its fields are {', '.join(map(str, row))}"[:200])
+    return Shape(kind, columns | {name: name for name in ("system", "history") if name in filled})
 
 
 def _shape_of_chat(chat: str, row: Mapping[str, object]) -> Shape:
@@ -192,12 +193,26 @@ def axolotl_entry(shape: Shape, path: str | os.PathLike[str]) -> dict[str, objec
         return {**entry, "type": "alpaca"}
     if columns == {"question", "answer"}:
         return {**entry, "type": "alpaca_chat.load_qa"}
-    raise ParameterError(
-        f"axolotl has no type for the fields {', '.join(sorted(columns))}",
-        parameter="for",
-        received="axolotl",
-        fix="give records with instruction, input and output, with question and answer, or with messages",
-    )
+    if not shape.columns.keys() <= _AXOLOTL_FIELDS.keys():
+        raise ParameterError(
+            f"axolotl has no type for the fields {', '.join(sorted(columns))}",
+            parameter="for",
+            received="axolotl",
+            fix="give records with an instruction, an input and an output, with a question and an answer, or"
+            " with messages",
+        )
+    named = {_AXOLOTL_FIELDS[meaning]: name for meaning, name in shape.columns.items()}
+    unnamed = {"system_prompt": "", "field_system": "", "field_input": ""}  # else axolotl looks for some
+    return {**entry, "type": {**unnamed, **named, **_plain_formats()}}
+
+
+def _plain_formats() -> dict[str, str]:
+    """Return Alpaca's plain prompt as axolotl's own type has it, for fields of other names."""
+    asked, given, answer = "### Instruction:\n{instruction}", "### Input:\n{input}", "### Response:\n"
+    return {
+        "format": "\n\n".join((ALPACA_OPENINGS[1], asked, given, answer)),
+        "no_input_format": "\n\n".join((ALPACA_OPENINGS[0], asked, answer)),
+    }
 
 
 def llama_factory_entry(shape: Shape, path: str | os.PathLike[str]) -> dict[str, object]:

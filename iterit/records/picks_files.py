@@ -4,12 +4,13 @@ One reading holds for the whole file. Where two readings give different rows, bo
 file is refused; `picks_as` decides.
 """
 
-from collections import defaultdict, deque
+import re
+from collections import Counter, defaultdict, deque
 from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -26,7 +27,7 @@ from iterit.row_numbers import RowArray
 READINGS = ("auto", "rows", "ids", "digests", "records")
 _ROWS = ("row", "index", "idx", "row_number", "row_id")
 _IDS = ("id", "uid", "uuid", "_id", "example_id", "record_id", "sample_id")
-_LISTS = (".txt", ".npy", ".json")
+_LISTS = (".txt", ".npy")
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,10 +58,10 @@ def read_picks(path: str | Path, pool: Records, picks_as: str = "auto") -> FileP
     Parameters
     ----------
     path : str or Path
-        A list of numbers (.txt with one in each line, .json, .npy), or a file of rows of any kind that
-        :func:`debias.rows.row_files.read_rows` reads: with a column of row numbers (``row``, ``index``),
-        of ids (``id``, looked up in the pool's field of that name), of digests (from ``iterit score``), or
-        the records themselves, found by their texts.
+        A list of numbers or ids (.txt with one in each line, .json, .jsonl, .npy), or a file of rows of any
+        kind that :func:`debias.rows.row_files.read_rows` reads: with a column of row numbers (``row``,
+        ``index``), of ids (``id``, looked up in the pool's field of that name), of digests (from ``iterit
+        score``), or the records themselves, found by their texts.
     pool : Records
     picks_as : {"auto", "rows", "ids", "digests", "records"}, default="auto"
         What the file holds. Row numbers begin with 0 and count usable records; "auto" refuses them where
@@ -73,7 +74,8 @@ def read_picks(path: str | Path, pool: Records, picks_as: str = "auto") -> FileP
     Raises
     ------
     RecordsError
-        The file cannot be read, names nothing of this pool, or can be read in two ways.
+        The file cannot be read, names nothing of this pool, can be read in two ways, or has an id of several
+        records.
     ParameterError
         `picks_as` is unknown.
 
@@ -90,13 +92,14 @@ def read_picks(path: str | Path, pool: Records, picks_as: str = "auto") -> FileP
     """
     check_choice("picks_as", picks_as, READINGS)
     file = Path(path)
-    numbers = _numbers_of(file)
-    if numbers is not None:
-        if not numbers:
-            raise RecordsError("it has no picks", file=file)
-        readings = {"rows": lambda: _by_row(numbers, pool), "ids": lambda: _by_id(numbers, "id", pool)}
+    listed = _plain_list(file)
+    values = _values_of(file) if listed is None else listed
+    if not values:
+        raise RecordsError("it has no picks", file=file)
+    if listed is not None or _is_plain(values):
+        readings = {"rows": _Reading(partial(_by_row, values, pool)), "ids": _ids(values, "id", pool)}
     else:
-        readings = _readings_of(_values_of(file), pool)
+        readings = _readings_of(values, pool)
     try:
         found = _decided(file, pool, readings, picks_as)
     except RecordsError as error:
@@ -111,10 +114,17 @@ def read_picks(path: str | Path, pool: Records, picks_as: str = "auto") -> FileP
     return found
 
 
-Reader = Callable[[], "list[int] | None"]
+class _Reading(NamedTuple):
+    """A way to read a file: `read` returns a row or -1 for each pick, or None where it does not fit.
+
+    `check` raises RecordsError where the reading fits, and says too little.
+    """
+
+    read: Callable[[], "list[int] | None"]
+    check: Callable[[], None] = lambda: None
 
 
-def _decided(file: Path, pool: Records, readings: dict[str, Reader], picks_as: str) -> FilePicks:
+def _decided(file: Path, pool: Records, readings: dict[str, _Reading], picks_as: str) -> FilePicks:
     """Return the only reading that fits, or the one that was asked for."""
     if picks_as != "auto":
         if picks_as not in readings:
@@ -123,7 +133,7 @@ def _decided(file: Path, pool: Records, readings: dict[str, Reader], picks_as: s
                 f"it has no {picks_as}; it can be read as {allowed}", file=file, received=picks_as
             )
         readings = {picks_as: readings[picks_as]}
-    found = {name: places for name, read in readings.items() if (places := read()) is not None}
+    found = {name: places for name, one in readings.items() if (places := one.read()) is not None}
     if not found:
         raise RecordsError(
             f"it names no records of the pool: it can be read as {' or '.join(readings) or 'nothing'}, and a"
@@ -149,6 +159,7 @@ def _decided(file: Path, pool: Records, readings: dict[str, Reader], picks_as: s
             )
         found = whole
     reading, places = next(iter(found.items()))
+    readings[reading].check()
     if reading == "rows" and picks_as == "auto":
         _check_counted(pool)
     known = [place for place in places if place >= 0]
@@ -156,26 +167,40 @@ def _decided(file: Path, pool: Records, readings: dict[str, Reader], picks_as: s
     return FilePicks(rows, reading, len(known) - len(rows), len(places) - len(known))
 
 
-def _numbers_of(file: Path) -> list[object] | None:
-    """Return the values of a plain list, or None for a file of rows."""
+def _plain_list(file: Path) -> list[object] | None:
+    """Return the values of a file that is no file of rows, or None where it is one."""
     ending = ending_of(file) or file.suffix.lower()
     if ending not in _LISTS:
         return None
     try:
         if ending == ".npy":
             return _listed(np.load(file, allow_pickle=False), file)
-        if ending == ".txt":
-            lines = file.read_text(encoding="utf-8-sig").split()
-            return [int(one) if one.lstrip("-").isdecimal() else one for one in lines]
-    except RecordsError:
-        raise
+        return _of_lines(file.read_text(encoding="utf-8-sig"))
+    except RecordsError as error:
+        raise error.at(file=file) from error
+    except FileNotFoundError as error:
+        raise RecordsError("there is no such file", file=file) from error
     except (ValueError, EOFError, OSError) as error:
-        if isinstance(error, FileNotFoundError):
-            raise RecordsError("there is no such file", file=file) from error
         raise RecordsError(f"it cannot be read: {str(error)[:200]}", file=file) from error
-    values = _values_of(file)
-    plain = [one for one in values if isinstance(one, int | str) and not isinstance(one, bool)]
-    return list(plain) if plain and len(plain) == len(values) else None
+
+
+def _of_lines(text: str) -> list[object]:
+    r"""Return the numbers of a text, however they are separated, or else its lines: an id may have spaces.
+
+    Examples
+    --------
+    >>> _of_lines("[3, 1]\n"), _of_lines("task 3\n\ntask 1\n")
+    ([3, 1], ['task 3', 'task 1'])
+    """
+    pieces = text.strip().removeprefix("[").removesuffix("]").replace(",", " ").split()
+    if all(re.fullmatch(r"-?\d+", piece) for piece in pieces):
+        return [int(piece) for piece in pieces]
+    return [line.strip() for line in text.splitlines() if line.strip()]
+
+
+def _is_plain(values: Sequence[object]) -> bool:
+    """Tell whether all values are numbers or texts: a list of row numbers or ids."""
+    return all(isinstance(one, int | float | str) and not isinstance(one, bool) for one in values)
 
 
 def _listed(array: npt.NDArray[Any], file: Path) -> list[object]:
@@ -185,7 +210,17 @@ def _listed(array: npt.NDArray[Any], file: Path) -> list[object]:
         raise RecordsError(
             problem, received=array.shape, file=file, fix="save the column of row numbers alone"
         )
+    if array.dtype == np.bool_:
+        raise _is_mask(array.size)
     return list(array.ravel().tolist())
+
+
+def _is_mask(n_values: int) -> RecordsError:
+    return RecordsError(
+        f"it has a 0 or 1 for each of the {n_values:,} records, which is a mask, not row numbers",
+        received="a mask",
+        fix="write the numbers of the rows that have a 1, such as numpy.flatnonzero(mask)",
+    )
 
 
 def _values_of(file: Path) -> list[object]:
@@ -200,34 +235,33 @@ def _values_of(file: Path) -> list[object]:
         # a bare number or string is no record, and may be a row number or an id
         if raw.refused:
             raise RecordsError(f"it cannot be read: {raw.refused}", file=file, line=raw.line)
-    if not rows:
-        raise RecordsError("it has no picks", file=file)
     return [raw.value for raw in rows]
 
 
-def _readings_of(values: Sequence[object], pool: Records) -> dict[str, Reader]:
+def _readings_of(values: Sequence[object], pool: Records) -> dict[str, _Reading]:
     """Return the ways in which rows can be read, by what all of them have."""
     rows = [value if isinstance(value, dict) else {} for value in values]
     shared = set.intersection(*(set(row) for row in rows)) if rows else set()
-    readings: dict[str, Reader] = {}
+    readings: dict[str, _Reading] = {}
 
     def column(name: str) -> list[object]:
         return [row[name] for row in rows]
 
     records = [_record_of(row, pool.format) for row in rows]
     if all(one is not None for one in records):
-        readings["records"] = lambda: _by_texts([one for one in records if one is not None], pool)
+        whole = [one for one in records if one is not None]
+        readings["records"] = _Reading(partial(_by_texts, whole, pool))
         return readings  # other fields of a whole record, such as an id of its own, do not name rows
     if "digest" in shared:
-        readings["digests"] = lambda: _matched(column("digest"), pool.digests)
+        readings["digests"] = _Reading(lambda: _matched(column("digest"), pool.digests))
         return readings  # a digest is of the text: it holds however the pool is sorted
     for name in _ROWS:
         if name in shared:
-            readings["rows"] = partial(_by_row, column(name), pool)
+            readings["rows"] = _Reading(partial(_by_row, column(name), pool))
             break
     for name in _IDS:
         if name in shared:
-            readings["ids"] = partial(_by_id, column(name), name, pool)
+            readings["ids"] = _ids(column(name), name, pool)
             break
     return readings
 
@@ -268,11 +302,7 @@ def _by_row(values: Sequence[object], pool: Records) -> list[int] | None:
             return None
         found.append(number)
     if len(found) == len(pool) > 2 and set(found) <= {0, 1}:
-        raise RecordsError(
-            f"it has a 0 or 1 for each of the {len(pool):,} records, which is a mask, not row numbers",
-            received="a mask",
-            fix="write the numbers of the rows that have a 1, such as numpy.flatnonzero(mask)",
-        )
+        raise _is_mask(len(pool))
     return found
 
 
@@ -287,13 +317,39 @@ def _check_counted(pool: Records) -> None:
         )
 
 
+def _ids(values: Sequence[object], name: str, pool: Records) -> _Reading:
+    """Read values as those of a field of the pool."""
+    return _Reading(partial(_by_id, values, name, pool), partial(_check_one_each, values, name, pool))
+
+
 def _by_id(values: Sequence[object], name: str, pool: Records) -> list[int] | None:
     """Return the rows whose field has these values, or None where the pool has no such field."""
-    known = [_id_of(pool.original(row).get(name)) for row in range(len(pool))]
+    known = _ids_of(pool, name)
     if all(one is None for one in known):
         return None
     places = _matched(map(_id_of, values), known)
     return places if any(place >= 0 for place in places) else None
+
+
+def _check_one_each(values: Sequence[object], name: str, pool: Records) -> None:
+    """Refuse an id of several different records, unless it is named as often as there are such records."""
+    known = _ids_of(pool, name)
+    times, there = Counter(map(_id_of, values)), Counter(known)
+    several = {one for one, n in times.items() if one is not None and n < there[one]}
+    if not several:
+        return
+    first: dict[str, str] = {}
+    for one, digest in zip(known, pool.digests, strict=True):
+        if one in several and first.setdefault(str(one), digest) != digest:
+            raise RecordsError(
+                f"{there[one]:,} records of the pool have the {name} {one!r}, and they are not the same",
+                received=one,
+                fix="pass row numbers, digests or the records themselves, or give each record its own id",
+            )
+
+
+def _ids_of(pool: Records, name: str) -> list[str | None]:
+    return [_id_of(pool.original(row).get(name)) for row in range(len(pool))]
 
 
 def _id_of(value: object) -> str | None:

@@ -20,12 +20,19 @@ from iterit.records.row_fields import Fields, RefusedRow, flag, parsed, written
 
 FORMATS = ("auto", "alpaca", "sharegpt", "messages", "qa")
 _CHATS = ("messages", "conversations", "conversation", "dialogue", "dialog")
-_QUESTIONS = ("question", "prompt", "query")
-_ANSWERS = ("answer", "response", "completion", "output")
+QUESTIONS = ("question", "prompt", "query")
+ANSWERS = ("answer", "response", "completion", "output")
 _ALPACA = {"instruction", "input", "output"}
-_INPUTS = ("input", "context")
+INPUTS = ("input", "context")
 _SYSTEMS = ("system", "system_prompt")
 _TOOLS = ("tools", "functions")
+ALPACA_OPENINGS = (
+    "Below is an instruction that describes a task. Write a response that appropriately completes the"
+    " request.",
+    "Below is an instruction that describes a task, paired with an input that provides further context."
+    " Write a response that appropriately completes the request.",
+)
+"""Of Alpaca's plain prompt: without an input, and with one."""
 _KEPT_OUT = ("weight", "loss_weight", "loss_mask", "train", "training", "trainable")
 _PREFERENCES = ("label", "kto_tag")
 
@@ -152,7 +159,7 @@ def _kind(fields: Fields) -> str:
             return "messages"
         if there("instruction"):
             return "alpaca"
-        if any(map(there, _QUESTIONS)):
+        if any(map(there, QUESTIONS)):
             return "qa"
     return ""
 
@@ -191,19 +198,19 @@ def _history(fields: Fields) -> list[Message]:
 
 def _alpaca(fields: Fields) -> Content:
     """Read instruction, input and output; an input follows the instruction after an empty line."""
-    instruction, given = fields.text("instruction") or "", fields.text(*_INPUTS) or ""
+    instruction, given = fields.text("instruction") or "", fields.text(*INPUTS) or ""
     question = "\n\n".join(part for part in (instruction, given) if part.strip())
-    answer = fields.text("output", "response", *_ANSWERS)
+    answer = fields.text("output", "response", *ANSWERS)
     return Content(_answered(fields, question, answer), instruction, given)
 
 
 def _question_and_answer(fields: Fields, unread: set[str]) -> Content:
     """Read a question and its answer, each a text or a list of messages; answers within it are context."""
-    question, answer = fields.first(*_QUESTIONS), fields.first(*_ANSWERS)
+    question, answer = fields.first(*QUESTIONS), fields.first(*ANSWERS)
     if isinstance(question, list) and isinstance(answer, list):
         asked = [replace(m, is_trained=False) if m.is_answer else m for m in read_turns(question, unread)]
         return Content(_with_system(fields, (*asked, *read_turns(answer, unread))))
-    return Content(_answered(fields, fields.text(*_QUESTIONS) or "", fields.text(*_ANSWERS)))
+    return Content(_answered(fields, fields.text(*QUESTIONS) or "", fields.text(*ANSWERS)))
 
 
 def _greeted(messages: Sequence[Message]) -> tuple[Message, ...]:

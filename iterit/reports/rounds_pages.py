@@ -150,7 +150,7 @@ def _mix_section(report: "RoundsTables") -> Section:
 
 def _examples_section(report: "RoundsTables") -> Section:
     """Write picks beside rows of the same length that were left out."""
-    rows = []
+    rows, settings = [], report.settings
     for example in report.examples.to_dict("records"):
         measures = [
             decimal(3)(example["ifd"]),
@@ -164,11 +164,17 @@ def _examples_section(report: "RoundsTables") -> Section:
         )
     note = (
         "Some picks of each round. Below each is a scored record that was not picked, with an answer as "
-        f"close in length as possible. The score of the mode, {report.settings.mode}, decides: for a pick, "
+        f"close in length as possible. The score of the mode, {settings.mode}, decides: for a pick, "
         "at the time it was picked; for a record that was not picked, after all picks, as if it came next. A "
         "dash means that the record could not be picked, or that its score was not computed. Texts are "
         "truncated."
     )
+    limits = {"quotas": settings.quotas, "floors": settings.floors, "lengths": settings.match_length}
+    if named := [name for name, used in limits.items() if used]:
+        note += (
+            f" Limits ({', '.join(named)}) come before the score: a record that was not picked may have a"
+            " higher one."
+        )
     header = ["round", "kind", "record", "words", "IFD", "diversity", "score", "question", "answer"]
     return Section("Picked and not picked", note, header, rows, n_texts=2)
 

@@ -171,9 +171,9 @@ def _row_numbers(column: "pd.Series[Any]", path: Path, records: "Records") -> "p
             fix="name the records by digest, as iterit score does, or remove the other rows from the files",
         )
     numbers = pd.to_numeric(column, errors="coerce")
-    wrong = np.flatnonzero(~(numbers >= 0) | (numbers % 1 != 0))
+    wrong = np.flatnonzero(~((numbers >= 0) & (numbers < len(records))) | (numbers % 1 != 0))
     if len(wrong):
-        row, allowed = int(wrong[0]), "a row number, from 0"
+        row, allowed = int(wrong[0]), f"a row number, from 0 to {len(records) - 1:,}"
         raise TableError(file=path, row=row, column="row", received=column[row], allowed=allowed)
     return numbers
 

@@ -6,6 +6,7 @@ from debias.errors import ParameterError, RecordsError
 from debias.settings import check_choice
 from iterit.records.chat_messages import Message
 from iterit.records.instruction_records import Record
+from iterit.records.record_formats import ALPACA_OPENINGS
 from iterit.templates.chat_template import ChatTemplate
 from iterit.templates.template import Borders, Template, answered_places
 
@@ -33,12 +34,6 @@ class AlpacaTemplate(Template):
 
     name = "alpaca"
     opening = "### Response:\n"
-    _headers = (
-        "Below is an instruction that describes a task. Write a response that appropriately completes the"
-        " request.",
-        "Below is an instruction that describes a task, paired with an input that provides further context."
-        " Write a response that appropriately completes the request.",
-    )
 
     def __init__(self, tokenizer: "PreTrainedTokenizerBase") -> None:
         super().__init__(tokenizer)
@@ -49,7 +44,7 @@ class AlpacaTemplate(Template):
 
     @property
     def _words(self) -> object:
-        return [*self._headers, self.opening, self.ending]
+        return [*ALPACA_OPENINGS, self.opening, self.ending]
 
     def layout(self, record: Record) -> tuple[str, list[Borders]]:
         """Return the text of a record with plain headings, and the places of its answers."""
@@ -57,7 +52,7 @@ class AlpacaTemplate(Template):
         asked = max(n for n, message in enumerate(record.messages) if message.role == "user")
         self._check_plain(record)
         system = [m.content for m in record.messages if m.role == "system"]
-        text = "\n".join(system) or self._headers[bool(record.input.strip())]
+        text = "\n".join(system) or ALPACA_OPENINGS[bool(record.input.strip())]
         borders = []
         for place, message in enumerate(record.messages[: last + 1]):
             if message.role == "user":

@@ -6,7 +6,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from iterit.records.instruction_records import read_records
+from iterit.records.instruction_records import Records, read_records
 from tests.support.commands import run_iterit as run
 from tests.support.small_runs import rows
 
@@ -154,6 +154,19 @@ def test_what_is_too_long_is_refused_and_counted(here):
     long = [row for row in rows() if len(row["instruction"]) + len(row["output"]) > limit]
     assert [line["reason"] for line in lines_of("bad.jsonl")].count("too long") == len(long) > 0
     assert len(lines_of("selected.jsonl")) == len(rows()) - len(long)
+
+
+def test_picks_that_were_scored_without_the_end_of_their_answers_are_counted(here, model):
+    words = ("select", "your.jsonl", "--model", model, "--ratio", 0.5, "--max-ifd", 99)
+    code, _, err = run(*words, "--max-tokens", 130)
+    assert code == 0, err
+    run("score", "your.jsonl", "--model", model, "--max-tokens", 130, "--out", "scores.csv")
+    status = dict(pd.read_csv("scores.csv")[["digest", "status"]].itertuples(index=False))
+    picked = Records.from_rows(lines_of("selected.jsonl")).digests
+    n_cut = sum(status[digest] == "truncated" for digest in picked)
+    assert n_cut > 1 and f"warning: {n_cut} picks were scored without the end of their answers" in err
+    code, _, err = run(*words)
+    assert code == 0 and "without the end" not in err
 
 
 TRAIN = (

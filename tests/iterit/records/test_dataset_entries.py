@@ -17,8 +17,10 @@ from iterit.records.dataset_entries import (
     write_entry,
 )
 from iterit.records.instruction_records import Records
+from iterit.templates.named_templates import AlpacaTemplate
 from tests.support.hostile import hostile_texts
 from tests.support.refusals import refused
+from tests.support.tiny_models import byte_tokenizer
 
 AXOLOTL = {
     "path", "ds_type", "type", "field_messages", "message_property_mappings", "roles", "roles_to_train",
@@ -42,7 +44,14 @@ MESSAGES = [{"messages": [{"role": "user", "content": "Hi"}, {"role": "assistant
 QA = [{"question": "1 + 1?", "answer": "2", "id": 7}]
 
 
-@pytest.mark.parametrize("rows", [ALPACA, SHAREGPT, MESSAGES, QA])
+DOLLY = [
+    {"instruction": "Add.", "context": "1 and 2", "response": "3", "category": "sums"},
+    {"instruction": "Hi", "context": "", "response": "Hello", "category": "talk"},
+]
+PROMPTS = [{"prompt": "1 + 1?", "completion": "2"}, {"prompt": "Hi", "completion": "Hello"}]
+
+
+@pytest.mark.parametrize("rows", [ALPACA, SHAREGPT, MESSAGES, QA, DOLLY, PROMPTS])
 def test_entries_have_known_keys_and_name_fields_of_the_rows(rows, tmp_path):
     records = Records.from_rows(rows)
     shape = common_shape(records)
@@ -67,6 +76,23 @@ def test_entries_have_known_keys_and_name_fields_of_the_rows(rows, tmp_path):
             assert turn[mapping["content"]] == message.content
             assert turn[mapping["role"]] in axolotl["roles"]["assistant"]
             assert row[axolotl["field_messages"]]
+
+
+@pytest.mark.parametrize("rows", [DOLLY, PROMPTS])
+def test_fields_of_other_names_have_alpacas_plain_prompt_in_axolotl(rows, tmp_path):
+    records = Records.from_rows(rows)
+    written = yaml.safe_load(write_entry(records, tmp_path / "p.jsonl", "axolotl").read_text())
+    kind = written["datasets"][0]["type"]
+    template = AlpacaTemplate(byte_tokenizer())
+    for row, record in zip(rows, records, strict=True):  # as axolotl builds a prompt from such a type
+        given = row.get(kind["field_input"]) if kind["field_input"] else ""
+        layout = kind["format"] if given else kind["no_input_format"]
+        prompt = kind["system_prompt"] + layout.format(
+            instruction=row[kind["field_instruction"]], input=given
+        )
+        (turn,) = template.turns(record)
+        assert (turn.prompt, turn.answer) == (prompt, row[kind["field_output"]] + template.ending)
+    assert not kind["field_system"]
 
 
 def test_the_entries_by_hand():

@@ -51,12 +51,17 @@ CONVERSATIONS = [
         ("a.txt", CHOSEN, "rows"),
         ("a.json", CHOSEN, "rows"),
         ("a.npy", CHOSEN, "rows"),
+        ("a.jsonl", CHOSEN, "rows"),
+        ("a.json", [float(row) for row in CHOSEN], "rows"),
+        ("a.txt", [", ".join(map(str, CHOSEN))], "rows"),
+        ("a.txt", [CHOSEN], "rows"),
         ("a.csv", {"row": CHOSEN, "score": [0.9, 0.8, 0.7]}, "rows"),
         ("a.parquet", {"index": CHOSEN}, "rows"),
         ("a.parquet", {"row": [7.0, 2.0, 11.0]}, "rows"),
         ("a.jsonl", [{"id": 100 + row} for row in CHOSEN], "ids"),
         ("a.json", [107, 102, 111], "ids"),
         ("a.txt", ["107", "102", "111"], "ids"),
+        ("a.jsonl", ["107", "102", "111"], "ids"),
         ("a.csv", {"digest": [POOL.digests[row] for row in CHOSEN], "row": [0, 1, 2]}, "digests"),
         ("a.json", RECORDS, "records"),
         ("a.jsonl", [{**row, "id": 5, "score": 1} for row in RECORDS], "records"),
@@ -87,6 +92,32 @@ def test_equal_records_of_the_pool_are_named_one_after_the_other(tmp_path):
     twice = Records.from_rows([*ROWS[:3], ROWS[1]])
     path = written(tmp_path, "a.json", [RECORDS[1], ROWS[1], ROWS[1], ROWS[1]])
     assert read_picks(path, twice).rows.tolist() == [2, 1, 3]
+
+
+def test_an_id_of_several_records_is_refused_unless_all_of_them_are_named(tmp_path):
+    pool = Records.from_rows([{**row, "id": f"q{n // 2}"} for n, row in enumerate(ROWS)])
+    path = written(tmp_path, "a.csv", {"id": ["q3", "q1", "q3"]})
+    with refused(RecordsError, received="q1", file=str(path), fix=str):
+        read_picks(path, pool)
+    assert read_picks(written(tmp_path, "b.txt", ["q3", "q1", "q1", "q3"]), pool).rows.tolist() == [
+        6,
+        2,
+        3,
+        7,
+    ]
+    same = Records.from_rows([*ROWS, ROWS[4]])
+    assert read_picks(written(tmp_path, "c.txt", ["104", "102"]), same).rows.tolist() == [4, 2]
+    numbers = Records.from_rows([{**row, "id": n // 2} for n, row in enumerate(ROWS)])
+    path = written(tmp_path, "d.txt", [3, 1])
+    with refused(RecordsError, received=["rows", "ids"]):
+        read_picks(path, numbers)
+    assert read_picks(path, numbers, "rows").rows.tolist() == [3, 1]
+
+
+def test_an_id_in_a_list_may_have_spaces(tmp_path):
+    pool = Records.from_rows([{**row, "id": f"task {n}, part 1"} for n, row in enumerate(ROWS)])
+    path = written(tmp_path, "a.txt", [f"task {row}, part 1" for row in CHOSEN])
+    assert read_picks(path, pool).rows.tolist() == CHOSEN
 
 
 def test_a_file_with_two_readings_is_refused_until_one_is_named(tmp_path):
@@ -164,6 +195,9 @@ def test_a_mask_is_no_list_of_rows(tmp_path, ending):
     for picks_as in ("auto", "rows"):
         with refused(RecordsError, file=str(path), received="a mask", fix=str):
             read_picks(path, POOL, picks_as)
+    np.save(tmp_path / "flags.npy", np.array(mask, dtype=bool))
+    with refused(RecordsError, file=str(tmp_path / "flags.npy"), received="a mask", fix=str):
+        read_picks(tmp_path / "flags.npy", POOL)
     np.save(tmp_path / "two.npy", [1, 0])
     assert read_picks(tmp_path / "two.npy", POOL, "rows").rows.tolist() == [1, 0]
 

@@ -132,6 +132,10 @@ def test_picks_stand_beside_rows_as_long_that_were_left_out(kept):
     section = next(one for one in RoundsReport(examples(kept)).sections() if one.n_texts)
     assert section.rows[0][:4] == ["0", "picked", "0", "10"]
     assert section.rows[1][-2:] == ["Who?", "Me."]
+    assert "Limits" not in section.note
+    limited = examples(replace(kept, settings={**kept.settings, "quotas": {"a": 1}, "match_length": True}))
+    section = next(one for one in RoundsReport(limited).sections() if one.n_texts)
+    assert "Limits (quotas, lengths)" in section.note  # a higher score may not have been picked
 
 
 @settings(max_examples=40, deadline=None)

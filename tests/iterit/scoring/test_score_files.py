@@ -125,7 +125,7 @@ def test_values_by_row_are_refused_where_rows_of_the_files_are_no_records(tmp_pa
     assert read_values(tmp_path / "v.csv", records).tolist() == IFD
 
 
-@pytest.mark.parametrize("wrong", [-1, 1.5, "q3"])
+@pytest.mark.parametrize("wrong", [-1, 1.5, "q3", len(ROWS)])
 def test_a_value_of_no_row_is_refused(tmp_path, wrong):
     pd.DataFrame({"row": [0, wrong], "value": [0.5, 0.6]}).to_csv(tmp_path / "v.csv", index=False)
     with refused(TableError, row=1, column="row"):

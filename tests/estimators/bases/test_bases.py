@@ -13,7 +13,7 @@ from debias.corrections.bases.base_entries import base_from_dict
 from debias.corrections.bases.linear_maps import LinearMap, batch_calibration
 from debias.errors import CorrectionFileError, ParameterError
 from debias.estimators.bases.base_words import describe_base
-from debias.estimators.bases.cross_fitting import BASES, FEW_FOLDS, cross_fit
+from debias.estimators.bases.cross_fitting import BASES, FEW_FOLDS, N_DEALS, cross_fit
 from debias.estimators.bases.map_fitting import STRENGTHS, LabelledRows, Strength, fit_map
 from debias.estimators.bases.tree_growing import _SETTINGS, fit_trees
 from debias.estimators.few_labels.fold_dealing import deal
@@ -120,16 +120,31 @@ def test_trees_are_those_of_scikit_learn(n_classes):
 def test_posteriors_are_of_bases_that_did_not_see_the_row(kind):
     rows = labelled()
     found = cross_fit(kind, rows, rows.probabilities, 5)
-    fold = deal(rows.y, FEW_FOLDS, [5])
-    for k in range(FEW_FOLDS):
-        train = rows.take(np.flatnonzero(fold != k))
-        if kind == "trees":
-            base = fit_trees(train, 5)
-        else:
-            base = fit_map(train, rows.probabilities, kind, Strength(found.base.strength)).map
-        np.testing.assert_allclose(
-            found.posteriors[fold == k], base.posteriors(rows.probabilities[fold == k]), atol=1e-3
-        )
+    deals = [[5]] if kind == "trees" else [[5], *([5, again] for again in range(1, N_DEALS))]
+    mapped = np.zeros((len(deals), *rows.probabilities.shape))
+    for posteriors, seed in zip(mapped, deals, strict=True):
+        fold = deal(rows.y, FEW_FOLDS, seed)
+        for k in range(FEW_FOLDS):
+            train = rows.take(np.flatnonzero(fold != k))
+            if kind == "trees":
+                base = fit_trees(train, 5)
+            else:
+                base = fit_map(train, rows.probabilities, kind, Strength(found.base.strength)).map
+            posteriors[fold == k] = base.posteriors(rows.probabilities[fold == k])
+    np.testing.assert_allclose(found.posteriors, mapped.mean(axis=0), atol=1e-3)
+    np.testing.assert_allclose(found.posteriors.sum(axis=1), 1, atol=1e-12)
+
+
+def test_several_deals_leave_less_to_their_luck(monkeypatch):
+    rows = labelled(1, n_samples=300)
+
+    def spread():
+        found = [cross_fit("affine", rows, rows.probabilities, seed).posteriors for seed in range(6)]
+        return np.std(found, axis=0).mean()
+
+    several = spread()
+    monkeypatch.setattr("debias.estimators.bases.cross_fitting.N_DEALS", 1)
+    assert several < 0.7 * spread()
 
 
 def test_the_strength_has_the_best_held_out_likelihood():

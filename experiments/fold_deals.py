@@ -64,10 +64,11 @@ def main() -> None:
     by_table = tables.agg(["mean", "std"]).reset_index().round(4)
     by_table["drawn"] = by_table["drawn"].astype(str).replace("0", "all")
     text = (
-        "# One deal of the rows to folds, and five\n\nA correction is searched on posteriors of maps that"
-        f" did not see the row. With several deals of the rows to folds, the mean is taken. {settings['draws']}"
-        f" draws of each number of rows from {len(settings['tasks'])} tables, {settings['seeds']} seeds of the deals,"
-        f" `calibrated`, on test rows. {machine('numpy', 'scipy', seconds=time.perf_counter() - start)}.\n\n"
+        "# One deal of the rows to folds, and five\n\nA correction is searched on posteriors of maps that did"
+        " not see the row. With several deals of the rows to folds, the mean is taken."
+        f" {settings['draws']} draws of each number of rows from {len(settings['tasks'])} tables,"
+        f" {settings['seeds']} seeds of the deals, `calibrated`, on test rows."
+        f" {machine('numpy', 'scipy', seconds=time.perf_counter() - start)}.\n\n"
         "Means; `z by luck of folds` is the standard deviation of z over seeds, the rows being the same:\n\n"
         f"{markdown(means.round(4))}\n\nz with {most} deals less z with {fewest}, over tables and draws:\n\n"
         f"{markdown(gains.round(4))}\n\nTable by table, mean and standard deviation over draws and seeds:\n\n"

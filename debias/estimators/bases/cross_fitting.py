@@ -39,7 +39,8 @@ class CrossFit(NamedTuple):
         Fitted on all rows.
     posteriors : ndarray of shape (n_samples, n_classes)
         Each row by bases that were fitted on the other folds: the mean over :data:`N_DEALS` deals of the
-        rows to folds. Rows that a tenth of all are like by the mean of these.
+        rows to folds, but for trees, whose fits take long. Rows that a tenth of all are like by the mean
+        of these.
     """
 
     base: Base

@@ -28,6 +28,7 @@ READINGS = ("auto", "rows", "ids", "digests", "records")
 _ROWS = ("row", "index", "idx", "row_number", "row_id")
 _IDS = ("id", "uid", "uuid", "_id", "example_id", "record_id", "sample_id")
 _LISTS = (".txt", ".npy")
+_MARKS = ("selected", "is_selected", "picked", "is_picked")
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,7 +62,8 @@ def read_picks(path: str | Path, pool: Records, picks_as: str = "auto") -> FileP
         A list of numbers or ids (.txt with one in each line, .json, .jsonl, .npy), or a file of rows of any
         kind that :func:`debias.rows.row_files.read_rows` reads: with a column of row numbers (``row``,
         ``index``), of ids (``id``, looked up in the pool's field of that name), of digests (from ``iterit
-        score``), or the records themselves, found by their texts.
+        score``), or the records themselves, found by their texts. Of a table of all rows with a column
+        ``selected`` or ``picked`` of 0 and 1, those with 1 are read.
     pool : Records
     picks_as : {"auto", "rows", "ids", "digests", "records"}, default="auto"
         What the file holds. Row numbers begin with 0 and count usable records; "auto" refuses them where
@@ -93,7 +95,7 @@ def read_picks(path: str | Path, pool: Records, picks_as: str = "auto") -> FileP
     check_choice("picks_as", picks_as, READINGS)
     file = Path(path)
     listed = _plain_list(file)
-    values = _values_of(file) if listed is None else listed
+    values = _marked(_values_of(file)) if listed is None else listed
     if not values:
         raise RecordsError("it has no picks", file=file)
     if listed is not None or _is_plain(values):
@@ -165,6 +167,24 @@ def _decided(file: Path, pool: Records, readings: dict[str, _Reading], picks_as:
     known = [place for place in places if place >= 0]
     rows = np.array(list(dict.fromkeys(known)), dtype=np.int64)
     return FilePicks(rows, reading, len(known) - len(rows), len(places) - len(known))
+
+
+def _marked(values: list[object]) -> list[object]:
+    """Return the rows that a table of picked and other rows marks as picked, or all where it marks none.
+
+    Examples
+    --------
+    >>> _marked([{"row": 0, "picked": 0}, {"row": 1, "picked": 1}])
+    [{'row': 1, 'picked': 1}]
+    """
+    yes, no = ("1", "1.0", "true"), ("0", "0.0", "false")
+    rows = [value for value in values if isinstance(value, dict)]
+    if len(rows) == len(values):
+        for name in _MARKS:
+            marks = [str(row.get(name)).lower() for row in rows]
+            if set(marks) <= {*yes, *no} and set(marks) & set(no):
+                return [value for value, mark in zip(values, marks, strict=True) if mark in yes]
+    return values
 
 
 def _plain_list(file: Path) -> list[object] | None:

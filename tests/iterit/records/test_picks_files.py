@@ -66,6 +66,9 @@ CONVERSATIONS = [
         ("a.json", RECORDS, "records"),
         ("a.jsonl", [{**row, "id": 5, "score": 1} for row in RECORDS], "records"),
         ("a.jsonl", CONVERSATIONS, "records"),
+        ("a.csv", {"row": [3, *CHOSEN, 5], "selected": [0, 1, 1, 1, 0]}, "rows"),
+        ("a.parquet", {"row": [3, *CHOSEN], "is_picked": [False, True, True, True]}, "rows"),
+        ("a.jsonl", [{**row, "picked": 1} for row in RECORDS] + [{**ROWS[4], "picked": 0}], "records"),
     ],
 )
 def test_each_kind_of_file_names_the_same_rows(tmp_path, name, content, reading):
@@ -200,6 +203,11 @@ def test_a_mask_is_no_list_of_rows(tmp_path, ending):
         read_picks(tmp_path / "flags.npy", POOL)
     np.save(tmp_path / "two.npy", [1, 0])
     assert read_picks(tmp_path / "two.npy", POOL, "rows").rows.tolist() == [1, 0]
+
+
+def test_a_table_that_marks_no_row_as_picked_has_no_picks(tmp_path):
+    with refused(RecordsError):
+        read_picks(written(tmp_path, "a.csv", {"row": CHOSEN, "selected": [0, 0, 0]}), POOL)
 
 
 def test_a_missing_id_names_no_record(tmp_path):

@@ -21,7 +21,7 @@ from debias.inference.models.loading import load_model
 from debias.inference.transformers.transformers_engine import TransformersEngine
 from iterit.ngrams.ngram_counts import count_ngrams
 from iterit.records.instruction_records import Records, read_records
-from iterit.records.picks_files import read_picks
+from iterit.records.picks.picks_files import read_picks
 from iterit.reports.audit_report import AuditReport
 from iterit.rounds.round_state import n_picks_of
 from iterit.scoring.complexity import score_complexity

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from iterit.ngrams.ngram_counts import count_ngrams as count_ngrams
     from iterit.records.instruction_records import Records as Records
     from iterit.records.instruction_records import read_records as read_records
-    from iterit.records.picks_files import read_picks as read_picks
+    from iterit.records.picks.picks_files import read_picks as read_picks
     from iterit.records.planting.planted_pool import plant as plant
     from iterit.scoring.complexity import score_complexity as score_complexity
     from iterit.scoring.score_shards import merge_scores as merge_scores
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 _HOMES = {
     "ngrams.ngram_counts": ("count_ngrams",),
     "records.instruction_records": ("Records", "read_records"),
-    "records.picks_files": ("read_picks",),
+    "records.picks.picks_files": ("read_picks",),
     "records.planting.planted_pool": ("plant",),
     "scoring.complexity": ("score_complexity",),
     "scoring.score_shards": ("merge_scores",),

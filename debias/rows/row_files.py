@@ -154,9 +154,9 @@ def read_rows(path: str | os.PathLike[str]) -> Iterator[RawRow]:
         if ending in COLUMNS:
             yield from read_columns(file)
         elif ending in DELIMITED:
-            yield from read_delimited(lambda: _open(file), "\t" if ending == ".tsv" else None, file)
+            yield from read_delimited(lambda: open_utf8(file), "\t" if ending == ".tsv" else None, file)
         else:
-            yield from read_json(lambda: _open(file), ending in LINES, file)
+            yield from read_json(lambda: open_utf8(file), ending in LINES, file)
     except (OSError, EOFError, zlib.error, UnicodeError) as error:
         problem = f"the file cannot be read to its end: {error}"
         raise RecordsError(problem, file=file, fix="get the file again") from error
@@ -177,8 +177,8 @@ def readable(paths: Sequence[str | os.PathLike[str]]) -> list[RowFile]:
     return found
 
 
-def _open(file: Path) -> BinaryIO:
-    """Open a file as UTF-8 bytes without a byte order mark."""
+def open_utf8(file: Path) -> BinaryIO:
+    """Open a file as UTF-8 bytes without a byte order mark; see :func:`unpacked` for errors."""
     with unpacked(file) as stream:
         encoding = encoding_of(stream.read(4))
     stream = unpacked(file)

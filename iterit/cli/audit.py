@@ -240,7 +240,7 @@ def read_groups(
     n_unknown : dict of str to int
         Picks that are not in the pool.
     """
-    from iterit.records.picks_files import read_picks
+    from iterit.records.picks.picks_files import read_picks
 
     groups: dict[str, npt.NDArray[np.int64]] = {}
     n_unknown: dict[str, int] = {}

@@ -1,5 +1,6 @@
 """Files of picks of any tool: one reading for the whole file, or a refusal that names two."""
 
+import gzip
 import json
 
 import numpy as np
@@ -8,7 +9,7 @@ import pytest
 
 from debias.errors import ParameterError, RecordsError
 from iterit.records.instruction_records import Records
-from iterit.records.picks_files import read_picks
+from iterit.records.picks.picks_files import read_picks
 from tests.support.refusals import refused
 
 ROWS = [{"id": 100 + n, "instruction": f"Say {n}.", "input": "", "output": f"It is {n}."} for n in range(12)]
@@ -75,6 +76,44 @@ def test_each_kind_of_file_names_the_same_rows(tmp_path, name, content, reading)
     found = read_picks(written(tmp_path, name, content), POOL)
     assert found.rows.tolist() == CHOSEN
     assert (found.reading, found.n_repeated, found.n_unknown) == (reading, 0, 0)
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "reading"),
+    [
+        ("a.json", {"indices": CHOSEN}, "rows"),
+        ("a.json", {"tool": "other", "seed": 3, "picked_ids": [100 + row for row in CHOSEN]}, "ids"),
+        ("a.jsonl", [{"selected_index": row} for row in CHOSEN], "rows"),
+        ("a.csv", {"which": [f"{100 + row}" for row in CHOSEN]}, "ids"),
+    ],
+)
+def test_the_only_column_or_list_may_have_any_name(tmp_path, name, content, reading):
+    picks = read_picks(written(tmp_path, name, content), POOL)
+    assert (picks.rows.tolist(), picks.reading) == (CHOSEN, reading)
+
+
+@pytest.mark.parametrize("content", [{"score": [3, 5, 3]}, {"a": [1, 2], "b": [2, 3, 4]}, {"stars": [4, 4]}])
+def test_an_only_column_that_repeats_or_two_lists_name_no_rows(tmp_path, content):
+    with refused(RecordsError):
+        read_picks(written(tmp_path, "a.json", content), POOL)
+
+
+@pytest.mark.parametrize("name", ["a.txt", "a.npy", "a.csv", "a.json"])
+def test_a_packed_file_names_the_same_rows(tmp_path, name):
+    content = {"row": CHOSEN} if name == "a.csv" else CHOSEN
+    plain = written(tmp_path, name, content)
+    packed = tmp_path / f"{name}.gz"
+    packed.write_bytes(gzip.compress(plain.read_bytes()))
+    assert read_picks(packed, POOL).rows.tolist() == CHOSEN
+    packed.write_bytes(packed.read_bytes()[:-9])
+    with refused(RecordsError, file=str(packed)):
+        read_picks(packed, POOL)
+
+
+def test_a_list_in_utf_16_is_read(tmp_path):
+    file = tmp_path / "picks.txt"
+    file.write_text("7\n2\n11\n", encoding="utf-16")
+    assert read_picks(file, POOL).rows.tolist() == CHOSEN
 
 
 def test_the_picked_records_that_the_project_writes_are_found(tmp_path):

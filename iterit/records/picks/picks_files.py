@@ -4,22 +4,19 @@ One reading holds for the whole file. Where two readings give different rows, bo
 file is refused; `picks_as` decides.
 """
 
-import re
 from collections import Counter, defaultdict, deque
 from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
-from debias.errors import RecordsError, param
-from debias.rows.json_rows import RawRow
-from debias.rows.row_files import ENDINGS, ending_of, read_rows
+from debias.errors import RecordsError, param, shortened
 from debias.settings import check_choice
 from iterit.records.instruction_records import Record, Records
+from iterit.records.picks.picked_values import is_plain, mask_error, read_values, values_of_only_column
 from iterit.records.record_formats import parse_row
 from iterit.records.row_fields import RefusedRow
 from iterit.row_numbers import RowArray
@@ -27,8 +24,6 @@ from iterit.row_numbers import RowArray
 READINGS = ("auto", "rows", "ids", "digests", "records")
 _ROWS = ("row", "index", "idx", "row_number", "row_id")
 _IDS = ("id", "uid", "uuid", "_id", "example_id", "record_id", "sample_id")
-_LISTS = (".txt", ".npy")
-_MARKS = ("selected", "is_selected", "picked", "is_picked")
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,8 +57,8 @@ def read_picks(path: str | Path, pool: Records, picks_as: str = "auto") -> FileP
         A list of numbers or ids (.txt with one in each line, .json, .jsonl, .npy), or a file of rows of any
         kind that :func:`debias.rows.row_files.read_rows` reads: with a column of row numbers (``row``,
         ``index``), of ids (``id``, looked up in the pool's field of that name), of digests (from ``iterit
-        score``), or the records themselves, found by their texts. Of a table of all rows with a column
-        ``selected`` or ``picked`` of 0 and 1, those with 1 are read.
+        score``), with one column of any name, or the records themselves, found by their texts. Of a table of
+        all rows with a column ``selected`` or ``picked`` of 0 and 1, those with 1 are read.
     pool : Records
     picks_as : {"auto", "rows", "ids", "digests", "records"}, default="auto"
         What the file holds. Row numbers begin with 0 and count usable records; "auto" refuses them where
@@ -94,14 +89,12 @@ def read_picks(path: str | Path, pool: Records, picks_as: str = "auto") -> FileP
     """
     check_choice("picks_as", picks_as, READINGS)
     file = Path(path)
-    listed = _plain_list(file)
-    values = _marked(_values_of(file)) if listed is None else listed
+    values = read_values(file)
     if not values:
         raise RecordsError("it has no picks", file=file)
-    if listed is not None or _is_plain(values):
-        readings = {"rows": _Reading(partial(_by_row, values, pool)), "ids": _ids(values, "id", pool)}
-    else:
-        readings = _readings_of(values, pool)
+    readings = _plain_readings(values, pool) if is_plain(values) else _readings_of(values, pool)
+    if not readings:
+        raise _nameless(values, file)
     try:
         found = _decided(file, pool, readings, picks_as)
     except RecordsError as error:
@@ -114,6 +107,19 @@ def read_picks(path: str | Path, pool: Records, picks_as: str = "auto") -> FileP
             fix="pass the pool that the tool picked from",
         )
     return found
+
+
+def _nameless(values: Sequence[object], file: Path) -> RecordsError:
+    """Return the error of rows that are no records, and have no column that names one."""
+    names = dict.fromkeys(str(name) for row in values if isinstance(row, dict) for name in row)
+    shown = ", ".join(map(shortened, list(names)[:8])) or "none"
+    return RecordsError(
+        f"its rows are no records, and it has no column that names records, got the columns: {shown}",
+        received=list(names),
+        allowed=f"a column {', '.join(map(repr, (*_ROWS[:3], *_IDS[:2])))} or 'digest', or whole records",
+        fix="rename the column of row numbers 'row', or that of ids 'id'",
+        file=file,
+    )
 
 
 class _Reading(NamedTuple):
@@ -130,7 +136,7 @@ def _decided(file: Path, pool: Records, readings: dict[str, _Reading], picks_as:
     """Return the only reading that fits, or the one that was asked for."""
     if picks_as != "auto":
         if picks_as not in readings:
-            allowed = ", ".join(map(repr, readings)) or "none"
+            allowed = ", ".join(map(repr, readings))
             raise RecordsError(
                 f"it has no {picks_as}; it can be read as {allowed}", file=file, received=picks_as
             )
@@ -138,7 +144,7 @@ def _decided(file: Path, pool: Records, readings: dict[str, _Reading], picks_as:
     found = {name: places for name, one in readings.items() if (places := one.read()) is not None}
     if not found:
         raise RecordsError(
-            f"it names no records of the pool: it can be read as {' or '.join(readings) or 'nothing'}, and a"
+            f"it names no records of the pool: it can be read as {' or '.join(readings)}, and a"
             f" row number must be an integer from 0 to {len(pool) - 1:,}",
             file=file,
             received=picks_as,
@@ -169,93 +175,9 @@ def _decided(file: Path, pool: Records, readings: dict[str, _Reading], picks_as:
     return FilePicks(rows, reading, len(known) - len(rows), len(places) - len(known))
 
 
-def _marked(values: list[object]) -> list[object]:
-    """Return the rows that a table of picked and other rows marks as picked, or all where it marks none.
-
-    Examples
-    --------
-    >>> _marked([{"row": 0, "picked": 0}, {"row": 1, "picked": 1}])
-    [{'row': 1, 'picked': 1}]
-    """
-    yes, no = ("1", "1.0", "true"), ("0", "0.0", "false")
-    rows = [value for value in values if isinstance(value, dict)]
-    if len(rows) == len(values):
-        for name in _MARKS:
-            marks = [str(row.get(name)).lower() for row in rows]
-            if set(marks) <= {*yes, *no} and set(marks) & set(no):
-                return [value for value, mark in zip(values, marks, strict=True) if mark in yes]
-    return values
-
-
-def _plain_list(file: Path) -> list[object] | None:
-    """Return the values of a file that is no file of rows, or None where it is one."""
-    ending = ending_of(file) or file.suffix.lower()
-    if ending not in _LISTS:
-        return None
-    try:
-        if ending == ".npy":
-            return _listed(np.load(file, allow_pickle=False), file)
-        return _of_lines(file.read_text(encoding="utf-8-sig"))
-    except RecordsError as error:
-        raise error.at(file=file) from error
-    except FileNotFoundError as error:
-        raise RecordsError("there is no such file", file=file) from error
-    except (ValueError, EOFError, OSError) as error:
-        raise RecordsError(f"it cannot be read: {str(error)[:200]}", file=file) from error
-
-
-def _of_lines(text: str) -> list[object]:
-    r"""Return the numbers of a text, however they are separated, or else its lines: an id may have spaces.
-
-    Examples
-    --------
-    >>> _of_lines("[3, 1]\n"), _of_lines("task 3\n\ntask 1\n")
-    ([3, 1], ['task 3', 'task 1'])
-    """
-    pieces = text.strip().removeprefix("[").removesuffix("]").replace(",", " ").split()
-    if all(re.fullmatch(r"-?\d+", piece) for piece in pieces):
-        return [int(piece) for piece in pieces]
-    return [line.strip() for line in text.splitlines() if line.strip()]
-
-
-def _is_plain(values: Sequence[object]) -> bool:
-    """Tell whether all values are numbers or texts: a list of row numbers or ids."""
-    return all(isinstance(one, int | float | str) and not isinstance(one, bool) for one in values)
-
-
-def _listed(array: npt.NDArray[Any], file: Path) -> list[object]:
-    """Return the values of an array of one column or row."""
-    if array.size != max(array.shape, default=1):
-        problem = f"an array of picks must have one column, got the shape {array.shape}"
-        raise RecordsError(
-            problem, received=array.shape, file=file, fix="save the column of row numbers alone"
-        )
-    if array.dtype == np.bool_:
-        raise _is_mask(array.size)
-    return list(array.ravel().tolist())
-
-
-def _is_mask(n_values: int) -> RecordsError:
-    return RecordsError(
-        f"it has a 0 or 1 for each of the {n_values:,} records, which is a mask, not row numbers",
-        received="a mask",
-        fix="write the numbers of the rows that have a 1, such as numpy.flatnonzero(mask)",
-    )
-
-
-def _values_of(file: Path) -> list[object]:
-    """Return the values of all rows; what cannot be read is refused."""
-    if ending_of(file) not in ENDINGS:
-        allowed = f"one of {', '.join(dict.fromkeys([*ENDINGS, *_LISTS]))}"
-        raise RecordsError(
-            parameter="the file name's ending", received=file.suffix, allowed=allowed, file=file
-        )
-    rows: list[RawRow] = list(read_rows(file))
-    for raw in rows:
-        # a bare number or string is no record, and may be a row number or an id
-        if raw.refused:
-            raise RecordsError(f"it cannot be read: {raw.refused}", file=file, line=raw.line)
-    return [raw.value for raw in rows]
+def _plain_readings(values: Sequence[object], pool: Records) -> dict[str, _Reading]:
+    """Return the ways in which plain values can be read."""
+    return {"rows": _Reading(partial(_by_row, values, pool)), "ids": _ids(values, "id", pool)}
 
 
 def _readings_of(values: Sequence[object], pool: Records) -> dict[str, _Reading]:
@@ -283,6 +205,8 @@ def _readings_of(values: Sequence[object], pool: Records) -> dict[str, _Reading]
         if name in shared:
             readings["ids"] = _ids(column(name), name, pool)
             break
+    if not readings and (only := values_of_only_column(rows)) is not None:
+        return _plain_readings(only, pool)
     return readings
 
 
@@ -322,7 +246,7 @@ def _by_row(values: Sequence[object], pool: Records) -> list[int] | None:
             return None
         found.append(number)
     if len(found) == len(pool) > 2 and set(found) <= {0, 1}:
-        raise _is_mask(len(pool))
+        raise mask_error(len(pool))
     return found
 
 

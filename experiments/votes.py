@@ -196,6 +196,7 @@ def main() -> None:
     parser.add_argument("folder", type=Path)
     parser.add_argument("--skip", nargs="*", default=[], help="tasks to omit")
     given, settings = parser.parse_args(), settings_of(__file__)
+    given.folder.mkdir(parents=True, exist_ok=True)
     collected, lines, sizes = Collected(given.folder, settings), [], []
     for task in [one for one in settings["tasks"] if one not in given.skip]:
         tables = tuple(collected.table(task, split) for split in ("opt", "test"))

@@ -1,6 +1,8 @@
 """The demonstration with the real model and real texts, on fewer rows than a user sees."""
 
 import importlib.util
+import re
+import shutil
 from pathlib import Path
 
 import pytest
@@ -75,6 +77,27 @@ def test_a_second_run_reuses_the_tables(first, folder):
     assert stages[0].startswith("Using the tables in")  # and no model is loaded
     assert len(stages) == 2
     assert again.report.headline in " ".join(first.stdout.split())
+
+
+def test_the_pages_quote_what_the_demo_prints(tmp_path):
+    """The tables are those that ``make demo`` collects, without texts, so no model is needed."""
+    out = shutil.copytree(Path(__file__).parent / "demo_tables", tmp_path / "demo-output")
+    result = CliRunner().invoke(app, ["demo", "--out", str(out)])
+    assert result.exit_code == 0, result.stderr
+    assert "from an earlier run" in result.stderr
+    printed = " ".join(result.stdout.replace("─", "").split())
+    root = Path(__file__).parents[2]
+    for page in (root / "README.md", root / "docs" / "demo.md"):
+        (quoted,) = re.findall(r"```text\n(.*?)```", page.read_text(encoding="utf-8"), re.DOTALL)
+        assert " ".join(quoted.replace("─", "").split()) in printed
+    for page in (root / "README.md", root / "docs" / "index.md"):
+        (described,) = re.findall(r"!\[(.+?)\]", page.read_text(encoding="utf-8"), re.DOTALL)
+        moves = re.findall(r"(World|Technology|Sports|Business)[a-z ]* from (\d+) to (\d+)", described)
+        assert len(moves) == 4
+        rows = dict(re.findall(r"^ (\w+) .*?([\d.]+ \(.*)", result.stdout, re.MULTILINE))
+        for name, before, after in moves:
+            figures = re.findall(r"([\d.]+) \(", rows[name])
+            assert [f"{float(one):.0f}" for one in figures[:2]] == [before, after]
 
 
 @pytest.mark.slow  # loads the model once more

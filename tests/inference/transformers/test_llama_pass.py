@@ -1,5 +1,6 @@
 """The pass for layers of the Llama kind: against plain formulas, the plain pass, and what changes a model."""
 
+import numpy as np
 import peft
 import pytest
 import torch
@@ -7,10 +8,11 @@ from numpy.testing import assert_allclose
 
 from debias.inference.labels import chain_tree
 from debias.inference.transformers.cpu_llama import layer_kernels, llama_pass
+from debias.inference.transformers.cpu_llama.batch_layout import lay_out_batch
 from debias.inference.transformers.passes.buffers import as_array
 from debias.inference.transformers.passes.forward import Forward
 from debias.inference.transformers.passes.model_pass import Capabilities
-from debias.inference.transformers.passes.packing import Row
+from debias.inference.transformers.passes.packing import PackedSequence, Row
 from debias.inference.transformers.transformers_engine import TransformersEngine
 from debias.inference.transformers.vocabulary.float_kernels import log_sum_exp
 from tests.support.prompt_rows import rows_of_many_lengths
@@ -67,6 +69,71 @@ def test_rotations_against_complex_numbers(dtype, near):
     )
     layer_kernels.rotate(as_array(heads), angles.cos().float().numpy(), angles.sin().float().numpy())
     assert_allclose(heads.double(), torch.cat([turned.real, turned.imag], -1), rtol=near, atol=near * 10)
+
+
+@pytest.mark.parametrize("width", [3, 6, 8, 64])
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_heads_are_copied_to_their_sequences_and_back(dtype, width):
+    lengths, n_key_heads, group = [3, 5, 1], 2, 3
+    n_tokens, n_heads, room = sum(lengths), n_key_heads * group, 16
+    sequences = np.repeat(np.arange(3), lengths)
+    places = np.concatenate([np.arange(n) for n in lengths])
+    heads = numbers(dtype, n_tokens, n_heads, width)
+    laid = torch.zeros(3 * room * n_heads * width, dtype=dtype)
+    source, target = (llama_pass._words(one, width) for one in (heads, laid))
+    layer_kernels.lay_out(source, sequences * room, np.full(n_tokens, room), places, target)
+    own = laid.view(3, n_heads, room, width)
+    for token, (sequence, place) in enumerate(zip(sequences, places, strict=True)):
+        assert torch.equal(own[sequence, :, place], heads[token])
+    assert (own == 0).sum() >= (3 * room - n_tokens) * n_heads * width
+    back = torch.empty(n_tokens, n_key_heads, group, width, dtype=dtype)
+    by_group = as_array(own.reshape(3 * n_key_heads, group, room, width))
+    layer_kernels.gather(0, sequences, places, by_group, as_array(back))
+    assert torch.equal(back.view_as(heads), heads)
+
+
+@pytest.mark.parametrize(("dtype", "near"), DTYPES.items())
+def test_two_softmaxes_are_joined_as_one(dtype, near):
+    n_key_heads, group, n_tokens, n_shared, width = 2, 3, 5, 4, 8
+    scores = numbers(torch.float64, n_key_heads, group, n_tokens, n_shared + n_tokens) * 4
+    scores[0, 0, 0, :n_shared] -= 300  # one of both counts for nothing
+    scores[0, 0, 1, n_shared:] -= 300
+    values = numbers(torch.float64, n_key_heads, 1, n_shared + n_tokens, width, seed=1)
+    expected = scores.softmax(-1) @ values
+    shared, own = scores[..., :n_shared], scores[..., n_shared:]
+    parts = []
+    for part, seen in ((own, values[:, :, n_shared:]), (shared, values[:, :, :n_shared])):
+        parts += [as_array((part.softmax(-1) @ seen).to(dtype)), part.logsumexp(-1).float().numpy()]
+    out = torch.empty(n_tokens, n_key_heads, group, width, dtype=dtype)
+    tokens = np.arange(n_tokens)
+    layer_kernels.join(0, np.zeros(n_tokens, np.int64), tokens, *parts, as_array(out))
+    assert_allclose(out.permute(1, 2, 0, 3).double(), expected, rtol=0, atol=near * 30)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("width", [16, 512, 528])
+def test_a_long_sequence_needs_no_mask_and_attends_as_a_short_one_does(dtype, width):
+    queries, keys, values = (numbers(dtype, 2, n, width, 8, seed=n) for n in (3, 1, 1))
+    (block,) = lay_out_batch([chained(width)], dtype).blocks
+    mask = block.mask_of_group(1, 3, dtype)
+    assert (mask is None) == (width > 512)
+    found = llama_pass._flash(queries, keys, values, mask, 0.5)
+    later = torch.ones(width, width, dtype=torch.bool).triu_(1)
+    scores = (queries.double() @ keys.double().transpose(-1, -2) * 0.5).masked_fill(later, float("-inf"))
+    assert_allclose(
+        found.norms, scores.logsumexp(-1), rtol=1e-5, atol=1e-5 if dtype == torch.float32 else 1e-3
+    )
+    answers = torch.from_numpy(found.answers)
+    answers = answers.double() if dtype == torch.float32 else answers.view(dtype).double()
+    assert_allclose(
+        answers, scores.softmax(-1) @ values.double(), atol=1e-4 if dtype == torch.float32 else 0.05
+    )
+
+
+def chained(n_tokens):
+    sequence = PackedSequence()
+    sequence.add(0, list(range(1, n_tokens)), chain_tree((0,)))
+    return sequence
 
 
 def test_sums_of_exponentials_against_torch_also_far_apart():

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from debias.inference.transformers.passes.packing import PackedSequence
 
 _STEP = 16
+_WIDEST_MASKED = 512  # up to here, one call for a group of heads is faster than skipping later tokens
 
 
 @dataclass(frozen=True)
@@ -38,6 +39,23 @@ class Block:
     n_sequences: int
     width: int
     mask: torch.Tensor | None
+
+    def mask_of_group(self, n_key_heads: int, group: int, dtype: torch.dtype) -> torch.Tensor | None:
+        """Return what is added to scores where the heads of a group follow each other as queries.
+
+        Returns
+        -------
+        tensor of shape (n_sequences * n_key_heads, 1, group * width, width), or (1, 1, ...), or None
+            None for long sequences whose tokens see all tokens before them: a mask would take more memory
+            than all else, and attention that skips later tokens is faster there.
+        """
+        if self.mask is not None:
+            return self.mask.repeat_interleave(n_key_heads, 0).repeat(1, group, 1).unsqueeze(1)
+        if self.width > _WIDEST_MASKED:
+            return None
+        later = torch.ones(self.width, self.width, dtype=torch.bool).triu_(1)
+        mask = torch.zeros(self.width, self.width, dtype=dtype).masked_fill_(later, float("-inf"))
+        return mask.repeat(group, 1)[None, None]
 
 
 @dataclass(frozen=True)

@@ -71,7 +71,7 @@ def lay_out(heads, starts, widths, places, out):  # type: ignore[no-untyped-def]
 
 @compiled_in_any_order
 def gather(first, sequences, places, own, out):  # type: ignore[no-untyped-def]
-    """Take answers out of sequences: (B, w, G, d) -> tokens from ``first`` on of (T, K, G, d)."""
+    """Take answers out of sequences: (B, G, w, d) -> tokens from ``first`` on of (T, K, G, d)."""
     _, n_key_heads, group, width = out.shape
     for i in range(sequences.size):
         for head in range(n_key_heads):
@@ -79,7 +79,7 @@ def gather(first, sequences, places, own, out):  # type: ignore[no-untyped-def]
             # invariant: every (token, head) is written once, from the place where its query stood
             for g in range(group):
                 for j in range(width):
-                    out[first + i, head, g, j] = own[sequence, places[i], g, j]
+                    out[first + i, head, g, j] = own[sequence, g, places[i], j]
 
 
 @compiled_in_any_order
@@ -87,17 +87,17 @@ def join(first, sequences, places, own, own_norms, shared, shared_norms, out):  
     """Take answers out of sequences and join them with those about the shared beginning.
 
     Both are softmaxes of their own, weighed by what they were divided by, of which the logarithms
-    are given: (B, w, G, d), (B, w, G) and (K, T, G, d), (K, T, G) -> (T, K, G, d).
+    are given: (B, G, w, d), (B, G, w) and (K, G, T, d), (K, G, T) -> (T, K, G, d).
     """
     _, n_key_heads, group, width = out.shape
     for i in range(sequences.size):
-        token = first + i
+        token, place = first + i, places[i]
         for head in range(n_key_heads):
             sequence = sequences[i] * n_key_heads + head
             for g in range(group):
                 # the share of one softmax is its divisor over the sum of both; divisors come as logarithms
-                away = shared_norms[head, token, g] - own_norms[sequence, places[i], g]
-                share = np.float32(1.0 / (1.0 + np.exp(away)))
+                away = shared_norms[head, g, token] - own_norms[sequence, g, place]
+                share = ONE / (ONE + two_to_the(away * LOG2_E))
                 for j in range(width):
-                    a, b = widened(own[sequence, places[i], g, j]), widened(shared[head, token, g, j])
+                    a, b = widened(own[sequence, g, place, j]), widened(shared[head, g, token, j])
                     out[token, head, g, j] = narrowed(b + share * (a - b), out[token, head, g, j])

@@ -8,7 +8,7 @@ and each core has a batch of its own. Whether a model gets it right is found out
 
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, NamedTuple, cast
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 import numpy as np
 import torch
@@ -43,7 +43,7 @@ _Angles = tuple[NDArray[np.float32], NDArray[np.float32]]
 
 
 class _Found(NamedTuple):
-    """Answers of attention, (B, w, G, d), and the logarithms of what they were divided by, (B, w, G)."""
+    """Answers of attention, (B, G, w, d), and the logarithms of what they were divided by, (B, G, w)."""
 
     answers: NDArray[np.float32] | NDArray[np.uint16]
     norms: NDArray[np.float32]
@@ -107,10 +107,8 @@ class LlamaPass(ModelPass):
         with self._lent_buffers() as buffers:
             self._run(lay_out_batch([sequence], self.dtype), buffers, prefix)
         self.n_shared, self._prefix = len(tokens), prefix
-        width = padded_width(self.n_shared)
-        if width > self.n_shared:
-            self._prefix_mask = torch.zeros(1, 1, 1, width)
-            self._prefix_mask[..., self.n_shared :] = float("-inf")
+        self._prefix_mask = torch.zeros(1, 1, 1, padded_width(self.n_shared))
+        self._prefix_mask[..., self.n_shared :] = float("-inf")
 
     def end(self) -> None:
         """Release the shared beginning and the memory for batches."""
@@ -156,8 +154,12 @@ class LlamaPass(ModelPass):
         """Run a batch; keep keys and values of its only sequence in a list, when there is one."""
         states = self.decoder.embed_tokens(torch.tensor(layout.tokens))
         angles = self._angles(layout)
+        masks: dict[tuple[int, int], list[torch.Tensor | None]] = {}  # layers mostly have the same heads
         for number, layer in enumerate(self.layers):
-            answers = self._attend(layer, number, states, layout, angles, buffers, keep)
+            kind = layer.n_key_heads, layer.group
+            if kind not in masks:
+                masks[kind] = [block.mask_of_group(*kind, self.dtype) for block in layout.blocks]
+            answers = self._attend(layer, number, states, layout, angles, masks[kind], buffers, keep)
             last = number == len(self.layers) - 1
             if last and keep is not None:
                 break
@@ -185,6 +187,7 @@ class LlamaPass(ModelPass):
         states: torch.Tensor,
         layout: BatchLayout,
         angles: _Angles,
+        masks: Sequence[torch.Tensor | None],
         buffers: Buffers,
         keep: list[_Pair] | None,
     ) -> torch.Tensor:
@@ -203,16 +206,15 @@ class LlamaPass(ModelPass):
             if name != "values":
                 layer_kernels.rotate(as_array(heads[name]), *angles)
             laid_out = buffers.tensor(f"laid {name}", layout.n_places * count * layer.width)
-            layer_kernels.lay_out(
-                as_array(heads[name]), layout.starts, layout.widths, layout.places, as_array(laid_out)
-            )
+            source, target = (_words(one, layer.width) for one in (heads[name], laid_out))
+            layer_kernels.lay_out(source, layout.starts, layout.widths, layout.places, target)
             laid.append(laid_out)
         if keep is not None:
             keys, values = (kept.view(1, layer.n_key_heads, -1, layer.width) for kept in laid[1:])
             keep.append((keys.clone(), values.clone()))
         answers = buffers.tensor("answers", n_tokens, layer.n_key_heads, layer.group, layer.width)
         shared = self._attend_to_shared(layer, number, heads["queries"], buffers)
-        self._attend_within_sequences(layer, laid, layout, shared, answers)
+        self._attend_within_sequences(layer, laid, layout, masks, shared, answers)
         return answers.view(n_tokens, -1)
 
     def _attend_to_shared(
@@ -233,11 +235,12 @@ class LlamaPass(ModelPass):
         layer: LlamaLayer,
         laid: Sequence[torch.Tensor],
         layout: BatchLayout,
+        masks: Sequence[torch.Tensor | None],
         shared: _Found | None,
         answers: torch.Tensor,
     ) -> None:
         """Attend within sequences, and join the answers with those about the shared beginning."""
-        for block in layout.blocks:
+        for block, mask in zip(layout.blocks, masks, strict=True):
             piece = slice(block.start, block.start + block.n_sequences * block.width)
             queries, keys, values = (
                 one.view(layout.n_places, -1)[piece].view(
@@ -245,10 +248,7 @@ class LlamaPass(ModelPass):
                 )
                 for one in laid
             )
-            mask = block.mask
-            if mask is not None:
-                mask = mask.repeat_interleave(layer.n_key_heads, 0).unsqueeze(1)
-            own = _flash(queries, keys, values, mask, layer.scale, causal=mask is None)
+            own = _flash(queries, keys, values, mask, layer.scale)
             tokens = slice(block.first, block.last)
             where = block.first, layout.sequences[tokens], layout.places[tokens]
             if shared is not None:
@@ -274,10 +274,24 @@ def _flash(
     values: torch.Tensor,
     mask: torch.Tensor | None,
     scale: float,
-    causal: bool = False,
 ) -> _Found:
-    """Attend without ever holding all scores."""
-    keys, values = (part.expand(-1, queries.shape[1], -1, -1) for part in (keys, values))
+    """Attend without ever holding all scores: (B, G, w, d), (B, 1, v, d); without a mask, to earlier tokens.
+
+    With one, the heads of a group follow each other as queries of one head, so keys are read once for all.
+    """
+    n_sequences, group, width, _ = queries.shape
     kernel = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu
-    answers, norms = kernel(queries, keys, values, 0.0, causal, attn_mask=mask, scale=scale)
-    return _Found(as_array(answers.transpose(1, 2)), np.ascontiguousarray(norms.transpose(1, 2).numpy()))
+    if mask is None:
+        keys, values = (part.expand(-1, group, -1, -1) for part in (keys, values))
+        answers, norms = kernel(queries, keys, values, 0.0, True, scale=scale)
+    else:
+        folded = queries.reshape(n_sequences, 1, group * width, -1)
+        answers, norms = kernel(folded, keys, values, 0.0, False, attn_mask=mask, scale=scale)
+    answers, norms = answers.reshape(queries.shape), norms.reshape(n_sequences, group, width)
+    return _Found(as_array(answers.contiguous()), norms.contiguous().numpy())
+
+
+def _words(tensor: torch.Tensor, width: int) -> NDArray[Any]:
+    """Return a view of heads to be copied: eight bytes at a time where the width of a head allows it."""
+    array = as_array(tensor)
+    return array.view(np.uint64) if width * array.itemsize % 8 == 0 else array

@@ -79,8 +79,9 @@ def test_a_second_run_reuses_the_tables(first, folder):
     assert again.report.headline in " ".join(first.stdout.split())
 
 
-def test_the_pages_quote_what_the_demo_prints(tmp_path):
+def test_the_pages_quote_what_the_demo_prints(tmp_path, monkeypatch):
     """The tables are those that ``make demo`` collects, without texts, so no model is needed."""
+    monkeypatch.setenv("COLUMNS", "110")
     out = shutil.copytree(Path(__file__).parent / "demo_tables", tmp_path / "demo-output")
     result = CliRunner().invoke(app, ["demo", "--out", str(out)])
     assert result.exit_code == 0, result.stderr

@@ -115,9 +115,9 @@ def test_two_softmaxes_are_joined_as_one(dtype, near):
 def test_a_long_sequence_needs_no_mask_and_attends_as_a_short_one_does(dtype, width):
     queries, keys, values = (numbers(dtype, 2, n, width, 8, seed=n) for n in (3, 1, 1))
     (block,) = lay_out_batch([chained(width)], dtype).blocks
-    mask = block.mask_of_group(1, 3, dtype)
+    mask = block.mask_of_heads(1, 3, dtype)
     assert (mask is None) == (width > 512)
-    found = llama_pass._flash(queries, keys, values, mask, 0.5)
+    found = llama_pass._flash(queries, keys, values, mask, 0.5, folds=block.folds)
     later = torch.ones(width, width, dtype=torch.bool).triu_(1)
     scores = (queries.double() @ keys.double().transpose(-1, -2) * 0.5).masked_fill(later, float("-inf"))
     assert_allclose(
@@ -128,6 +128,15 @@ def test_a_long_sequence_needs_no_mask_and_attends_as_a_short_one_does(dtype, wi
     assert_allclose(
         answers, scores.softmax(-1) @ values.double(), atol=1e-4 if dtype == torch.float32 else 0.05
     )
+
+
+def test_the_mask_of_a_long_tree_is_not_repeated_for_every_head():
+    sequence = PackedSequence()
+    sequence.add(0, list(range(1, 600)), chain_tree((5, 6)))
+    sequence.add(1, [7], chain_tree((8,)))
+    (block,) = lay_out_batch([sequence], torch.float32).blocks
+    assert block.mask is not None
+    assert block.mask_of_heads(2, 4, torch.float32).shape == (2, 1, block.width, block.width)
 
 
 def chained(n_tokens):
@@ -161,7 +170,7 @@ def test_all_rows_alike_and_rows_longer_than_a_line():
     model = tiny_model("llama")
     for rows in (
         [Row([7, 8, 9], chain_tree((5,)))] * 3,
-        [Row(list(range(5, 5 + n)) * 2, chain_tree((5, 6))) for n in (30, 40, 50, 60)],
+        [Row(list(range(5, 5 + n)) * 2, chain_tree((5, 6))) for n in (30, 40, 50, 60, 90)],
     ):
         alone = Forward(model, 1, Capabilities()).score(rows)
         for expected, received in zip(alone, Forward(model, 4096, OURS).score(rows), strict=True):

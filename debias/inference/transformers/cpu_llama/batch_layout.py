@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 from debias.inference.transformers.passes.packing import PackedSequence
 
 _STEP = 16
-_WIDEST_MASKED = 512  # up to here, one call for a group of heads is faster than skipping later tokens
+_WIDEST_CHAIN = 512  # beyond, attention that skips later tokens is faster than one call for a group
+_WIDEST_TREE = 128  # masks take tokens * width * heads: up to here, about what gates and values take
 
 
 @dataclass(frozen=True)
@@ -40,22 +41,29 @@ class Block:
     width: int
     mask: torch.Tensor | None
 
-    def mask_of_group(self, n_key_heads: int, group: int, dtype: torch.dtype) -> torch.Tensor | None:
-        """Return what is added to scores where the heads of a group follow each other as queries.
+    @property
+    def folds(self) -> bool:
+        """Whether heads of a group attend as one, one after the other, so that keys are read once for all.
+
+        A mask of its own for each sequence is then repeated for each head, which long ones have no room for.
+        """
+        return self.width <= (_WIDEST_CHAIN if self.mask is None else _WIDEST_TREE)
+
+    def mask_of_heads(self, n_key_heads: int, group: int, dtype: torch.dtype) -> torch.Tensor | None:
+        """Return what is added to scores; None where tokens see all before them, and heads do not fold.
 
         Returns
         -------
-        tensor of shape (n_sequences * n_key_heads, 1, group * width, width), or (1, 1, ...), or None
-            None for long sequences whose tokens see all tokens before them: a mask would take more memory
-            than all else, and attention that skips later tokens is faster there.
+        tensor of shape (n_sequences * n_key_heads or 1, 1, group * width or width, width), or None
         """
+        repeats = group if self.folds else 1
         if self.mask is not None:
-            return self.mask.repeat_interleave(n_key_heads, 0).repeat(1, group, 1).unsqueeze(1)
-        if self.width > _WIDEST_MASKED:
+            return self.mask.repeat_interleave(n_key_heads, 0).repeat(1, repeats, 1).unsqueeze(1)
+        if not self.folds:
             return None
         later = torch.ones(self.width, self.width, dtype=torch.bool).triu_(1)
         mask = torch.zeros(self.width, self.width, dtype=dtype).masked_fill_(later, float("-inf"))
-        return mask.repeat(group, 1)[None, None]
+        return mask.repeat(repeats, 1)[None, None]
 
 
 @dataclass(frozen=True)

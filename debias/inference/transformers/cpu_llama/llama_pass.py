@@ -158,7 +158,7 @@ class LlamaPass(ModelPass):
         for number, layer in enumerate(self.layers):
             kind = layer.n_key_heads, layer.group
             if kind not in masks:
-                masks[kind] = [block.mask_of_group(*kind, self.dtype) for block in layout.blocks]
+                masks[kind] = [block.mask_of_heads(*kind, self.dtype) for block in layout.blocks]
             answers = self._attend(layer, number, states, layout, angles, masks[kind], buffers, keep)
             last = number == len(self.layers) - 1
             if last and keep is not None:
@@ -228,7 +228,7 @@ class LlamaPass(ModelPass):
         by_head = queries.view(n_tokens, layer.n_key_heads, layer.group, layer.width).permute(1, 2, 0, 3)
         dense.copy_(by_head)
         keys, values = (part[0, :, None] for part in self._prefix[number])
-        return _flash(dense, keys, values, self._prefix_mask, layer.scale)
+        return _flash(dense, keys, values, self._prefix_mask, layer.scale, folds=True)
 
     def _attend_within_sequences(
         self,
@@ -248,7 +248,7 @@ class LlamaPass(ModelPass):
                 )
                 for one in laid
             )
-            own = _flash(queries, keys, values, mask, layer.scale)
+            own = _flash(queries, keys, values, mask, layer.scale, folds=block.folds)
             tokens = slice(block.first, block.last)
             where = block.first, layout.sequences[tokens], layout.places[tokens]
             if shared is not None:
@@ -274,20 +274,17 @@ def _flash(
     values: torch.Tensor,
     mask: torch.Tensor | None,
     scale: float,
+    folds: bool,
 ) -> _Found:
-    """Attend without ever holding all scores: (B, G, w, d), (B, 1, v, d); without a mask, to earlier tokens.
+    """Attend without ever holding all scores: (B, G, w, d) to (B, 1, v, d); with no mask, to what is before.
 
-    With one, the heads of a group follow each other as queries of one head, so keys are read once for all.
+    Where a group folds, its heads follow each other as queries of one head.
     """
-    n_sequences, group, width, _ = queries.shape
+    asked = queries.reshape(len(queries), 1, -1, queries.shape[-1]) if folds else queries
+    keys, values = (part.expand(-1, asked.shape[1], -1, -1) for part in (keys, values))
     kernel = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu
-    if mask is None:
-        keys, values = (part.expand(-1, group, -1, -1) for part in (keys, values))
-        answers, norms = kernel(queries, keys, values, 0.0, True, scale=scale)
-    else:
-        folded = queries.reshape(n_sequences, 1, group * width, -1)
-        answers, norms = kernel(folded, keys, values, 0.0, False, attn_mask=mask, scale=scale)
-    answers, norms = answers.reshape(queries.shape), norms.reshape(n_sequences, group, width)
+    answers, norms = kernel(asked, keys, values, 0.0, mask is None, attn_mask=mask, scale=scale)
+    answers, norms = answers.reshape(queries.shape), norms.reshape(queries.shape[:-1])
     return _Found(as_array(answers.contiguous()), norms.contiguous().numpy())
 
 
